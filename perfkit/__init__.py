@@ -1,0 +1,3 @@
+"""perfkit measures what DynamoDB access patterns cost and what indexes and caches change."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,83 @@
+"""
+Everything perfkit raises on purpose, with the exit code each becomes.
+
+    PerfkitError              1   something else went wrong
+      ConfigError             2   the request itself is wrong
+        WorkloadError             a workload file says something it may not
+        UnknownScenarioError      no scenario of that name
+        RunFileError              a saved run cannot be read
+      TargetError             3   the target could not be measured
+        ThrottledError            it refused for lack of capacity, to the end
+        DataFileError             the embedded engine's file is unusable
+        StorageFullError          no space left to write
+        ResultsDifferError        two variants returned different items
+      ThresholdError          4   the run finished and missed its target
+
+Typer itself exits with 2 for a bad option; an interrupt exits with 130.
+"""
+
+__all__ = [
+    "ConfigError",
+    "DataFileError",
+    "PerfkitError",
+    "ResultsDifferError",
+    "RunFileError",
+    "StorageFullError",
+    "TargetError",
+    "ThresholdError",
+    "ThrottledError",
+    "UnknownScenarioError",
+    "WorkloadError",
+]
+
+
+class PerfkitError(Exception):
+    """Anything perfkit can explain in one line; `exit_code` is what the process returns."""
+
+    exit_code = 1
+
+
+class ConfigError(PerfkitError):
+    """The request itself is wrong: an option, a file, a name."""
+
+    exit_code = 2
+
+
+class WorkloadError(ConfigError):
+    """A workload file says something it may not."""
+
+
+class UnknownScenarioError(ConfigError):
+    """No scenario has that name."""
+
+
+class RunFileError(ConfigError):
+    """A saved run is missing, cut short or from another format."""
+
+
+class TargetError(PerfkitError):
+    """The target could not be measured."""
+
+    exit_code = 3
+
+
+class ThrottledError(TargetError):
+    """The target kept refusing for lack of capacity."""
+
+
+class DataFileError(TargetError):
+    """The embedded engine's file is no database, is damaged, or comes from a newer perfkit."""
+
+
+class StorageFullError(TargetError):
+    """The disk, or the quota on it, is full."""
+
+
+class ResultsDifferError(TargetError):
+    """Two variants of one question returned different items, so they cannot be compared."""
+
+
+class ThresholdError(PerfkitError):
+    """The run finished and missed what it was asked to reach."""
+
+    exit_code = 4
