@@ -1,0 +1,44 @@
+"""`perfkit dynamodb`: the embedded engine behind HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["dynamodb"]
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def dynamodb(
+    *,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Data file; :memory: keeps everything in memory."),
+    ] = ".perfkit/dynamodb.sqlite3",
+) -> None:
+    """
+    Serve the embedded DynamoDB over HTTP, for any AWS SDK or the aws command line.
+
+    Example: perfkit dynamodb --port 8000 &
+    aws dynamodb list-tables --endpoint-url http://127.0.0.1:8000 --region us-east-1
+    """
+    from perfkit.embedded import Engine
+    from perfkit.embedded.http import serve
+
+    engine = Engine(data if data == ":memory:" else Path(data))
+
+    def started(url: str) -> None:
+        typer.echo(f"DynamoDB at {url} ({data}); Ctrl-C ends it")
+        if host not in _LOCAL:
+            typer.secho(
+                f"Warning: {host} is reachable from other machines and nothing asks for a password",
+                fg="yellow",
+                err=True,
+            )
+
+    serve(engine, host, port, started=started)

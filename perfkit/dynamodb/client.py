@@ -1,0 +1,72 @@
+"""Ordinary boto3 clients on the embedded engine, for perfkit and for anybody's own tests."""
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ["embedded_client", "embedded_resource"]
+
+# never looked up: the engine answers before anything is sent
+_ENDPOINT = "http://embedded.perfkit.invalid"
+_REGION = "us-east-1"
+
+
+def _options(config: Any) -> dict[str, Any]:
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    unsigned = Config(signature_version=UNSIGNED)
+    return {
+        "region_name": _REGION,
+        "endpoint_url": _ENDPOINT,
+        # given so that nothing looks for credentials; nothing is signed with them
+        "aws_access_key_id": "embedded",
+        "aws_secret_access_key": "embedded",
+        "config": unsigned if config is None else config.merge(unsigned),
+    }
+
+
+def embedded_client(
+    path: str | Path = ".perfkit/dynamodb.sqlite3", *, config: Any = None, session: Any = None
+) -> Any:
+    """
+    Return a boto3 DynamoDB client on the embedded engine: no server, no socket, no credentials.
+
+        from perfkit.dynamodb.client import embedded_client
+
+        client = embedded_client(":memory:")
+        client.create_table(...)
+
+    Args:
+        path: Data file, made if missing, shared with any other process that opens it;
+            `:memory:` gives each client an empty database of its own.
+        config: A `botocore.config.Config` for the client, e.g. with its retry mode.
+        session: A `boto3.Session` to make the client from; a new one otherwise.
+
+    Raises:
+        DataFileError: The file is no data file of perfkit's, or from a newer version.
+        ConfigError: The file cannot be written.
+    """
+    import boto3
+
+    from perfkit.embedded import Engine
+    from perfkit.embedded.transport import attach
+
+    engine = Engine(path)
+    client = (session or boto3.Session()).client("dynamodb", **_options(config))
+    attach(client, engine)
+    return client
+
+
+def embedded_resource(
+    path: str | Path = ".perfkit/dynamodb.sqlite3", *, config: Any = None, session: Any = None
+) -> Any:
+    """Return a boto3 DynamoDB resource on the embedded engine; see `embedded_client`."""
+    import boto3
+
+    from perfkit.embedded import Engine
+    from perfkit.embedded.transport import attach
+
+    engine = Engine(path)
+    resource = (session or boto3.Session()).resource("dynamodb", **_options(config))
+    attach(resource.meta.client, engine)
+    return resource

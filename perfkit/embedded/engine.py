@@ -1,0 +1,96 @@
+"""The embedded engine: one request in, one answer out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from perfkit.embedded import batches, reads, tables, transactions, writes
+from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.requests import check_request, reject_legacy
+from perfkit.embedded.storage import Storage
+from perfkit.embedded.values import InvalidValueError
+
+__all__ = ["OPERATIONS", "Engine"]
+
+_Handler = Callable[[Storage, Mapping[str, Any]], dict[str, Any]]
+
+_HANDLERS: dict[str, _Handler] = {
+    "BatchGetItem": batches.batch_get_item,
+    "BatchWriteItem": batches.batch_write_item,
+    "CreateTable": tables.create_table,
+    "DeleteItem": writes.delete_item,
+    "DeleteTable": tables.delete_table,
+    "DescribeLimits": tables.describe_limits,
+    "DescribeTable": tables.describe_table,
+    "GetItem": reads.get_item,
+    "ListTables": tables.list_tables,
+    "ListTagsOfResource": tables.list_tags_of_resource,
+    "PutItem": writes.put_item,
+    "Query": reads.query,
+    "Scan": reads.scan,
+    "TagResource": tables.tag_resource,
+    "TransactGetItems": transactions.transact_get_items,
+    "TransactWriteItems": transactions.transact_write_items,
+    "UntagResource": tables.untag_resource,
+    "UpdateItem": writes.update_item,
+    "UpdateTable": tables.update_table,
+}
+
+# these still answer bad values as an earlier generation of AWS's validation does
+_OLDER_WORDING = frozenset({"BatchWriteItem", "Scan", "TransactGetItems", "TransactWriteItems"})
+
+OPERATIONS = tuple(_HANDLERS)
+"""What the engine answers; anything else is an UnknownOperationException."""
+
+
+class Engine:
+    """
+    DynamoDB over one SQLite file.
+
+    Any number of threads and processes may have the same file open.
+
+    Args:
+        path: Data file, made if missing; `:memory:` keeps everything in this object.
+
+    Raises:
+        DataFileError: The file is no data file of perfkit's, or from a newer version.
+        ConfigError: The file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._storage = Storage(path)
+
+    def execute(self, operation: str, request: dict[str, Any]) -> bytes:
+        """
+        Carry out one operation and return the JSON body of its answer.
+
+        Args:
+            operation: Name such as `PutItem`.
+            request: The request as it is on the wire: binary values in base64.
+
+        Raises:
+            DynamoDBError: What AWS would answer instead.
+            StorageFullError: The disk is full; nothing of the request was kept.
+            DataFileError: The file is damaged.
+        """
+        handler = _HANDLERS.get(operation)
+        if handler is None:
+            raise DynamoDBError("UnknownOperationException", "")
+        # to AWS a null is a member that is not there
+        if None in request.values():
+            request = {name: value for name, value in request.items() if value is not None}
+        check_request(operation, request)
+        reject_legacy(operation, request)
+        try:
+            answer = handler(self._storage, request)
+        except InvalidValueError as error:
+            if operation in _OLDER_WORDING:
+                raise validation(error.older_message) from error
+            raise
+        return orjson.dumps(answer)
+
+    def close(self) -> None:
+        """Close the file in all threads."""
+        self._storage.close()

@@ -1,0 +1,31 @@
+"""The errors the embedded engine answers, named and worded as DynamoDB does."""
+
+from typing import Any
+
+__all__ = ["DynamoDBError", "validation"]
+
+
+class DynamoDBError(Exception):
+    """
+    One error answer of the DynamoDB protocol.
+
+    Args:
+        code: Exception name on the wire, e.g. `ResourceNotFoundException`.
+        message: Text as AWS words it.
+        status: HTTP status; AWS answers 400 to everything but its own failures.
+        extra: Further members of the answer, e.g. `Item` or `CancellationReasons`.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, extra: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.extra = extra or {}
+
+
+def validation(message: str) -> DynamoDBError:
+    """Return the error DynamoDB answers to a request it cannot accept."""
+    return DynamoDBError("ValidationException", message)

@@ -1,0 +1,445 @@
+"""
+The SQLite file under the embedded engine: connections, transactions, rows.
+
+One file holds everything.  `catalog` has one row a table (its definition as JSON and a
+version number, so that any process notices a change by reading one integer); items of a
+table are in `t<N>`, entries of an index in `i<N>`, each under its stored key (see
+`schema`).  An entry of an index that projects everything only points to the item's row.
+"""
+
+import errno
+import fcntl
+import os
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from perfkit.embedded.schema import Index, Table
+from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
+
+__all__ = ["DATA_FILE_VERSION", "Storage", "Transaction"]
+
+DATA_FILE_VERSION = 1
+"""Stored in the file's `user_version`. 1: first."""
+
+_APPLICATION_ID = 0x50464B54  # "PFKT"
+_BUSY_TIMEOUT_S = 60.0
+_LONG_LOG_BYTES = 16 << 20
+"""From here on a writer copies the log into the file after its turn, while others write."""
+_LONGEST_LOG_BYTES = 128 << 20
+"""From here on it does so within its turn, so that the log begins anew."""
+_LEAST_FREE_BYTES = 1 << 20
+
+_CATALOG = """
+CREATE TABLE IF NOT EXISTS catalog (
+  name TEXT PRIMARY KEY, version INTEGER NOT NULL, definition BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stores (
+  id INTEGER PRIMARY KEY, items INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS sequence (next INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS tags (
+  name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (
+  token TEXT PRIMARY KEY, request BLOB NOT NULL, expires_s REAL NOT NULL, answer BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Transaction:
+    """One open transaction: reads one consistent state, or writes."""
+
+    def __init__(self, connection: sqlite3.Connection, cache: dict[str, tuple[int, Table]]) -> None:
+        self.run = connection.execute
+        self._cache = cache
+        self._growth: dict[int, list[int]] = {}
+
+    # -- catalog
+
+    def table(self, name: str) -> Table | None:
+        """Return the table of that name, if there is one."""
+        row = self.run("SELECT version FROM catalog WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        cached = self._cache.get(name)
+        if cached is None or cached[0] != row[0]:
+            (definition,) = self.run(
+                "SELECT definition FROM catalog WHERE name = ?", (name,)
+            ).fetchone()
+            cached = (row[0], Table.from_json(orjson.loads(definition)))
+            self._cache[name] = cached
+        return cached[1]
+
+    def table_names(self, start: str, limit: int) -> list[str]:
+        """Return up to *limit* table names after *start*, in byte order."""
+        rows = self.run(
+            "SELECT name FROM catalog WHERE name > ? ORDER BY name LIMIT ?", (start, limit)
+        )
+        return [name for (name,) in rows]
+
+    def table_count(self) -> int:
+        """Return how many tables there are."""
+        (count,) = self.run("SELECT count(*) FROM catalog").fetchone()
+        return int(count)
+
+    def save(self, table: Table) -> None:
+        """Write a table's definition."""
+        self.run(
+            "INSERT INTO catalog VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET version = excluded.version,"
+            " definition = excluded.definition",
+            (table.name, self._next(), orjson.dumps(table.to_json())),
+        )
+
+    def add_table(self, table: Table) -> Table:
+        """Create a table and its indexes, empty."""
+        table = replace(table, store=self._new_store())
+        self.run(
+            f"CREATE TABLE t{table.store} (id INTEGER PRIMARY KEY, k BLOB NOT NULL,"
+            " size INTEGER NOT NULL, data BLOB NOT NULL)"
+        )
+        self.run(f"CREATE UNIQUE INDEX k{table.store} ON t{table.store} (k)")
+        for index in table.indexes:
+            table = table.with_index(self.add_index(index))
+        self.save(table)
+        return table
+
+    def add_index(self, index: Index) -> Index:
+        """Create the store of an index, empty."""
+        index = replace(index, store=self._new_store())
+        self.run(
+            f"CREATE TABLE i{index.store} (k BLOB PRIMARY KEY, item INTEGER NOT NULL,"
+            " size INTEGER NOT NULL, data BLOB) WITHOUT ROWID"
+        )
+        return index
+
+    def remove_index(self, index: Index) -> None:
+        """Remove the store of an index."""
+        self.run(f"DROP TABLE i{index.store}")
+        self.run("DELETE FROM stores WHERE id = ?", (index.store,))
+
+    def remove_table(self, table: Table) -> None:
+        """Remove a table, its indexes and its tags."""
+        for index in table.indexes:
+            self.remove_index(index)
+        self.run(f"DROP TABLE t{table.store}")
+        self.run("DELETE FROM stores WHERE id = ?", (table.store,))
+        self.run("DELETE FROM tags WHERE name = ?", (table.name,))
+        self.run("DELETE FROM catalog WHERE name = ?", (table.name,))
+
+    def _next(self) -> int:
+        (number,) = self.run("UPDATE sequence SET next = next + 1 RETURNING next").fetchone()
+        return int(number)
+
+    def _new_store(self) -> int:
+        number = self._next()
+        self.run("INSERT INTO stores (id) VALUES (?)", (number,))
+        return number
+
+    # -- items and entries
+
+    def find(self, table: Table, key: bytes) -> tuple[int, int, bytes] | None:
+        """Return (row number, size, JSON) of the item under a stored key."""
+        row: tuple[int, int, bytes] | None = self.run(
+            f"SELECT id, size, data FROM t{table.store} WHERE k = ?", (key,)
+        ).fetchone()
+        return row
+
+    def put(
+        self,
+        table: Table,
+        key: bytes,
+        size: int,
+        data: bytes,
+        old: tuple[int, int, bytes] | None,
+    ) -> int:
+        """Write one item over *old* and return its row number."""
+        if old is None:
+            cursor = self.run(
+                f"INSERT INTO t{table.store} (k, size, data) VALUES (?, ?, ?)", (key, size, data)
+            )
+            self._grow(table.store, 1, size)
+            return cursor.lastrowid or 0
+        self.run(f"UPDATE t{table.store} SET size = ?, data = ? WHERE id = ?", (size, data, old[0]))
+        self._grow(table.store, 0, size - old[1])
+        return old[0]
+
+    def delete(self, table: Table, old: tuple[int, int, bytes]) -> None:
+        """Remove one item."""
+        self.run(f"DELETE FROM t{table.store} WHERE id = ?", (old[0],))
+        self._grow(table.store, -1, -old[1])
+
+    def put_entry(
+        self, index: Index, key: bytes, item_row: int, size: int, data: bytes | None
+    ) -> None:
+        """Write one entry of an index, new or over the one under the same key."""
+        old = self.run(f"SELECT size FROM i{index.store} WHERE k = ?", (key,)).fetchone()
+        if old is None:
+            self.run(f"INSERT INTO i{index.store} VALUES (?, ?, ?, ?)", (key, item_row, size, data))
+            self._grow(index.store, 1, size)
+            return
+        self.run(
+            f"UPDATE i{index.store} SET item = ?, size = ?, data = ? WHERE k = ?",
+            (item_row, size, data, key),
+        )
+        self._grow(index.store, 0, size - old[0])
+
+    def delete_entry(self, index: Index, key: bytes) -> None:
+        """Remove one entry of an index; one that the backfill has not made yet is no error."""
+        row = self.run(f"DELETE FROM i{index.store} WHERE k = ? RETURNING size", (key,)).fetchone()
+        if row is not None:
+            self._grow(index.store, -1, -row[0])
+
+    def totals(self, store: int) -> tuple[int, int]:
+        """Return (items, bytes) of a table or an index."""
+        row = self.run("SELECT items, bytes FROM stores WHERE id = ?", (store,)).fetchone()
+        return (row[0], row[1]) if row else (0, 0)
+
+    def _grow(self, store: int, items: int, size: int) -> None:
+        growth = self._growth.setdefault(store, [0, 0])
+        growth[0] += items
+        growth[1] += size
+
+    def finish(self) -> None:
+        """Write what the transaction added to the totals."""
+        for store, (items, size) in self._growth.items():
+            if items or size:
+                self.run(
+                    "UPDATE stores SET items = items + ?, bytes = bytes + ? WHERE id = ?",
+                    (items, size, store),
+                )
+
+
+class _Handle:
+    """What one thread of one process has open; closed when the thread ends."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: int | None) -> None:
+        self.connection = connection
+        self.lock = lock
+        self.process = os.getpid()
+
+    def close(self) -> None:
+        """Close both; in a forked child leave them to the parent."""
+        if self.process != os.getpid():
+            return
+        with suppress(sqlite3.Error):
+            self.connection.close()
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    __del__ = close
+
+
+class Storage:
+    """
+    A data file, opened by each thread for itself.
+
+    Args:
+        path: File, made with its folder if missing; `:memory:` keeps all in this object.
+
+    Raises:
+        DataFileError: The file is no perfkit data file, is damaged or is from a newer version.
+        ConfigError: The file or its folder cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        self._in_memory = self.path == ":memory:"
+        self._log = Path(f"{self.path}-wal")
+        # in memory all threads share one connection, so reads queue as well
+        self._guard = threading.RLock() if self._in_memory else nullcontext()
+        self._local = threading.local()
+        self._cache: dict[str, tuple[int, Table]] = {}
+        self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
+        self._shared = self._open() if self._in_memory else None
+        self._handle()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Run the body against one consistent state of the file."""
+        with self._guard, self._errors():
+            connection = self._handle().connection
+            connection.execute("BEGIN")
+            try:
+                yield Transaction(connection, self._cache)
+            finally:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Run the body as the file's only writer; all of it is kept, or on an error nothing."""
+        with self._guard, self._errors():
+            handle = self._handle()
+            connection = handle.connection
+            with _exclusive(handle.lock):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    transaction = Transaction(connection, self._cache)
+                    yield transaction
+                    transaction.finish()
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._cache.clear()
+                    # on a full disk SQLite has rolled back by itself
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                if self._log_bytes() > _LONGEST_LOG_BYTES:
+                    connection.execute("PRAGMA wal_checkpoint(RESTART)")
+                    return
+            if self._log_bytes() > _LONG_LOG_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _log_bytes(self) -> int:
+        """Return how long the write-ahead log is."""
+        if self._in_memory:
+            return 0
+        with suppress(FileNotFoundError):
+            return self._log.stat().st_size
+        return 0
+
+    def close(self) -> None:
+        """Close what all threads have open."""
+        for handle in list(self._handles):
+            handle.close()
+        self._local = threading.local()
+
+    def _handle(self) -> _Handle:
+        if self._shared is not None:
+            return self._shared
+        handle: _Handle | None = getattr(self._local, "handle", None)
+        # a connection must not be carried over a fork
+        if handle is None or handle.process != os.getpid():
+            handle = self._local.handle = self._open()
+        return handle
+
+    def _open(self) -> _Handle:
+        with self._errors():
+            lock = None
+            if not self._in_memory:
+                Path(self.path).absolute().parent.mkdir(parents=True, exist_ok=True)
+                # a file of its own: closing any descriptor of the database file itself would
+                # drop SQLite's locks on it
+                lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with _exclusive(lock):
+                connection = sqlite3.connect(
+                    self.path,
+                    timeout=_BUSY_TIMEOUT_S,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    cached_statements=512,
+                )
+                handle = _Handle(connection, lock)
+                self._prepare(connection)
+        self._handles.add(handle)
+        return handle
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        run = connection.execute
+        (application,) = run("PRAGMA application_id").fetchone()
+        (version,) = run("PRAGMA user_version").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application != _APPLICATION_ID:
+            msg = (
+                f"{self.path} is an SQLite file, but not one of perfkit's; name another with --data"
+            )
+            raise DataFileError(msg)
+        if version > DATA_FILE_VERSION:
+            msg = (
+                f"{self.path} has format {version} and this perfkit reads up to"
+                f" {DATA_FILE_VERSION}; upgrade perfkit or name another file with --data"
+            )
+            raise DataFileError(msg)
+        run("PRAGMA journal_mode = WAL")
+        # a killed process loses nothing; a power cut may lose the last moments
+        run("PRAGMA synchronous = NORMAL")
+        run("PRAGMA cache_size = -65536")
+        # a larger map reads a little faster and makes memory grow with the file
+        run("PRAGMA mmap_size = 67108864")
+        # by itself SQLite copies the log into the file while it holds the write lock, and
+        # the other writers wait for the disk
+        run("PRAGMA wal_autocheckpoint = 0")
+        run(f"PRAGMA journal_size_limit = {_LONG_LOG_BYTES}")
+        if not tables:
+            run("BEGIN IMMEDIATE")
+            for statement in _CATALOG.split(";"):
+                run(statement)
+            run("INSERT INTO sequence VALUES (0)")
+            run(f"PRAGMA application_id = {_APPLICATION_ID}")
+            run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
+            run("COMMIT")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say in one line what is wrong with the file."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(self.path, error) from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _full(self.path) from error
+            msg = f"cannot use {self.path}: {error.strerror}; name another file with --data"
+            raise ConfigError(msg) from error
+
+
+@contextmanager
+def _exclusive(lock: int | None) -> Iterator[None]:
+    # SQLite's own wait for its write lock polls with sleeps of up to 0.1 s; queueing at a
+    # lock of the system wakes the next writer at once, and a killed process frees it
+    if lock is None:
+        yield
+        return
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _full(path: str) -> StorageFullError:
+    return StorageFullError(
+        f"no space left to write {path}; what was written before is kept: free some space,"
+        " or name a file elsewhere with --data, and run the command again"
+    )
+
+
+def _explain(path: str, error: sqlite3.Error) -> Exception:
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return _full(path)
+    if code == sqlite3.SQLITE_IOERR and not _can_grow(path):
+        return _full(path)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return DataFileError(
+            f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
+            " another with --data"
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return ConfigError(f"cannot write {path} ({error}); name another file with --data")
+    if code == sqlite3.SQLITE_BUSY:
+        return TargetError(f"{path} is held by another process ({error}); try again when it ends")
+    return DataFileError(
+        f"cannot read or write {path} ({error}); what was written before is kept: check the disk"
+        " and the limit on the size of files, or name a file elsewhere with --data"
+    )
+
+
+def _can_grow(path: str) -> bool:
+    # tried out, because a quota is not to be seen in the free space
+    try:
+        with tempfile.TemporaryFile(dir=Path(path).absolute().parent) as probe:
+            probe.write(bytes(_LEAST_FREE_BYTES))
+            probe.flush()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,206 @@
+"""What the tests share: an empty working folder, clients of the engine, tables, a real server."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from perfkit.dynamodb.client import embedded_client
+
+PERFKIT = Path(sys.executable).with_name("perfkit")
+
+
+@pytest.fixture(autouse=True)
+def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the test in an empty folder, without anybody's AWS settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def session() -> boto3.Session:
+    """Return one session for all clients, so that botocore reads its models once."""
+    return boto3.Session()
+
+
+# requests reach the engine as they are written in the test, wrong ones too
+_AS_WRITTEN = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+
+
+@pytest.fixture
+def connect(session: boto3.Session) -> Callable[..., Any]:
+    """Return a function that opens a client on a data file or, with a URL, on a server."""
+
+    def connect(path: str | Path = ":memory:") -> Any:
+        if str(path).startswith("http"):
+            return session.client(
+                "dynamodb",
+                region_name="us-east-1",
+                endpoint_url=str(path),
+                config=_AS_WRITTEN.merge(Config(signature_version=UNSIGNED)),
+            )
+        return embedded_client(path, session=session, config=_AS_WRITTEN)
+
+    return connect
+
+
+@pytest.fixture
+def client(connect: Callable[..., Any]) -> Any:
+    """Return a client on an engine of its own, in memory."""
+    return connect()
+
+
+# ---- tables ------------------------------------------------------------------------------
+
+
+def key_schema(spec: str) -> list[dict[str, str]]:
+    """Return the KeySchema of "hash range" or, with several of each, "h1 h2 / r1 r2"."""
+    first, _, rest = spec.partition("/") if "/" in spec else spec.partition(" ")
+    return [{"AttributeName": n.partition(":")[0], "KeyType": "HASH"} for n in first.split()] + [
+        {"AttributeName": n.partition(":")[0], "KeyType": "RANGE"} for n in rest.split()
+    ]
+
+
+def definitions(*specs: str) -> list[dict[str, str]]:
+    """Return the AttributeDefinitions of key specs such as "pk:S sk:N"; S is the default."""
+    types: dict[str, str] = {}
+    for part in " ".join(specs).replace("/", " ").split():
+        name, _, kind = part.partition(":")
+        types.setdefault(name, kind or "S")
+    return [{"AttributeName": name, "AttributeType": kind} for name, kind in types.items()]
+
+
+def index_request(
+    name: str, keys: str, projection: str | Sequence[str] = "ALL", **more: Any
+) -> dict[str, Any]:
+    """Return one index of a request; a list of names is an INCLUDE projection."""
+    projected: dict[str, Any] = {"ProjectionType": projection}
+    if not isinstance(projection, str):
+        projected = {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(projection)}
+    return {"IndexName": name, "KeySchema": key_schema(keys), "Projection": projected, **more}
+
+
+def table_request(
+    name: str = "things",
+    keys: str = "pk",
+    *,
+    gsi: Mapping[str, tuple[Any, ...]] | None = None,
+    lsi: Mapping[str, tuple[Any, ...]] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return an on-demand CreateTable request; an index is (keys, projection)."""
+    request: dict[str, Any] = {
+        "TableName": name,
+        "KeySchema": key_schema(keys),
+        "AttributeDefinitions": definitions(
+            keys, *(index[0] for index in [*(gsi or {}).values(), *(lsi or {}).values()])
+        ),
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    if gsi:
+        request["GlobalSecondaryIndexes"] = [index_request(n, *i) for n, i in gsi.items()]
+    if lsi:
+        request["LocalSecondaryIndexes"] = [index_request(n, *i) for n, i in lsi.items()]
+    return request | more
+
+
+@pytest.fixture
+def make_table(client: Any) -> Callable[..., str]:
+    """Return a function that creates a table from `table_request`'s arguments."""
+
+    def make_table(*args: Any, on: Any = client, **kwargs: Any) -> str:
+        request = table_request(*args, **kwargs)
+        on.create_table(**request)
+        return str(request["TableName"])
+
+    return make_table
+
+
+@pytest.fixture
+def build() -> Any:
+    """Return the functions that build requests: `build.table(...)`, `build.index(...)`."""
+    return SimpleNamespace(table=table_request, index=index_request, definitions=definitions)
+
+
+@contextmanager
+def _refused(
+    code: str = "ValidationException", message: str | None = None, *, part: str | None = None
+) -> Iterator[Any]:
+    with pytest.raises(ClientError) as caught:
+        yield caught
+    error = caught.value.response["Error"]
+    assert error["Code"] == code, error
+    if message is not None:
+        assert error["Message"] == message
+    if part is not None:
+        assert part in error["Message"]
+
+
+@pytest.fixture
+def refused() -> Any:
+    """Return a context manager: the body must fail with an AWS error of this code and text."""
+    return _refused
+
+
+@pytest.fixture
+def walk() -> Callable[..., list[dict[str, Any]]]:
+    """Return a function that reads all pages of a query or scan into one list of items."""
+
+    def walk(read: Callable[..., Any], **request: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = read(**request)
+            found += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return found
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    return walk
+
+
+# ---- server ------------------------------------------------------------------------------
+
+
+@contextmanager
+def run_server(data: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run `perfkit dynamodb` on a free port of 127.0.0.1; yields its URL and the process."""
+    with subprocess.Popen(
+        [PERFKIT, "dynamodb", "--port", "0", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("DynamoDB at http"), line
+            yield line.split()[2], process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def start_server() -> Callable[..., Any]:
+    """Return `run_server`, for tests that need a server of their own."""
+    return run_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a server that the tests of a module share."""
+    with run_server(tmp_path_factory.mktemp("server") / "data.sqlite3") as (url, _):
+        yield url
