@@ -1,0 +1,261 @@
+"""`perfkit workload`: what a workload file means, and what is wrong with it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import JsonOption, print_json
+from perfkit.settings import WORKLOAD_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfkit.report.model import Table
+
+__all__ = ["workload"]
+
+workload = typer.Typer(no_args_is_help=True, help="Explain and check workload files.")
+
+
+@workload.command()
+def validate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Workload file to check.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Check a workload file and list everything that is wrong with it.
+
+    Example: perfkit workload validate shop.toml
+    """
+    from perfkit.workloads.loader import load
+    from perfkit.workloads.problems import InvalidWorkloadError
+
+    try:
+        checked = load(file)
+    except InvalidWorkloadError as error:
+        if not as_json:
+            raise
+        problems = [
+            {"key": problem.key, "value": problem.value, "message": problem.message}
+            for problem in error.problems
+        ]
+        print_json({"file": file, "valid": False, "problems": problems})
+        raise typer.Exit(error.exit_code) from error
+    if as_json:
+        print_json({"file": file, "valid": True, "problems": []})
+        return
+    items = sum(table.items for table in checked.tables)
+    indexes = sum(len(table.indexes) for table in checked.tables)
+    typer.echo(
+        f"{file} is a valid workload: {checked.name}, {_many(len(checked.tables), 'table')}, "
+        f"{_many(items, 'item')}, {_many(indexes, 'index', 'indexes')}, "
+        f"{_many(len(checked.patterns), 'access pattern')}"
+    )
+
+
+def _many(count: int, noun: str, plural: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+@workload.command()
+def show(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            envvar=WORKLOAD_VARIABLE,
+            help="Workload file; left out, ./perfkit.toml if there is one, else the built-in courses.",
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Explain a workload: its tables, their items and indexes, the questions asked of them.
+
+    Example: perfkit workload show courses
+    """
+    from perfkit.workloads.explain import explain
+    from perfkit.workloads.loader import load
+
+    document = explain(load(file))
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    from perfkit.report import terminal
+
+    typer.echo(f"{document['workload']} ({document['source']}): {document['description']}\n")
+    blocks = (_tables(document), _indexes(document), *_attributes(document))
+    terminal.print_blocks(tuple(block for block in blocks if block.rows))
+    for pattern in document["patterns"]:
+        typer.echo(f"\n{pattern['name']}: {pattern['description']}")
+        for label, text in _pattern_lines(pattern):
+            typer.echo(f"  {label:<8} {text}")
+    for table in document["tables"]:
+        for entity in table["entities"]:
+            _print_example(table, entity)
+
+
+def _title(table: dict[str, Any], entity: dict[str, Any]) -> str:
+    return f"{table['name']} {entity['name']}".rstrip()
+
+
+def _key_text(held: dict[str, Any]) -> str:
+    keys = [key for key in (held["partition_key"], held["sort_key"]) if key is not None]
+    return ", ".join(f"{key['name']} ({key['type']})" for key in keys)
+
+
+def _about(value: int, *, exact: bool) -> str:
+    return f"{value:,}" if exact else f"about {value:,}"
+
+
+def _tables(document: dict[str, Any]) -> "Table":
+    from perfkit.report.model import Column, Kind, Table
+    from perfkit.units import format_bytes
+
+    rows = []
+    for table in document["tables"]:
+        for entity in table["entities"]:
+            size = entity["item_bytes"]
+            spread = (
+                f"{size['min']:,}"
+                if size["min"] == size["max"]
+                else f"{size['min']:,} to {size['max']:,}"
+            )
+            total = format_bytes(entity["total_bytes"])
+            rows.append(
+                {
+                    "table": _title(table, entity),
+                    "key": _key_text(table),
+                    "items": entity["items"],
+                    "item_bytes": spread,
+                    "total": total if entity["exact"] else f"about {total}",
+                }
+            )
+    columns = (
+        Column(key="table", title="table", label=True),
+        Column(key="key", title="key"),
+        Column(key="items", title="items", kind=Kind.COUNT),
+        Column(key="item_bytes", title="bytes an item"),
+        Column(key="total", title="in all"),
+    )
+    return Table(name="tables", title="Tables", columns=columns, rows=tuple(rows))
+
+
+def _indexes(document: dict[str, Any]) -> "Table":
+    from perfkit.report.model import Column, Table
+
+    rows = tuple(
+        {
+            "index": index["name"],
+            "table": table["name"],
+            "key": _key_text(index),
+            "projection": " ".join([index["projection"], *index["non_key_attributes"]]),
+            "entries": _about(index["entries"], exact=index["exact"]),
+        }
+        for table in document["tables"]
+        for index in table["indexes"]
+    )
+    columns = (
+        Column(key="index", title="index", label=True),
+        Column(key="table", title="table"),
+        Column(key="key", title="key"),
+        Column(key="projection", title="projection"),
+        Column(key="entries", title="entries"),
+    )
+    return Table(name="indexes", title="Indexes", columns=columns, rows=rows)
+
+
+def _attributes(document: dict[str, Any]) -> "list[Table]":
+    from perfkit.report.model import Column, Table
+
+    columns = (
+        Column(key="name", title="attribute", label=True),
+        Column(key="type", title="type"),
+        Column(key="kind", title="kind"),
+        Column(key="values", title="values"),
+    )
+    return [
+        Table(
+            name=f"attributes-{table['name']}-{entity['name']}",
+            title=f"Items of {_title(table, entity)}",
+            columns=columns,
+            rows=tuple(entity["attributes"]),
+            notes=tuple(
+                f"Exactly {fact['items']:,} items have "
+                + " and ".join(f"{name} = {_plain(value)}" for name, value in fact["where"].items())
+                + "."
+                for fact in entity["exactly"]
+            ),
+        )
+        for table in document["tables"]
+        for entity in table["entities"]
+    ]
+
+
+def _plain(wire: dict[str, Any]) -> str:
+    """Return a value on the wire as the workload file would say it."""
+    from perfkit.workloads.kinds import plain_value
+    from perfkit.workloads.problems import written
+
+    return written(plain_value(wire))
+
+
+def _pattern_lines(pattern: dict[str, Any]) -> "Iterator[tuple[str, str]]":
+    values = {name: _plain(value) for name, value in pattern["parameters"].items()}
+    yield "with", ", ".join(f"{name} = {value}" for name, value in values.items())
+    if pattern["names"]:
+        yield "and", ", ".join(f"{short} = {name}" for short, name in pattern["names"].items())
+    yield "scan", f"{pattern['table']} where {_one_line(pattern['scan']['filter'])}"
+    if pattern["get"] is not None:
+        key = ", ".join(
+            f"{name} = {_plain(value)}" for name, value in pattern["get"]["key"].items()
+        )
+        yield "get", f"{pattern['table']} at {key}"
+    else:
+        query = pattern["query"]
+        where = query["index"] or f"{pattern['table']} by its own key"
+        text = f"{where} where {_one_line(query['key_condition'])}"
+        if query["filter"] is not None:
+            text += f", filtered by {_one_line(query['filter'])}"
+        yield "query", text + (", last first" if query["descending"] else "")
+    yield "returns", ", ".join(pattern["returns"]) or "whole items"
+    cache = pattern["cache"]
+    if cache is None:
+        yield "cache", "none"
+    else:
+        yield "cache", f"{cache['key']} for {cache['ttl_s']:g} s"
+    if pattern["quoted"] is not None:
+        yield "quoted", _quoted_text(pattern["quoted"])
+
+
+def _one_line(expression: str) -> str:
+    return " ".join(expression.split())
+
+
+def _quoted_text(quoted: dict[str, Any]) -> str:
+    from perfkit.units import format_ratio, format_seconds, format_units
+
+    sides = [
+        f"{format_seconds(side['latency_s'])} and {format_units(side['rcu'])} RCU"
+        for side in (quoted["before"], quoted["after"])
+    ]
+    latency, capacity = (
+        format_ratio(quoted["latency_ratio"]),
+        format_ratio(quoted["capacity_ratio"]),
+    )
+    return f"{quoted['source']}: {' → '.join(sides)} ({latency} faster, {capacity} cheaper)"
+
+
+def _print_example(table: dict[str, Any], entity: dict[str, Any]) -> None:
+    if entity["example"] is None:
+        return
+    typer.echo(f"\nFirst item of {_title(table, entity)}")
+    width = max(map(len, entity["example"]))
+    for name, wire in entity["example"].items():
+        typer.echo(f"  {name:<{width}}  {_plain(wire)}")

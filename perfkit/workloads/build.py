@@ -1,0 +1,205 @@
+"""From a workload file as written to a workload as used: types inferred, defaults filled in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from perfkit.capacity import AttributeValue
+from perfkit.workloads.kinds import (
+    Boolean,
+    Choice,
+    Constant,
+    DecimalNumber,
+    Integer,
+    Kinds,
+    Reference,
+    Sequence,
+    Timestamp,
+    scalar_type,
+    wire_value,
+)
+from perfkit.workloads.model import (
+    AccessPattern,
+    Attribute,
+    CachePolicy,
+    Entity,
+    Exactly,
+    GetForm,
+    Index,
+    ItemSize,
+    Key,
+    QueryForm,
+    Quote,
+    Quoted,
+    Table,
+    Workload,
+)
+from perfkit.workloads.names import is_parameter, target_of
+from perfkit.workloads.schema import (
+    EntitySection,
+    FileSection,
+    PatternSection,
+    QuerySection,
+    QuotedSection,
+    QuoteSection,
+    SizeSection,
+)
+
+__all__ = ["build"]
+
+
+def build(file: FileSection, *, source: str, digest: str) -> Workload:
+    """Return the workload of a *file* whose names all name something."""
+    return Workload(
+        name=file.name,
+        description=file.description,
+        tables=tuple(_table(file, name) for name in file.tables),
+        patterns=tuple(_pattern(name, section) for name, section in file.patterns.items()),
+        source=source,
+        digest=digest,
+    )
+
+
+def _table(file: FileSection, name: str) -> Table:
+    section = file.tables[name]
+    return Table(
+        name=name,
+        partition_key=_key(file, name, section.partition_key),
+        sort_key=_key(file, name, section.sort_key) if section.sort_key else None,
+        indexes=tuple(
+            Index(
+                name=index_name,
+                partition_key=_key(file, name, index.partition_key),
+                sort_key=_key(file, name, index.sort_key) if index.sort_key else None,
+                projection=index.projection,
+                non_key_attributes=index.non_key_attributes,
+            )
+            for index_name, index in section.indexes.items()
+        ),
+        entities=tuple(
+            _entity(file, name, entity_name, entity)
+            for entity_name, entity in section.entities.items()
+        ),
+    )
+
+
+def _key(file: FileSection, table: str, name: str) -> Key:
+    for entity in file.tables[table].entities.values():
+        if name in entity.attributes:
+            return Key(name=name, type=_type(file, table, entity.attributes[name]))
+    raise KeyError(name)
+
+
+def _entity(file: FileSection, table: str, name: str, section: EntitySection) -> Entity:
+    return Entity(
+        name=name,
+        items=section.items,
+        item_size=_size(section.item_size) if section.item_size else None,
+        attributes=tuple(
+            Attribute(
+                name=attribute,
+                type=_type(file, table, kind),
+                generator=kind,
+                target=target_of(file, table, kind) if isinstance(kind, Reference) else None,
+            )
+            for attribute, kind in section.attributes.items()
+        ),
+        exactly=tuple(
+            Exactly(
+                items=exactly.items,
+                where={key: wire_value(value) for key, value in exactly.where.items()},
+            )
+            for exactly in section.exactly
+        ),
+    )
+
+
+def _type(file: FileSection, table: str, kind: Kinds) -> str:
+    """Return the DynamoDB type of what *kind* makes."""
+    match kind:
+        case Boolean():
+            return "BOOL"
+        case Choice():
+            return scalar_type(kind.values[0])
+        case Constant():
+            return scalar_type(kind.value)
+        case DecimalNumber():
+            return "N"
+        case Integer() | Sequence():
+            return "N" if kind.format is None else "S"
+        case Timestamp():
+            return "N" if kind.epoch else "S"
+        case Reference():
+            target = target_of(file, table, kind)
+            section = file.tables[target.table].entities[target.entity]
+            return _type(file, target.table, section.attributes[target.attribute])
+        case _:
+            return "S"
+
+
+def _size(section: SizeSection) -> ItemSize:
+    choices = section.choice or (section.min or 0, section.max or 0)
+    return ItemSize(
+        min_bytes=min(choices),
+        max_bytes=max(choices),
+        choices=section.choice or (),
+        weights=section.weights or (),
+    )
+
+
+def _pattern(name: str, section: PatternSection) -> AccessPattern:
+    parameters = {
+        f":{parameter}": wire_value(value) for parameter, value in section.parameters.items()
+    }
+    cache = section.cache
+    return AccessPattern(
+        name=name,
+        description=section.description,
+        table=section.table,
+        parameters=parameters,
+        names={f"#{short}": attribute for short, attribute in section.names.items()},
+        scan_filter=section.scan.filter,
+        query=None if section.query is None else _query(section.query),
+        get=None if section.get is None else _get(section.get, parameters),
+        returns=section.returns,
+        cache=None if cache is None else CachePolicy(key=cache.key, ttl_s=cache.ttl_s),
+        quoted=None if section.quoted is None else _quoted(section.quoted),
+    )
+
+
+def _query(section: QuerySection) -> QueryForm:
+    return QueryForm(
+        index=section.index,
+        key_condition=section.key_condition,
+        filter=section.filter,
+        descending=section.descending,
+    )
+
+
+def _get(key: Mapping[str, Any], parameters: Mapping[str, AttributeValue]) -> GetForm:
+    asked = {name: value for name, value in key.items() if is_parameter(value)}
+    return GetForm(
+        key={
+            name: parameters[value] if name in asked else wire_value(value)
+            for name, value in key.items()
+        },
+        parameters=asked,
+    )
+
+
+def _quoted(section: QuotedSection) -> Quoted:
+    return Quoted(
+        source=section.source,
+        before=_quote(section.before),
+        after=_quote(section.after),
+        latency_ratio=section.latency_ratio,
+        capacity_ratio=section.capacity_ratio,
+    )
+
+
+def _quote(section: QuoteSection) -> Quote:
+    return Quote(
+        latency_s=section.latency_s,
+        rcu=section.rcu,
+        items_read=section.items_read,
+        wasted=section.wasted,
+    )

@@ -1,0 +1,325 @@
+"""A workload as the rest of perfkit reads it: tables, indexes, questions, cache policy."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from perfkit.capacity import AttributeValue
+from perfkit.errors import WorkloadError
+from perfkit.workloads.kinds import Integer, Kinds, Reference, Timestamp
+from perfkit.workloads.problems import nearest
+from perfkit.workloads.schema import Projection
+
+__all__ = [
+    "AccessPattern",
+    "Attribute",
+    "CachePolicy",
+    "Entity",
+    "Exactly",
+    "GetForm",
+    "Index",
+    "ItemSize",
+    "Key",
+    "Projection",
+    "QueryForm",
+    "Quote",
+    "Quoted",
+    "Table",
+    "Target",
+    "Workload",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An attribute of a primary or index key."""
+
+    name: str
+    type: str
+    """S or N."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemSize:
+    """Sizes of items: `choices` with their `weights`, or anything from `min_bytes` to `max_bytes`."""
+
+    min_bytes: int
+    max_bytes: int
+    choices: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    @property
+    def mean_bytes(self) -> float:
+        """The size to expect on average."""
+        if not self.choices:
+            return (self.min_bytes + self.max_bytes) / 2
+        weights = self.weights or (1.0,) * len(self.choices)
+        total = sum(size * weight for size, weight in zip(self.choices, weights, strict=True))
+        return total / sum(weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Target:
+    """An attribute of one kind of item, wherever it is."""
+
+    table: str
+    entity: str
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """One attribute of an item and how its values are made."""
+
+    name: str
+    type: str
+    """S, N or BOOL."""
+    generator: Kinds
+    target: Target | None = None
+    """What a reference refers to."""
+
+    def unique_values(self, counts: Mapping[tuple[str, str], int]) -> int | None:
+        """
+        Return how many values an attribute marked unique can have; None for any other.
+
+        Args:
+            counts: Items of each entity, by table and entity name.
+        """
+        match self.generator:
+            case Integer(unique=True) | Timestamp(unique=True) as kind:
+                return kind.max - kind.min + 1
+            case Reference(unique=True) if self.target is not None:
+                return counts[self.target.table, self.target.entity]
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exactly:
+    """*items* items have these values, and no others do."""
+
+    items: int
+    where: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """One kind of item of a table."""
+
+    name: str
+    items: int
+    item_size: ItemSize | None
+    attributes: tuple[Attribute, ...]
+    exactly: tuple[Exactly, ...] = ()
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute called *name*."""
+        return next(attribute for attribute in self.attributes if attribute.name == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """A global secondary index."""
+
+    name: str
+    partition_key: Key
+    sort_key: Key | None
+    projection: Projection
+    non_key_attributes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The key attributes, partition first."""
+        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table: its keys, its indexes, and the kinds of items it holds."""
+
+    name: str
+    partition_key: Key
+    sort_key: Key | None
+    indexes: tuple[Index, ...]
+    entities: tuple[Entity, ...]
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The key attributes, partition first."""
+        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+
+    @property
+    def items(self) -> int:
+        """Items at scale 1."""
+        return sum(entity.items for entity in self.entities)
+
+    @property
+    def item_size(self) -> ItemSize | None:
+        """Smallest and largest item, or None where an entity's items are as large as they come."""
+        sizes = [entity.item_size for entity in self.entities]
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes):
+            return None
+        return ItemSize(
+            min_bytes=min(size.min_bytes for size in known),
+            max_bytes=max(size.max_bytes for size in known),
+        )
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """Every attribute an item may have, each once."""
+        return tuple(
+            {
+                attribute.name: attribute
+                for entity in reversed(self.entities)
+                for attribute in reversed(entity.attributes)
+            }.values()
+        )[::-1]
+
+    def entity(self, name: str) -> Entity:
+        """Return the entity called *name*."""
+        return next(entity for entity in self.entities if entity.name == name)
+
+    def projected(self, index: Index) -> frozenset[str] | None:
+        """Return the attributes a read of *index* can give, or None for all of them."""
+        if index.projection is Projection.ALL:
+            return None
+        keys = {key.name for key in (*self.keys, *index.keys)}
+        return frozenset(keys | set(index.non_key_attributes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryForm:
+    """How a pattern asks an index, or the table's own key when *index* is None."""
+
+    index: str | None
+    key_condition: str
+    filter: str | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetForm:
+    """How a pattern reads one item; *parameters* says which of its values fill the key."""
+
+    key: Mapping[str, AttributeValue]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """Under which key an answer is kept, and for how long."""
+
+    key: str
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a document says one call costs."""
+
+    latency_s: float
+    rcu: float
+    items_read: int
+    wasted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """What a document says of a pattern, before and after: never measured here."""
+
+    source: str
+    before: Quote
+    after: Quote
+    latency_ratio: float
+    capacity_ratio: float
+
+
+_PLACEHOLDERS = re.compile(r"[:#][A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPattern:
+    """
+    A question the service asks, in its scan form and in one better form.
+
+    `parameters` and `names` carry their `:` and `#`; DynamoDB refuses what an expression leaves
+    unused, so `placeholders` picks those that a request's expressions mention.
+    """
+
+    name: str
+    description: str
+    table: str
+    parameters: Mapping[str, AttributeValue]
+    names: Mapping[str, str]
+    scan_filter: str
+    query: QueryForm | None
+    get: GetForm | None
+    returns: tuple[str, ...]
+    cache: CachePolicy | None
+    quoted: Quoted | None
+
+    def placeholders(
+        self, *expressions: str | None
+    ) -> tuple[dict[str, str], dict[str, AttributeValue]]:
+        """Return the names and the values that *expressions* use, for one request."""
+        used = self.mentioned(*expressions)
+        return (
+            {name: attribute for name, attribute in self.names.items() if name in used},
+            {name: value for name, value in self.parameters.items() if name in used},
+        )
+
+    @staticmethod
+    def mentioned(*expressions: str | None) -> set[str]:
+        """Return the placeholders, with their `:` or `#`, that *expressions* mention."""
+        return set(_PLACEHOLDERS.findall(" ".join(filter(None, expressions))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Everything a workload file says."""
+
+    name: str
+    description: str
+    tables: tuple[Table, ...]
+    patterns: tuple[AccessPattern, ...]
+    source: str
+    """The file's path, or "built-in"."""
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
+
+    def table(self, name: str) -> Table:
+        """Return the table called *name*."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise _unknown(self.name, "table", name, (table.name for table in self.tables))
+
+    def entity(self, target: Target) -> Entity:
+        """Return the kind of item that *target* is an attribute of."""
+        return self.table(target.table).entity(target.entity)
+
+    def attribute(self, target: Target) -> Attribute:
+        """Return the attribute at *target*."""
+        return self.entity(target).attribute(target.attribute)
+
+    def index(self, table: str, name: str) -> Index:
+        """Return the index called *name* of *table*."""
+        indexes = self.table(table).indexes
+        for index in indexes:
+            if index.name == name:
+                return index
+        raise _unknown(self.name, f"index of {table}", name, (index.name for index in indexes))
+
+    def pattern(self, name: str) -> AccessPattern:
+        """Return the access pattern called *name*."""
+        for pattern in self.patterns:
+            if pattern.name == name:
+                return pattern
+        names = (pattern.name for pattern in self.patterns)
+        raise _unknown(self.name, "access pattern", name, names)
+
+
+def _unknown(workload: str, what: str, name: str, names: Iterable[str]) -> WorkloadError:
+    msg = f"workload {workload} has no {what} {name!r}; {nearest(name, names)}"
+    return WorkloadError(msg)

@@ -1,0 +1,127 @@
+"""`perfkit workload` from the outside: what it explains and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+
+FOLDER = Path(__file__).with_name("workloads")
+NOTES = FOLDER / "notes.toml"
+
+
+def perfkit_workload(*arguments: str | Path) -> Result:
+    return CliRunner(env={"PERFKIT_WORKLOAD": None, "COLUMNS": None}).invoke(
+        app, ["workload", *map(str, arguments)]
+    )
+
+
+def document(*arguments: str | Path) -> Any:
+    result = perfkit_workload(*arguments, "--json")
+    return json.loads(result.stdout)
+
+
+def test_a_valid_file_is_summed_up_in_one_line() -> None:
+    result = perfkit_workload("validate", NOTES)
+
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"{NOTES} is a valid workload: notes, 2 tables, 110 items, 1 index, 2 access patterns\n",
+    )
+
+
+def test_a_wrong_file_is_refused_with_every_problem_on_standard_error() -> None:
+    Path("wrong.toml").write_text(
+        NOTES.read_text().replace("items = 100", "items = -1").replace("ttl_s = 30", "ttl = 30")
+    )
+
+    result = perfkit_workload("validate", "wrong.toml")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        2,
+        "",
+        (
+            "Error: wrong.toml: tables.Notes.items = -1: expected at least 0\n"
+            "wrong.toml: patterns.by-author.cache.ttl_s: "
+            "missing; expected how many seconds an answer is kept\n"
+            "wrong.toml: patterns.by-author.cache.ttl: "
+            "no such key; did you mean 'ttl_s'? choose from key, ttl_s\n"
+        ),
+    )
+
+
+def test_problems_come_as_a_document_when_asked_for() -> None:
+    Path("wrong.toml").write_text(NOTES.read_text().replace("items = 100", "items = -1"))
+
+    result = perfkit_workload("validate", "wrong.toml", "--json")
+
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert json.loads(result.stdout) == {
+        "file": "wrong.toml",
+        "valid": False,
+        "problems": [
+            {"key": "tables.Notes.items", "value": "-1", "message": "expected at least 0"}
+        ],
+    }
+    assert document("validate", NOTES) == {"file": str(NOTES), "valid": True, "problems": []}
+
+
+def test_a_file_that_is_not_there_is_an_error_with_the_choices() -> None:
+    result = perfkit_workload("show", "none.toml")
+
+    assert result.exit_code == 2
+    assert "no workload 'none.toml': neither a file nor a built-in workload" in result.stderr
+    assert "choose from courses" in result.stderr
+
+
+def test_the_built_in_workload_is_explained_when_there_is_no_file() -> None:
+    shown = perfkit_workload("show").stdout
+
+    assert shown.startswith("courses (built-in): Courses, enrollments and users")
+    Path("perfkit.toml").write_text(NOTES.read_text())
+    assert perfkit_workload("show").stdout.startswith("notes (perfkit.toml): Notes and")
+    assert perfkit_workload("show", "courses").stdout == shown
+
+
+@pytest.mark.parametrize("name", ["notes", "mixed"])
+def test_show_explains_a_whole_file(name: str) -> None:
+    """The text is kept beside the file it explains; run this test's command to renew it."""
+    result = perfkit_workload("show", FOLDER / f"{name}.toml")
+
+    expected = (FOLDER / f"{name}.txt").read_text()
+    assert result.stdout.replace(f"{FOLDER}/", "") == expected
+
+
+def test_show_gives_sizes_entries_and_examples_as_values() -> None:
+    shown = document("show", NOTES)
+
+    authors, notes = shown["tables"]
+    assert (notes["items"], notes["total_bytes"], notes["exact"]) == (100, 60_000, True)
+    assert notes["partition_key"] == {"name": "note_id", "type": "N"}
+    assert notes["indexes"][0]["entries"] == 10
+    assert notes["indexes"][0]["exact"] is False
+    (entity,) = notes["entities"]
+    assert entity["example"]["note_id"] == {"N": "1"}
+    assert entity["exactly"] == [
+        {"items": 3, "where": {"author_id": {"S": "A7"}, "color": {"S": "red"}}}
+    ]
+    # active 6 + 1, author_id 9 + "A1" to "A9" 2 or "A10" 3
+    assert authors["entities"][0]["item_bytes"] == {"min": 18, "mean": 18.1, "max": 19}
+    assert authors["exact"] is False
+
+
+def test_show_gives_every_pattern_with_its_cache_and_quoted_figures() -> None:
+    patterns = {pattern["name"]: pattern for pattern in document("show", "courses")["patterns"]}
+
+    assert patterns["profile"]["get"] == {"key": {"user_id": {"S": "student123"}}}
+    assert patterns["profile"]["query"] is None
+    courses = patterns["courses"]
+    assert courses["query"]["index"] == "CoursesBySemester"
+    assert courses["cache"] == {
+        "key": "courses:semester:{semester}:department:{department}",
+        "ttl_s": 300.0,
+    }
+    assert courses["quoted"]["before"]["rcu"] == 2500
