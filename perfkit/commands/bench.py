@@ -1,0 +1,187 @@
+"""`perfkit bench`: measure the access patterns of a workload."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perfkit.commands.common import (
+    INTERRUPTED,
+    DataOption,
+    JsonOption,
+    MaxCostOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    read_workload,
+)
+from perfkit.errors import ConfigError, PerfkitError
+from perfkit.settings import RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.dynamodb.targets import Target
+    from perfkit.results import Run
+    from perfkit.scenarios.base import Context, Options, Scenario
+    from perfkit.workloads.model import Workload
+
+__all__ = ["bench", "make_context", "make_options", "measure_with_bars"]
+
+SEGMENTS = 4
+"""Segments of a parallel scan where none are asked for."""
+
+_SCENARIOS = "scenarios"
+
+
+def bench(
+    *,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this one; may be repeated; left out, all."),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+    ] = None,
+    min_time: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+    ] = None,
+    consistent: Annotated[
+        bool,
+        typer.Option("--consistent", help="Read strongly consistent, except by global index."),
+    ] = False,
+    segments: Annotated[
+        int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
+    ] = SEGMENTS,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    max_cost: MaxCostOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Measure access patterns: scans against the query or get, side by side.
+
+    Checks first that all variants return the same items. Each run is saved as it finishes;
+    `perfkit report` shows them again.
+
+    Example: perfkit bench --scenario courses --min-time 10
+    """
+    from perfkit.dynamodb.safety import Preview, approve
+    from perfkit.scenarios import registry
+
+    options = make_options(iterations, min_time, segments=segments, consistent=consistent)
+    read = read_workload(workload)
+    chosen = registry.find(read, scenario or [registry.ALL])
+    where = make_target(target, data, region, profile)
+    context = make_context(where, read, options)
+    if where.is_guarded:
+        effects = tuple(each.effect(context) for each in chosen)
+        preview = Preview(title=f"Measure workload {read.name}", effects=effects)
+        if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
+            note("Nothing was done.")
+            raise typer.Exit(1)
+    _print(measure_with_bars(chosen, context), as_json=as_json)
+
+
+def make_options(
+    iterations: int | None,
+    min_time: float | None,
+    *,
+    segments: int = SEGMENTS,
+    consistent: bool = False,
+) -> "Options":
+    """
+    Return how to measure.
+
+    Raises:
+        ConfigError: The options contradict each other or are out of bounds.
+    """
+    from perfkit.measure.rounds import Plan
+    from perfkit.scenarios.base import Options
+
+    if iterations is not None and min_time is not None:
+        msg = "--iterations and --min-time contradict each other; give one of them"
+        raise ConfigError(msg)
+    plan = Plan(iterations=iterations) if min_time is None else Plan(min_time_s=min_time)
+    return Options(plan=plan, consistent=consistent, segments=segments)
+
+
+def make_context(where: "Target", read: "Workload", options: "Options") -> "Context":
+    """Return what scenarios measure *where* with: an ordinary boto3 client."""
+    from perfkit.scenarios.base import Context
+
+    return Context(
+        workload=read,
+        client=where.client(pool_connections=max(10, options.segments)),
+        target=where.describe(),
+        where=where.name,
+        options=options,
+        capacity_doubt=where.capacity_doubt(),
+    )
+
+
+def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list[Run]":
+    """
+    Measure and save scenarios under a progress bar, and return their runs.
+
+    Raises:
+        PerfkitError: A scenario could not be measured; those before it are saved.
+        typer.Exit: Ctrl-C, with exit code 130; the scenarios that had finished are saved.
+    """
+    from dataclasses import replace
+
+    from perfkit.commands.progress import bars
+    from perfkit.results import RunStore
+    from perfkit.scenarios.base import Progress
+    from perfkit.scenarios.registry import measure_scenarios
+
+    store = RunStore(RUNS_FOLDER)
+    store.prepare()
+    runs: list[Run] = []
+    try:
+        with bars(unit="") as shown:
+            shown.add(_SCENARIOS, len(chosen))
+
+            def show(progress: Progress) -> None:
+                shown.label(_SCENARIOS, f"{progress.scenario}: {progress.doing}")
+                shown.reach(_SCENARIOS, len(runs) + progress.share, len(chosen))
+
+            for run in measure_scenarios(chosen, replace(context, progress=show), store):
+                runs.append(run)  # noqa: PERF402 - an interrupt must leave those it has
+    except KeyboardInterrupt as error:
+        typer.secho(f"Interrupted: {_saved(runs, chosen)}", fg="yellow", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+    except PerfkitError:
+        if runs:
+            note(_saved(runs, chosen))
+        raise
+    return runs
+
+
+def _saved(runs: "Sequence[Run]", chosen: "Sequence[Scenario]") -> str:
+    text = f"{len(runs)} of {len(chosen)} scenarios were measured and are saved"
+    return f"{text}; `perfkit report` shows them." if runs else f"{text}."
+
+
+def _print(runs: "Sequence[Run]", *, as_json: bool) -> None:
+    from perfkit.report.build import build_report
+
+    report = build_report(runs)
+    if as_json:
+        from perfkit.report.json_document import report_document, write_document
+
+        typer.echo(write_document(report_document(report)), nl=False)
+    else:
+        from perfkit.report import terminal
+
+        terminal.print_report(report)

@@ -1,0 +1,1 @@
+"""How perfkit measures: clocks, interleaved rounds, histograms, statistics, and doubts."""

@@ -1,0 +1,165 @@
+"""Reasons to doubt a measured figure, each with advice that knows the options used."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from perfkit.measure.machine import LoadBetween
+from perfkit.measure.rounds import Plan, Series
+from perfkit.measure.statistics import Ratio
+from perfkit.units import format_ratio, format_seconds, format_share
+
+__all__ = ["Doubt", "doubt_intervals", "doubt_machine", "doubt_series", "modified_z_scores"]
+
+# Ten standard deviations of ordinary scatter, as hyperfine has it.
+_OUTLIER_SCORE = 10.0
+# Latencies have long tails by nature, which p95 and p99 show; so many make even p95 an outlier.
+_OUTLIER_SHARE = 0.05
+_FEW_CALLS = 10
+_SPREAD = 0.25
+_OTHERS_SHARE = 0.15
+_STOLEN_SHARE = 0.02
+_WIDE_INTERVAL = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a figure may mislead, and what to do about it."""
+
+    reason: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
+
+
+def modified_z_scores(values: Sequence[float]) -> list[float]:
+    """
+    Return how far each value lies above the median, in standard deviations of ordinary scatter.
+
+    Source: Iglewicz & Hoaglin, "How to detect and handle outliers" (1993): 0.6745 * (x - median) /
+    MAD, and the mean absolute deviation in its place where more than half the values are equal.
+    """
+    middle = statistics.median(values)
+    distances = [abs(value - middle) for value in values]
+    mad = statistics.median(distances)
+    if mad > 0:
+        return [0.6745 * (value - middle) / mad for value in values]
+    mean = statistics.fmean(distances)
+    if mean > 0:
+        return [0.7979 * (value - middle) / mean for value in values]
+    return [0.0] * len(values)
+
+
+def doubt_series(series: Mapping[str, Series], plan: Plan) -> Iterator[Doubt]:
+    """Yield what is doubtful about the variants' latencies."""
+    more = _more(plan)
+    few = [name for name, one in series.items() if one.calls < _FEW_CALLS]
+    if few:
+        calls = min(series[name].calls for name in few)
+        yield Doubt(
+            f"{_names(few)}: only {calls} {'call' if calls == 1 else 'calls'}, so p95 and p99"
+            " are just the slowest one",
+            more,
+        )
+    for name, one in series.items():
+        yield from _doubt_tail(name, one, plan)
+    noisy = [name for name, one in series.items() if _spread(one.rounds_s) > _SPREAD]
+    if noisy:
+        worst = max(_spread(series[name].rounds_s) for name in noisy)
+        yield Doubt(
+            f"{_names(noisy)}: latency differs by up to {format_share(round(worst, 2))} between"
+            " rounds",
+            f"close other programs, or {more}",
+        )
+
+
+def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
+    samples_s = one.samples_s
+    if len(samples_s) < 3:
+        return
+    rest_s = statistics.median(samples_s[1:])
+    scores = modified_z_scores(samples_s)
+    # one slow call among a hundred is where p99 begins; among fewer it weighs on every figure
+    slow_first = (
+        one.calls < 100
+        and samples_s[0] == max(samples_s)
+        # a few calls have no scatter to speak of: compare the first with the others
+        and (samples_s[0] > 1.5 * rest_s if one.calls < _FEW_CALLS else scores[0] > _OUTLIER_SCORE)
+    )
+    if slow_first:
+        yield Doubt(
+            f"{name}: the first call took {format_seconds(samples_s[0])}, the others"
+            f" {format_seconds(rest_s)} at the median, although a warm-up went before",
+            f"measure again, or {_more(plan)}",
+        )
+        return
+    outliers = sum(score > _OUTLIER_SCORE for score in scores)
+    if one.calls >= _FEW_CALLS and outliers / one.calls > _OUTLIER_SHARE:
+        yield Doubt(
+            f"{name}: {outliers} of {one.calls} calls took far longer than the others"
+            f" (up to {format_seconds(max(samples_s))})",
+            f"look at p50 rather than the mean, close other programs, or {_more(plan)}",
+        )
+
+
+def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iterator[Doubt]:
+    """Yield comparisons, by (baseline, candidate), that say less than they seem to."""
+    few = [ratio.rounds for ratio in ratios.values() if ratio.interval is None]
+    if few:
+        rounds = "1 round is" if few[0] == 1 else f"{few[0]} rounds are"
+        yield Doubt(
+            f"{rounds} too few for an interval, so no difference is significant", _more(plan)
+        )
+    for (baseline, candidate), ratio in ratios.items():
+        if ratio.interval is not None and ratio.interval[1] > _WIDE_INTERVAL * ratio.interval[0]:
+            low, high = map(format_ratio, ratio.interval)
+            yield Doubt(
+                f"{baseline} against {candidate}: anything between {low} and {high} fits the"
+                f" {ratio.rounds} rounds",
+                _more(plan),
+            )
+
+
+def doubt_machine(load: LoadBetween, cores: int) -> Iterator[Doubt]:
+    """Yield what else the machine did meanwhile."""
+    stolen, others = load.stolen_share, load.others_share
+    if stolen is not None and stolen > _STOLEN_SHARE:
+        yield Doubt(
+            f"the hypervisor took {format_share(round(stolen, 3))} of this machine's CPU time away",
+            "measure on a quieter host, and trust ratios more than latencies",
+        )
+    if others is not None and others > _OTHERS_SHARE:
+        yield Doubt(
+            f"other programs used {format_share(round(others, 2))} of this machine's CPU time",
+            "close them and measure again",
+        )
+    average = load.before.load_average
+    if others is None and average is not None and average > cores:
+        yield Doubt(
+            f"the machine was busy before measuring began (load average {average:.1f} on"
+            f" {cores} cores)",
+            "close other programs and measure again",
+        )
+
+
+def _spread(rounds_s: Sequence[float]) -> float:
+    """Return how far the middle half of the rounds spreads, as a share of their median."""
+    if len(rounds_s) < 3:
+        return 0.0
+    middle = statistics.median(rounds_s)
+    if middle <= 0:
+        return 0.0
+    lower, _, upper = statistics.quantiles(rounds_s, n=4, method="inclusive")
+    return (upper - lower) / middle
+
+
+def _more(plan: Plan) -> str:
+    """Return how to measure for longer than *plan* did."""
+    if plan.iterations is not None:
+        return f"raise --iterations above {plan.iterations}"
+    return f"raise --min-time above {plan.min_time_s:g}, or give --iterations"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)

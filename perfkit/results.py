@@ -1,0 +1,576 @@
+"""Runs as they are saved: what a run file says, and the folder that keeps run files."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import types
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from perfkit import __version__
+from perfkit.errors import ConfigError, PerfkitError, RunFileError, StorageFullError
+
+__all__ = [
+    "FORMAT",
+    "CacheFigures",
+    "Check",
+    "Comparison",
+    "Hour",
+    "LatencySummary",
+    "Listing",
+    "Run",
+    "RunStore",
+    "ServiceFigures",
+    "Variant",
+    "now_utc",
+]
+
+# Formats so far:
+#   1  the first one. Keys may be added to it; a change of meaning makes it 2.
+FORMAT = 1
+
+
+def now_utc() -> str:
+    """Return the present moment as run files write it: UTC, ISO 8601, microseconds, `Z`."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySummary:
+    """Latencies of one variant's calls in seconds, as the caller waited for them."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+    min: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheFigures:
+    """
+    How the calls of one variant met the cache: hits + misses + errors are those that looked.
+
+    Each mean is that of its calls, None where there were none.
+    """
+
+    hits: int
+    misses: int
+    errors: int
+    hit_mean_s: float | None = None
+    miss_mean_s: float | None = None
+    error_mean_s: float | None = None
+
+    @property
+    def requests(self) -> int:
+        """Calls that looked into the cache."""
+        return self.hits + self.misses + self.errors
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits among all calls; None if nothing looked."""
+        return self.hits / self.requests if self.requests else None
+
+    @property
+    def worked_out_mean_s(self) -> float | None:
+        """The mean of all calls, worked out from the shares and the mean of each."""
+        parts = (
+            (self.hits, self.hit_mean_s),
+            (self.misses, self.miss_mean_s),
+            (self.errors, self.error_mean_s),
+        )
+        if not self.requests or any(count and mean_s is None for count, mean_s in parts):
+            return None
+        return sum(count * (mean_s or 0.0) for count, mean_s in parts) / self.requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFigures:
+    """What a service showed while one variant was asked over HTTP."""
+
+    # switch -> on
+    switches: dict[str, Any]
+    # answered in the time the requests took, at `Variant.concurrency` under way at once
+    requests_per_s: float
+    read_units_per_s: float | None
+    # share of answers with a status of 500 or above, 0 to 1
+    failed_share: float
+    # processes of the service that answered their health check, and how many there should be
+    healthy: int
+    instances: int
+    # processor time of all processes of the service: for one request, and as a share of one core
+    cpu_s: float | None
+    cpu_share: float | None
+    # stage -> mean seconds of a request, in order, from the header Server-Timing
+    stages_s: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """
+    One way to answer the question, as measured.
+
+    `calls`, `requests`, `errors` and `retries` count the whole measurement; every other figure
+    is for one call. A call answers the question once and may take many requests (pages).
+    """
+
+    name: str
+    operation: str
+    calls: int
+    requests: int
+    errors: int
+    # None where the target does not say
+    items_read: int | None
+    # items in the answer, after every filter
+    items_returned: int
+    # size of the items read; see bytes_read_source
+    bytes_read: int | None
+    capacity_units: float | None
+    # who counted: the kind of target ("embedded", "endpoint", "aws"), or "none"
+    capacity_source: str
+    latency_s: LatencySummary
+    # all calls: HdrHistogram V2, compressed, base64, in microseconds
+    histogram: str
+    client_cpu_s: float | None = None
+    retries: int = 0
+    # requests of one call
+    requests_per_call: float | None = None
+    # items that crossed the wire; a filter in the service receives more than it returns
+    items_received: int | None = None
+    # "items": summed over the items themselves; "capacity": at most, from whole read units
+    bytes_read_source: str = "none"
+    # "eventual" or "strong"
+    consistency: str = "eventual"
+    # the same answer read strongly consistent, and whether that was "measured" or "modelled" (twice)
+    capacity_units_strong: float | None = None
+    capacity_strong_source: str = "none"
+    table: str | None = None
+    index: str | None = None
+    # requests under way at once
+    concurrency: int = 1
+    # median latency of each round, in the order of the rounds
+    rounds_s: tuple[float, ...] = ()
+    # which question it answers, where a run has several; only variants of one are compared
+    question: str = ""
+    # whole answer of one call
+    body_bytes: int | None = None
+    cache: CacheFigures | None = None
+    service: ServiceFigures | None = None
+
+    @property
+    def items_wasted(self) -> int | None:
+        """Items read and paid for that are not in the answer."""
+        return None if self.items_read is None else self.items_read - self.items_returned
+
+    @property
+    def wasted_share(self) -> float | None:
+        """Share of the items read that are not in the answer, 0 to 1."""
+        if self.items_read is None or self.items_wasted is None:
+            return None
+        return self.items_wasted / self.items_read if self.items_read else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """
+    Two variants of one run; ratios are baseline ÷ candidate, so above 1 the candidate wins.
+
+    `significant` is False when the interval contains 1, or when there is no interval because
+    there were too few rounds.
+    """
+
+    baseline: str
+    candidate: str
+    latency_ratio: float
+    latency_ratio_ci95: tuple[float, float] | None
+    capacity_ratio: float | None
+    results_equal: bool
+    significant: bool = False
+    rounds: int = 0
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """
+    A promise held against what was measured.
+
+    `promised` and `measured` are shares by which a figure fell, 0.8 for 80% less. The verdict is
+    "pass" or "fail" where the whole interval is on one side of the promise, else "invalid", and
+    `reason` says why no verdict is possible.
+    """
+
+    name: str
+    question: str
+    figure: str
+    promised: float
+    measured: float | None
+    interval: tuple[float, float] | None
+    verdict: str
+    reason: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """
+    Some time of traffic through a cache.
+
+    `provenance` is "modelled" for virtual time, "measured" for a real run, "quoted" for a document;
+    the latencies behind `mean_s` are in `cache`.
+    """
+
+    name: str
+    provenance: str
+    # of the latencies: "measured" in this run or "quoted"
+    latencies: str
+    duration_s: float
+    ttl_s: float | None
+    cache: CacheFigures
+    # queries made: misses and errors, less those that shared another's
+    fills: int | None = None
+    invalidations: int | None = None
+    # mean of all requests; None takes what `cache` works out
+    mean_s: float | None = None
+    read_units: float | None = None
+    # busiest second
+    peak_fills_per_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a scenario or a load test: the content of one run file."""
+
+    kind: str
+    scenario: str
+    workload: str
+    target: dict[str, Any]
+    started_at: str
+    machine: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    # reasons to believe a figure wrong or beside the question, each with what to do about it
+    warnings: tuple[str, ...] = ()
+    # reasons to read a figure with a margin: few calls, outliers, a busy machine
+    cautions: tuple[str, ...] = ()
+    # what would complete this run, e.g. the command that creates a missing index
+    next_steps: tuple[str, ...] = ()
+    # figures of a document, as the workload quotes them
+    quoted: dict[str, Any] | None = None
+    # promises held against the figures
+    checks: tuple[Check, ...] = ()
+    # traffic through a cache, in virtual and in real time
+    hours: tuple[Hour, ...] = ()
+    description: str = ""
+    # wire form, ":name" -> {"S": "..."}
+    parameters: dict[str, Any] = field(default_factory=dict)
+    workload_digest: str = ""
+    duration_s: float = 0.0
+    # name of its file without ".json"; given when saved
+    id: str = ""
+    perfkit: str = __version__
+    format: int = FORMAT
+
+    def variant(self, name: str, question: str | None = None) -> Variant | None:
+        """Return the variant called *name*, of *question* if given, or None if there is none."""
+        return next(
+            (
+                variant
+                for variant in self.variants
+                if variant.name == name and question in {None, variant.question}
+            ),
+            None,
+        )
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Return what the variants answer, each question once, in their order."""
+        return tuple(dict.fromkeys(variant.question for variant in self.variants))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain JSON values, `format` first."""
+        data = asdict(self)
+        return {"format": data.pop("format"), "perfkit": data.pop("perfkit"), **data}
+
+    @classmethod
+    def from_dict(cls, data: object, source: str) -> Self:
+        """
+        Return the run that *data* describes.
+
+        Args:
+            data: A parsed run file.
+            source: Where it came from, for messages.
+
+        Raises:
+            RunFileError: *data* is no run, is of a newer format, or has a value of a wrong type.
+        """
+        version = data.get("format") if isinstance(data, dict) else None
+        if type(version) is not int or version < 1:
+            msg = f'{source} is not a perfkit run (no "format" number); leave it out or delete it'
+            raise RunFileError(msg)
+        if version > FORMAT:
+            msg = (
+                f"{source} has run format {version}, and perfkit {__version__} reads up to"
+                f" {FORMAT}; upgrade perfkit or measure again"
+            )
+            raise RunFileError(msg)
+        try:
+            run: Self = _decode(cls, data, "run")
+            _parse_moment(run.started_at)
+        except _WrongShapeError as error:
+            msg = f"{source} is damaged: {error}; delete it and measure again"
+            raise RunFileError(msg) from error
+        return run
+
+
+class _WrongShapeError(ValueError):
+    """A value in a run file is not what its key promises."""
+
+
+@lru_cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    """
+    Return *value* (parsed JSON) as *kind*, one of the types the dataclasses above use.
+
+    Unknown keys are ignored and missing ones get their default, so a file written by a newer
+    perfkit of the same format loads.
+    """
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise _wrong(where, "an object", value)
+        hints = _hints(typing.cast("type", kind))
+        arguments = {}
+        for each in fields(kind):
+            if each.name in value:
+                arguments[each.name] = _decode(
+                    hints[each.name], value[each.name], f"{where}.{each.name}"
+                )
+            elif each.default is MISSING and each.default_factory is MISSING:
+                msg = f"{where}.{each.name} is missing"
+                raise _WrongShapeError(msg)
+        return typing.cast("Any", kind)(**arguments)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else _decode(inner[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _wrong(where, "a list", value)
+        if inner[-1] is Ellipsis:
+            return tuple(
+                _decode(inner[0], each, f"{where}[{number}]") for number, each in enumerate(value)
+            )
+        if len(value) != len(inner):
+            raise _wrong(where, f"a list of {len(inner)}", value)
+        return tuple(
+            _decode(part, each, f"{where}[{number}]")
+            for number, (part, each) in enumerate(zip(inner, value, strict=True))
+        )
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong(where, "an object", value)
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _wrong(where, _TYPE_NAMES[kind], value)
+    return value
+
+
+_TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _wrong(where: str, expected: str, value: object) -> _WrongShapeError:
+    return _WrongShapeError(f"{where} should be {expected}, found {json.dumps(value)[:60]}")
+
+
+def _parse_moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        where = "run.started_at"
+        raise _wrong(where, "a moment such as 2026-01-01T00:00:00Z", text) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _refuse_constant(name: str) -> float:
+    msg = f"{name} is no number"
+    raise ValueError(msg)
+
+
+class Listing(NamedTuple):
+    """Runs found, newest first, and one error for each file that could not be read."""
+
+    runs: list[Run]
+    problems: list[RunFileError]
+
+
+class RunStore:
+    """
+    The folder that keeps run files.
+
+    A run is written under a temporary name in the same folder, forced to disk and renamed: a
+    reader, or a power cut, sees a whole run or none.
+
+    Args:
+        folder: Made when the first run is saved; usually `.perfkit/runs`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def prepare(self) -> None:
+        """
+        Make the folder, so that a long measurement does not fail at its end.
+
+        Raises:
+            StorageFullError: The disk or the quota is full.
+            ConfigError: The folder cannot be made or written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise self._cannot_save(error) from error
+
+    def save(self, run: Run) -> Path:
+        """
+        Save *run* and return its file; the file's name without `.json` is the run's id.
+
+        Raises:
+            StorageFullError: The disk or the quota is full; nothing of the run is left behind.
+            ConfigError: The folder cannot be made or written to.
+        """
+        if not run.id:
+            run = replace(run, id=new_id(run.scenario, run.started_at))
+        path = self.folder / f"{run.id}.json"
+        temporary = self.folder / f".{run.id}.{os.getpid()}.tmp"
+        text = json.dumps(run.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                _write_through(temporary, text.encode() + b"\n")
+                temporary.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            _sync_folder(self.folder)
+        except OSError as error:
+            raise self._cannot_save(error) from error
+        return path
+
+    def _cannot_save(self, error: OSError) -> PerfkitError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return StorageFullError(
+                f"no space left to save the run in {self.folder}; free some and measure again"
+            )
+        return ConfigError(
+            f"cannot save runs in {self.folder} ({error.strerror or error});"
+            " make the folder writable or work in another one"
+        )
+
+    def load(self, name: str | Path) -> Run:
+        """
+        Return one saved run.
+
+        Args:
+            name: A path, or the id of a run in this folder.
+
+        Raises:
+            RunFileError: There is no such file, or it is cut short, foreign or of a newer format.
+        """
+        path = Path(name)
+        by_id = self.folder / f"{name}.json"
+        if not path.is_file() and by_id.is_file():
+            path = by_id
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError as error:
+            msg = f"no run file {path}; `perfkit status` lists the saved runs"
+            raise RunFileError(msg) from error
+        except OSError as error:
+            msg = f"cannot read run file {path} ({error.strerror or error})"
+            raise RunFileError(msg) from error
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            # UnicodeDecodeError and JSONDecodeError are both ValueErrors
+            msg = (
+                f"run file {path} is cut short or is no JSON ({error}); delete it and measure again"
+            )
+            raise RunFileError(msg) from error
+        run = Run.from_dict(data, f"run file {path}")
+        return run if run.id else replace(run, id=path.stem)
+
+    def list(self, scenario: str | None = None) -> Listing:
+        """
+        Return the saved runs, newest first; a file that is no run becomes a problem, not an error.
+
+        Args:
+            scenario: Only runs of this scenario.
+        """
+        runs, problems = [], []
+        try:
+            # temporary files of a killed perfkit begin with a dot and do not end in .json
+            paths = sorted(path for path in self.folder.iterdir() if path.suffix == ".json")
+        except (FileNotFoundError, NotADirectoryError):
+            paths = []
+        except OSError as error:
+            msg = f"cannot read the runs in {self.folder} ({error.strerror or error})"
+            raise ConfigError(msg) from error
+        for path in paths:
+            try:
+                run = self.load(path)
+            except RunFileError as error:
+                problems.append(error)
+                continue
+            if scenario is None or run.scenario == scenario:
+                runs.append(run)
+        runs.sort(key=lambda run: (_parse_moment(run.started_at), run.id), reverse=True)
+        return Listing(runs, problems)
+
+
+def new_id(scenario: str, started_at: str) -> str:
+    """Return a name for a run's file that sorts by time and that no other run has."""
+    stamp = _parse_moment(started_at).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    word = re.sub(r"[^A-Za-z0-9_-]+", "-", scenario).strip("-")[:60] or "run"
+    return f"{stamp}-{word}-{secrets.token_hex(3)}"
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a rename to disk, where the system can open a folder to do so."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        # some network and container file systems refuse; the rename itself has happened
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Scenarios: comparisons of several ways to answer the same question, measured side by side."""

@@ -1,0 +1,284 @@
+"""The access patterns of a workload as scenarios: every way to scan against the query or get."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
+from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.safety import Effect
+from perfkit.errors import ResultsDifferError, TargetError
+from perfkit.measure.doubts import Doubt
+from perfkit.measure.rounds import FEWEST_ROUNDS
+from perfkit.results import Run, Variant, now_utc
+from perfkit.scenarios.base import Answer, Contender, Context, Scenario
+from perfkit.scenarios.comparison import compare
+from perfkit.scenarios.items import describe_difference, to_client
+from perfkit.scenarios.reading import FilteredScan, Get, ParallelScan, Query, Scan
+from perfkit.units import format_count
+from perfkit.workloads.model import AccessPattern, Workload
+
+__all__ = ["AccessPatternScenario", "access_patterns"]
+
+_SCANS = 3
+_PAGE_BYTES = 1_048_576
+# for an upper bound only: AWS takes several times as long for a page
+_FASTEST_PAGES_A_SECOND = 100
+
+
+def access_patterns(workload: Workload) -> Iterator[Scenario]:
+    """Yield one scenario for each question of *workload*."""
+    for pattern in workload.patterns:
+        yield AccessPatternScenario(pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPatternScenario:
+    """One question, answered by scanning in three ways and by the form an index or key allows."""
+
+    pattern: AccessPattern
+
+    @property
+    def name(self) -> str:
+        return self.pattern.name
+
+    @property
+    def description(self) -> str:
+        return self.pattern.description
+
+    def effect(self, context: Context) -> Effect:
+        """
+        Return what the scans will read.
+
+        The sizes a table is described with are hours old on AWS, so the workload's count too.
+        """
+        table = _describe(context, self.pattern.table)
+        planned = context.workload.table(self.pattern.table)
+        item_bytes = planned.item_size.max_bytes if planned.item_size else 0
+        size_bytes = max(table.size_bytes, planned.items * item_bytes)
+        plan = context.options.plan
+        calls: float = plan.iterations or max(
+            FEWEST_ROUNDS,
+            plan.min_time_s * _FASTEST_PAGES_A_SECOND / max(1.0, size_bytes / _PAGE_BYTES),
+        )
+        strong_units = size_bytes / READ_UNIT_BYTES
+        # the warm-up, perhaps a second one, and the pass that counts strongly consistent units
+        if context.options.consistent:
+            units = (calls + 2) * strong_units
+        else:
+            units = (calls + 2) * strong_units / 2 + strong_units
+        return Effect(
+            text=f"{self.name}: read all of {self.pattern.table} in {_SCANS} ways, again and again",
+            read_units=math.ceil(_SCANS * units),
+        )
+
+    def measure(self, context: Context) -> Run:
+        """
+        Measure `scan`, `scan-filtered`, `scan-parallel` and `query` or `get`.
+
+        Without the index the scans alone are measured, and the run says what to do next.
+
+        Raises:
+            ResultsDifferError: The variants returned different items.
+            TargetError: The table is missing or empty, or the target refused.
+        """
+        started_at = now_utc()
+        table = _describe(context, self.pattern.table)
+        contenders, next_steps = self._contenders(context, table)
+        try:
+            measured = compare(
+                self.name,
+                contenders,
+                context,
+                lambda answers: self._check(answers, context, table),
+            )
+        finally:
+            for contender in contenders:
+                contender.close()
+        doubts = (*measured.doubts, *self._doubts(context, contenders, measured.variants[0]))
+        quoted = self.pattern.quoted
+        return Run(
+            kind="scenario",
+            scenario=self.name,
+            description=self.description,
+            workload=context.workload.name,
+            workload_digest=context.workload.digest,
+            target=dict(context.target),
+            parameters=dict(self.pattern.parameters),
+            started_at=started_at,
+            duration_s=measured.duration_s,
+            machine=measured.machine,
+            settings=measured.settings,
+            variants=measured.variants,
+            comparisons=measured.comparisons,
+            warnings=tuple(map(str, doubts)),
+            cautions=tuple(map(str, measured.cautions)),
+            next_steps=next_steps,
+            quoted=None if quoted is None else asdict(quoted),
+        )
+
+    def _contenders(
+        self, context: Context, table: "_TableFacts"
+    ) -> tuple[list[Contender], tuple[str, ...]]:
+        """Return the ways to answer that this target allows now, and what would allow more."""
+        pattern, client = self.pattern, context.client
+        consistency = Consistency.STRONG if context.options.consistent else Consistency.EVENTUAL
+        request = {
+            "TableName": pattern.table,
+            "FilterExpression": pattern.scan_filter,
+            **self._placeholders(pattern.scan_filter),
+        }
+        scans: list[Contender] = [
+            Scan(
+                client=client,
+                table=pattern.table,
+                matches=self._matcher(),
+                consistency=consistency,
+            ),
+            FilteredScan(client=client, request=request, consistency=consistency),
+            ParallelScan(
+                client=client,
+                request=request,
+                segments=context.options.segments,
+                consistency=consistency,
+            ),
+        ]
+        if pattern.get is not None:
+            key = {name: to_client(value) for name, value in pattern.get.key.items()}
+            request = {"TableName": pattern.table, "Key": key}
+            return [*scans, Get(client=client, request=request, consistency=consistency)], ()
+        if pattern.query is None:
+            return scans, ()
+        index = pattern.query.index
+        is_global = index is not None and index not in table.local_indexes
+        if index is not None and is_global and table.global_indexes.get(index) != "ACTIVE":
+            return scans, (_missing_index(pattern.table, index, table.global_indexes.get(index)),)
+        query = Query(
+            client=client,
+            request=self._query_request(),
+            consistency=Consistency.EVENTUAL if is_global else consistency,
+            strong_possible=not is_global,
+        )
+        return [*scans, query], ()
+
+    def _matcher(self) -> Callable[[Item], bool]:
+        """Return the scan filter as the service itself applies it."""
+        from perfkit.embedded.expressions import Placeholders, parse_condition
+
+        names, values = self.pattern.placeholders(self.pattern.scan_filter)
+        placeholders = Placeholders(names or None, values or None)
+        return parse_condition(self.pattern.scan_filter, placeholders, "FilterExpression").matches
+
+    def _query_request(self) -> dict[str, Any]:
+        form = self.pattern.query
+        if form is None:
+            msg = f"pattern {self.name} has no query form"
+            raise ValueError(msg)
+        request: dict[str, Any] = {
+            "TableName": self.pattern.table,
+            "KeyConditionExpression": form.key_condition,
+            **self._placeholders(form.key_condition, form.filter),
+        }
+        if form.index is not None:
+            request["IndexName"] = form.index
+        if form.filter is not None:
+            request["FilterExpression"] = form.filter
+        if form.descending:
+            request["ScanIndexForward"] = False
+        return request
+
+    def _placeholders(self, *expressions: str | None) -> dict[str, Any]:
+        """Return what *expressions* refer to; DynamoDB refuses placeholders that are not used."""
+        names, values = self.pattern.placeholders(*expressions)
+        request: dict[str, Any] = {}
+        if names:
+            request["ExpressionAttributeNames"] = names
+        if values:
+            request["ExpressionAttributeValues"] = {
+                name: to_client(value) for name, value in values.items()
+            }
+        return request
+
+    def _check(self, answers: Mapping[str, Answer], context: Context, table: "_TableFacts") -> None:
+        scan = answers["scan"]
+        if scan.items_read == 0:
+            msg = (
+                f"table {self.pattern.table} is empty on {context.where};"
+                " run `perfkit seed` to fill it"
+            )
+            raise TargetError(msg)
+        difference = describe_difference(
+            {name: answer.items for name, answer in answers.items()},
+            self.pattern.returns,
+            table.keys,
+        )
+        if difference is not None:
+            msg = (
+                f"{self.name}: {difference}. Did somebody write meanwhile"
+                f" ({self.pattern.table} held {format_count(scan.items_read or 0)} items)?"
+                " Measure again when nobody does; if it stays so, check this pattern's"
+                f" scan.filter, query and returns in the workload ({context.workload.source})"
+            )
+            raise ResultsDifferError(msg)
+
+    def _doubts(
+        self, context: Context, contenders: list[Contender], scan: Variant
+    ) -> Iterator[Doubt]:
+        """Yield what limits these figures, whatever the clock said."""
+        if not scan.items_returned:
+            values = ", ".join(
+                f"{name} = {next(iter(value.values()))}"
+                for name, value in self.pattern.parameters.items()
+            )
+            yield Doubt(
+                f"no item answers this question ({values})",
+                "a question that finds nothing says little: seed again, or change the"
+                " pattern's parameters",
+            )
+        if context.options.consistent and any(
+            each.consistency is Consistency.EVENTUAL for each in contenders
+        ):
+            yield Doubt(
+                "the scans were read strongly consistent, the query eventually",
+                "a global index answers in no other way, and bills half",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TableFacts:
+    """What measuring needs to know of a table: its key, and its indexes with their state."""
+
+    keys: tuple[str, ...]
+    size_bytes: int
+    global_indexes: Mapping[str, str]
+    local_indexes: frozenset[str]
+
+
+def _describe(context: Context, table: str) -> _TableFacts:
+    # a missing table comes back as an error that names `perfkit seed`
+    with aws_errors(f"looking at table {table}", context.where):
+        description = context.client.describe_table(TableName=table)["Table"]
+    return _TableFacts(
+        keys=tuple(part["AttributeName"] for part in description["KeySchema"]),
+        size_bytes=description.get("TableSizeBytes", 0),
+        global_indexes={
+            index["IndexName"]: index.get("IndexStatus", "ACTIVE")
+            for index in description.get("GlobalSecondaryIndexes", ())
+        },
+        local_indexes=frozenset(
+            index["IndexName"] for index in description.get("LocalSecondaryIndexes", ())
+        ),
+    )
+
+
+def _missing_index(table: str, index: str, status: str | None) -> str:
+    """Return what to do about an index that cannot be read yet."""
+    if status == "CREATING":
+        return (
+            f"index {index} of {table} is still being created: `perfkit create-indexes` waits for"
+            " it; then measure again"
+        )
+    if status is not None:
+        return f"index {index} of {table} is {status}: wait until it is ACTIVE and measure again"
+    return f"no index {index} on {table}: run `perfkit create-indexes`, then measure again"

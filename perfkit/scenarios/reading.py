@@ -1,0 +1,241 @@
+"""Ways to read from DynamoDB through an ordinary boto3 client: scans, queries, point reads."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from perfkit.capacity import Consistency, Item
+from perfkit.scenarios.base import Answer
+
+__all__ = ["FilteredScan", "Get", "ParallelScan", "Query", "Scan"]
+
+Request = dict[str, Any]
+
+
+def _pages(call: Callable[..., Any], request: Request) -> Iterator[Any]:
+    """Yield every page of a scan or query."""
+    page = call(**request)
+    yield page
+    while start := page.get("LastEvaluatedKey"):
+        page = call(**request, ExclusiveStartKey=start)
+        yield page
+
+
+def _metered(request: Request, consistency: Consistency) -> Request:
+    """Return a request that asks what it consumed; strongly consistent if it is to be."""
+    metered = {**request, "ReturnConsumedCapacity": "TOTAL"}
+    if consistency is Consistency.STRONG:
+        metered["ConsistentRead"] = True
+    return metered
+
+
+def _count_units(call: Callable[..., Any], request: Request) -> float | None:
+    """
+    Return the read units of a strongly consistent scan or query.
+
+    `Select=COUNT` leaves the items out of the answer and nothing out of the bill.
+    """
+    answer = Answer()
+    for page in _pages(call, {**_metered(request, Consistency.STRONG), "Select": "COUNT"}):
+        answer.count(page, [], page.get("ScannedCount"))
+    return answer.capacity_units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Read the whole table page by page and filter in the service."""
+
+    client: Any
+    table: str
+    matches: Callable[[Item], bool]
+    consistency: Consistency = Consistency.EVENTUAL
+    name: str = "scan"
+    operation: str = "Scan"
+    index: str | None = None
+    concurrency: int = 1
+    filtered: bool = False
+
+    def call(self) -> Answer:
+        answer, matches = Answer(), self.matches
+        for page in _pages(self.client.scan, _metered({"TableName": self.table}, self.consistency)):
+            items = page["Items"]
+            answer.count(page, items, page.get("ScannedCount"))
+            answer.items += [item for item in items if matches(item)]
+        return answer
+
+    def count_strong(self) -> float | None:
+        return _count_units(self.client.scan, {"TableName": self.table})
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilteredScan:
+    """Read the whole table, and let DynamoDB leave out what does not match."""
+
+    client: Any
+    request: Request
+    consistency: Consistency = Consistency.EVENTUAL
+    name: str = "scan-filtered"
+    operation: str = "Scan"
+    index: str | None = None
+    concurrency: int = 1
+    filtered: bool = True
+
+    @property
+    def table(self) -> str:
+        return str(self.request["TableName"])
+
+    def call(self) -> Answer:
+        answer = Answer()
+        for page in _pages(self.client.scan, _metered(self.request, self.consistency)):
+            answer.count(page, page["Items"], page.get("ScannedCount"))
+            answer.items += page["Items"]
+        return answer
+
+    def count_strong(self) -> float | None:
+        return _count_units(self.client.scan, self.request)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelScan:
+    """The filtered scan in segments, each read by a thread of its own."""
+
+    client: Any
+    request: Request
+    segments: int
+    consistency: Consistency = Consistency.EVENTUAL
+    name: str = "scan-parallel"
+    operation: str = "Scan"
+    index: str | None = None
+    filtered: bool = True
+    _pool: ThreadPoolExecutor = field(init=False)
+    _closing: Event = field(init=False, default_factory=Event)
+
+    def __post_init__(self) -> None:
+        # a service keeps its threads, so starting them is not timed
+        pool = ThreadPoolExecutor(self.segments, thread_name_prefix="segment")
+        object.__setattr__(self, "_pool", pool)
+
+    @property
+    def table(self) -> str:
+        return str(self.request["TableName"])
+
+    @property
+    def concurrency(self) -> int:
+        return self.segments
+
+    def call(self) -> Answer:
+        answer = Answer()
+        for part in self._pool.map(self._read_segment, range(self.segments)):
+            answer.merge(part)
+        return answer
+
+    def _segment_request(self, number: int) -> Request:
+        return {**self.request, "Segment": number, "TotalSegments": self.segments}
+
+    def _read_segment(self, number: int) -> Answer:
+        part = Answer()
+        request = _metered(self._segment_request(number), self.consistency)
+        for page in _pages(self.client.scan, request):
+            part.count(page, page["Items"], page.get("ScannedCount"))
+            part.items += page["Items"]
+            # an interrupt reaches the main thread only: do not read on for nobody
+            if self._closing.is_set():
+                break
+        return part
+
+    def count_strong(self) -> float | None:
+        units = [
+            _count_units(self.client.scan, self._segment_request(number))
+            for number in range(self.segments)
+        ]
+        known = [each for each in units if each is not None]
+        return sum(known) if len(known) == len(units) else None
+
+    def close(self) -> None:
+        self._closing.set()
+        self._pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """
+    Read one range of an index, or of the table by its own key.
+
+    `strong_possible` is False for a global index, which only answers eventually consistent.
+    """
+
+    client: Any
+    request: Request
+    consistency: Consistency = Consistency.EVENTUAL
+    strong_possible: bool = False
+    name: str = "query"
+    operation: str = "Query"
+    concurrency: int = 1
+
+    @property
+    def table(self) -> str:
+        return str(self.request["TableName"])
+
+    @property
+    def index(self) -> str | None:
+        return self.request.get("IndexName")
+
+    @property
+    def filtered(self) -> bool:
+        return "FilterExpression" in self.request
+
+    def call(self) -> Answer:
+        answer = Answer()
+        for page in _pages(self.client.query, _metered(self.request, self.consistency)):
+            answer.count(page, page["Items"], page.get("ScannedCount"))
+            answer.items += page["Items"]
+        return answer
+
+    def count_strong(self) -> float | None:
+        return _count_units(self.client.query, self.request) if self.strong_possible else None
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Get:
+    """Read one item by its primary key."""
+
+    client: Any
+    request: Request
+    consistency: Consistency = Consistency.EVENTUAL
+    name: str = "get"
+    operation: str = "GetItem"
+    index: str | None = None
+    concurrency: int = 1
+    filtered: bool = False
+
+    @property
+    def table(self) -> str:
+        return str(self.request["TableName"])
+
+    def call(self) -> Answer:
+        return self._get(self.consistency)
+
+    def count_strong(self) -> float | None:
+        return self._get(Consistency.STRONG).capacity_units
+
+    def _get(self, consistency: Consistency) -> Answer:
+        answer = Answer()
+        response = self.client.get_item(**_metered(self.request, consistency))
+        found = [response["Item"]] if response.get("Item") else []
+        answer.count(response, found, len(found))
+        answer.items = found
+        return answer
+
+    def close(self) -> None:
+        """Nothing was started."""

@@ -1,0 +1,114 @@
+"""Figures as people read them: seconds, bytes, counts, capacity units, ratios and shares."""
+
+import math
+
+__all__ = [
+    "TIMES",
+    "format_bytes",
+    "format_count",
+    "format_duration",
+    "format_ratio",
+    "format_seconds",
+    "format_share",
+    "format_units",
+]
+
+# written out, because it looks like the letter x
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+_SECOND_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTE_STEPS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+def _three_digits(value: float) -> str:
+    """Return *value* (0 or above) with three significant digits, never in exponent form."""
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    # 9.996 with 2 decimals is "10.00": four digits, so round first and count again.
+    rounded = round(value, decimals)
+    decimals = max(0, 2 - math.floor(math.log10(rounded)))
+    return f"{rounded:,.{decimals}f}"
+
+
+def format_seconds(value_s: float) -> str:
+    """
+    Return a time with three significant digits in the unit that suits it: `1.23 ms`, `4.80 s`.
+
+    Args:
+        value_s: Time in seconds; a negative one keeps its sign.
+    """
+    if value_s < 0:
+        return f"-{format_seconds(-value_s)}"
+    if value_s == 0:
+        return "0 s"
+    for step, unit in _SECOND_STEPS:
+        # half a digit below the step already rounds up to it: 0.9996 s is "1.00 s", not "1000 ms"
+        if value_s >= step * 0.9995:
+            return f"{_three_digits(value_s / step)} {unit}"
+    return f"{_three_digits(value_s * 1e9)} ns"
+
+
+def format_duration(value_s: float) -> str:
+    """Return a waiting time in whole seconds, minutes and hours: `8 s`, `2 min 05 s`, `1 h 02 min`."""
+    seconds = round(value_s)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def format_bytes(value_bytes: int) -> str:
+    """
+    Return a size with three significant digits in decimal units: `10.2 MB`, `512 B`.
+
+    Decimal as on bills and in storage: 1 MB is 1,000,000 bytes. DynamoDB's read unit is 4,096
+    bytes; where that exactness matters, show the number of bytes with `format_count`.
+    """
+    if value_bytes < 0:
+        return f"-{format_bytes(-value_bytes)}"
+    for step, unit in _BYTE_STEPS:
+        if value_bytes >= step * 0.9995:
+            return f"{_three_digits(value_bytes / step)} {unit}"
+    return f"{value_bytes} B"
+
+
+def format_count(value: int) -> str:
+    """Return a whole number exactly, with thousands separated: `50,000`."""
+    return f"{value:,}"
+
+
+def format_units(value: float) -> str:
+    """
+    Return capacity units exactly: `1,250`, `6.5`, `0.5`.
+
+    DynamoDB bills in halves, and an average over calls may be any fraction: nothing is rounded
+    that a reader could add up and miss.
+    """
+    return f"{value:,.12g}" if abs(value) < 1e12 else f"{value:,.1f}"
+
+
+def format_ratio(value: float) -> str:
+    """Return a ratio as a multiple of three digits: 192, 96.3, 1.04 or 0.52 before `TIMES`."""
+    if value >= 99.95:
+        return f"{value:,.0f}{TIMES}"
+    if value >= 9.995:
+        return f"{value:.1f}{TIMES}"
+    return f"{value:.2f}{TIMES}" if value >= 0.00995 else f"{_three_digits(value)}{TIMES}"
+
+
+def format_share(value: float) -> str:
+    """
+    Return a share (0.995) as a percentage (`99.5%`) that reads 0% or 100% only when it is exact.
+
+    49,995 of 50,000 is 99.99%, and 49,999,999 of 50,000,000 is 99.999998%, never 100%.
+    """
+    if value in {0.0, 1.0}:
+        return f"{value:.0%}"
+    for decimals in range(1, 12):
+        text = f"{value:.{decimals}%}"
+        if float(text[:-1]) not in {0.0, 100.0}:
+            # 25% rather than 25.0%: trailing zeros claim a precision nobody asked for
+            return text.removesuffix(".0%") + "%" if text.endswith(".0%") else text
+    return "<0.0000000001%" if value < 0.5 else ">99.9999999999%"

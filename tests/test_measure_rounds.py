@@ -1,0 +1,185 @@
+"""Rounds: who is called when, how often, and what is recorded of it."""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfkit.errors import ConfigError
+from perfkit.measure.clock import FakeClock, RealClock
+from perfkit.measure.rounds import Plan, Series, measure_rounds, time_call
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_collecting() -> Iterator[None]:
+    """Collecting the garbage of a whole test suite takes long, and no test here makes any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda: 0)
+        yield
+
+
+class Stage:
+    """Variants that take exactly the time they are given, and a record of who was called."""
+
+    def __init__(self, **seconds: float) -> None:
+        self.clock = FakeClock()
+        self.seconds = seconds
+        self.calls: list[str] = []
+        self.answers: list[tuple[str, str]] = []
+        self.shares: list[float] = []
+
+    def call(self, name: str) -> Callable[[], str]:
+        def run() -> str:
+            self.calls.append(name)
+            self.clock.advance(self.seconds[name], cpu_s=self.seconds[name] / 2)
+            return f"answer of {name}"
+
+        return run
+
+    def measure(self, plan: Plan) -> dict[str, Series]:
+        return measure_rounds(
+            {name: self.call(name) for name in self.seconds},
+            plan,
+            self.clock,
+            expected_s=self.seconds,
+            on_answer=lambda name, answer: self.answers.append((name, answer)),
+            on_round=self.shares.append,
+        )
+
+
+def test_fixed_iterations_are_exact_and_interleaved() -> None:
+    stage = Stage(scan=1.0, query=0.001, get=0.0001)
+
+    series = stage.measure(Plan(iterations=10))
+
+    assert {name: one.calls for name, one in series.items()} == {"scan": 10, "query": 10, "get": 10}
+    rounds = [stage.calls[start : start + 3] for start in range(0, 30, 3)]
+    assert all(sorted(order) == ["get", "query", "scan"] for order in rounds)
+
+
+def test_the_order_changes_between_rounds_and_is_the_same_next_time() -> None:
+    one, same, other = (Stage(a=0.1, b=0.1, c=0.1) for _ in range(3))
+
+    one.measure(Plan(iterations=20))
+    same.measure(Plan(iterations=20))
+    other.measure(Plan(iterations=20, random_seed=2))
+
+    assert one.calls == same.calls
+    assert one.calls != other.calls
+    assert len({tuple(one.calls[start : start + 3]) for start in range(0, 60, 3)}) == 6
+
+
+def test_each_variant_comes_first_about_as_often() -> None:
+    stage = Stage(a=0.1, b=0.1, c=0.1, d=0.1)
+
+    stage.measure(Plan(iterations=400))
+
+    firsts = [stage.calls[start] for start in range(0, 1600, 4)]
+    assert all(60 <= firsts.count(name) <= 140 for name in "abcd")
+
+
+def test_a_fast_variant_is_called_again_and_again_within_its_turn() -> None:
+    stage = Stage(scan=0.5, query=0.001)
+
+    series = stage.measure(Plan(min_time_s=3.0))
+
+    assert series["query"].calls >= 50 * len(series["query"].rounds_s)
+    assert series["scan"].calls == len(series["scan"].rounds_s)
+    assert len(series["scan"].rounds_s) == len(series["query"].rounds_s)
+
+
+def test_measuring_ends_when_its_time_is_spent() -> None:
+    stage = Stage(scan=0.05, query=0.001)
+
+    series = stage.measure(Plan(min_time_s=4.0))
+
+    spent_s = sum(sum(one.samples_s) for one in series.values())
+    assert 4.0 <= spent_s <= 4.0 + 0.05 + 0.25
+
+
+def test_slow_variants_get_five_rounds_and_very_slow_ones_three() -> None:
+    slow, very_slow = Stage(scan=1.5, query=0.01), Stage(scan=9.0, query=0.01)
+
+    assert slow.measure(Plan(min_time_s=1.0))["scan"].calls == 5
+    assert very_slow.measure(Plan(min_time_s=1.0))["scan"].calls == 3
+
+
+def test_a_call_that_takes_no_time_does_not_go_on_for_ever() -> None:
+    stage = Stage(nothing=0.0, something=0.01)
+
+    series = stage.measure(Plan(min_time_s=0.1))
+
+    assert series["nothing"].calls <= 2_000 * len(series["nothing"].rounds_s)
+
+
+def test_samples_are_what_the_caller_waited_and_cpu_what_was_computed() -> None:
+    stage = Stage(scan=0.2, query=0.01)
+
+    series = stage.measure(Plan(iterations=4))
+
+    assert list(series["scan"].samples_s) == pytest.approx([0.2] * 4)
+    assert series["scan"].cpu_s == pytest.approx(0.1 * 4)
+    assert series["query"].rounds_s == pytest.approx([0.01] * 4)
+
+
+def test_each_answer_is_handed_on_once() -> None:
+    stage = Stage(scan=0.2, query=0.01)
+
+    series = stage.measure(Plan(min_time_s=1.0))
+
+    assert [name for name, _ in stage.answers] == stage.calls
+    assert len(stage.answers) == sum(one.calls for one in series.values())
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.floats(1e-4, 5), min_size=1),
+    st.floats(0.01, 5),
+)
+def test_progress_rises_to_exactly_one(seconds: dict[str, float], min_time_s: float) -> None:
+    stage = Stage(**seconds)
+
+    stage.measure(Plan(min_time_s=min_time_s))
+
+    assert stage.shares[-1] == 1.0
+    assert all(0 < share < 1 for share in stage.shares[:-1])
+
+
+@pytest.mark.parametrize("iterations", [0, -1])
+def test_no_iterations_are_refused(iterations: int) -> None:
+    with pytest.raises(ConfigError, match=f"got {iterations}"):
+        Plan(iterations=iterations)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="time to measure"):
+        Plan(min_time_s=seconds)
+
+
+def test_a_single_call_is_timed_with_its_answer() -> None:
+    clock = FakeClock()
+
+    timed = time_call(lambda: clock.advance(0.25, cpu_s=0.125), clock)
+
+    assert timed.seconds == 0.25
+    assert timed.cpu_s == 0.125
+
+
+def test_the_real_clock_sees_a_known_delay() -> None:
+    clock = RealClock()
+
+    timed = time_call(lambda: clock.sleep(0.02), clock)
+
+    # the lower bound is physics; the upper one leaves room for a busy machine
+    assert 0.0199 <= timed.seconds < 2.0
+    assert timed.cpu_s < timed.seconds + 0.02
+
+
+def test_the_real_clock_counts_computing() -> None:
+    clock = RealClock()
+
+    timed = time_call(lambda: sum(range(2_000_000)), clock)
+
+    assert timed.cpu_s > 0.001

@@ -1,0 +1,218 @@
+"""`perfkit bench` from the outside: what it prints where, what it saves, what it refuses."""
+
+import gc
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb.targets import Target
+from perfkit.results import RunStore
+from perfkit.scenarios.access_pattern import AccessPatternScenario
+from perfkit.workloads.loader import load
+
+RUNS = Path(".perfkit/runs")
+
+
+@pytest.fixture(autouse=True)
+def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "collect", lambda: 0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data file with a fiftieth of the courses workload and its indexes."""
+    target = Target(data=tmp_path_factory.mktemp("bench") / "data.sqlite3")
+    workload = load("courses")
+    seeding.seed(seeding.plan(target, workload, scale=0.02), processes=1)
+    indexes.apply(
+        target, indexes.plan(target, workload), indexes.Goal.PRESENT, pause=lambda _: None
+    )
+    return target.data
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["bench", *map(str, arguments)])
+
+
+def test_json_is_one_document_with_the_runs_and_nothing_else(data: Path) -> None:
+    result = bench("--scenario", "profile", "--iterations", "2", "--json", "--data", data)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    (run,) = document["runs"]
+    assert run["scenario"] == "profile"
+    assert [variant["calls"] for variant in run["variants"]] == [2, 2, 2, 2]
+
+
+def test_figures_are_printed_and_saved(data: Path) -> None:
+    result = bench("--scenario", "courses", "--iterations", "2", "--data", data)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "query" in result.stdout
+    (run,) = RunStore(RUNS).list().runs
+    assert run.id in result.stdout
+    assert [variant.name for variant in run.variants][-1] == "query"
+
+
+def test_all_scenarios_are_measured_when_none_is_named(data: Path) -> None:
+    result = bench("--iterations", "1", "--data", data)
+
+    assert result.exit_code == 0
+    assert {run.scenario for run in RunStore(RUNS).list().runs} == {
+        "courses", "instructor", "enrollments", "roster", "profile",
+    }  # fmt: skip
+
+
+def test_time_options_reach_the_plan(data: Path) -> None:
+    bench("--scenario", "profile", "--min-time", "0.05", "--consistent", "--segments", "3",
+          "--data", data)  # fmt: skip
+
+    (run,) = RunStore(RUNS).list().runs
+    assert run.settings["min_time_s"] == 0.05
+    assert run.settings["iterations"] is None
+    assert run.settings["consistent"] is True
+    assert run.settings["segments"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--scenario", "nope"], 2, "no scenario named 'nope'"),
+        (["--iterations", "3", "--min-time", "1"], 2, "--iterations and --min-time contradict"),
+        (["--min-time", "0"], 2, "above 0 s"),
+        (["--segments", "1"], 2, "segments must be 2 to 64, got 1"),
+        (["--iterations", "0"], 2, "--iterations"),
+        (["--workload", "missing.toml"], 2, "missing.toml"),
+        (["--target", "nonsense"], 2, "no target 'nonsense'"),
+        (["--scenario", "courses"], 3, "perfkit seed"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_an_exit_code(
+    arguments: list[str], code: int, said: str
+) -> None:
+    result = bench(*arguments)
+
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.split())
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_folder_in_the_way_is_noticed_before_measuring(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at("courses", AssertionError("it was measured"), monkeypatch)
+    RUNS.parent.mkdir()
+    RUNS.write_text("in the way")
+
+    result = bench("--scenario", "courses", "--data", data)
+
+    assert result.exit_code == 2
+    assert "cannot save runs in .perfkit/runs" in result.stderr
+
+
+def test_an_endpoint_where_nothing_listens_is_a_target_that_fails() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+
+    result = bench("--target", f"http://127.0.0.1:{port}")
+
+    assert result.exit_code == 3
+    assert "is it running?" in result.stderr
+
+
+def stop_at(name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = AccessPatternScenario.measure
+
+    def stop(scenario: AccessPatternScenario, context: Any) -> Any:
+        if scenario.name == name:
+            raise error
+        return measure(scenario, context)
+
+    monkeypatch.setattr(AccessPatternScenario, "measure", stop)
+
+
+def test_an_interrupt_keeps_what_was_finished(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at("roster", KeyboardInterrupt(), monkeypatch)
+
+    result = bench("--iterations", "1", "--data", data)
+
+    assert result.exit_code == 130
+    assert "3 of 5 scenarios were measured and are saved; `perfkit report`" in result.stderr
+    assert len(RunStore(RUNS).list().runs) == 3
+
+
+def test_a_failure_keeps_what_was_finished(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfkit.errors import TargetError
+
+    stop_at("instructor", TargetError("the target went away"), monkeypatch)
+
+    result = bench("--iterations", "1", "--data", data)
+
+    assert result.exit_code == 3
+    assert "1 of 5 scenarios were measured" in result.stderr
+    assert "Error: the target went away" in result.stderr
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account as moto plays it, with the Users table; it answers constants for capacity."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName="Users",
+            KeySchema=[{"AttributeName": "user_id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "user_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        for number in range(100, 160):
+            item = {"user_id": {"S": f"student{number}"}, "about": {"S": "x" * 1000}}
+            client.put_item(TableName="Users", Item=item)
+        yield
+
+
+AWS = ("--target", "aws", "--region", "us-east-1", "--scenario", "profile", "--iterations", "2")
+
+
+@pytest.mark.usefixtures("account")
+def test_an_account_is_not_scanned_without_a_yes() -> None:
+    result = bench(*AWS)
+
+    assert result.exit_code == 2
+    assert "read all of Users in 3 ways" in result.stderr
+    assert "Roughly $" in result.stderr
+    assert "add --yes" in result.stderr
+    assert not RunStore(RUNS).list().runs
+
+
+@pytest.mark.usefixtures("account")
+def test_a_cost_limit_holds_even_with_a_yes() -> None:
+    result = bench(*AWS, "--yes", "--max-cost", "0.00001")
+
+    assert result.exit_code == 2
+    assert "more than --max-cost" in result.stderr
+
+
+@pytest.mark.usefixtures("account")
+def test_capacity_that_moto_makes_up_is_doubted() -> None:
+    result = bench(*AWS, "--yes")
+
+    assert result.exit_code == 0
+    (run,) = RunStore(RUNS).list().runs
+    assert run.target == {"kind": "aws", "region": "us-east-1"}
+    assert run.variants[0].capacity_source == "aws"
+    assert run.variants[0].bytes_read is None
+    assert any("which DynamoDB bills as" in warning for warning in run.warnings)
+    assert not any("embedded engine" in warning for warning in run.warnings)
