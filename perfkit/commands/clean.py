@@ -1,0 +1,60 @@
+"""`perfkit clean`: remove what perfkit made, after asking."""
+
+from typing import Annotated
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    read_workload,
+)
+from perfkit.settings import RUNS_FOLDER
+
+__all__ = ["clean"]
+
+
+def clean(
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    runs: Annotated[bool, typer.Option("--runs", help="Remove the saved runs, too.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """
+    Remove what perfkit made: its tables, its data file and, with --runs, the saved runs.
+
+    Only tables that carry perfkit's tag are deleted: all of them in the embedded data file, those
+    of the workload elsewhere.
+
+    Example: perfkit clean --runs
+    """
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile)
+
+    from perfkit.dynamodb import cleaning
+    from perfkit.dynamodb.safety import approve
+
+    planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None)
+    for name in planned.kept:
+        note(f"Table {name} stays: it does not carry the tag of tables that perfkit created.")
+    if not planned.effects:
+        typer.echo("Nothing to remove.")
+        return
+    if not approve(planned.preview(), where, make_permission(yes=yes), show=note):
+        note("Nothing was removed.")
+        raise typer.Exit(1)
+    effects = planned.effects
+    cleaning.clean(planned)
+    for effect in effects:
+        typer.echo(f"Removed {effect}")

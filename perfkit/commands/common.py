@@ -1,0 +1,157 @@
+"""Options that several commands share, and how commands speak to a person."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.settings import DATA_FILE, DATA_VARIABLE, TARGET_VARIABLE, WORKLOAD_VARIABLE
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.safety import Permission
+    from perfkit.dynamodb.targets import Target
+    from perfkit.workloads.model import Workload
+
+__all__ = [
+    "INTERRUPTED",
+    "DataOption",
+    "JsonOption",
+    "MaxCostOption",
+    "MaxRcuOption",
+    "MaxWcuOption",
+    "ProfileOption",
+    "RegionOption",
+    "TargetOption",
+    "UntaggedOption",
+    "WorkloadOption",
+    "YesOption",
+    "make_permission",
+    "make_target",
+    "note",
+    "print_json",
+    "read_workload",
+    "warn",
+]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+WorkloadOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workload",
+        envvar=WORKLOAD_VARIABLE,
+        metavar="FILE",
+        help="Workload file; left out, ./perfkit.toml if there is one, else the built-in courses.",
+    ),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        envvar=TARGET_VARIABLE,
+        metavar="TARGET",
+        help="embedded (the default), aws, or the URL of an endpoint.",
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help=f"Data file of the embedded engine; left out, {DATA_VARIABLE} or {DATA_FILE}.",
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option("--region", metavar="NAME", help="AWS region; left out, as AWS_REGION says."),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="AWS profile; left out, as AWS_PROFILE says."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
+UntaggedOption = Annotated[
+    bool,
+    typer.Option("--untagged", help="With --yes: touch tables that perfkit did not create, too."),
+]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", min=0, metavar="USD", help="On AWS, refuse what costs more."),
+]
+MaxRcuOption = Annotated[
+    float | None,
+    typer.Option("--max-rcu", metavar="UNITS", help="Hold reads below so many units a second."),
+]
+MaxWcuOption = Annotated[
+    float | None,
+    typer.Option("--max-wcu", metavar="UNITS", help="Hold writes below so many units a second."),
+]
+
+
+def read_workload(name_or_path: str | None) -> "Workload":
+    """
+    Return the workload an option names.
+
+    Raises:
+        WorkloadError: There is none, or it says something it may not.
+    """
+    from perfkit.workloads.loader import load
+
+    return load(name_or_path)
+
+
+def make_target(
+    text: str | None, data: Path | None, region: str | None = None, profile: str | None = None
+) -> "Target":
+    """
+    Return the target that options name.
+
+    Raises:
+        ConfigError: There is no such target, or an option does not go with it.
+    """
+    from perfkit.dynamodb.targets import parse_target
+
+    from_environment = os.environ.get(DATA_VARIABLE)
+    if data is None and from_environment and text in {None, "embedded"}:
+        # read here and not by Typer: it is a default for the embedded engine, and no
+        # contradiction to naming another target
+        data = Path(from_environment)
+    return parse_target(text, data, region=region, profile=profile)
+
+
+def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission":
+    """Return what the options allow; a person is asked only where one sits at a terminal."""
+    from perfkit.dynamodb.safety import Permission
+
+    ask: Callable[[str], bool] | None = None
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        ask = _ask
+    return Permission(yes=yes, max_cost_usd=max_cost, ask=ask)
+
+
+def _ask(question: str) -> bool:
+    return typer.confirm(question, err=True)
+
+
+def note(text: str) -> None:
+    """Tell a person something that is no result: to standard error."""
+    typer.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Tell a person something to heed."""
+    typer.secho(f"Warning: {text}", fg="yellow", err=True)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON document of a command."""
+    import json
+
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,245 @@
+"""`perfkit create-indexes`: give the tables of a workload their global indexes, while in use."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    INTERRUPTED,
+    DataOption,
+    JsonOption,
+    MaxCostOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    print_json,
+    read_workload,
+)
+from perfkit.errors import TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.dynamodb.indexes import Change, IndexPlan
+    from perfkit.dynamodb.targets import Target
+
+__all__ = ["apply_with_bars", "create_indexes"]
+
+
+def create_indexes(
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    index: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this index; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and change nothing.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Return only when every index answers.")
+    ] = True,
+    max_cost: MaxCostOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Create the indexes of a workload on its tables, while these stay in use.
+
+    Indexes that are there are left alone, also those that differ from the workload's.
+
+    Example: perfkit create-indexes --dry-run
+    """
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile)
+
+    from perfkit.dynamodb import indexes
+    from perfkit.dynamodb.safety import approve
+
+    plans = indexes.plan(where, read, index or ())
+    if not as_json:
+        _print_plan(plans)
+    if dry_run:
+        if as_json:
+            print_json(_document(plans, where, {}, elapsed_s=0.0, dry_run=True))
+        return
+    permission = make_permission(yes=yes, max_cost=max_cost)
+    if not approve(indexes.create_preview(plans, read), where, permission, show=note):
+        note("Nothing was done.")
+        raise typer.Exit(1)
+    started_s = time.monotonic()
+    changes = apply_with_bars(where, plans, wait=wait)
+    elapsed_s = time.monotonic() - started_s
+    if as_json:
+        print_json(_document(plans, where, changes, elapsed_s=elapsed_s, dry_run=False))
+    else:
+        _print_changes(changes, elapsed_s)
+    different = [each for each in plans if each.state is indexes.State.DIFFERENT]
+    if different:
+        msg = "; ".join(
+            f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
+            for each in different
+        )
+        msg += (
+            ". perfkit rebuilds no index by itself: run `perfkit drop-indexes --index"
+            f" {different[0].index.name}`, then this command again"
+        )
+        raise TargetError(msg)
+
+
+def apply_with_bars(
+    target: "Target", plans: "Sequence[IndexPlan]", *, wait: bool
+) -> "dict[tuple[str, str], Change]":
+    from perfkit.commands.progress import bars
+    from perfkit.dynamodb import indexes
+
+    try:
+        with bars(unit="") as shown:
+            names = [
+                f"{each.table.name} {each.index.name}"
+                for each in plans
+                if each.state
+                in {indexes.State.MISSING, indexes.State.CREATING, indexes.State.DELETING}
+            ]
+            for name in names:
+                shown.add(name, None)
+
+            def watch(event: indexes.Event) -> None:
+                name = f"{event.table} {event.index}"
+                status = event.status.lower() or "waiting"
+                shown.label(name, f"{event.index}: {status}")
+                if event.status == "ACTIVE":
+                    shown.reach(name, 1.0, 1.0)
+                elif event.fraction is not None:
+                    shown.reach(name, event.fraction, 1.0)
+
+            return indexes.apply(target, plans, indexes.Goal.PRESENT, wait=wait, watch=watch)
+    except KeyboardInterrupt as error:
+        typer.secho(
+            "Interrupted: what was begun stays; `perfkit status` shows how far it is, and running"
+            " the same command again continues.",
+            fg="yellow",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def _print_plan(plans: "Sequence[IndexPlan]") -> None:
+    from perfkit.dynamodb.indexes import State
+    from perfkit.dynamodb.tables import Keys
+    from perfkit.report import terminal
+    from perfkit.report.model import Column, Kind, Marked, Table, Tone
+
+    tones = {State.ACTIVE: Tone.GOOD, State.DIFFERENT: Tone.WARNING}
+    terminal.print_table(
+        Table(
+            name="indexes",
+            title="Indexes",
+            columns=(
+                Column(key="index", title="index", label=True),
+                Column(key="table", title="table"),
+                Column(key="keys", title="keys"),
+                Column(key="projection", title="projection"),
+                Column(key="state", title="state"),
+                Column(
+                    key="entries",
+                    title="items to copy",
+                    kind=Kind.COUNT,
+                    note="Estimated from a sample of the workload's items.",
+                ),
+                Column(key="write_units", title="est. WCU", kind=Kind.CAPACITY),
+                Column(key="storage_bytes", title="est. size", kind=Kind.BYTES),
+            ),
+            rows=tuple(
+                {
+                    "index": each.index.name,
+                    "table": each.table.name,
+                    "keys": ", ".join(Keys.of(each.index).names),
+                    "projection": _projection(each),
+                    "state": Marked(value=str(each.state), tone=tones.get(each.state, Tone.PLAIN)),
+                    **(_estimates(each) if each.state in {State.MISSING, State.DELETING} else {}),
+                }
+                for each in plans
+            ),
+        )
+    )
+
+
+def _projection(each: "IndexPlan") -> str:
+    attributes = ", ".join(each.index.non_key_attributes)
+    return f"{each.index.projection}" + (f" ({attributes})" if attributes else "")
+
+
+def _estimates(each: "IndexPlan") -> dict[str, Any]:
+    return {
+        "entries": each.entries,
+        "write_units": float(round(each.write_units)),
+        "storage_bytes": each.storage_bytes,
+    }
+
+
+def _print_changes(changes: "dict[tuple[str, str], Change]", elapsed_s: float) -> None:
+    from perfkit.dynamodb.indexes import Change
+    from perfkit.units import format_seconds
+
+    by_change: dict[Change, list[str]] = {}
+    for (_, name), change in changes.items():
+        by_change.setdefault(change, []).append(name)
+    texts = {
+        Change.CREATED: f"Created, and active after {format_seconds(elapsed_s)}",
+        Change.ALREADY_THERE: "Already there",
+        Change.UNDER_WAY: "Under way (`perfkit status` shows how far)",
+        Change.QUEUED: "Not started yet, one at a time on each table (run the command again)",
+    }
+    typer.echo()
+    for change, text in texts.items():
+        if change in by_change:
+            typer.echo(f"{text}: {', '.join(by_change[change])}")
+
+
+def _document(
+    plans: "Sequence[IndexPlan]",
+    target: "Target",
+    changes: "dict[tuple[str, str], Change]",
+    *,
+    elapsed_s: float,
+    dry_run: bool,
+) -> dict[str, Any]:
+    from perfkit.dynamodb.tables import Keys
+
+    return {
+        "target": target.describe(),
+        "dry_run": dry_run,
+        "elapsed_s": elapsed_s,
+        "indexes": [
+            {
+                "table": each.table.name,
+                "name": each.index.name,
+                "keys": list(Keys.of(each.index).names),
+                "projection": str(each.index.projection),
+                "non_key_attributes": list(each.index.non_key_attributes),
+                "state_before": str(each.state),
+                "difference": each.difference,
+                "change": str(changes.get((each.table.name, each.index.name), "")),
+                **(
+                    {}
+                    if str(each.state) in {"active", "creating", "different"}
+                    else {
+                        "items_to_copy": each.entries,
+                        "estimated_write_units": each.write_units,
+                        "estimated_storage_bytes": each.storage_bytes,
+                    }
+                ),
+            }
+            for each in plans
+        ],
+    }

@@ -1,0 +1,218 @@
+"""`perfkit seed`: fill the tables of a workload."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    INTERRUPTED,
+    DataOption,
+    JsonOption,
+    MaxCostOption,
+    MaxRcuOption,
+    MaxWcuOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    UntaggedOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    print_json,
+    read_workload,
+    warn,
+)
+from perfkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.seeding import SeedOutcome, SeedPlan
+    from perfkit.dynamodb.writing import Progress
+
+__all__ = ["seed", "seed_with_bars"]
+
+
+def seed(
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    scale: Annotated[
+        float, typer.Option(metavar="FACTOR", help="Multiplies the items of every table.")
+    ] = 1.0,
+    table: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this table; may be repeated.")
+    ] = None,
+    random_seed: Annotated[int, typer.Option(help="Another number gives other items.")] = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes to write in; left out, one a core, up to 4."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write every item, even what is there already.")
+    ] = False,
+    max_rcu: MaxRcuOption = None,
+    max_wcu: MaxWcuOption = None,
+    max_cost: MaxCostOption = None,
+    untagged: UntaggedOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Create the tables of a workload and fill them.
+
+    May be interrupted and run again at any time: what is there is found or written again,
+    never doubled.
+
+    Example: perfkit seed --scale 0.1
+    """
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile)
+
+    from perfkit.dynamodb import seeding
+    from perfkit.dynamodb.safety import approve
+
+    planned = seeding.plan(
+        where,
+        read,
+        scale=scale,
+        random_seed=random_seed,
+        tables=table or (),
+        force=force,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+    )
+    permission = make_permission(yes=yes, max_cost=max_cost)
+    foreign = [each.table.name for each in planned.tables if not each.ours]
+    if foreign and where.is_guarded and yes and not untagged:
+        msg = (
+            f"perfkit did not create {', '.join(foreign)} in {where.name}, and seeding replaces"
+            " items of the same key; add --untagged if that is meant. Nothing was done"
+        )
+        raise ConfigError(msg)
+    if not approve(seeding.preview(planned), where, permission, show=note):
+        note("Nothing was done.")
+        raise typer.Exit(1)
+    count = processes or seeding.default_processes()
+    outcome = seed_with_bars(planned, count)
+    for remark in outcome.remarks():
+        warn(remark)
+    written = sum(each.written for each in outcome.tables)
+    if written:
+        note(
+            f"Wrote {written:,} items in {outcome.elapsed_s:.1f} s"
+            f" ({written / outcome.elapsed_s:,.0f} items/s)."
+        )
+    if as_json:
+        print_json(_document(planned, outcome))
+    else:
+        _print(outcome)
+
+
+def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
+    from perfkit.commands.progress import bars
+    from perfkit.dynamodb import seeding
+
+    done = 0
+    try:
+        with bars(unit="items") as shown:
+            shown.add("seed", planned.items)
+
+            def advance(progress: "Progress") -> None:
+                nonlocal done
+                done += progress.written + progress.skipped
+                shown.advance("seed", progress.written + progress.skipped)
+
+            return seeding.seed(
+                planned,
+                processes=processes,
+                stage=lambda text: shown.label("seed", text),
+                progress=advance,
+            )
+    except KeyboardInterrupt as error:
+        typer.secho(
+            f"Interrupted: {done:,} of {planned.items:,} items are in; run the same command again"
+            " to continue.",
+            fg="yellow",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def _print(outcome: "SeedOutcome") -> None:
+    from perfkit.report import terminal
+    from perfkit.report.model import Column, Kind, Table
+
+    terminal.print_table(
+        Table(
+            name="seeded",
+            title="Seeded",
+            columns=(
+                Column(key="table", title="table", label=True),
+                Column(
+                    key="items",
+                    title="items",
+                    kind=Kind.COUNT,
+                    note="Counted by reading the table to its end.",
+                ),
+                Column(key="written", title="written now", kind=Kind.COUNT),
+                Column(key="already", title="already there", kind=Kind.COUNT),
+                Column(key="write_units", title="WCU consumed", kind=Kind.CAPACITY),
+                Column(
+                    key="read_units",
+                    title="RCU consumed",
+                    kind=Kind.CAPACITY,
+                    note="By counting and comparing.",
+                ),
+            ),
+            rows=tuple(_with_total(outcome)),
+        )
+    )
+
+
+def _with_total(outcome: "SeedOutcome") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {
+            "table": each.name,
+            "items": each.items,
+            "written": each.written,
+            "already": each.already,
+            "write_units": each.write_units,
+            "read_units": each.read_units,
+        }
+        for each in outcome.tables
+    ]
+    if len(rows) > 1:
+        names = [name for name in rows[0] if name != "table"]
+        rows.append({"table": "all", **{name: sum(row[name] for row in rows) for name in names}})
+    return rows
+
+
+def _document(planned: "SeedPlan", outcome: "SeedOutcome") -> dict[str, Any]:
+    return {
+        "workload": planned.job.workload.name,
+        "target": planned.job.target.describe(),
+        "scale": planned.job.scale,
+        "random_seed": planned.job.random_seed,
+        "elapsed_s": outcome.elapsed_s,
+        "refusals": outcome.refusals,
+        "remarks": outcome.remarks(),
+        "tables": [
+            {
+                "name": each.name,
+                "created": each.created,
+                "found": str(each.found),
+                "expected": each.expected,
+                "items": each.items,
+                "written": each.written,
+                "already": each.already,
+                "foreign": each.foreign,
+                "write_units": each.write_units,
+                "read_units": each.read_units,
+            }
+            for each in outcome.tables
+        ],
+    }

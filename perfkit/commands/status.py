@@ -1,0 +1,275 @@
+"""`perfkit status`: what is there: tables, indexes and how far they are, saved runs."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    make_target,
+    note,
+    print_json,
+    read_workload,
+    warn,
+)
+from perfkit.settings import RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.tables import TableState
+    from perfkit.dynamodb.targets import Target
+    from perfkit.report.model import Table
+    from perfkit.workloads.model import Workload
+
+__all__ = ["status"]
+
+_RUNS_SHOWN = 10
+
+
+def status(
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show the tables and indexes of a workload, how far they are, and the saved runs.
+
+    On the embedded engine looking moves an unfinished index on by a step.
+
+    Example: perfkit status --json
+    """
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile)
+    tables = _look(where, read)
+
+    from perfkit.results import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    document = {
+        "target": where.describe(),
+        "data_file": _data_file(where),
+        "workload": read.name,
+        "tables": tables,
+        "runs": [
+            {
+                "id": run.id,
+                "kind": run.kind,
+                "scenario": run.scenario,
+                "workload": run.workload,
+                "target": run.target.get("kind"),
+                "started_at": run.started_at,
+            }
+            for run in listing.runs
+        ],
+        "problems": [str(problem) for problem in listing.problems],
+    }
+    for problem in listing.problems:
+        warn(str(problem))
+    if as_json:
+        print_json(document)
+    else:
+        _print(document, where)
+
+
+def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
+    from perfkit.dynamodb.errors import answer_errors
+    from perfkit.dynamodb.index_progress import build_progress
+    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.tables import describe
+
+    if not target.may_exist:
+        # opening the engine would make the file; looking should leave no trace
+        return [_absent(table.name, table.items) for table in workload.tables]
+    progress = build_progress(target)
+    connection = PatientConnection(target.connect(), backoff=Backoff())
+    try:
+        with answer_errors("looking at the tables", target.name):
+            states = [(table, describe(connection, table.name)) for table in workload.tables]
+    finally:
+        connection.close()
+    return [
+        _absent(table.name, table.items)
+        if state is None
+        else {
+            "name": table.name,
+            "exists": True,
+            "status": state.status,
+            "items": state.items,
+            "workload_items": table.items,
+            "size_bytes": state.size_bytes,
+            "billing": state.billing,
+            "indexes": [
+                *(
+                    {
+                        "name": index.name,
+                        "status": index.status,
+                        "backfilling": index.backfilling,
+                        "fraction": progress.fraction(state, index)
+                        if index.status == "CREATING"
+                        else None,
+                        "items": index.items,
+                        "size_bytes": index.size_bytes,
+                    }
+                    for index in state.indexes
+                ),
+                *_missing_indexes(table.indexes, state),
+            ],
+        }
+        for table, state in states
+    ]
+
+
+def _absent(name: str, workload_items: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "exists": False,
+        "status": "missing",
+        "items": None,
+        "workload_items": workload_items,
+        "size_bytes": None,
+        "billing": None,
+        "indexes": [],
+    }
+
+
+def _missing_indexes(wanted: Any, state: "TableState") -> list[dict[str, Any]]:
+    return [
+        {
+            "name": index.name,
+            "status": "missing",
+            "backfilling": False,
+            "fraction": None,
+            "items": None,
+            "size_bytes": None,
+        }
+        for index in wanted
+        if state.index(index.name) is None
+    ]
+
+
+def _data_file(target: "Target") -> dict[str, Any] | None:
+    if target.kind != "embedded":
+        return None
+    from perfkit.dynamodb.targets import data_files
+
+    files = data_files(target.data)
+    return {
+        "path": str(target.data),
+        "exists": target.data.exists(),
+        "size_bytes": sum(file.stat().st_size for file in files),
+    }
+
+
+def _print(document: dict[str, Any], target: "Target") -> None:
+    from perfkit.report import terminal
+    from perfkit.units import format_bytes
+
+    blocks = [_tables(document["tables"], is_aws=target.is_aws), _indexes(document["tables"])]
+    if document["runs"]:
+        blocks.append(_runs(document["runs"]))
+    terminal.print_blocks(tuple(block for block in blocks if block.rows))
+    typer.echo()
+    file = document["data_file"]
+    if file is None:
+        typer.echo(f"Target: {target.name}")
+    elif file["exists"]:
+        typer.echo(f"Data file: {file['path']} ({format_bytes(file['size_bytes'])})")
+    else:
+        typer.echo(f"Data file: {file['path']} (not made yet)")
+    more = len(document["runs"]) - _RUNS_SHOWN
+    if more > 0:
+        typer.echo(f"{more} older runs are not shown; --json lists all.")
+    if not document["runs"]:
+        typer.echo(f"No saved runs in {RUNS_FOLDER}.")
+    _say_next(document["tables"])
+
+
+def _say_next(tables: list[dict[str, Any]]) -> None:
+    if any(not table["exists"] for table in tables):
+        note("Next: perfkit seed")
+    elif any(index["status"] == "missing" for table in tables for index in table["indexes"]):
+        note("Next: perfkit create-indexes")
+
+
+def _tables(tables: list[dict[str, Any]], *, is_aws: bool) -> "Table":
+    from perfkit.report.model import Column, Kind, Marked, Table, Tone
+
+    stale = "AWS brings this up to date every six hours." if is_aws else None
+    return Table(
+        name="tables",
+        title="Tables",
+        columns=(
+            Column(key="table", title="table", label=True),
+            Column(key="status", title="status"),
+            Column(key="items", title="items", kind=Kind.COUNT, note=stale),
+            Column(key="workload_items", title="in the workload", kind=Kind.COUNT),
+            Column(key="size_bytes", title="size", kind=Kind.BYTES),
+            Column(key="billing", title="billing"),
+        ),
+        rows=tuple(
+            {
+                **table,
+                "table": table["name"],
+                "status": Marked(
+                    value=table["status"],
+                    tone=Tone.GOOD if table["status"] == "ACTIVE" else Tone.WARNING,
+                ),
+            }
+            for table in tables
+        ),
+    )
+
+
+def _indexes(tables: list[dict[str, Any]]) -> "Table":
+    from perfkit.report.model import Column, Kind, Marked, Table, Tone
+
+    return Table(
+        name="indexes",
+        title="Indexes",
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="table", title="table"),
+            Column(key="status", title="status"),
+            Column(key="fraction", title="copied", kind=Kind.SHARE),
+            Column(key="items", title="items", kind=Kind.COUNT),
+            Column(key="size_bytes", title="size", kind=Kind.BYTES),
+        ),
+        rows=tuple(
+            {
+                **index,
+                "index": index["name"],
+                "table": table["name"],
+                "status": Marked(
+                    value=index["status"],
+                    tone=Tone.GOOD if index["status"] == "ACTIVE" else Tone.WARNING,
+                ),
+            }
+            for table in tables
+            for index in table["indexes"]
+        ),
+    )
+
+
+def _runs(runs: list[dict[str, Any]]) -> "Table":
+    from perfkit.report.model import Column, Table
+
+    return Table(
+        name="runs",
+        title="Saved runs, newest first",
+        columns=(
+            Column(key="id", title="run", label=True),
+            Column(key="scenario", title="scenario"),
+            Column(key="workload", title="workload"),
+            Column(key="target", title="target"),
+            Column(key="started_at", title="started"),
+        ),
+        rows=tuple(runs[:_RUNS_SHOWN]),
+    )

@@ -1,0 +1,64 @@
+"""
+One way to speak to any target: an operation's name and a request in, the answer out.
+
+For perfkit's own errands: seeding, counting, indexes.  Measurements do not come through
+here, they use an ordinary boto3 client.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from perfkit.dynamodb.errors import as_answer
+
+__all__ = ["ClientConnection", "Connection", "EngineConnection"]
+
+Answer = dict[str, Any]
+
+
+class Connection(Protocol):
+    """A target that can be asked; raises `DynamoDBError` for error answers."""
+
+    def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
+        """Return the answer to one operation, e.g. `execute("DescribeTable", {...})`."""
+
+    def close(self) -> None:
+        """Give back sockets and files."""
+
+
+class EngineConnection:
+    """The embedded engine, called directly: no botocore, no socket, a tenth of the time."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
+        import orjson
+
+        answer: Answer = orjson.loads(self._engine.execute(operation, dict(request)))
+        return answer
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class ClientConnection:
+    """A boto3 client; its own retries should be off, the callers here have theirs."""
+
+    def __init__(self, client: Any, *, where: str) -> None:
+        self._client = client
+        self._where = where
+
+    def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
+        from botocore import xform_name
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        call = getattr(self._client, xform_name(operation))
+        try:
+            answer: Answer = call(**request)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            raise as_answer(error, where=self._where) from error
+        return answer
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,137 @@
+"""Waiting as DynamoDB asks for it: retries with backoff and jitter, and a limit on units a second."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, is_transient
+from perfkit.embedded.errors import DynamoDBError
+
+__all__ = ["Backoff", "Clock", "Pacer", "PatientConnection", "Pause"]
+
+Clock = Callable[[], float]
+"""Returns seconds that only grow."""
+
+Pause = Callable[[float], None]
+"""Sleeps that many seconds."""
+
+_FIRST_S = 0.05
+_LONGEST_S = 20.0
+_PATIENCE_WHEN_THROTTLED_S = 300.0
+_PATIENCE_WITH_FAILURES_S = 30.0
+
+
+class Backoff:
+    """
+    Exponential backoff with full jitter: up to 50 ms, 100 ms, 200 ms, … 20 s.
+
+    Full jitter (anything from nothing to the limit) spreads processes that were refused
+    together. Source: AWS Architecture Blog, "Exponential Backoff and Jitter" (2015).
+
+    Args:
+        pause: Sleeps.
+        chance: Returns numbers from 0 to 1.
+    """
+
+    def __init__(
+        self, *, pause: Pause = time.sleep, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._pause = pause
+        self._chance = chance
+        self.waits = 0
+
+    def wait(self, attempt: int) -> None:
+        """Sleep before repeat number *attempt*, counted from 0."""
+        self.waits += 1
+        # the exponent stops where the limit is long reached: 2.0 ** 1100 would overflow
+        self._pause(self._chance() * min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempt, 20)))
+
+
+class PatientConnection:
+    """
+    A connection that repeats what was throttled or failed on the way.
+
+    Every operation perfkit sends may be sent twice: puts write the same item again, and
+    creating what was just created answers that it exists.
+
+    Args:
+        connection: Where to send.
+        backoff: How to wait between attempts.
+        clock: Decides when patience ends: 300 s of throttling, 30 s of failures or silence.
+    """
+
+    def __init__(
+        self, connection: Connection, *, backoff: Backoff, clock: Clock = time.monotonic
+    ) -> None:
+        self._connection = connection
+        self._backoff = backoff
+        self._clock = clock
+        self._answered = False
+
+    def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Return the answer to one operation.
+
+        Raises:
+            DynamoDBError: Another error answer, or patience ended.
+        """
+        started_s = self._clock()
+        attempt = 0
+        while True:
+            try:
+                answer = self._connection.execute(operation, request)
+            except DynamoDBError as error:
+                if self._clock() - started_s >= self._patience_s(error):
+                    raise
+                self._backoff.wait(attempt)
+                attempt += 1
+            else:
+                self._answered = True
+                return answer
+
+    def _patience_s(self, error: DynamoDBError) -> float:
+        if error.code in THROTTLES:
+            return _PATIENCE_WHEN_THROTTLED_S
+        if error.code == CONNECTION_LOST and not self._answered:
+            # nothing there on the first call: more likely a wrong address than an outage
+            return 0.0
+        return _PATIENCE_WITH_FAILURES_S if is_transient(error) else 0.0
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Pacer:
+    """
+    Holds consumption at or below a rate: each call waits until the ones before are paid off.
+
+    The units of a call are known only afterwards, so it is the next one that waits. Over any
+    stretch of time no more than the rate and one call are consumed; unused time is not saved
+    up.
+
+    Args:
+        units_per_s: The limit; None for no limit.
+        clock: Seconds that only grow.
+        pause: Sleeps.
+    """
+
+    def __init__(
+        self, units_per_s: float | None, *, clock: Clock = time.monotonic, pause: Pause = time.sleep
+    ) -> None:
+        self._units_per_s = units_per_s
+        self._clock = clock
+        self._pause = pause
+        self._free_at_s = clock()
+
+    def wait(self) -> None:
+        """Sleep until the next call may go."""
+        delay_s = self._free_at_s - self._clock()
+        if delay_s > 0:
+            self._pause(delay_s)
+
+    def spend(self, units: float) -> None:
+        """Account for the units a call consumed."""
+        if self._units_per_s is not None:
+            self._free_at_s = max(self._free_at_s, self._clock()) + units / self._units_per_s

@@ -1,0 +1,176 @@
+"""
+What happens before perfkit touches an account: show it, price it, ask.
+
+Prices are on-demand request prices in USD, for orders of magnitude: they leave out the free
+tier, discounts, provisioned capacity and taxes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from perfkit.dynamodb.targets import STAND_IN_REGION, Target
+from perfkit.errors import ConfigError
+
+__all__ = ["PRICES_DATE", "PRICES_SOURCE", "Effect", "Permission", "Preview", "approve"]
+
+PRICES_SOURCE = "AWS Price List bulk API"
+PRICES_DATE = "2026-09-29"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RequestPrices:
+    read_unit_usd: float
+    write_unit_usd: float
+
+
+_PRICES = {
+    "us-east-1": _RequestPrices(read_unit_usd=1.25e-7, write_unit_usd=6.25e-7),
+    "eu-west-1": _RequestPrices(read_unit_usd=1.415e-7, write_unit_usd=7.05e-7),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """
+    One thing that will happen.
+
+    Args:
+        text: What and to which table, as one line.
+        read_units: Read units it takes, roughly.
+        write_units: Write units it takes, roughly.
+    """
+
+    text: str
+    read_units: float = 0.0
+    write_units: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """
+    What a command is about to do.
+
+    Args:
+        title: The command's intent, e.g. `Seed workload courses`.
+        effects: What will happen, in order.
+        always_ask: Whether to ask on this machine's own targets too.
+    """
+
+    title: str
+    effects: tuple[Effect, ...]
+    always_ask: bool = False
+
+    @property
+    def read_units(self) -> float:
+        """Read units of all effects together."""
+        return sum(effect.read_units for effect in self.effects)
+
+    @property
+    def write_units(self) -> float:
+        """Write units of all effects together."""
+        return sum(effect.write_units for effect in self.effects)
+
+    def cost_usd(self, region: str) -> float:
+        """Return the rough price of the units, at us-east-1's prices where the region's are unknown."""
+        prices = _PRICES.get(region, _PRICES[STAND_IN_REGION])
+        return self.read_units * prices.read_unit_usd + self.write_units * prices.write_unit_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """
+    What the caller allows beforehand.
+
+    Args:
+        yes: Go ahead without asking.
+        max_cost_usd: Refuse what costs more, whatever else is allowed.
+        ask: Puts a question to a person and returns the answer; None where there is nobody.
+    """
+
+    yes: bool = False
+    max_cost_usd: float | None = None
+    ask: Callable[[str], bool] | None = None
+
+
+def approve(
+    preview: Preview, target: Target, permission: Permission, *, show: Callable[[str], None]
+) -> bool:
+    """
+    Show what will happen where it matters, and return whether to go on.
+
+    On the embedded engine and on this machine's own endpoints nothing is asked, unless the
+    preview says so.
+
+    Args:
+        preview: What will happen.
+        target: Where.
+        permission: What is allowed beforehand.
+        show: Prints one line for a person.
+
+    Returns:
+        True to go on; False if the person said no.
+
+    Raises:
+        ConfigError: It costs more than allowed, or nobody is there to ask and `--yes` was not
+            given.
+    """
+    if not preview.effects or not (target.is_guarded or preview.always_ask):
+        return True
+    for line in describe(preview, target):
+        show(line)
+    if target.is_aws and permission.max_cost_usd is not None:
+        cost_usd = preview.cost_usd(target.resolved_region())
+        if cost_usd > permission.max_cost_usd:
+            msg = (
+                f"this costs roughly {_dollars(cost_usd)}, more than --max-cost"
+                f" {permission.max_cost_usd:g}; nothing was done"
+            )
+            raise ConfigError(msg)
+    if permission.yes:
+        return True
+    if permission.ask is None:
+        msg = "nobody is at the terminal to confirm this; add --yes to go ahead. Nothing was done"
+        raise ConfigError(msg)
+    return permission.ask("Go ahead?")
+
+
+def describe(preview: Preview, target: Target) -> list[str]:
+    """
+    Return the lines that say what will happen, where, and what it costs.
+
+    Raises:
+        ConfigError: There are no usable credentials or no region.
+    """
+    lines = [f"{preview.title} in {_place(target)}:"]
+    lines += [f"  - {effect.text}" for effect in preview.effects]
+    if not target.is_aws:
+        return lines
+    region = target.resolved_region()
+    cost = (
+        f"Roughly {_dollars(preview.cost_usd(region))} on demand: about"
+        f" {preview.write_units:,.0f} write and {preview.read_units:,.0f} read units"
+    )
+    if region in _PRICES:
+        lines.append(f"{cost} ({PRICES_SOURCE}, {region}, {PRICES_DATE}).")
+    else:
+        lines.append(
+            f"{cost}. The prices of {region} are not known here; {STAND_IN_REGION} stands in"
+            f" ({PRICES_SOURCE}, {PRICES_DATE})."
+        )
+    return lines
+
+
+def _place(target: Target) -> str:
+    if not target.is_aws:
+        return target.name
+    account = target.account()
+    return f"AWS account {account or '(number unknown)'}, region {target.resolved_region()}"
+
+
+def _dollars(amount_usd: float) -> str:
+    """Return an amount with two digits that matter, and cents from one dollar on."""
+    if amount_usd >= 1:
+        return f"${amount_usd:,.2f}"
+    if amount_usd >= 1e-4:
+        return f"${amount_usd:.2g}"
+    return "$0" if amount_usd == 0 else "less than $0.0001"

@@ -1,0 +1,370 @@
+"""Tables on a target: made from a workload, described, counted, recognised as perfkit's own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.patience import Pacer, Pause
+from perfkit.embedded.errors import DynamoDBError
+from perfkit.errors import TargetError
+from perfkit.workloads.model import Table
+
+__all__ = [
+    "TAG",
+    "IndexState",
+    "Keys",
+    "TableCount",
+    "TableState",
+    "check_keys",
+    "count_items",
+    "create",
+    "delete",
+    "describe",
+    "is_ours",
+    "table_names",
+    "wait_until_active",
+    "wait_until_gone",
+]
+
+TAG = {"Key": "created-by", "Value": "perfkit"}
+"""Put on every table perfkit creates; `perfkit clean` deletes no table without it."""
+
+_POLL_S = 0.2
+_MAX_POLL_S = 5.0
+_ACTIVE_WITHIN_S = 600.0
+
+
+class _KeyAttribute(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+
+
+class _Keyed(Protocol):
+    """A table or an index of a workload."""
+
+    @property
+    def partition_key(self) -> _KeyAttribute: ...
+    @property
+    def sort_key(self) -> _KeyAttribute | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """
+    The key schema of a table or index: attributes as (name, type), type S, N or B.
+
+    An index of somebody else's making may have several of each.
+    """
+
+    partition: tuple[tuple[str, str], ...]
+    sort: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, keyed: _Keyed) -> "Keys":
+        """Return the keys a workload asks for."""
+        sort = keyed.sort_key
+        return cls(
+            partition=((keyed.partition_key.name, str(keyed.partition_key.type)),),
+            sort=() if sort is None else ((sort.name, str(sort.type)),),
+        )
+
+    @classmethod
+    def from_wire(cls, schema: list[dict[str, str]], types: Mapping[str, str]) -> "Keys":
+        """Return the keys in an answer's KeySchema."""
+        pairs = [
+            (part["KeyType"], (part["AttributeName"], types.get(part["AttributeName"], "?")))
+            for part in schema
+        ]
+        return cls(
+            partition=tuple(pair for kind, pair in pairs if kind == "HASH"),
+            sort=tuple(pair for kind, pair in pairs if kind == "RANGE"),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All key attributes, partition key first."""
+        return tuple(name for name, _ in self.partition + self.sort)
+
+    def to_wire(self) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Return KeySchema and AttributeDefinitions for a request."""
+        schema = [{"AttributeName": name, "KeyType": "HASH"} for name, _ in self.partition]
+        schema += [{"AttributeName": name, "KeyType": "RANGE"} for name, _ in self.sort]
+        definitions = [
+            {"AttributeName": name, "AttributeType": kind}
+            for name, kind in self.partition + self.sort
+        ]
+        return schema, definitions
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} ({kind})" for name, kind in self.partition + self.sort)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexState:
+    """
+    A global index as the target describes it.
+
+    Args:
+        status: `CREATING`, `ACTIVE`, `UPDATING` or `DELETING`.
+        backfilling: Whether the table's items are being copied; before that, while it is
+            CREATING, the index cannot be deleted.
+        items: Entries, as far as the target knows; about six hours old on AWS.
+    """
+
+    name: str
+    status: str
+    backfilling: bool
+    keys: Keys
+    projection: str
+    non_key_attributes: tuple[str, ...]
+    items: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableState:
+    """
+    A table as the target describes it.
+
+    Args:
+        items: Items, as far as the target knows; about six hours old on AWS.
+        billing: `PAY_PER_REQUEST` or `PROVISIONED`.
+        read_capacity: Provisioned units a second, 0 on demand.
+        write_capacity: Likewise.
+    """
+
+    name: str
+    arn: str
+    status: str
+    keys: Keys
+    items: int
+    size_bytes: int
+    billing: str
+    read_capacity: int
+    write_capacity: int
+    indexes: tuple[IndexState, ...]
+
+    def index(self, name: str) -> IndexState | None:
+        """Return the index of that name, None if there is none."""
+        return next((index for index in self.indexes if index.name == name), None)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a table or index operation runs, so that another would be refused."""
+        # a table is described as ACTIVE again a moment before its last index is
+        return self.status != "ACTIVE" or any(index.status != "ACTIVE" for index in self.indexes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCount:
+    """What a count found, and the read units it took."""
+
+    items: int
+    read_units: float
+
+
+def describe(connection: Connection, name: str) -> TableState | None:
+    """
+    Return a table's state, None if there is no such table.
+
+    On the embedded engine this also moves an unfinished index on by a step.
+    """
+    try:
+        answer = connection.execute("DescribeTable", {"TableName": name})
+    except DynamoDBError as error:
+        if error.code == "ResourceNotFoundException":
+            return None
+        raise
+    table = answer["Table"]
+    types = {part["AttributeName"]: part["AttributeType"] for part in table["AttributeDefinitions"]}
+    throughput = table.get("ProvisionedThroughput", {})
+    return TableState(
+        name=name,
+        arn=table.get("TableArn", ""),
+        status=table["TableStatus"],
+        keys=Keys.from_wire(table["KeySchema"], types),
+        items=table.get("ItemCount", 0),
+        size_bytes=table.get("TableSizeBytes", 0),
+        read_capacity=throughput.get("ReadCapacityUnits", 0),
+        write_capacity=throughput.get("WriteCapacityUnits", 0),
+        billing=table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
+        indexes=tuple(
+            _index_state(index, types) for index in table.get("GlobalSecondaryIndexes", ())
+        ),
+    )
+
+
+def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:
+    projection = index.get("Projection", {})
+    return IndexState(
+        name=index["IndexName"],
+        status=index.get("IndexStatus", "ACTIVE"),
+        backfilling=bool(index.get("Backfilling", False)),
+        keys=Keys.from_wire(index["KeySchema"], types),
+        projection=projection.get("ProjectionType", "ALL"),
+        non_key_attributes=tuple(sorted(projection.get("NonKeyAttributes", ()))),
+        items=index.get("ItemCount", 0),
+        size_bytes=index.get("IndexSizeBytes", 0),
+    )
+
+
+def check_keys(table: Table, state: TableState, *, where: str) -> None:
+    """
+    Refuse a table that exists with other keys than the workload's.
+
+    Raises:
+        TargetError: The key schemas differ; names both.
+    """
+    wanted = Keys.of(table)
+    if state.keys != wanted:
+        msg = (
+            f"table {table.name} exists in {where} with the key {state.keys}, the workload wants"
+            f" {wanted}; rename the table in the workload, or delete it yourself if it is not"
+            " needed"
+        )
+        raise TargetError(msg)
+
+
+def create(connection: Connection, table: Table) -> bool:
+    """
+    Ask for a workload's table, on demand and with perfkit's tag, without its global indexes.
+
+    Returns:
+        Whether this call created it; False if somebody else did a moment earlier.
+    """
+    schema, definitions = Keys.of(table).to_wire()
+    try:
+        connection.execute(
+            "CreateTable",
+            {
+                "TableName": table.name,
+                "KeySchema": schema,
+                "AttributeDefinitions": definitions,
+                "BillingMode": "PAY_PER_REQUEST",
+                "Tags": [TAG],
+            },
+        )
+    except DynamoDBError as error:
+        if error.code == "ResourceInUseException":
+            return False
+        raise
+    return True
+
+
+def _intervals() -> Iterator[float]:
+    """Yield how long to wait before each look, until it has been too long."""
+    waited_s, next_s = 0.0, _POLL_S
+    while waited_s < _ACTIVE_WITHIN_S:
+        yield next_s
+        waited_s += next_s
+        next_s = min(next_s * 1.5, _MAX_POLL_S)
+
+
+def wait_until_active(connection: Connection, name: str, *, pause: Pause) -> TableState:
+    """
+    Return the state of a table once it takes requests.
+
+    A table whose indexes are being built (status UPDATING) takes them too.
+
+    Raises:
+        TargetError: It did not within ten minutes, or is being deleted.
+    """
+    state = describe(connection, name)
+    for interval_s in _intervals():
+        if state is not None and state.status in {"ACTIVE", "UPDATING"}:
+            return state
+        if state is not None and state.status == "DELETING":
+            msg = f"table {name} is being deleted; run again when it is gone"
+            raise TargetError(msg)
+        pause(interval_s)
+        state = describe(connection, name)
+    msg = f"table {name} did not become active in {_ACTIVE_WITHIN_S:.0f} s; see `perfkit status`"
+    raise TargetError(msg)
+
+
+def delete(connection: Connection, name: str) -> None:
+    """Ask for a table's deletion; one that is gone already is no error."""
+    try:
+        connection.execute("DeleteTable", {"TableName": name})
+    except DynamoDBError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+
+
+def wait_until_gone(connection: Connection, name: str, *, pause: Pause) -> None:
+    """
+    Wait until a deleted table is gone.
+
+    Raises:
+        TargetError: It was still there after ten minutes.
+    """
+    for interval_s in _intervals():
+        if describe(connection, name) is None:
+            return
+        pause(interval_s)
+    msg = f"table {name} is still being deleted after {_ACTIVE_WITHIN_S:.0f} s"
+    raise TargetError(msg)
+
+
+def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCount:
+    """
+    Count a table's items by reading all of them, strongly consistent.
+
+    The count DescribeTable gives is hours old on AWS; an eventual read could miss the last
+    writes, which are the ones in question.
+
+    Args:
+        connection: Where the table is.
+        name: The table.
+        pacer: Holds the read units below a rate.
+    """
+    request: dict[str, Any] = {
+        "TableName": name,
+        "Select": "COUNT",
+        "ConsistentRead": True,
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    items, units = 0, 0.0
+    while True:
+        pacer.wait()
+        answer = connection.execute("Scan", request)
+        page_units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
+        pacer.spend(page_units)
+        items += answer["Count"]
+        units += page_units
+        if "LastEvaluatedKey" not in answer:
+            return TableCount(items=items, read_units=units)
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def table_names(connection: Connection) -> list[str]:
+    """Return the names of all tables on the target."""
+    names: list[str] = []
+    request: dict[str, Any] = {}
+    while True:
+        answer = connection.execute("ListTables", request)
+        names += answer["TableNames"]
+        if "LastEvaluatedTableName" not in answer:
+            return names
+        request["ExclusiveStartTableName"] = answer["LastEvaluatedTableName"]
+
+
+def is_ours(connection: Connection, state: TableState) -> bool:
+    """Tell whether perfkit created this table, by its tag; False where there are no tags."""
+    request: dict[str, Any] = {"ResourceArn": state.arn}
+    while True:
+        try:
+            answer = connection.execute("ListTagsOfResource", request)
+        except DynamoDBError as error:
+            # a stand-in without tags, or a table deleted by now
+            if error.code in {"UnknownOperationException", "ResourceNotFoundException"}:
+                return False
+            raise
+        if TAG in answer.get("Tags", ()):
+            return True
+        if not answer.get("NextToken"):
+            return False
+        request["NextToken"] = answer["NextToken"]

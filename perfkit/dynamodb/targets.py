@@ -1,0 +1,353 @@
+"""Targets: where DynamoDB is, how to reach it, and what is known about its answers."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from perfkit.dynamodb.connection import ClientConnection, Connection, EngineConnection
+from perfkit.dynamodb.errors import aws_errors
+from perfkit.errors import ConfigError
+from perfkit.settings import DATA_FILE
+
+__all__ = ["STAND_IN_REGION", "Target", "TargetKind", "data_files", "parse_target"]
+
+STAND_IN_REGION = "us-east-1"
+"""Region given to an endpoint when none is configured; DynamoDB Local accepts any."""
+
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
+
+
+class TargetKind(StrEnum):
+    """The three sorts of target."""
+
+    EMBEDDED = "embedded"
+    ENDPOINT = "endpoint"
+    AWS = "aws"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """
+    Where DynamoDB is.
+
+    Args:
+        kind: `embedded`, `endpoint` or `aws`.
+        data: The embedded engine's file; only for `embedded`.
+        endpoint_url: Address of the service; only for `endpoint`.
+        region: AWS region; None takes what the environment says.
+        profile: Named AWS profile; None takes what the environment says.
+    """
+
+    kind: TargetKind = TargetKind.EMBEDDED
+    data: Path = DATA_FILE
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether real AWS answers, so that calls cost money: `aws`, or one of its addresses."""
+        if self.kind is not TargetKind.ENDPOINT:
+            return self.kind is TargetKind.AWS
+        return _is_aws_host(self.endpoint_url or "")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether perfkit asks before it writes, scans or deletes: anything off this machine."""
+        if self.kind is TargetKind.EMBEDDED:
+            return False
+        if self.kind is TargetKind.AWS:
+            return True
+        return not _is_loopback(_parts(self.endpoint_url or "").hostname or "")
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether there can be tables: False for an embedded engine whose file is not made yet."""
+        return self.kind is not TargetKind.EMBEDDED or self.data.exists()
+
+    @property
+    def name(self) -> str:
+        """The target as it is called in messages."""
+        if self.kind is TargetKind.EMBEDDED:
+            return f"the embedded engine ({self.data})"
+        if self.kind is TargetKind.ENDPOINT:
+            return _without_user(self.endpoint_url or "")
+        return f"AWS ({self.region or 'default region'})"
+
+    def describe(self) -> dict[str, Any]:
+        """
+        Return what a run file says of this target: kind, endpoint and region, never a secret.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            return {"kind": str(self.kind)}
+        described = {"kind": str(self.kind), "region": self.resolved_region()}
+        endpoint = self.endpoint_url or str(self.client().meta.endpoint_url)
+        if self.kind is TargetKind.ENDPOINT or not _is_aws_host(endpoint):
+            # boto3 may have been sent elsewhere by AWS_ENDPOINT_URL or its configuration file
+            described["endpoint"] = _without_user(endpoint)
+        return described
+
+    def resolved_region(self) -> str:
+        """
+        Return the region calls go to.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            return STAND_IN_REGION
+        region: str | None = self.region or self._session().region_name
+        if region is None and self.kind is TargetKind.ENDPOINT:
+            return STAND_IN_REGION
+        if region is None:
+            msg = "no region for AWS: give --region or set AWS_REGION"
+            raise ConfigError(msg)
+        return region
+
+    def client(
+        self,
+        service: str = "dynamodb",
+        *,
+        max_attempts: int | None = None,
+        retry_mode: str = "standard",
+        pool_connections: int = 10,
+        parameter_validation: bool = True,
+        connect_timeout_s: float = 5.0,
+        read_timeout_s: float = 60.0,
+    ) -> Any:
+        """
+        Return a boto3 client for this target.
+
+        Args:
+            service: `dynamodb`; on `aws` any other service of the same account and region.
+            max_attempts: Attempts in all for one call; None leaves it to boto3, 1 is no retries.
+            retry_mode: `standard`, `adaptive` or `legacy`, as boto3 names them.
+            pool_connections: Connections kept open; as many as threads share the client.
+            parameter_validation: Whether boto3 checks requests before it sends them.
+            connect_timeout_s: Seconds to wait for a connection.
+            read_timeout_s: Seconds to wait for an answer.
+
+        Raises:
+            ConfigError: Region or profile are missing.
+        """
+        from botocore.config import Config
+
+        retries: dict[str, Any] = {"mode": retry_mode}
+        if max_attempts is not None:
+            retries["total_max_attempts"] = max_attempts
+        config = Config(
+            retries=retries,
+            max_pool_connections=pool_connections,
+            parameter_validation=parameter_validation,
+            connect_timeout=connect_timeout_s,
+            read_timeout=read_timeout_s,
+        )
+        if self.kind is TargetKind.EMBEDDED:
+            from perfkit.dynamodb.client import embedded_client
+
+            return embedded_client(self.data, config=config)
+        options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
+        session = self._session()
+        if self.kind is TargetKind.ENDPOINT:
+            options["endpoint_url"] = self.endpoint_url
+            if not self.is_aws:
+                options |= _stand_in_credentials(session)
+        with aws_errors(f"connecting to {self.name}", self.name):
+            return session.client(service, **options)
+
+    def connect(self) -> Connection:
+        """
+        Return the shortest way to this target, for perfkit's own data rather than for timing.
+
+        The embedded engine is called directly; elsewhere a boto3 client without parameter
+        validation and without retries, because perfkit retries by its own rules.
+
+        Raises:
+            ConfigError: Region, profile or data folder are missing or unusable.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            from perfkit.embedded import Engine
+
+            return EngineConnection(Engine(self.data))
+        client = self.client(max_attempts=1, parameter_validation=False)
+        return ClientConnection(client, where=self.name)
+
+    def account(self) -> str | None:
+        """
+        Return the AWS account number calls are made with, None where there is none to know.
+
+        Raises:
+            ConfigError: There are no usable credentials.
+        """
+        if not self.is_aws:
+            return None
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with aws_errors("looking for credentials", self.name):
+            session = self._session()
+            if session.get_credentials() is None:
+                msg = (
+                    f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
+                    " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
+                )
+                raise ConfigError(msg)
+        try:
+            sts = session.client("sts", region_name=self.resolved_region())
+            return str(sts.get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError):
+            # a private network may reach DynamoDB and not STS: the number is information only
+            return None
+
+    def capacity_doubt(self) -> str | None:
+        """
+        Return why this target's capacity answers may be wrong, None if there is no reason.
+
+        Costs one ListTables call on an endpoint that is not AWS.
+
+        Raises:
+            TargetError: The endpoint does not answer.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            return None
+        client = self.client(max_attempts=1)
+        if _is_aws_host(client.meta.endpoint_url):
+            return None
+        with aws_errors("looking at the endpoint", self.name):
+            answer = client.list_tables(Limit=1)
+        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return _doubt(self.name, headers)
+
+    def _session(self) -> Any:
+        import boto3
+        import botocore.session
+
+        with aws_errors("reading the AWS configuration", self.name):
+            core = botocore.session.get_session()
+            if self.profile is not None:
+                core.set_config_variable("profile", self.profile)
+            if self.kind is TargetKind.ENDPOINT and not self.is_aws:
+                # asking a cloud machine for its role takes seconds where there is none, and
+                # such credentials are of no use to a stand-in
+                core.get_component("credential_provider").remove("iam-role")
+            return boto3.Session(botocore_session=core, region_name=self.region)
+
+
+def parse_target(
+    text: str | None,
+    data: Path | None = None,
+    *,
+    region: str | None = None,
+    profile: str | None = None,
+) -> Target:
+    """
+    Return the target that *text* names.
+
+    Args:
+        text: `embedded`, `aws` or the URL of an endpoint; None is `embedded`.
+        data: The embedded engine's file; only with `embedded`.
+        region: AWS region; not with `embedded`.
+        profile: AWS profile; not with `embedded`.
+
+    Raises:
+        ConfigError: *text* is none of these, or an option does not go with it.
+    """
+    text = (text or TargetKind.EMBEDDED).strip()
+    if text == TargetKind.EMBEDDED:
+        for option, value in (("--region", region), ("--profile", profile)):
+            if value is not None:
+                msg = f"{option} {value} goes with --target aws or an endpoint, not with embedded"
+                raise ConfigError(msg)
+        if data is not None and str(data) == ":memory:":
+            msg = "--data :memory: would be gone when the command ends; name a file"
+            raise ConfigError(msg)
+        return Target(data=data or DATA_FILE)
+    if data is not None:
+        msg = f"--data {data} goes with the embedded target only, not with --target {text}"
+        raise ConfigError(msg)
+    if text == TargetKind.AWS:
+        return Target(kind=TargetKind.AWS, region=region, profile=profile)
+    parts = _parts(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = (
+            f"no target {text!r}; use embedded, aws, or the URL of an endpoint such as"
+            " http://localhost:8000"
+        )
+        raise ConfigError(msg)
+    return Target(
+        kind=TargetKind.ENDPOINT,
+        endpoint_url=text.rstrip("/"),
+        region=region or _region_of(parts.hostname),
+        profile=profile,
+    )
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError as error:
+        msg = f"target {url!r} is no address ({error}); use for example http://localhost:8000"
+        raise ConfigError(msg) from error
+    return parts
+
+
+def _without_user(url: str) -> str:
+    """Return a URL without the user name and password somebody may have put into it."""
+    parts = _parts(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_aws_host(url: str) -> bool:
+    return (_parts(url).hostname or "").endswith(_AWS_DOMAINS)
+
+
+def _region_of(host: str) -> str | None:
+    """Return the region in an address of AWS, e.g. dynamodb.eu-west-1.amazonaws.com."""
+    labels = host.split(".") if host.endswith(_AWS_DOMAINS) else []
+    return next((label for label in labels if _REGION.fullmatch(label)), None)
+
+
+def _stand_in_credentials(session: Any) -> dict[str, str]:
+    """Return credentials for a stand-in if none are configured; it checks only that there are some."""
+    if session.get_credentials() is not None:
+        return {}
+    return {"aws_access_key_id": "perfkit", "aws_secret_access_key": "perfkit"}
+
+
+def _doubt(name: str, headers: dict[str, str]) -> str | None:
+    server = headers.get("server", "")
+    if server.startswith("perfkit"):
+        return None
+    if "x-localstack" in headers:
+        return f"{name} is LocalStack: its consumed capacity differs from AWS in many cases"
+    if server == "amazon.com" or server.startswith("Werkzeug"):
+        return f"{name} is moto: it answers constants in place of consumed capacity"
+    if server.startswith("Jetty"):
+        return (
+            f"{name} is DynamoDB Local: consumed capacity of transactions, missing keys and"
+            " some index writes differs from AWS"
+        )
+    return f"{name} is not AWS: its consumed capacity is what it says, and is unchecked"
+
+
+def data_files(data: Path) -> list[Path]:
+    """Return the embedded engine's file and those SQLite and the engine keep beside it."""
+    names = [data, *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock"))]
+    return [name for name in names if name.exists()]

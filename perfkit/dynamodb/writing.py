@@ -1,0 +1,448 @@
+"""Writing generated items, chunk by chunk, in this process or in several."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.resource_tracker
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
+
+from perfkit.capacity import Item
+from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.targets import Target
+from perfkit.embedded.values import equal, key_bytes
+from perfkit.errors import PerfkitError, TargetError, ThrottledError
+from perfkit.workloads.generator import ItemGenerator
+from perfkit.workloads.model import Workload
+
+__all__ = [
+    "BATCH_ITEMS",
+    "CHUNK_ITEMS",
+    "Chunk",
+    "Job",
+    "Progress",
+    "chunks_of",
+    "same_items",
+    "write",
+]
+
+BATCH_ITEMS = 25
+"""What BatchWriteItem takes. 25 items of at most 400 KB stay below its 16 MB."""
+
+CHUNK_ITEMS = 1000
+"""Items written by one process in order; the same boundaries however many processes there are."""
+
+_REPORT_EVERY_S = 0.1
+_STOP_WITHIN_S = 30.0
+_REFUSED_FOR_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """
+    Items *start* to *stop* of a table.
+
+    Args:
+        look_first: Skip the chunk if its last batch is there already.
+    """
+
+    table: str
+    start: int
+    stop: int
+    look_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What every writing process needs to know; goes to it by pickle."""
+
+    target: Target
+    workload: Workload
+    random_seed: int
+    scale: float
+    max_rcu: float | None
+    max_wcu: float | None
+
+    def share(self, processes: int) -> "Job":
+        """Return the job of one of several processes: rates are divided among them."""
+        return replace(
+            self,
+            max_rcu=None if self.max_rcu is None else self.max_rcu / processes,
+            max_wcu=None if self.max_wcu is None else self.max_wcu / processes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What has happened to one table since the last report."""
+
+    table: str
+    written: int = 0
+    skipped: int = 0
+    write_units: float = 0.0
+    read_units: float = 0.0
+    refusals: int = 0
+
+    def __add__(self, other: "Progress") -> "Progress":
+        return Progress(
+            table=self.table,
+            written=self.written + other.written,
+            skipped=self.skipped + other.skipped,
+            write_units=self.write_units + other.write_units,
+            read_units=self.read_units + other.read_units,
+            refusals=self.refusals + other.refusals,
+        )
+
+
+Report = Callable[[Progress], None]
+
+
+def chunks_of(table: str, items: int, *, look_first: bool) -> Iterator[Chunk]:
+    """Cut a table of *items* items into chunks."""
+    for start in range(0, items, CHUNK_ITEMS):
+        stop = min(start + CHUNK_ITEMS, items)
+        yield Chunk(table=table, start=start, stop=stop, look_first=look_first)
+
+
+def write(job: Job, chunks: Sequence[Chunk], *, processes: int, report: Report) -> None:
+    """
+    Write every chunk; returns when every item has been acknowledged.
+
+    Args:
+        job: What to write and where.
+        chunks: The items; each chunk once.
+        processes: Processes to write in; 1 writes in this one.
+        report: Called with what was done, several times a second.
+
+    Raises:
+        PerfkitError: What stopped it; everything reported until then is stored.
+    """
+    if processes == 1 or len(chunks) < 2:
+        _write_here(job, chunks, report=report, check=lambda: None, pause=time.sleep)
+    else:
+        _write_in_processes(job, chunks, min(processes, len(chunks)), report)
+
+
+def _write_here(
+    job: Job, chunks: Sequence[Chunk], *, report: Report, check: Callable[[], None], pause: Pause
+) -> None:
+    backoff = Backoff(pause=pause)
+    connection = PatientConnection(job.target.connect(), backoff=backoff)
+    try:
+        writer = ChunkWriter(
+            connection=connection,
+            generator=ItemGenerator(job.workload, job.random_seed, job.scale),
+            workload=job.workload,
+            write_pacer=Pacer(job.max_wcu, pause=pause),
+            read_pacer=Pacer(job.max_rcu, pause=pause),
+            backoff=backoff,
+            report=report,
+            check=check,
+        )
+        for chunk in chunks:
+            with answer_errors(f"writing items of {chunk.table}", job.target.name):
+                writer.write(chunk)
+    finally:
+        connection.close()
+
+
+# ---- one chunk -------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class ChunkWriter:
+    """
+    Writes chunks over one connection.
+
+    Batches of a chunk are written in order, each only when the one before is complete; so a
+    last batch that is stored and equal means that all the batches before it were stored too,
+    and an equal first item that no other seeding has begun to replace them since.
+
+    Args:
+        connection: Repeats what is throttled; unprocessed items are repeated here.
+        generator: Makes the items.
+        workload: Says which attributes are keys.
+        write_pacer: Holds write units below a rate.
+        read_pacer: Holds read units below a rate.
+        backoff: How to wait when items come back unprocessed.
+        report: Called with what was done.
+        check: Called before each batch; raises to stop.
+        clock: Seconds that only grow.
+    """
+
+    connection: Connection
+    generator: ItemGenerator
+    workload: Workload
+    write_pacer: Pacer
+    read_pacer: Pacer
+    backoff: Backoff
+    report: Report
+    check: Callable[[], None]
+    clock: Clock = time.monotonic
+    _reported_s: float = field(default=0.0, init=False)
+
+    def write(self, chunk: Chunk) -> None:
+        """Write one chunk, or find that it is there."""
+        done = Progress(table=chunk.table)
+        waits = self.backoff.waits
+        if chunk.look_first:
+            last = chunk.start + (chunk.stop - chunk.start - 1) // BATCH_ITEMS * BATCH_ITEMS
+            ends = [
+                self.generator.item(chunk.table, chunk.start),
+                *self.generator.items(chunk.table, last, chunk.stop),
+            ]
+            table = self.workload.table(chunk.table)
+            keys = tuple(key.name for key in table.keys)
+            complete, units = same_items(
+                self.connection, chunk.table, keys, ends, pacer=self.read_pacer
+            )
+            done += Progress(table=chunk.table, read_units=units)
+            if complete:
+                self.report(done + Progress(table=chunk.table, skipped=chunk.stop - chunk.start))
+                return
+        items = self.generator.items(chunk.table, chunk.start, chunk.stop)
+        for batch in _batches(items):
+            self.check()
+            done += self._write_batch(chunk.table, batch)
+            if self.clock() - self._reported_s >= _REPORT_EVERY_S:
+                self.report(replace(done, refusals=self.backoff.waits - waits))
+                done = Progress(table=chunk.table)
+                waits = self.backoff.waits
+                self._reported_s = self.clock()
+        self.report(replace(done, refusals=self.backoff.waits - waits))
+
+    def _write_batch(self, table: str, items: list[Item]) -> Progress:
+        requests: list[dict[str, Any]] = [{"PutRequest": {"Item": item}} for item in items]
+        units = 0.0
+        attempt = 0
+        accepted_s = self.clock()
+        while True:
+            self.write_pacer.wait()
+            answer = self.connection.execute(
+                "BatchWriteItem",
+                {"RequestItems": {table: requests}, "ReturnConsumedCapacity": "TOTAL"},
+            )
+            consumed = sum(part["CapacityUnits"] for part in answer.get("ConsumedCapacity", ()))
+            self.write_pacer.spend(consumed)
+            units += consumed
+            left = answer.get("UnprocessedItems", {}).get(table, [])
+            if not left:
+                # every item of the batch is stored
+                return Progress(table=table, written=len(items), write_units=units)
+            if len(left) < len(requests):
+                accepted_s = self.clock()
+            elif self.clock() - accepted_s >= _REFUSED_FOR_S:
+                msg = (
+                    f"writing items of {table}: none of {len(left)} items was accepted for"
+                    f" {_REFUSED_FOR_S:.0f} s; raise the table's write capacity, or run again"
+                    " later: what is written stays"
+                )
+                raise ThrottledError(msg)
+            self.backoff.wait(attempt)
+            attempt += 1
+            requests = left
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH_ITEMS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _key(item: Item, keys: tuple[str, ...]) -> tuple[bytes, ...]:
+    # as the engine compares keys: the number 1.50 is the number 1.5
+    return tuple(key_bytes(item[name]) for name in keys)
+
+
+def same_items(
+    connection: Connection,
+    table: str,
+    keys: tuple[str, ...],
+    items: Sequence[Item],
+    *,
+    pacer: Pacer,
+) -> tuple[bool, float]:
+    """
+    Tell whether a table holds exactly these items under their keys.
+
+    Args:
+        connection: Where the table is.
+        table: Its name.
+        keys: Its key attributes.
+        items: What it should hold.
+        pacer: Holds the read units below a rate.
+
+    Returns:
+        Whether all are there and equal, and the read units it took to know.
+    """
+    units = 0.0
+    for start in range(0, len(items), BATCH_ITEMS):
+        wanted = {_key(item, keys): item for item in items[start : start + BATCH_ITEMS]}
+        pending: list[Item] = [{key: item[key] for key in keys} for item in wanted.values()]
+        while pending:
+            pacer.wait()
+            answer = connection.execute(
+                "BatchGetItem",
+                {
+                    "RequestItems": {table: {"Keys": pending, "ConsistentRead": True}},
+                    "ReturnConsumedCapacity": "TOTAL",
+                },
+            )
+            consumed = sum(part["CapacityUnits"] for part in answer.get("ConsumedCapacity", ()))
+            pacer.spend(consumed)
+            units += consumed
+            for found in answer["Responses"].get(table, ()):
+                expected = wanted.pop(_key(found, keys), None)
+                if expected is None or not equal({"M": found}, {"M": expected}):
+                    return False, units
+            pending = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        if wanted:
+            return False, units
+    return True, units
+
+
+# ---- several processes -----------------------------------------------------------------
+# Each process has a pipe of its own, so that one that is killed blocks no other. The pipe is
+# also how they end: "stop", or its far end closing because the parent is gone, wakes even a
+# process that waits out a throttle.
+
+_STOP = "stop"
+
+
+class _StoppedError(Exception):
+    """The parent asked to stop, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A process wrote all it had to."""
+
+
+def _write_in_processes(job: Job, chunks: Sequence[Chunk], processes: int, report: Report) -> None:
+    context = multiprocessing.get_context("spawn")
+    share = job.share(processes)
+    running: dict[Pipe, BaseProcess] = {}
+    try:
+        with _interrupts_held():
+            for number in range(processes):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=_worker,
+                    args=(theirs, share, chunks[number::processes]),
+                    name=f"perfkit-seed-{number + 1}",
+                    daemon=True,
+                )
+                process.start()
+                theirs.close()
+                running[ours] = process
+        failure = _listen(running, report, until_failure=True)
+        if failure is not None:
+            raise failure
+    finally:
+        _end(running, report)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """
+    Hold Ctrl-C back while processes start, so that they never see it.
+
+    A blocked signal stays blocked in what is started meanwhile; this process receives it when
+    the block ends.
+    """
+    # starting the first process would unblock the signal when it starts this helper
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _listen(
+    running: dict[Pipe, BaseProcess], report: Report, *, until_failure: bool
+) -> PerfkitError | None:
+    """Pass reports on until every process is done; return the first failure."""
+    failure: PerfkitError | None = None
+    deadline_s = None if until_failure else time.monotonic() + _STOP_WITHIN_S
+    while running and not (until_failure and failure):
+        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+        ready = multiprocessing.connection.wait(list(running), timeout=left_s)
+        if not ready:
+            break
+        for pipe in cast("list[Pipe]", ready):
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                failure = failure or _lost(running[pipe])
+                message = None
+            match message:
+                case Progress():
+                    report(message)
+                    continue
+                case PerfkitError():
+                    failure = failure or message
+            running.pop(pipe).join()
+            pipe.close()
+    return failure
+
+
+def _lost(process: BaseProcess) -> PerfkitError:
+    process.join()
+    code = process.exitcode or 0
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    return TargetError(
+        f"a writing process {how}; nothing that was written is lost: run again to write the rest"
+    )
+
+
+def _end(running: dict[Pipe, BaseProcess], report: Report) -> None:
+    """Stop what still runs, and count what it wrote until then."""
+    try:
+        for pipe in running:
+            with contextlib.suppress(OSError):
+                pipe.send(_STOP)
+        _listen(running, report, until_failure=False)
+    finally:
+        # only after a second Ctrl-C, or if one hangs
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _worker(pipe: Pipe, job: Job, chunks: Sequence[Chunk]) -> None:
+    """Write the chunks in a process of its own; everything it says goes through the pipe."""
+
+    def send(message: object) -> None:
+        try:
+            pipe.send(message)
+        except OSError as error:
+            raise _StoppedError from error
+
+    def check() -> None:
+        if pipe.poll():
+            raise _StoppedError
+
+    def pause(seconds: float) -> None:
+        if pipe.poll(seconds):
+            raise _StoppedError
+
+    with contextlib.suppress(_StoppedError):
+        try:
+            _write_here(job, chunks, report=send, check=check, pause=pause)
+        except PerfkitError as error:
+            send(error)
+        else:
+            send(_Done())

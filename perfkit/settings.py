@@ -1,0 +1,22 @@
+"""Where perfkit keeps its own things and which environment variables it reads."""
+
+from pathlib import Path
+
+__all__ = [
+    "DATA_FILE",
+    "DATA_VARIABLE",
+    "FOLDER",
+    "RUNS_FOLDER",
+    "TARGET_VARIABLE",
+    "WORKLOAD_VARIABLE",
+]
+
+FOLDER = Path(".perfkit")
+"""Everything perfkit writes by default, under the current folder."""
+
+DATA_FILE = FOLDER / "dynamodb.sqlite3"
+RUNS_FOLDER = FOLDER / "runs"
+
+WORKLOAD_VARIABLE = "PERFKIT_WORKLOAD"
+TARGET_VARIABLE = "PERFKIT_TARGET"
+DATA_VARIABLE = "PERFKIT_DATA"

@@ -1,0 +1,152 @@
+"""`perfkit clean` from the outside: it lists, asks, and removes nothing that is not perfkit's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from inline_snapshot import snapshot
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from perfkit.commands.clean import clean
+from perfkit.commands.seed import seed
+from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.errors import ConfigError, PerfkitError
+
+APP = typer.Typer()
+for command in (seed, clean):
+    APP.command()(command)
+
+FOREIGN = {
+    "TableName": "Mine",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(APP, list(arguments))
+
+
+def seed_a_little(*arguments: str) -> None:
+    result = perfkit("seed", "--processes", "1", "--scale", "0.1", *arguments)
+    assert result.exit_code == 0, result.output
+
+
+def ask(operation: str, request: dict[str, Any], target: Target | None = None) -> dict[str, Any]:
+    connection = (target or Target()).connect()
+    try:
+        return connection.execute(operation, request)
+    finally:
+        connection.close()
+
+
+def test_it_lists_and_asks_before_it_removes(tmp_path: Path) -> None:
+    seed_a_little()
+
+    result = perfkit("clean")
+
+    assert isinstance(result.exception, ConfigError)
+    assert "add --yes" in str(result.exception)
+    assert "  - table Courses with 1,000 items\n" in result.stderr
+    assert (tmp_path / ".perfkit" / "dynamodb.sqlite3").exists()
+
+
+def test_no_at_the_terminal_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed_a_little()
+    monkeypatch.setattr(
+        "perfkit.commands.clean.make_permission", lambda **_: _permission(lambda _: False)
+    )
+
+    result = perfkit("clean")
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Nothing was removed.\n")
+    assert (tmp_path / ".perfkit" / "dynamodb.sqlite3").exists()
+
+
+def _permission(answer: Any) -> Any:
+    from perfkit.dynamodb.safety import Permission
+
+    return Permission(ask=answer)
+
+
+def test_tables_go_with_their_file_and_runs_stay(tmp_path: Path) -> None:
+    seed_a_little()
+    run = tmp_path / ".perfkit" / "runs" / "one.json"
+    run.parent.mkdir()
+    run.write_text("{}")
+
+    result = perfkit("clean", "--yes")
+
+    removed = [line.partition(" (")[0] for line in result.stdout.splitlines()]
+    assert removed == snapshot(
+        [
+            "Removed table Courses with 1,000 items",
+            "Removed table Enrollments with 5,000 items",
+            "Removed table Users with 500 items",
+            "Removed data file .perfkit/dynamodb.sqlite3",
+        ]
+    )
+    assert list((tmp_path / ".perfkit").rglob("*")) == [run.parent, run]
+
+
+def test_runs_go_when_asked_for(tmp_path: Path) -> None:
+    run = tmp_path / ".perfkit" / "runs" / "one.json"
+    run.parent.mkdir(parents=True)
+    run.write_text("{}")
+
+    result = perfkit("clean", "--runs", "--yes")
+
+    assert result.stdout == "Removed 1 saved run in .perfkit/runs\n"
+    assert not run.exists()
+
+
+def test_tables_of_somebody_else_stay_and_keep_the_file() -> None:
+    seed_a_little()
+    ask("CreateTable", FOREIGN)
+
+    result = perfkit("clean", "--yes")
+
+    assert "Table Mine stays" in result.stderr
+    assert ask("ListTables", {}) == {"TableNames": ["Mine"]}
+
+
+def test_nothing_to_remove_is_said_and_makes_nothing(tmp_path: Path) -> None:
+    result = perfkit("clean")
+
+    assert (result.exit_code, result.stdout) == (0, "Nothing to remove.\n")
+    assert not (tmp_path / ".perfkit").exists()
+
+
+def test_a_file_that_is_not_ours_is_not_removed(tmp_path: Path) -> None:
+    file = tmp_path / "thesis.txt"
+    file.write_text("years of work " * 100)
+
+    result = perfkit("clean", "--yes", "--data", str(file))
+
+    assert isinstance(result.exception, PerfkitError)
+    assert file.exists()
+
+
+@mock_aws
+def test_on_aws_only_tagged_tables_of_the_workload_are_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    aws = Target(kind=TargetKind.AWS)
+    ask("CreateTable", FOREIGN, aws)
+    ask("CreateTable", FOREIGN | {"TableName": "Users"}, aws)
+    seed_a_little("--target", "aws", "--yes", "--table", "Courses", "--scale", "0.01")
+
+    result = perfkit("clean", "--target", "aws", "--yes")
+
+    assert result.stdout == "Removed table Courses with 101 items\n"
+    assert "Table Users stays" in result.stderr
+    assert ask("ListTables", {}, aws)["TableNames"] == ["Mine", "Users"]
