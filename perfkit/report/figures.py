@@ -1,0 +1,83 @@
+"""Values written for people: numbers with units, and text that cannot disturb what is around it."""
+
+import math
+import unicodedata
+
+from perfkit import units
+from perfkit.report.model import Cell, Kind, Marked
+
+__all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line"]
+
+ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
+
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def format_cell(cell: Cell, kind: Kind) -> str:
+    """Write a table's value as people read it, without its footnote."""
+    value = cell.value if isinstance(cell, Marked) else cell
+    if isinstance(value, str):
+        return one_line(value)
+    return format_value(value, kind)
+
+
+def format_value(value: float | None, kind: Kind) -> str:
+    """
+    Write a number in SI units as people read it.
+
+    Args:
+        value: Seconds, bytes, units or a plain number; a fraction for a share.
+        kind: What the number is.
+
+    Returns:
+        `1,250`, `6.5`, `30.1 ms`, `99.5%`; a dash when there is no number.
+    """
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    match kind:
+        case Kind.SECONDS:
+            return units.format_seconds(value)
+        case Kind.BYTES:
+            return units.format_bytes(round(value))
+        case Kind.RATIO:
+            # A document's 96 is not 96.0.
+            return (
+                f"{value:,.0f}{units.TIMES}" if value == round(value) else units.format_ratio(value)
+            )
+        case Kind.SHARE:
+            return units.format_share(value)
+        case _:
+            return units.format_units(value)
+
+
+def one_line(text: str) -> str:
+    r"""
+    Write text so that it stays on its line: a line feed becomes `\n`, an escape code `\x1b`.
+
+    Names come from workload files and saved runs, which may hold anything; a terminal obeys
+    control characters, and direction controls reorder what is printed after them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def display_width(text: str) -> int:
+    """Return how many terminal cells *text* takes: two for a wide character, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _visible(character: str) -> str:
+    hidden = (
+        character in _DIRECTION_CONTROLS or unicodedata.category(character) in _UNSEEN_CATEGORIES
+    )
+    return repr(character)[1:-1] if hidden else character
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

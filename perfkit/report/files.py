@@ -1,0 +1,83 @@
+"""Reports as files: written whole under a temporary name and renamed, or not at all."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from perfkit.errors import ConfigError, PerfkitError, StorageFullError
+
+__all__ = ["explain_write_error", "write_folder", "write_text"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """
+    Write a file in one step: readers see the old one or the whole new one.
+
+    Missing folders on the way are made. What is no ordinary file, such as a named pipe, is
+    written to as it is.
+
+    Raises:
+        StorageFullError: The disk or the quota is full; nothing is left behind.
+        ConfigError: The place cannot be written to.
+    """
+    # A lone surrogate, which JSON can smuggle into a name, has no UTF-8.
+    content = text.encode("utf-8", "backslashreplace")
+    try:
+        # Through a symbolic link: renaming would replace the link itself.
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, content)
+    except OSError as error:
+        raise explain_write_error(error, str(path)) from error
+
+
+def write_folder(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
+    """
+    Write several files into a folder, each in one step.
+
+    Args:
+        folder: Made if it is missing.
+        texts: Contents by file name.
+
+    Raises:
+        StorageFullError: The disk or the quota is full.
+        ConfigError: The folder cannot be made or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file, and several tables need a folder; give another --output"
+        raise ConfigError(msg)
+    paths = tuple(folder / name for name in texts)
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return paths
+
+
+def explain_write_error(error: OSError, place: str) -> PerfkitError:
+    """Return the error to raise when writing a report to *place* failed."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFullError(
+            f"no space left to write the report to {place}; free some and try again"
+        )
+    return ConfigError(
+        f"cannot write the report to {place} ({error.strerror or error});"
+        " give another --output or make this one writable"
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,68 @@
+"""The formats a report can be written in, and which of them a file name asks for."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from perfkit.report.model import Report
+
+__all__ = ["Format", "guess_format", "render_text"]
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    CSV = "csv"
+
+
+_SUFFIXES = {
+    ".txt": Format.TERMINAL,
+    ".md": Format.MARKDOWN,
+    ".markdown": Format.MARKDOWN,
+    ".json": Format.JSON,
+    ".csv": Format.CSV,
+}
+
+
+def guess_format(path: Path) -> Format:
+    """
+    Return the format that a file name asks for.
+
+    Raises:
+        ConfigError: The name ends in nothing known.
+    """
+    try:
+        return _SUFFIXES[path.suffix.lower()]
+    except KeyError as error:
+        msg = (
+            f"cannot tell the format of '{path}' from its name; give --format"
+            f" ({', '.join(Format)}) or end the name in {', '.join(_SUFFIXES)}"
+        )
+        raise ConfigError(msg) from error
+
+
+def render_text(report: "Report", report_format: Format) -> str:
+    """Write a report as one text; of CSV only the main table, the others need a folder."""
+    match report_format:
+        case Format.TERMINAL:
+            from perfkit.report import plain
+
+            return plain.render_report(report)
+        case Format.MARKDOWN:
+            from perfkit.report import markdown
+
+            return markdown.render_report(report)
+        case Format.JSON:
+            from perfkit.report.json_document import report_document, write_document
+
+            return write_document(report_document(report))
+        case Format.CSV:
+            from perfkit.report.csv_tables import main_table
+
+            return main_table(report)[0]

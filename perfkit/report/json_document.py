@@ -1,0 +1,116 @@
+"""Reports as one JSON document for machines: raw values in SI units, nothing rounded."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from perfkit import __version__
+from perfkit.report.model import Bars, Block, Cell, Marked, Report, Row, Section, Statements, Table
+
+__all__ = ["FORMAT", "report_document", "table_document", "write_document"]
+
+# Formats so far:
+#   1  the first one. Keys may be added to it; a change of meaning makes it 2.
+FORMAT = 1
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """
+    Return a report as plain JSON values.
+
+    Tables keep their columns (key, title, kind, provenance) and their rows by column key; `null`
+    is a figure that does not exist. `runs` are the run files behind the figures.
+    """
+    return {
+        "format": FORMAT,
+        "kind": "report",
+        "perfkit": __version__,
+        "title": report.title,
+        "sections": [_section(section) for section in report.sections],
+        "runs": list(report.runs),
+    }
+
+
+def table_document(table: Table) -> dict[str, object]:
+    """Return one table as plain JSON values."""
+    footnotes = [
+        {"row": None, "column": column.key, "text": column.note}
+        for column in table.columns
+        if column.note is not None
+    ]
+    return {
+        "block": "table",
+        "name": table.name,
+        "title": table.title,
+        "columns": [
+            {
+                "key": column.key,
+                "title": f"{column.group} {column.title}".strip(),
+                "kind": column.kind,
+                "provenance": column.provenance,
+            }
+            for column in table.columns
+        ],
+        "rows": [
+            {column.key: _value(row.get(column.key)) for column in table.columns}
+            for row in table.rows
+        ],
+        "footnotes": [
+            *({"row": None, "column": None, "text": note} for note in table.notes),
+            *footnotes,
+            *_cell_notes(table.rows),
+        ],
+    }
+
+
+def write_document(document: Mapping[str, object]) -> str:
+    """Write JSON as text of ASCII characters, which any locale can print."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _section(section: Section) -> dict[str, object]:
+    return {
+        "name": section.name,
+        "subject": section.subject,
+        "title": section.title,
+        "facts": dict(section.facts),
+        "blocks": [_block(block) for block in section.blocks],
+    }
+
+
+def _block(block: Block) -> dict[str, object]:
+    match block:
+        case Table():
+            return table_document(block)
+        case Bars():
+            return {
+                "block": "bars",
+                "name": block.name,
+                "title": block.title,
+                "kind": block.kind,
+                "logarithmic": block.logarithmic,
+                "bars": [
+                    {"label": bar.label, "series": bar.series, "value": bar.value}
+                    for bar in block.bars
+                ],
+            }
+        case Statements():
+            return {
+                "block": "statements",
+                "name": block.name,
+                "title": block.title,
+                "statements": [
+                    {"text": each.text, "tone": each.tone, "note": each.note}
+                    for each in block.statements
+                ],
+            }
+
+
+def _cell_notes(rows: tuple[Row, ...]) -> Iterable[dict[str, object]]:
+    for number, row in enumerate(rows):
+        for key, cell in row.items():
+            if isinstance(cell, Marked) and cell.note is not None:
+                yield {"row": number, "column": key, "text": cell.note}
+
+
+def _value(cell: Cell) -> object:
+    return cell.value if isinstance(cell, Marked) else cell

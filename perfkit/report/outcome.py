@@ -1,0 +1,235 @@
+"""What a run found, in one row: before and after, as measured, as modelled and as quoted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from perfkit.report.figures import format_value
+from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
+from perfkit.results import Comparison, Run, Variant
+
+__all__ = [
+    "EMBEDDED_NOTE",
+    "STRONG_NOTE",
+    "Outcome",
+    "before_after",
+    "find_outcome",
+    "latency_note",
+]
+
+EMBEDDED_NOTE = (
+    "Measured through boto3 against the embedded engine on this machine: engine latencies, with"
+    " no network and no AWS in them."
+)
+STRONG_NOTE = (
+    "If every read were strongly consistent: one unit for each 4 KB. Eventually consistent reads,"
+    " which perfkit makes as DynamoDB does by default, are billed half, and a global index has no"
+    " others."
+)
+_NOT_SIGNIFICANT = "No significant difference."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What a run has to say in one line.
+
+    Args:
+        before: The variant that the others are compared with.
+        after: The candidate that costs least, or None where none costs less.
+        comparison: Of these two.
+    """
+
+    before: Variant
+    after: Variant | None = None
+    comparison: Comparison | None = None
+
+
+def find_outcome(run: Run) -> Outcome | None:
+    """
+    Return the outcome of a run; None if it measured nothing.
+
+    The candidate is the one that consumes least capacity, the faster of equals, and it must
+    consume less than the baseline. Where the target told no capacity, it is the fastest that is
+    significantly faster. A candidate that returned other items is none.
+    """
+    if not run.variants:
+        return None
+    before = run.variants[0]
+    if run.comparisons:
+        before = run.variant(run.comparisons[0].baseline) or before
+    rivals = [
+        (comparison, variant)
+        for comparison in run.comparisons
+        if comparison.baseline == before.name
+        and comparison.results_equal
+        and (variant := run.variant(comparison.candidate)) is not None
+    ]
+    better = [pair for pair in rivals if _is_better(before, *pair)]
+    if not better:
+        return Outcome(before=before)
+    comparison, after = min(
+        better, key=lambda pair: (pair[1].capacity_units or 0.0, -pair[0].latency_ratio)
+    )
+    return Outcome(before=before, after=after, comparison=comparison)
+
+
+def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
+    """
+    Return before and after of each run, with a row for each source of figures.
+
+    Args:
+        runs: Runs of one group, one a scenario.
+        name: The table's name.
+        title: The table's heading.
+    """
+    note = latency_note(runs)
+    return Table(
+        name=name,
+        title=title,
+        columns=(
+            Column(key="pattern", title="pattern", label=True, data_only=len(runs) == 1),
+            Column(key="figures", title="figures", label=True),
+            Column(key="before", title="before", data_only=True),
+            Column(key="after", title="after", data_only=True),
+            *_pair("latency", "latency_{}_s", Kind.SECONDS, note),
+            _column("latency", "latency_ratio", "faster", Kind.RATIO),
+            *_pair("RCU", "capacity_units_{}", Kind.CAPACITY),
+            _column("RCU", "capacity_ratio", "cheaper", Kind.RATIO),
+            *_pair("wasted items", "items_wasted_{}", Kind.COUNT),
+            Column(
+                key="items_read_before", title="items read before", kind=Kind.COUNT, data_only=True
+            ),
+            Column(
+                key="items_read_after", title="items read after", kind=Kind.COUNT, data_only=True
+            ),
+        ),
+        rows=tuple(row for run in runs for row in _rows(run)),
+    )
+
+
+def latency_note(runs: Sequence[Run]) -> str | None:
+    """Return the footnote that latencies of these runs need."""
+    return EMBEDDED_NOTE if any(run.target.get("kind") == "embedded" for run in runs) else None
+
+
+def _is_better(before: Variant, comparison: Comparison, candidate: Variant) -> bool:
+    if before.capacity_units is None or candidate.capacity_units is None:
+        return comparison.significant and comparison.latency_ratio > 1
+    return candidate.capacity_units < before.capacity_units
+
+
+def _column(group: str, key: str, title: str, kind: Kind, note: str | None = None) -> Column:
+    return Column(key=key, title=title, kind=kind, group=group, note=note)
+
+
+def _pair(group: str, key: str, kind: Kind, note: str | None = None) -> tuple[Column, Column]:
+    return (
+        _column(group, key.format("before"), "before", kind, note),
+        _column(group, key.format("after"), "after", kind),
+    )
+
+
+def _rows(run: Run) -> list[Row]:
+    outcome = find_outcome(run)
+    if outcome is None:
+        return []
+    rows = [_measured(run, outcome)]
+    if run.quoted:
+        rows += [*_strong(run, outcome), _quoted(run, run.quoted, outcome)]
+    return rows
+
+
+def _measured(run: Run, outcome: Outcome) -> Row:
+    before, after, comparison = outcome.before, outcome.after, outcome.comparison
+    row: dict[str, Cell] = {
+        "pattern": run.scenario,
+        "figures": Provenance.MEASURED,
+        "before": before.name,
+        "latency_before_s": before.latency_s.p50,
+        "capacity_units_before": before.capacity_units,
+        "items_read_before": before.items_read,
+        "items_wasted_before": before.items_wasted,
+    }
+    if after is None or comparison is None:
+        return row
+    return row | {
+        "after": after.name,
+        "latency_after_s": after.latency_s.p50,
+        "latency_ratio": comparison.latency_ratio
+        if comparison.significant
+        else Marked(value=comparison.latency_ratio, note=_NOT_SIGNIFICANT),
+        "capacity_units_after": after.capacity_units,
+        "capacity_ratio": comparison.capacity_ratio,
+        "items_read_after": after.items_read,
+        "items_wasted_after": after.items_wasted,
+    }
+
+
+def _strong(run: Run, outcome: Outcome) -> list[Row]:
+    before, after = outcome.before, outcome.after
+    if before.capacity_units_strong is None:
+        return []
+    sources = {each.capacity_strong_source for each in (before, after) if each is not None}
+    provenance = Provenance.MEASURED if sources == {"measured"} else Provenance.MODELLED
+    units_after = after.capacity_units_strong if after is not None else None
+    return [
+        {
+            "pattern": run.scenario,
+            "figures": Marked(value=provenance, note=STRONG_NOTE),
+            "before": before.name,
+            "after": after.name if after is not None else None,
+            "capacity_units_before": before.capacity_units_strong,
+            "capacity_units_after": units_after,
+            "capacity_ratio": before.capacity_units_strong / units_after if units_after else None,
+        }
+    ]
+
+
+def _quoted(run: Run, quoted: Mapping[str, object], outcome: Outcome) -> Row:
+    before, after = (_mapping(quoted.get(side)) for side in ("before", "after"))
+    row: dict[str, Cell] = {
+        "pattern": run.scenario,
+        "figures": Marked(
+            value=Provenance.QUOTED, note=_quoted_note(quoted, before, outcome.before)
+        ),
+        "latency_ratio": _number(quoted, "latency_ratio"),
+        "capacity_ratio": _number(quoted, "capacity_ratio"),
+    }
+    for side, figures in (("before", before), ("after", after)):
+        row |= {
+            f"latency_{side}_s": _number(figures, "latency_s"),
+            f"capacity_units_{side}": _number(figures, "rcu"),
+            f"items_read_{side}": _number(figures, "items_read"),
+            f"items_wasted_{side}": _number(figures, "wasted"),
+        }
+    return row
+
+
+def _quoted_note(
+    quoted: Mapping[str, object], before: Mapping[str, object], measured: Variant
+) -> str:
+    sentences = [f"Quoted from: {quoted.get('source') or 'the workload file'}."]
+    units, items = _number(before, "rcu"), _number(before, "items_read")
+    billed, strong = measured.capacity_units, measured.capacity_units_strong
+    if (
+        units is not None
+        and billed is not None
+        and strong is not None
+        and abs(units - strong) < abs(units - billed)
+    ):
+        sentences.append("It counts RCU as if every read were strongly consistent.")
+    if items is not None and measured.items_read is not None and items != measured.items_read:
+        sentences.append(
+            f"There a call read {format_value(items, Kind.COUNT)} items,"
+            f" here {format_value(measured.items_read, Kind.COUNT)}: the two are not alike."
+        )
+    return " ".join(sentences)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(figures: Mapping[str, object], key: str) -> float | None:
+    value = figures.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,130 @@
+"""Reports as plain text: tables by tabulate, no colours, nothing wider than asked."""
+
+import textwrap
+from itertools import chain
+
+from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
+
+from perfkit.report.bars import draw, scale_title
+from perfkit.report.figures import one_line
+from perfkit.report.layout import Grid, Marks, lay_out, left_out_line
+from perfkit.report.model import Bars, Block, Report, Section, Statements, Table, Tone
+
+__all__ = ["WIDTH", "render_blocks", "render_report"]
+
+WIDTH = 120
+"""Width where there is no terminal to ask: every table of a report fits in one piece."""
+
+# "simple", but headings go in as rows: beside real ones tabulate reserves two more cells a column.
+_FORMAT = TableFormat(
+    lineabove=None,
+    linebelowheader=Line("", "-", "--", ""),
+    linebetweenrows=None,
+    linebelow=None,
+    headerrow=None,
+    datarow=DataRow("", "  ", ""),
+    padding=0,
+    with_header_hide=None,
+)
+
+
+def render_report(report: Report, width: int = WIDTH) -> str:
+    """Write a report: each section under its heading, footnotes and the meaning of marks last."""
+    marks = Marks()
+    parts = [_underlined(report.title, "=", width)] if report.title else []
+    parts += [_section(section, marks, width) for section in report.sections]
+    return _join([*parts, *_legend(marks, width, whole_report=True)])
+
+
+def render_blocks(blocks: tuple[Block, ...], width: int = WIDTH) -> str:
+    """Write tables, bars and statements one below another, and then the footnotes of all."""
+    marks = Marks()
+    return _join(
+        [
+            *(_block(block, marks, width) for block in blocks),
+            *_legend(marks, width, whole_report=False),
+        ]
+    )
+
+
+def _join(parts: list[str]) -> str:
+    text = "\n\n".join(part for part in parts if part)
+    return "\n".join(line.rstrip() for line in text.split("\n")) + "\n"
+
+
+def _legend(marks: Marks, width: int, *, whole_report: bool) -> list[str]:
+    lines = [_wrapped(line, width, hang=2) for line in marks.legend(whole_report=whole_report)]
+    return ["\n".join(lines)] if lines else []
+
+
+def _section(section: Section, marks: Marks, width: int) -> str:
+    parts = [_underlined(section.title, "-", width)] if section.title else []
+    return "\n\n".join([*parts, *(_block(block, marks, width) for block in section.blocks)])
+
+
+def _underlined(title: str, line: str, width: int) -> str:
+    text = _wrapped(one_line(title), width)
+    return f"{text}\n{line * max(map(len, text.splitlines()))}"
+
+
+def _block(block: Block, marks: Marks, width: int) -> str:
+    match block:
+        case Table():
+            return _table(block, marks, width)
+        case Bars():
+            lines = [scale_title(block)]
+            lines += [
+                f"{line.label}  {line.series}  {line.bar} {line.figure}"
+                for line in draw(block, width)
+            ]
+            return "\n".join(lines)
+        case Statements():
+            lines = [f"{one_line(block.title)}"] if block.title else []
+            lines += [
+                _statement(each.text + marks.note(each.note), each.tone, width)
+                for each in block.statements
+            ]
+            return "\n".join(lines)
+
+
+def _statement(text: str, tone: Tone, width: int) -> str:
+    # A command must stay in one piece to be copied.
+    return (
+        f"  {one_line(text)}" if tone is Tone.COMMAND else _wrapped(one_line(text), width, hang=2)
+    )
+
+
+def _table(table: Table, marks: Marks, width: int) -> str:
+    title = one_line(table.title) + "".join(marks.note(note) for note in table.notes)
+    grids = [_grid(grid) for grid in lay_out(table, marks, width)]
+    return "\n".join(filter(None, [title, "\n\n".join(grids)]))
+
+
+def _grid(grid: Grid) -> str:
+    drawn = tabulate(
+        [*_headings(grid), *chain(*map(_lines, grid.rows))],
+        tablefmt=_FORMAT,
+        # Ready-made text: tabulate must not read "1,250" or "0012" as numbers.
+        disable_numparse=True,
+        colalign=["right" if right else "left" for right in grid.right_aligned],
+    )
+    return "\n".join(filter(None, [drawn, left_out_line(grid)]))
+
+
+def _headings(grid: Grid) -> list[list[str] | str]:
+    return [*_lines(grid.headings, top=False), SEPARATING_LINE] if any(grid.headings) else []
+
+
+def _lines(texts: tuple[str, ...], *, top: bool = True) -> list[list[str]]:
+    """Return one row of cells for each line of the longest text; short ones stand at the top."""
+    split = [text.split("\n") for text in texts]
+    height = max(map(len, split))
+    padding = [[""] * (height - len(lines)) for lines in split]
+    padded = [
+        lines + blank if top else blank + lines for lines, blank in zip(split, padding, strict=True)
+    ]
+    return [list(row) for row in zip(*padded, strict=True)]
+
+
+def _wrapped(text: str, width: int, *, hang: int = 0) -> str:
+    return textwrap.fill(text, width, subsequent_indent=" " * hang, break_on_hyphens=False)

@@ -1,0 +1,279 @@
+"""One section for each access pattern: its variants, how they compare, and before and after."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from perfkit.report.figures import ABSENT, format_value
+from perfkit.report.model import (
+    Block,
+    Cell,
+    Column,
+    Kind,
+    Marked,
+    Provenance,
+    Row,
+    Section,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+)
+from perfkit.report.outcome import (
+    STRONG_NOTE,
+    Outcome,
+    before_after,
+    find_outcome,
+    latency_note,
+)
+from perfkit.report.selection import Selection, target_title
+from perfkit.results import Comparison, Run, Variant
+from perfkit.units import format_ratio
+
+__all__ = ["build"]
+
+_ROUNDING_SHARE = 0.005
+
+_CPU_NOTE = (
+    "Processor time of the calling process for one call: boto3, and for the embedded target the"
+    " engine itself."
+)
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield a section for each run that compared variants."""
+    for run in selection.runs:
+        if run.kind != "scenario":
+            continue
+        blocks: list[Block] = [_about(run)]
+        if run.variants:
+            blocks.append(_variants(run))
+        if run.comparisons:
+            blocks.append(_comparisons(run))
+        outcome = find_outcome(run)
+        if outcome is not None and run.quoted:
+            blocks.append(_beside_quoted(run, outcome))
+        # those of a single run stand at the top of the report
+        if run.cautions and len(selection.runs) > 1:
+            blocks.append(_cautions(run))
+        yield Section(
+            name="access-pattern",
+            subject=run.scenario,
+            title=selection.title(run),
+            blocks=tuple(blocks),
+            facts={
+                "scenario": run.scenario,
+                "workload": run.workload,
+                "target": target_title(run.target),
+                "started_at": run.started_at,
+                "run": run.id,
+            },
+        )
+
+
+def _about(run: Run) -> Statements:
+    asked = ", ".join(
+        f"{name.lstrip(':')} {_written(value)}" for name, value in run.parameters.items()
+    )
+    question = run.description or "An access pattern"
+    moment = datetime.fromisoformat(run.started_at).astimezone(UTC)
+    measured = f"{moment:%Y-%m-%d %H:%M} UTC, target {target_title(run.target)}"
+    return Statements(
+        name="about",
+        statements=(
+            Statement(text=f"{question} ({asked})." if asked else f"{question}."),
+            Statement(text=f"{measured}, run {run.id}" if run.id else measured, tone=Tone.FAINT),
+        ),
+    )
+
+
+def _cautions(run: Run) -> Statements:
+    return Statements(
+        name="cautions",
+        title="What limits these figures",
+        statements=tuple(Statement(text=text) for text in run.cautions),
+    )
+
+
+def _written(value: object) -> str:
+    """Return what a wire value such as `{"S": "CS"}` holds."""
+    return (
+        str(next(iter(value.values())))
+        if isinstance(value, dict) and len(value) == 1
+        else str(value)
+    )
+
+
+def _variants(run: Run) -> Table:
+    sources = {variant.capacity_strong_source for variant in run.variants}
+    # Marked once in the heading if that is true of all, else figure by figure.
+    strong = Provenance.MODELLED if sources == {"modelled"} else Provenance.MEASURED
+    failed = any(variant.errors or variant.retries for variant in run.variants)
+
+    def seconds(key: str, title: str, *, note: str | None = None, weight: int = 2) -> Column:
+        return Column(
+            key=key, title=title, kind=Kind.SECONDS, group="latency", note=note, weight=weight
+        )
+
+    return Table(
+        name="variants",
+        title="One call of each variant",
+        main=True,
+        columns=(
+            Column(key="variant", title="variant", label=True),
+            Column(key="operation", title="operation", data_only=True),
+            Column(key="index", title="index", data_only=True),
+            Column(key="consistency", title="consistency", data_only=True),
+            Column(key="concurrency", title="concurrency", kind=Kind.COUNT, data_only=True),
+            Column(key="requests", title="requests", kind=Kind.COUNT, group="reads"),
+            Column(key="items_read", title="items", kind=Kind.COUNT, group="reads", weight=2),
+            Column(key="items_returned", title="returned", kind=Kind.COUNT, group="reads"),
+            Column(key="wasted_share", title="wasted", kind=Kind.SHARE, group="reads", weight=2),
+            Column(key="items_received", title="received", kind=Kind.COUNT, data_only=True),
+            Column(key="bytes_read", title="bytes", kind=Kind.BYTES, data_only=True),
+            Column(key="capacity_units", title="billed", kind=Kind.CAPACITY, group="RCU", weight=2),
+            Column(
+                key="capacity_units_strong",
+                title="strong",
+                kind=Kind.CAPACITY,
+                group="RCU",
+                note=STRONG_NOTE,
+                provenance=strong,
+            ),
+            Column(key="capacity_source", title="counted by", data_only=True),
+            Column(key="capacity_strong_source", title="strong is", data_only=True),
+            seconds("p50_s", "p50", note=latency_note([run])),
+            seconds("p95_s", "p95"),
+            seconds("p99_s", "p99"),
+            seconds("mean_s", "mean", weight=1),
+            Column(key="client_cpu_s", title="client CPU", kind=Kind.SECONDS, note=_CPU_NOTE),
+            Column(key="max_s", title="max", kind=Kind.SECONDS, data_only=True),
+            Column(key="calls", title="calls", kind=Kind.COUNT, data_only=True),
+            Column(key="errors", title="errors", kind=Kind.COUNT, data_only=not failed),
+            Column(key="retries", title="retries", kind=Kind.COUNT, data_only=not failed),
+        ),
+        rows=tuple(_variant(variant, mixed=len(sources) > 1) for variant in run.variants),
+    )
+
+
+def _variant(variant: Variant, *, mixed: bool) -> Row:
+    latency_s = variant.latency_s
+    strong: Cell = variant.capacity_units_strong
+    if mixed and variant.capacity_strong_source == "modelled":
+        strong = Marked(value=variant.capacity_units_strong, provenance=Provenance.MODELLED)
+    return {
+        "variant": variant.name,
+        "operation": variant.operation,
+        "index": variant.index,
+        "consistency": variant.consistency,
+        "concurrency": variant.concurrency,
+        "requests": _requests(variant),
+        "items_read": variant.items_read,
+        "items_returned": variant.items_returned,
+        "wasted_share": variant.wasted_share,
+        "items_received": variant.items_received,
+        "bytes_read": variant.bytes_read,
+        "capacity_units": variant.capacity_units,
+        "capacity_units_strong": strong,
+        "capacity_source": variant.capacity_source,
+        "capacity_strong_source": variant.capacity_strong_source,
+        "p50_s": latency_s.p50,
+        "p95_s": latency_s.p95,
+        "p99_s": latency_s.p99,
+        "mean_s": latency_s.mean,
+        "max_s": latency_s.max,
+        "client_cpu_s": variant.client_cpu_s,
+        "calls": variant.calls,
+        "errors": variant.errors,
+        "retries": variant.retries,
+    }
+
+
+def _requests(variant: Variant) -> float | None:
+    if variant.requests_per_call is not None:
+        return variant.requests_per_call
+    return variant.requests / variant.calls if variant.calls else None
+
+
+def _comparisons(run: Run) -> Table:
+    baselines = {comparison.baseline for comparison in run.comparisons}
+    one = len(baselines) == 1
+    return Table(
+        name="comparisons",
+        title=f"Compared with {next(iter(baselines))}" if one else "Compared",
+        columns=(
+            Column(key="candidate", title="variant", label=True),
+            Column(key="baseline", title="against", label=True, data_only=one),
+            Column(key="latency", title="latency"),
+            Column(key="capacity", title="RCU"),
+            Column(key="latency_ratio", title="faster", kind=Kind.RATIO, data_only=True),
+            Column(key="latency_ratio_low", title="from", kind=Kind.RATIO, data_only=True),
+            Column(key="latency_ratio_high", title="to", kind=Kind.RATIO, data_only=True),
+            Column(key="significant", title="significant", data_only=True),
+            Column(key="capacity_ratio", title="cheaper", kind=Kind.RATIO, data_only=True),
+            Column(key="results_equal", title="same items", data_only=True),
+        ),
+        rows=tuple(_comparison(comparison) for comparison in run.comparisons),
+    )
+
+
+def _comparison(comparison: Comparison) -> Row:
+    low, high = comparison.latency_ratio_ci95 or (None, None)
+    verdicts: Mapping[str, Cell] = {
+        "latency": _latency_verdict(comparison),
+        "capacity": _capacity_verdict(comparison.capacity_ratio),
+    }
+    if not comparison.results_equal:
+        verdicts = {
+            "latency": Marked(value="returned other items: not compared", tone=Tone.WARNING)
+        }
+    return {
+        "candidate": comparison.candidate,
+        "baseline": comparison.baseline,
+        **verdicts,
+        "latency_ratio": comparison.latency_ratio,
+        "latency_ratio_low": low,
+        "latency_ratio_high": high,
+        "significant": comparison.significant,
+        "capacity_ratio": comparison.capacity_ratio,
+        "results_equal": comparison.results_equal,
+    }
+
+
+def _latency_verdict(comparison: Comparison) -> Cell:
+    interval = comparison.latency_ratio_ci95
+    if not comparison.significant:
+        why = f"95% CI {_range(*interval)}" if interval else "too few rounds for an interval"
+        return f"no significant difference ({why})"
+    ratio, word, tone = comparison.latency_ratio, "faster", Tone.GOOD
+    if ratio < 1:
+        ratio, word, tone = 1 / ratio, "slower", Tone.WARNING
+        interval = (1 / interval[1], 1 / interval[0]) if interval else None
+    certainty = f" (95% CI {_range(*interval)})" if interval else ""
+    return Marked(value=f"{format_ratio(ratio)} {word}{certainty}", tone=tone)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{format_ratio(low)[:-1]}{ABSENT}{format_ratio(high)[:-1]}"
+
+
+def _capacity_verdict(ratio: float | None) -> Cell:
+    if ratio is None:
+        return "not known"
+    if ratio == 1:
+        return "the same"
+    if abs(ratio - 1) < _ROUNDING_SHARE:
+        # pages and segments are rounded up one by one
+        return "the same, but for rounding"
+    if ratio > 1:
+        return Marked(value=f"{format_value(ratio, Kind.RATIO)} cheaper", tone=Tone.GOOD)
+    return Marked(value=f"{format_value(1 / ratio, Kind.RATIO)} dearer", tone=Tone.WARNING)
+
+
+def _beside_quoted(run: Run, outcome: Outcome) -> Table:
+    before, after = outcome.before.name, outcome.after.name if outcome.after is not None else None
+    change = f"{before} before, {after} after" if after is not None else f"{before} before"
+    return before_after(
+        [run],
+        name="beside-quoted",
+        title=f"Beside the quoted figures ({change}; measured latency: p50)",
+    )

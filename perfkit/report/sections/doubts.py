@@ -1,0 +1,61 @@
+"""What a reader must know before the figures: warnings of the runs, and what is missing here."""
+
+from collections.abc import Iterable
+
+from perfkit.report.model import Section, Statement, Statements, Tone
+from perfkit.report.selection import Selection
+
+__all__ = ["build"]
+
+_KINDS_SHOWN = frozenset({"scenario"})
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield one section with every warning, or none."""
+    statements = [*_left_out(selection), *_warnings(selection), *_cautions(selection)]
+    if statements:
+        yield Section(
+            name="warnings",
+            title="Warnings",
+            blocks=(
+                Statements(
+                    name="warnings",
+                    statements=tuple(
+                        Statement(text=text, tone=Tone.WARNING) for text in statements
+                    ),
+                ),
+            ),
+        )
+
+
+def _warnings(selection: Selection) -> Iterable[str]:
+    """Yield each warning once, after the names of the scenarios it is about."""
+    about: dict[str, list[str]] = {}
+    for run in selection.runs:
+        for text in dict.fromkeys(run.warnings):
+            about.setdefault(text, []).append(selection.title(run))
+    for text, scenarios in about.items():
+        everywhere = len(scenarios) == len(selection.runs) > 1
+        yield f"{'all scenarios' if everywhere else ', '.join(scenarios)}: {text}"
+
+
+def _cautions(selection: Selection) -> Iterable[str]:
+    """Yield what limits the precision of a single run; of several, where it stands."""
+    cautious = [run for run in selection.runs if run.cautions]
+    if len(selection.runs) == 1:
+        for run in cautious:
+            yield from (f"{selection.title(run)}: {text}" for text in run.cautions)
+    elif cautious:
+        names = ", ".join(selection.title(run) for run in cautious)
+        yield f"{names}: figures with a margin; what limits them stands with their tables."
+
+
+def _left_out(selection: Selection) -> Iterable[str]:
+    unreadable = len(selection.unreadable)
+    if unreadable:
+        yield f"{unreadable} run file{'s' * (unreadable > 1)} could not be read and left out."
+    for run in selection.runs:
+        if run.kind not in _KINDS_SHOWN:
+            yield f"{selection.title(run)}: a run of kind {run.kind!r}, which this perfkit cannot show."
+        elif not run.variants:
+            yield f"{selection.title(run)}: the run holds no measurement; measure again."

@@ -1,0 +1,24 @@
+"""What would complete the runs: what to do next."""
+
+from collections.abc import Iterable
+
+from perfkit.report.model import Section, Statement, Statements
+from perfkit.report.selection import Selection
+
+__all__ = ["build"]
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield one section with each step once, or none."""
+    steps = dict.fromkeys(step for run in selection.runs for step in run.next_steps)
+    if steps:
+        yield Section(
+            name="next-steps",
+            title="Next",
+            blocks=(
+                Statements(
+                    name="next-steps",
+                    statements=tuple(Statement(text=step) for step in steps),
+                ),
+            ),
+        )

@@ -1,0 +1,127 @@
+"""Which saved runs a report shows, and which of them may stand in one comparison."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from perfkit.report.figures import one_line
+from perfkit.results import Run
+
+__all__ = ["Group", "Selection", "select", "target_title"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """
+    Runs over one workload on one target: only these may be compared or summed up together.
+
+    Args:
+        title: Workload and target, for people; no two groups of a selection share it.
+        runs: Newest run of each scenario, in the order in which scenarios were first run.
+    """
+
+    title: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """
+    The runs of a report.
+
+    Args:
+        groups: Newest first.
+        older: Earlier runs of the same questions, newest first.
+        list_older: The reader asked to see them.
+        unreadable: What was wrong with run files that could not be read.
+    """
+
+    groups: tuple[Group, ...]
+    older: tuple[Run, ...] = ()
+    list_older: bool = False
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for group in self.groups for run in group.runs)
+
+    def title(self, run: Run) -> str:
+        """Return the scenario's name, with workload and target where the report has several."""
+        group = next(group for group in self.groups if run in group.runs)
+        return run.scenario if len(self.groups) == 1 else f"{run.scenario} ({group.title})"
+
+
+def select(
+    runs: Iterable[Run], *, list_older: bool = False, problems: Sequence[Exception] = ()
+) -> Selection:
+    """
+    Divide runs into those that are shown and those that are only older.
+
+    Shown is the newest of each scenario on each workload and target. A workload file that was
+    edited between two runs is another workload: its tables may differ.
+
+    Args:
+        runs: In any order.
+        list_older: Whether the report lists the older ones.
+        problems: Errors of run files that could not be read.
+    """
+    newest_first = sorted(runs, key=_age, reverse=True)
+    newest: dict[tuple[str, str, str], Run] = {}
+    oldest: dict[tuple[str, str, str], int] = {}
+    for number, run in enumerate(newest_first):
+        question = (run.scenario, run.workload, _identity(run.target))
+        newest.setdefault(question, run)
+        oldest[question] = number
+
+    divided: dict[tuple[str, str, str], list[tuple[int, Run]]] = {}
+    for question, run in newest.items():
+        key = (run.workload, run.workload_digest, _identity(run.target))
+        divided.setdefault(key, []).append((oldest[question], run))
+    # The order of first runs is the workload's own, and measuring again does not change it.
+    members = {
+        key: tuple(run for _, run in sorted(pairs, key=lambda pair: pair[0], reverse=True))
+        for key, pairs in divided.items()
+    }
+    titles = _titles(tuple(runs[0] for runs in members.values()))
+    shown = {id(run) for run in newest.values()}
+    return Selection(
+        groups=tuple(
+            Group(title=title, runs=runs)
+            for title, runs in zip(titles, members.values(), strict=True)
+        ),
+        older=tuple(run for run in newest_first if id(run) not in shown),
+        list_older=list_older,
+        unreadable=tuple(str(problem) for problem in problems),
+    )
+
+
+def target_title(target: dict[str, object]) -> str:
+    """Return where a run was measured, in a few words: `embedded`, `endpoint http://…`."""
+    kind = str(target.get("kind", "unknown target"))
+    where = [str(target[key]) for key in ("endpoint", "region") if target.get(key)]
+    return one_line(" ".join([kind, *where]))
+
+
+def _titles(runs: tuple[Run, ...]) -> tuple[str, ...]:
+    """Return a title for each group's runs, as short as tells them apart."""
+    candidates = [
+        (
+            f"workload {name}, target {target_title(run.target)}",
+            f"workload {name} {run.workload_digest[:8]}, target {target_title(run.target)}",
+            f"workload {name} {run.workload_digest}, target {one_line(_identity(run.target))}",
+        )
+        for run in runs
+        for name in [one_line(run.workload)]
+    ]
+    by_length = tuple(zip(*candidates, strict=True)) or ((),)
+    return next((each for each in by_length if len(set(each)) == len(each)), by_length[-1])
+
+
+def _identity(target: dict[str, object]) -> str:
+    return json.dumps(target, sort_keys=True, ensure_ascii=False)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    moment = datetime.fromisoformat(run.started_at)
+    return moment.timestamp(), run.id

@@ -1,0 +1,210 @@
+"""`perfkit report` from the outside: what it prints, where, and what it refuses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from perfkit.commands.report import report
+from perfkit.errors import PerfkitError
+
+RUNS = Path(__file__).parent / "report_runs"
+
+APP = typer.Typer()
+APP.command()(report)
+
+
+@pytest.fixture(autouse=True)
+def _folder_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(RUNS, tmp_path / ".perfkit" / "runs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def perfkit_report(*arguments: str) -> Result:
+    return CliRunner().invoke(APP, list(arguments))
+
+
+def refusal(*arguments: str) -> tuple[int, str]:
+    """Return the exit code and the line that the error boundary makes of an error."""
+    result = perfkit_report(*arguments)
+    assert isinstance(result.exception, PerfkitError)
+    assert result.stdout == ""
+    return result.exception.exit_code, str(result.exception)
+
+
+def test_everything_is_shown_when_nothing_is_asked_for() -> None:
+    result = perfkit_report()
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    headings = [line for line in result.stdout.splitlines() if set(line) == {"-"}]
+    assert "Summary\n-------\n" in result.stdout
+    assert len(headings) >= 8
+
+
+def test_one_scenario_can_be_chosen() -> None:
+    result = perfkit_report("--scenario", "profile")
+
+    assert "\nprofile\n-------\n" in result.stdout
+    assert "courses\n-------" not in result.stdout
+
+
+def test_json_is_one_document_and_nothing_else() -> None:
+    result = perfkit_report("--json")
+
+    assert json.loads(result.stdout)["kind"] == "report"
+    assert result.stdout == perfkit_report("--format", "json").stdout
+
+
+def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None:
+    result = perfkit_report("--format", "csv")
+
+    assert result.stdout.startswith("scenario,workload,target,started_at,run,variant,")
+    assert result.stderr == (
+        "Left out: summary, comparisons, beside-quoted, machine."
+        " Give --output a folder for one file each.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [
+        ("courses.md", "# perfkit report: workload courses"),
+        ("courses.json", '{\n  "format": 1,\n  "kind": "report"'),
+        ("courses.txt", "perfkit report: workload courses"),
+        ("courses.csv", "scenario,workload,target"),
+    ],
+)
+def test_output_goes_to_the_file_in_the_format_of_its_name(
+    name: str, beginning: str, tmp_path: Path
+) -> None:
+    result = perfkit_report("--output", f"out/{name}")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith(f"Wrote out/{name}\n")
+    assert (tmp_path / "out" / name).read_text(encoding="utf-8").startswith(beginning)
+
+
+def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
+    result = perfkit_report("--format", "csv", "--output", "tables")
+
+    written = sorted(path.name for path in (tmp_path / "tables").iterdir())
+    assert result.exit_code == 0
+    assert written == [
+        "beside-quoted.csv",
+        "comparisons.csv",
+        "machine.csv",
+        "summary.csv",
+        "variants.csv",
+    ]
+
+
+def test_a_damaged_run_file_is_a_warning_and_the_rest_is_shown(tmp_path: Path) -> None:
+    damaged = tmp_path / ".perfkit" / "runs" / "20260101T100020Z-profile-0a1b2c.json"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+
+    result = perfkit_report()
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: run file .perfkit/runs/20260101T100020Z-profile")
+    assert "delete it and measure again" in result.stderr
+    assert "1 run file could not be read and left out." in result.stdout
+    assert "\nenrollments\n-----------\n" in result.stdout
+
+
+def test_no_runs_at_all_is_one_line_with_what_to_do(tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / ".perfkit")
+
+    assert refusal() == (
+        2,
+        "no runs saved in .perfkit/runs; measure with `perfkit bench` first",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(
+            ("--scenario", "course"),
+            (
+                "no saved run of a scenario named 'course'; did you mean 'courses'?"
+                " Saved are courses, enrollments, instructor, profile"
+            ),
+            id="a scenario misspelt",
+        ),
+        pytest.param(
+            ("--scenario", "42"),
+            (
+                "no saved run of a scenario named '42';"
+                " saved are courses, enrollments, instructor, profile"
+            ),
+            id="a scenario nobody knows",
+        ),
+        pytest.param(
+            ("--json", "--format", "csv"),
+            "--json and --format csv contradict each other; give one of them",
+            id="two formats",
+        ),
+        pytest.param(
+            ("--output", ".perfkit", "--format", "json"),
+            ".perfkit is a folder; give --output the name of a file in it",
+            id="a folder for a file",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    assert refusal(*arguments) == (2, message)
+
+
+def test_an_unknown_format_is_refused_with_the_choices() -> None:
+    result = perfkit_report("--format", "pdf")
+
+    assert result.exit_code == 2
+    assert "terminal" in result.stderr
+
+
+def _in_process(
+    arguments: str, stdout: int, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    program = f"import sys\nfrom tests_app import APP\nAPP({arguments!r}.split())"
+    Path("tests_app.py").write_text(
+        "import typer\nfrom perfkit.commands.report import report\n"
+        "APP = typer.Typer(pretty_exceptions_enable=False)\nAPP.command()(report)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ".", **environment},
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["", "--scenario profile", "--json", "--format markdown"])
+def test_a_full_disk_behind_a_redirection_is_one_error(arguments: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = _in_process(arguments, full.fileno())
+
+    last_line = result.stderr.splitlines()[-1]
+    assert result.returncode == 1
+    assert last_line == (
+        "perfkit.errors.StorageFullError: no space left to write the report to standard output;"
+        " free some and try again"
+    )
+
+
+def test_a_locale_without_the_signs_gets_question_marks() -> None:
+    result = _in_process(
+        "--scenario courses", subprocess.PIPE, PYTHONIOENCODING="ascii", PYTHONUTF8="0"
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "228? faster" in result.stdout
