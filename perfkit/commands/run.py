@@ -1,0 +1,163 @@
+"""`perfkit run`: the main job from start to finish."""
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perfkit.commands.bench import measure_with_bars
+from perfkit.commands.common import (
+    DataOption,
+    JsonOption,
+    MaxCostOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    read_workload,
+    warn,
+)
+from perfkit.commands.create_indexes import apply_with_bars
+from perfkit.commands.seed import seed_with_bars
+from perfkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.safety import Permission, Preview
+    from perfkit.dynamodb.targets import Target
+    from perfkit.results import Run
+    from perfkit.scenarios.base import Options
+    from perfkit.workloads.model import Workload
+
+__all__ = ["run"]
+
+
+def run(
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    scale: Annotated[
+        float, typer.Option(metavar="FACTOR", help="Multiplies the items of every table.")
+    ] = 1.0,
+    iterations: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+    ] = None,
+    min_time: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+    ] = None,
+    max_cost: MaxCostOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Seed, create the indexes, measure every access pattern, and show what changed.
+
+    Each step takes over what is there already, so it may be interrupted and run again.
+
+    Example: perfkit run --scale 0.1
+    """
+    from perfkit.commands.bench import make_options
+    from perfkit.report.build import build_report
+
+    started_s = time.monotonic()
+    options = make_options(iterations, min_time)
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile)
+    permission = make_permission(yes=yes, max_cost=max_cost)
+    budget = _Budget(where, permission)
+    _seed(where, read, scale, budget)
+    _create_indexes(where, read, budget)
+    runs = _measure(where, read, options, budget)
+    report = build_report(runs)
+    if as_json:
+        from perfkit.report.json_document import report_document, write_document
+
+        typer.echo(write_document(report_document(report)), nl=False)
+    else:
+        from perfkit.report import terminal
+
+        terminal.print_report(report)
+    note(f"Done in {time.monotonic() - started_s:.0f} s; `perfkit report` shows this again.")
+
+
+class _Budget:
+    """What may still be spent: the steps of a run share one --max-cost."""
+
+    def __init__(self, where: "Target", permission: "Permission") -> None:
+        self._where = where
+        self._permission = permission
+
+    def approve(self, preview: "Preview") -> None:
+        """Show what will happen where it matters, and go no further without consent."""
+        from perfkit.dynamodb.safety import approve
+
+        if not approve(preview, self._where, self._permission, show=note):
+            note("Nothing more was done.")
+            raise typer.Exit(1)
+        left_usd = self._permission.max_cost_usd
+        if self._where.is_aws and left_usd is not None:
+            left_usd -= preview.cost_usd(self._where.resolved_region())
+            self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
+
+
+def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> None:
+    from perfkit.dynamodb import seeding
+
+    planned = seeding.plan(where, read, scale=scale)
+    foreign = [each.table.name for each in planned.tables if not each.ours]
+    if foreign and where.is_guarded:
+        msg = (
+            f"perfkit did not create {', '.join(foreign)} in {where.name}, and seeding would"
+            " replace items of the same key; measure what is there with `perfkit bench`"
+        )
+        raise ConfigError(msg)
+    budget.approve(seeding.preview(planned))
+    outcome = seed_with_bars(planned, seeding.default_processes())
+    for remark in outcome.remarks():
+        warn(remark)
+    items = sum(each.items for each in outcome.tables)
+    units = sum(each.write_units for each in outcome.tables)
+    note(
+        f"Seeded {items:,} items in {len(outcome.tables)} tables in {outcome.elapsed_s:.1f} s,"
+        f" {units:,.0f} write units."
+    )
+
+
+def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> None:
+    from perfkit.dynamodb import indexes
+
+    plans = indexes.plan(where, read)
+    budget.approve(indexes.create_preview(plans, read))
+    started_s = time.monotonic()
+    changes = apply_with_bars(where, plans, wait=True)
+    created = sum(change is indexes.Change.CREATED for change in changes.values())
+    note(
+        f"Created {created} of {len(plans)} indexes while the tables stayed in use, in"
+        f" {time.monotonic() - started_s:.1f} s."
+    )
+    for each in plans:
+        if each.state is indexes.State.DIFFERENT:
+            warn(f"index {each.index.name} of {each.table.name} differs: {each.difference}")
+
+
+def _measure(where: "Target", read: "Workload", options: "Options", budget: _Budget) -> "list[Run]":
+    from perfkit.commands.bench import make_context
+    from perfkit.dynamodb.safety import Preview
+    from perfkit.scenarios import registry
+
+    chosen = registry.find(read, [registry.ALL])
+    context = make_context(where, read, options)
+    if where.is_guarded:
+        effects = tuple(each.effect(context) for each in chosen)
+        title = f"Measure workload {read.name}"
+        budget.approve(Preview(title=title, effects=effects))
+    return measure_with_bars(chosen, context)

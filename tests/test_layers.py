@@ -1,0 +1,160 @@
+"""Which part of perfkit may import which: the house as DESIGN draws it, held by a test."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import perfkit
+
+ROOT = Path(perfkit.__file__).parent
+
+# A module may import from its own level's part, and from any level below it.
+LEVELS = (
+    ("cli",),
+    ("commands",),
+    ("scenarios", "load", "report"),
+    ("service", "cost"),
+    ("cache", "dynamodb", "measure"),
+    ("embedded", "workloads"),
+    ("capacity", "results", "settings"),
+    ("units", "errors"),
+)
+LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
+
+# side by side on one level, in this direction only
+BESIDE = {
+    ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
+    ("cache", "measure"),  # the cache keeps its latencies in histograms
+}
+
+MAY_USE_A_TERMINAL = ("cli.py", "commands/", "report/terminal.py")
+TERMINAL = ("typer", "rich", "click")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "fastapi",
+    "hdrh",
+    "jinja2",
+    "orjson",
+    "pydantic",
+    "redis",
+    "sqlite3",
+    "tabulate",
+    "uvicorn",
+)
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(relative: str) -> str:
+    return relative.split("/", 1)[0].removesuffix(".py")
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for relative, tree in modules():
+        part = part_of(relative)
+        if part not in LEVEL_OF:
+            continue
+        for name in imported(tree):
+            if not name.startswith("perfkit."):
+                continue
+            other = name.split(".")[1]
+            if other == part or other not in LEVEL_OF:
+                continue
+            if LEVEL_OF[other] > LEVEL_OF[part] or (part, other) in BESIDE:
+                continue
+            wrong.append(f"{relative} imports {name}")
+
+    assert sorted(set(wrong)) == []
+
+
+def test_every_part_has_a_level() -> None:
+    parts = {part_of(relative) for relative, _ in modules()} - {"__init__", "__main__"}
+
+    assert parts <= LEVEL_OF.keys()
+
+
+def test_no_circles_within_a_package() -> None:
+    graph: dict[str, set[str]] = {}
+    trees = dict(modules())
+    names = {relative.removesuffix(".py").replace("/", "."): relative for relative in trees}
+    for name, relative in names.items():
+        wanted = {entry.removeprefix("perfkit.") for entry in _eager(trees[relative])}
+        graph[name] = {entry for entry in wanted if entry in names and entry != name}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
+        if name not in seen:
+            for other in sorted(graph[name]):
+                visit(other, (*path, name))
+            seen.add(name)
+
+    seen: set[str] = set()
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def _eager(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module imports when it is imported itself."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(ast.Module(body=[node], type_ignores=[]))
+
+
+def test_only_commands_know_the_terminal() -> None:
+    wrong = [
+        f"{relative} imports {name}"
+        for relative, tree in modules()
+        if not relative.startswith(MAY_USE_A_TERMINAL)
+        for name in imported(tree)
+        if name.split(".", 1)[0] in TERMINAL
+    ]
+
+    assert wrong == []
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    """`perfkit --help` must answer at once; each command imports what it needs when it runs."""
+    code = f"import sys, perfkit.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert answer.stdout == "[]\n"
+    assert answer.stderr == ""
+
+
+def test_nothing_outside_the_workload_and_the_service_knows_about_courses() -> None:
+    knowing = []
+    for path in sorted(ROOT.rglob("*.py")):
+        relative = str(path.relative_to(ROOT))
+        if relative.startswith("service/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name | ast.Attribute):
+                text = node.id if isinstance(node, ast.Name) else node.attr
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+            else:
+                continue
+            # prose may name the built-in workload; code may not handle its tables
+            if any(word in text for word in ("semester", "Enrollments", "instructor", "student")):
+                knowing.append(f"{relative}:{node.lineno}: {text[:60]!r}")
+
+    assert knowing == []
