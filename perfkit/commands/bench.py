@@ -126,6 +126,7 @@ def make_context(where: "Target", read: "Workload", options: "Options") -> "Cont
         target=where.describe(),
         where=where.name,
         options=options,
+        source=where,
         capacity_doubt=where.capacity_doubt(),
     )
 

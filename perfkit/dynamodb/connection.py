@@ -5,9 +5,10 @@ For perfkit's own errands: seeding, counting, indexes.  Measurements do not come
 here, they use an ordinary boto3 client.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from perfkit.capacity import Item
 from perfkit.dynamodb.errors import as_answer
 
 __all__ = ["ClientConnection", "Connection", "EngineConnection"]
@@ -36,6 +37,11 @@ class EngineConnection:
 
         answer: Answer = orjson.loads(self._engine.execute(operation, dict(request)))
         return answer
+
+    def load(self, table: str, items: Sequence[Item]) -> float:
+        """Write items in one transaction and return the write units."""
+        units: float = self._engine.load(table, items)
+        return units
 
     def close(self) -> None:
         self._engine.close()

@@ -31,7 +31,7 @@ DATA_FILE_VERSION = 1
 
 _APPLICATION_ID = 0x50464B54  # "PFKT"
 _BUSY_TIMEOUT_S = 60.0
-_LONG_LOG_BYTES = 16 << 20
+_LONG_LOG_BYTES = 32 << 20
 """From here on a writer copies the log into the file after its turn, while others write."""
 _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""

@@ -118,6 +118,17 @@ class AccessPatternScenario:
             quoted=None if quoted is None else asdict(quoted),
         )
 
+    def contenders(self, context: Context) -> tuple[list[Contender], tuple[str, ...]]:
+        """
+        Return the ways to answer that this target allows now, and what would allow more.
+
+        Close them after use.
+
+        Raises:
+            TargetError: The table is missing, or the target refused.
+        """
+        return self._contenders(context, _describe(context, self.pattern.table))
+
     def _contenders(
         self, context: Context, table: "_TableFacts"
     ) -> tuple[list[Contender], tuple[str, ...]]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from perfkit.capacity import Consistency, Item
 from perfkit.dynamodb.safety import Effect
+from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import Clock, RealClock
 from perfkit.measure.rounds import Plan
@@ -73,6 +74,8 @@ class Context:
         target: What a run file says of the target; `kind` at least.
         where: The target, as it is called in messages.
         options: How to measure.
+        source: The target itself, for scenarios whose processes connect on their own; None where
+            there is only the client.
         capacity_doubt: Why the target's capacity answers may be wrong, if there is a reason.
         clock: Time.
         progress: Told how far things are.
@@ -83,6 +86,7 @@ class Context:
     target: Mapping[str, Any]
     where: str
     options: Options = field(default_factory=Options)
+    source: Target | None = None
     capacity_doubt: str | None = None
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress
