@@ -1,5 +1,6 @@
 """The perfkit command line: the Typer application and the one place where errors become exit codes."""
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.status import status
 from perfkit.commands.workload import workload
-from perfkit.errors import PerfkitError
+from perfkit.errors import PerfkitError, StorageFullError
 
 __all__ = ["app", "main"]
 
@@ -40,10 +41,16 @@ class ErrorBoundary(TyperGroup):
         except KeyboardInterrupt as error:
             typer.secho("Interrupted.", fg="yellow", err=True)
             raise typer.Exit(_INTERRUPTED) from error
-        except BrokenPipeError as error:
-            # the reader, head or less, has seen enough; Python would complain again at exit
+        except OSError as error:
+            # Python would try to write what is left, and complain again, at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from error
+            if isinstance(error, BrokenPipeError):
+                # the reader, head or less, has seen enough
+                raise typer.Exit(0) from error
+            if error.errno != errno.ENOSPC:
+                raise
+            typer.secho("Error: no space left to write the output", fg="red", err=True)
+            raise typer.Exit(StorageFullError.exit_code) from error
 
 
 app = typer.Typer(

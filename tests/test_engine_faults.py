@@ -48,8 +48,7 @@ def damaged_file() -> None:
     [
         pytest.param(
             lambda: DATA.write_text("pk,sk\n1,2\n" * 100),
-            "data.sqlite3 is no perfkit data file or is damaged (file is not a database); move it"
-            " away, or name another with --data",
+            "data.sqlite3 is no perfkit data file; move it away, or name another with --data",
             id="a text file",
         ),
         pytest.param(
@@ -157,15 +156,22 @@ def test_a_folder_without_write_permission(exists: bool) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if not sys.platform.startswith("linux") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small disk takes root on Linux")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Return a function that makes a folder on a small file system of its own."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / f"disk-{size}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if not sys.platform.startswith("linux") or subprocess.run(command, check=False).returncode:
+            pytest.skip("mounting a small disk takes root on Linux")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def write(client: Any, number: int, size_bytes: int = 20_000) -> None:
@@ -173,11 +179,11 @@ def write(client: Any, number: int, size_bytes: int = 20_000) -> None:
     client.put_item(TableName="things", Item=item)
 
 
-def fill_up(client: Any) -> tuple[int, StorageFullError]:
+def fill_up(client: Any, size_bytes: int = 20_000) -> tuple[int, StorageFullError]:
     """Write until the disk is full; return how many items were acknowledged, and the error."""
     for number in range(10_000):
         try:
-            write(client, number)
+            write(client, number, size_bytes)
         except StorageFullError as error:
             return number, error
     pytest.fail("the disk never filled up")
@@ -192,8 +198,9 @@ def count(client: Any, walk: Callable[..., Any]) -> int:
 
 
 def test_a_full_disk_keeps_what_was_written_and_writing_goes_on_when_there_is_room(
-    small_disk: Path, connect: Callable[..., Any], make_table: Callable[..., str], walk: Any
+    mount: Any, connect: Callable[..., Any], make_table: Callable[..., str], walk: Any
 ) -> None:
+    small_disk = mount("3m")
     client = connect(small_disk / DATA)
     make_table("things", gsi={"by-g": ("g", "KEYS_ONLY")}, on=client)
     ballast = small_disk / "ballast"
@@ -224,7 +231,44 @@ def test_a_full_disk_keeps_what_was_written_and_writing_goes_on_when_there_is_ro
     assert count(connect(small_disk / DATA), walk) == acknowledged + 1
 
 
-def test_a_disk_too_full_for_a_new_file(small_disk: Path) -> None:
+def test_an_error_on_a_full_disk_always_means_not_written(
+    mount: Any, connect: Callable[..., Any], make_table: Callable[..., str], walk: Any
+) -> None:
+    """The log grows long enough here to be copied into the file, for which there is no room."""
+    small_disk = mount("40m")
+    client = connect(small_disk / DATA)
+    make_table("things", gsi={"by-g": ("g", "KEYS_ONLY")}, on=client)
+
+    acknowledged, _ = fill_up(client, size_bytes=400_000)
+
+    assert acknowledged > 20
+    assert count(client, walk) == acknowledged
+
+
+def test_a_server_on_a_full_disk_says_so_and_goes_on(
+    mount: Any,
+    connect: Callable[..., Any],
+    make_table: Callable[..., str],
+    start_server: Callable[..., Any],
+    refused: Any,
+    walk: Any,
+) -> None:
+    small_disk = mount("3m")
+    with start_server(small_disk / DATA) as (url, _):
+        client = connect(url)
+        make_table("things", gsi={"by-g": ("g", "KEYS_ONLY")}, on=client)
+        acknowledged = 0
+        with refused("InternalServerError", part="no space left to write"):
+            while acknowledged < 10_000:
+                write(client, acknowledged)
+                acknowledged += 1
+
+        assert acknowledged > 20
+        assert count(client, walk) == acknowledged
+
+
+def test_a_disk_too_full_for_a_new_file(mount: Any) -> None:
+    small_disk = mount("3m")
     with (small_disk / "ballast").open("wb") as ballast:
         try:
             while True:

@@ -252,6 +252,29 @@ def test_updates(
     assert get() == {name: value for name, value in after.items() if value is not None}
 
 
+@pytest.mark.parametrize(
+    "expression", ["REMOVE v", "REMOVE v, m.x", "DELETE v :v", "REMOVE w DELETE v :v"]
+)
+def test_an_update_that_only_removes_makes_no_item(
+    client: Any, things: str, get: Callable[[], Any], expression: str
+) -> None:
+    """Anything else upserts."""
+    values = {"ExpressionAttributeValues": {":v": {"SS": ["x"]}}} if ":v" in expression else {}
+
+    answer = client.update_item(
+        TableName=things,
+        Key=A,
+        UpdateExpression=expression,
+        ReturnValues="ALL_NEW",
+        ReturnConsumedCapacity="TOTAL",
+        **values,
+    )
+
+    assert "Attributes" not in answer
+    assert answer["ConsumedCapacity"]["CapacityUnits"] == 1
+    assert get() is None
+
+
 def test_update_creates_an_item_and_without_an_expression_only_its_key(
     client: Any, things: str, get: Callable[[], Any], update: Callable[..., Any]
 ) -> None:
@@ -1025,18 +1048,3 @@ def test_wrong_json_types_are_serialization_errors(changes: dict[str, Any], mess
         "__type": "com.amazon.coral.service#SerializationException",
         "Message": message,
     }
-
-
-def test_an_update_that_only_removes_makes_no_item(client: Any, things: str, get: Any) -> None:
-    """Anything else upserts."""
-    answer = client.update_item(
-        TableName=things,
-        Key=A,
-        UpdateExpression="REMOVE a, b.c",
-        ReturnValues="ALL_NEW",
-        ReturnConsumedCapacity="TOTAL",
-    )
-
-    assert "Attributes" not in answer
-    assert answer["ConsumedCapacity"]["CapacityUnits"] == 1
-    assert get() is None

@@ -99,8 +99,11 @@ def units(old: Item | None, new: Item | None, *, transactional: bool = False) ->
     return total
 
 
-def changed(item: Item | None, key: Key, changes: Mapping[str, Any]) -> Item:
+def changed(item: Item | None, key: Key, changes: Mapping[str, Any]) -> Item | None:
     """Return an item after attributes were set or, with None, removed."""
+    if item is None and not any(changes.values()):
+        # removing makes no item
+        return None
     result = {**(item or wire(key)), **changes}
     return {name: value for name, value in result.items() if value is not None}
 

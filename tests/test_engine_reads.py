@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import strategies as st
+
+from perfkit.embedded.ranges import segment_range
 
 INVALID = "One or more parameter values were invalid: "
 ONE = "1 validation error detected: "
@@ -45,7 +49,7 @@ def column(items: list[dict[str, Any]], name: str) -> list[Any]:
 
 # ---- order and ranges --------------------------------------------------------------------
 
-TEXTS = ["", "\x00", "A", "B", "Ba", "a", "a\x00", "a\x00b", "aa", "ab", "b", "z", "é", "￿", "𝄞"]
+TEXTS = ["\x00", "A", "B", "Ba", "a", "a\x00", "a\x00b", "aa", "ab", "b", "z", "é", "￿", "𝄞"]
 NUMBERS = ["-1E125", "-100", "-5", "-1.5", "-1", "-1E-130", "0", "1E-130", "0.5", "1", "1.5", "5",
            "10", "100", "9.9E125"]  # fmt: skip
 BINARIES = [b"\x00", b"\x00\x00", b"\x01", b"\x01\x02", b"\x02", b"\x7f", b"\x80", b"\xff",
@@ -54,7 +58,7 @@ BINARIES = [b"\x00", b"\x00\x00", b"\x01", b"\x01\x02", b"\x02", b"\x7f", b"\x80
 
 @pytest.mark.parametrize(
     ("kind", "ordered"),
-    [("S", TEXTS[1:]), ("N", NUMBERS), ("B", BINARIES)],
+    [("S", TEXTS), ("N", NUMBERS), ("B", BINARIES)],
     ids=["text by UTF-8 bytes", "numbers by value", "binary by unsigned bytes"],
 )
 def test_sort_keys_order(
@@ -70,6 +74,39 @@ def test_sort_keys_order(
 
     assert column(forward, "place") == [str(place) for place in range(len(ordered))]
     assert backward == forward[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ordered"),
+    [("S", TEXTS), ("N", NUMBERS), ("B", BINARIES)],
+    ids=["text", "numbers", "binary"],
+)
+def test_every_bound_cuts_where_it_should(
+    client: Any, make_table: Callable[..., str], kind: str, ordered: list[Any]
+) -> None:
+    """Zero bytes and keys that begin with others included."""
+    make_table("things", f"pk sk:{kind}")
+    for place, sort_key in enumerate(ordered):
+        item = {"pk": {"S": "a"}, "sk": {kind: sort_key}, "place": {"N": str(place)}}
+        client.put_item(TableName="things", Item=item)
+
+    def found(text: str, *bounds: Any) -> list[int]:
+        given = {f"x{number}": {kind: bound} for number, bound in enumerate(bounds)}
+        page = client.query(TableName="things", **condition(f"pk = :p AND {text}", p="a", **given))
+        return [int(place) for place in column(page["Items"], "place")]
+
+    places = list(range(len(ordered)))
+    for place, bound in enumerate(ordered):
+        assert found("sk = :x0", bound) == [place]
+        assert found("sk < :x0", bound) == places[:place]
+        assert found("sk <= :x0", bound) == places[: place + 1]
+        assert found("sk > :x0", bound) == places[place + 1 :]
+        assert found("sk >= :x0", bound) == places[place:]
+        assert found("sk BETWEEN :x0 AND :x1", ordered[0], bound) == places[: place + 1]
+        if kind != "N":
+            assert found("begins_with(sk, :x0)", bound) == [
+                other for other in places if ordered[other].startswith(bound)
+            ]
 
 
 @pytest.fixture
@@ -304,6 +341,17 @@ def test_segments_are_disjoint_and_complete(
     assert set(together) == expected
     if total <= 3:
         assert all(segments)
+
+
+@hypothesis.given(st.integers(1, 1_000_000), st.data())
+def test_segments_join_without_a_gap(total: int, data: st.DataObject) -> None:
+    segment = data.draw(st.integers(0, total - 1))
+    first, last = segment_range(0, total), segment_range(total - 1, total)
+
+    assert first.lower in (None, bytes(4))
+    assert last.upper is None
+    if segment:
+        assert segment_range(segment - 1, total).upper == segment_range(segment, total).lower
 
 
 # ---- indexes -----------------------------------------------------------------------------

@@ -97,7 +97,9 @@ def assert_seeded(target: Target, *names: str) -> None:
         keys = tuple(key.name for key in table.keys)
         connection = target.connect()
         try:
-            same, _ = same_items(connection, table.name, keys, expected, pacer=Pacer(None))
+            same, _ = same_items(
+                connection, table.name, keys, expected, pacer=Pacer(None), backoff=Backoff()
+            )
         finally:
             connection.close()
         assert same
@@ -544,3 +546,30 @@ def test_an_item_without_the_key_is_not_in_the_index() -> None:
     animals = ZOO.table("Animals")
 
     assert index_entry(animals, animals.indexes[0], {"animal_id": {"S": "A1"}}) is None
+
+
+def test_keys_that_are_never_processed_end_the_comparison() -> None:
+    class Refusing:
+        """Answers every BatchGetItem with nothing but unprocessed keys."""
+
+        def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+            assert operation == "BatchGetItem"
+            return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
+
+        def close(self) -> None:
+            pass
+
+    pauses: list[float] = []
+
+    with pytest.raises(ThrottledError, match="none of 1 keys was processed"):
+        same_items(
+            Refusing(),
+            "Animals",
+            ("id",),
+            [{"id": {"S": "a1"}}],
+            pacer=Pacer(None),
+            backoff=Backoff(pause=pauses.append, chance=lambda: 1.0),
+        )
+
+    assert 20 < len(pauses) < 40
+    assert pauses[:3] == [0.1, 0.2, 0.4]

@@ -163,7 +163,7 @@ def _data_file(target: "Target") -> dict[str, Any] | None:
     files = data_files(target.data)
     return {
         "path": str(target.data),
-        "exists": target.data.exists(),
+        "exists": target.may_exist,
         "size_bytes": sum(file.stat().st_size for file in files),
     }
 

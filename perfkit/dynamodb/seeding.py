@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import isfinite
 
 from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
@@ -206,7 +207,7 @@ def plan(
         TargetError: A table exists with another key schema, or the target does not answer.
     """
     for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
-        if value is not None and value <= 0:
+        if value is not None and not (isfinite(value) and value > 0):
             msg = f"{option} must be above 0 units a second, got {value:g}"
             raise ConfigError(msg)
     generator = ItemGenerator(workload, random_seed, scale)
@@ -381,7 +382,12 @@ class _Run:
             return Found.MORE if items > each.expected else Found.PART if items else Found.NOTHING
         keys = tuple(key.name for key in each.table.keys)
         same, units = same_items(
-            self._connection, name, keys, self._spot_checks(each), pacer=self._pacer
+            self._connection,
+            name,
+            keys,
+            self._spot_checks(each),
+            pacer=self._pacer,
+            backoff=Backoff(),
         )
         self._add(Progress(table=name, read_units=units))
         return Found.EVERYTHING if same else Found.OTHER

@@ -15,6 +15,9 @@ from perfkit.settings import DATA_FILE
 
 __all__ = ["STAND_IN_REGION", "Target", "TargetKind", "data_files", "parse_target"]
 
+# names, IPv4 and IPv6; botocore refuses others with an error of its own
+_HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)
+
 STAND_IN_REGION = "us-east-1"
 """Region given to an endpoint when none is configured; DynamoDB Local accepts any."""
 
@@ -68,7 +71,7 @@ class Target:
     @property
     def may_exist(self) -> bool:
         """Whether there can be tables: False for an embedded engine whose file is not made yet."""
-        return self.kind is not TargetKind.EMBEDDED or self.data.exists()
+        return self.kind is not TargetKind.EMBEDDED or self.data in data_files(self.data)
 
     @property
     def name(self) -> str:
@@ -275,7 +278,7 @@ def parse_target(
     if text == TargetKind.AWS:
         return Target(kind=TargetKind.AWS, region=region, profile=profile)
     parts = _parts(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
         msg = (
             f"no target {text!r}; use embedded, aws, or the URL of an endpoint such as"
             " http://localhost:8000"
@@ -284,7 +287,7 @@ def parse_target(
     return Target(
         kind=TargetKind.ENDPOINT,
         endpoint_url=text.rstrip("/"),
-        region=region or _region_of(parts.hostname),
+        region=region or _region_of(parts.hostname or ""),
         profile=profile,
     )
 
@@ -350,4 +353,8 @@ def _doubt(name: str, headers: dict[str, str]) -> str | None:
 def data_files(data: Path) -> list[Path]:
     """Return the embedded engine's file and those SQLite and the engine keep beside it."""
     names = [data, *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock"))]
-    return [name for name in names if name.exists()]
+    try:
+        return [name for name in names if name.exists()]
+    except OSError as error:
+        msg = f"cannot use {data}: {error.strerror}; name another file with --data"
+        raise ConfigError(msg) from error

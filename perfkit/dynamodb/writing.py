@@ -42,6 +42,7 @@ CHUNK_ITEMS = 1000
 _REPORT_EVERY_S = 0.1
 _STOP_WITHIN_S = 30.0
 _REFUSED_FOR_S = 300.0
+_MOST_REFUSALS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,12 @@ class ChunkWriter:
             table = self.workload.table(chunk.table)
             keys = tuple(key.name for key in table.keys)
             complete, units = same_items(
-                self.connection, chunk.table, keys, ends, pacer=self.read_pacer
+                self.connection,
+                chunk.table,
+                keys,
+                ends,
+                pacer=self.read_pacer,
+                backoff=self.backoff,
             )
             done += Progress(table=chunk.table, read_units=units)
             if complete:
@@ -285,6 +291,7 @@ def same_items(
     items: Sequence[Item],
     *,
     pacer: Pacer,
+    backoff: Backoff,
 ) -> tuple[bool, float]:
     """
     Tell whether a table holds exactly these items under their keys.
@@ -295,14 +302,19 @@ def same_items(
         keys: Its key attributes.
         items: What it should hold.
         pacer: Holds the read units below a rate.
+        backoff: How to wait when keys come back unprocessed.
 
     Returns:
         Whether all are there and equal, and the read units it took to know.
+
+    Raises:
+        ThrottledError: Keys kept coming back unprocessed.
     """
     units = 0.0
     for start in range(0, len(items), BATCH_ITEMS):
         wanted = {_key(item, keys): item for item in items[start : start + BATCH_ITEMS]}
         pending: list[Item] = [{key: item[key] for key in keys} for item in wanted.values()]
+        attempt = 0
         while pending:
             pacer.wait()
             answer = connection.execute(
@@ -319,7 +331,17 @@ def same_items(
                 expected = wanted.pop(_key(found, keys), None)
                 if expected is None or not equal({"M": found}, {"M": expected}):
                     return False, units
-            pending = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            attempt = attempt + 1 if len(left) == len(pending) else 0
+            if attempt > _MOST_REFUSALS:
+                msg = (
+                    f"reading items of {table}: none of {len(left)} keys was processed in"
+                    f" {attempt} attempts; raise the table's read capacity, or run again later"
+                )
+                raise ThrottledError(msg)
+            pending = left
+            if pending:
+                backoff.wait(attempt)
         if wanted:
             return False, units
     return True, units

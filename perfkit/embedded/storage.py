@@ -30,6 +30,7 @@ DATA_FILE_VERSION = 1
 """Stored in the file's `user_version`. 1: first."""
 
 _APPLICATION_ID = 0x50464B54  # "PFKT"
+_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S = 60.0
 _LONG_LOG_BYTES = 32 << 20
 """From here on a writer copies the log into the file after its turn, while others write."""
@@ -51,6 +52,7 @@ CREATE TABLE IF NOT EXISTS tags (
 CREATE TABLE IF NOT EXISTS tokens (
   token TEXT PRIMARY KEY, request BLOB NOT NULL, expires_s REAL NOT NULL, answer BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tokens_by_expiry ON tokens (expires_s);
 """
 
 
@@ -221,8 +223,10 @@ class Transaction:
 class _Handle:
     """What one thread of one process has open; closed when the thread ends."""
 
-    def __init__(self, connection: sqlite3.Connection, lock: int | None) -> None:
-        self.connection = connection
+    connection: sqlite3.Connection
+    file: tuple[int, int] | None
+
+    def __init__(self, lock: int | None) -> None:
         self.lock = lock
         self.process = os.getpid()
 
@@ -230,13 +234,17 @@ class _Handle:
         """Close both; in a forked child leave them to the parent."""
         if self.process != os.getpid():
             return
-        with suppress(sqlite3.Error):
+        with suppress(AttributeError, sqlite3.Error):
             self.connection.close()
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
 
     __del__ = close
+
+
+_INHERITED: list[_Handle] = []
+"""What a forked process got from its parent: kept, because dropping it would close it."""
 
 
 class Storage:
@@ -268,11 +276,13 @@ class Storage:
         """Run the body against one consistent state of the file."""
         with self._guard, self._errors():
             connection = self._handle().connection
-            connection.execute("BEGIN")
+            # all within the try: an interrupt may come between any two lines
             try:
+                connection.execute("BEGIN")
                 yield Transaction(connection, self._cache)
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -281,8 +291,8 @@ class Storage:
             handle = self._handle()
             connection = handle.connection
             with _exclusive(handle.lock):
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    connection.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(connection, self._cache)
                     yield transaction
                     transaction.finish()
@@ -294,10 +304,10 @@ class Storage:
                         connection.execute("ROLLBACK")
                     raise
                 if self._log_bytes() > _LONGEST_LOG_BYTES:
-                    connection.execute("PRAGMA wal_checkpoint(RESTART)")
+                    _checkpoint(connection, "RESTART")
                     return
             if self._log_bytes() > _LONG_LOG_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                _checkpoint(connection, "PASSIVE")
 
     def _log_bytes(self) -> int:
         """Return how long the write-ahead log is."""
@@ -317,8 +327,13 @@ class Storage:
         if self._shared is not None:
             return self._shared
         handle: _Handle | None = getattr(self._local, "handle", None)
-        # a connection must not be carried over a fork
-        if handle is None or handle.process != os.getpid():
+        if handle is not None and handle.process != os.getpid():
+            # a connection must not be used, nor closed, on the other side of a fork
+            _INHERITED.append(handle)
+            handle = None
+        if handle is None or handle.file != _identity(self.path):
+            # without the second question, what is written after somebody removed the file
+            # would be lost without a word
             handle = self._local.handle = self._open()
         return handle
 
@@ -326,20 +341,24 @@ class Storage:
         with self._errors():
             lock = None
             if not self._in_memory:
-                Path(self.path).absolute().parent.mkdir(parents=True, exist_ok=True)
+                path = Path(self.path)
+                path.absolute().parent.mkdir(parents=True, exist_ok=True)
+                _refuse_other_content(path)
                 # a file of its own: closing any descriptor of the database file itself would
                 # drop SQLite's locks on it
-                lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                lock = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = _Handle(lock)
             with _exclusive(lock):
-                connection = sqlite3.connect(
+                handle.connection = sqlite3.connect(
                     self.path,
                     timeout=_BUSY_TIMEOUT_S,
                     isolation_level=None,
                     check_same_thread=False,
                     cached_statements=512,
                 )
-                handle = _Handle(connection, lock)
-                self._prepare(connection)
+                self._prepare(handle.connection)
+            handle.file = _identity(self.path)
+            self._cache.clear()
         self._handles.add(handle)
         return handle
 
@@ -392,6 +411,12 @@ class Storage:
             raise ConfigError(msg) from error
 
 
+def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:
+    # what was just written is kept whether or not this succeeds, so it must not look refused
+    with suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA wal_checkpoint({mode})")
+
+
 @contextmanager
 def _exclusive(lock: int | None) -> Iterator[None]:
     # SQLite's own wait for its write lock polls with sleeps of up to 0.1 s; queueing at a
@@ -399,11 +424,32 @@ def _exclusive(lock: int | None) -> Iterator[None]:
     if lock is None:
         yield
         return
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another under the same name; None if there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - runs for every request, and Path takes 5 times as long
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Raise for a file that is no SQLite file, before anything is put beside it."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        return
+    if beginning and beginning != _MAGIC:
+        msg = f"{path} is no perfkit data file; move it away, or name another with --data"
+        raise DataFileError(msg)
 
 
 def _full(path: str) -> StorageFullError:

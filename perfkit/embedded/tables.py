@@ -172,20 +172,21 @@ def list_tags_of_resource(storage: Storage, request: Mapping[str, Any]) -> dict[
 def _check_updates(updates: list[dict[str, Any]]) -> None:
     names: set[str] = set()
     for update in updates:
-        if not any(update.get(kind) for kind in ("Create", "Update", "Delete")):
+        parts = [update[kind] for kind in ("Create", "Update", "Delete") if update.get(kind)]
+        if not parts:
             raise validation(
                 f"{_INVALID}One of GlobalSecondaryIndexUpdate.Update,"
                 " GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must"
                 " not be null"
             )
-        for part in update.values():
+        for part in parts:
             if part["IndexName"] in names:
                 raise validation(
                     f"{_INVALID}Only one global secondary index update per index is allowed"
                     f" simultaneously. Index: {part['IndexName']}"
                 )
             names.add(part["IndexName"])
-    if sum("Update" not in update for update in updates) > 1:
+    if sum(not update.get("Update") for update in updates) > 1:
         raise DynamoDBError("LimitExceededException", _ONE_AT_A_TIME)
 
 

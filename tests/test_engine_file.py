@@ -1,0 +1,230 @@
+"""The data file under the engine: removed, forked, interrupted, shared by threads."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from perfkit.embedded import DynamoDBError, Engine
+
+TABLE: dict[str, Any] = {
+    "TableName": "things",
+    "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+}
+
+
+def open_files() -> int:
+    """Return how many files this process has open, where the system tells."""
+    listed = Path("/proc/self/fd")
+    return len(list(listed.iterdir())) if listed.is_dir() else 0
+
+
+def put(engine: Engine, key: str) -> None:
+    engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": key}}})
+
+
+def count(engine: Engine) -> int:
+    answer = orjson.loads(engine.execute("Scan", {"TableName": "things", "Select": "COUNT"}))
+    return int(answer["Count"])
+
+
+def test_a_removed_file_is_noticed(tmp_path: Path) -> None:
+    """Writes to a file that is gone would be acknowledged and never seen by anybody."""
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    put(engine, "before")
+
+    for file in tmp_path.iterdir():
+        file.unlink()
+
+    with pytest.raises(DynamoDBError, match="Requested resource not found"):
+        put(engine, "after")
+    engine.execute("CreateTable", TABLE)
+    put(engine, "after")
+    assert count(Engine(path)) == 1
+
+
+def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
+    """The next request must work, and other processes must not wait for ever."""
+    script = """
+import signal, sys
+from perfkit.embedded import Engine
+
+engine = Engine(sys.argv[1])
+class Stop(Exception): pass
+def stop(*_): raise Stop
+signal.signal(signal.SIGALRM, stop)
+stopped = 0
+for number in range(200):
+    signal.setitimer(signal.ITIMER_REAL, 0.0001 + number * 0.00001)
+    try:
+        while True:
+            engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": "x"}}})
+            engine.execute("GetItem", {"TableName": "things", "Key": {"pk": {"S": "x"}}})
+    except Stop:
+        stopped += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    engine.execute("GetItem", {"TableName": "things", "Key": {"pk": {"S": "x"}}})
+print(stopped)
+"""
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert answer.stderr == ""
+    assert answer.stdout == "200\n"
+    put(engine, "y")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_uses_a_connection_of_its_own(tmp_path: Path) -> None:
+    script = """
+import os, sys, warnings
+warnings.simplefilter("error")
+from perfkit.embedded import Engine
+
+engine = Engine(sys.argv[1])
+put = lambda key: engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": key}}})
+put("parent")
+child = os.fork()
+if child == 0:
+    for number in range(50):
+        put(f"child{number}")
+    os._exit(0)
+for number in range(50):
+    put(f"parent{number}")
+_, status = os.waitpid(child, 0)
+print(status)
+"""
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (answer.stdout, answer.stderr) == ("0\n", "")
+    assert count(engine) == 101
+
+
+@pytest.mark.parametrize("where", [":memory:", "data.sqlite3"])
+def test_threads_share_an_engine(where: str, tmp_path: Path) -> None:
+    engine = Engine(where if where == ":memory:" else tmp_path / where)
+    engine.execute("CreateTable", TABLE)
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for number in range(50):
+                put(engine, f"{thread}-{number}")
+                count(engine)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert count(engine) == 200
+
+
+def test_opening_what_is_no_data_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no database")
+    before = open_files()
+
+    for place in (notes, tmp_path) * 10:
+        with pytest.raises(Exception, match="data"):
+            Engine(place)
+
+    after = open_files()
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+    assert after <= before + 1
+
+
+def test_many_tokens_do_not_slow_a_transaction_down(tmp_path: Path) -> None:
+    """Counted in steps of SQLite's machine, not in time: expired tokens are found by an index."""
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+
+    def transact(number: int) -> None:
+        action = {"Put": {"TableName": "things", "Item": {"pk": {"S": f"t{number}"}}}}
+        engine.execute(
+            "TransactWriteItems",
+            {"TransactItems": [action], "ClientRequestToken": f"token-{number}"},
+        )
+
+    def steps(number: int) -> int:
+        taken = 0
+
+        def step() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        connection = engine._storage._handle().connection
+        connection.set_progress_handler(step, 1)
+        transact(number)
+        connection.set_progress_handler(None, 1)
+        return taken
+
+    transact(0)
+    few = steps(1)
+    for number in range(2, 600):
+        transact(number)
+
+    assert steps(1000) < few * 3
+
+
+def test_sigint_while_waiting_for_the_lock_ends_the_wait(tmp_path: Path) -> None:
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    script = (
+        "import sys; from perfkit.embedded import Engine; e = Engine(sys.argv[1]);"
+        "print('ready', flush=True);"
+        "e.execute('PutItem', {'TableName': 'things', 'Item': {'pk': {'S': 'x'}}})"
+    )
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "ready\n"
+    with engine._storage.write():
+        waiting.send_signal(signal.SIGINT)
+        code = waiting.wait(timeout=30)
+    waiting.stdout.close()
+
+    assert code != 0
+    put(engine, "y")
+    assert count(engine) == 1
