@@ -48,7 +48,8 @@ def damaged_file() -> None:
     [
         pytest.param(
             lambda: DATA.write_text("pk,sk\n1,2\n" * 100),
-            "data.sqlite3 is no perfkit data file; move it away, or name another with --data",
+            "data.sqlite3 is no perfkit data file or is damaged (file is not a database); move it"
+            " away, or name another with --data",
             id="a text file",
         ),
         pytest.param(

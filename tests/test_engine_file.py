@@ -228,3 +228,29 @@ def test_sigint_while_waiting_for_the_lock_ends_the_wait(tmp_path: Path) -> None
     assert code != 0
     put(engine, "y")
     assert count(engine) == 1
+
+
+def test_opening_in_another_thread_keeps_the_locks(tmp_path: Path) -> None:
+    """
+    Closing any descriptor of a file drops all locks a process has on it.
+
+    Without its lock another process that closes the file believes itself alone, and removes
+    the log with what was acknowledged; see sqlite.org/howtocorrupt.html, section 2.2.
+    """
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    other = (
+        "import sys; from perfkit.embedded import Engine; engine = Engine(sys.argv[1]);"
+        "engine.execute('Scan', {'TableName': 'things'}); engine.close()"
+    )
+
+    thread = threading.Thread(target=put, args=(engine, "thread"))
+    thread.start()
+    thread.join()
+    for number in range(3):
+        subprocess.run([sys.executable, "-c", other, str(path)], check=True, timeout=60)
+        put(engine, f"after{number}")
+
+    assert count(engine) == 4
+    assert count(Engine(path)) == 4

@@ -30,7 +30,6 @@ DATA_FILE_VERSION = 1
 """Stored in the file's `user_version`. 1: first."""
 
 _APPLICATION_ID = 0x50464B54  # "PFKT"
-_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S = 60.0
 _LONG_LOG_BYTES = 32 << 20
 """From here on a writer copies the log into the file after its turn, while others write."""
@@ -340,23 +339,28 @@ class Storage:
     def _open(self) -> _Handle:
         with self._errors():
             lock = None
+            made = False
             if not self._in_memory:
                 path = Path(self.path)
                 path.absolute().parent.mkdir(parents=True, exist_ok=True)
-                _refuse_other_content(path)
-                # a file of its own: closing any descriptor of the database file itself would
-                # drop SQLite's locks on it
-                lock = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                # a file of its own: opening and closing the database file itself, even to look
+                # at it, would drop the locks that SQLite has on it for this process
+                lock, made = _open_lock(f"{path}-lock")
             handle = _Handle(lock)
-            with _exclusive(lock):
-                handle.connection = sqlite3.connect(
-                    self.path,
-                    timeout=_BUSY_TIMEOUT_S,
-                    isolation_level=None,
-                    check_same_thread=False,
-                    cached_statements=512,
-                )
-                self._prepare(handle.connection)
+            try:
+                with _exclusive(lock):
+                    handle.connection = sqlite3.connect(
+                        self.path,
+                        timeout=_BUSY_TIMEOUT_S,
+                        isolation_level=None,
+                        check_same_thread=False,
+                        cached_statements=512,
+                    )
+                    self._prepare(handle.connection)
+            except BaseException:
+                if made:
+                    Path(f"{self.path}-lock").unlink(missing_ok=True)
+                raise
             handle.file = _identity(self.path)
             self._cache.clear()
         self._handles.add(handle)
@@ -431,6 +435,15 @@ def _exclusive(lock: int | None) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_UN)
 
 
+def _open_lock(path: str) -> tuple[int, bool]:
+    """Return the lock file's descriptor, and whether it was made now."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_EXCL, 0o644), True
+    except FileExistsError:
+        return os.open(path, flags, 0o644), False
+
+
 def _identity(path: str) -> tuple[int, int] | None:
     """Return what tells a file from another under the same name; None if there is none."""
     try:
@@ -438,18 +451,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _refuse_other_content(path: Path) -> None:
-    """Raise for a file that is no SQLite file, before anything is put beside it."""
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
-    except FileNotFoundError:
-        return
-    if beginning and beginning != _MAGIC:
-        msg = f"{path} is no perfkit data file; move it away, or name another with --data"
-        raise DataFileError(msg)
 
 
 def _full(path: str) -> StorageFullError:
