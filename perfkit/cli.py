@@ -12,12 +12,16 @@ from perfkit import __version__
 from perfkit.commands.bench import bench
 from perfkit.commands.clean import clean
 from perfkit.commands.create_indexes import create_indexes
+from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.report import report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
+from perfkit.commands.serve import serve
 from perfkit.commands.status import status
+from perfkit.commands.up import up
+from perfkit.commands.worker import worker
 from perfkit.commands.workload import workload
 from perfkit.errors import PerfkitError, StorageFullError
 
@@ -95,6 +99,10 @@ for command in (
     drop_indexes,
     status,
     clean,
+    serve,
+    worker,
+    up,
+    down,
     dynamodb,
 ):
     app.command(name=command.__name__.replace("_", "-"))(command)

@@ -16,6 +16,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.commands.seed import seed
+from perfkit.dynamodb.client import embedded_client
 from perfkit.errors import PerfkitError
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -86,12 +87,37 @@ def test_json_is_one_document_and_nothing_else() -> None:
 
 
 def test_foreign_items_are_a_warning() -> None:
-    perfkit_seed("--scale", "0.2", "--table", "Users")
+    perfkit_seed("--scale", "0.1", "--table", "Users")
+    client = embedded_client()
+    for name in ("teacher1", "teacher2"):
+        client.put_item(TableName="Users", Item={"user_id": {"S": name}})
 
     result = perfkit_seed("--scale", "0.1", "--table", "Users")
 
     assert result.exit_code == 0
-    assert "Warning: Users holds 500 items that are not this workload's" in result.stderr
+    assert "Warning: Users holds 2 items that are not this workload's" in result.stderr
+
+
+def test_a_smaller_scale_is_refused() -> None:
+    """Its tables would keep the other items, and every figure would be of a mixture."""
+    perfkit_seed("--scale", "0.2", "--table", "Users")
+
+    code, message = refusal("--scale", "0.1", "--table", "Users")
+
+    assert code == 2
+    assert "table Users was filled at scale 0.2" in message
+    assert "perfkit clean" in message
+
+
+def test_a_larger_scale_grows_the_tables() -> None:
+    perfkit_seed("--scale", "0.1", "--table", "Users")
+
+    result = perfkit_seed("--scale", "0.2", "--table", "Users")
+
+    assert result.exit_code == 0
+    assert "Warning: Users holds" not in result.stderr
+    refused, _ = refusal("--scale", "0.1", "--table", "Users")
+    assert refused == 2
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ def test_json_is_one_document_and_nothing_else() -> None:
             "status": "ACTIVE",
             "items": 1000,
             "workload_items": 10000,
+            "seeded_items": 1000,
             "size_bytes": 1024000,
             "billing": "PAY_PER_REQUEST",
             "indexes": [
@@ -159,6 +160,7 @@ def test_json_is_one_document_and_nothing_else() -> None:
                     "started_at": "2026-01-01T00:00:00Z",
                 }
             ],
+            "service": {"state": "down"},
             "problems": [],
         }
     )

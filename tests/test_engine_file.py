@@ -65,8 +65,8 @@ def stop(*_): raise Stop
 signal.signal(signal.SIGALRM, stop)
 stopped = 0
 for number in range(200):
-    signal.setitimer(signal.ITIMER_REAL, 0.0001 + number * 0.00001)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + number * 0.00001)
         while True:
             engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": "x"}}})
             engine.execute("GetItem", {"TableName": "things", "Key": {"pk": {"S": "x"}}})

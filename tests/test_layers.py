@@ -144,16 +144,26 @@ def test_nothing_outside_the_workload_and_the_service_knows_about_courses() -> N
     knowing = []
     for path in sorted(ROOT.rglob("*.py")):
         relative = str(path.relative_to(ROOT))
-        if relative.startswith("service/"):
+        if relative.startswith(("service/", "commands/serve.py")):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        # prose may name the built-in workload; code may not handle its tables
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if id(node) in docstrings:
+                continue
             if isinstance(node, ast.Name | ast.Attribute):
                 text = node.id if isinstance(node, ast.Name) else node.attr
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value
             else:
                 continue
-            # prose may name the built-in workload; code may not handle its tables
             if any(word in text for word in ("semester", "Enrollments", "instructor", "student")):
                 knowing.append(f"{relative}:{node.lineno}: {text[:60]!r}")
 

@@ -1,4 +1,4 @@
-"""`perfkit bench`: measure the access patterns of a workload."""
+"""`perfkit bench`: measure the access patterns of a workload, its cache, and the service."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +42,10 @@ def bench(
     *,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this one; may be repeated; left out, all."),
+        typer.Option(
+            metavar="NAME",
+            help="May be repeated; all is every one; left out, every access pattern.",
+        ),
     ] = None,
     iterations: Annotated[
         int | None,
@@ -59,6 +62,13 @@ def bench(
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
     ] = SEGMENTS,
+    traffic: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
+        ),
+    ] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -69,9 +79,9 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Measure access patterns: scans against the query or get, side by side.
+    Measure access patterns, scans against the query or get, or other scenarios.
 
-    Checks first that all variants return the same items. Each run is saved as it finishes;
+    Checks first that all variants answer the same. Each run is saved as it finishes;
     `perfkit report` shows them again.
 
     Example: perfkit bench --scenario courses --min-time 10
@@ -79,9 +89,11 @@ def bench(
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.scenarios import registry
 
-    options = make_options(iterations, min_time, segments=segments, consistent=consistent)
+    options = make_options(
+        iterations, min_time, segments=segments, consistent=consistent, traffic=traffic or ()
+    )
     read = read_workload(workload)
-    chosen = registry.find(read, scenario or [registry.ALL])
+    chosen = registry.find(read, scenario or [registry.PATTERNS])
     where = make_target(target, data, region, profile)
     context = make_context(where, read, options)
     if where.is_guarded:
@@ -99,6 +111,7 @@ def make_options(
     *,
     segments: int = SEGMENTS,
     consistent: bool = False,
+    traffic: "Sequence[str]" = (),
 ) -> "Options":
     """
     Return how to measure.
@@ -108,12 +121,15 @@ def make_options(
     """
     from perfkit.measure.rounds import Plan
     from perfkit.scenarios.base import Options
+    from perfkit.scenarios.virtual_hour import read_changes
 
     if iterations is not None and min_time is not None:
         msg = "--iterations and --min-time contradict each other; give one of them"
         raise ConfigError(msg)
     plan = Plan(iterations=iterations) if min_time is None else Plan(min_time_s=min_time)
-    return Options(plan=plan, consistent=consistent, segments=segments)
+    return Options(
+        plan=plan, consistent=consistent, segments=segments, traffic=read_changes(traffic)
+    )
 
 
 def make_context(where: "Target", read: "Workload", options: "Options") -> "Context":

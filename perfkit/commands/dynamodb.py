@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from perfkit.settings import DATA_FILE, DATA_VARIABLE
+
 __all__ = ["dynamodb"]
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -18,14 +20,19 @@ def dynamodb(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     data: Annotated[
         str,
-        typer.Option(metavar="PATH", help="Data file; :memory: keeps everything in memory."),
-    ] = ".perfkit/dynamodb.sqlite3",
+        typer.Option(
+            envvar=DATA_VARIABLE,
+            metavar="PATH",
+            help="Data file; :memory: keeps everything in memory.",
+        ),
+    ] = str(DATA_FILE),
 ) -> None:
     """
     Serve the embedded DynamoDB over HTTP, for any AWS SDK or the aws command line.
 
-    Example: perfkit dynamodb --port 8000 &
-    aws dynamodb list-tables --endpoint-url http://127.0.0.1:8000 --region us-east-1
+    Clients need some credentials and region, no matter which.
+
+    Example: perfkit dynamodb --port 8000
     """
     from perfkit.embedded import Engine
     from perfkit.embedded.http import serve

@@ -59,7 +59,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Seed, create the indexes, measure every access pattern, and show what changed.
+    Seed, create the indexes, measure every access pattern, the cache and the service.
 
     Each step takes over what is there already, so it may be interrupted and run again.
 
@@ -154,7 +154,7 @@ def _measure(where: "Target", read: "Workload", options: "Options", budget: _Bud
     from perfkit.dynamodb.safety import Preview
     from perfkit.scenarios import registry
 
-    chosen = registry.find(read, [registry.ALL])
+    chosen = registry.main_job(read)
     context = make_context(where, read, options)
     if where.is_guarded:
         effects = tuple(each.effect(context) for each in chosen)

@@ -20,6 +20,7 @@ from perfkit.commands.common import (
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
+    from perfkit.dynamodb.patience import PatientConnection
     from perfkit.dynamodb.tables import TableState
     from perfkit.dynamodb.targets import Target
     from perfkit.report.model import Table
@@ -40,7 +41,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show the tables and indexes of a workload, how far they are, and the saved runs.
+    Show the tables and indexes of a workload, the saved runs, and the service.
 
     On the embedded engine looking moves an unfinished index on by a step.
 
@@ -51,6 +52,7 @@ def status(
     tables = _look(where, read)
 
     from perfkit.results import RunStore
+    from perfkit.service.launch import health
 
     listing = RunStore(RUNS_FOLDER).list()
     document = {
@@ -69,6 +71,7 @@ def status(
             }
             for run in listing.runs
         ],
+        "service": health(),
         "problems": [str(problem) for problem in listing.problems],
     }
     for problem in listing.problems:
@@ -93,6 +96,10 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     try:
         with answer_errors("looking at the tables", target.name):
             states = [(table, describe(connection, table.name)) for table in workload.tables]
+            expected = {
+                table.name: _seeded_items(connection, workload, table.name, state)
+                for table, state in states
+            }
     finally:
         connection.close()
     return [
@@ -104,6 +111,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
             "status": state.status,
             "items": state.items,
             "workload_items": table.items,
+            "seeded_items": expected[table.name],
             "size_bytes": state.size_bytes,
             "billing": state.billing,
             "indexes": [
@@ -127,6 +135,17 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     ]
 
 
+def _seeded_items(
+    connection: "PatientConnection", workload: "Workload", name: str, state: "TableState | None"
+) -> int:
+    """Return how many items seeding was to put into a table; 0 if it was never seeded."""
+    from perfkit.dynamodb.tables import seeded_scale, tags
+    from perfkit.workloads.generator import ItemGenerator
+
+    scale = None if state is None else seeded_scale(tags(connection, state))
+    return 0 if scale is None else ItemGenerator(workload, scale=scale).count(name)
+
+
 def _absent(name: str, workload_items: int) -> dict[str, Any]:
     return {
         "name": name,
@@ -134,6 +153,7 @@ def _absent(name: str, workload_items: int) -> dict[str, Any]:
         "status": "missing",
         "items": None,
         "workload_items": workload_items,
+        "seeded_items": 0,
         "size_bytes": None,
         "billing": None,
         "indexes": [],
@@ -184,6 +204,7 @@ def _print(document: dict[str, Any], target: "Target") -> None:
         typer.echo(f"Data file: {file['path']} ({format_bytes(file['size_bytes'])})")
     else:
         typer.echo(f"Data file: {file['path']} (not made yet)")
+    _say_service(document["service"])
     more = len(document["runs"]) - _RUNS_SHOWN
     if more > 0:
         typer.echo(f"{more} older runs are not shown; --json lists all.")
@@ -192,9 +213,19 @@ def _print(document: dict[str, Any], target: "Target") -> None:
     _say_next(document["tables"])
 
 
+def _say_service(service: dict[str, Any]) -> None:
+    if service["state"] == "down":
+        return
+    checks = ", ".join(f"{name} {state}" for name, state in service["checks"].items())
+    typer.echo(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
+    typer.echo(f"Its log: {service['log']}; `perfkit down` stops it")
+
+
 def _say_next(tables: list[dict[str, Any]]) -> None:
     if any(not table["exists"] for table in tables):
         note("Next: perfkit seed")
+    elif any(table["items"] < table["seeded_items"] for table in tables):
+        note("Next: perfkit seed, which has not been completed")
     elif any(index["status"] == "missing" for table in tables for index in table["indexes"]):
         note("Next: perfkit create-indexes")
 

@@ -115,7 +115,13 @@ def clean(planned: CleanPlan) -> None:
         try:
             for name, _ in planned.tables:
                 with answer_errors(f"deleting table {name}", planned.target.name):
-                    delete(connection, name)
+                    # somebody may have made another table of that name since the plan was shown
+                    state = describe(connection, name)
+                    if state is not None and not is_ours(connection, state):
+                        msg = f"table {name} no longer carries perfkit's tag; it was left alone"
+                        raise ConfigError(msg)
+                    if state is not None:
+                        delete(connection, name)
             for name, _ in planned.tables:
                 with answer_errors(f"deleting table {name}", planned.target.name):
                     wait_until_gone(connection, name, pause=time.sleep)

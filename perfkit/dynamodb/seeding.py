@@ -14,12 +14,15 @@ from perfkit.dynamodb.estimates import sample, units_per_item
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
+    TAG,
     TableState,
     check_keys,
     count_items,
     create,
     describe,
-    is_ours,
+    note_scale,
+    seeded_scale,
+    tags,
     wait_until_active,
 )
 from perfkit.dynamodb.targets import Target
@@ -220,7 +223,9 @@ def plan(
                 state = describe(connection, table.name)
                 if state is not None:
                     check_keys(table, state, where=target.name)
-                ours = state is None or is_ours(connection, state)
+                found = {} if state is None else tags(connection, state)
+                _check_scale(table.name, seeded_scale(found), scale)
+                ours = state is None or found.get(TAG["Key"]) == TAG["Value"]
                 planned.append(_planned(table, state, ours=ours, generator=generator))
     finally:
         connection.close()
@@ -236,6 +241,16 @@ def plan(
         tables=tuple(planned),
         force=force,
     )
+
+
+def _check_scale(name: str, before: float | None, scale: float) -> None:
+    if before is not None and before > scale:
+        msg = (
+            f"table {name} was filled at scale {before:g}: at scale {scale:g} its other items"
+            " would stay and be measured, too. Run `perfkit clean` first, or keep the smaller"
+            " one in a file of its own with --data"
+        )
+        raise ConfigError(msg)
 
 
 def _planned(
@@ -367,6 +382,8 @@ class _Run:
             self._stage(f"waiting for table {name}")
             state = wait_until_active(self._connection, name, pause=time.sleep)
             check_keys(each.table, state, where=self._plan.job.target.name)
+            if each.ours:
+                note_scale(self._connection, state, self._plan.job.scale)
         for each in self._plan.tables:
             self._found[each.table.name] = self._look(each)
 

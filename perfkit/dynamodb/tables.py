@@ -11,6 +11,7 @@ from perfkit.errors import TargetError
 from perfkit.workloads.model import Table
 
 __all__ = [
+    "SCALE_TAG",
     "TAG",
     "IndexState",
     "Keys",
@@ -22,13 +23,19 @@ __all__ = [
     "delete",
     "describe",
     "is_ours",
+    "note_scale",
+    "seeded_scale",
     "table_names",
+    "tags",
     "wait_until_active",
     "wait_until_gone",
 ]
 
 TAG = {"Key": "created-by", "Value": "perfkit"}
 """Put on every table perfkit creates; `perfkit clean` deletes no table without it."""
+
+SCALE_TAG = "perfkit-scale"
+"""Says at which scale a table was filled, so that nobody mixes two."""
 
 _POLL_S = 0.2
 _MAX_POLL_S = 5.0
@@ -352,19 +359,40 @@ def table_names(connection: Connection) -> list[str]:
         request["ExclusiveStartTableName"] = answer["LastEvaluatedTableName"]
 
 
-def is_ours(connection: Connection, state: TableState) -> bool:
-    """Tell whether perfkit created this table, by its tag; False where there are no tags."""
+def tags(connection: Connection, state: TableState) -> dict[str, str]:
+    """Return a table's tags; none where there is no such thing."""
     request: dict[str, Any] = {"ResourceArn": state.arn}
+    found: dict[str, str] = {}
     while True:
         try:
             answer = connection.execute("ListTagsOfResource", request)
         except DynamoDBError as error:
             # a stand-in without tags, or a table deleted by now
             if error.code in {"UnknownOperationException", "ResourceNotFoundException"}:
-                return False
+                return found
             raise
-        if TAG in answer.get("Tags", ()):
-            return True
+        found |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", ())}
         if not answer.get("NextToken"):
-            return False
+            return found
         request["NextToken"] = answer["NextToken"]
+
+
+def is_ours(connection: Connection, state: TableState) -> bool:
+    """Tell whether perfkit created this table, by its tag; False where there are no tags."""
+    return tags(connection, state).get(TAG["Key"]) == TAG["Value"]
+
+
+def seeded_scale(found: Mapping[str, str]) -> float | None:
+    """Return the scale a table was filled at, as its tags say; None if they do not."""
+    try:
+        return float(found[SCALE_TAG])
+    except (KeyError, ValueError):
+        return None
+
+
+def note_scale(connection: Connection, state: TableState, scale: float) -> None:
+    """Keep the scale a table is filled at, in its tags."""
+    connection.execute(
+        "TagResource",
+        {"ResourceArn": state.arn, "Tags": [{"Key": SCALE_TAG, "Value": f"{scale:g}"}]},
+    )

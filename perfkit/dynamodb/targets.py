@@ -1,6 +1,7 @@
 """Targets: where DynamoDB is, how to reach it, and what is known about its answers."""
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -107,7 +108,10 @@ class Target:
         """
         if self.kind is TargetKind.EMBEDDED:
             return STAND_IN_REGION
-        region: str | None = self.region or self._session().region_name
+        # boto3 itself reads only AWS_DEFAULT_REGION; everything else of AWS's reads both
+        region: str | None = (
+            self.region or os.environ.get("AWS_REGION") or self._session().region_name
+        )
         if region is None and self.kind is TargetKind.ENDPOINT:
             return STAND_IN_REGION
         if region is None:

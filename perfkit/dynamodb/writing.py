@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from perfkit.capacity import Item
+from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
@@ -43,6 +43,7 @@ _REPORT_EVERY_S = 0.1
 _STOP_WITHIN_S = 30.0
 _REFUSED_FOR_S = 300.0
 _MOST_REFUSALS = 30
+_LOAD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,10 +222,11 @@ class ChunkWriter:
                 return
         items = self.generator.items(chunk.table, chunk.start, chunk.stop)
         if self.load is not None:
-            self.check()
-            units = self.load(chunk.table, list(items))
-            written = chunk.stop - chunk.start
-            self.report(done + Progress(table=chunk.table, written=written, write_units=units))
+            for part in _loads(items):
+                self.check()
+                units = self.load(chunk.table, part)
+                done += Progress(table=chunk.table, written=len(part), write_units=units)
+            self.report(done)
             return
         for batch in _batches(items):
             self.check()
@@ -266,6 +268,21 @@ class ChunkWriter:
             self.backoff.wait(attempt)
             attempt += 1
             requests = left
+
+
+def _loads(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Cut items into lists of a few megabytes."""
+    part: list[Item] = []
+    size_bytes = 0
+    for item in items:
+        part.append(item)
+        size_bytes += item_size(item)
+        if size_bytes >= _LOAD_BYTES:
+            yield part
+            part = []
+            size_bytes = 0
+    if part:
+        yield part
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:

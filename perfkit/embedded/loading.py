@@ -36,7 +36,10 @@ def load_items(storage: Storage, table_name: str, items: Sequence[Item]) -> floa
         raise validation(msg)
     with storage.write() as transaction:
         current = find_table(transaction, table_name)
-        # a definition changed meanwhile may have other indexes; keys never change
+        if current.table_id != table.table_id:
+            msg = "the table was removed and made again meanwhile"
+            raise validation(msg)
+        # a definition changed meanwhile may have other indexes
         for new in new_items if current != table else ():
             check_item(current, new.item, batch=True)
         meter = Meter(current.name)

@@ -228,6 +228,8 @@ class _Handle:
     def __init__(self, lock: int | None) -> None:
         self.lock = lock
         self.process = os.getpid()
+        # held during a transaction: SQLite crashes if a connection is closed within one
+        self.in_use = threading.RLock()
 
     def close(self) -> None:
         """Close both; in a forked child leave them to the parent."""
@@ -274,14 +276,16 @@ class Storage:
     def read(self) -> Iterator[Transaction]:
         """Run the body against one consistent state of the file."""
         with self._guard, self._errors():
-            connection = self._handle().connection
-            # all within the try: an interrupt may come between any two lines
-            try:
-                connection.execute("BEGIN")
-                yield Transaction(connection, self._cache)
-            finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+            handle = self._handle()
+            connection = handle.connection
+            with handle.in_use:
+                # all within the try: an interrupt may come between any two lines
+                try:
+                    connection.execute("BEGIN")
+                    yield Transaction(connection, self._cache)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -289,7 +293,7 @@ class Storage:
         with self._guard, self._errors():
             handle = self._handle()
             connection = handle.connection
-            with _exclusive(handle.lock):
+            with handle.in_use, _exclusive(handle.lock):
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(connection, self._cache)
@@ -306,7 +310,8 @@ class Storage:
                     _checkpoint(connection, "RESTART")
                     return
             if self._log_bytes() > _LONG_LOG_BYTES:
-                _checkpoint(connection, "PASSIVE")
+                with handle.in_use:
+                    _checkpoint(connection, "PASSIVE")
 
     def _log_bytes(self) -> int:
         """Return how long the write-ahead log is."""
@@ -317,9 +322,10 @@ class Storage:
         return 0
 
     def close(self) -> None:
-        """Close what all threads have open."""
+        """Close what all threads have open, each when its transaction is over."""
         for handle in list(self._handles):
-            handle.close()
+            with handle.in_use:
+                handle.close()
         self._local = threading.local()
 
     def _handle(self) -> _Handle:
@@ -358,6 +364,7 @@ class Storage:
                     )
                     self._prepare(handle.connection)
             except BaseException:
+                handle.close()
                 if made:
                     Path(f"{self.path}-lock").unlink(missing_ok=True)
                 raise

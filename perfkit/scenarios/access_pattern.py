@@ -8,6 +8,7 @@ from typing import Any
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
+from perfkit.dynamodb.tables import seeded_scale
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.doubts import Doubt
 from perfkit.measure.rounds import FEWEST_ROUNDS
@@ -17,6 +18,7 @@ from perfkit.scenarios.comparison import compare
 from perfkit.scenarios.items import describe_difference, to_client
 from perfkit.scenarios.reading import FilteredScan, Get, ParallelScan, Query, Scan
 from perfkit.units import format_count
+from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import AccessPattern, Workload
 
 __all__ = ["AccessPatternScenario", "access_patterns"]
@@ -96,7 +98,11 @@ class AccessPatternScenario:
         finally:
             for contender in contenders:
                 contender.close()
-        doubts = (*measured.doubts, *self._doubts(context, contenders, measured.variants[0]))
+        doubts = (
+            *measured.doubts,
+            *_doubt_filling(context, self.pattern.table, table),
+            *self._doubts(context, contenders, measured.variants[0]),
+        )
         quoted = self.pattern.quoted
         return Run(
             kind="scenario",
@@ -109,7 +115,7 @@ class AccessPatternScenario:
             started_at=started_at,
             duration_s=measured.duration_s,
             machine=measured.machine,
-            settings=measured.settings,
+            settings={**measured.settings, "scale": table.scale},
             variants=measured.variants,
             comparisons=measured.comparisons,
             warnings=tuple(map(str, doubts)),
@@ -261,6 +267,8 @@ class _TableFacts:
     """What measuring needs to know of a table: its key, and its indexes with their state."""
 
     keys: tuple[str, ...]
+    items: int
+    scale: float | None
     size_bytes: int
     global_indexes: Mapping[str, str]
     local_indexes: frozenset[str]
@@ -272,6 +280,8 @@ def _describe(context: Context, table: str) -> _TableFacts:
         description = context.client.describe_table(TableName=table)["Table"]
     return _TableFacts(
         keys=tuple(part["AttributeName"] for part in description["KeySchema"]),
+        items=description.get("ItemCount", 0),
+        scale=_scale(context, description.get("TableArn", "")),
         size_bytes=description.get("TableSizeBytes", 0),
         global_indexes={
             index["IndexName"]: index.get("IndexStatus", "ACTIVE")
@@ -281,6 +291,32 @@ def _describe(context: Context, table: str) -> _TableFacts:
             index["IndexName"] for index in description.get("LocalSecondaryIndexes", ())
         ),
     )
+
+
+def _scale(context: Context, arn: str) -> float | None:
+    """Return the scale a table was seeded at, if it says so."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = context.client.list_tags_of_resource(ResourceArn=arn).get("Tags", ())
+    except (BotoCoreError, ClientError):
+        # not every stand-in knows tags, and not every account may read them
+        return None
+    return seeded_scale({tag["Key"]: tag["Value"] for tag in found})
+
+
+def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[Doubt]:
+    """Yield a doubt about a table that seeding has not completed."""
+    # AWS's count is six hours old
+    if table.scale is None or context.target.get("kind") == "aws":
+        return
+    wanted = ItemGenerator(context.workload, scale=table.scale).count(name)
+    if table.items < wanted:
+        yield Doubt(
+            f"{name} holds {format_count(table.items)} of the {format_count(wanted)} items of"
+            f" scale {table.scale:g}",
+            "answers may lack items: run `perfkit seed` to the end, then measure again",
+        )
 
 
 def _missing_index(table: str, index: str, status: str | None) -> str:

@@ -27,11 +27,13 @@ class Options:
         plan: Number of calls, or time.
         consistent: Read strongly consistent wherever the target can.
         segments: Segments, and threads, of a parallel scan.
+        traffic: What differs from the usual traffic of `cache-hour`.
     """
 
     plan: Plan = field(default_factory=Plan)
     consistent: bool = False
     segments: int = 4
+    traffic: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 2 <= self.segments <= _MOST_SEGMENTS:

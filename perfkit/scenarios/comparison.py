@@ -257,7 +257,8 @@ def _bytes_read(contender: Contender, answer: Answer, *, believed: bool) -> tupl
 
 def _comparison(baseline: Variant, candidate: Variant, ratio: Ratio) -> Comparison:
     capacity_ratio = None
-    if baseline.capacity_units is not None and candidate.capacity_units:
+    # a target that says 0 says nothing that could be compared
+    if baseline.capacity_units and candidate.capacity_units:
         capacity_ratio = baseline.capacity_units / candidate.capacity_units
     return Comparison(
         baseline=baseline.name,

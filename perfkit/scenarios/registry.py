@@ -1,4 +1,9 @@
-"""Which scenarios there are, and measuring them by name."""
+"""
+Which scenarios there are, and measuring them by name.
+
+Where a workload has a pattern of the same name as one of perfkit's own scenarios, the pattern has
+the name: a workload's names keep their meaning when perfkit learns something new.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -9,22 +14,71 @@ from perfkit.scenarios.access_pattern import access_patterns
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.workloads.model import Workload
 
-__all__ = ["ALL", "find", "measure_scenarios", "scenarios_of"]
+__all__ = ["ALL", "PATTERNS", "find", "main_job", "measure_scenarios", "scenarios_of"]
 
 ALL = "all"
 
-# Each gives the scenarios a workload allows; a new kind of scenario adds its function here.
-_SOURCES: tuple[Callable[[Workload], Iterable[Scenario]], ...] = (access_patterns,)
+PATTERNS = "patterns"
+"""Stands for the scenarios of a workload's own patterns, unless one of them is called so."""
+
+_MAIN_JOB = ("phases", "cache")
+
+
+# these need the cache, or the service that serves the built-in workload and no other
+_OF_THE_SERVICE = ("phases", "ablation", "n-plus-one", "pooling", "email", "auth", "serialize")
+
+
+def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
+    from perfkit.scenarios.ablation import ablation_scenarios
+    from perfkit.scenarios.auth import auth_scenarios
+    from perfkit.scenarios.cache import cache_scenarios
+    from perfkit.scenarios.cache_hour import cache_hour_scenarios
+    from perfkit.scenarios.email import email_scenarios
+    from perfkit.scenarios.n_plus_one import n_plus_one_scenarios
+    from perfkit.scenarios.phases import phases_scenarios
+    from perfkit.scenarios.pooling import pooling_scenarios
+    from perfkit.scenarios.serialize import serialize_scenarios
+
+    for source in (
+        cache_scenarios,
+        cache_hour_scenarios,
+        phases_scenarios,
+        ablation_scenarios,
+        n_plus_one_scenarios,
+        pooling_scenarios,
+        email_scenarios,
+        auth_scenarios,
+        serialize_scenarios,
+    ):
+        yield from source(workload)
+
+
+# Each gives the scenarios a workload allows; a new kind of scenario adds its function here. The
+# first that has a name keeps it.
+_SOURCES: tuple[Callable[[Workload], Iterable[Scenario]], ...] = (access_patterns, _own_scenarios)
 
 
 def scenarios_of(workload: Workload) -> dict[str, Scenario]:
     """Return every scenario of *workload* by name, in the workload's order."""
-    return {scenario.name: scenario for source in _SOURCES for scenario in source(workload)}
+    found: dict[str, Scenario] = {}
+    for source in _SOURCES:
+        for scenario in source(workload):
+            found.setdefault(scenario.name, scenario)
+    return found
+
+
+def main_job(workload: Workload) -> list[Scenario]:
+    """Return what `perfkit run` measures: every pattern, the phases of the service, the cache."""
+    return find(
+        workload, [PATTERNS, *(name for name in _MAIN_JOB if name in scenarios_of(workload))]
+    )
 
 
 def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
     """
-    Return the scenarios called *names*, each once; `all` stands for every one.
+    Return the scenarios called *names*, each once.
+
+    `all` stands for every one, `patterns` for those of the workload's own patterns.
 
     Raises:
         UnknownScenarioError: The workload has no scenario of such a name.
@@ -32,15 +86,27 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
     scenarios = scenarios_of(workload)
     found: dict[str, Scenario] = {}
     for name in names:
-        if name == ALL:
-            found |= scenarios
-        elif name in scenarios:
+        if name in scenarios:
             found[name] = scenarios[name]
+        elif name == ALL:
+            found |= scenarios
+        elif name == PATTERNS:
+            found |= {each.name: each for each in access_patterns(workload)}
         else:
-            choices = ", ".join([ALL, *scenarios])
-            msg = f"no scenario named {name!r} in workload {workload.name}; choose from {choices}"
-            raise UnknownScenarioError(msg)
+            raise UnknownScenarioError(_explain(workload, name, scenarios))
     return list(found.values())
+
+
+def _explain(workload: Workload, name: str, scenarios: Iterable[str]) -> str:
+    choices = f"choose from {', '.join([ALL, *scenarios, PATTERNS])}"
+    if name in _OF_THE_SERVICE:
+        return (
+            f"{name} measures the reference service, which serves the built-in workload courses"
+            f" and not {workload.name}; {choices}"
+        )
+    if name in {"cache", "cache-hour"}:
+        return f"no pattern of workload {workload.name} has a cache policy; {choices}"
+    return f"no scenario named {name!r} in workload {workload.name}; {choices}"
 
 
 def measure_scenarios(

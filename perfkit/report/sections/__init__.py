@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 from perfkit.report.model import Section
 from perfkit.report.sections import (
+    ablation,
     access_patterns,
+    cache,
+    cache_hour,
     doubts,
     machine,
     next_steps,
+    phases,
     saved_runs,
     summary,
+    switches,
 )
 from perfkit.report.selection import Selection
 
@@ -27,6 +32,11 @@ SECTIONS: Mapping[str, Builder] = {
     "warnings": doubts.build,
     "summary": summary.build,
     "access-patterns": access_patterns.build,
+    "phases": phases.build,
+    "ablation": ablation.build,
+    "switches": switches.build,
+    "cache": cache.build,
+    "cache-hour": cache_hour.build,
     "older-runs": saved_runs.build,
     "machine": machine.build,
     "next-steps": next_steps.build,

@@ -1,9 +1,8 @@
 """One section for each access pattern: its variants, how they compare, and before and after."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
-from perfkit.report.figures import ABSENT, format_value
+from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import (
     Block,
     Cell,
@@ -13,8 +12,6 @@ from perfkit.report.model import (
     Provenance,
     Row,
     Section,
-    Statement,
-    Statements,
     Table,
     Tone,
 )
@@ -25,13 +22,11 @@ from perfkit.report.outcome import (
     find_outcome,
     latency_note,
 )
-from perfkit.report.selection import Selection, target_title
+from perfkit.report.selection import Selection
+from perfkit.report.verdicts import capacity_verdict, latency_verdict
 from perfkit.results import Comparison, Run, Variant
-from perfkit.units import format_ratio
 
 __all__ = ["build"]
-
-_ROUNDING_SHARE = 0.005
 
 _CPU_NOTE = (
     "Processor time of the calling process for one call: boto3, and for the embedded target the"
@@ -44,7 +39,7 @@ def build(selection: Selection) -> Iterable[Section]:
     for run in selection.runs:
         if run.kind != "scenario":
             continue
-        blocks: list[Block] = [_about(run)]
+        blocks: list[Block] = [about(run)]
         if run.variants:
             blocks.append(_variants(run))
         if run.comparisons:
@@ -54,53 +49,14 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks.append(_beside_quoted(run, outcome))
         # those of a single run stand at the top of the report
         if run.cautions and len(selection.runs) > 1:
-            blocks.append(_cautions(run))
+            blocks.append(cautions(run))
         yield Section(
             name="access-pattern",
             subject=run.scenario,
             title=selection.title(run),
             blocks=tuple(blocks),
-            facts={
-                "scenario": run.scenario,
-                "workload": run.workload,
-                "target": target_title(run.target),
-                "started_at": run.started_at,
-                "run": run.id,
-            },
+            facts=facts_of(run),
         )
-
-
-def _about(run: Run) -> Statements:
-    asked = ", ".join(
-        f"{name.lstrip(':')} {_written(value)}" for name, value in run.parameters.items()
-    )
-    question = run.description or "An access pattern"
-    moment = datetime.fromisoformat(run.started_at).astimezone(UTC)
-    measured = f"{moment:%Y-%m-%d %H:%M} UTC, target {target_title(run.target)}"
-    return Statements(
-        name="about",
-        statements=(
-            Statement(text=f"{question} ({asked})." if asked else f"{question}."),
-            Statement(text=f"{measured}, run {run.id}" if run.id else measured, tone=Tone.FAINT),
-        ),
-    )
-
-
-def _cautions(run: Run) -> Statements:
-    return Statements(
-        name="cautions",
-        title="What limits these figures",
-        statements=tuple(Statement(text=text) for text in run.cautions),
-    )
-
-
-def _written(value: object) -> str:
-    """Return what a wire value such as `{"S": "CS"}` holds."""
-    return (
-        str(next(iter(value.values())))
-        if isinstance(value, dict) and len(value) == 1
-        else str(value)
-    )
 
 
 def _variants(run: Run) -> Table:
@@ -219,8 +175,8 @@ def _comparisons(run: Run) -> Table:
 def _comparison(comparison: Comparison) -> Row:
     low, high = comparison.latency_ratio_ci95 or (None, None)
     verdicts: Mapping[str, Cell] = {
-        "latency": _latency_verdict(comparison),
-        "capacity": _capacity_verdict(comparison.capacity_ratio),
+        "latency": latency_verdict(comparison),
+        "capacity": capacity_verdict(comparison.capacity_ratio),
     }
     if not comparison.results_equal:
         verdicts = {
@@ -237,36 +193,6 @@ def _comparison(comparison: Comparison) -> Row:
         "capacity_ratio": comparison.capacity_ratio,
         "results_equal": comparison.results_equal,
     }
-
-
-def _latency_verdict(comparison: Comparison) -> Cell:
-    interval = comparison.latency_ratio_ci95
-    if not comparison.significant:
-        why = f"95% CI {_range(*interval)}" if interval else "too few rounds for an interval"
-        return f"no significant difference ({why})"
-    ratio, word, tone = comparison.latency_ratio, "faster", Tone.GOOD
-    if ratio < 1:
-        ratio, word, tone = 1 / ratio, "slower", Tone.WARNING
-        interval = (1 / interval[1], 1 / interval[0]) if interval else None
-    certainty = f" (95% CI {_range(*interval)})" if interval else ""
-    return Marked(value=f"{format_ratio(ratio)} {word}{certainty}", tone=tone)
-
-
-def _range(low: float, high: float) -> str:
-    return f"{format_ratio(low)[:-1]}{ABSENT}{format_ratio(high)[:-1]}"
-
-
-def _capacity_verdict(ratio: float | None) -> Cell:
-    if ratio is None:
-        return "not known"
-    if ratio == 1:
-        return "the same"
-    if abs(ratio - 1) < _ROUNDING_SHARE:
-        # pages and segments are rounded up one by one
-        return "the same, but for rounding"
-    if ratio > 1:
-        return Marked(value=f"{format_value(ratio, Kind.RATIO)} cheaper", tone=Tone.GOOD)
-    return Marked(value=f"{format_value(1 / ratio, Kind.RATIO)} dearer", tone=Tone.WARNING)
 
 
 def _beside_quoted(run: Run, outcome: Outcome) -> Table:

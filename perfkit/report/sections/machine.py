@@ -60,6 +60,8 @@ def _rows(selection: Selection, runs: Sequence[Run]) -> Iterable[Row]:
 
 def _written(key: str, value: object) -> tuple[str, str]:
     """Return a fact's name and value as words; the key says the unit."""
+    if key == "random_seed":
+        return "seed of the order of calls", str(value)
     if isinstance(value, bool):
         return key.replace("_", " "), "yes" if value else "no"
     if isinstance(value, int | float):

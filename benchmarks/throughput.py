@@ -1,0 +1,283 @@
+"""The service under wrk's load, against the bare application and with notifications queued."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.bare_starlette import BY_PERFKIT, BY_REDIS_PY, KEY
+from benchmarks.measuring import interleave
+from benchmarks.serving import QUESTION, Caller, RedisServer, Site, bare, running
+from benchmarks.wrk import CONNECTIONS, Load, Wrk
+from perfkit.errors import ResultsDifferError, TargetError
+from perfkit.scenarios.http_load import Job, load_process
+from perfkit.scenarios.services import cpu_of
+from perfkit.service.notifications.sink import start_sink
+from perfkit.service.settings import Switches
+from perfkit.service.supervisor import Supervisor
+
+__all__ = ["BARE", "BARE_OWN_CLIENT", "NOTIFYING", "PHASE_0", "PHASE_3"]
+__all__ += ["Throughput", "Under", "measure"]
+
+PHASE_3 = "phase 3, --no-notify"
+NOTIFYING = "phase 3, --notify"
+PHASE_0 = "phase 0"
+BARE = "bare Starlette, redis.asyncio"
+BARE_OWN_CLIENT = "bare Starlette, the cache's client"
+
+WORKERS = 2
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Under:
+    """
+    One contender under load, turn by turn.
+
+    Args:
+        url: What it is asked for.
+        pids: Its processes.
+        prepare: Called before a turn.
+        settle: Called after one, so that nothing goes on in those of others.
+    """
+
+    url: str
+    pids: Sequence[int]
+    prepare: Callable[[], None] = _nothing
+    settle: Callable[[], None] = _nothing
+    loads: list[Load] = field(default_factory=list)
+    cpu_s: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        return sum(load.requests for load in self.loads)
+
+    @property
+    def rates_hz(self) -> list[float]:
+        return [load.rate_hz for load in self.loads]
+
+    @property
+    def rate_hz(self) -> float:
+        return statistics.median(self.rates_hz)
+
+    @property
+    def p99_s(self) -> float:
+        return statistics.median(load.p99_s for load in self.loads)
+
+    @property
+    def cpu_each_s(self) -> float | None:
+        """Processor time a request costs its processes; None where it cannot be told."""
+        return self.cpu_s / self.requests if self.cpu_s else None
+
+    def times(self, other: "Under") -> float:
+        """Return how many times as many requests it answers, the median over the rounds."""
+        pairs = zip(self.rates_hz, other.rates_hz, strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
+
+    def turn(self, wrk: Wrk, seconds: int) -> list[float]:
+        """Answer requests for some seconds."""
+        self.prepare()
+        before_s = cpu_of(self.pids)
+        load = wrk.ask(self.url, seconds)
+        self.loads.append(load)
+        after_s = cpu_of(self.pids)
+        if before_s is not None and after_s is not None:
+            self.cpu_s += after_s - before_s
+        self.settle()
+        return [load.rate_hz]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """
+    What was measured, by contender.
+
+    Attributes:
+        rounds: Turns each of them had, but phase 0.
+        seconds: How long a turn was.
+        body_bytes: Of the answer.
+        found: Share of requests to phase 3 that the cache answered.
+        queued: Share of requests to the notifying one whose notifications were queued.
+        mails: Mails its worker delivered meanwhile.
+    """
+
+    under: Mapping[str, Under]
+    rounds: int
+    seconds: int
+    body_bytes: int
+    found: float
+    queued: float
+    mails: int
+
+
+def measure(place: Site, *, quick: bool) -> Throughput:
+    """
+    Measure all contenders in turns, and then phase 0.
+
+    Raises:
+        ResultsDifferError: They do not all give the same answer.
+        TargetError: Something does not start, or does not answer.
+    """
+    rounds, seconds = (2, 1) if quick else (5, 4)
+    wrk = Wrk(place.folder, place.token)
+    with ExitStack() as stack:
+        shared = stack.enter_context(RedisServer.started(place.folder, "shared"))
+        queue = stack.enter_context(RedisServer.started(place.folder, "queue"))
+        sink = start_sink()
+        stack.callback(sink.stop)
+        copier = stack.enter_context(bare(place.folder, shared, workers=WORKERS))
+        plans = {
+            PHASE_3: place.plan(
+                "phase-3", Switches.of_phase(3, notify=False), redis=shared, workers=WORKERS
+            ),
+            NOTIFYING: place.plan(
+                "notifying",
+                Switches.of_phase(3),
+                redis=queue,
+                smtp_url=sink.settings.url,
+                workers=WORKERS,
+                deliver=True,
+            ),
+        }
+        services = stack.enter_context(running(plans))
+        bodies = {name: _ask_once(service, place) for name, service in services.items()}
+        _share(shared, bodies[PHASE_3])
+        under = {
+            name: Under(
+                url=f"{service.url}{QUESTION}",
+                pids=service.pids,
+                prepare=_warming(service, place),
+                settle=_emptying(queue) if name == NOTIFYING else _nothing,
+            )
+            for name, service in services.items()
+        }
+        for name, path in ((BARE, BY_REDIS_PY), (BARE_OWN_CLIENT, BY_PERFKIT)):
+            with Caller(copier.url, place.token, path) as caller:
+                caller.call()
+                bodies[name] = caller.body
+            url = f"{copier.url}{path}"
+            under[name] = Under(url=url, pids=copier.pids)
+        for each in under.values():
+            each.prepare()
+            wrk.ask(each.url, 1)
+            each.settle()
+        turns = {name: _turn(each, wrk, seconds) for name, each in under.items()}
+        interleave(turns, rounds=rounds)
+        figures = Throughput(
+            under=under,
+            rounds=rounds,
+            seconds=seconds,
+            body_bytes=len(bodies[PHASE_3]),
+            found=_share_of(services[PHASE_3], place, "perfkit_cache_answers", "state", "HIT"),
+            queued=_share_of(
+                services[NOTIFYING], place, "perfkit_notifications", "outcome", "queued"
+            ),
+            mails=sink.received,
+        )
+    under[PHASE_0], bodies[PHASE_0] = _phase_0(place, requests=20 if quick else 100)
+    _check_same(bodies)
+    return figures
+
+
+def _turn(under: Under, wrk: Wrk, seconds: int) -> Callable[[], list[float]]:
+    return lambda: under.turn(wrk, seconds)
+
+
+def _ask_once(service: Supervisor, place: Site) -> bytes:
+    with Caller(service.url, place.token) as caller:
+        caller.call()
+        return caller.body
+
+
+def _warming(service: Supervisor, place: Site) -> Callable[[], None]:
+    """Return what has a service keep the answer if it does not."""
+
+    def warm() -> None:
+        _ask_once(service, place)
+
+    return warm
+
+
+def _emptying(server: RedisServer) -> Callable[[], None]:
+    """Return what forgets everything in a server, mails that wait to be delivered above all."""
+
+    def empty() -> None:
+        with redis.Redis(unix_socket_path=str(server.path)) as client:
+            client.flushdb()
+
+    return empty
+
+
+def _share(server: RedisServer, body: bytes) -> None:
+    with redis.Redis(unix_socket_path=str(server.path)) as client:
+        client.set(KEY, body)
+
+
+def _share_of(service: Supervisor, place: Site, metric: str, label: str, value: str) -> float:
+    """Return the share of what a metric of the service counted that has a label's value."""
+    with Caller(service.url, place.token, "/metrics") as caller:
+        caller.call()
+        text = caller.body.decode()
+    counts: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        if family.name == metric:
+            for sample in family.samples:
+                # one route is asked but for /metrics and the health of the service
+                if sample.labels.get("route", "/api/courses") == "/api/courses":
+                    name = sample.labels[label]
+                    counts[name] = counts.get(name, 0) + sample.value
+    total = sum(counts.values())
+    if not total:
+        msg = f"the service counted nothing as {metric}"
+        raise TargetError(msg)
+    return counts.get(value, 0) / total
+
+
+def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
+    """Measure phase 0 alone: what wrk leaves unanswered would keep it busy for seconds."""
+    with ExitStack() as stack:
+        sink = start_sink()
+        stack.callback(sink.stop)
+        plan = place.plan(
+            "phase-0", Switches.of_phase(0), smtp_url=sink.settings.url, workers=WORKERS
+        )
+        [service] = stack.enter_context(running({PHASE_0: plan})).values()
+        body = _ask_once(service, place)
+        parts = urlsplit(service.url)
+        job = Job(
+            host=parts.hostname or "",
+            port=parts.port or 0,
+            path=QUESTION,
+            token=place.token,
+            concurrency=CONNECTIONS,
+            requests=requests,
+        )
+        before_s = cpu_of(service.pids)
+        figures = stack.enter_context(load_process()).ask(job)
+        after_s = cpu_of(service.pids)
+    if figures.statuses != {"200": requests}:
+        msg = f"phase 0 answered {figures.statuses}: {figures.example[:200]}"
+        raise TargetError(msg)
+    samples_s = sorted(figures.samples_s)
+    load = Load(
+        requests=requests,
+        elapsed_s=figures.elapsed_s,
+        p99_s=samples_s[-(-len(samples_s) * 99 // 100) - 1],
+    )
+    cpu_s = 0.0 if before_s is None or after_s is None else after_s - before_s
+    under = Under(url=service.url, pids=service.pids, loads=[load], cpu_s=cpu_s)
+    return under, body
+
+
+def _check_same(bodies: Mapping[str, bytes]) -> None:
+    for name, body in bodies.items():
+        if body != bodies[PHASE_3]:
+            msg = f"{name} and {PHASE_3} gave different answers: {body[:80]!r}"
+            raise ResultsDifferError(msg)

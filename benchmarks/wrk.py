@@ -1,0 +1,81 @@
+"""wrk, the load generator: found, run against one address, and what it says read."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfkit.errors import TargetError
+
+__all__ = ["CONNECTIONS", "MISSING", "Load", "Wrk"]
+
+CONNECTIONS = 50
+MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
+
+# what wrk prints is rounded; its script is given the figures themselves
+_SCRIPT = """
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format("FOUND %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+_FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What the requests of one turn took."""
+
+    requests: int
+    elapsed_s: float
+    p99_s: float
+
+    @property
+    def rate_hz(self) -> float:
+        """Requests a second."""
+        return self.requests / self.elapsed_s
+
+
+class Wrk:
+    """
+    wrk with one thread and 50 connections, each of which asks again once it is answered.
+
+    Args:
+        folder: For its script.
+        token: Bearer token to send.
+
+    Raises:
+        TargetError: wrk is missing.
+    """
+
+    def __init__(self, folder: Path, token: str) -> None:
+        program = shutil.which("wrk")
+        if program is None:
+            raise TargetError(MISSING)
+        script = folder / "wrk.lua"
+        script.write_text(_SCRIPT)
+        self._command = [
+            *(program, "--threads", "1", "--connections", str(CONNECTIONS)),
+            *("--script", str(script), "--header", f"Authorization: Bearer {token}"),
+        ]
+
+    def ask(self, url: str, seconds: int) -> Load:
+        """
+        Ask for some seconds.
+
+        Raises:
+            TargetError: A request was not answered, or refused.
+        """
+        command = [*self._command, "--duration", f"{seconds}s", url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = _FOUND.search(done.stdout)
+        if found is None:
+            msg = f"wrk failed: {(done.stderr or done.stdout).strip()[-200:]}"
+            raise TargetError(msg)
+        requests, duration_us, p99_us, failed = map(int, found.groups())
+        if failed or not requests:
+            msg = f"{failed} of {requests} requests to {url} failed"
+            raise TargetError(msg)
+        return Load(requests=requests, elapsed_s=duration_us / 1e6, p99_s=p99_us / 1e6)

@@ -1,0 +1,218 @@
+"""`perfkit serve`: the reference service, with every optimisation a switch."""
+
+import logging
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    make_target,
+    note,
+    read_workload,
+    warn,
+)
+from perfkit.settings import FOLDER
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.service.supervisor import Plan, Supervisor
+
+__all__ = ["make_plan", "serve", "tell"]
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+PhaseOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=3,
+        help="0 no optimisation, 1 with cache, 2 with indexes too, 3 with everything.",
+    ),
+]
+CacheOption = Annotated[
+    bool | None, typer.Option("--cache/--no-cache", help="Keep answers in Redis.")
+]
+SessionsOption = Annotated[
+    bool | None,
+    typer.Option("--sessions/--no-sessions", help="Remember verified tokens in Redis."),
+]
+IndexesOption = Annotated[
+    bool | None,
+    typer.Option("--indexes/--no-indexes", help="Query by index, instead of scanning."),
+]
+PoolingOption = Annotated[
+    bool | None,
+    typer.Option("--pooling/--no-pooling", help="One DynamoDB client, not one per request."),
+]
+BatchingOption = Annotated[
+    bool | None,
+    typer.Option("--batching/--no-batching", help="Get courses in batches, not one by one."),
+]
+BackgroundOption = Annotated[
+    bool | None,
+    typer.Option("--background/--no-background", help="Queue mail, instead of sending it."),
+]
+PassthroughOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--passthrough/--no-passthrough", help="Answer cached bytes without decoding them."
+    ),
+]
+NotifyOption = Annotated[
+    bool | None,
+    typer.Option("--notify/--no-notify", help="Notify by mail and write request logs."),
+]
+WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Processes that answer requests.")]
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
+HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
+RedisOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="PERFKIT_REDIS_URL",
+        metavar="URL",
+        help="Server of cache and queue; left out, one of perfkit's own is started.",
+    ),
+]
+SmtpHostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--smtp-host",
+        metavar="HOST",
+        help="Mail server; left out, PERFKIT_SMTP_URL, else a local sink that keeps all mail.",
+    ),
+]
+SmtpPortOption = Annotated[
+    int | None, typer.Option("--smtp-port", min=1, max=65535, help="Its port; default: 25.")
+]
+
+
+def serve(
+    *,
+    phase: PhaseOption = 3,
+    cache: CacheOption = None,
+    sessions: SessionsOption = None,
+    indexes: IndexesOption = None,
+    pooling: PoolingOption = None,
+    batching: BatchingOption = None,
+    background: BackgroundOption = None,
+    passthrough: PassthroughOption = None,
+    notify: NotifyOption = None,
+    workers: WorkersOption = 1,
+    port: PortOption = 8080,
+    host: HostOption = "127.0.0.1",
+    redis_url: RedisOption = None,
+    smtp_host: SmtpHostOption = None,
+    smtp_port: SmtpPortOption = None,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """
+    Serve the reference service: courses, enrollments and profiles over DynamoDB.
+
+    A phase sets all switches, and each can be set otherwise.
+
+    Example: perfkit serve --phase 3 --no-pooling --workers 2
+    """
+    plan = make_plan(
+        phase,
+        {
+            "cache": cache,
+            "sessions": sessions,
+            "indexes": indexes,
+            "pooling": pooling,
+            "batching": batching,
+            "background": background,
+            "passthrough": passthrough,
+            "notify": notify,
+        },
+        make_target(target, data, region, profile),
+        workload,
+        workers=workers,
+        port=port,
+        host=host,
+        redis_url=redis_url,
+        smtp_host=smtp_host,
+        smtp_port=smtp_port,
+    )
+    from perfkit.service import launch
+
+    logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
+
+    def started(supervisor: "Supervisor") -> None:
+        tell(plan, supervisor.url)
+        if plan.settings.switches.needs_queue:
+            note("Notifications are queued; `perfkit worker` delivers them.")
+        typer.echo("Ctrl-C ends it.")
+
+    launch.serve(plan, started=started)
+
+
+def make_plan(
+    phase: int,
+    switches: dict[str, bool | None],
+    target: "Target",
+    workload: str | None,
+    *,
+    workers: int,
+    port: int,
+    host: str,
+    redis_url: str | None,
+    smtp_host: str | None,
+    smtp_port: int | None,
+) -> "Plan":
+    """
+    Return what options ask for, once there is something to serve.
+
+    Raises:
+        ConfigError: An option, or a variable of the environment, says something it may not.
+        TargetError: Tables or indexes are missing.
+    """
+    from perfkit.service import launch
+    from perfkit.service.notifications.mail import SmtpSettings
+    from perfkit.service.settings import ServiceSettings, Switches
+    from perfkit.service.supervisor import Plan
+
+    chosen = Switches.of_phase(phase, **switches)
+    smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
+    launch.check_tables(target, read_workload(workload), chosen)
+    settings = ServiceSettings(
+        switches=chosen,
+        secret=launch.read_secret(FOLDER),
+        target=target,
+        workload=workload,
+        redis_url=redis_url,
+        smtp_url=None if smtp is None else smtp.url,
+    )
+    return Plan(settings=settings, host=host, port=port, workers=workers)
+
+
+def tell(plan: "Plan", url: str) -> None:
+    """Say where the service is, what is on, and how to ask it."""
+    from dataclasses import asdict
+
+    from perfkit.service.tokens import DEMO_USER, Tokens
+
+    settings = plan.settings
+    on = [name for name, is_on in asdict(settings.switches).items() if is_on]
+    token = Tokens(settings.secret).issue(DEMO_USER)
+    typer.echo(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}")
+    typer.echo(f"On: {', '.join(on) or 'nothing'}")
+    typer.echo(f"Token of {DEMO_USER}: {token}")
+    typer.echo(
+        f"Try: curl -i -H 'Authorization: Bearer {token}'"
+        f" '{url}/api/courses?semester=1&department=CS'"
+    )
+    if plan.host not in LOCAL:
+        warn(f"{plan.host} is reachable from other machines; whoever has a token can ask")

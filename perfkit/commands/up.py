@@ -1,0 +1,91 @@
+"""`perfkit up`: the reference service in the background."""
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    make_target,
+)
+from perfkit.commands.serve import (
+    BackgroundOption,
+    BatchingOption,
+    CacheOption,
+    HostOption,
+    IndexesOption,
+    NotifyOption,
+    PassthroughOption,
+    PhaseOption,
+    PoolingOption,
+    PortOption,
+    RedisOption,
+    SessionsOption,
+    SmtpHostOption,
+    SmtpPortOption,
+    WorkersOption,
+    make_plan,
+    tell,
+)
+
+__all__ = ["up"]
+
+
+def up(
+    *,
+    phase: PhaseOption = 3,
+    cache: CacheOption = None,
+    sessions: SessionsOption = None,
+    indexes: IndexesOption = None,
+    pooling: PoolingOption = None,
+    batching: BatchingOption = None,
+    background: BackgroundOption = None,
+    passthrough: PassthroughOption = None,
+    notify: NotifyOption = None,
+    workers: WorkersOption = 1,
+    port: PortOption = 8080,
+    host: HostOption = "127.0.0.1",
+    redis_url: RedisOption = None,
+    smtp_host: SmtpHostOption = None,
+    smtp_port: SmtpPortOption = None,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """
+    Run the service, its mail worker and its cache server in the background.
+
+    What dies is started again. `perfkit status` shows how it is, `perfkit down` stops it.
+
+    Example: perfkit up --phase 3 --workers 2
+    """
+    plan = make_plan(
+        phase,
+        {
+            "cache": cache,
+            "sessions": sessions,
+            "indexes": indexes,
+            "pooling": pooling,
+            "batching": batching,
+            "background": background,
+            "passthrough": passthrough,
+            "notify": notify,
+        },
+        make_target(target, data, region, profile),
+        workload,
+        workers=workers,
+        port=port,
+        host=host,
+        redis_url=redis_url,
+        smtp_host=smtp_host,
+        smtp_port=smtp_port,
+    )
+    from perfkit.service import launch
+
+    running = launch.up(plan)
+    tell(plan, running.url)
+    typer.echo("`perfkit status` shows how it is, `perfkit down` stops it.")

@@ -1,0 +1,155 @@
+"""`perfkit worker`: delivers queued mails and request logs, and looks after the dead ones."""
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from perfkit.commands.common import note, print_json
+from perfkit.errors import ConfigError, TargetError
+from perfkit.settings import FOLDER
+
+__all__ = ["worker"]
+
+REDIS_VARIABLE = "PERFKIT_REDIS_URL"
+
+
+def worker(
+    *,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar=REDIS_VARIABLE,
+            help="Server of the queue; default: the one perfkit keeps in .perfkit.",
+        ),
+    ] = None,
+    smtp_host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="Mail server; default: PERFKIT_SMTP_URL, else the local sink, which keeps all mail.",
+        ),
+    ] = None,
+    smtp_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Its port; default: 25.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, max=500, help="Messages delivered at a time.")
+    ] = 32,
+    retries: Annotated[
+        int,
+        typer.Option(min=0, max=30, help="Further attempts, ever later, before a message is dead."),
+    ] = 10,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="List messages that were given up, and exit.")
+    ] = False,
+    retry_dead: Annotated[
+        bool, typer.Option("--retry-dead", help="Put them back into the queue, and exit.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dead-letters: print one JSON document.")
+    ] = False,
+) -> None:
+    """
+    Deliver queued mails and request logs until interrupted.
+
+    What fails is tried again, ever later; what failed too often or was refused for good is kept
+    for 7 days as a dead letter. Start as many workers as there is work for.
+
+    Example: perfkit worker --smtp-host mail.example.com --threads 64
+    """
+    if as_json and not dead_letters:
+        msg = "--json is for --dead-letters"
+        raise ConfigError(msg)
+    if dead_letters or retry_dead:
+        _look_after_dead(_queue_url(redis_url), put_back=retry_dead, as_json=as_json)
+    else:
+        _work(_queue_url(redis_url), smtp_host, smtp_port, threads, retries)
+
+
+def _queue_url(redis_url: str | None) -> str:
+    if redis_url is not None:
+        return redis_url
+    from perfkit.cache import server
+
+    found = server.find(FOLDER)
+    if found is None:
+        msg = (
+            f"no queue server is running in {FOLDER}; start the service with perfkit serve or "
+            "perfkit up, or name a server with --redis-url"
+        )
+        raise TargetError(msg)
+    return found.url
+
+
+# ---- delivering --------------------------------------------------------------------------
+
+
+def _work(
+    redis_url: str, smtp_host: str | None, smtp_port: int | None, threads: int, retries: int
+) -> None:
+    from perfkit.cache.address import parse_url
+    from perfkit.service.notifications.consuming import RetryPolicy
+    from perfkit.service.notifications.mail import SmtpSettings
+    from perfkit.service.notifications.sink import LocalSink
+    from perfkit.service.notifications.worker import Worker
+
+    smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    where = smtp or LocalSink(FOLDER)
+    delivering = Worker(
+        redis_url, where, FOLDER, threads=threads, policy=RetryPolicy(retries=retries)
+    )
+    stop = _stop_on_signals()
+
+    def started() -> None:
+        typer.echo(
+            f"Worker: queue {parse_url(redis_url)}, mail to {where}, {threads} at a time; "
+            "Ctrl-C ends it"
+        )
+
+    delivering.run(stop, started=started)
+    typer.echo("Worker ended.")
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return an event that the first SIGTERM or Ctrl-C sets; a second Ctrl-C interrupts."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop
+
+
+# ---- dead letters ------------------------------------------------------------------------
+
+
+def _look_after_dead(redis_url: str, *, put_back: bool, as_json: bool) -> None:
+    from perfkit.service.notifications.consuming import connect
+    from perfkit.service.notifications.dead_letters import dead_letters, retry_dead
+
+    client = connect(redis_url)
+    if put_back:
+        count = retry_dead(client)
+        typer.echo(f"{count} dead letters put back into the queue.")
+        return
+    found = list(dead_letters(client))
+    if as_json:
+        print_json({"dead_letters": [letter.to_dict() for letter in found]})
+        return
+    for letter in found:
+        typer.echo(
+            f"{letter.died_at:%Y-%m-%d %H:%M:%S} {letter.queue} {letter.id}"
+            f" after {letter.attempts} attempts: {letter.reason}"
+        )
+    note(f"{len(found)} dead letters.")

@@ -1,0 +1,53 @@
+"""Comparisons in words: how much faster, how much cheaper, and whether that is certain."""
+
+from perfkit.report.figures import ABSENT, format_value
+from perfkit.report.model import Cell, Kind, Marked, Tone
+from perfkit.results import Comparison
+from perfkit.units import format_ratio
+
+__all__ = ["capacity_verdict", "latency_verdict", "short_verdict"]
+
+_ROUNDING_SHARE = 0.005
+
+
+def short_verdict(comparison: Comparison) -> Cell:
+    """Return how the candidate's latency compares, for a column that says what the interval is."""
+    interval = comparison.latency_ratio_ci95
+    if not comparison.significant:
+        return f"no difference ({_range(*interval)})" if interval else "too few rounds"
+    verdict = latency_verdict(comparison)
+    if not isinstance(verdict, Marked):
+        return verdict
+    return Marked(value=str(verdict.value).replace("95% CI ", ""), tone=verdict.tone)
+
+
+def latency_verdict(comparison: Comparison) -> Cell:
+    """Return how the candidate's latency compares, with its interval."""
+    interval = comparison.latency_ratio_ci95
+    if not comparison.significant:
+        why = f"95% CI {_range(*interval)}" if interval else "too few rounds for an interval"
+        return f"no significant difference ({why})"
+    ratio, word, tone = comparison.latency_ratio, "faster", Tone.GOOD
+    if ratio < 1:
+        ratio, word, tone = 1 / ratio, "slower", Tone.WARNING
+        interval = (1 / interval[1], 1 / interval[0]) if interval else None
+    certainty = f" (95% CI {_range(*interval)})" if interval else ""
+    return Marked(value=f"{format_ratio(ratio)} {word}{certainty}", tone=tone)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{format_ratio(low)[:-1]}{ABSENT}{format_ratio(high)[:-1]}"
+
+
+def capacity_verdict(ratio: float | None) -> Cell:
+    """Return how the candidate's capacity compares."""
+    if ratio is None:
+        return "not known"
+    if ratio == 1:
+        return "the same"
+    if abs(ratio - 1) < _ROUNDING_SHARE:
+        # pages and segments are rounded up one by one
+        return "the same, but for rounding"
+    if ratio > 1:
+        return Marked(value=f"{format_value(ratio, Kind.RATIO)} cheaper", tone=Tone.GOOD)
+    return Marked(value=f"{format_value(1 / ratio, Kind.RATIO)} dearer", tone=Tone.WARNING)

@@ -1,0 +1,58 @@
+"""What a request went through, stage after stage, drawn as a waterfall of text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Stage", "stages_of"]
+
+_WIDTH = 30
+_FILLED, _EMPTY = "█", "░"
+_TOTAL = "total"
+_REST = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """
+    One stage of a request; times in seconds.
+
+    Args:
+        name: As the service calls it.
+        start_s: When it begins, if the stages before it follow one another.
+        duration_s: How long it takes.
+        bar: Where it lies in the whole request.
+    """
+
+    name: str
+    start_s: float
+    duration_s: float
+    bar: str
+
+
+def stages_of(stages_s: Mapping[str, float], whole_s: float) -> tuple[Stage, ...]:
+    """
+    Return the stages of a request in order, and last what none of them accounts for.
+
+    Args:
+        stages_s: Seconds by stage, in their order; "total" is no stage.
+        whole_s: What the caller waited.
+    """
+    known = {
+        name: float(seconds) for name, seconds in stages_s.items() if name != _TOTAL and seconds > 0
+    }
+    known[_REST] = max(0.0, whole_s - sum(known.values()))
+    end_s = max(sum(known.values()), 1e-9)
+    stages, at_s = [], 0.0
+    for name, seconds in known.items():
+        stages.append(
+            Stage(name=name, start_s=at_s, duration_s=seconds, bar=_bar(at_s, seconds, end_s))
+        )
+        at_s += seconds
+    return tuple(stages)
+
+
+def _bar(start_s: float, duration_s: float, end_s: float) -> str:
+    first = min(int(start_s / end_s * _WIDTH), _WIDTH - 1)
+    last = max(first + 1, round((start_s + duration_s) / end_s * _WIDTH))
+    last = min(last, _WIDTH)
+    return _EMPTY * first + _FILLED * (last - first) + _EMPTY * (_WIDTH - last)

@@ -1,0 +1,448 @@
+"""What a cache changes for each question: cold, warm, and when its server is dead or hanging."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfkit.cache import server
+from perfkit.cache.aside import Cache, Status
+from perfkit.cache.policy import Keys
+from perfkit.cache.settings import CacheSettings
+from perfkit.capacity import AttributeValue
+from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.safety import Effect
+from perfkit.errors import TargetError
+from perfkit.results import Comparison, Run, Variant, now_utc
+from perfkit.scenarios.access_pattern import AccessPatternScenario
+from perfkit.scenarios.base import Contender, Context, Scenario
+from perfkit.scenarios.items import canonical
+from perfkit.scenarios.turns import (
+    Budget,
+    Facts,
+    Tally,
+    Turn,
+    Way,
+    Ways,
+    compare_ways,
+    measure_ways,
+)
+from perfkit.workloads.model import AccessPattern, Workload
+
+if TYPE_CHECKING:
+    from perfkit.measure.statistics import Ratio
+
+__all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "SCAN", "WARM", "CacheScenario", "CacheServers"]
+__all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
+
+NAME = "cache"
+
+SCAN, COLD, WARM = "scan", "cached-cold", "cached-warm"
+KILLED, HANGING = "cache-killed", "cache-hanging"
+
+_SHAPE = "bench"
+"""Version in the keys: these answers are raw items, and of no service."""
+
+_TIME_SHARE = 0.4
+_SCAN_S = 0.5
+_TURN_S = 0.03
+_TROUBLE_TURN_S = 0.1
+# enough that the median is a request after the breaker has opened
+_LEAST_IN_TROUBLE = 20
+_COLD_CALLS = 20
+_MOST_LOOKS = 10
+
+
+def cache_scenarios(workload: Workload) -> Iterator[Scenario]:
+    """Yield the scenario if any question of *workload* has a cache policy."""
+    cached = tuple(pattern for pattern in workload.patterns if pattern.cache is not None)
+    if cached:
+        yield CacheScenario(cached)
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A question as the cache's fill asks it: an answer in bytes, and what it took."""
+
+    pattern: AccessPattern
+    contender: Contender
+
+    def ask(self) -> tuple[bytes, float | None]:
+        """Return the answer as JSON, and the read units it took."""
+        import orjson
+
+        answer = self.contender.call()
+        return orjson.dumps(answer.items, default=_as_text), answer.capacity_units
+
+    def digest(self, body: bytes) -> tuple[str, int]:
+        """Return what equal answers share, whatever the order of their items, and their number."""
+        import orjson
+
+        items = sorted(canonical(item, self.pattern.returns) for item in orjson.loads(body))
+        return hashlib.sha256("\n".join(items).encode()).hexdigest(), len(items)
+
+
+def _as_text(value: object) -> str:
+    """Return binary content as JSON can hold it."""
+    import base64
+
+    if not isinstance(value, bytes):
+        msg = f"no JSON for {type(value).__name__}"
+        raise TypeError(msg)
+    return base64.b64encode(value).decode()
+
+
+def fill_of(pattern: AccessPattern, contenders: list[Contender]) -> Fill:
+    """Return the best way to answer *pattern* on a miss: its query or get, else the scan."""
+    better = [each for each in contenders if each.operation != "Scan"]
+    filtered = [each for each in contenders if each.filtered]
+    return Fill(pattern, (better or filtered or contenders)[0])
+
+
+def open_cache(url: str, workload: Workload, *, time_limit_s: float | None = None) -> Cache:
+    """Return a cache as the service has it; nobody writes here, so no index lags behind."""
+    settings = CacheSettings(index_lag_s=0.0)
+    if time_limit_s is not None:
+        settings = replace(settings, time_limit_s=time_limit_s)
+    return Cache(url, Keys(workload, _SHAPE), settings)
+
+
+@dataclass(slots=True)
+class _Direct:
+    """Ask DynamoDB each time."""
+
+    name: str
+    question: str
+    fill: Fill
+    concurrency: int = 1
+    switches: Mapping[str, bool] | None = None
+
+    @property
+    def operation(self) -> str:
+        return self.fill.contender.operation
+
+    def turn(self, calls: int) -> Turn:
+        turn = Turn(samples_s=[], elapsed_s=0.0)
+        body = b""
+        cpu_s = time.process_time()
+        for _ in range(calls):
+            start_s = time.perf_counter()
+            body, units = self.fill.ask()
+            turn.samples_s.append(time.perf_counter() - start_s)
+            turn.read_units = _sum(turn.read_units, units)
+        turn.cpu_s = time.process_time() - cpu_s
+        return _finished(turn, self.fill, body)
+
+
+@dataclass(slots=True)
+class _Cached:
+    """Ask the cache, which asks DynamoDB if it must."""
+
+    name: str
+    question: str
+    fill: Fill
+    runner: asyncio.Runner
+    cache: Cache
+    # before each call, and before each turn; not measured
+    prepare_call: Callable[[], Awaitable[None]] | None = None
+    prepare_turn: Callable[["_Cached"], None] | None = None
+    operation: str = "HGET"
+    concurrency: int = 1
+    switches: Mapping[str, bool] | None = None
+
+    def turn(self, calls: int) -> Turn:
+        if self.prepare_turn is not None:
+            self.prepare_turn(self)
+        return self.runner.run(self._turn(calls))
+
+    async def look(self) -> Status:
+        """Ask once, unmeasured, and return where the answer came from."""
+        pattern = self.fill.pattern
+
+        async def fill() -> bytes:
+            return self.fill.ask()[0]
+
+        lookup = await self.cache.get_or_fill(pattern.name, pattern.parameters, fill)
+        return lookup.status
+
+    async def _turn(self, calls: int) -> Turn:
+        turn = Turn(samples_s=[], elapsed_s=0.0, cpu_s=0.0)
+        pattern, body = self.fill.pattern, b""
+
+        async def fill() -> bytes:
+            filled, units = self.fill.ask()
+            turn.read_units = _sum(turn.read_units, units)
+            return filled
+
+        for _ in range(calls):
+            if self.prepare_call is not None:
+                await self.prepare_call()
+            cpu_s, start_s = time.process_time(), time.perf_counter()
+            lookup = await self.cache.get_or_fill(pattern.name, pattern.parameters, fill)
+            taken_s = time.perf_counter() - start_s
+            turn.cpu_s = _sum(turn.cpu_s, time.process_time() - cpu_s)
+            turn.samples_s.append(taken_s)
+            count, seconds = turn.cache.get(lookup.status, (0, 0.0))
+            turn.cache[str(lookup.status)] = (count + 1, seconds + taken_s)
+            body = lookup.body
+        return _finished(turn, self.fill, body)
+
+
+def _sum(total: float | None, more: float | None) -> float | None:
+    return None if total is None or more is None else total + more
+
+
+def _finished(turn: Turn, fill: Fill, body: bytes) -> Turn:
+    turn.elapsed_s = sum(turn.samples_s)
+    turn.requests = len(turn.samples_s)
+    turn.body_bytes = len(body)
+    turn.digest, turn.items = fill.digest(body)
+    return turn
+
+
+@dataclass(slots=True)
+class CacheServers:
+    """Cache servers of this scenario's own, in a folder that goes with them."""
+
+    folder: Path
+    workload: Workload
+    runner: asyncio.Runner
+    stack: ExitStack
+    _started: int = 0
+    _stopped: set[int] = field(default_factory=set)
+
+    def start(self) -> server.Server:
+        """Start a server that ends with the scenario, whatever state it is in."""
+        self._started += 1
+        started = server.start(self.folder / str(self._started))
+        self.stack.callback(self._end, started)
+        return started
+
+    def open(self, url: str) -> Cache:
+        """Return a cache on a server, closed with the scenario."""
+        return self.close_later(open_cache(url, self.workload))
+
+    def close_later(self, cache: Cache) -> Cache:
+        """Return *cache*, which is closed with the scenario."""
+        self.stack.callback(lambda: self.runner.run(cache.close()))
+        return cache
+
+    def freeze(self, frozen: server.Server) -> None:
+        """Let a server hang: it accepts connections and answers nothing."""
+        os.kill(_pid(frozen), signal.SIGSTOP)
+        self._stopped.add(_pid(frozen))
+
+    def thaw(self, frozen: server.Server) -> None:
+        """Let it go on."""
+        if _pid(frozen) in self._stopped:
+            os.kill(_pid(frozen), signal.SIGCONT)
+            self._stopped.discard(_pid(frozen))
+
+    def _end(self, started: server.Server) -> None:
+        self.thaw(started)
+        started.stop()
+
+
+def _pid(started: server.Server) -> int:
+    if started.pid is None:
+        msg = "a server that was just started has no process"
+        raise RuntimeError(msg)
+    return started.pid
+
+
+@dataclass(frozen=True, slots=True)
+class CacheScenario:
+    """Every cached question, asked without the cache and with it, well and in trouble."""
+
+    patterns: tuple[AccessPattern, ...]
+    name: str = NAME
+    description: str = "What a cache changes: cold, warm, its server killed and hanging"
+
+    def effect(self, context: Context) -> Effect:
+        """Return what filling will read; the scans are far the most of it."""
+        units = 0.0
+        for pattern in self.patterns:
+            table = context.workload.table(pattern.table)
+            size_bytes = table.items * (table.item_size.max_bytes if table.item_size else 4096)
+            calls = context.options.plan.iterations or 3
+            units += (calls + 1) * (size_bytes / 8192 + 500)
+        return Effect(
+            text=f"{self.name}: ask {len(self.patterns)} questions with and without a cache",
+            read_units=round(units),
+        )
+
+    def measure(self, context: Context) -> Run:
+        """
+        Measure every question uncached, cold, warm, and with its server killed and hanging.
+
+        The servers are this scenario's own: nobody else's cache is stopped or emptied.
+
+        Raises:
+            ResultsDifferError: The cache answered something else than the database.
+            TargetError: A table is missing, the target refused, or no cache server can be had.
+        """
+        started_at, facts = now_utc(), Facts()
+        variants: list[Variant] = []
+        comparisons: list[Comparison] = []
+        next_steps: list[str] = []
+        tallies: dict[tuple[str, str], Tally] = {}
+        ratios: dict[tuple[str, str], Ratio] = {}
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
+            runner = stack.enter_context(asyncio.Runner())
+            servers = CacheServers(folder, context.workload, runner, stack)
+            sound = servers.start()
+            cache = servers.open(sound.url)
+            for number, pattern in enumerate(self.patterns):
+                scenario = AccessPatternScenario(pattern)
+                with aws_errors(f"measuring {NAME}", context.where), ExitStack() as reading:
+                    contenders, steps = scenario.contenders(context)
+                    for contender in contenders:
+                        reading.callback(contender.close)
+                    ways = _ways(pattern, contenders, servers, cache)
+                    measured = measure_ways(
+                        NAME,
+                        ways,
+                        context,
+                        budget=_budget,
+                        time_share=_TIME_SHARE,
+                        share=(number / len(self.patterns), (number + 1) / len(self.patterns)),
+                    )
+                next_steps += steps
+                pairs = _pairs(ways)
+                compared, more = compare_ways(measured, pairs)
+                variants += measured.variants
+                tallies |= measured.tallies
+                # slow scans have few turns here; the pattern's own scenario compares them
+                told = [
+                    each for each in compared if each.baseline != SCAN or each.latency_ratio_ci95
+                ]
+                comparisons += told
+                names = {(f"{each.question} {each.baseline}", each.candidate) for each in told}
+                ratios |= {pair: ratio for pair, ratio in more.items() if pair in names}
+        whole = Ways(variants=tuple(variants), tallies=tallies)
+        return Run(
+            kind="cache",
+            scenario=self.name,
+            description=self.description,
+            workload=context.workload.name,
+            workload_digest=context.workload.digest,
+            target=dict(context.target),
+            started_at=started_at,
+            variants=whole.variants,
+            comparisons=tuple(comparisons),
+            next_steps=tuple(dict.fromkeys(next_steps)),
+            quoted=dict(QUOTED),
+            **facts.finish(context, whole, ratios),
+        )
+
+
+QUOTED: Mapping[str, Any] = {
+    "source": "reference architecture",
+    "duration_s": 3600.0,
+    "requests": 100_000,
+    "hits": 99_000,
+    "misses": 1_000,
+    "errors": 10,
+    "hit_mean_s": 0.002,
+    "miss_mean_s": 0.052,
+    "error_mean_s": 0.05,
+    "mean_s": 0.0025,
+}
+"""The statistics of an hour, as the reference document has them."""
+
+
+def _ways(
+    pattern: AccessPattern, contenders: list[Contender], servers: CacheServers, cache: Cache
+) -> list[Way]:
+    fill = fill_of(pattern, contenders)
+    scan = next(each for each in contenders if each.operation == "Scan")
+    ways: list[Way] = [_Direct(SCAN, pattern.name, Fill(pattern, scan))]
+    if fill.contender.operation != "Scan":
+        ways.append(_Direct(fill.contender.name, pattern.name, fill))
+    return [*ways, *cached_ways(fill, servers, cache)]
+
+
+def cached_ways(fill: Fill, servers: CacheServers, cache: Cache) -> list[Way]:
+    """Return the ways through a cache: cold, warm, its server killed, its server hanging."""
+    runner, question = servers.runner, fill.pattern.name
+
+    async def forget() -> None:
+        await cache.invalidate(key_of(cache, fill.pattern, fill.pattern.parameters))
+
+    killed, hanging = _Trouble(servers), _Trouble(servers)
+    return [
+        _Cached(COLD, question, fill, runner, cache, prepare_call=forget),
+        _Cached(WARM, question, fill, runner, cache, prepare_turn=_warm),
+        _Cached(KILLED, question, fill, runner, cache, prepare_turn=killed.kill),
+        _Cached(HANGING, question, fill, runner, cache, prepare_turn=hanging.hang),
+    ]
+
+
+def key_of(
+    cache: Cache, pattern: AccessPattern, parameters: Mapping[str, AttributeValue]
+) -> list[str]:
+    """Return the key an answer is kept under, none if it is not kept."""
+    template = cache.keys.template(pattern.name)
+    return [] if template is None else [template.place(parameters).key]
+
+
+def _warm(way: _Cached) -> None:
+    """Ask until the answer is there."""
+    for _ in range(_MOST_LOOKS):
+        if way.runner.run(way.look()) is Status.HIT:
+            return
+    msg = f"{way.question}: the cache keeps no answer, which may be too large for it"
+    raise TargetError(msg)
+
+
+class _Trouble:
+    """A server for one way, which works when a turn begins and then no longer does."""
+
+    def __init__(self, servers: CacheServers) -> None:
+        self._servers = servers
+        self._server: server.Server | None = None
+
+    def kill(self, way: _Cached) -> None:
+        """Start one, use it, and kill it."""
+        started = self._servers.start()
+        way.cache = self._servers.open(started.url)
+        _warm(way)
+        os.kill(_pid(started), signal.SIGKILL)
+
+    def hang(self, way: _Cached) -> None:
+        """Use it, and freeze it."""
+        if self._server is None:
+            self._server = self._servers.start()
+        self._servers.thaw(self._server)
+        way.cache = self._servers.open(self._server.url)
+        _warm(way)
+        self._servers.freeze(self._server)
+
+
+def _budget(way: Way) -> Budget:
+    match way.name:
+        case "scan":
+            return Budget(turn_s=0.0, most_s=_SCAN_S)
+        case "cache-killed" | "cache-hanging":
+            return Budget(turn_s=_TROUBLE_TURN_S, least_calls=_LEAST_IN_TROUBLE)
+        case "cached-cold":
+            return Budget(turn_s=_TURN_S, most_calls=_COLD_CALLS)
+        case _:
+            return Budget(turn_s=_TURN_S)
+
+
+def _pairs(ways: list[Way]) -> list[tuple[str, str, str]]:
+    """Return what to compare: the scan with what is better, and that with the cache's ways."""
+    direct = [way.name for way in ways if isinstance(way, _Direct)]
+    cached = [way.name for way in ways if not isinstance(way, _Direct)]
+    pairs = [(SCAN, name) for name in (*direct[1:], WARM)]
+    pairs += [(direct[-1], name) for name in cached if (direct[-1], name) not in pairs]
+    return [(ways[0].question, *pair) for pair in pairs]

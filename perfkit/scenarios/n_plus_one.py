@@ -1,0 +1,51 @@
+"""The titles of a user's courses: a GetItem each (N+1 calls) against one BatchGetItem."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.off_on import OFF, ON, Call, InProcess, OffOnScenario, Reply, open_session
+from perfkit.scenarios.services import is_served
+from perfkit.workloads.model import Workload
+
+__all__ = ["n_plus_one_scenarios"]
+
+
+def n_plus_one_scenarios(workload: Workload) -> Iterator[Scenario]:
+    """Yield the scenario for the workload that the reference service serves."""
+    if is_served(workload):
+        yield OffOnScenario(
+            name="n-plus-one",
+            description="A user's enrollments with the titles of their courses: N+1 against a batch",
+            ways=_ways,
+        )
+
+
+def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+    # both on a client that is kept and by index: only the titles differ
+    session = open_session(context, stack, pooled=True)
+
+    def asking(*, batching: bool) -> Call:
+        from perfkit.service.encoding import encode_list
+        from perfkit.service.settings import Switches
+        from perfkit.service.store import Store
+        from perfkit.service.tokens import DEMO_USER
+
+        store = Store(
+            context.workload, Switches(indexes=True, batching=batching, pooling=True), "n-plus-one"
+        )
+
+        def call() -> Reply:
+            opened = session()
+            rows = store.enrollments(opened, DEMO_USER)
+            courses = {row["course_id"] for row in rows}
+            return Reply(
+                encode_list(rows), opened.read_units, 1 + (1 if batching else len(courses))
+            )
+
+        return call
+
+    return (
+        InProcess(name=OFF, operation="Query, GetItem each", call=asking(batching=False)),
+        InProcess(name=ON, operation="Query, BatchGetItem", call=asking(batching=True)),
+    )

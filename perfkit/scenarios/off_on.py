@@ -1,0 +1,171 @@
+"""
+One optimisation off against on, through the service's own code, called in this process.
+
+No HTTP, and nothing else of a request, is around it, so that its own effect is not drowned; what
+is left of the effect in a whole request, `ablation` and `phases` show.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.safety import Effect
+from perfkit.errors import ConfigError, TargetError
+from perfkit.results import Run, now_utc
+from perfkit.scenarios.base import Context
+from perfkit.scenarios.turns import Budget, Facts, Turn, compare_ways, measure_ways
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.service.database import Session
+
+__all__ = ["OFF", "ON", "Call", "InProcess", "OffOnScenario", "Reply", "open_session", "target_of"]
+
+OFF, ON = "off", "on"
+
+_TURN_S = 0.1
+_READ_UNITS_A_CALL = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one call gave: an answer that both ways must give alike, and what it consumed."""
+
+    body: bytes
+    read_units: float = 0.0
+    requests: int = 1
+
+
+Call = Callable[[], Reply]
+
+
+@dataclass(slots=True, kw_only=True)
+class InProcess:
+    """
+    One way, called again and again in this process.
+
+    Args:
+        name: `off` or `on`.
+        operation: What is called.
+        call: Answers once; this is what is timed.
+        finish: Called after measuring; raises if what was done turns out not to be right.
+    """
+
+    name: str
+    operation: str
+    call: Call
+    finish: Callable[[], None] = lambda: None
+    question: str = ""
+    concurrency: int = 1
+    switches: None = None
+
+    def turn(self, calls: int) -> Turn:
+        turn = Turn(samples_s=[], elapsed_s=0.0)
+        units = 0.0
+        cpu_s = time.process_time()
+        reply = Reply(b"")
+        for _ in range(calls):
+            start_s = time.perf_counter()
+            reply = self.call()
+            turn.samples_s.append(time.perf_counter() - start_s)
+            units += reply.read_units
+            turn.requests += reply.requests
+        turn.cpu_s = time.process_time() - cpu_s
+        turn.elapsed_s = sum(turn.samples_s)
+        turn.read_units = units
+        turn.body_bytes = len(reply.body)
+        turn.digest = hashlib.sha256(reply.body).hexdigest()
+        return turn
+
+
+Ways = Callable[[Context, ExitStack], Sequence[InProcess]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffOnScenario:
+    """
+    A scenario of two ways.
+
+    Args:
+        name: What `--scenario` calls it.
+        description: What is compared.
+        ways: Makes the two, off first; what they need is closed with the stack.
+        most_calls: Of one turn.
+    """
+
+    name: str
+    description: str
+    ways: Ways
+    most_calls: int = 2_000
+
+    def effect(self, context: Context) -> Effect:
+        """Return what is read, at most."""
+        calls = context.options.plan.iterations or 2_000
+        return Effect(
+            text=f"{self.name}: {self.description}",
+            read_units=2 * calls * _READ_UNITS_A_CALL,
+        )
+
+    def measure(self, context: Context) -> Run:
+        """
+        Measure off against on.
+
+        Raises:
+            ResultsDifferError: The two gave different answers.
+            TargetError: The target refused.
+        """
+        from perfkit.service.problems import Problem
+
+        started_at, facts = now_utc(), Facts()
+        with aws_errors(f"measuring {self.name}", context.where), ExitStack() as stack:
+            try:
+                ways = self.ways(context, stack)
+                budget = Budget(turn_s=_TURN_S, most_calls=self.most_calls)
+                measured = measure_ways(self.name, ways, context, budget=lambda _: budget)
+                for way in ways:
+                    way.finish()
+            except Problem as problem:
+                msg = f"measuring {self.name}: {problem.detail}"
+                raise TargetError(msg) from problem
+        comparisons, ratios = compare_ways(measured, [("", ways[0].name, ways[1].name)])
+        return Run(
+            kind="switch",
+            scenario=self.name,
+            description=self.description,
+            workload=context.workload.name,
+            workload_digest=context.workload.digest,
+            target=dict(context.target),
+            started_at=started_at,
+            variants=measured.variants,
+            comparisons=comparisons,
+            **facts.finish(context, measured, ratios),
+        )
+
+
+def target_of(context: Context) -> "Target":
+    """
+    Return the target the service's own code connects to.
+
+    Raises:
+        ConfigError: There is only a client.
+    """
+    if context.source is None:
+        msg = "the service connects on its own, and a client is all there is to measure with"
+        raise ConfigError(msg)
+    return context.source
+
+
+def open_session(context: Context, stack: ExitStack, *, pooled: bool) -> "Callable[[], Session]":
+    """Return a function that opens a request's session, on one client for all or one for each."""
+    from perfkit.service.database import Database
+
+    database: Any = Database(
+        target_of(context), pooled=pooled, threads=1, waiting=0, deadline_s=60.0
+    )
+    stack.callback(database.close)
+    opened: Callable[[], Session] = database.session
+    return opened

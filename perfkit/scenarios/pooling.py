@@ -1,0 +1,47 @@
+"""A profile read with a new boto3 client each time against one client that is kept."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.off_on import OFF, ON, Call, InProcess, OffOnScenario, Reply, open_session
+from perfkit.scenarios.services import is_served
+from perfkit.workloads.model import Workload
+
+__all__ = ["pooling_scenarios"]
+
+
+def pooling_scenarios(workload: Workload) -> Iterator[Scenario]:
+    """Yield the scenario for the workload that the reference service serves."""
+    if is_served(workload):
+        yield OffOnScenario(
+            name="pooling",
+            description="A user's profile: a client for each request against one that is kept",
+            ways=_ways,
+        )
+
+
+def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+    def asking(*, pooled: bool) -> Call:
+        from perfkit.service.encoding import encode
+        from perfkit.service.settings import Switches
+        from perfkit.service.store import Store
+        from perfkit.service.tokens import DEMO_USER
+
+        session = open_session(context, stack, pooled=pooled)
+        store = Store(context.workload, Switches(indexes=True, pooling=pooled), "pooling")
+
+        def call() -> Reply:
+            opened = session()
+            try:
+                row = store.profile(opened, DEMO_USER)
+            finally:
+                opened.close()
+            return Reply(encode(row), opened.read_units)
+
+        return call
+
+    return (
+        InProcess(name=OFF, operation="connect, GetItem", call=asking(pooled=False)),
+        InProcess(name=ON, operation="GetItem", call=asking(pooled=True)),
+    )

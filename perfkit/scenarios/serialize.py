@@ -1,0 +1,50 @@
+"""A cached answer decoded and encoded again against its bytes passed through."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.off_on import OFF, ON, InProcess, OffOnScenario, Reply, open_session
+from perfkit.scenarios.services import is_served
+from perfkit.workloads.model import Workload
+
+__all__ = ["serialize_scenarios"]
+
+
+def serialize_scenarios(workload: Workload) -> Iterator[Scenario]:
+    """Yield the scenario for the workload that the reference service serves."""
+    if is_served(workload):
+        yield OffOnScenario(
+            name="serialize",
+            description="A cached list of courses: decoded and encoded again against passed through",
+            ways=_ways,
+        )
+
+
+def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+    from perfkit.service.paging import Page, Pager
+    from perfkit.service.questions import BY_SEMESTER, Question
+    from perfkit.service.settings import Switches
+    from perfkit.service.store import Store
+
+    values = [
+        str(next(iter(value.values())))
+        for value in context.workload.pattern(BY_SEMESTER.pattern).parameters.values()
+    ]
+    question = Question(BY_SEMESTER, *values)
+    store = Store(context.workload, Switches(indexes=True), "serialize")
+    session = open_session(context, stack, pooled=True)
+    # what a miss would have kept
+    body = question.encode(question.answer(store, session()))
+    pager, page = Pager("serialize"), Page()
+
+    def decode_and_encode() -> Reply:
+        return Reply(pager.encode(body, page, question), requests=0)
+
+    def pass_through() -> Reply:
+        return Reply(pager.cut(body, page, question), requests=0)
+
+    return (
+        InProcess(name=OFF, operation="decode, encode", call=decode_and_encode),
+        InProcess(name=ON, operation="pass through", call=pass_through),
+    )

@@ -1,0 +1,180 @@
+"""
+Traffic through a cache in virtual time: requests, keys that expire or are invalidated, fills.
+
+Requests come at random moments (a Poisson process), for keys of which few are asked often (Zipf);
+writes come likewise, and each invalidates one key. How long an answer is kept, jitter included,
+is decided by the very code the cache uses. Nothing is waited for: an hour takes a fraction of a
+second.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from perfkit.cache.settings import CacheSettings
+from perfkit.errors import ConfigError
+
+__all__ = ["CHANGES", "Events", "Traffic", "arrivals", "read_changes", "simulate"]
+
+CHANGES = {
+    "rate": "rate_hz",
+    "keys": "keys",
+    "skew": "skew",
+    "ttl": "ttl_s",
+    "writes": "writes_hz",
+    "errors": "error_share",
+}
+"""What may be changed of an hour's traffic, as people call it; writes are counted by the hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """
+    What comes in.
+
+    Args:
+        rate_hz: Requests a second, on average.
+        duration_s: How long they come.
+        keys: Different questions.
+        skew: Zipf's exponent: the n-th most wanted key is asked 1/n**skew as often as the first.
+        ttl_s: How long answers are kept, jitter aside.
+        writes_hz: Writes a second, each of which invalidates one key, wanted ones likelier.
+        error_share: Share of requests for which the cache server fails.
+        fill_s: What a query takes; who asks meanwhile waits for it.
+        random_seed: Same seed, same traffic.
+    """
+
+    rate_hz: float
+    duration_s: float
+    keys: int
+    skew: float
+    ttl_s: float
+    writes_hz: float = 0.0
+    error_share: float = 0.0
+    fill_s: float = 0.0
+    random_seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("rate_hz", "duration_s", "keys", "ttl_s"):
+            if getattr(self, name) <= 0:
+                msg = f"{name} of the traffic must be above 0, got {getattr(self, name)}"
+                raise ConfigError(msg)
+        for name in ("skew", "writes_hz", "fill_s"):
+            if getattr(self, name) < 0:
+                msg = f"{name} of the traffic must be at least 0, got {getattr(self, name)}"
+                raise ConfigError(msg)
+        if not 0 <= self.error_share <= 1:
+            msg = f"error_share of the traffic must be 0 to 1, got {self.error_share}"
+            raise ConfigError(msg)
+
+
+_PLAIN: dict[str, Any] = {"rate_hz": 1.0, "duration_s": 1.0, "keys": 1, "skew": 1.0, "ttl_s": 1.0}
+
+
+def read_changes(texts: Iterable[str]) -> dict[str, float]:
+    """
+    Return the fields of `Traffic` that texts such as "rate=50" change.
+
+    Raises:
+        ConfigError: A text is not NAME=NUMBER, or there is no such name.
+    """
+    changes: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if name not in CHANGES or not math.isfinite(value):
+            msg = f"{text!r} is no traffic; write NAME=NUMBER with one of {', '.join(CHANGES)}"
+            raise ConfigError(msg)
+        if name == "keys":
+            value = int(value)
+        changes[CHANGES[name]] = value / 3600 if name == "writes" else value
+    # what cannot be is said before anything is measured
+    Traffic(**{**_PLAIN, **changes})
+    return changes
+
+
+@dataclass(slots=True, kw_only=True)
+class Events:
+    """
+    What happened: hits + misses + errors are all requests.
+
+    Attributes:
+        fills: Queries made: one for the misses that came together, one for each error.
+        expired: Misses of keys that had been there.
+        peak_fills: Most fills that began in one second.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    errors: int = 0
+    fills: int = 0
+    invalidations: int = 0
+    expired: int = 0
+    peak_fills: int = 0
+
+    @property
+    def requests(self) -> int:
+        return self.hits + self.misses + self.errors
+
+
+def arrivals(traffic: Traffic) -> Iterator[tuple[float, int, bool]]:
+    """Yield moment in seconds, key and whether it is a write, in the order of time."""
+    dice = random.Random(traffic.random_seed)  # noqa: S311 - traffic, no secret
+    keys = range(traffic.keys)
+    weights = list(accumulate(1 / (rank + 1) ** traffic.skew for rank in keys))
+    together_hz = traffic.rate_hz + traffic.writes_hz
+    write_share = traffic.writes_hz / together_hz
+    # the sum of two Poisson processes is one, each of whose events is of either at random
+    at_s = dice.expovariate(together_hz)
+    while at_s < traffic.duration_s:
+        (key,) = dice.choices(keys, cum_weights=weights)
+        yield at_s, key, dice.random() < write_share
+        at_s += dice.expovariate(together_hz)
+
+
+def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
+    """
+    Return what happens to *traffic* at a cache that is empty when it begins.
+
+    Args:
+        traffic: What comes in.
+        settings: Of the cache; the jitter is taken from them.
+    """
+    dice = random.Random(traffic.random_seed + 1)  # noqa: S311 - jitter, no secret
+    events = Events()
+    # until when a key is kept, and from when on it is there
+    kept: dict[int, tuple[float, float]] = {}
+    second, in_second = -1, 0
+    for at_s, key, is_write in arrivals(traffic):
+        if is_write:
+            events.invalidations += 1
+            kept.pop(key, None)
+            continue
+        failed = traffic.error_share > 0 and dice.random() < traffic.error_share
+        there_s, gone_s = kept.get(key, (0.0, 0.0))
+        if failed:
+            events.errors += 1
+        elif at_s < gone_s:
+            # who comes while another's query is under way waits for it, and counts as a miss
+            if at_s >= there_s:
+                events.hits += 1
+            else:
+                events.misses += 1
+            continue
+        else:
+            events.misses += 1
+            events.expired += key in kept
+            there_s = at_s + traffic.fill_s
+            kept[key] = (there_s, there_s + settings.kept_ms(traffic.ttl_s, dice) / 1e3)
+        events.fills += 1
+        if int(at_s) != second:
+            second, in_second = int(at_s), 0
+        in_second += 1
+        events.peak_fills = max(events.peak_fills, in_second)
+    return events

@@ -1,0 +1,131 @@
+"""Whether the service works, and whether what it depends on does."""
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Any
+
+from perfkit.cache.aside import Cache
+from perfkit.service.database import Database, Session
+from perfkit.service.encoding import encode_row
+from perfkit.service.notifications.notifier import Notifier
+from perfkit.service.problems import Problem
+from perfkit.service.settings import ServiceSettings
+from perfkit.service.store import COURSES, ENROLLMENTS, USERS
+from perfkit.workloads.model import Workload
+
+__all__ = ["Health"]
+
+_FRESH_S = 2.0
+_PATIENCE_S = 2.0
+
+Check = dict[str, str]
+
+
+def _ok(detail: str) -> Check:
+    return {"status": "ok", "detail": detail}
+
+
+def _failing(detail: str) -> Check:
+    return {"status": "failing", "detail": detail}
+
+
+def _off(detail: str) -> Check:
+    return {"status": "off", "detail": detail}
+
+
+class Health:
+    """
+    Reports on one process and what it depends on; looks at most every two seconds.
+
+    The process lives if it answers at all, so the status is 200 even when something fails:
+    what is cached is still served then, and starting the process again would help nobody.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        workload: Workload,
+        database: Database,
+        cache: Cache | None,
+        notifier: Notifier | None,
+    ) -> None:
+        self._settings = settings
+        self._workload = workload
+        self._database = database
+        self._cache = cache
+        self._notifier = notifier
+        self._looked_at_s = float("-inf")
+        self._report = b""
+        self._looking = asyncio.Lock()
+
+    async def report(self) -> bytes:
+        """Return the report as JSON."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at_s >= _FRESH_S:
+                self._report = encode_row(await self._look())
+                self._looked_at_s = time.monotonic()
+        return self._report
+
+    async def _look(self) -> dict[str, Any]:
+        database, cache, queue = await asyncio.gather(
+            self._look_at_database(), self._look_at_cache(), self._look_at_queue()
+        )
+        checks = {"dynamodb": database, "cache": cache, "notifications": queue}
+        failing = any(check["status"] == "failing" for check in checks.values())
+        return {
+            "status": "degraded" if failing else "ok",
+            "switches": asdict(self._settings.switches),
+            "checks": checks,
+        }
+
+    async def _look_at_database(self) -> Check:
+        session = self._database.session()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                missing = await self._database.run(session, self._missing)
+        except TimeoutError:
+            return _failing(f"no answer within {_PATIENCE_S:g} s")
+        except Problem as problem:
+            return _failing(problem.detail)
+        finally:
+            session.close()
+        if missing:
+            return _failing("; ".join(missing))
+        return _ok(
+            "tables are there" + (", indexes too" if self._settings.switches.indexes else "")
+        )
+
+    def _missing(self, session: Session) -> list[str]:
+        missing = []
+        for name in (COURSES, ENROLLMENTS, USERS):
+            table = session.describe(name)
+            if table is None:
+                missing.append(f"table {name} is not there; `perfkit seed` creates it")
+                continue
+            active = {
+                index["IndexName"]
+                for index in table.get("GlobalSecondaryIndexes", ())
+                if index["IndexStatus"] == "ACTIVE"
+            }
+            if self._settings.switches.indexes:
+                missing += [
+                    f"index {index.name} is not ready; `perfkit create-indexes` creates it"
+                    for index in self._workload.table(name).indexes
+                    if index.name not in active
+                ]
+        return missing
+
+    async def _look_at_cache(self) -> Check:
+        if self._cache is None:
+            return _off("the switches keep nothing")
+        look = await self._cache.fetch("profile", {":user": {"S": "healthz"}})
+        return _failing("Redis does not answer") if look.failed else _ok("Redis answers")
+
+    async def _look_at_queue(self) -> Check:
+        if self._notifier is None:
+            return _off("nobody is notified")
+        if not self._settings.switches.background:
+            return _off("mail is sent inside the request")
+        statistics = await self._notifier.statistics()
+        return _failing("Redis does not answer") if statistics is None else _ok("Redis answers")

@@ -1,0 +1,325 @@
+"""A service in the background: started, found again, looked at, stopped."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import PerfkitError, TargetError
+from perfkit.service.settings import ServiceSettings, Switches
+from perfkit.service.store import COURSES, ENROLLMENTS, USERS, check_workload
+from perfkit.service.supervisor import Plan, Supervisor
+from perfkit.settings import FOLDER
+from perfkit.workloads.model import Workload
+
+__all__ = ["Running", "check_tables", "down", "find", "health", "read_secret", "serve", "up"]
+
+_SUBFOLDER = "service"
+_STATE = "state.json"
+_SECRET = "secret"  # noqa: S105 - the name of a file
+_LOG = "service.log"
+
+_UP_S = 90.0
+_DOWN_S = 30.0
+_POLL_S = 0.1
+_ANSWER_S = 3.0
+_PLAN_VARIABLE = "PERFKIT_SERVICE_PLAN"
+
+
+# ---- before the start --------------------------------------------------------------------
+
+
+def read_secret(folder: Path) -> str:
+    """
+    Return the key of the folder's tokens, made when it is first asked for.
+
+    It is kept so that a token outlives the service it was printed by.
+    """
+    file = folder / _SUBFOLDER / _SECRET
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return file.read_text()
+
+
+def check_tables(target: Target, workload: Workload, switches: Switches) -> None:
+    """
+    Make sure that there is something to serve.
+
+    Raises:
+        ConfigError: The workload is another than the service serves.
+        TargetError: Tables are missing or empty, or indexes that the switches want.
+    """
+    from perfkit.dynamodb.errors import answer_errors
+    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.tables import describe
+
+    check_workload(workload)
+    names = (COURSES, ENROLLMENTS, USERS)
+    if not target.may_exist:
+        msg = f"there are no tables on {target.name}; create and fill them with `perfkit seed`"
+        raise TargetError(msg)
+    connection = PatientConnection(target.connect(), backoff=Backoff())
+    try:
+        with answer_errors("looking at the tables", target.name):
+            states = {name: describe(connection, name) for name in names}
+            empty = [
+                name
+                for name, state in states.items()
+                if state is not None
+                and not connection.execute("Scan", {"TableName": name, "Limit": 1})["Items"]
+            ]
+    finally:
+        connection.close()
+    missing = [name for name, state in states.items() if state is None]
+    if missing:
+        msg = f"{target.name} has no table {', '.join(missing)}; create them with `perfkit seed`"
+        raise TargetError(msg)
+    if empty:
+        msg = f"nothing is in {', '.join(empty)} on {target.name}; fill them with `perfkit seed`"
+        raise TargetError(msg)
+    if not switches.indexes:
+        return
+    ready = {
+        index.name
+        for state in states.values()
+        if state is not None
+        for index in state.indexes
+        if index.status == "ACTIVE"
+    }
+    wanted = [index.name for name in names for index in workload.table(name).indexes]
+    unready = [name for name in wanted if name not in ready]
+    if unready:
+        msg = (
+            f"{target.name} has no ready index {', '.join(unready)}; create them with"
+            " `perfkit create-indexes`, or serve with --no-indexes"
+        )
+        raise TargetError(msg)
+
+
+# ---- in the foreground -------------------------------------------------------------------
+
+
+def serve(plan: Plan, *, started: Callable[[Supervisor], None]) -> None:
+    """
+    Run a service until SIGTERM or Ctrl-C.
+
+    Args:
+        plan: What to run.
+        started: Called once it takes requests.
+
+    Raises:
+        ConfigError: The address cannot be listened on.
+        TargetError: A process or a server does not start, or does not stay.
+    """
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor(plan)
+    supervisor.start()
+    try:
+        started(supervisor)
+        supervisor.run(stop)
+    finally:
+        supervisor.stop()
+
+
+# ---- in the background -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """
+    A service in the background.
+
+    Args:
+        pid: Its supervisor.
+        born: When that was started, as the system tells it: another process that has come by
+            the same number was not.
+        url: Where it is.
+        pids: Its processes when it was started.
+        switches: Its optimisations.
+    """
+
+    pid: int
+    born: str
+    url: str
+    pids: list[int]
+    switches: dict[str, bool]
+
+
+def _state_file(folder: Path) -> Path:
+    return folder / _SUBFOLDER / _STATE
+
+
+def _born(pid: int) -> str | None:
+    """Return when a process was started, None if there is none of this number."""
+    shown = subprocess.run(  # noqa: S603 - fixed arguments and a number
+        ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    return shown.stdout.strip() or None
+
+
+def find(folder: Path = FOLDER) -> Running | None:
+    """Return the service that is running in the background of *folder*, None if none is."""
+    try:
+        running = Running(**json.loads(_state_file(folder).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return running if _born(running.pid) == running.born else None
+
+
+def up(plan: Plan) -> Running:
+    """
+    Start a service in the background and wait until it works.
+
+    Raises:
+        TargetError: One is running already, or it does not start.
+    """
+    folder = plan.settings.folder
+    running = find(folder)
+    if running is not None:
+        msg = f"a service is up at {running.url}; stop it first with `perfkit down`"
+        raise TargetError(msg)
+    _state_file(folder).unlink(missing_ok=True)
+    (folder / _SUBFOLDER).mkdir(parents=True, exist_ok=True)
+    log = folder / _SUBFOLDER / _LOG
+    options = {"host": plan.host, "port": plan.port, "workers": plan.workers}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "perfkit.service.launch"],
+            env={
+                **os.environ,
+                **plan.settings.to_environment(),
+                _PLAN_VARIABLE: json.dumps(options),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline_s = time.monotonic() + _UP_S
+    while time.monotonic() < deadline_s:
+        running = find(folder)
+        if running is not None:
+            return running
+        if process.poll() is not None:
+            lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            msg = f"the service ended at once: {lines[-1]}; see {log}"
+            raise TargetError(msg)
+        time.sleep(_POLL_S)
+    process.terminate()
+    msg = f"the service is not ready after {_UP_S:g} s; see {log}"
+    raise TargetError(msg)
+
+
+def down(folder: Path = FOLDER) -> list[str]:
+    """
+    Stop what runs in the background of *folder*: the service, its workers, the servers.
+
+    Returns:
+        What was stopped; empty if nothing was running.
+
+    Raises:
+        TargetError: Something cannot be stopped.
+    """
+    from perfkit.cache import server
+
+    stopped = []
+    running = find(folder)
+    if running is not None:
+        os.kill(running.pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + _DOWN_S
+        while _born(running.pid) == running.born:
+            if time.monotonic() > deadline_s:
+                msg = f"the service (process {running.pid}) does not end; end it by hand"
+                raise TargetError(msg)
+            time.sleep(_POLL_S)
+        stopped.append(f"service at {running.url}")
+    _state_file(folder).unlink(missing_ok=True)
+    left = server.find(folder)
+    if left is not None:
+        left.stop()
+        stopped.append("cache server")
+    return stopped
+
+
+def health(folder: Path = FOLDER) -> dict[str, Any]:
+    """
+    Return how the background service of *folder* is.
+
+    Returns:
+        `{"state": "down"}`; or `"state": "up"` or `"failing"`, with its `url`, `pid`,
+        `switches`, its `log`, and `checks` by the name of what it depends on.
+    """
+    import urllib.request
+
+    running = find(folder)
+    if running is None:
+        return {"state": "down"}
+    found: dict[str, Any] = {
+        "state": "failing",
+        "url": running.url,
+        "pid": running.pid,
+        "switches": running.switches,
+        "log": str(folder / _SUBFOLDER / _LOG),
+        "checks": {},
+    }
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        with urllib.request.urlopen(f"{running.url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
+            report = json.loads(answer.read())
+        found["checks"] = report["checks"]
+        if report["status"] == "ok":
+            found["state"] = "up"
+    return found
+
+
+def _run_in_background() -> None:
+    """What the process that `up` starts does."""
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    settings = ServiceSettings.from_environment()
+    options = json.loads(os.environ[_PLAN_VARIABLE])
+    plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)
+    file = _state_file(settings.folder)
+
+    def started(supervisor: Supervisor) -> None:
+        state = Running(
+            pid=os.getpid(),
+            born=_born(os.getpid()) or "",
+            url=supervisor.url,
+            pids=supervisor.pids,
+            switches=asdict(settings.switches),
+        )
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(json.dumps(asdict(state)))
+        unfinished.replace(file)
+
+    try:
+        serve(plan, started=started)
+    except PerfkitError as error:
+        sys.exit(f"Error: {error}")
+    finally:
+        file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    _run_in_background()

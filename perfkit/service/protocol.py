@@ -1,0 +1,62 @@
+"""uvicorn's HTTP protocol with limits on what a request may say before its body, and problem bodies."""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from perfkit.service.problems import CONTENT_TYPE, encode_problem
+from perfkit.service.timing import Trace
+
+__all__ = ["LARGEST_HEAD_BYTES", "BoundedProtocol"]
+
+LARGEST_HEAD_BYTES = 32 * 1024
+"""Of the request line and all headers: enough for anybody's cookies."""
+
+
+class _HeadTooLargeError(Exception):
+    """Raised through the parser, which then ends the connection."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Refuses endless headers while they come, instead of when they are complete."""
+
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count a part of the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size_bytes: int) -> None:
+        self._head_bytes += size_bytes
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            raise _HeadTooLargeError
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or too much of it, and hang up."""
+        del msg
+        status, detail = 400, "this is no HTTP request that can be read"
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            status = 431
+            detail = f"the request line and the headers have more than {LARGEST_HEAD_BYTES} bytes"
+        body = encode_problem(status, detail)
+        headers: list[tuple[bytes, bytes]] = [
+            (b"content-type", CONTENT_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *Trace().headers(),
+        ]
+        lines = [b"%s: %s\r\n" % header for header in headers]
+        transport: Any = self.transport
+        transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        transport.close()

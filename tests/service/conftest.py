@@ -1,0 +1,195 @@
+"""What the tests of the service share: seeded tables, a cache server, the service in process."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import redis
+import uvicorn
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from perfkit.cache import server
+from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb.targets import Target
+from perfkit.service.app import create_app
+from perfkit.service.notifications import Item, Outcome
+from perfkit.service.process import bind
+from perfkit.service.protocol import BoundedProtocol
+from perfkit.service.settings import ServiceSettings, Switches
+from perfkit.service.tokens import Tokens
+from perfkit.workloads.loader import load
+
+SECRET = "for the tests, and long enough for HS256"
+USER = "student123"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class RecordingNotifier:
+    """Keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+    async def notify(self, *items: Item) -> Outcome:
+        self.items += items
+        return Outcome.SENT
+
+    def counts(self) -> Mapping[Any, int]:
+        return {}
+
+    async def statistics(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        """Nothing was begun."""
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data file with the courses workload at a hundredth, indexes included; read only."""
+    data = tmp_path_factory.mktemp("seeded") / "data.sqlite3"
+    target, workload = Target(data=data), load("courses")
+    seeding.seed(seeding.plan(target, workload, scale=0.01), processes=1)
+    indexes.apply(target, indexes.plan(target, workload), indexes.Goal.PRESENT)
+    return data
+
+
+@pytest.fixture
+def data(seeded: Path, tmp_path: Path) -> Path:
+    """Return a copy of the seeded data file, to be written to."""
+    copy = tmp_path / "data.sqlite3"
+    for file in seeded.parent.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a cache server for all tests."""
+    running = server.start(tmp_path_factory.mktemp("cache"))
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture
+def redis_url(cache_server: str) -> str:
+    """Return the URL of an empty cache server."""
+    with redis.Redis.from_url(cache_server) as client:
+        client.flushall()
+    return cache_server
+
+
+@pytest.fixture
+def quick_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make new boto3 clients in 3 ms instead of 80: all share what boto3 reads from its files."""
+    session = boto3.Session()
+    monkeypatch.setattr("boto3.Session", lambda **_: session)
+
+
+@pytest.fixture
+def notifier() -> RecordingNotifier:
+    """Return a notifier that keeps what it is handed."""
+    return RecordingNotifier()
+
+
+@pytest.fixture
+def make_app(seeded: Path, redis_url: str, notifier: RecordingNotifier) -> Callable[..., FastAPI]:
+    """
+    Return a function that makes the application from switches, or a phase, and settings.
+
+    With `told` off, mails go where the switches say and not to the recording notifier.
+    """
+
+    def make_app(
+        switches: Switches | int = 3,
+        *,
+        data: Path | None = None,
+        target: Target | None = None,
+        told: bool = True,
+        **settings: Any,
+    ) -> FastAPI:
+        if isinstance(switches, int):
+            switches = Switches.of_phase(switches)
+        given: dict[str, Any] = {
+            "secret": SECRET,
+            "target": target or Target(data=data or seeded),
+            "redis_url": redis_url,
+            "smtp_url": "smtp://127.0.0.1:1",
+        }
+        return create_app(
+            ServiceSettings(switches=switches, **given | settings),
+            clock=lambda: NOW,
+            notifier=notifier if switches.notify and told else None,
+        )
+
+    return make_app
+
+
+@pytest.fixture
+def live() -> Callable[..., Any]:
+    """Return `run_live`."""
+    return run_live
+
+
+@pytest.fixture
+def serve(make_app: Callable[..., FastAPI]) -> Callable[..., Any]:
+    """Return a function that runs the service in this process and yields a client of it."""
+
+    @contextmanager
+    def serve(
+        switches: Switches | int = 3, *, user: str | None = USER, **settings: Any
+    ) -> Iterator[TestClient]:
+        app = make_app(switches, **settings)
+        with TestClient(app, raise_server_exceptions=False) as client:
+            if user is not None:
+                client.headers["Authorization"] = f"Bearer {Tokens(SECRET).issue(user)}"
+            yield client
+
+    return serve
+
+
+@pytest.fixture
+def token() -> Callable[..., str]:
+    """Return a function that issues tokens of the service under test."""
+    return Tokens(SECRET).issue
+
+
+@pytest.fixture
+def secret() -> str:
+    """Return the key of the service under test."""
+    return SECRET
+
+
+@contextmanager
+def run_live(app: Any) -> Iterator[str]:
+    """Run an application behind the service's own HTTP protocol; yields its URL."""
+    listener = bind("127.0.0.1", 0, shared=False)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

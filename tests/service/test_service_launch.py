@@ -1,0 +1,383 @@
+"""The service as processes: started, shared, replaced when they die, stopped without a trace."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from perfkit.cache import server
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import ConfigError, TargetError
+from perfkit.service import launch
+from perfkit.service.settings import ServiceSettings, Switches
+from perfkit.service.supervisor import Plan, Supervisor
+from perfkit.settings import FOLDER
+
+COURSES = "/api/courses?semester=1&department=CS"
+
+
+def eventually(check: Callable[[], Any], *, within_s: float = 60.0) -> Any:
+    """Return what *check* returns as soon as that is true."""
+    deadline_s = time.monotonic() + within_s
+    while not (found := check()):
+        assert time.monotonic() < deadline_s, "it never came true"
+        time.sleep(0.05)
+    return found
+
+
+def processes() -> dict[int, tuple[int, str, str]]:
+    """Return parent, state and arguments of all processes."""
+    shown = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,state=,args="], capture_output=True, text=True, check=True
+    )
+    rows = (line.split(None, 3) for line in shown.stdout.splitlines())
+    return {int(pid): (int(parent), state, "".join(rest)) for pid, parent, state, *rest in rows}
+
+
+def is_running(pid: int) -> bool:
+    _, state, _ = processes().get(pid, (0, "Z", ""))
+    return not state.startswith("Z")
+
+
+@pytest.fixture
+def plan(seeded: Path, secret: str) -> Callable[..., Plan]:
+    """Return a function that makes plans for a folder of the test's own."""
+
+    def plan(switches: Switches | None = None, *, workers: int = 1, **more: Any) -> Plan:
+        settings = ServiceSettings(
+            switches=switches or Switches.of_phase(3),
+            secret=secret,
+            target=Target(data=seeded),
+            folder=FOLDER.absolute(),
+        )
+        return Plan(settings=settings, port=0, workers=workers, **more)
+
+    return plan
+
+
+@contextmanager
+def supervised(plan: Plan) -> Iterator[Supervisor]:
+    supervisor = Supervisor(plan)
+    supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+@pytest.fixture
+def headers(token: Callable[..., str]) -> dict[str, str]:
+    """Return the headers of a request of the demo user's."""
+    return {"Authorization": f"Bearer {token('student123')}"}
+
+
+def samples(url: str) -> dict[str, float]:
+    lines = httpx2.get(f"{url}/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+def test_workers_share_a_port_and_any_of_them_answers_for_all(
+    plan: Callable[..., Plan], headers: dict[str, str]
+) -> None:
+    with supervised(plan(workers=2)) as supervisor:
+        # a connection each, so that the system spreads them
+        statuses = {
+            httpx2.get(supervisor.url + COURSES, headers=headers).status_code for _ in range(40)
+        }
+        found = [samples(supervisor.url) for _ in range(4)]
+        pids = supervisor.pids
+        folder = next(FOLDER.glob("service/metrics-*"))
+        counting = {int(file.stem.rpartition("_")[2]) for file in folder.glob("counter_*.db")}
+
+    assert statuses == {200}
+    assert counting == set(pids)
+    name = 'perfkit_requests_total{method="GET",route="/api/courses",status="200"}'
+    assert [each[name] for each in found] == [40] * 4
+    assert not any(is_running(pid) for pid in pids)
+    assert server.find(FOLDER) is None
+    assert not list(FOLDER.glob("service/metrics-*"))
+
+
+@contextmanager
+def kept_running(supervisor: Supervisor) -> Iterator[None]:
+    """Let a supervisor look after its processes."""
+    stop = threading.Event()
+    running = threading.Thread(target=supervisor.run, args=[stop])
+    running.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        running.join()
+
+
+def test_a_worker_that_dies_is_replaced(plan: Callable[..., Plan], headers: dict[str, str]) -> None:
+    with supervised(plan(workers=2)) as supervisor, kept_running(supervisor):
+        first = set(supervisor.pids)
+        os.kill(min(first), signal.SIGKILL)
+        (new,) = eventually(lambda: set(supervisor.pids) - first)
+        folder = next(FOLDER.glob("service/metrics-*"))
+
+        def answered_by_the_new_one() -> bool:
+            assert httpx2.get(supervisor.url + COURSES, headers=headers).status_code == 200
+            return any(folder.glob(f"counter_{new}.db"))
+
+        eventually(answered_by_the_new_one)
+        assert len(supervisor.pids) == 2
+
+
+def test_a_cache_server_that_dies_is_replaced(
+    plan: Callable[..., Plan], headers: dict[str, str]
+) -> None:
+    with (
+        supervised(plan()) as supervisor,
+        kept_running(supervisor),
+        httpx2.Client(headers=headers) as client,
+    ):
+
+        def states() -> set[str]:
+            answers = [client.get(supervisor.url + COURSES) for _ in range(20)]
+            assert {answer.status_code for answer in answers} == {200}
+            return {answer.headers["x-cache"] for answer in answers}
+
+        assert "HIT" in states()
+        found = server.find(FOLDER)
+        assert found is not None
+        assert found.pid is not None
+        os.kill(found.pid, signal.SIGKILL)
+
+        assert "ERROR" in states()
+        eventually(lambda: states() == {"HIT"})
+
+
+def test_a_service_that_cannot_start_says_so(plan: Callable[..., Plan]) -> None:
+    broken = plan(Switches(notify=False))
+    workload = FOLDER.absolute() / "broken.toml"
+    workload.parent.mkdir(exist_ok=True)
+    workload.write_text("name = 5")
+    settings = ServiceSettings(
+        switches=broken.settings.switches,
+        secret=broken.settings.secret,
+        workload=str(workload),
+        folder=broken.settings.folder,
+    )
+
+    with pytest.raises(TargetError, match="worker 1 ended at once"):
+        Supervisor(Plan(settings=settings, port=0)).start()
+
+
+def test_a_port_that_is_taken_is_refused(plan: Callable[..., Plan]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = plan(Switches(notify=False))
+        again = Plan(settings=wanted.settings, port=taken.getsockname()[1])
+        with pytest.raises(ConfigError, match="choose another --port"):
+            Supervisor(again).start()
+
+
+def test_two_services_do_not_share_a_port(plan: Callable[..., Plan]) -> None:
+    with supervised(plan(Switches(notify=False))) as supervisor:
+        port = int(supervisor.url.rpartition(":")[2])
+        again = Plan(settings=plan(Switches(notify=False)).settings, port=port)
+        with pytest.raises(ConfigError, match="choose another --port"):
+            Supervisor(again).start()
+
+
+# ---- commands ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command() -> list[str]:
+    """Return what runs a command of the service."""
+    program = (
+        "import sys, typer\n"
+        "from perfkit.commands.down import down\n"
+        "from perfkit.commands.serve import serve\n"
+        "from perfkit.commands.up import up\n"
+        "app = typer.Typer()\n"
+        "for each in (serve, up, down):\n"
+        "    app.command(each.__name__)(each)\n"
+        "app()\n"
+    )
+    return [sys.executable, "-c", program]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_cleanly(number: signal.Signals, command: list[str], seeded: Path) -> None:
+    arguments = ["serve", "--port", "0", "--data", str(seeded), "--phase", "3"]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(5)]
+        url = lines[0].split()[2].rstrip(",")
+        token = lines[2].split()[-1]
+        answer = httpx2.get(url + COURSES, headers={"Authorization": f"Bearer {token}"})
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+
+    assert lines[0].startswith("Service at http://127.0.0.1:")
+    assert "cache, sessions, indexes" in lines[1]
+    assert lines[2].startswith("Token of student123: ")
+    assert lines[3].startswith("Try: curl")
+    assert answer.status_code == 200
+    assert process.returncode == 0
+    assert output == ""
+    assert errors == "Notifications are queued; `perfkit worker` delivers them.\n"
+    assert server.find(FOLDER) is None
+
+
+def test_everything_ends_with_a_killed_service(command: list[str], seeded: Path) -> None:
+    options = ["serve", "--port", "0", "--data", str(seeded), "--workers", "2"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        pids = [
+            pid
+            for pid, (parent, _, arguments) in processes().items()
+            if parent == process.pid and "perfkit.service.process" in arguments
+        ]
+        process.kill()
+
+    assert len(pids) == 2
+    eventually(lambda: not any(is_running(pid) for pid in pids))
+    eventually(lambda: server.find(FOLDER) is None)
+
+
+def test_up_runs_in_the_background_until_down(command: list[str], seeded: Path) -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    assert launch.health() == {"state": "down"}
+    started = run("up", "--port", "0", "--data", str(seeded), "--workers", "2")
+    try:
+        health = launch.health()
+        again = run("up", "--port", "0", "--data", str(seeded))
+        token = started.stdout.splitlines()[2].split()[-1]
+        answer = httpx2.get(health["url"] + COURSES, headers={"Authorization": f"Bearer {token}"})
+        running = launch.find()
+        delivered = eventually((FOLDER / "requests.jsonl").exists)
+    finally:
+        stopped = run("down")
+    stopped_again = run("down")
+
+    assert started.returncode == 0, started.stderr
+    assert health["state"] == "up"
+    assert {name: check["status"] for name, check in health["checks"].items()} == {
+        "dynamodb": "ok",
+        "cache": "ok",
+        "notifications": "ok",
+    }
+    assert again.returncode != 0
+    assert answer.status_code == 200
+    assert delivered
+    assert running is not None
+    assert len(running.pids) == 3
+    assert "Stopped the service" in stopped.stdout
+    assert stopped_again.stdout == "Nothing was running.\n"
+    assert launch.health() == {"state": "down"}
+    assert not any(is_running(pid) for pid in running.pids)
+    assert server.find(FOLDER) is None
+
+
+def test_a_stale_state_is_not_mistaken_for_a_service(tmp_path: Path) -> None:
+    """Another process may have come by the number of one that is gone: it is left alone."""
+    state = launch.Running(
+        pid=os.getpid(), born="Thu Jan  1 00:00:00 1970", url="http://x", pids=[], switches={}
+    )
+    folder = tmp_path / "service"
+    folder.mkdir()
+    (folder / "state.json").write_text(
+        json.dumps({name: getattr(state, name) for name in state.__slots__})
+    )
+
+    assert launch.find(tmp_path) is None
+    assert launch.down(tmp_path) == []
+    assert not (folder / "state.json").exists()
+
+
+def test_a_damaged_state_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    folder.mkdir()
+    (folder / "state.json").write_text("{")
+
+    assert launch.health(tmp_path) == {"state": "down"}
+
+
+def test_the_secret_stays_the_same_and_is_nobody_elses(tmp_path: Path) -> None:
+    secret = launch.read_secret(tmp_path)
+
+    assert launch.read_secret(tmp_path) == secret
+    assert len(secret) >= 32
+    assert (tmp_path / "service" / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def serve_alone(*arguments: str) -> Any:
+    from perfkit.commands.serve import serve
+
+    app = typer.Typer()
+    app.command()(serve)
+    return CliRunner().invoke(app, list(arguments)).exception
+
+
+def test_serve_says_what_to_do_before_there_are_tables(tmp_path: Path) -> None:
+    error = serve_alone("--data", str(tmp_path / "none.sqlite3"))
+
+    assert isinstance(error, TargetError)
+    assert "perfkit seed" in str(error)
+    assert not (tmp_path / "none.sqlite3").exists()
+
+
+def test_serve_says_what_to_do_about_empty_tables(tmp_path: Path) -> None:
+    from perfkit.dynamodb.tables import create
+    from perfkit.workloads.loader import load
+
+    target, workload = Target(data=tmp_path / "empty.sqlite3"), load("courses")
+    connection = target.connect()
+    create(connection, workload.table("Courses"))
+    error = serve_alone("--data", str(target.data))
+    for name in ("Enrollments", "Users"):
+        create(connection, workload.table(name))
+    empty = serve_alone("--data", str(target.data))
+    connection.close()
+
+    assert "no table Enrollments, Users" in str(error)
+    assert "nothing is in Courses, Enrollments, Users" in str(empty)
+
+
+def test_serve_says_what_to_do_without_indexes(data: Path) -> None:
+    from perfkit.dynamodb import indexes
+    from perfkit.workloads.loader import load
+
+    target = Target(data=data)
+    indexes.apply(target, indexes.plan(target, load("courses")), indexes.Goal.ABSENT)
+    error = serve_alone("--data", str(data), "--phase", "2")
+
+    assert isinstance(error, TargetError)
+    assert "CoursesBySemester" in str(error)
+    assert "perfkit create-indexes" in str(error)
+    assert "--no-indexes" in str(error)
+
+
+def test_the_service_serves_courses_only(data: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "shop.toml"
+    error = serve_alone("--data", str(data), "--workload", str(example))
+
+    assert isinstance(error, ConfigError)
+    assert "the service serves the workload courses" in str(error)

@@ -1,0 +1,286 @@
+"""Counts: complete, the same after a trip through a file, summed over workers, sent to CloudWatch."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from perfkit.cache import cloudwatch
+from perfkit.cache.statistics import (
+    Board,
+    Counts,
+    Outcome,
+    ServerCounts,
+    Snapshot,
+    Statistics,
+)
+from perfkit.errors import RunFileError, TargetError
+
+
+def counted(hits: int = 0, misses: int = 0, errors: int = 0, name: str = "courses") -> Snapshot:
+    """Return the snapshot of a process that had so many requests: 2, 52 and 50 ms."""
+    statistics = Statistics()
+    pattern = statistics.pattern(name)
+    pattern.counts = Counts(hits=hits, misses=misses, errors=errors, fills=misses + errors)
+    for outcome, count, sample_s in (
+        (Outcome.HIT, hits, 0.002),
+        (Outcome.MISS, misses, 0.052),
+        (Outcome.ERROR, errors, 0.050),
+        (Outcome.FILL, misses + errors, 0.050),
+    ):
+        for _ in range(count):
+            pattern.record(outcome, sample_s)
+    statistics.server.invalidated_keys = hits
+    return statistics.snapshot()
+
+
+def told(snapshot: Snapshot) -> Any:
+    """Return all a snapshot says, to compare."""
+    return snapshot.to_json()
+
+
+# ---- counts ------------------------------------------------------------------------------
+
+
+def test_the_reference_table_can_be_worked_out() -> None:
+    pattern = counted(hits=990, misses=10, errors=1).patterns["courses"]
+
+    means_s = {outcome: latency.mean_s for outcome, latency in pattern.latencies.items()}
+    assert pattern.counts.requests == 1001
+    assert pattern.counts.hit_rate == pytest.approx(990 / 1001)
+    assert means_s[Outcome.HIT] == pytest.approx(0.002)
+    assert means_s[Outcome.MISS] == pytest.approx(0.052)
+    assert means_s[Outcome.ERROR] == pytest.approx(0.050)
+
+
+def test_there_is_no_rate_of_nothing() -> None:
+    assert Counts().hit_rate is None
+
+
+def test_a_snapshot_stands_still() -> None:
+    statistics = Statistics()
+    statistics.pattern("courses").counts.hits = 1
+    statistics.pattern("courses").record(Outcome.HIT, 0.001)
+
+    before = statistics.snapshot()
+    statistics.pattern("courses").counts.hits = 2
+    statistics.pattern("courses").record(Outcome.HIT, 0.001)
+
+    assert before.patterns["courses"].counts.hits == 1
+    assert before.patterns["courses"].latencies[Outcome.HIT].count == 1
+
+
+def test_processes_and_patterns_add_up() -> None:
+    whole = Snapshot()
+    for part in (counted(3, 1), counted(4, 0, 2), counted(5, 5, name="profile")):
+        whole.add(part)
+
+    assert whole.patterns["courses"].counts == Counts(hits=7, misses=1, errors=2, fills=3)
+    assert whole.patterns["courses"].latencies[Outcome.HIT].count == 7
+    assert whole.total.counts == Counts(hits=12, misses=6, errors=2, fills=8)
+    assert whole.total.latencies[Outcome.FILL].sum_s == pytest.approx(8 * 0.05)
+    assert whole.server == ServerCounts(invalidated_keys=12)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_a_snapshot_comes_back_from_json(hits: int, misses: int, errors: int) -> None:
+    snapshot = counted(hits, misses, errors)
+
+    again = Snapshot.from_json(json.loads(json.dumps(snapshot.to_json())))
+
+    assert told(again) == told(snapshot)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"format": 2},
+        {"patterns": []},
+        {"patterns": {"courses": {"counts": {"lucky": 1}, "latencies": {}}}},
+        {"patterns": {"courses": {"counts": {}, "latencies": {"luck": {}}}}},
+        {"server": None},
+    ],
+)
+def test_what_is_no_snapshot_is_refused(damage: dict[str, Any]) -> None:
+    with pytest.raises(RunFileError, match="no cache statistics"):
+        Snapshot.from_json({**counted(1).to_json(), **damage})
+
+
+# ---- workers -----------------------------------------------------------------------------
+
+
+def test_every_worker_can_tell_the_whole(tmp_path: Path) -> None:
+    first, second = (Board(tmp_path / "statistics", worker) for worker in ("1", "2"))
+    first.post(counted(1))
+    second.post(counted(10))
+
+    # each knows itself best
+    assert first.whole(counted(2)).total.counts.hits == 12
+    assert second.whole(counted(20)).total.counts.hits == 21
+
+
+def test_a_worker_alone_is_the_whole(tmp_path: Path) -> None:
+    assert told(Board(tmp_path / "none", "1").whole(counted(1))) == told(counted(1))
+
+
+def test_a_post_replaces_the_last_one(tmp_path: Path) -> None:
+    board = Board(tmp_path, "1")
+    board.post(counted(1))
+    board.post(counted(2))
+
+    assert Board(tmp_path, "2").whole(Snapshot()).total.counts.hits == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["1.json"]
+
+
+def test_what_others_left_in_the_folder_is_nobodys_count(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text('{"format": 1, "patt')
+    (tmp_path / "other.json").write_text("[]")
+    (tmp_path / "newer.json").write_text('{"format": 99}')
+    Board(tmp_path, "1").post(counted(1))
+
+    assert Board(tmp_path, "2").whole(counted(1)).total.counts.hits == 2
+
+
+# ---- CloudWatch --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("cloudwatch", region_name="us-east-1")
+
+
+class Recorder:
+    """A client that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+
+    def put_metric_data(self, **request: Any) -> None:
+        self.requests.append(request)
+
+    def values(self, pattern: str | None = None) -> dict[str, float]:
+        """Return the plain metrics of a pattern, or those of all patterns together."""
+        return {
+            metric["MetricName"]: metric["Value"]
+            for request in self.requests
+            for metric in request["MetricData"]
+            if "Value" in metric and _dimensions(metric).get("Pattern") == pattern
+        }
+
+    def latencies(self, outcome: Outcome) -> dict[float, float]:
+        """Return how often each latency in ms occurred, all patterns together."""
+        return {
+            value: count
+            for request in self.requests
+            for metric in request["MetricData"]
+            if _dimensions(metric) == {"Outcome": outcome.value}
+            for value, count in zip(metric["Values"], metric["Counts"], strict=True)
+        }
+
+
+def _dimensions(metric: dict[str, Any]) -> dict[str, str]:
+    return {pair["Name"]: pair["Value"] for pair in metric["Dimensions"]}
+
+
+def test_cloudwatch_takes_the_metrics(cloud: Any) -> None:
+    sent = cloudwatch.publish(counted(98, 1, 1), cloud, "Courses/Cache", {"Environment": "test"})
+
+    listed = cloud.list_metrics(Namespace="Courses/Cache")["Metrics"]
+    # each datum is there once, whatever moto makes of its values
+    assert len({(metric["MetricName"], *_dimensions(metric).items()) for metric in listed}) == sent
+    assert {metric["MetricName"] for metric in listed} == {
+        *("Hits", "Misses", "Errors", "Fills", "FailedFills", "StampedesAvoided"),
+        *("StaleWritesRefused", "TooLarge", "HitRate", "Latency"),
+        *("InvalidatedKeys", "DelayedKeys", "BreakerOpenings"),
+    }
+    assert all(_dimensions(metric)["Environment"] == "test" for metric in listed)
+    places = [tuple(_dimensions(metric).items()) for metric in listed]
+    assert {place[1:] for place in places} >= {
+        (),
+        (("Pattern", "courses"),),
+        (("Outcome", "hit"),),
+        (("Pattern", "courses"), ("Outcome", "miss")),
+    }
+
+
+def test_what_was_sent_is_not_sent_again() -> None:
+    client = Recorder()
+    cloudwatch.publish(counted(30, 10), client, "n", before=counted(20, 5), by_pattern=False)
+
+    sent = client.values()
+    assert (sent["Hits"], sent["Misses"]) == (10, 5)
+    assert sent["HitRate"] == pytest.approx(100 * 2 / 3)
+    assert client.latencies(Outcome.HIT) == {2.0: 10}
+    assert client.latencies(Outcome.MISS) == {52.0: 5}
+
+
+def test_a_count_that_began_anew_is_sent_whole() -> None:
+    client = Recorder()
+    cloudwatch.publish(counted(3), client, "n", before=counted(20, 5))
+
+    assert client.values()["Hits"] == 3
+    assert client.latencies(Outcome.HIT) == {2.0: 3}
+
+
+def test_a_time_without_requests_has_no_rate_and_no_latency() -> None:
+    client = Recorder()
+    cloudwatch.publish(counted(3), client, "n", before=counted(3))
+
+    assert "HitRate" not in client.values()
+    assert client.values("courses")["Hits"] == 0
+    assert client.latencies(Outcome.HIT) == {}
+
+
+def test_large_numbers_of_metrics_and_values_are_split() -> None:
+    """CloudWatch takes 150 values in a metric, and 1 MB in a request."""
+    snapshot = Snapshot()
+    for number in range(20):
+        snapshot.add(counted(1, name=f"pattern{number}"))
+    for sample in range(1, 1000):
+        snapshot.patterns["pattern0"].record(Outcome.HIT, 1.05**sample * 1e-6)
+    client = Recorder()
+
+    sent = cloudwatch.publish(snapshot, client, "n")
+
+    sizes = [len(request["MetricData"]) for request in client.requests]
+    assert sum(sizes) == sent
+    assert len(sizes) > 1
+    assert max(sizes) <= cloudwatch.METRICS_AT_ONCE
+    assert all(
+        len(metric.get("Values", ())) <= cloudwatch.VALUES_AT_ONCE
+        for request in client.requests
+        for metric in request["MetricData"]
+    )
+    assert sum(client.latencies(Outcome.HIT).values()) == 999 + 20
+
+
+def test_a_refusal_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client(
+        "cloudwatch",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_metric_data", "AccessDenied", "not you")
+        with pytest.raises(TargetError, match=r"CloudWatch did not take .*AccessDenied.*not you"):
+            cloudwatch.publish(counted(1), client, "n")
+
+    def fail(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://monitoring")
+
+    monkeypatch.setattr(client, "put_metric_data", fail)
+    with pytest.raises(TargetError, match="https://monitoring"):
+        cloudwatch.publish(counted(1), client, "n")

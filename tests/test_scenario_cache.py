@@ -1,0 +1,329 @@
+"""The cache scenarios against a real cache server, which they kill and freeze."""
+
+import gc
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfkit.cache import server
+from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import ResultsDifferError, UnknownScenarioError
+from perfkit.measure.rounds import Plan
+from perfkit.results import Run, RunStore
+from perfkit.scenarios import cache
+from perfkit.scenarios.base import Context, Options
+from perfkit.scenarios.registry import find, main_job, scenarios_of
+from perfkit.workloads.loader import load
+from perfkit.workloads.model import Workload
+
+SHOP = Path(__file__).parents[1] / "examples" / "shop.toml"
+COURSES = ("courses", "instructor", "enrollments", "roster", "profile")
+
+
+@pytest.fixture(autouse=True)
+def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "collect", lambda: 0)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[server.Server]:
+    """Return the servers that were started, in order."""
+    servers: list[server.Server] = []
+    start = server.start
+
+    def starting(*args: Any, **kwargs: Any) -> server.Server:
+        servers.append(start(*args, **kwargs))
+        return servers[-1]
+
+    monkeypatch.setattr(server, "start", starting)
+    return servers
+
+
+def is_alive(pid: int | None) -> bool:
+    try:
+        os.kill(pid or 0, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    return load("courses")
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory, workload: Workload) -> Target:
+    """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
+    target = Target(data=tmp_path_factory.mktemp("seeded") / "data.sqlite3")
+    seeding.seed(seeding.plan(target, workload, scale=0.02), processes=1)
+    indexes.apply(
+        target, indexes.plan(target, workload), indexes.Goal.PRESENT, pause=lambda _: None
+    )
+    return target
+
+
+def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> Context:
+    return Context(
+        workload=workload,
+        client=target.client(),
+        target=target.describe(),
+        where=target.name,
+        options=Options(plan=Plan(iterations=iterations)),
+        source=target,
+    )
+
+
+@pytest.fixture(scope="module")
+def cache_run(seeded: Target, workload: Workload) -> Run:
+    (scenario,) = find(workload, ["cache"])
+    return scenario.measure(make_context(seeded, workload))
+
+
+def test_every_cached_question_is_asked_in_every_way(cache_run: Run) -> None:
+    assert cache_run.kind == "cache"
+    assert cache_run.questions == COURSES
+    for question in COURSES[:-1]:
+        names = [each.name for each in cache_run.variants if each.question == question]
+        assert names == [
+            "scan",
+            "query",
+            "cached-cold",
+            "cached-warm",
+            "cache-killed",
+            "cache-hanging",
+        ]
+    assert cache_run.variant("get", "profile") is not None
+
+
+def test_each_way_meets_the_cache_as_its_name_says(cache_run: Run) -> None:
+    for question in COURSES:
+        cold = cache_run.variant("cached-cold", question)
+        warm = cache_run.variant("cached-warm", question)
+        assert cold is not None
+        assert cold.cache is not None
+        assert warm is not None
+        assert warm.cache is not None
+        assert (cold.cache.hits, cold.cache.misses, cold.cache.errors) == (0, 3, 0)
+        assert (warm.cache.hits, warm.cache.misses, warm.cache.errors) == (3, 0, 0)
+        for name in ("cache-killed", "cache-hanging"):
+            trouble = cache_run.variant(name, question)
+            assert trouble is not None
+            assert trouble.cache is not None
+            # three rounds of twenty, all of them answered by the database
+            assert (trouble.cache.hits, trouble.cache.errors) == (0, 60)
+            assert trouble.errors == 0
+
+
+def test_hits_read_nothing_and_everything_else_what_the_query_reads(cache_run: Run) -> None:
+    expected = {
+        "courses": 6.5,
+        "instructor": 2.5,
+        "enrollments": 1.0,
+        "roster": 5.0,
+        "profile": 0.5,
+    }
+    for question, units in expected.items():
+        by_name = {
+            each.name: each.capacity_units
+            for each in cache_run.variants
+            if each.question == question
+        }
+        assert by_name.pop("cached-warm") == 0
+        assert by_name.pop("scan") != units
+        assert set(by_name.values()) == {units}
+
+
+def test_a_hanging_server_costs_a_request_no_more_than_the_time_limit(cache_run: Run) -> None:
+    hanging = cache_run.variant("cache-hanging", "courses")
+    query = cache_run.variant("query", "courses")
+
+    assert hanging is not None
+    assert query is not None
+    # some of the first waited for it, most were made with the breaker open
+    assert hanging.latency_s.max >= 0.05
+    if query.latency_s.max < 0.02:
+        assert hanging.latency_s.p50 < 0.05
+
+
+def test_the_statistics_work_out_to_the_mean(cache_run: Run) -> None:
+    for variant in cache_run.variants:
+        if variant.cache is not None:
+            assert variant.cache.worked_out_mean_s == pytest.approx(variant.latency_s.mean)
+
+
+def test_the_answer_of_a_hit_holds_all_items(cache_run: Run) -> None:
+    for question, items in (("courses", 50), ("enrollments", 5), ("roster", 40)):
+        counts = {each.items_returned for each in cache_run.variants if each.question == question}
+        assert counts == {items}
+
+
+def test_a_run_survives_its_file(cache_run: Run, tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+
+    loaded = store.load(store.save(cache_run))
+
+    assert loaded.variants == cache_run.variants
+    assert loaded.comparisons == cache_run.comparisons
+
+
+def test_nothing_is_left_running_when_it_is_interrupted(
+    seeded: Target,
+    workload: Workload,
+    started: list[server.Server],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the worst moment: one server is frozen, another one killed."""
+    real = cache._Trouble.hang
+
+    def interrupt(self: Any, way: Any) -> None:
+        real(self, way)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache._Trouble, "hang", interrupt)
+    (scenario,) = find(workload, ["cache"])
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario.measure(make_context(seeded, workload, iterations=1))
+
+    assert len(started) >= 2
+    assert not any(is_alive(each.pid) for each in started)
+
+
+def test_a_cache_that_answers_something_else_is_an_error(
+    seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = cache.CacheScenario((workload.pattern("courses"),))
+    look = cache._Cached._turn
+
+    async def lie(self: Any, calls: int) -> Any:
+        turn = await look(self, calls)
+        turn.digest = "another answer"
+        return turn
+
+    monkeypatch.setattr(cache._Cached, "_turn", lie)
+
+    with pytest.raises(ResultsDifferError, match=r"courses: .* answered differently"):
+        only.measure(make_context(seeded, workload, iterations=1))
+
+
+def test_without_an_index_misses_are_answered_by_a_filtered_scan(
+    tmp_path: Path, workload: Workload
+) -> None:
+    target = Target(data=tmp_path / "plain.sqlite3")
+    seeding.seed(seeding.plan(target, workload, scale=0.002), processes=1)
+    only = cache.CacheScenario((workload.pattern("courses"),))
+
+    run = only.measure(make_context(target, workload, iterations=1))
+
+    assert [each.name for each in run.variants][:2] == ["scan", "cached-cold"]
+    assert any("perfkit create-indexes" in step for step in run.next_steps)
+
+
+# ---- an hour -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hour_run(seeded: Target, workload: Workload) -> Run:
+    (scenario,) = find(workload, ["cache-hour"])
+    return scenario.measure(make_context(seeded, workload))
+
+
+def test_the_quoted_hour_is_reproduced(hour_run: Run) -> None:
+    quoted, modelled, measured = (each for each in hour_run.hours if each.name == "an hour")
+
+    assert (quoted.provenance, quoted.cache.hits, quoted.mean_s) == ("quoted", 99_000, 0.0025)
+    assert (modelled.provenance, modelled.latencies) == ("modelled", "quoted")
+    assert round(modelled.cache.hit_rate or 0, 2) == 0.99
+    assert round(modelled.mean_s or 0, 4) == 0.0025
+    assert measured.latencies == "measured"
+    assert measured.cache.hits == pytest.approx(modelled.cache.hits, rel=0.01)
+
+
+def test_the_real_run_has_the_same_traffic_as_the_virtual_one(hour_run: Run) -> None:
+    real, virtual = (each for each in hour_run.hours if each.name == "short run")
+
+    assert (real.provenance, virtual.provenance) == ("measured", "modelled")
+    assert real.cache.requests == virtual.cache.requests
+    assert real.invalidations == virtual.invalidations
+    assert real.cache.errors == 0
+    # how close the rates are depends on the machine; that they are compared does not
+    assert 0 < (real.cache.hit_rate or 0) < 1
+
+
+def test_a_longer_time_to_live_hits_more_and_reads_less(hour_run: Run) -> None:
+    lives = [each for each in hour_run.hours if each.name.startswith("TTL")]
+
+    rates = [each.cache.hit_rate or 0 for each in lives]
+    units = [each.read_units or 0 for each in lives]
+    assert len(lives) >= 5
+    assert rates == sorted(rates)
+    assert units == sorted(units, reverse=True)
+    assert all(each.read_units == (each.fills or 0) * 6.5 for each in lives)
+
+
+def test_a_virtual_cache_that_is_off_is_doubted() -> None:
+    from perfkit.results import CacheFigures, Hour
+    from perfkit.scenarios.cache_hour import _doubts
+
+    def hour(hits: int) -> Hour:
+        return Hour(
+            name="short run",
+            provenance="measured",
+            latencies="",
+            duration_s=4.0,
+            ttl_s=0.5,
+            cache=CacheFigures(hits=hits, misses=100 - hits, errors=0),
+        )
+
+    assert list(_doubts(hour(70), hour(72))) == []
+    (doubt,) = _doubts(hour(60), hour(72))
+    assert "60% hits" in doubt.reason
+    assert "72%" in doubt.reason
+
+
+# ---- which scenarios there are -----------------------------------------------------------
+
+
+def test_the_built_in_workload_has_all_scenarios(workload: Workload) -> None:
+    assert list(scenarios_of(workload)) == [
+        *COURSES,
+        *("cache", "cache-hour", "phases", "ablation"),
+        *("n-plus-one", "pooling", "email", "auth", "serialize"),
+    ]
+    assert [each.name for each in main_job(workload)] == [*COURSES, "phases", "cache"]
+    assert [each.name for each in find(workload, ["patterns"])] == list(COURSES)
+
+
+def test_scenarios_of_the_service_are_explained_for_other_workloads() -> None:
+    shop = load(SHOP)
+
+    assert "phases" not in scenarios_of(shop)
+    with pytest.raises(
+        UnknownScenarioError,
+        match=f"phases measures the reference service, .* and not {shop.name}; choose from all",
+    ):
+        find(shop, ["phases"])
+
+
+def test_without_a_cache_policy_there_is_nothing_to_cache(workload: Workload) -> None:
+    bare = replace(
+        workload, patterns=tuple(replace(each, cache=None) for each in workload.patterns)
+    )
+
+    assert not {"cache", "cache-hour"} & scenarios_of(bare).keys()
+    with pytest.raises(UnknownScenarioError, match="no pattern of workload courses has a cache"):
+        find(bare, ["cache"])
+
+
+def test_a_pattern_keeps_its_name(workload: Workload) -> None:
+    pattern = replace(workload.patterns[0], name="cache")
+    named = replace(workload, patterns=(pattern, *workload.patterns[1:]))
+
+    (scenario,) = find(named, ["cache"])
+
+    assert scenario.description == pattern.description
