@@ -82,11 +82,23 @@ class Site:
 @contextmanager
 def site() -> Iterator[Site]:
     """Seed tables with indexes in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="perfkit-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="perfkit-bench-") as name, _interruptible():
         folder = Path(name)
         run_command([*perfkit_command(), "seed"], folder)
         run_command([*perfkit_command(), "create-indexes"], folder)
         yield Site(folder=folder, secret=secrets.token_hex(32))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have other requests to end do what Ctrl-C does, so that all processes are ended too."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -54,12 +54,15 @@ def run(
         float | None,
         typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Measure the service and the cache, too: a minute more.")
+    ] = False,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Seed, create the indexes, measure every access pattern, the cache and the service.
+    Seed, create the indexes, measure every access pattern, and show what changed.
 
     Each step takes over what is there already, so it may be interrupted and run again.
 
@@ -76,7 +79,7 @@ def run(
     budget = _Budget(where, permission)
     _seed(where, read, scale, budget)
     _create_indexes(where, read, budget)
-    runs = _measure(where, read, options, budget)
+    runs = _measure(where, read, options, budget, full=full)
     report = build_report(runs)
     if as_json:
         from perfkit.report.json_document import report_document, write_document
@@ -149,12 +152,14 @@ def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> None:
             warn(f"index {each.index.name} of {each.table.name} differs: {each.difference}")
 
 
-def _measure(where: "Target", read: "Workload", options: "Options", budget: _Budget) -> "list[Run]":
+def _measure(
+    where: "Target", read: "Workload", options: "Options", budget: _Budget, *, full: bool
+) -> "list[Run]":
     from perfkit.commands.bench import make_context
     from perfkit.dynamodb.safety import Preview
     from perfkit.scenarios import registry
 
-    chosen = registry.main_job(read)
+    chosen = registry.main_job(read) if full else registry.find(read, [registry.PATTERNS])
     context = make_context(where, read, options)
     if where.is_guarded:
         effects = tuple(each.effect(context) for each in chosen)

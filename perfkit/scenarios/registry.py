@@ -68,7 +68,7 @@ def scenarios_of(workload: Workload) -> dict[str, Scenario]:
 
 
 def main_job(workload: Workload) -> list[Scenario]:
-    """Return what `perfkit run` measures: every pattern, the phases of the service, the cache."""
+    """Return what `perfkit run --full` measures: all patterns, the service's phases, the cache."""
     return find(
         workload, [PATTERNS, *(name for name in _MAIN_JOB if name in scenarios_of(workload))]
     )

@@ -106,6 +106,8 @@ class Session:
         self.write_units = 0.0
         self.touched: list[tuple[str, Item]] = []
         """Items, with their tables, that were or may have been written."""
+        self.connecting_s = 0.0
+        """What making a client took."""
 
     def call(
         self, operation: str, *, writes: bool = False, metered: bool = True, **request: Any
@@ -158,7 +160,9 @@ class Session:
 
         try:
             if self._client is None:
+                started_s = time.perf_counter()
                 self._client = self._connect()
+                self.connecting_s = time.perf_counter() - started_s
             answer: dict[str, Any] = getattr(self._client, operation)(**request)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise as_answer(error, where=self._where) from error

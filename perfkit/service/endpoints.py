@@ -260,6 +260,9 @@ class Endpoints:
                 return found
 
             person = await self._memory.remember(claims, call.digest, look, load)
+            # a client of the request's own is made for the first call, whatever that is
+            call.trace.db_s += call.session.connecting_s
+            started_s += call.session.connecting_s
         call.trace.auth_s += perf_counter() - started_s
         call.person = person
         if not person.active:
@@ -346,7 +349,7 @@ class Endpoints:
                 return await self._run(session, work, abandon=False)
             finally:
                 written_s = perf_counter()
-                call.trace.db_s = written_s - started_s
+                call.trace.db_s += written_s - started_s
                 await self._memory.forget(session.touched)
                 call.trace.cache_s = perf_counter() - written_s
 
