@@ -17,11 +17,11 @@ MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
 _SCRIPT = """
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format("FOUND %d %d %d %d\\n", summary.requests, summary.duration,
-    latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+  io.write(string.format("FOUND %d %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(99), e.status, e.connect + e.read + e.write + e.timeout))
 end
 """
-_FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+)")
+_FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+) (\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,8 @@ class Wrk:
         script.write_text(_SCRIPT)
         self._command = [
             *(program, "--threads", "1", "--connections", str(CONNECTIONS)),
-            *("--script", str(script), "--header", f"Authorization: Bearer {token}"),
+            *("--timeout", "30s", "--script", str(script)),
+            *("--header", f"Authorization: Bearer {token}"),
         ]
 
     def ask(self, url: str, seconds: int) -> Load:
@@ -74,8 +75,8 @@ class Wrk:
         if found is None:
             msg = f"wrk failed: {(done.stderr or done.stdout).strip()[-200:]}"
             raise TargetError(msg)
-        requests, duration_us, p99_us, failed = map(int, found.groups())
-        if failed or not requests:
-            msg = f"{failed} of {requests} requests to {url} failed"
+        requests, duration_us, p99_us, refused, unanswered = map(int, found.groups())
+        if refused or unanswered or not requests:
+            msg = f"{url}: of {requests} requests {refused} were refused, {unanswered} unanswered"
             raise TargetError(msg)
         return Load(requests=requests, elapsed_s=duration_us / 1e6, p99_s=p99_us / 1e6)
