@@ -38,6 +38,9 @@ CONNECT_LIMIT_S = 1.0
 # there, and this process too busy to have read it.
 _GRACE_S = 0.001
 
+LONGEST_S = 1.0
+"""For a reply before which others keep coming; then the connection is too slow to be of use."""
+
 _NOTHING_YET = object()
 _CLOSED = "the cache is closed"
 
@@ -71,12 +74,14 @@ def value(reply: Any) -> Any:
 class _Exchange:
     """Commands sent together, and the replies that came so far."""
 
-    __slots__ = ("future", "replies", "wanted")
+    __slots__ = ("asked_at_s", "future", "replies", "timer", "wanted")
 
-    def __init__(self, future: "asyncio.Future[list[Any]]", wanted: int) -> None:
+    def __init__(self, future: "asyncio.Future[list[Any]]", wanted: int, asked_at_s: float) -> None:
         self.future = future
         self.replies: list[Any] = []
         self.wanted = wanted
+        self.asked_at_s = asked_at_s
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class _Channel(asyncio.Protocol):
@@ -96,24 +101,35 @@ class _Channel(asyncio.Protocol):
         self._exchanges: deque[_Exchange] = deque()
         self._transport: asyncio.Transport | None = None
         self._reason = "the server closed the connection"
+        self._outgoing: list[bytes] = []
+        self._heard_at_s = 0.0
 
     async def ask(self, commands: Sequence[Command], limit_s: float) -> list[Any]:
         """Return the replies to *commands*; `Connection.ask` says what may be raised."""
         if self._transport is None:
             raise CacheUnavailableError(self._reason)
-        packed = b"".join(map(_pack, commands))
-        exchange = _Exchange(self._loop.create_future(), len(commands))
+        asked_at_s = self._loop.time()
+        exchange = _Exchange(self._loop.create_future(), len(commands), asked_at_s)
         self._exchanges.append(exchange)
-        try:
-            self._transport.write(packed)
-        except (OSError, RuntimeError) as error:
-            # uvloop says so when the other side is gone and `connection_lost` is still to come
-            self.end(f"the connection broke: {error}")
-        timer = self._loop.call_later(limit_s, self._be_late, exchange, limit_s)
+        if not self._outgoing:
+            # what is asked in one turn of the loop goes out in one write
+            self._loop.call_soon(self._write)
+        self._outgoing += map(_pack, commands)
+        exchange.timer = self._loop.call_at(asked_at_s + limit_s, self._be_late, exchange, limit_s)
         try:
             return await exchange.future
         finally:
-            timer.cancel()
+            exchange.timer.cancel()
+
+    def _write(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if self._transport is None:
+            return
+        try:
+            self._transport.write(b"".join(outgoing))
+        except (OSError, RuntimeError) as error:
+            # uvloop says so when the other side is gone and `connection_lost` is still to come
+            self.end(f"the connection broke: {error}")
 
     def end(self, reason: str) -> None:
         """Give up the connection and everything that waits for it."""
@@ -135,6 +151,7 @@ class _Channel(asyncio.Protocol):
         self.end(f"the connection broke: {exc}" if exc else self._reason)
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at_s = self._loop.time()
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _NOTHING_YET:
@@ -152,11 +169,28 @@ class _Channel(asyncio.Protocol):
             self.end(f"this is no Redis server: {error}")
 
     def _be_late(self, exchange: _Exchange, limit_s: float) -> None:
-        self._loop.call_later(_GRACE_S, self._give_up, exchange, limit_s)
+        if not self._in_time(exchange, limit_s):
+            exchange.timer = self._loop.call_later(_GRACE_S, self._give_up, exchange, limit_s)
 
     def _give_up(self, exchange: _Exchange, limit_s: float) -> None:
-        if not exchange.future.done():
+        if not self._in_time(exchange, limit_s):
             self.end(f"no answer within {limit_s * 1e3:.0f} ms")
+
+    def _in_time(self, exchange: _Exchange, limit_s: float) -> bool:
+        """
+        Return whether to go on waiting, and see to being asked again.
+
+        A server that goes on answering others is not in trouble: it is this process that is
+        behind, and giving up would send all of them to the database and put it further behind.
+        """
+        if exchange.future.done():
+            return True
+        heard_at_s = max(self._heard_at_s, exchange.asked_at_s)
+        due_s = min(heard_at_s + limit_s, exchange.asked_at_s + max(limit_s, LONGEST_S))
+        if self._loop.time() >= due_s:
+            return False
+        exchange.timer = self._loop.call_at(due_s, self._be_late, exchange, limit_s)
+        return True
 
 
 class Connection:

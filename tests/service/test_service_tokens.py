@@ -257,8 +257,9 @@ def test_a_session_ends_with_its_token(
 
         answers = [client.get(PROFILE, headers=headers) for headers in (good, short)]
 
-    # verified again, and expired
     assert [answer.status_code for answer in answers] == [200, 401]
+    # verified again, and its user loaded again
+    assert answers[0].headers["x-consumed-read-units"] == "0.5"
 
 
 def sessions(kept: Any) -> list[tuple[bytes, bytes, bytes]]:

@@ -57,6 +57,17 @@ def test_nobody_is_enrolled_twice(phase: int, serve: Callable[..., Any], data: P
         assert len(client.get(MINE).json()["items"]) == 6
 
 
+def test_an_index_that_lags_behind_enrolls_nobody_twice(
+    serve: Callable[..., Any], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at before the write may be old; the condition on the write decides."""
+    monkeypatch.setattr("perfkit.service.store.Store._ask", lambda *_, **__: [])
+    with serve(data=data) as client:
+        answers = [enroll(client), enroll(client)]
+
+    assert [answer.status_code for answer in answers] == [201, 409]
+
+
 def test_of_many_at_once_one_is_enrolled(
     make_app: Callable[..., Any], live: Callable[..., Any], data: Path, token: Callable[..., str]
 ) -> None:
