@@ -1,6 +1,7 @@
 """The service under wrk's load, against the bare application and with notifications queued."""
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.bare_starlette import BY_PERFKIT, BY_REDIS_PY, KEY
 from benchmarks.measuring import interleave
 from benchmarks.serving import QUESTION, Caller, RedisServer, Site, bare, running
-from benchmarks.wrk import CONNECTIONS, Load, Wrk
+from benchmarks.wrk import Load, Wrk
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.scenarios.http_load import Job, load_process
 from perfkit.scenarios.services import cpu_of
@@ -20,8 +21,8 @@ from perfkit.service.notifications.sink import start_sink
 from perfkit.service.settings import Switches
 from perfkit.service.supervisor import Supervisor
 
-__all__ = ["BARE", "BARE_OWN_CLIENT", "NOTIFYING", "PHASE_0", "PHASE_3"]
-__all__ += ["Throughput", "Under", "measure"]
+__all__ = ["BARE", "BARE_OWN_CLIENT", "NOTIFYING", "PHASE_0", "PHASE_0_CONNECTIONS", "PHASE_3"]
+__all__ += ["WORKERS", "Throughput", "Under", "measure"]
 
 PHASE_3 = "phase 3, --no-notify"
 NOTIFYING = "phase 3, --notify"
@@ -30,6 +31,9 @@ BARE = "bare Starlette, redis.asyncio"
 BARE_OWN_CLIENT = "bare Starlette, the cache's client"
 
 WORKERS = 2
+
+PHASE_0_CONNECTIONS = 10
+"""At 50 its requests would wait for longer than the service lets them."""
 
 
 def _nothing() -> None:
@@ -168,6 +172,9 @@ def measure(place: Site, *, quick: bool) -> Throughput:
             each.prepare()
             wrk.ask(each.url, 1)
             each.settle()
+        answers = _Count(services[PHASE_3], place, "perfkit_cache_answers", "state")
+        told = _Count(services[NOTIFYING], place, "perfkit_notifications", "outcome")
+        mails = sink.received
         turns = {name: _turn(each, wrk, seconds) for name, each in under.items()}
         interleave(turns, rounds=rounds)
         figures = Throughput(
@@ -175,13 +182,11 @@ def measure(place: Site, *, quick: bool) -> Throughput:
             rounds=rounds,
             seconds=seconds,
             body_bytes=len(bodies[PHASE_3]),
-            found=_share_of(services[PHASE_3], place, "perfkit_cache_answers", "state", "HIT"),
-            queued=_share_of(
-                services[NOTIFYING], place, "perfkit_notifications", "outcome", "queued"
-            ),
-            mails=sink.received,
+            found=answers.share("HIT"),
+            queued=told.share("queued"),
+            mails=sink.received - mails,
         )
-    under[PHASE_0], bodies[PHASE_0] = _phase_0(place, requests=20 if quick else 100)
+    under[PHASE_0], bodies[PHASE_0] = _phase_0(place, requests=10 if quick else 40)
     _check_same(bodies)
     return figures
 
@@ -220,24 +225,37 @@ def _share(server: RedisServer, body: bytes) -> None:
         client.set(KEY, body)
 
 
-def _share_of(service: Supervisor, place: Site, metric: str, label: str, value: str) -> float:
-    """Return the share of what a metric of the service counted that has a label's value."""
-    with Caller(service.url, place.token, "/metrics") as caller:
-        caller.call()
-        text = caller.body.decode()
-    counts: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        if family.name == metric:
-            for sample in family.samples:
-                # one route is asked but for /metrics and the health of the service
-                if sample.labels.get("route", "/api/courses") == "/api/courses":
-                    name = sample.labels[label]
-                    counts[name] = counts.get(name, 0) + sample.value
-    total = sum(counts.values())
-    if not total:
-        msg = f"the service counted nothing as {metric}"
-        raise TargetError(msg)
-    return counts.get(value, 0) / total
+class _Count:
+    """What a metric of a service counts from now on, by the values of one of its labels."""
+
+    def __init__(self, service: Supervisor, place: Site, metric: str, label: str) -> None:
+        self._service = service
+        self._place = place
+        self._metric = metric
+        self._label = label
+        self._before = self._read()
+
+    def share(self, value: str) -> float:
+        """Return the share that has this value."""
+        counts = self._read()
+        counts.subtract(self._before)
+        if not counts.total():
+            msg = f"the service counted nothing as {self._metric}"
+            raise TargetError(msg)
+        return counts[value] / counts.total()
+
+    def _read(self) -> Counter[str]:
+        with Caller(self._service.url, self._place.token, "/metrics") as caller:
+            caller.call()
+            text = caller.body.decode()
+        counts: Counter[str] = Counter()
+        for family in text_string_to_metric_families(text):
+            if family.name == self._metric:
+                for sample in family.samples:
+                    # reading the metrics is counted too, as another route
+                    if sample.labels.get("route") != "/metrics":
+                        counts[sample.labels[self._label]] += round(sample.value)
+        return counts
 
 
 def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
@@ -256,7 +274,7 @@ def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
             port=parts.port or 0,
             path=QUESTION,
             token=place.token,
-            concurrency=CONNECTIONS,
+            concurrency=PHASE_0_CONNECTIONS,
             requests=requests,
         )
         before_s = cpu_of(service.pids)
