@@ -3,6 +3,7 @@
 import math
 
 __all__ = [
+    "MINUS",
     "TIMES",
     "format_bytes",
     "format_count",
@@ -11,10 +12,12 @@ __all__ = [
     "format_seconds",
     "format_share",
     "format_units",
+    "format_usd",
 ]
 
-# written out, because it looks like the letter x
+# written out, because they look like the letter x and a hyphen
 TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 _SECOND_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTE_STEPS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -112,3 +115,21 @@ def format_share(value: float) -> str:
             # 25% rather than 25.0%: trailing zeros claim a precision nobody asked for
             return text.removesuffix(".0%") + "%" if text.endswith(".0%") else text
     return "<0.0000000001%" if value < 0.5 else ">99.9999999999%"
+
+
+def format_usd(value_usd: float) -> str:
+    """
+    Return an amount in US dollars with cents: `$1,118.50`, a saving with a minus sign before it.
+
+    What is less than a cent, such as the price of a unit, has three significant digits and no
+    exponent: `$0.000000125`.
+    """
+    # what subtracting amounts leaves is no amount
+    if abs(value_usd) < 1e-12:
+        return "$0.00"
+    sign = MINUS if value_usd < 0 else ""
+    amount = abs(value_usd)
+    if amount >= 0.005:
+        return f"{sign}${amount:,.2f}"
+    decimals = 2 - math.floor(math.log10(amount))
+    return f"{sign}${amount:.{decimals}f}".rstrip("0")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.units import (
+    MINUS,
     TIMES,
     format_bytes,
     format_count,
@@ -13,6 +14,7 @@ from perfkit.units import (
     format_seconds,
     format_share,
     format_units,
+    format_usd,
 )
 
 
@@ -118,3 +120,20 @@ def test_a_share_is_all_or_nothing_only_if_it_is(value: float, text: str) -> Non
 
 def test_counts_are_exact() -> None:
     assert format_count(49_995) == "49,995"
+
+
+@pytest.mark.parametrize(
+    ("value_usd", "text"),
+    [
+        (118.5, "$118.50"),
+        (-50, f"{MINUS}$50.00"),
+        (1_234_567.891, "$1,234,567.89"),
+        (0, "$0.00"),
+        (0.1 + 0.2 - 0.3, "$0.00"),
+        (0.00013, "$0.00013"),
+        (1.25e-7, "$0.000000125"),
+        (2.3e-9, "$0.0000000023"),
+    ],
+)
+def test_amounts_have_cents_and_prices_all_their_digits(value_usd: float, text: str) -> None:
+    assert format_usd(value_usd) == text

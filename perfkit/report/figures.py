@@ -40,6 +40,8 @@ def format_value(value: float | None, kind: Kind) -> str:
             return units.format_seconds(value)
         case Kind.BYTES:
             return units.format_bytes(round(value))
+        case Kind.USD:
+            return units.format_usd(value)
         case Kind.RATIO:
             # A document's 96 is not 96.0.
             return (

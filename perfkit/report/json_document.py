@@ -2,9 +2,24 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from perfkit import __version__
-from perfkit.report.model import Bars, Block, Cell, Marked, Report, Row, Section, Statements, Table
+from perfkit.report.model import (
+    Bars,
+    Block,
+    Cell,
+    Curves,
+    Diagram,
+    Gauges,
+    Marked,
+    Report,
+    Row,
+    Section,
+    Statements,
+    Table,
+    Waterfall,
+)
 
 __all__ = ["FORMAT", "report_document", "table_document", "write_document"]
 
@@ -88,11 +103,14 @@ def _block(block: Block) -> dict[str, object]:
                 "title": block.title,
                 "kind": block.kind,
                 "logarithmic": block.logarithmic,
+                "stacked": block.stacked,
                 "bars": [
                     {"label": bar.label, "series": bar.series, "value": bar.value}
                     for bar in block.bars
                 ],
             }
+        case Curves() | Waterfall() | Gauges() | Diagram():
+            return {"block": block.block, **asdict(block)}
         case Statements():
             return {
                 "block": "statements",

@@ -7,7 +7,20 @@ from tabulate import tabulate
 from perfkit.report.bars import draw, scale_title
 from perfkit.report.figures import one_line
 from perfkit.report.layout import Grid, Marks, lay_out
-from perfkit.report.model import Bars, Block, Report, Section, Statement, Statements, Table, Tone
+from perfkit.report.model import (
+    Bars,
+    Block,
+    Curves,
+    Diagram,
+    Gauges,
+    Report,
+    Section,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+    Waterfall,
+)
 
 __all__ = ["render_report"]
 
@@ -48,6 +61,8 @@ def _block(block: Block, marks: Marks) -> list[str]:
                 for line in draw(block, _BARS_WIDTH)
             ]
             return [f"### {_escaped(scale_title(block))}", _code(lines)]
+        case Curves() | Waterfall() | Gauges() | Diagram():
+            return []
         case Statements():
             heading = [f"### {_escaped(block.title)}"] if block.title else []
             return heading + _statements(block.statements, marks)

@@ -11,17 +11,31 @@ __all__ = [
     "Block",
     "Cell",
     "Column",
+    "Curve",
+    "Curves",
+    "Diagram",
+    "Edge",
+    "Gauge",
+    "Gauges",
     "Kind",
+    "Lane",
     "Marked",
+    "Node",
+    "Panel",
+    "Point",
     "Provenance",
     "Report",
     "Row",
+    "Scale",
     "Section",
+    "Span",
     "Statement",
     "Statements",
     "Table",
     "Tone",
     "Value",
+    "VerticalLine",
+    "Waterfall",
 ]
 
 
@@ -50,6 +64,7 @@ class Kind(StrEnum):
     """A fraction: 0.995 is written 99.5%."""
 
     BYTES = "bytes"
+    USD = "usd"
 
 
 class Tone(StrEnum):
@@ -158,6 +173,7 @@ class Bars:
         kind: What the values are.
         bars: The bars, top to bottom.
         logarithmic: Each step of the scale is a factor of ten; the renderer says so.
+        stacked: Bars with the same label are parts of one bar, in order.
     """
 
     block: ClassVar[str] = "bars"
@@ -167,6 +183,188 @@ class Bars:
     kind: Kind
     bars: tuple[Bar, ...]
     logarithmic: bool = False
+    stacked: bool = False
+
+
+class Scale(StrEnum):
+    """How an axis is divided."""
+
+    LINEAR = "linear"
+    LOGARITHMIC = "logarithmic"
+    PERCENTILE = "percentile"
+    """Shares from 0 to below 1, each further nine as wide as the one before: 0.9, 0.99, 0.999."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a curve, in SI units."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One line of a chart; its points in order of x."""
+
+    label: str
+    points: tuple[Point, ...]
+    provenance: Provenance = Provenance.MEASURED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerticalLine:
+    """A place on the x axis worth naming, such as a break-even."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """
+    A line chart whose figures a table of the same section also holds, at least its main ones.
+
+    Args:
+        name: Short name, unique within its section.
+        title: Heading for people.
+        x_title: What the x axis shows.
+        x_kind: What its values are.
+        y_title: What the y axis shows.
+        y_kind: What its values are.
+        curves: The lines.
+        x_scale: How the x axis is divided.
+        y_scale: How the y axis is divided; never by percentiles.
+        lines: Places on the x axis.
+    """
+
+    block: ClassVar[str] = "curves"
+
+    name: str
+    title: str
+    x_title: str
+    x_kind: Kind
+    y_title: str
+    y_kind: Kind
+    curves: tuple[Curve, ...]
+    x_scale: Scale = Scale.LINEAR
+    y_scale: Scale = Scale.LINEAR
+    lines: tuple[VerticalLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stage of a request: when it begins and how long it takes, in seconds."""
+
+    label: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One request, stage by stage."""
+
+    title: str
+    spans: tuple[Span, ...]
+    provenance: Provenance = Provenance.MEASURED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """Requests as waterfalls, each drawn over its own length, which the renderer says."""
+
+    block: ClassVar[str] = "waterfall"
+
+    name: str
+    title: str
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """
+    One figure of a dashboard.
+
+    Args:
+        label: The metric's name.
+        value: In SI units; None where there is none.
+        kind: What the value is.
+        fill: Share of the bar that is filled, 0 to 1; None for no bar.
+        tone: GOOD, WARNING or PLAIN.
+        unit: Written behind the value, e.g. "/s".
+    """
+
+    label: str
+    value: Value
+    kind: Kind
+    fill: float | None
+    tone: Tone = Tone.PLAIN
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A dashboard at one moment: its gauges and, in a word and a sentence, how things are."""
+
+    title: str
+    gauges: tuple[Gauge, ...]
+    status: str
+    reason: str
+    tone: Tone = Tone.PLAIN
+    provenance: Provenance = Provenance.MEASURED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauges:
+    """Dashboards side by side, or one below another where there is no room."""
+
+    block: ClassVar[str] = "gauges"
+
+    name: str
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """
+    A box of a diagram.
+
+    Args:
+        id: Name within the diagram.
+        title: First line in the box.
+        lines: What else stands in it, top to bottom.
+        layer: Row of the diagram, 0 at the top; boxes of a row stand side by side in order.
+        tone: GOOD, WARNING or PLAIN.
+    """
+
+    id: str
+    title: str
+    lines: tuple[str, ...]
+    layer: int
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """An arrow from a box to one of a lower row."""
+
+    source: str
+    target: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagram:
+    """Boxes in rows with arrows between them; everything in it is text already."""
+
+    block: ClassVar[str] = "diagram"
+
+    name: str
+    title: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +387,7 @@ class Statements:
     title: str = ""
 
 
-Block = Table | Bars | Statements
+Block = Table | Bars | Curves | Waterfall | Gauges | Diagram | Statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,19 @@ from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 from perfkit.report.bars import draw, scale_title
 from perfkit.report.figures import one_line
 from perfkit.report.layout import Grid, Marks, lay_out, left_out_line
-from perfkit.report.model import Bars, Block, Report, Section, Statements, Table, Tone
+from perfkit.report.model import (
+    Bars,
+    Block,
+    Curves,
+    Diagram,
+    Gauges,
+    Report,
+    Section,
+    Statements,
+    Table,
+    Tone,
+    Waterfall,
+)
 
 __all__ = ["WIDTH", "render_blocks", "render_report"]
 
@@ -59,7 +71,8 @@ def _legend(marks: Marks, width: int, *, whole_report: bool) -> list[str]:
 
 def _section(section: Section, marks: Marks, width: int) -> str:
     parts = [_underlined(section.title, "-", width)] if section.title else []
-    return "\n\n".join([*parts, *(_block(block, marks, width) for block in section.blocks)])
+    blocks = (_block(block, marks, width) for block in section.blocks)
+    return "\n\n".join(filter(None, [*parts, *blocks]))
 
 
 def _underlined(title: str, line: str, width: int) -> str:
@@ -78,6 +91,8 @@ def _block(block: Block, marks: Marks, width: int) -> str:
                 for line in draw(block, width)
             ]
             return "\n".join(lines)
+        case Curves() | Waterfall() | Gauges() | Diagram():
+            return ""
         case Statements():
             lines = [f"{one_line(block.title)}"] if block.title else []
             lines += [
