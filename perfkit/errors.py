@@ -6,6 +6,8 @@ Everything perfkit raises on purpose, with the exit code each becomes.
         WorkloadError             a workload file says something it may not
         UnknownScenarioError      no scenario of that name
         RunFileError              a saved run cannot be read
+        PriceError                a price is missing, or a price file says what it may not
+        ArchitectureError         an architecture file says what it may not
       TargetError             3   the target could not be measured
         ThrottledError            it refused for lack of capacity, to the end
         DataFileError             the embedded engine's file is unusable
@@ -17,9 +19,11 @@ Typer itself exits with 2 for a bad option; an interrupt exits with 130.
 """
 
 __all__ = [
+    "ArchitectureError",
     "ConfigError",
     "DataFileError",
     "PerfkitError",
+    "PriceError",
     "ResultsDifferError",
     "RunFileError",
     "StorageFullError",
@@ -53,6 +57,14 @@ class UnknownScenarioError(ConfigError):
 
 class RunFileError(ConfigError):
     """A saved run is missing, cut short or from another format."""
+
+
+class PriceError(ConfigError):
+    """No such price is known, or a price file says what it may not."""
+
+
+class ArchitectureError(ConfigError):
+    """An architecture file says what it may not."""
 
 
 class TargetError(PerfkitError):

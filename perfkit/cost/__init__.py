@@ -1,0 +1,1 @@
+"""What a service costs: price books, architectures, and the bill that follows from both."""
