@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from perfkit import __version__
+from perfkit.capacity import INDEX_ENTRY_OVERHEAD_BYTES
 from perfkit.errors import ConfigError, PerfkitError, RunFileError, StorageFullError
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "RunStore",
     "ServiceFigures",
     "Variant",
+    "WriteCost",
     "now_utc",
 ]
 
@@ -250,6 +252,46 @@ class Hour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCost:
+    """
+    What a table, or one index of it, takes for each kind of write, and how large its entries are.
+
+    Means over a sample of the workload's items, for an index over those that have an entry; `units`
+    maps a kind of change ("insert", "unchanged", "update", "key-change", "delete") to write units,
+    and lacks what cannot be done.
+    """
+
+    table: str
+    # None: the table itself, without any index
+    index: str | None
+    units: dict[str, Any]
+    # mean size of an entry, or of an item where this is the table; overhead not counted
+    entry_bytes: float
+    # items of the whole table, and the share of them that have an entry
+    items: int
+    entries_share: float = 1.0
+    sample_items: int = 0
+    projection: str = ""
+    # attributes other than keys that an INCLUDE projection holds
+    attributes: tuple[str, ...] = ()
+    # the projection is the one that the workload says
+    declared: bool = True
+    # which patterns ask the index, and whether it holds all that they need
+    patterns: tuple[str, ...] = ()
+    covers: bool = True
+
+    @property
+    def entries(self) -> float:
+        """Entries of the whole index, or items of the table."""
+        return self.items * self.entries_share
+
+    @property
+    def stored_bytes(self) -> float:
+        """What is billed as stored, overhead included."""
+        return self.entries * (self.entry_bytes + INDEX_ENTRY_OVERHEAD_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of a scenario or a load test: the content of one run file."""
 
@@ -274,6 +316,8 @@ class Run:
     checks: tuple[Check, ...] = ()
     # traffic through a cache, in virtual and in real time
     hours: tuple[Hour, ...] = ()
+    # what writes to tables and to their indexes take
+    write_costs: tuple[WriteCost, ...] = ()
     description: str = ""
     # wire form, ":name" -> {"S": "..."}
     parameters: dict[str, Any] = field(default_factory=dict)

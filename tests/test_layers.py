@@ -26,6 +26,7 @@ LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in part
 # side by side on one level, in this direction only
 BESIDE = {
     ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
+    ("results", "capacity"),  # what a stored entry takes beside its size
     ("cache", "measure"),  # the cache keeps its latencies in histograms
 }
 

@@ -292,10 +292,13 @@ def test_a_virtual_cache_that_is_off_is_doubted() -> None:
 def test_the_built_in_workload_has_all_scenarios(workload: Workload) -> None:
     assert list(scenarios_of(workload)) == [
         *COURSES,
-        *("cache", "cache-hour", "phases", "ablation"),
+        *("cache", "cache-hour", "index-cost", "phases", "ablation"),
         *("n-plus-one", "pooling", "email", "auth", "serialize"),
     ]
-    assert [each.name for each in main_job(workload)] == [*COURSES, "phases", "cache"]
+    assert [each.name for each in main_job(workload)] == [
+        *COURSES,
+        *("phases", "cache", "index-cost"),
+    ]
     assert [each.name for each in find(workload, ["patterns"])] == list(COURSES)
 
 

@@ -119,9 +119,9 @@ def make_options(
     Raises:
         ConfigError: The options contradict each other or are out of bounds.
     """
+    from perfkit.cache.virtual_hour import read_changes
     from perfkit.measure.rounds import Plan
     from perfkit.scenarios.base import Options
-    from perfkit.scenarios.virtual_hour import read_changes
 
     if iterations is not None and min_time is not None:
         msg = "--iterations and --min-time contradict each other; give one of them"

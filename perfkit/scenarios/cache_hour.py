@@ -11,6 +11,7 @@ from typing import Any
 
 from perfkit.cache.aside import Cache, Status
 from perfkit.cache.settings import CacheSettings
+from perfkit.cache.virtual_hour import Events, Traffic, arrivals, simulate
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
@@ -31,7 +32,6 @@ from perfkit.scenarios.cache import (
     open_cache,
 )
 from perfkit.scenarios.turns import Budget, Facts, Way, measure_ways
-from perfkit.scenarios.virtual_hour import Events, Traffic, arrivals, simulate
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
 

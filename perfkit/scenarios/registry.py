@@ -21,7 +21,7 @@ ALL = "all"
 PATTERNS = "patterns"
 """Stands for the scenarios of a workload's own patterns, unless one of them is called so."""
 
-_MAIN_JOB = ("phases", "cache")
+_MAIN_JOB = ("phases", "cache", "index-cost")
 
 
 # these need the cache, or the service that serves the built-in workload and no other
@@ -34,6 +34,7 @@ def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
     from perfkit.scenarios.cache import cache_scenarios
     from perfkit.scenarios.cache_hour import cache_hour_scenarios
     from perfkit.scenarios.email import email_scenarios
+    from perfkit.scenarios.index_cost import index_cost_scenarios
     from perfkit.scenarios.n_plus_one import n_plus_one_scenarios
     from perfkit.scenarios.phases import phases_scenarios
     from perfkit.scenarios.pooling import pooling_scenarios
@@ -42,6 +43,7 @@ def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
     for source in (
         cache_scenarios,
         cache_hour_scenarios,
+        index_cost_scenarios,
         phases_scenarios,
         ablation_scenarios,
         n_plus_one_scenarios,
@@ -68,7 +70,7 @@ def scenarios_of(workload: Workload) -> dict[str, Scenario]:
 
 
 def main_job(workload: Workload) -> list[Scenario]:
-    """Return what `perfkit run --full` measures: all patterns, the service's phases, the cache."""
+    """Return what `perfkit run --full` measures: the patterns, the service, cache, index costs."""
     return find(
         workload, [PATTERNS, *(name for name in _MAIN_JOB if name in scenarios_of(workload))]
     )
@@ -106,6 +108,8 @@ def _explain(workload: Workload, name: str, scenarios: Iterable[str]) -> str:
         )
     if name in {"cache", "cache-hour"}:
         return f"no pattern of workload {workload.name} has a cache policy; {choices}"
+    if name == "index-cost":
+        return f"no table of workload {workload.name} has an index; {choices}"
     return f"no scenario named {name!r} in workload {workload.name}; {choices}"
 
 

@@ -7,7 +7,9 @@ from perfkit.report.selection import Selection
 
 __all__ = ["build"]
 
-_KINDS_SHOWN = frozenset({"scenario", "switch", "cache", "cache-hour", "phases", "ablation"})
+_KINDS_SHOWN = frozenset(
+    {"scenario", "switch", "cache", "cache-hour", "index-cost", "phases", "ablation"}
+)
 
 
 def build(selection: Selection) -> Iterable[Section]:

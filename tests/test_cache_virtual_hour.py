@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfkit.cache.settings import CacheSettings
+from perfkit.cache.virtual_hour import Traffic, arrivals, read_changes, simulate
 from perfkit.errors import ConfigError
 from perfkit.scenarios.cache_hour import TTLS_S, hour_of
-from perfkit.scenarios.virtual_hour import Traffic, arrivals, read_changes, simulate
 from perfkit.workloads.loader import load
 
 STEADY = CacheSettings(jitter=0.0)

@@ -1,0 +1,306 @@
+"""What indexes cost at every write, by projection: real writes into an engine that is thrown away."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from perfkit.capacity import Item, attribute_value_size, item_size
+from perfkit.dynamodb.connection import EngineConnection
+from perfkit.dynamodb.estimates import index_entry, sample
+from perfkit.dynamodb.safety import Effect
+from perfkit.dynamodb.tables import Keys
+from perfkit.embedded import Engine
+from perfkit.embedded.expressions import Placeholders, parse_condition
+from perfkit.errors import TargetError
+from perfkit.results import Run, WriteCost, now_utc
+from perfkit.scenarios.base import Context, Progress, Scenario
+from perfkit.scenarios.turns import Facts, Ways
+from perfkit.workloads.generator import ItemGenerator
+from perfkit.workloads.model import AccessPattern, Index, Projection, Table, Workload
+
+__all__ = ["DELETE", "INSERT", "KEY_CHANGE", "UNCHANGED", "UPDATE", "index_cost_scenarios"]
+
+NAME = "index-cost"
+
+INSERT = "insert"
+UNCHANGED = "unchanged"
+UPDATE = "update"
+KEY_CHANGE = "key-change"
+DELETE = "delete"
+
+SAMPLE_ITEMS = 60
+# an index may name so many attributes; AWS counts them over all indexes of a table
+_MOST_INCLUDED = 100
+
+
+def index_cost_scenarios(workload: Workload) -> Iterator[Scenario]:
+    """Yield the scenario if a table of *workload* has an index."""
+    if any(table.indexes for table in workload.tables):
+        yield IndexCostScenario()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCostScenario:
+    """Every index with each projection, written to in a table of its own."""
+
+    name: str = NAME
+    description: str = "What every index takes at each write and in storage, by projection"
+
+    def effect(self, _: Context) -> Effect:
+        """Return that the target is left alone."""
+        return Effect(text=f"{self.name}: write samples to an engine of its own, not to the target")
+
+    def measure(self, context: Context) -> Run:
+        """
+        Write a sample of the workload's items with and without each index, and read what it took.
+
+        The writes go to an embedded engine in memory; the target is not asked anything.
+
+        Raises:
+            TargetError: The engine counted otherwise with indexes than without, which it may not.
+        """
+        started_at, facts = now_utc(), Facts()
+        generator = ItemGenerator(context.workload)
+        costs: list[WriteCost] = []
+        for number, table in enumerate(context.workload.tables):
+            share = number / len(context.workload.tables)
+            context.progress(Progress(NAME, f"writing to {table.name}", share))
+            costs += _of_table(context.workload, table, generator)
+        # nothing is timed, so nothing is said of how busy the machine was
+        finished = facts.finish(context, Ways(variants=(), tallies={}), {})
+        finished["settings"] = {
+            "sample_items": SAMPLE_ITEMS,
+            "engine": "embedded, in memory, thrown away",
+        }
+        finished |= {"cautions": (), "warnings": ()}
+        return Run(
+            kind="index-cost",
+            scenario=self.name,
+            description=self.description,
+            workload=context.workload.name,
+            workload_digest=context.workload.digest,
+            target=dict(context.target),
+            started_at=started_at,
+            write_costs=tuple(costs),
+            **finished,
+        )
+
+
+def _of_table(workload: Workload, table: Table, generator: ItemGenerator) -> Iterator[WriteCost]:
+    """Yield the cost of the table alone, and of each index with each projection."""
+    chosen = sample(generator, table.name)
+    count = generator.count(table.name)
+    if not chosen:
+        return
+    items = _some(chosen)
+    plain = _write_all(table, (), items, _plain_changes(table, items))
+    yield WriteCost(
+        table=table.name,
+        index=None,
+        units=_means(plain.table_units),
+        # the larger sample: nothing has to be written to know a size
+        entry_bytes=fmean(map(item_size, chosen)),
+        items=count,
+        sample_items=len(items),
+    )
+    for index in table.indexes:
+        patterns = [each for each in workload.patterns if _asks(each, table, index)]
+        needed = _needed(patterns, table, index)
+        forms = list(_forms(table, index, needed))
+        # items without an entry take nothing: only those with one are written, and say what it is
+        having = [each for each in chosen if index_entry(table, index, each)]
+        items = _some(having)
+        changes = _changes(table, index, items)
+        with_index = _write_all(table, forms, items, changes)
+        without = _write_all(table, (), items, changes)
+        if with_index.table_units != without.table_units:
+            msg = f"writes to {table.name} took other units with {index.name} than without"
+            raise TargetError(msg)
+        for form in forms:
+            entries = [index_entry(table, form, each) or {} for each in having]
+            held = table.projected(form)
+            yield WriteCost(
+                table=table.name,
+                index=index.name,
+                units=_means(with_index.index_units[form.name]),
+                entry_bytes=fmean(map(item_size, entries)) if entries else 0.0,
+                items=count,
+                entries_share=len(entries) / len(chosen),
+                sample_items=len(items),
+                projection=form.projection,
+                attributes=form.non_key_attributes,
+                declared=form.projection is index.projection,
+                patterns=tuple(each.name for each in patterns),
+                covers=held is None or needed <= held,
+            )
+
+
+def _some(items: Sequence[Item]) -> Sequence[Item]:
+    """Return as many items as are written, from all over the sample."""
+    return items[:: max(1, len(items) // SAMPLE_ITEMS)][:SAMPLE_ITEMS]
+
+
+def _asks(pattern: AccessPattern, table: Table, index: Index) -> bool:
+    query = pattern.query
+    return pattern.table == table.name and query is not None and query.index == index.name
+
+
+def _needed(patterns: Iterable[AccessPattern], table: Table, index: Index) -> set[str]:
+    """Return the attributes that patterns need of an index."""
+    needed = {key.name for key in (*table.keys, *index.keys)}
+    for pattern in patterns:
+        # a pattern that lists none returns whole items
+        needed |= set(pattern.returns or (attribute.name for attribute in table.attributes))
+        if pattern.query is not None and pattern.query.filter is not None:
+            names, values = pattern.placeholders(pattern.query.filter)
+            placeholders = Placeholders(names or None, values or None)
+            needed |= parse_condition(
+                pattern.query.filter, placeholders, kind="FilterExpression"
+            ).attributes
+    return needed
+
+
+def _forms(table: Table, index: Index, needed: set[str]) -> Iterator[Index]:
+    """
+    Yield the index with each projection, under a name of its own.
+
+    INCLUDE holds what the workload says, or else what the patterns need.
+    """
+    keys = {key.name for key in (*table.keys, *index.keys)}
+    included = tuple(sorted(needed - keys))
+    if index.projection is Projection.INCLUDE:
+        included = index.non_key_attributes
+    for projection in Projection:
+        attributes = included if projection is Projection.INCLUDE else ()
+        if projection is Projection.INCLUDE and not 1 <= len(included) <= _MOST_INCLUDED:
+            continue
+        yield replace(
+            index, name=str(projection), projection=projection, non_key_attributes=attributes
+        )
+
+
+_Change = tuple[str, int, Item | None]
+"""Its kind, which item it happens to, and the item afterwards; None once it is deleted."""
+
+
+def _plain_changes(table: Table, items: Sequence[Item]) -> list[_Change]:
+    return _all_changes(items, {key.name for key in table.keys}, None)
+
+
+def _changes(table: Table, index: Index, items: Sequence[Item]) -> list[_Change]:
+    """Return what happens to the items; the key that changes is one the table itself lacks."""
+    own = {key.name for key in table.keys}
+    movable = next((key.name for key in index.keys if key.name not in own), None)
+    return _all_changes(items, own | {key.name for key in index.keys}, movable)
+
+
+def _all_changes(items: Sequence[Item], fixed: set[str], movable: str | None) -> list[_Change]:
+    """
+    Return what happens: each item comes, is put again, has an attribute changed, and goes.
+
+    A changed value is another item's of the sample. Attributes take their turns, one an item.
+    Each kind of change starts from the item as it came.
+    """
+    changes: list[_Change] = [(INSERT, number, item) for number, item in enumerate(items)]
+    changes += [(UNCHANGED, number, item) for number, item in enumerate(items)]
+    for number, item in enumerate(items):
+        others = sorted(item.keys() - fixed)
+        turned = others[number % len(others) :] + others[: number % len(others)] if others else []
+        changed = next(filter(None, (_with(items, number, each) for each in turned)), None)
+        if changed is not None:
+            changes += [(UPDATE, number, changed), ("", number, item)]
+        moved = _with(items, number, movable) if movable is not None else None
+        if moved is not None:
+            changes += [(KEY_CHANGE, number, moved), ("", number, item)]
+    changes += [(DELETE, number, None) for number in range(len(items))]
+    return changes
+
+
+def _with(items: Sequence[Item], number: int, name: str) -> Item | None:
+    """
+    Return an item with another one's value of an attribute, None where all are the same.
+
+    The value is the one nearest in size: what a change of size costs is no matter of the index.
+    """
+    item = items[number]
+    value = item.get(name)
+    if value is None:
+        return None
+    size_bytes = attribute_value_size(value)
+    others = [
+        other
+        for step in range(1, len(items))
+        # a value of another type would be no value of a key
+        if (other := items[(number + step) % len(items)].get(name)) is not None
+        and other != value
+        and other.keys() == value.keys()
+    ]
+    if not others:
+        return None
+    nearest = min(others, key=lambda each: abs(attribute_value_size(each) - size_bytes))
+    return {**item, name: nearest}
+
+
+@dataclass(slots=True)
+class _Written:
+    """Units of every single change, by kind: of the table, and of each index."""
+
+    table_units: dict[str, list[float]]
+    index_units: dict[str, dict[str, list[float]]]
+
+
+def _write_all(
+    table: Table, forms: Sequence[Index], items: Sequence[Item], changes: Sequence[_Change]
+) -> _Written:
+    """Write to a table with these indexes in an engine of its own, and return what it reported."""
+    schema, definitions = Keys.of(table).to_wire()
+    types = {each["AttributeName"]: each for each in definitions}
+    indexes = []
+    for form in forms:
+        index_schema, index_definitions = Keys.of(form).to_wire()
+        types |= {each["AttributeName"]: each for each in index_definitions}
+        projection: dict[str, Any] = {"ProjectionType": str(form.projection)}
+        if form.non_key_attributes:
+            projection["NonKeyAttributes"] = list(form.non_key_attributes)
+        indexes.append(
+            {"IndexName": form.name, "KeySchema": index_schema, "Projection": projection}
+        )
+    creation: dict[str, Any] = {
+        "TableName": table.name,
+        "KeySchema": schema,
+        "AttributeDefinitions": list(types.values()),
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    if indexes:
+        creation["GlobalSecondaryIndexes"] = indexes
+    written = _Written({}, {form.name: {} for form in forms})
+    with closing(EngineConnection(Engine(":memory:"))) as connection:
+        connection.execute("CreateTable", creation)
+        for kind, number, after in changes:
+            request: dict[str, Any] = {
+                "TableName": table.name,
+                "ReturnConsumedCapacity": "INDEXES",
+            }
+            if after is None:
+                request["Key"] = {each.name: items[number][each.name] for each in table.keys}
+            else:
+                request["Item"] = after
+            answer = connection.execute("DeleteItem" if after is None else "PutItem", request)
+            if kind:
+                _note(written, kind, answer["ConsumedCapacity"])
+    return written
+
+
+def _note(written: _Written, kind: str, consumed: Mapping[str, Any]) -> None:
+    units = consumed["Table"]["CapacityUnits"]
+    written.table_units.setdefault(kind, []).append(units)
+    by_index = consumed.get("GlobalSecondaryIndexes", {})
+    for name, kinds in written.index_units.items():
+        # an index whose view did not change is left out of the answer
+        kinds.setdefault(kind, []).append(by_index.get(name, {}).get("CapacityUnits", 0.0))
+
+
+def _means(units: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    return {kind: fmean(each) for kind, each in units.items()}
