@@ -15,7 +15,7 @@ from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
-from perfkit.commands.report import report
+from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.serve import serve
@@ -105,7 +105,9 @@ for command in (
     down,
     dynamodb,
 ):
-    app.command(name=command.__name__.replace("_", "-"))(command)
+    app.command(
+        name=command.__name__.replace("_", "-"), cls=ReportCommand if command is report else None
+    )(command)
 app.add_typer(workload, name="workload")
 
 

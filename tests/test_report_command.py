@@ -11,13 +11,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from perfkit.commands.report import report
+from perfkit.commands.report import ReportCommand, report
 from perfkit.errors import PerfkitError
+from perfkit.report.model import Section
+from perfkit.report.sections import SECTIONS, Entry, Topic
 
 RUNS = Path(__file__).parent / "report_runs"
 
 APP = typer.Typer()
-APP.command()(report)
+APP.command(cls=ReportCommand)(report)
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,77 @@ def test_one_scenario_can_be_chosen() -> None:
 
     assert "\nprofile\n-------\n" in result.stdout
     assert "courses\n-------" not in result.stdout
+
+
+def headings(result: Result) -> list[str]:
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    return [section["name"] for section in document["sections"]]
+
+
+def test_a_flag_chooses_the_sections_about_it() -> None:
+    shown = headings(perfkit_report("--json", "--rcu"))
+
+    assert "summary" in shown
+    assert "machine" not in shown
+
+
+def test_several_flags_choose_what_each_of_them_does() -> None:
+    """The missing part is named, and does not hide the rest."""
+    shown = headings(perfkit_report("--json", "--cost", "--rcu"))
+
+    assert {"warnings", "summary", "access-pattern"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--architecture", "--json"), id="before another option"),
+        pytest.param(("--json", "--architecture"), id="last"),
+    ],
+)
+def test_architecture_may_stand_alone(arguments: tuple[str, ...]) -> None:
+    assert "summary" not in headings(perfkit_report(*arguments))
+
+
+def test_a_topic_without_runs_says_which_command_measures_it() -> None:
+    result = perfkit_report("--dashboard")
+
+    assert "Nothing about dashboard yet: measure the service with `perfkit run --full`." in (
+        result.stdout
+    )
+
+
+def test_csv_of_a_topic_without_runs_is_empty_and_no_error() -> None:
+    result = perfkit_report("--dashboard", "--format", "csv")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_topics_that_need_runs_are_refused_without_any(tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / ".perfkit")
+
+    assert refusal("--rcu") == (
+        2,
+        "no runs saved in .perfkit/runs; measure with `perfkit bench` first",
+    )
+
+
+def test_a_topic_that_needs_no_runs_is_shown_without_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What things cost by list price is known before anything was measured."""
+    shutil.rmtree(tmp_path / ".perfkit")
+    prices = Section(name="cost", title="Prices", blocks=())
+    entry = Entry(lambda _: [prices], frozenset({Topic.COST}), needs_runs=False)
+    monkeypatch.setattr("perfkit.report.sections.SECTIONS", {**SECTIONS, "cost": entry})
+    monkeypatch.setattr("perfkit.report.build.SECTIONS", {**SECTIONS, "cost": entry})
+
+    result = perfkit_report("--cost", "--json")
+
+    document = json.loads(result.stdout)
+    assert document["title"] == "perfkit report"
+    assert [section["name"] for section in document["sections"]] == ["cost"]
 
 
 def test_json_is_one_document_and_nothing_else() -> None:

@@ -5,10 +5,12 @@ import difflib
 import os
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from perfkit.commands.common import JsonOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
@@ -17,9 +19,27 @@ from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
     from perfkit.report.model import Report
+    from perfkit.report.sections import Topic
     from perfkit.results import Listing
 
-__all__ = ["report"]
+__all__ = ["ReportCommand", "report"]
+
+_ARCHITECTURE = "--architecture"
+
+
+class ReportCommand(TyperCommand):
+    """Lets `--architecture` stand alone: Typer has no options whose value may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a lonely `--architecture` an empty value."""
+        pairs = zip_longest(args, args[1:], fillvalue="-")
+        return super().parse_args(
+            ctx,
+            [
+                f"{each}=" if each == _ARCHITECTURE and following.startswith("-") else each
+                for each, following in pairs
+            ],
+        )
 
 
 def report(
@@ -45,13 +65,40 @@ def report(
     list_older: Annotated[
         bool, typer.Option("--all", help="List the older runs of each scenario too.")
     ] = False,
+    rcu: Annotated[bool, typer.Option("--rcu", help="Show read capacity.")] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="Show latencies.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Show what a cache changes.")] = False,
+    flow: Annotated[bool, typer.Option("--flow", help="Show requests stage by stage.")] = False,
+    cost: Annotated[bool, typer.Option("--cost", help="Show what it costs a month.")] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Show the eight metrics, before and after.")
+    ] = False,
+    architecture: Annotated[
+        str | None,
+        typer.Option(_ARCHITECTURE, metavar="", help="Show what is running, before and after."),
+    ] = None,
 ) -> None:
     """
     Show what the saved runs found, newest first, without measuring again.
 
+    --rcu, --latency, --cache, --flow, --cost, --dashboard and --architecture choose what is
+    shown; any number of them may be given, and without any it is everything.
+
     Example: perfkit report --scenario courses --output reports/courses.md
     """
     chosen = _choose_format(report_format, output, as_json=as_json)
+    if architecture:
+        msg = f"--architecture takes no value, found '{architecture}'; leave it out"
+        raise ConfigError(msg)
+    topics = _topics(
+        rcu=rcu,
+        latency=latency,
+        cache=cache,
+        flow=flow,
+        cost=cost,
+        dashboard=dashboard,
+        architecture=architecture is not None,
+    )
 
     from perfkit.report.build import build_report
     from perfkit.results import RunStore
@@ -60,9 +107,9 @@ def report(
     for problem in listing.problems:
         warn(str(problem))
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
-    if not runs:
+    if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
-    built = build_report(runs, list_older=list_older, problems=listing.problems)
+    built = build_report(runs, list_older=list_older, problems=listing.problems, topics=topics)
     if output is None:
         _print(built, chosen)
     else:
@@ -80,6 +127,22 @@ def _choose_format(report_format: Format | None, output: Path | None, *, as_json
     if report_format is not None:
         return report_format
     return Format.TERMINAL if output is None else guess_format(output)
+
+
+def _topics(**asked: bool) -> "tuple[Topic, ...]":
+    from perfkit.report.sections import Topic
+
+    return tuple(Topic(name) for name, wanted in asked.items() if wanted)
+
+
+def _need_runs(topics: "tuple[Topic, ...]") -> bool:
+    """Return whether some topic, or the whole report, has nothing to show without a saved run."""
+    from perfkit.report.sections import SECTIONS
+
+    return not topics or any(
+        all(entry.needs_runs for entry in SECTIONS.values() if topic in entry.topics)
+        for topic in topics
+    )
 
 
 def _nothing_to_show(listing: "Listing", scenario: str) -> ConfigError:

@@ -1,9 +1,9 @@
 """Reports out of saved runs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from perfkit.report.model import Report
-from perfkit.report.sections import SECTIONS
+from perfkit.report.model import Report, Section, Statement, Statements, Tone
+from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
 from perfkit.report.selection import Selection, select
 from perfkit.results import Run
 
@@ -16,33 +16,57 @@ def build_report(
     list_older: bool = False,
     problems: Sequence[Exception] = (),
     sections: Collection[str] | None = None,
+    topics: Collection[Topic] = (),
 ) -> Report:
     """
     Build the report of some runs.
 
     Args:
-        runs: In any order; the newest of each scenario, workload and target is shown.
+        runs: In any order; the newest of each scenario, workload and target is shown. None at
+            all is fine for sections that need none.
         list_older: List older runs rather than count them.
         problems: Errors of run files that could not be read.
-        sections: Names out of `SECTIONS`; None for all of them.
+        sections: Names out of `SECTIONS`; None for all that *topics* choose.
+        topics: What the reader asked for; none is everything. A topic of which there is nothing
+            to show gets a line that says what would change that.
 
     Returns:
         The report, for any of the renderers.
     """
     selection = select(runs, list_older=list_older, problems=problems)
+    names = names_of(topics) if sections is None else sections
+    built = {
+        name: tuple(entry.build(selection)) for name, entry in SECTIONS.items() if name in names
+    }
+    shown = {name for name, parts in built.items() if parts}
     return Report(
         title=_title(selection),
-        sections=tuple(
-            section
-            for name, build in SECTIONS.items()
-            if sections is None or name in sections
-            for section in build(selection)
+        sections=(
+            *(section for parts in built.values() for section in parts),
+            *_missing(topics, shown),
         ),
         runs=tuple(run.to_dict() for run in selection.runs),
     )
 
 
+def _missing(topics: Collection[Topic], shown: set[str]) -> Iterator[Section]:
+    """Yield one section about the topics of which nothing is shown, or none."""
+    statements = tuple(
+        Statement(text=f"Nothing about {topic} yet: {MISSING[topic]}.", tone=Tone.WARNING)
+        for topic in Topic
+        if topic in topics and not any(topic in SECTIONS[name].topics for name in shown)
+    )
+    if statements:
+        yield Section(
+            name="missing",
+            title="Missing",
+            blocks=(Statements(name="missing", statements=statements),),
+        )
+
+
 def _title(selection: Selection) -> str:
+    if not selection.groups:
+        return "perfkit report"
     if len(selection.groups) == 1:
         return f"perfkit report: {selection.groups[0].title}"
     return (

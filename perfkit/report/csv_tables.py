@@ -35,7 +35,7 @@ def render_tables(report: Report) -> dict[str, str]:
 
 def main_table(report: Report) -> tuple[str, tuple[str, ...]]:
     """Return the CSV text of the main table and the names of the others."""
-    (_, text), *others = render_tables(report).items()
+    (_, text), *others = list(render_tables(report).items()) or [("", "")]
     return text, tuple(name for name, _ in others)
 
 
