@@ -116,7 +116,7 @@ def test_the_arithmetic_of_an_amount_can_be_followed(book: PriceBook) -> None:
         [
             "100 GB free + 10,140 GB × $0.09 + 512 GB × $0.085 = $956.12",
             "73,000 RCU-hours × $0.00013 = $9.49",
-            "1,500,000 read request units × $0.125 per 1,000,000 = $0.19",
+            "1,500,000 read request units × $0.125 per 1,000,000 = $0.1875",
             "1 request × $0.40 per 1,000,000 = $0.0000004",
             "0 alarms = $0.00",
             "0.07 GB-months free = $0.00",

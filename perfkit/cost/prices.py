@@ -24,6 +24,7 @@ __all__ = [
     "age_warnings",
     "round_to_cents",
     "write_amount",
+    "write_exact",
     "write_price",
     "write_quantity",
 ]
@@ -140,7 +141,7 @@ class Price:
             total += (last - first) / self.per * tier.price_usd
             parts.append(f"{self._many(last - first)} {TIMES} {self.written(tier)}")
         text = " + ".join(parts) or self._many(Decimal(0))
-        return Amount(usd=total, arithmetic=f"{text} = {write_amount(total)}")
+        return Amount(usd=total, arithmetic=f"{text} = {write_exact(total)}")
 
     def written(self, tier: Tier) -> str:
         """Return a tier's price for people: `$0.09`, `$0.125 per 1,000,000`."""
@@ -244,18 +245,31 @@ def write_amount(usd: Decimal) -> str:
     return format_usd(float(round_to_cents(usd)))
 
 
+def write_exact(usd: Decimal) -> str:
+    """Write an amount as it is before anybody rounds it to cents: `$4.745`."""
+    return f"${_with_cents(_write_digits(usd))}"
+
+
 def write_quantity(quantity: Decimal) -> str:
     """Write a quantity with thousands separated and no more than 6 decimals: `18,250`, `0.25`."""
-    # three figures at least, however small
-    places = max(6, 2 - quantity.adjusted()) if quantity else 0
-    text = f"{round(quantity, places):,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return _write_digits(quantity)
 
 
 def write_price(usd: Decimal) -> str:
     """Write a price with every figure it has and cents at least: `$0.00013`, `$0.40`."""
-    whole, _, decimals = f"{usd:,f}".partition(".")
-    return f"${whole}.{decimals.rstrip('0'):0<2}"
+    return f"${_with_cents(f'{usd:,f}')}"
+
+
+def _write_digits(number: Decimal) -> str:
+    # three figures at least, however small
+    places = max(6, 2 - number.adjusted()) if number else 0
+    text = f"{round(number, places):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _with_cents(text: str) -> str:
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
 
 
 def _exact(quantity: Decimal | float, price: Price) -> Decimal:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from perfkit.cost.options import CostOptions
 from perfkit.report.figures import one_line
 from perfkit.results import Run
 
@@ -35,12 +36,14 @@ class Selection:
         older: Earlier runs of the same questions, newest first.
         list_older: The reader asked to see them.
         unreadable: What was wrong with run files that could not be read.
+        cost: What the reader wants to know about cost; None for nothing.
     """
 
     groups: tuple[Group, ...]
     older: tuple[Run, ...] = ()
     list_older: bool = False
     unreadable: tuple[str, ...] = ()
+    cost: CostOptions | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
