@@ -152,6 +152,7 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
         ("courses.json", '{\n  "format": 1,\n  "kind": "report"'),
         ("courses.txt", "perfkit report: workload courses"),
         ("courses.csv", "scenario,workload,target"),
+        ("courses.html", "<!doctype html>"),
     ],
 )
 def test_output_goes_to_the_file_in_the_format_of_its_name(
@@ -281,3 +282,72 @@ def test_a_locale_without_the_signs_gets_question_marks() -> None:
 
     assert (result.returncode, result.stderr) == (0, "")
     assert "228? faster" in result.stdout
+
+
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a browser that only notes what it was asked to open, and return where."""
+    opened = tmp_path / "opened.txt"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" > "{opened}"\n')
+    program.chmod(0o755)
+    forget_browsers(monkeypatch)
+    monkeypatch.setenv("BROWSER", str(program))
+    return opened
+
+
+def forget_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python look for browsers again, as a new process does."""
+    monkeypatch.setattr("webbrowser._tryorder", None)
+    monkeypatch.setattr("webbrowser._browsers", {})
+
+
+def test_open_writes_a_page_and_shows_it(browser: Path, tmp_path: Path) -> None:
+    result = perfkit_report("--open")
+
+    page = tmp_path / ".perfkit" / "report.html"
+    assert (result.exit_code, result.stderr) == (0, "Wrote .perfkit/report.html\n")
+    assert page.read_text().startswith("<!doctype html>")
+    assert browser.read_text() == page.as_uri()
+
+
+def test_open_shows_the_page_that_output_names(browser: Path, tmp_path: Path) -> None:
+    perfkit_report("--open", "--output", "a b#c.html")
+
+    assert browser.read_text() == (tmp_path / "a b#c.html").as_uri()
+    assert browser.read_text().endswith("/a%20b%23c.html")
+
+
+def test_open_without_a_browser_says_where_the_page_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser inside the terminal would take it over, so it counts as none."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "lynx").symlink_to("/bin/false")
+    forget_browsers(monkeypatch)
+    for variable in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setenv("TERM", "xterm")
+
+    result = perfkit_report("--open")
+
+    page = tmp_path / ".perfkit" / "report.html"
+    assert result.exit_code == 0
+    assert result.stderr == (f"Wrote .perfkit/report.html\nNo browser here; open {page} in one.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        pytest.param(("--json",), "json", id="json"),
+        pytest.param(("--format", "markdown"), "markdown", id="a format"),
+        pytest.param(("--output", "report.md"), "markdown", id="a file name"),
+    ],
+)
+def test_open_refuses_another_format(arguments: tuple[str, ...], asked: str) -> None:
+    assert refusal("--open", *arguments) == (
+        2,
+        f"--open shows HTML, and {asked} was asked for too; leave one of them out",
+    )

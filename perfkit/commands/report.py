@@ -15,14 +15,17 @@ from typer.core import TyperCommand
 from perfkit.commands.common import JsonOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
-from perfkit.settings import RUNS_FOLDER
+from perfkit.settings import FOLDER, RUNS_FOLDER
 
 if TYPE_CHECKING:
     from perfkit.report.model import Report
     from perfkit.report.sections import Topic
     from perfkit.results import Listing
 
-__all__ = ["ReportCommand", "report"]
+__all__ = ["OPENED", "ReportCommand", "report"]
+
+OPENED = FOLDER / "report.html"
+"""Where `--open` writes when --output does not say."""
 
 _ARCHITECTURE = "--architecture"
 
@@ -62,6 +65,13 @@ def report(
         ),
     ] = None,
     as_json: JsonOption = False,
+    open_it: Annotated[
+        bool,
+        typer.Option(
+            "--open",
+            help=f"Write HTML, to {OPENED} unless --output says where, and open it in a browser.",
+        ),
+    ] = False,
     list_older: Annotated[
         bool, typer.Option("--all", help="List the older runs of each scenario too.")
     ] = False,
@@ -86,6 +96,8 @@ def report(
 
     Example: perfkit report --scenario courses --output reports/courses.md
     """
+    if open_it:
+        output, report_format = _choose_opened(report_format, output, as_json=as_json)
     chosen = _choose_format(report_format, output, as_json=as_json)
     if architecture:
         msg = f"--architecture takes no value, found '{architecture}'; leave it out"
@@ -114,6 +126,25 @@ def report(
         _print(built, chosen)
     else:
         _write(built, chosen, output)
+    if open_it and output is not None:
+        _open(output)
+
+
+def _choose_opened(
+    report_format: Format | None, output: Path | None, *, as_json: bool
+) -> tuple[Path, Format]:
+    chosen = _choose_format(report_format, output or OPENED, as_json=as_json)
+    if chosen is not Format.HTML:
+        msg = f"--open shows HTML, and {chosen} was asked for too; leave one of them out"
+        raise ConfigError(msg)
+    return output or OPENED, chosen
+
+
+def _open(path: Path) -> None:
+    from perfkit.commands.browser import open_in_browser
+
+    if not open_in_browser(path):
+        note(f"No browser here; open {path.resolve()} in one.")
 
 
 def _choose_format(report_format: Format | None, output: Path | None, *, as_json: bool) -> Format:
@@ -163,7 +194,8 @@ def _print(built: "Report", chosen: Format) -> None:
         if chosen is Format.TERMINAL:
             terminal.print_report(built)
         else:
-            encoding = sys.stdout.encoding or "utf-8"
+            # A page says itself that it is UTF-8; other texts follow the locale.
+            encoding = "utf-8" if chosen is Format.HTML else sys.stdout.encoding or "utf-8"
             text = formats.render_text(built, chosen)
             typer.echo(text.encode(encoding, "replace"), nl=False)
         sys.stdout.flush()

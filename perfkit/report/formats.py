@@ -17,6 +17,7 @@ class Format(StrEnum):
 
     TERMINAL = "terminal"
     MARKDOWN = "markdown"
+    HTML = "html"
     JSON = "json"
     CSV = "csv"
 
@@ -25,6 +26,8 @@ _SUFFIXES = {
     ".txt": Format.TERMINAL,
     ".md": Format.MARKDOWN,
     ".markdown": Format.MARKDOWN,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
     ".json": Format.JSON,
     ".csv": Format.CSV,
 }
@@ -58,6 +61,10 @@ def render_text(report: "Report", report_format: Format) -> str:
             from perfkit.report import markdown
 
             return markdown.render_report(report)
+        case Format.HTML:
+            from perfkit.report import html
+
+            return html.render_report(report)
         case Format.JSON:
             from perfkit.report.json_document import report_document, write_document
 
