@@ -15,6 +15,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb.client import embedded_client
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -22,10 +23,11 @@ PERFKIT = Path(sys.executable).with_name("perfkit")
 
 @pytest.fixture(autouse=True)
 def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run the test in an empty folder, without anybody's AWS settings."""
+    """Run the test in an empty folder, without anybody's AWS settings or prices."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own-prices"))
     return tmp_path
 
 

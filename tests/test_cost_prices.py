@@ -38,11 +38,6 @@ FACTS = json.loads(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_prices_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own"))
-
-
 @pytest.fixture
 def book() -> PriceBook:
     return load_book("us-east-1")

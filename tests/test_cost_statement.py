@@ -12,14 +12,9 @@ from inline_snapshot import snapshot
 
 from perfkit.cost.architecture import Architectures
 from perfkit.cost.architecture_file import load_architectures, read_architectures
-from perfkit.cost.price_file import FOLDER_VARIABLE, load_book, read_price_file
+from perfkit.cost.price_file import load_book, read_price_file
 from perfkit.cost.statement import Comparison, Statement, by_list, quoted
 from perfkit.errors import ArchitectureError, PriceError
-
-
-@pytest.fixture(autouse=True)
-def no_prices_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own"))
 
 
 def read(text: str) -> Architectures:
@@ -443,12 +438,12 @@ before.tables.Orders: an index is billed as its table is: expected all on demand
             "before.tables.Orders: an index is billed as its table is: expected all on demand or none",
             "before.load_balancer.lcu = 1: expected either lcu or what it follows from, not both",
             "before.load_balancer.lcus: no such key; did you mean 'lcu'? choose from active_connections, count, hours, lcu, new_connections_per_s, processed_gb, public_addresses, rule_evaluations_per_s",
-            "before.load_balancers: no such key; did you mean 'load_balancer'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, serverless_cache, tables, title",
+            "before.load_balancers: no such key; did you mean 'load_balancer'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, quoted_notes, serverless_cache, tables, title",
             "before.title = 3: expected a text",
-            "befor: no such key; did you mean 'before'? choose from after, before, name, quoted_notes, quoted_source",
+            "befor: no such key; did you mean 'before'? choose from after, before, name, quoted_source",
             "before.quoted[0].monthly = -22.50: expected at least 0",
             "before.quoted[0].service: missing; expected a text",
-            "before.instance: no such key; did you mean 'instances'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, serverless_cache, tables, title",
+            "before.instance: no such key; did you mean 'instances'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, quoted_notes, serverless_cache, tables, title",
         ]
     )
 

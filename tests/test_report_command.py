@@ -140,8 +140,9 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
 
     assert result.stdout.startswith("scenario,workload,target,started_at,run,variant,")
     assert result.stderr == (
-        "Left out: summary, comparisons, beside-quoted, machine."
-        " Give --output a folder for one file each.\n"
+        "Left out: summary, comparisons, beside-quoted, cost-before-quoted, cost-after-quoted,"
+        " cost-before-list, cost-after-list, cost-before-and-after, cost-totals, cost-prices,"
+        " machine. Give --output a folder for one file each.\n"
     )
 
 
@@ -173,6 +174,13 @@ def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
     assert written == [
         "beside-quoted.csv",
         "comparisons.csv",
+        "cost-after-list.csv",
+        "cost-after-quoted.csv",
+        "cost-before-and-after.csv",
+        "cost-before-list.csv",
+        "cost-before-quoted.csv",
+        "cost-prices.csv",
+        "cost-totals.csv",
         "machine.csv",
         "summary.csv",
         "variants.csv",

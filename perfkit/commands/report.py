@@ -85,8 +85,33 @@ def report(
     ] = False,
     architecture: Annotated[
         str | None,
-        typer.Option(_ARCHITECTURE, metavar="", help="Show what is running, before and after."),
+        typer.Option(
+            _ARCHITECTURE,
+            metavar="[FILE]",
+            help="Show what is running, before and after; with a file, what that costs.",
+        ),
     ] = None,
+    prices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="quoted|list|FILE",
+            help="Cost: only as quoted, only at list prices, or at those of a price file.",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Cost: whose list prices; left out, us-east-1."),
+    ] = None,
+    rps: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="Cost: requests a second that the service gets."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
+    ] = False,
+    free_tier: Annotated[
+        bool, typer.Option("--free-tier", help="Cost: leave out what AWS gives away each month.")
+    ] = False,
 ) -> None:
     """
     Show what the saved runs found, newest first, without measuring again.
@@ -99,17 +124,26 @@ def report(
     if open_it:
         output, report_format = _choose_opened(report_format, output, as_json=as_json)
     chosen = _choose_format(report_format, output, as_json=as_json)
-    if architecture:
-        msg = f"--architecture takes no value, found '{architecture}'; leave it out"
-        raise ConfigError(msg)
     topics = _topics(
         rcu=rcu,
         latency=latency,
         cache=cache,
         flow=flow,
-        cost=cost,
+        # a file says what to price
+        cost=cost or bool(architecture),
         dashboard=dashboard,
-        architecture=architecture is not None,
+        architecture=architecture == "",
+    )
+
+    from perfkit.cost.options import CostOptions, check_prices
+
+    wanted = CostOptions(
+        region=region,
+        prices=check_prices(prices),
+        architecture=Path(architecture) if architecture else None,
+        requests_per_s=rps,
+        explain=explain,
+        free_tier=free_tier,
     )
 
     from perfkit.report.build import build_report
@@ -121,7 +155,9 @@ def report(
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
-    built = build_report(runs, list_older=list_older, problems=listing.problems, topics=topics)
+    built = build_report(
+        runs, list_older=list_older, problems=listing.problems, topics=topics, cost=wanted
+    )
     if output is None:
         _print(built, chosen)
     else:

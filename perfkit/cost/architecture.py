@@ -235,7 +235,8 @@ class Architecture:
         nat_gateways: How many.
         nat_hours: Hours a month each of them runs.
         quoted: The bill as a document states it; empty where none does.
-        notes: What a reader of the amounts should know.
+        quoted_notes: What a reader of that bill should know.
+        notes: What a reader of the list prices should know.
     """
 
     title: str
@@ -251,6 +252,7 @@ class Architecture:
     nat_gateways: int = 0
     nat_hours: Decimal = Decimal(0)
     quoted: tuple[QuotedLine, ...] = ()
+    quoted_notes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -266,7 +268,6 @@ class Architectures:
     Args:
         name: For people.
         quoted_source: The document that states the quoted lines; empty where there are none.
-        quoted_notes: What a reader of the quoted amounts should know.
         file: Where it was read, for messages; empty for the one that comes with perfkit.
     """
 
@@ -274,7 +275,6 @@ class Architectures:
     before: Architecture | None
     after: Architecture | None
     quoted_source: str = ""
-    quoted_notes: tuple[str, ...] = ()
     file: str = ""
 
     @property

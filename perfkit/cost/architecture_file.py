@@ -78,13 +78,11 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
     problems: list[Problem] = []
     top = parse(content, problems)
     name, before, after, quoted_source = "", None, None, ""
-    quoted_notes: tuple[str, ...] = ()
     if not problems:
         name = top.text("name", default=Path(file).stem or "architecture")
         quoted_source = (
             top.text("quoted_source", default="a document") if top.has("quoted_source") else ""
         )
-        quoted_notes = top.texts("quoted_notes")
         before, after = (_architecture(top, side) for side in ("before", "after"))
         if before is None and after is None and not top.has("before", "after"):
             problems.append(Problem.at(message="nothing in it; expected [before], [after] or both"))
@@ -96,7 +94,6 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
         before=before,
         after=after,
         quoted_source=quoted_source,
-        quoted_notes=quoted_notes,
         file=file,
     )
 
@@ -120,6 +117,7 @@ def _architecture(top: Fields, side: str) -> Architecture | None:
         nat_gateways=0 if nat is None else _count(nat),
         nat_hours=_NONE if nat is None else _hours(nat),
         quoted=tuple(map(_quoted, at.tables("quoted"))),
+        quoted_notes=at.texts("quoted_notes"),
         notes=at.texts("notes"),
     )
     if nat is not None:

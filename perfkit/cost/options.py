@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = ["LIST", "QUOTED", "CostOptions"]
+from perfkit.errors import ConfigError
+
+__all__ = ["LIST", "QUOTED", "CostOptions", "check_prices"]
 
 QUOTED = "quoted"
 """Amounts as the architecture's document states them."""
 
 LIST = "list"
 """Amounts worked out from the price book of a region."""
+
+_MOST_REQUESTS_PER_S = 10_000_000
+"""More is a slip: it is a hundred times what busy services get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,31 @@ class CostOptions:
     free_tier: bool = False
     today: date | None = None
 
+    def __post_init__(self) -> None:
+        rate = self.requests_per_s
+        if rate is not None and not 0 < rate <= _MOST_REQUESTS_PER_S:
+            msg = (
+                f"--rps is {rate:g}; give more than 0 and at most {_MOST_REQUESTS_PER_S:,}"
+                " requests a second"
+            )
+            raise ConfigError(msg)
+
     @property
     def price_file(self) -> Path | None:
         """Return the file of list prices that was named, if one was."""
         return None if self.prices in {None, QUOTED, LIST} else Path(str(self.prices))
+
+
+def check_prices(text: str | None) -> str | None:
+    """
+    Return what `--prices` says, once it is one of the words or the name of a file.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if text in {None, QUOTED, LIST} or Path(str(text)).is_file():
+        return text
+    near = get_close_matches(str(text), (QUOTED, LIST), n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    msg = f"--prices {text}: no such file; {hint}give quoted, list or the path of a price file"
+    raise ConfigError(msg)

@@ -203,7 +203,7 @@ def _quoted_statement(side: Architecture, architectures: Architectures) -> State
             )
             for line in side.quoted
         ),
-        notes=architectures.quoted_notes,
+        notes=side.quoted_notes,
     )
 
 

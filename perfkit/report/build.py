@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from perfkit.cost.options import CostOptions
 from perfkit.report.model import Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
 from perfkit.report.selection import Selection, select
@@ -17,6 +18,7 @@ def build_report(
     problems: Sequence[Exception] = (),
     sections: Collection[str] | None = None,
     topics: Collection[Topic] = (),
+    cost: CostOptions | None = None,
 ) -> Report:
     """
     Build the report of some runs.
@@ -29,11 +31,12 @@ def build_report(
         sections: Names out of `SECTIONS`; None for all that *topics* choose.
         topics: What the reader asked for; none is everything. A topic of which there is nothing
             to show gets a line that says what would change that.
+        cost: What the reader wants to know about cost; None for nothing.
 
     Returns:
         The report, for any of the renderers.
     """
-    selection = select(runs, list_older=list_older, problems=problems)
+    selection = select(runs, list_older=list_older, problems=problems, cost=cost)
     names = names_of(topics) if sections is None else sections
     built = {
         name: tuple(entry.build(selection)) for name, entry in SECTIONS.items() if name in names

@@ -33,13 +33,15 @@ def report_document(report: Report) -> dict[str, object]:
     Return a report as plain JSON values.
 
     Tables keep their columns (key, title, kind, provenance) and their rows by column key; `null`
-    is a figure that does not exist. `runs` are the run files behind the figures.
+    is a figure that does not exist. `runs` are the run files behind the figures. A section may
+    have a key of its own at the top, named as it is.
     """
     return {
         "format": FORMAT,
         "kind": "report",
         "perfkit": __version__,
         "title": report.title,
+        **{section.name: dict(section.document) for section in report.sections if section.document},
         "sections": [_section(section) for section in report.sections],
         "runs": list(report.runs),
     }

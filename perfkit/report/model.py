@@ -401,6 +401,8 @@ class Section:
         title: Heading for people.
         blocks: What stands under the heading.
         facts: Raw values that identify the subject, for JSON.
+        document: What programs look for first: it stands at the top of the JSON document, under
+            the section's name.
     """
 
     name: str
@@ -408,6 +410,7 @@ class Section:
     blocks: tuple[Block, ...]
     subject: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+    document: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -56,7 +56,11 @@ class Selection:
 
 
 def select(
-    runs: Iterable[Run], *, list_older: bool = False, problems: Sequence[Exception] = ()
+    runs: Iterable[Run],
+    *,
+    list_older: bool = False,
+    problems: Sequence[Exception] = (),
+    cost: CostOptions | None = None,
 ) -> Selection:
     """
     Divide runs into those that are shown and those that are only older.
@@ -68,6 +72,7 @@ def select(
         runs: In any order.
         list_older: Whether the report lists the older ones.
         problems: Errors of run files that could not be read.
+        cost: What the reader wants to know about cost.
     """
     newest_first = sorted(runs, key=_age, reverse=True)
     newest: dict[tuple[str, str, str], Run] = {}
@@ -96,6 +101,7 @@ def select(
         older=tuple(run for run in newest_first if id(run) not in shown),
         list_older=list_older,
         unreadable=tuple(str(problem) for problem in problems),
+        cost=cost,
     )
 
 

@@ -1,0 +1,481 @@
+"""What runs before and after, as bills of a month: quoted by a document, and at list prices."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from perfkit.cost.architecture import Architectures
+from perfkit.cost.architecture_file import load_architectures
+from perfkit.cost.options import LIST, QUOTED, CostOptions
+from perfkit.cost.price_file import load_book
+from perfkit.cost.prices import HOURS_A_MONTH, Price, PriceBook, age_warnings, write_amount
+from perfkit.cost.statement import Basis, Comparison, Line, Statement, by_list, quoted
+from perfkit.errors import PriceError
+from perfkit.report import model
+from perfkit.report.model import (
+    Bar,
+    Bars,
+    Block,
+    Column,
+    Kind,
+    Marked,
+    Provenance,
+    Row,
+    Section,
+    Statements,
+    Table,
+    Tone,
+)
+from perfkit.report.selection import Selection
+from perfkit.units import format_share
+
+__all__ = ["build"]
+
+_PROVENANCES = {Basis.QUOTED: Provenance.QUOTED, Basis.MODELLED: Provenance.MODELLED}
+_WORDS = {Basis.QUOTED: QUOTED, Basis.MODELLED: LIST}
+_SIDES = ("before", "after")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Costs:
+    """
+    What a section shows.
+
+    Args:
+        options: What the reader wants to know.
+        architectures: What runs.
+        comparisons: The bills, the ones that count first.
+        book: The list prices that were used; None where none were.
+        warnings: What to heed.
+    """
+
+    options: CostOptions
+    architectures: Architectures
+    comparisons: tuple[Comparison, ...]
+    book: PriceBook | None
+    warnings: tuple[str, ...]
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """
+    Yield the bills, if the report is to have them.
+
+    Raises:
+        ArchitectureError: The architecture file will not do.
+        PriceError: Prices that were asked for are missing.
+    """
+    if selection.cost is None:
+        return
+    costs = _work_out(selection.cost)
+    measured = bool(selection.runs)
+    yield Section(
+        name="cost",
+        title=f"Cost of what runs: {costs.architectures.name}",
+        blocks=tuple(_blocks(costs, measured=measured)),
+        facts={"prices": _WORDS[costs.comparisons[0].basis], "region": _region(costs)},
+        document=_document(costs),
+    )
+
+
+def _work_out(options: CostOptions) -> _Costs:
+    architectures = load_architectures(options.architecture)
+    comparisons: list[Comparison] = []
+    if options.prices == QUOTED or (options.prices is None and architectures.quoted):
+        comparisons.append(quoted(architectures))
+    book: PriceBook | None = None
+    warnings: tuple[str, ...] = ()
+    if options.prices != QUOTED:
+        # A price file that nobody named here must not keep a report from being shown.
+        asked = options.prices or options.region or options.architecture or not comparisons
+        try:
+            book = load_book(options.region, options.price_file)
+            listed = by_list(architectures, book, free_tier=options.free_tier)
+        except PriceError as error:
+            if asked:
+                raise
+            book, warnings = (
+                None,
+                tuple(f"no list prices: {each}" for each in str(error).split("\n")),
+            )
+        else:
+            comparisons.append(listed)
+            today = options.today or date.today()  # noqa: DTZ011  # prices are dated by the day
+            warnings = age_warnings(listed.prices, today=today, region=book.region)
+    return _Costs(
+        options=options,
+        architectures=architectures,
+        comparisons=tuple(comparisons),
+        book=book,
+        warnings=warnings,
+    )
+
+
+def _region(costs: _Costs) -> str | None:
+    return None if costs.book is None else costs.book.region
+
+
+# --- what people see
+
+
+def _blocks(costs: _Costs, *, measured: bool) -> Iterator[Block]:
+    yield Statements(name="cost-summary", statements=tuple(_statements(costs, measured=measured)))
+    for comparison in costs.comparisons:
+        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            if statement is not None:
+                yield _bill(side, statement, comparison, costs)
+    if all(each.savings_usd is not None for each in costs.comparisons):
+        yield _side_by_side(costs, main=not measured)
+        yield _totals(costs)
+    bars = tuple(_bars(costs))
+    if bars:
+        yield Bars(
+            name="cost-by-service",
+            title="US dollars a month, by service",
+            kind=Kind.USD,
+            stacked=True,
+            bars=bars,
+        )
+    if costs.book is not None:
+        yield _prices(costs, costs.book)
+
+
+def _statements(costs: _Costs, *, measured: bool) -> Iterator[model.Statement]:
+    for text in costs.warnings:
+        yield model.Statement(text=text, tone=Tone.WARNING)
+    for comparison in costs.comparisons:
+        yield _headline(comparison, costs)
+    if not measured:
+        yield model.Statement(
+            text="No runs are saved, so nothing of it is measured:"
+            " `perfkit run` adds what measured requests cost.",
+            tone=Tone.FAINT,
+        )
+    if not costs.architectures.file:
+        yield model.Statement(
+            text="`--architecture FILE` prices what you run instead of the reference document's.",
+            tone=Tone.FAINT,
+        )
+
+
+def _headline(comparison: Comparison, costs: _Costs) -> model.Statement:
+    origin = _origin(comparison, costs)
+    if comparison.before is None or comparison.after is None:
+        only = comparison.before or comparison.after
+        total = Decimal(0) if only is None else only.total_usd
+        return model.Statement(text=f"{origin}: {write_amount(total)} a month.")
+    before, after = comparison.before.total_usd, comparison.after.total_usd
+    savings = comparison.savings_usd or Decimal(0)
+    text = f"{origin}: {write_amount(before)} a month before, {write_amount(after)} after"
+    if not savings:
+        return model.Statement(text=f"{text}; no difference.")
+    verb = "saves" if savings > 0 else "costs"
+    more = "" if savings > 0 else " more"
+    share = _share(comparison)
+    share = f" ({share})" if share else ""
+    annual = write_amount(abs(comparison.annual_savings_usd or savings)).removesuffix(".00")
+    return model.Statement(
+        text=f"{text}: {verb} {write_amount(abs(savings))}{more} a month{share}, {annual} a year.",
+        tone=Tone.GOOD if savings > 0 else Tone.WARNING,
+    )
+
+
+def _origin(comparison: Comparison, costs: _Costs) -> str:
+    if comparison.basis is Basis.QUOTED:
+        return f"Quoted ({costs.architectures.quoted_source or costs.architectures.name})"
+    days = sorted(price.date for price in comparison.prices if price.date is not None)
+    of = f", oldest of {days[0].isoformat()}" if days else ""
+    free = ", free tier taken off" if costs.options.free_tier else ""
+    return f"List prices ({_region(costs)}{of}{free})"
+
+
+def _share(comparison: Comparison) -> str:
+    """Return the saved share for people: a document's to the whole percent, as it writes them."""
+    if comparison.reduction is None:
+        return ""
+    share = abs(comparison.reduction)
+    if comparison.basis is Basis.QUOTED:
+        return f"{share:.0%}"
+    return format_share(float(round(share, 3)))
+
+
+def _share_note(comparison: Comparison) -> str | None:
+    if comparison.basis is Basis.MODELLED or comparison.reduction is None:
+        return None
+    return f"{abs(comparison.reduction):.2%}, rounded to the whole percent as quoted"
+
+
+def _bill(side: str, statement: Statement, comparison: Comparison, costs: _Costs) -> Table:
+    word = _WORDS[comparison.basis]
+    title = statement.title
+    listed = comparison.basis is Basis.MODELLED
+    hours = f"Hourly prices are for {HOURS_A_MONTH} hours a month unless the file says otherwise."
+    return Table(
+        name=f"cost-{side}-{word}",
+        title=f"{title}, {'list prices' if listed else 'quoted'}",
+        columns=(
+            Column(key="service", title="service", label=True),
+            Column(key="configuration", title="configuration"),
+            Column(
+                key="monthly_usd",
+                title="a month",
+                kind=Kind.USD,
+                provenance=_PROVENANCES[comparison.basis],
+            ),
+            Column(key="mark", title="mark"),
+            Column(
+                key="arithmetic",
+                title="arithmetic",
+                data_only=not costs.options.explain,
+                weight=0,
+            ),
+            Column(key="provenance", title="provenance", data_only=True),
+        ),
+        rows=(*map(_line, statement.lines), *_sums(side, statement, comparison)),
+        notes=(
+            *(f"{_capital(note)}." for note in statement.notes),
+            *((hours,) if listed else ()),
+        ),
+    )
+
+
+def _line(line: Line) -> Row:
+    return {
+        "service": line.service,
+        "configuration": line.configuration,
+        "monthly_usd": float(line.monthly_usd),
+        "mark": line.mark,
+        "arithmetic": line.arithmetic,
+        "provenance": line.basis.value,
+    }
+
+
+def _sums(side: str, statement: Statement, comparison: Comparison) -> Iterator[Row]:
+    empty: Row = {
+        "configuration": "",
+        # a column without marks is left out
+        "mark": "" if any(line.mark for line in statement.lines) else None,
+        "arithmetic": "",
+        "provenance": comparison.basis.value,
+    }
+    yield {**empty, "service": "TOTAL", "monthly_usd": float(statement.total_usd)}
+    savings = comparison.savings_usd
+    if side == "before" or savings is None:
+        return
+    # the document writes a saving with a minus sign: it is how the bill changes
+    label = "INCREASE" if savings < 0 else "SAVINGS"
+    yield {**empty, "service": label, "monthly_usd": float(-savings)}
+    if comparison.reduction is not None:
+        yield {
+            **empty,
+            "service": "Increase" if savings < 0 else "Reduction",
+            "monthly_usd": Marked(
+                value=_share(comparison),
+                note=_share_note(comparison),
+                provenance=_PROVENANCES[comparison.basis],
+            ),
+        }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _side_by_side(costs: _Costs, *, main: bool) -> Table:
+    """
+    Return all bills in one table; lines of the same name stand in one row.
+
+    Args:
+        costs: What is shown.
+        main: The report has no measured table that a reader would rather have.
+    """
+    rows: dict[str, dict[str, model.Cell]] = {}
+    for comparison in costs.comparisons:
+        word = _WORDS[comparison.basis]
+        for before, after in comparison.pairs:
+            line = after or before
+            if line is None:
+                continue
+            row = rows.setdefault(line.service, {"service": line.service})
+            row[f"{word}_before_usd"] = None if before is None else float(before.monthly_usd)
+            row[f"{word}_after_usd"] = None if after is None else float(after.monthly_usd)
+            # what is gone costs less
+            row[f"{word}_mark"] = "↓" if after is None else after.mark
+    total: dict[str, model.Cell] = {"service": "TOTAL"}
+    for comparison in costs.comparisons:
+        word = _WORDS[comparison.basis]
+        total[f"{word}_mark"] = ""
+        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            total[f"{word}_{side}_usd"] = None if statement is None else float(statement.total_usd)
+    columns = [Column(key="service", title="service", label=True)]
+    for comparison in costs.comparisons:
+        word = _WORDS[comparison.basis]
+        provenance = _PROVENANCES[comparison.basis]
+        columns += [
+            Column(
+                key=f"{word}_{side}_usd",
+                title=side,
+                kind=Kind.USD,
+                group=word,
+                provenance=provenance,
+            )
+            for side in _SIDES
+        ]
+        columns.append(Column(key=f"{word}_mark", title="mark", group=word))
+    return Table(
+        name="cost-before-and-after",
+        title="US dollars a month, before and after",
+        columns=tuple(columns),
+        rows=(*rows.values(), total),
+        main=main,
+    )
+
+
+def _totals(costs: _Costs) -> Table:
+    rows: list[Row] = []
+    for comparison in costs.comparisons:
+        provenance = _PROVENANCES[comparison.basis]
+        before, after = comparison.before, comparison.after
+        # a document's share is shown to the whole percent, as it writes them
+        places = 2 if comparison.basis is Basis.QUOTED else 4
+        reduction = None if comparison.reduction is None else round(comparison.reduction, places)
+
+        def usd(amount: Decimal | None, provenance: Provenance = provenance) -> model.Cell:
+            return Marked(value=None if amount is None else float(amount), provenance=provenance)
+
+        rows.append(
+            {
+                "prices": _WORDS[comparison.basis],
+                "before_usd": usd(None if before is None else before.total_usd),
+                "after_usd": usd(None if after is None else after.total_usd),
+                "change_usd": usd(-(comparison.savings_usd or Decimal(0))),
+                "reduction": Marked(
+                    value=None if reduction is None else float(reduction),
+                    note=_share_note(comparison),
+                    provenance=provenance,
+                ),
+                "annual_savings_usd": usd(comparison.annual_savings_usd),
+            }
+        )
+    return Table(
+        name="cost-totals",
+        title="Totals",
+        columns=(
+            Column(key="prices", title="prices", label=True),
+            Column(key="before_usd", title="before", kind=Kind.USD),
+            Column(key="after_usd", title="after", kind=Kind.USD),
+            Column(key="change_usd", title="change a month", kind=Kind.USD),
+            Column(key="reduction", title="reduction", kind=Kind.SHARE),
+            Column(key="annual_savings_usd", title="saves a year", kind=Kind.USD),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _bars(costs: _Costs) -> Iterator[Bar]:
+    for comparison in costs.comparisons:
+        word = _WORDS[comparison.basis]
+        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            for line in statement.lines if statement is not None else ():
+                if line.monthly_usd > 0:
+                    yield Bar(
+                        label=f"{side}, {word}",
+                        series=line.service,
+                        value=float(line.monthly_usd),
+                    )
+
+
+def _prices(costs: _Costs, book: PriceBook) -> Table:
+    used = next(each for each in costs.comparisons if each.basis is Basis.MODELLED).prices
+    return Table(
+        name="cost-prices",
+        title=f"List prices used, {book.region}",
+        columns=(
+            Column(key="name", title="price", label=True),
+            Column(key="usd", title="US dollars", provenance=Provenance.QUOTED),
+            Column(key="unit", title="unit"),
+            Column(key="source", title="source"),
+            Column(key="date", title="date"),
+        ),
+        rows=tuple(map(_price, used)),
+        notes=(f"Prices from {', then '.join(book.sources)}; `perfkit prices show` has all.",),
+    )
+
+
+_SECOND_HAND = "second-hand: not from AWS or a copy of its price list"
+
+
+def _price(price: Price) -> Row:
+    day = "undated" if price.date is None else price.date.isoformat()
+    first = price.written(price.tiers[0])
+    return {
+        "name": price.name,
+        "usd": first if price.flat_usd is not None else f"{first}, then less",
+        "unit": price.unit,
+        "source": Marked(value=price.source, note=_SECOND_HAND)
+        if price.second_hand
+        else price.source,
+        "date": day,
+    }
+
+
+# --- what programs read
+
+
+def _document(costs: _Costs) -> Mapping[str, object]:
+    """Return the bills for the top of a JSON document: US dollars a month, nothing rounded."""
+    first, *others = costs.comparisons
+    return {
+        "currency": "USD",
+        "architecture": costs.architectures.name,
+        "region": _region(costs),
+        "free_tier": costs.options.free_tier,
+        "warnings": list(costs.warnings),
+        **_comparison(first),
+        **{_WORDS[each.basis]: _comparison(each) for each in others},
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, object]:
+    reduction = comparison.reduction
+    return {
+        "prices": _WORDS[comparison.basis],
+        "before": _statement(comparison.before),
+        "after": _statement(comparison.after),
+        "savings": _number(comparison.savings_usd),
+        "reduction_percent": None if reduction is None else float(100 * reduction),
+        "annual_savings": _number(comparison.annual_savings_usd),
+    }
+
+
+def _statement(statement: Statement | None) -> dict[str, object] | None:
+    if statement is None:
+        return None
+    return {
+        "title": statement.title,
+        "total": float(statement.total_usd),
+        "lines": [
+            {
+                "service": line.service,
+                "configuration": line.configuration,
+                "monthly": float(line.monthly_usd),
+                "mark": line.mark,
+                "provenance": line.basis.value,
+                "arithmetic": line.arithmetic,
+                "prices": [
+                    {
+                        "name": price.name,
+                        "source": price.source,
+                        "date": None if price.date is None else price.date.isoformat(),
+                        "second_hand": price.second_hand,
+                    }
+                    for price in line.prices
+                ],
+            }
+            for line in statement.lines
+        ],
+    }
+
+
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
