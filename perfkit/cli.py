@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from perfkit import __version__
 from perfkit.commands.bench import bench
 from perfkit.commands.clean import clean
+from perfkit.commands.cost import cost
 from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
@@ -108,6 +109,7 @@ for command in (
     app.command(
         name=command.__name__.replace("_", "-"), cls=ReportCommand if command is report else None
     )(command)
+app.add_typer(cost, name="cost")
 app.add_typer(workload, name="workload")
 
 

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfkit.cache.settings import CacheSettings
-from perfkit.cache.virtual_hour import Traffic, arrivals, read_changes, simulate
+from perfkit.cache.virtual_hour import (
+    Traffic,
+    arrivals,
+    expected_hit_rate,
+    read_changes,
+    simulate,
+)
 from perfkit.errors import ConfigError
 from perfkit.scenarios.cache_hour import TTLS_S, hour_of
 from perfkit.workloads.loader import load
@@ -155,3 +161,25 @@ def test_jitter_is_decided_by_the_code_of_the_cache(monkeypatch: pytest.MonkeyPa
     events = simulate(traffic(keys=1, ttl_s=1e6), CacheSettings())
 
     assert events.misses > events.hits
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "ttl_s", "writes_hz"),
+    [
+        pytest.param(5.0, 60.0, 0.0, id="nothing is written"),
+        pytest.param(5.0, 60.0, 0.5, id="writes forget keys"),
+        pytest.param(0.5, 300.0, 0.01, id="little traffic"),
+        pytest.param(20.0, 5.0, 0.1, id="short lives"),
+    ],
+)
+def test_the_expected_hit_rate_is_what_hours_tend_to(
+    rate_hz: float, ttl_s: float, writes_hz: float
+) -> None:
+    traffic = Traffic(
+        rate_hz=rate_hz, duration_s=100_000 / rate_hz, keys=50, skew=0.8, ttl_s=ttl_s,
+        writes_hz=writes_hz,
+    )  # fmt: skip
+
+    events = simulate(traffic, STEADY)
+
+    assert expected_hit_rate(traffic) == pytest.approx(events.hits / events.requests, abs=0.01)

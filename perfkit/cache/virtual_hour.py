@@ -11,13 +11,22 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 from perfkit.cache.settings import CacheSettings
 from perfkit.errors import ConfigError
 
-__all__ = ["CHANGES", "Events", "Traffic", "arrivals", "read_changes", "simulate"]
+__all__ = [
+    "CHANGES",
+    "Events",
+    "Traffic",
+    "arrivals",
+    "expected_hit_rate",
+    "read_changes",
+    "simulate",
+]
 
 CHANGES = {
     "rate": "rate_hz",
@@ -178,3 +187,29 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
         in_second += 1
         events.peak_fills = max(events.peak_fills, in_second)
     return events
+
+
+@lru_cache(maxsize=256)
+def expected_hit_rate(traffic: Traffic) -> float:
+    """
+    Return the share of hits that `simulate` tends to once the cache is warm, worked out at once.
+
+    A key that is there is there for its time to live or until a write forgets it, whichever comes
+    first; while it is there all its requests are hits, and the one that finds it gone is a miss.
+    Jitter evens out, and queries are taken to be short.
+
+    Args:
+        traffic: What comes in; its duration does not matter.
+    """
+    weights = [1 / (rank + 1) ** traffic.skew for rank in range(traffic.keys)]
+    total = sum(weights)
+    hits = 0.0
+    for weight in weights:
+        share = weight / total
+        forgotten_hz = traffic.writes_hz * share
+        stays_s = traffic.ttl_s
+        if forgotten_hz * traffic.ttl_s > 1e-9:
+            stays_s = -math.expm1(-forgotten_hz * traffic.ttl_s) / forgotten_hz
+        in_a_life = traffic.rate_hz * share * stays_s
+        hits += share * in_a_life / (1 + in_a_life)
+    return hits * (1 - traffic.error_share)

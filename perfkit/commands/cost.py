@@ -1,0 +1,137 @@
+"""`perfkit cost`: quick questions about money, answered from saved runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from perfkit.commands.common import JsonOption, note, print_json, warn
+from perfkit.errors import ConfigError
+from perfkit.settings import RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from perfkit.cost.evidence import Evidence
+
+__all__ = ["cost"]
+
+cost = typer.Typer(
+    no_args_is_help=True, help="Ask what it costs a month, and what would change it."
+)
+
+
+class WhatIfCommand(TyperCommand):
+    """Lists in its help what may be set; made when it is asked for, as it takes imports."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the settings below the options."""
+        from perfkit.cost.what_if import SETTINGS
+
+        super().format_epilog(ctx, formatter)
+        with formatter.section("What may be set"):
+            formatter.write_dl(
+                [(each.name, f"{each.meaning}: {each.accepts}") for each in SETTINGS.values()]
+            )
+
+
+@cost.callback()
+def _cost() -> None:
+    """Ask what it costs a month, and what would change it."""
+
+
+@cost.command(name="what-if", cls=WhatIfCommand)
+def what_if(
+    *,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="What to change; may be repeated. See below."
+        ),
+    ] = None,
+    rps: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RATE",
+            help="Requests a second: 20 for all patterns together, courses=5 for one (repeated).",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose list prices; left out, us-east-1.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A price file of your own.")
+    ] = None,
+    free_tier: Annotated[
+        bool, typer.Option("--free-tier", help="Leave out what AWS gives away each month.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how each amount comes about.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show a month's bill from saved runs as it is, and as it would be.
+
+    All amounts are modelled: measured units and sizes, times assumed traffic, at list prices.
+
+    Example: perfkit cost what-if --set cache.ttl=600 --set rps=200
+    """
+    from dataclasses import replace
+
+    from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
+    from perfkit.cost.monthly import Case
+    from perfkit.cost.price_file import load_book
+    from perfkit.cost.what_if import what_if as work_out
+
+    subject, evidence = _evidence()
+    book = load_book(region, prices)
+    assumptions = read_rps(rps or (), as_in_run(Assumptions(), evidence.traffic))
+    baseline = Case(assumptions=replace(assumptions, free_tier=free_tier))
+    answer = work_out(baseline, settings or (), evidence, book)
+
+    from perfkit.report.what_if import what_if_document, what_if_report
+
+    missing = evidence.missing()
+    if as_json:
+        print_json(what_if_document(answer, book, subject=subject, missing=missing))
+        return
+    for reason in answer.reasons:
+        warn(reason)
+
+    from perfkit.report import terminal
+
+    terminal.print_report(
+        what_if_report(answer, book, subject=subject, missing=missing, explain=explain)
+    )
+
+
+def _evidence() -> "tuple[str, Evidence]":
+    """
+    Return what the newest runs say, and over what they were.
+
+    Raises:
+        ConfigError: No access pattern was measured.
+    """
+    from perfkit.cost.evidence import Evidence, gather
+    from perfkit.report.selection import select
+    from perfkit.results import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    groups = select(listing.runs).groups
+    found = [(group.title, gather(group.runs)) for group in groups]
+    answered = [each for each in found if each[1].patterns]
+    if not answered:
+        nothing = found[0][1] if found else Evidence(table_items={}, traffic={})
+        wanted = "; ".join(f"{each.what}: {each.command}" for each in nothing.missing())
+        msg = (
+            f"no access pattern measured in {RUNS_FOLDER}; `perfkit run --full` measures all that"
+            f" is needed, or one by one: {wanted}"
+        )
+        raise ConfigError(msg)
+    title, evidence = answered[0]
+    if len(answered) > 1:
+        others = ", ".join(name for name, _ in answered[1:])
+        note(f"Of {title}, measured last; not of {others}.")
+    return title, evidence

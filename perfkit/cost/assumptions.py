@@ -1,0 +1,239 @@
+"""What is assumed about traffic and the place it goes to, where nothing was measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds
+from perfkit.cost.reading import Fields
+from perfkit.errors import ConfigError
+from perfkit.workloads.problems import nearest
+
+__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "as_in_run", "read_rps", "read_traffic"]
+
+MOST_HZ = 1e7
+"""No service is asked more often a second; what is, is a slip of the keyboard."""
+
+CHANGES = ("insert", "update", "key-change", "delete")
+"""Kinds of writes a mix is made of, as run files call them."""
+
+_EVEN_MIX = {"insert": 0.4, "update": 0.4, "key-change": 0.1, "delete": 0.1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """
+    Traffic, how it varies, and what it runs on.
+
+    Args:
+        rps: Requests a second of all patterns together.
+        weights: Shares of patterns in `rps`, whatever they sum to; the others have weight 1.
+        patterns: Requests a second of single patterns instead of `rps`; the others get none.
+        writes_hz: Writes a second to each table that is not in `writes`.
+        writes: Writes a second by table.
+        mix: Share of each kind of write; together 1.
+        peak_ratio: Requests in the busiest hour of a day ÷ the mean hour.
+        target_utilisation: What auto scaling aims at: consumed ÷ provisioned units.
+        cpu_target: Share of its processors that an instance may use in the busiest hour.
+        hit_rate: Of the cache; None models it from time to live, keys and skew.
+        ttl_s: How long answers are kept.
+        keys: Different questions of each pattern.
+        skew: Zipf's exponent: the n-th most wanted key is asked 1/n**skew as often as the first.
+        invalidations_hz: Writes a second that each make the cache forget one key of a pattern.
+        instance: Type of the instances.
+        node: Type of the cache node.
+        engine: What the node runs.
+        free_tier: The account's free allowances are still to be had.
+    """
+
+    rps: float = 20.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    patterns: Mapping[str, float] = field(default_factory=dict)
+    writes_hz: float = 1.0
+    writes: Mapping[str, float] = field(default_factory=dict)
+    mix: Mapping[str, float] = field(default_factory=lambda: dict(_EVEN_MIX))
+    peak_ratio: float = 2.0
+    target_utilisation: float = 0.7
+    cpu_target: float = 0.7
+    hit_rate: float | None = None
+    ttl_s: float = 300.0
+    keys: int = 78
+    skew: float = 0.8
+    invalidations_hz: float = 60 / 3600
+    instance: str = "t3.micro"
+    node: str = "cache.t3.micro"
+    engine: str = "redis"
+    free_tier: bool = False
+
+    def __post_init__(self) -> None:
+        in_bounds("rps", self.rps, MOST_HZ)
+        in_bounds("writes a second", self.writes_hz, MOST_HZ)
+        for what, rates in (("weight", self.weights), ("rps", self.patterns)):
+            for name, rate in rates.items():
+                in_bounds(f"{what} of {name}", rate, MOST_HZ)
+        for name, rate in self.writes.items():
+            in_bounds(f"writes a second to {name}", rate, MOST_HZ)
+        in_bounds("peak_ratio", self.peak_ratio, 20, least=1)
+        in_bounds("target_utilisation", self.target_utilisation, 0.9, least=0.2)
+        in_bounds("cpu_target", self.cpu_target, 1, least=0.05)
+        if self.hit_rate is not None:
+            in_bounds("hit_rate", self.hit_rate, 1)
+        in_bounds("ttl", self.ttl_s, 31_536_000, above=0)
+        in_bounds("keys", self.keys, 10_000_000, least=1)
+        in_bounds("skew", self.skew, 10)
+        in_bounds("invalidations a second", self.invalidations_hz, MOST_HZ)
+        for kind, share in self.mix.items():
+            if kind not in CHANGES:
+                msg = f"no kind of write {kind!r}; {nearest(kind, CHANGES)}"
+                raise ConfigError(msg)
+            in_bounds(f"share of {kind} in the mix", share, 1)
+        if abs(sum(self.mix.values()) - 1) > 1e-6:
+            msg = (
+                f"shares of the mix of writes sum to {sum(self.mix.values()):g}; make them sum to 1"
+            )
+            raise ConfigError(msg)
+
+    def reads_hz(self, names: Iterable[str]) -> dict[str, float]:
+        """
+        Return the requests a second of each of the patterns called *names*.
+
+        Raises:
+            ConfigError: A rate or a weight is given for a pattern that is not among them.
+        """
+        names = tuple(names)
+        for given in (*self.patterns, *self.weights):
+            if given not in names:
+                msg = (
+                    f"traffic of a pattern {given!r} that was not measured; {nearest(given, names)}"
+                )
+                raise ConfigError(msg)
+        if self.patterns:
+            return {name: self.patterns.get(name, 0.0) for name in names}
+        weights = {name: self.weights.get(name, 1.0) for name in names}
+        total = sum(weights.values())
+        return {
+            name: self.rps * weight / total if total else 0.0 for name, weight in weights.items()
+        }
+
+    def writes_to(self, table: str) -> float:
+        """Return the writes a second to a table."""
+        return self.writes.get(table, self.writes_hz)
+
+    def check_tables(self, tables: Iterable[str]) -> None:
+        """
+        Check that rates of writes are given for known tables only.
+
+        Raises:
+            ConfigError: One is not.
+        """
+        tables = tuple(tables)
+        for given in self.writes:
+            if tables and given not in tables:
+                msg = f"writes to a table {given!r} that no run knows; {nearest(given, tables)}"
+                raise ConfigError(msg)
+
+    def with_rps(self, rps: float) -> Self:
+        """Return the same with another rate of all patterns together, their shares kept."""
+        total = sum(self.patterns.values())
+        if total:
+            return replace(self, rps=rps, patterns={}, weights=dict(self.patterns))
+        return replace(self, rps=rps, patterns={})
+
+
+def as_in_run(base: Assumptions, traffic: Mapping[str, float]) -> Assumptions:
+    """
+    Return *base* with keys, their skew, lives and writes as a run of an hour had them.
+
+    Args:
+        base: What is assumed otherwise.
+        traffic: As `Evidence.traffic` has it; empty changes nothing.
+
+    Raises:
+        ConfigError: The run's numbers are out of bounds.
+    """
+    return replace(
+        base,
+        ttl_s=traffic.get("ttl_s", base.ttl_s),
+        keys=int(traffic.get("keys", base.keys)),
+        skew=traffic.get("skew", base.skew),
+        invalidations_hz=traffic.get("writes_an_hour", base.invalidations_hz * 3600) / 3600,
+    )
+
+
+def read_rps(texts: Iterable[str], base: Assumptions) -> Assumptions:
+    """
+    Return *base* with the rates that options give: "20" of all patterns, "courses=5" of one.
+
+    Raises:
+        ConfigError: A text is neither, or both kinds are given.
+    """
+    total: float | None = None
+    patterns: dict[str, float] = {}
+    for text in texts:
+        name, separator, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            msg = f"--rps {text!r} is no rate; write --rps 20 for all patterns or --rps PATTERN=5"
+            raise ConfigError(msg) from None
+        if separator:
+            patterns[name] = value
+        else:
+            total = value
+    if total is not None and patterns:
+        msg = (
+            "--rps for all patterns and --rps for single ones contradict each other; give one kind"
+        )
+        raise ConfigError(msg)
+    if patterns:
+        return replace(base, patterns=patterns, weights={})
+    return base if total is None else base.with_rps(total)
+
+
+def read_traffic(fields: Fields, base: Assumptions | None = None) -> Assumptions:
+    """
+    Return what a `[traffic]` table says, over *base*.
+
+    What cannot be is noted in the table's problems, except for numbers that are out of bounds
+    together.
+
+    Raises:
+        ConfigError: The mix of writes does not sum to 1.
+    """
+    base = base or Assumptions()
+    most = int(MOST_HZ)
+
+    def rates(key: str, divisor: float = 1.0) -> dict[str, float]:
+        table = fields.table(key)
+        if table is None:
+            return {}
+        return {
+            name: float(table.number(name, most=int(most * max(divisor, 1)))) / divisor
+            for name in table.data
+        }
+
+    def number(key: str, default: float, most: int) -> float:
+        if not fields.has(key):
+            # asked for, so that it is offered to who writes another name
+            fields.number(key, default=0, most=most)
+            return default
+        return float(fields.number(key, most=most))
+
+    patterns = {**rates("patterns"), **rates("monthly", SECONDS_A_MONTH)}
+    hit_rate = number("hit_rate", -1.0, 1)
+    read = {
+        "rps": number("rps", base.rps, most),
+        "weights": rates("weights") or dict(base.weights),
+        "patterns": patterns or dict(base.patterns),
+        "writes_hz": number("writes_per_s", base.writes_hz, most),
+        "writes": rates("writes") or dict(base.writes),
+        "mix": rates("mix") or dict(base.mix),
+        "peak_ratio": number("peak_ratio", base.peak_ratio, 20),
+        "target_utilisation": number("target_utilisation", base.target_utilisation, 1),
+        "cpu_target": number("cpu_target", base.cpu_target, 1),
+        "hit_rate": base.hit_rate if hit_rate < 0 else hit_rate,
+    }
+    fields.finish()
+    if fields.problems:
+        return base
+    return replace(base, **read)  # type: ignore[arg-type]

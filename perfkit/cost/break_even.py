@@ -1,0 +1,102 @@
+"""Where two costs cross: straight lines against lines, and against stairs of whole units."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Steps", "StepsOf", "last_crossing", "stairs", "straight_crossing"]
+
+# beyond that many steps a stair and its straight line differ by less than anybody could see
+_MOST_STEPS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """
+    Whole units that a growing x takes: `weight` times the next whole number from `units_per_x` times x.
+
+    Args:
+        units_per_x: Units for each 1 of x.
+        weight: Share of the time for which they are taken.
+    """
+
+    units_per_x: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsOf:
+    """Steps that are paid together: `usd` for each unit beyond the free ones."""
+
+    usd: float
+    steps: tuple[Steps, ...]
+    free_units: float = 0.0
+
+    def cost(self, x: float) -> float:
+        """Return what *x* costs."""
+        units = sum(each.weight * _whole(each.units_per_x * x) for each in self.steps)
+        return self.usd * max(0.0, units - self.free_units)
+
+
+def _whole(units: float) -> int:
+    return max(1, math.ceil(round(units, 9)))
+
+
+def stairs(x: float, groups: Iterable[StepsOf]) -> float:
+    """Return the cost of *x* in whole units, all groups together."""
+    return sum(group.cost(x) for group in groups)
+
+
+def straight_crossing(fixed_usd: float, saved_usd_per_x: float) -> float | None:
+    """
+    Return from which x on a fixed cost is paid back by what each 1 of x saves.
+
+    Returns:
+        The crossing, or None where nothing is saved.
+    """
+    if fixed_usd <= 0:
+        return 0.0
+    return fixed_usd / saved_usd_per_x if saved_usd_per_x > 0 else None
+
+
+def last_crossing(slope_usd: float, groups: Sequence[StepsOf]) -> float | None:
+    """
+    Return from which x on stairs never again cost more than a straight line through the origin.
+
+    Args:
+        slope_usd: What each 1 of x costs by the straight line.
+        groups: The stairs.
+
+    Returns:
+        The largest x at which the line leaves the stairs below it; None where it never does for
+        good. With thousands of steps below that x, where the stairs' upper bound crosses.
+    """
+    climb = sum(
+        group.usd * each.weight * each.units_per_x for group in groups for each in group.steps
+    )
+    if slope_usd <= climb:
+        return None
+    # each step is at most one unit above its straight line, so beyond this x all is decided
+    first = sum(group.usd * each.weight for group in groups for each in group.steps)
+    x = first / (slope_usd - climb)
+    for _ in range(_MOST_STEPS):
+        level = stairs(x, groups)
+        meets = level / slope_usd
+        begins = _step_begins(x, groups)
+        if meets > begins:
+            return min(meets, x)
+        if begins <= 0:
+            return 0.0
+        # the stairs are one step lower up to and including where this step began
+        x = begins
+    return x
+
+
+def _step_begins(x: float, groups: Iterable[StepsOf]) -> float:
+    """Return the x up to which fewer units are taken than at *x*; 0 if there is none."""
+    begins = 0.0
+    for group in groups:
+        for each in group.steps:
+            if each.units_per_x > 0:
+                begins = max(begins, (_whole(each.units_per_x * x) - 1) / each.units_per_x)
+    return begins

@@ -1,0 +1,257 @@
+"""
+What read and write units cost on demand, provisioned, and provisioned with auto scaling.
+
+Sources: DynamoDB developer guide, "DynamoDB throughput capacity" (on demand is billed by the unit,
+provisioned capacity by the unit and hour, in whole units, at least one of each for every table and
+index) and "Managing throughput capacity automatically with DynamoDB auto scaling" (a target of 20%
+to 90%, usually 70%).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+
+from perfkit.cost import names
+from perfkit.cost.break_even import Steps, StepsOf, last_crossing
+from perfkit.cost.prices import HOURS_A_MONTH, Amount, Price, PriceBook
+from perfkit.cost.quantities import SECONDS_A_MONTH, short
+from perfkit.units import TIMES
+
+__all__ = [
+    "Demand",
+    "Mode",
+    "ModeCost",
+    "Shape",
+    "break_even_factor",
+    "cheapest",
+    "cost_of",
+    "daily_curve",
+    "provisioned_units",
+]
+
+_BUSIEST_HOUR = 14
+
+
+class Mode(StrEnum):
+    """How a table's capacity is billed."""
+
+    ON_DEMAND = "on-demand"
+    PROVISIONED = "provisioned"
+    AUTO_SCALING = "auto-scaling"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """
+    Units a second that a table or an index is asked for, on average.
+
+    Args:
+        table: The table.
+        index: The index; None for the table itself.
+        read_units_s: Read units a second.
+        write_units_s: Write units a second.
+    """
+
+    table: str
+    index: str | None
+    read_units_s: float = 0.0
+    write_units_s: float = 0.0
+
+    def times(self, factor: float) -> "Demand":
+        """Return the demand of so many times the traffic."""
+        return Demand(
+            table=self.table,
+            index=self.index,
+            read_units_s=self.read_units_s * factor,
+            write_units_s=self.write_units_s * factor,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """
+    How traffic varies, and what auto scaling makes of it.
+
+    Args:
+        peak_ratio: The busiest hour of a day ÷ the mean hour.
+        target_utilisation: Consumed ÷ provisioned units that auto scaling aims at.
+    """
+
+    peak_ratio: float
+    target_utilisation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeCost:
+    """A month of some demands in one mode, reads and writes apart."""
+
+    mode: Mode
+    reads: Amount
+    writes: Amount
+
+    @property
+    def usd(self) -> Decimal:
+        return self.reads.usd + self.writes.usd
+
+
+@lru_cache
+def daily_curve(peak_ratio: float) -> tuple[float, ...]:
+    """
+    Return the traffic of each hour of a day ÷ the mean hour: 24 numbers of mean 1.
+
+    A cosine with its top at two in the afternoon; up to a ratio of 2 it stands on a floor, beyond
+    that it is raised to the power that gives the ratio, so nights become quiet and the day's peak
+    narrow. A model: what is known of a service should be given as its ratio.
+
+    Args:
+        peak_ratio: Busiest hour ÷ mean hour, 1 to 20.
+    """
+    waves = [math.cos(2 * math.pi * (hour - _BUSIEST_HOUR) / 24) for hour in range(24)]
+    if peak_ratio <= 2:
+        return tuple(1 + (peak_ratio - 1) * wave for wave in waves)
+    heights = [(1 + wave) / 2 for wave in waves]
+
+    def ratio(power: float) -> float:
+        return 24 / sum(math.pow(height, power) for height in heights)
+
+    low, high = 1.0, 10_000.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ratio(middle) < peak_ratio else (low, middle)
+    power = (low + high) / 2
+    return tuple(math.pow(height, power) * ratio(power) for height in heights)
+
+
+def _load_factors(mode: Mode, shape: Shape) -> tuple[float, ...]:
+    """Return what to multiply mean units with for the units provisioned, one for each part of a day."""
+    if mode is Mode.PROVISIONED:
+        return (shape.peak_ratio,)
+    return tuple(factor / shape.target_utilisation for factor in daily_curve(shape.peak_ratio))
+
+
+def provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
+    """
+    Return the units that are provisioned for a demand, on average over a day.
+
+    Fixed provisioning holds the busiest hour; auto scaling follows each hour with its target kept.
+    What one second asks beyond its hour, the 300 s of burst capacity are for.
+
+    Args:
+        units_s: Mean units a second.
+        mode: Provisioned or with auto scaling.
+        shape: How the demand varies.
+    """
+    factors = _load_factors(mode, shape)
+    return sum(_whole(units_s * factor) for factor in factors) / len(factors)
+
+
+def _whole(units: float) -> int:
+    # 3 times 0.1 by 0.3 is a little more than 1, and no reason for a second unit
+    return max(1, math.ceil(round(units, 9)))
+
+
+def cost_of(
+    demands: Sequence[Demand],
+    mode: Mode,
+    book: PriceBook,
+    shape: Shape,
+    *,
+    after: Sequence[Demand] = (),
+    free_tier: bool = False,
+) -> ModeCost:
+    """
+    Return what a month of *demands* costs in one mode.
+
+    Args:
+        demands: Of tables and indexes.
+        mode: How they are billed.
+        book: Prices.
+        shape: How traffic varies.
+        after: Demands billed before these in the same month: free allowances go to them first.
+        free_tier: The account's free allowances are still to be had.
+
+    Raises:
+        PriceError: The book lacks a price.
+    """
+
+    def amount(price: Price, unit: str, units: Sequence[float], before: Sequence[float]) -> Amount:
+        if mode is Mode.ON_DEMAND:
+            length, factor = f"{SECONDS_A_MONTH:,} s", SECONDS_A_MONTH
+            text = f"{short(sum(units))} {unit}/s"
+        else:
+            units, before = (
+                [provisioned_units(each, mode, shape) for each in part] for part in (units, before)
+            )
+            length, factor = f"{HOURS_A_MONTH} h", HOURS_A_MONTH
+            text = f"{_summed(units)} {unit}"
+        cost = price.cost(sum(units) * factor, after=sum(before) * factor, free_tier=free_tier)
+        return Amount(usd=cost.usd, arithmetic=f"{text} {TIMES} {length}: {cost.arithmetic}")
+
+    on_demand = mode is Mode.ON_DEMAND
+    return ModeCost(
+        mode=mode,
+        reads=amount(
+            book.price(names.read_request() if on_demand else names.read_capacity()),
+            "RRU" if on_demand else "RCU",
+            [each.read_units_s for each in demands],
+            [each.read_units_s for each in after],
+        ),
+        writes=amount(
+            book.price(names.write_request() if on_demand else names.write_capacity()),
+            "WRU" if on_demand else "WCU",
+            [each.write_units_s for each in demands],
+            [each.write_units_s for each in after],
+        ),
+    )
+
+
+def _summed(units: Sequence[float]) -> str:
+    parts = " + ".join(short(each) for each in units)
+    return f"({parts})" if len(units) > 1 else parts or "0"
+
+
+def cheapest(costs: Iterable[ModeCost]) -> ModeCost:
+    """Return the least; of equal ones the first, so name on demand first: it needs no care."""
+    return min(costs, key=lambda each: each.usd)
+
+
+def break_even_factor(
+    demands: Sequence[Demand], mode: Mode, book: PriceBook, shape: Shape, *, free_tier: bool = False
+) -> float | None:
+    """
+    Return how many times the traffic of *demands* makes *mode* cheaper than on demand for good.
+
+    At that traffic the two cost the same, or *mode* takes another whole unit right there; beyond
+    it on demand is never cheaper again.
+
+    Returns:
+        A factor of 0 or more, or None where on demand stays the cheaper one however much comes, or
+        nothing comes at all.
+
+    Raises:
+        PriceError: The book lacks a price.
+    """
+    read, write = book.price(names.read_request()), book.price(names.write_request())
+    slope = SECONDS_A_MONTH * float(
+        read.each_usd * Decimal(str(sum(each.read_units_s for each in demands)))
+        + write.each_usd * Decimal(str(sum(each.write_units_s for each in demands)))
+    )
+    factors = _load_factors(mode, shape)
+    groups: list[StepsOf] = []
+    for price, units in (
+        (book.price(names.read_capacity()), [each.read_units_s for each in demands]),
+        (book.price(names.write_capacity()), [each.write_units_s for each in demands]),
+    ):
+        steps = tuple(
+            Steps(units_per_x=each * factor, weight=1 / len(factors))
+            for each in units
+            for factor in factors
+        )
+        free = float(price.free) / HOURS_A_MONTH if free_tier else 0.0
+        groups.append(
+            StepsOf(usd=float(price.each_usd) * HOURS_A_MONTH, free_units=free, steps=steps)
+        )
+    return last_crossing(slope, groups)

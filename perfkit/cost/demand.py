@@ -1,0 +1,190 @@
+"""Traffic and what one call takes, made into units a second of every table and index."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from perfkit.cache.virtual_hour import Traffic, expected_hit_rate
+from perfkit.capacity import Consistency, read_units
+from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.capacity_modes import Demand
+from perfkit.cost.evidence import Evidence, Pattern
+from perfkit.results import WriteCost
+
+__all__ = [
+    "AS_DECLARED",
+    "State",
+    "demands",
+    "hit_rates",
+    "index_writes",
+    "units_after",
+    "write_units_s",
+]
+
+AS_DECLARED = ""
+"""Stands for the projection that the workload says."""
+
+_GET_BYTES = 4096
+
+
+class State(StrEnum):
+    """How questions are answered."""
+
+    BEFORE = "before"
+    """By scan, without indexes."""
+
+    AFTER = "after"
+    """By index or key."""
+
+    CACHED = "after, cached"
+    """By index or key, on a miss of the cache only."""
+
+
+def index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[WriteCost, ...]:
+    """
+    Return what each index takes with a projection, for an index that lacks it as it is declared.
+
+    Args:
+        evidence: What runs say.
+        projection: ALL, INCLUDE, KEYS_ONLY, or `AS_DECLARED`.
+    """
+    chosen: dict[tuple[str, str], WriteCost] = {}
+    for each in evidence.writes:
+        if each.index is None:
+            continue
+        place = (each.table, each.index)
+        if each.projection == projection or (each.declared and place not in chosen):
+            chosen[place] = each
+    return tuple(chosen.values())
+
+
+def units_after(pattern: Pattern, evidence: Evidence, projection: str = AS_DECLARED) -> float:
+    """
+    Return the read units of one call by index or key, by scan where there is neither.
+
+    Measured where the index is as it was measured. With another projection modelled: the entries
+    of an answer are of that projection's mean size, and if it lacks what the pattern returns, each
+    item found takes a read of the table more.
+    """
+    if pattern.after is None:
+        return pattern.before.units
+    index = pattern.after.index
+    if index is None:
+        return pattern.after.units
+    place = (pattern.table, index)
+    chosen = next(
+        (each for each in index_writes(evidence, projection) if (each.table, each.index) == place),
+        None,
+    )
+    if chosen is None or chosen.declared:
+        return pattern.after.units
+    units = read_units(round(pattern.items * chosen.entry_bytes), Consistency.EVENTUAL)
+    if not chosen.covers:
+        table = next(
+            (each for each in evidence.writes if each.index is None and each.table == place[0]),
+            None,
+        )
+        item_bytes = round(table.entry_bytes) if table is not None else _GET_BYTES
+        units += pattern.items * read_units(item_bytes, Consistency.EVENTUAL)
+    return units
+
+
+def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, float]:
+    """Return the hit rate of each pattern: as assumed, else modelled from its traffic."""
+    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
+    if assumptions.hit_rate is not None:
+        return dict.fromkeys(rates, assumptions.hit_rate)
+    return {
+        name: expected_hit_rate(
+            Traffic(
+                rate_hz=rate_hz,
+                duration_s=3600,
+                keys=assumptions.keys,
+                skew=assumptions.skew,
+                ttl_s=assumptions.ttl_s,
+                writes_hz=assumptions.invalidations_hz,
+            )
+        )
+        if rate_hz > 0
+        else 0.0
+        for name, rate_hz in rates.items()
+    }
+
+
+def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:
+    """Return the write units a second that writes to its table make a table or index take."""
+    per_write = sum(share * _units_of(cost, change) for change, share in assumptions.mix.items())
+    return assumptions.writes_to(cost.table) * per_write * cost.entries_share
+
+
+def _units_of(cost: WriteCost, change: str) -> float:
+    if cost.index is None and change == "key-change":
+        # to the table an index's key is an attribute like others
+        change = "update"
+    return float(cost.units.get(change, 0.0))
+
+
+@dataclass(slots=True)
+class _Units:
+    read: float = 0.0
+    write: float = 0.0
+
+
+def demands(
+    evidence: Evidence,
+    assumptions: Assumptions,
+    state: State,
+    projection: str = AS_DECLARED,
+) -> tuple[Demand, ...]:
+    """
+    Return the units a second of every table, and of every index where there are any.
+
+    Args:
+        evidence: What runs say.
+        assumptions: Traffic.
+        state: How questions are answered.
+        projection: Of all indexes.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern or table that no run knows.
+    """
+    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
+    assumptions.check_tables(evidence.tables)
+    hits = hit_rates(evidence, assumptions) if state is State.CACHED else {}
+    units: dict[tuple[str, str | None], _Units] = {
+        (table, None): _Units() for table in evidence.tables
+    }
+    for pattern in evidence.patterns:
+        hz = rates[pattern.name] * (1 - hits.get(pattern.name, 0.0))
+        index = None
+        per_call = pattern.before.units
+        if state is not State.BEFORE and pattern.after is not None:
+            index = pattern.after.index
+            per_call = units_after(pattern, evidence, projection)
+            if index is not None:
+                # what an index does not hold is read from the table
+                from_index = _from_index(pattern, evidence, projection, per_call)
+                units[pattern.table, None].read += hz * (per_call - from_index)
+                per_call = from_index
+        units.setdefault((pattern.table, index), _Units()).read += hz * per_call
+    costs = [each for each in evidence.writes if each.index is None]
+    if state is not State.BEFORE:
+        costs += index_writes(evidence, projection)
+    for cost in costs:
+        place = (cost.table, cost.index)
+        units.setdefault(place, _Units()).write += write_units_s(cost, assumptions)
+    return tuple(
+        Demand(table=table, index=index, read_units_s=each.read, write_units_s=each.write)
+        for (table, index), each in units.items()
+    )
+
+
+def _from_index(pattern: Pattern, evidence: Evidence, projection: str, per_call: float) -> float:
+    """Return how much of a call's units are the index's own."""
+    index = pattern.after.index if pattern.after is not None else None
+    for each in index_writes(evidence, projection):
+        if (each.table, each.index) == (pattern.table, index) and not (
+            each.covers or each.declared
+        ):
+            return read_units(round(pattern.items * each.entry_bytes), Consistency.EVENTUAL)
+    return per_call

@@ -1,0 +1,141 @@
+"""How many burstable instances a request rate needs, from processor time measured elsewhere."""
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from perfkit.cost import names
+from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
+from perfkit.cost.quantities import short
+from perfkit.errors import ConfigError
+from perfkit.units import TIMES
+from perfkit.workloads.problems import nearest
+
+__all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed", "types"]
+
+INSTANCE_CAVEAT = (
+    "Processor time was measured on this machine and is assumed to be the same on a vCPU there,"
+    " which is another processor and shared in another way: take the counts as an order of"
+    " magnitude, and load-test before you rely on them."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceType:
+    """
+    A burstable type.
+
+    Args:
+        name: `t3.micro`.
+        vcpus: Its virtual processors.
+        credits_an_hour: Earned; a credit is one vCPU in full for a minute.
+        most_credits: Saved up at most: those of a day.
+        source: Where this is said.
+    """
+
+    name: str
+    vcpus: int
+    credits_an_hour: float
+    most_credits: float
+    source: str
+
+    @property
+    def baseline_vcpus(self) -> float:
+        """Processors that may be used all the time: 0.2 of a t3.micro's two."""
+        return self.credits_an_hour / 60
+
+    @property
+    def burst_s(self) -> float:
+        """How long all vCPUs can be used in full, from a full balance."""
+        return self.most_credits * 60 / (self.vcpus - self.baseline_vcpus)
+
+
+@cache
+def types() -> dict[str, InstanceType]:
+    """Return the known types by name."""
+    text = resources.files("perfkit.cost").joinpath("instance_types.toml").read_text("utf-8")
+    data = tomllib.loads(text)
+    return {
+        name: InstanceType(name=name, source=data["source"], **row)
+        for name, row in data["types"].items()
+    }
+
+
+def find_type(name: str) -> InstanceType:
+    """
+    Return the type called *name*.
+
+    Raises:
+        ConfigError: Its baseline is not known.
+    """
+    known = types()
+    if name not in known:
+        msg = f"no baseline and credits known of instance type {name!r}; {nearest(name, known)}"
+        raise ConfigError(msg)
+    return known[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """
+    Instances for a rate.
+
+    Args:
+        count: Instances.
+        mean_vcpus: Processors in use over a day.
+        peak_vcpus: In the busiest hour.
+        bound: What decides: "baseline" (the day's mean) or "peak".
+        arithmetic: How it came about.
+    """
+
+    count: int
+    mean_vcpus: float
+    peak_vcpus: float
+    bound: str
+    arithmetic: str
+
+    def cost(self, kind: InstanceType, book: PriceBook, *, free_tier: bool = False) -> Amount:
+        """
+        Return what they cost a month.
+
+        Raises:
+            PriceError: The book lacks the price.
+        """
+        price = book.price(names.instance(kind.name))
+        amount = price.cost(self.count * HOURS_A_MONTH, free_tier=free_tier)
+        text = f"{self.count} {TIMES} {HOURS_A_MONTH} h: {amount.arithmetic}"
+        return Amount(usd=amount.usd, arithmetic=f"{self.arithmetic}; {text}")
+
+
+def instances_needed(
+    rate_hz: float, cpu_s: float, kind: InstanceType, *, peak_ratio: float, cpu_target: float
+) -> Need:
+    """
+    Return how many instances of a type carry a rate for good.
+
+    Over a day they may use no more than their baseline, so that credits never run out: what the
+    peak spends, quiet hours earn, and a full balance is what a day earns. In the busiest hour they
+    may use *cpu_target* of all their vCPUs.
+
+    Args:
+        rate_hz: Requests a second on average.
+        cpu_s: Processor time of one request.
+        kind: The type.
+        peak_ratio: Busiest hour by mean hour.
+        cpu_target: Share of the processors that may be in use at the peak; the rest is headroom.
+    """
+    mean, peak = rate_hz * cpu_s, rate_hz * cpu_s * peak_ratio
+    for_mean = mean / kind.baseline_vcpus
+    for_peak = peak / (kind.vcpus * cpu_target)
+    needed = max(for_mean, for_peak)
+    count = max(1, math.ceil(round(needed, 9)))
+    bound = "baseline" if for_mean >= for_peak else "peak"
+    arithmetic = (
+        f"{short(rate_hz)}/s {TIMES} {short(cpu_s * 1e3)} ms = {short(mean)} vCPU on average"
+        f" ÷ {short(kind.baseline_vcpus)} baseline = {short(for_mean)};"
+        f" {short(peak)} vCPU at the peak"
+        f" ÷ ({kind.vcpus} {TIMES} {cpu_target:.0%}) = {short(for_peak)}"
+    )
+    return Need(count=count, mean_vcpus=mean, peak_vcpus=peak, bound=bound, arithmetic=arithmetic)

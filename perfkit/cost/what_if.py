@@ -1,0 +1,298 @@
+"""Questions of the kind "what if answers were kept longer": settings by name, and two bills."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from perfkit.cost import instances
+from perfkit.cost.assumptions import MOST_HZ
+from perfkit.cost.capacity_modes import Mode
+from perfkit.cost.demand import AS_DECLARED, State
+from perfkit.cost.evidence import Evidence
+from perfkit.cost.monthly import Case, MonthlyLine, monthly_lines, total_usd
+from perfkit.cost.names import Engine
+from perfkit.cost.prices import PriceBook
+from perfkit.cost.quantities import short
+from perfkit.errors import ConfigError
+from perfkit.workloads.problems import nearest
+
+__all__ = ["SETTINGS", "Pair", "Setting", "WhatIf", "apply_settings", "what_if"]
+
+_STATES: Mapping[str, State] = {
+    "scan": State.BEFORE,
+    "index": State.AFTER,
+    "cache": State.CACHED,
+}
+_PROJECTIONS = ("ALL", "INCLUDE", "KEYS_ONLY", "as-declared")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """
+    Something that may be asked about.
+
+    Args:
+        name: What `--set` calls it.
+        meaning: For people.
+        accepts: What may be given, in words.
+        change: Returns a case with the value that a text gives.
+        read: Returns the value of a case, for people.
+    """
+
+    name: str
+    meaning: str
+    accepts: str
+    change: Callable[[Case, str], Case]
+    read: Callable[[Case], str]
+
+
+def _number(
+    name: str,
+    meaning: str,
+    field: str,
+    least: float,
+    most: float,
+    *,
+    factor: float = 1.0,
+    whole: bool = False,
+    above: bool = False,
+) -> Setting:
+    """Return a setting of a number of the assumptions; *factor* of it is what people give."""
+    bounds = f"{'above ' if above else ''}{short(least)} to {short(most)}"
+    accepts = f"a {'whole ' if whole else ''}number, {bounds}"
+
+    def change(case: Case, text: str) -> Case:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        too_small = value <= least if above else value < least
+        if not math.isfinite(value) or too_small or value > most or (whole and value % 1):
+            msg = f"{name} must be {accepts}, got {text!r}"
+            raise ConfigError(msg)
+        if field == "rps":
+            return replace(case, assumptions=case.assumptions.with_rps(value))
+        if field == "writes_hz":
+            assumptions = replace(case.assumptions, writes={}, writes_hz=value)
+            return replace(case, assumptions=assumptions)
+        given = int(value) if whole else value / factor
+        return replace(case, assumptions=replace(case.assumptions, **{field: given}))  # type: ignore[arg-type]
+
+    def read(case: Case) -> str:
+        if field == "rps" and case.assumptions.patterns:
+            return short(sum(case.assumptions.patterns.values()))
+        value = getattr(case.assumptions, field)
+        return "modelled" if value is None else short(value * factor)
+
+    return Setting(name=name, meaning=meaning, accepts=accepts, change=change, read=read)
+
+
+def _choice(
+    name: str,
+    meaning: str,
+    choices: Iterable[str],
+    change: Callable[[Case, str], Case],
+    read: Callable[[Case], str],
+) -> Setting:
+    known = tuple(choices)
+    by_small = {each.lower(): each for each in known}
+
+    def checked(case: Case, text: str) -> Case:
+        chosen = by_small.get(text.lower())
+        if chosen is None:
+            msg = f"{name} cannot be {text!r}; {nearest(text, known)}"
+            raise ConfigError(msg)
+        return change(case, chosen)
+
+    return Setting(name=name, meaning=meaning, accepts=", ".join(known), change=checked, read=read)
+
+
+def _assume(**changes: object) -> Callable[[Case], Case]:
+    return lambda case: replace(case, assumptions=replace(case.assumptions, **changes))  # type: ignore[arg-type]
+
+
+def _node(case: Case, text: str) -> Case:
+    if not text.startswith("cache.") or len(text) > 60 or not text.isprintable():
+        msg = f"cache.node cannot be {text!r}; give a node type such as cache.t3.micro"
+        raise ConfigError(msg)
+    return _assume(node=text)(case)
+
+
+_LISTED = (
+    _number("rps", "requests a second of all patterns together", "rps", 0, MOST_HZ),
+    _number("writes", "writes a second to each table", "writes_hz", 0, MOST_HZ),
+    _number("peak_ratio", "busiest hour of a day by the mean hour", "peak_ratio", 1, 20),
+    _choice(
+        "capacity",
+        "how tables and indexes are billed",
+        (each.value for each in Mode),
+        lambda case, text: replace(case, mode=Mode(text)),
+        lambda case: case.mode.value,
+    ),
+    _number("target_utilisation", "what auto scaling aims at", "target_utilisation", 0.2, 0.9),
+    _choice(
+        "answers",
+        "what answers: scans, indexes, or indexes behind the cache",
+        ("scan", "index", "cache"),
+        lambda case, text: replace(case, state=_STATES[text]),
+        lambda case: next(name for name, state in _STATES.items() if state is case.state),
+    ),
+    _choice(
+        "projection",
+        "projection of all indexes",
+        _PROJECTIONS,
+        lambda case, text: replace(case, projection=AS_DECLARED if text == "as-declared" else text),
+        lambda case: case.projection or "as-declared",
+    ),
+    _number("cache.ttl", "seconds an answer is kept", "ttl_s", 0, 31_536_000, above=True),
+    _number("cache.hit_rate", "hit rate, instead of the modelled one", "hit_rate", 0, 1),
+    _number("cache.keys", "different questions of each pattern", "keys", 1, 1_000_000, whole=True),
+    _number("cache.skew", "how unequally they are asked (Zipf's exponent)", "skew", 0, 10),
+    _number(
+        "cache.invalidations",
+        "keys of a pattern that writes forget, an hour",
+        "invalidations_hz",
+        0,
+        MOST_HZ,
+        factor=3600,
+    ),
+    Setting(
+        name="cache.node",
+        meaning="type of the cache node",
+        accepts="a node type such as cache.t3.micro",
+        change=_node,
+        read=lambda case: case.assumptions.node,
+    ),
+    _choice(
+        "cache.engine",
+        "what the node runs",
+        (each.value for each in Engine),
+        lambda case, text: _assume(engine=text)(case),
+        lambda case: case.assumptions.engine,
+    ),
+    _choice(
+        "instance",
+        "type of the instances",
+        instances.types(),
+        lambda case, text: _assume(instance=text)(case),
+        lambda case: case.assumptions.instance,
+    ),
+    _number(
+        "cpu_target", "share of its processors used in the busiest hour", "cpu_target", 0.05, 1
+    ),
+    _choice(
+        "free_tier",
+        "the account's free allowances",
+        ("off", "on"),
+        lambda case, text: _assume(free_tier=text == "on")(case),
+        lambda case: "on" if case.assumptions.free_tier else "off",
+    ),
+)
+
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _LISTED}
+"""What may be set, by name."""
+
+
+def apply_settings(case: Case, texts: Iterable[str]) -> tuple[Case, tuple[str, ...]]:
+    """
+    Return a case with what texts such as "cache.ttl=600" set, and the names they set.
+
+    Raises:
+        ConfigError: A text is not NAME=VALUE, there is no such name (the nearest one is named), it
+            is set twice, or the value is out of its range.
+    """
+    seen: list[str] = []
+    for text in texts:
+        name, separator, value = text.partition("=")
+        name, value = name.strip(), value.strip()
+        if not separator:
+            msg = f"--set {text!r} sets nothing; write --set NAME=VALUE with NAME one of {', '.join(SETTINGS)}"
+            raise ConfigError(msg)
+        if name not in SETTINGS:
+            msg = f"nothing called {name!r} to set; {nearest(name, SETTINGS)}"
+            raise ConfigError(msg)
+        if name in seen:
+            msg = f"--set {name} is given twice; give it once"
+            raise ConfigError(msg)
+        case = SETTINGS[name].change(case, value)
+        seen.append(name)
+    return case, tuple(seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One line of both bills; None where a bill lacks it."""
+
+    key: str
+    title: str
+    baseline: MonthlyLine | None
+    changed: MonthlyLine | None
+
+    @property
+    def difference_usd(self) -> float | None:
+        """Changed less baseline, a missing line being nothing; None where one cannot be said."""
+        amounts = []
+        for line in (self.baseline, self.changed):
+            if line is not None and line.usd is None:
+                return None
+            amounts.append(0.0 if line is None else line.usd or 0.0)
+        return amounts[1] - amounts[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """
+    Two bills side by side.
+
+    Args:
+        baseline: What is compared with.
+        changed: With the settings.
+        names: What was set.
+        pairs: Line by line.
+        baseline_usd: Sum of the lines that can be said.
+        changed_usd: The same.
+    """
+
+    baseline: Case
+    changed: Case
+    names: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    baseline_usd: float
+    changed_usd: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why lines cannot be said, each reason once."""
+        lines = (line for pair in self.pairs for line in (pair.baseline, pair.changed))
+        return tuple(dict.fromkeys(line.reason for line in lines if line and line.reason))
+
+
+def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: PriceBook) -> WhatIf:
+    """
+    Return the bill as it is and as it would be.
+
+    Args:
+        baseline: As it is.
+        texts: What to set, such as "cache.ttl=600".
+        evidence: What runs say.
+        book: Prices.
+
+    Raises:
+        ConfigError: A setting is wrong, or traffic is assumed for what no run knows.
+    """
+    changed, names = apply_settings(baseline, texts)
+    before = {line.key: line for line in monthly_lines(baseline, evidence, book)}
+    after = {line.key: line for line in monthly_lines(changed, evidence, book)}
+    pairs = []
+    for key in dict.fromkeys((*before, *after)):
+        old, new = before.get(key), after.get(key)
+        titles = dict.fromkeys(line.title for line in (old, new) if line is not None)
+        pairs.append(Pair(key=key, title=" → ".join(titles), baseline=old, changed=new))
+    return WhatIf(
+        baseline=baseline,
+        changed=changed,
+        names=names,
+        pairs=tuple(pairs),
+        baseline_usd=float(total_usd(tuple(before.values()))),
+        changed_usd=float(total_usd(tuple(after.values()))),
+    )

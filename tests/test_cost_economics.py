@@ -1,0 +1,347 @@
+"""Indexes, the cache, storage, data out and instances in money: hand-worked, to the cent."""
+# ruff: noqa: RUF003 - the signs of arithmetic
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.cache_economics import cache_economics
+from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_after
+from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
+from perfkit.cost.index_economics import index_economics, storage_of
+from perfkit.cost.instances import find_type, instances_needed, types
+from perfkit.cost.monthly import Case, cpu_of, monthly_lines, total_usd
+from perfkit.cost.price_file import load_book
+from perfkit.cost.prices import round_to_cents
+from perfkit.cost.transfer import data_out
+from perfkit.errors import ConfigError, PriceError
+from perfkit.results import WriteCost
+
+BOOK = load_book("us-east-1")
+UNITS = {"insert": 1.0, "unchanged": 0.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}
+
+TABLE = WriteCost(
+    table="Books",
+    index=None,
+    units={"insert": 1.0, "unchanged": 1.0, "update": 1.0, "delete": 1.0},
+    entry_bytes=1024.0,
+    items=1_000,
+)
+ALL = WriteCost(
+    table="Books",
+    index="ByShelf",
+    units=UNITS,
+    entry_bytes=1024.0,
+    items=1_000,
+    projection="ALL",
+    patterns=("shelf",),
+)
+KEYS = replace(
+    ALL,
+    projection="KEYS_ONLY",
+    units={**UNITS, "update": 0.0},
+    entry_bytes=40.0,
+    declared=False,
+    covers=False,
+)
+SHELF = Pattern(
+    name="shelf",
+    table="Books",
+    before=Reading(way="scan", index=None, units=1_250.0),
+    after=Reading(way="query", index="ByShelf", units=6.5),
+    items=50,
+    body_bytes=50_000,
+)
+BOOK_BY_ID = Pattern(
+    name="book",
+    table="Books",
+    before=Reading(way="scan", index=None, units=1_250.0),
+    after=Reading(way="get", index=None, units=0.5),
+    items=1,
+    body_bytes=1_000,
+)
+# a million items, as scans counted them
+EVIDENCE = Evidence(
+    patterns=(SHELF, BOOK_BY_ID),
+    writes=(TABLE, ALL, KEYS),
+    table_items={"Books": 1_000_000},
+    cpu=(
+        Cpu(name="phase-0", seconds=0.5, questions=1),
+        Cpu(name="phase-3", seconds=0.001, questions=1),
+        Cpu(name="phase-3-cold", seconds=0.011, questions=1),
+    ),
+    traffic={},
+)
+# ten of each a second, two writes a second of which half insert and half change a key
+TRAFFIC = Assumptions(rps=20, writes_hz=2, mix={"insert": 0.5, "key-change": 0.5}, hit_rate=0.9)
+
+
+def cents(usd: Decimal | float) -> str:
+    return f"{round_to_cents(Decimal(str(usd))):.2f}"
+
+
+# ---- units -------------------------------------------------------------------------------
+
+
+def test_scans_and_queries_go_to_the_table_and_the_index() -> None:
+    before = demands(EVIDENCE, TRAFFIC, State.BEFORE)
+    after = demands(EVIDENCE, TRAFFIC, State.AFTER)
+    cached = demands(EVIDENCE, TRAFFIC, State.CACHED)
+
+    # 10/s × 1,250 twice; a key that changes is a plain update of the table: 2/s × 1 unit
+    assert [(each.index, each.read_units_s, each.write_units_s) for each in before] == [
+        (None, 25_000, 2)
+    ]
+    # writes to the index: 2/s × (half of them 1 unit, half of them 2)
+    assert [(each.index, each.read_units_s, each.write_units_s) for each in after] == [
+        (None, 5, 2),
+        ("ByShelf", 65, 3),
+    ]
+    assert [each.read_units_s for each in cached] == pytest.approx([0.5, 6.5])
+
+
+def test_an_index_without_what_is_asked_needs_a_read_for_each_item() -> None:
+    # 50 entries of 40 bytes are one half unit, 50 items of 1 KB half a unit each
+    assert units_after(SHELF, EVIDENCE, "KEYS_ONLY") == 0.5 + 25
+    after = demands(EVIDENCE, TRAFFIC, State.AFTER, "KEYS_ONLY")
+
+    # the index answers half a unit, the table the rest, and its own get
+    assert [each.read_units_s for each in after] == [250 + 5, 5]
+    assert units_after(SHELF, EVIDENCE) == 6.5
+    assert index_writes(EVIDENCE, "KEYS_ONLY") == (KEYS,)
+    # there is no index that includes something, so it stays as it is declared
+    assert index_writes(EVIDENCE, "INCLUDE") == (ALL,)
+
+
+# ---- what an index costs and saves ---------------------------------------------------------
+
+
+def test_an_index_costs_its_writes_its_storage_and_its_backfill() -> None:
+    full, keys = index_economics(EVIDENCE, TRAFFIC, BOOK)
+
+    # 10/s × 1,250 × 2,628,000 s × $0.125 a million, and with 6.5
+    assert cents(full.scan.usd) == "4106.25"
+    assert cents(full.query.usd) == "21.35"
+    # 3 units a second × 2,628,000 s × $0.625 a million
+    assert cents(full.writes.usd) == "4.93"
+    # 1,000,000 × (1,024 + 100) bytes are 1.046813 GB, × $0.25
+    assert cents(full.storage.usd) == "0.26"
+    # a million units, once
+    assert cents(full.backfill.usd) == "0.63"
+    assert cents(full.saved_usd) == "4079.71"
+    # 25.5 units a call
+    assert cents(keys.query.usd) == "83.77"
+    # 1,000,000 × 140 bytes
+    assert cents(keys.storage.usd) == "0.03"
+    assert "1,250 RRU" in full.scan.arithmetic
+    assert "$4,106.25" in full.scan.arithmetic
+
+
+def test_an_index_pays_for_itself_where_it_saves_what_it_costs() -> None:
+    full, keys = index_economics(EVIDENCE, TRAFFIC, BOOK)
+
+    for each in (full, keys):
+        assert each.break_even_hz is not None
+        there = replace(TRAFFIC, patterns={"shelf": each.break_even_hz})
+        (again,) = (
+            other
+            for other in index_economics(EVIDENCE, there, BOOK)
+            if other.cost.projection == each.cost.projection
+        )
+        assert again.saved_usd == pytest.approx(0, abs=1e-9)
+    # ($4.9275 + $0.2617) ÷ (1,243.5 × 2,628,000 × $0.125 a million)
+    assert full.break_even_hz == pytest.approx(0.0127, abs=1e-4)
+
+
+def test_an_index_that_reads_no_less_never_pays() -> None:
+    slow = replace(SHELF, after=Reading(way="query", index="ByShelf", units=1_250.0))
+
+    (full, _) = index_economics(replace(EVIDENCE, patterns=(slow,)), TRAFFIC, BOOK)
+
+    assert full.break_even_hz is None
+
+
+def test_entries_that_few_items_have_cost_little() -> None:
+    sparse = replace(ALL, entries_share=0.01)
+
+    (one,) = index_economics(replace(EVIDENCE, writes=(TABLE, sparse)), TRAFFIC, BOOK)
+
+    assert cents(one.writes.usd) == "0.05"
+    assert cents(one.backfill.usd) == "0.01"
+
+
+@pytest.mark.parametrize(
+    ("items", "free_tier", "usd"),
+    [
+        pytest.param(1_000_000, False, "0.26", id="a gigabyte"),
+        pytest.param(23_000_000, True, "0.00", id="24.08 GB are free"),
+        # 30 × 1.046813 = 31.404 GB, 25 of them free
+        pytest.param(30_000_000, True, "1.60", id="beyond the free 25 GB"),
+    ],
+)
+def test_storage_has_100_bytes_an_entry(items: float, free_tier: bool, usd: str) -> None:
+    assert cents(storage_of(TABLE, items, BOOK, free_tier=free_tier).usd) == usd
+
+
+# ---- the cache ---------------------------------------------------------------------------
+
+
+def test_a_cache_saves_its_hits_and_costs_its_node() -> None:
+    before = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.BEFORE, 0.9)
+    after = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.AFTER, 0.9)
+
+    # 730 × $0.017
+    assert cents(after.node.usd) == "12.41"
+    # (6.5 + 0.5) × 10/s × 2,628,000 s × $0.125 a million
+    assert cents(after.without.usd) == "23.00"
+    assert cents(after.saved_usd) == "20.70"
+    assert cents(after.net_usd) == "8.29"
+    assert after.break_even_rate == pytest.approx(12.41 / 22.995)
+    # 20/s × 12.41 ÷ 20.6955
+    assert after.break_even_hz == pytest.approx(11.9930, abs=1e-4)
+    assert cents(before.saved_usd) == "7391.25"
+
+
+def test_a_cache_that_can_never_pay_says_so() -> None:
+    quiet = replace(TRAFFIC, rps=1)
+
+    economics = cache_economics(EVIDENCE, quiet, BOOK, State.AFTER, 0.9)
+
+    assert economics.break_even_rate is None
+    assert economics.net_usd < 0
+    none = cache_economics(EVIDENCE, replace(TRAFFIC, rps=0), BOOK, State.AFTER, 0.9)
+    assert none.break_even_hz is None
+
+
+@given(st.floats(0.001, 1e6), st.floats(0.01, 1))
+def test_at_its_break_even_the_node_is_paid_by_its_hits(rps: float, hit_rate: float) -> None:
+    there = cache_economics(EVIDENCE, replace(TRAFFIC, rps=rps), BOOK, State.AFTER, hit_rate)
+    assert there.break_even_hz is not None
+
+    again = cache_economics(
+        EVIDENCE, replace(TRAFFIC, rps=there.break_even_hz), BOOK, State.AFTER, hit_rate
+    )
+
+    assert again.net_usd == pytest.approx(0, abs=1e-6)
+    if there.break_even_rate is not None:
+        same = cache_economics(
+            EVIDENCE, replace(TRAFFIC, rps=rps), BOOK, State.AFTER, there.break_even_rate
+        )
+        assert same.net_usd == pytest.approx(0, abs=1e-6)
+
+
+@given(st.floats(1, 1e5), st.floats(1.1, 10))
+def test_answers_kept_longer_are_hit_more_often(ttl_s: float, times: float) -> None:
+    traffic = replace(TRAFFIC, hit_rate=None, ttl_s=ttl_s)
+    longer = replace(traffic, ttl_s=ttl_s * times)
+
+    for name, rate in hit_rates(EVIDENCE, traffic).items():
+        assert 0 <= rate < hit_rates(EVIDENCE, longer)[name] < 1
+
+
+# ---- data out and instances ----------------------------------------------------------------
+
+
+def test_data_out_is_what_answers_weigh() -> None:
+    # 50,000 B × 10/s × 2,628,000 s ÷ 2**30 = 1,223.76 GB at $0.09
+    assert cents(data_out(500_000, BOOK).usd) == "110.14"
+    # 100 GB less
+    assert cents(data_out(500_000, BOOK, free_tier=True).usd) == "101.14"
+    # 12,237.578 GB: 10,240 at $0.09 and the rest at $0.085
+    assert cents(data_out(5_000_000, BOOK).usd) == "1091.39"
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "peak_ratio", "count", "bound"),
+    [
+        # a t3.micro may use 2 × 10% for good, and here 1.4 of its 2 vCPUs at the peak
+        pytest.param(20, 2, 1, "baseline", id="0.2 vCPU is the baseline of one"),
+        pytest.param(20.1, 2, 2, "baseline", id="a little more needs another"),
+        pytest.param(10, 20, 2, "peak", id="a peak of 2 vCPU in full is too much for one"),
+        pytest.param(0, 2, 1, "baseline", id="no traffic still needs one"),
+    ],
+)
+def test_instances_are_those_whose_credits_never_run_out(
+    rate_hz: float, peak_ratio: float, count: int, bound: str
+) -> None:
+    need = instances_needed(
+        rate_hz, 0.010, find_type("t3.micro"), peak_ratio=peak_ratio, cpu_target=0.7
+    )
+
+    assert (need.count, need.bound) == (count, bound)
+    # 730 h × $0.0104
+    assert cents(need.cost(find_type("t3.micro"), BOOK).usd) == cents(count * 7.592)
+
+
+def test_every_type_agrees_with_its_own_rule() -> None:
+    """A day's credits are the most that can be saved up; a t3.micro bursts for 160 minutes."""
+    for kind in types().values():
+        assert kind.most_credits == 24 * kind.credits_an_hour
+    assert find_type("t3.micro").baseline_vcpus == pytest.approx(2 * 0.10)
+    assert find_type("t3.nano").baseline_vcpus == pytest.approx(2 * 0.05)
+    assert find_type("t3.micro").burst_s / 60 == pytest.approx(160)
+
+
+def test_an_unknown_type_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'t3\.mikro'; did you mean 't3\.micro'"):
+        find_type("t3.mikro")
+
+
+# ---- the whole bill ------------------------------------------------------------------------
+
+
+def test_a_bill_has_a_line_for_everything_that_was_measured() -> None:
+    lines = monthly_lines(Case(assumptions=TRAFFIC), EVIDENCE, BOOK)
+
+    assert [(line.key, cents(line.usd or 0)) for line in lines] == [
+        ("reads", "2.30"),
+        ("table-writes", "3.29"),
+        ("index-writes", "4.93"),
+        ("table-storage", "0.26"),
+        ("index-storage", "0.26"),
+        ("cache", "12.41"),
+        # 0.9 × 1 ms + 0.1 × 11 ms = 2 ms, 20 a second: 0.04 vCPU
+        ("instances", "7.59"),
+        ("data-out", "112.34"),
+    ]
+    assert float(total_usd(lines)) == pytest.approx(143.38, abs=0.01)
+
+
+def test_before_there_are_no_indexes_and_no_cache() -> None:
+    lines = monthly_lines(Case(assumptions=TRAFFIC, state=State.BEFORE), EVIDENCE, BOOK)
+
+    assert [line.key for line in lines] == [
+        *("reads", "table-writes", "table-storage", "instances", "data-out"),
+    ]
+    # 20/s × 0.5 s = 10 vCPU ÷ 0.2 of a t3.micro = 50
+    assert "50 \N{MULTIPLICATION SIGN} 730 h" in str(lines[3].amount)
+    assert cpu_of(Case(assumptions=TRAFFIC, state=State.AFTER), EVIDENCE) == 0.011
+
+
+def test_a_line_without_a_price_says_so_and_is_not_free() -> None:
+    ireland = load_book("eu-west-1")
+
+    lines = {line.key: line for line in monthly_lines(Case(assumptions=TRAFFIC), EVIDENCE, ireland)}
+
+    assert lines["reads"].usd is not None
+    assert lines["cache"].usd is None
+    assert "redis-cache.t3.micro-hour" in lines["cache"].reason
+    with pytest.raises(PriceError):
+        index_economics(EVIDENCE, TRAFFIC, ireland)
+
+
+def test_what_no_run_says_has_no_line() -> None:
+    nothing = Evidence(table_items={}, traffic={})
+
+    assert [each.key for each in monthly_lines(Case(), nothing, BOOK)] == ["cache"]
+    assert [each.command for each in nothing.missing()] == [
+        "perfkit bench",
+        "perfkit bench --scenario index-cost",
+        "perfkit bench --scenario cache",
+        "perfkit bench --scenario phases",
+        "perfkit bench --scenario cache-hour",
+    ]

@@ -1,0 +1,417 @@
+"""`perfkit cost what-if`: what may be set, what it changes, and what is said of wrong settings."""
+# ruff: noqa: RUF001, RUF003 - the signs that reports print
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+from typer.testing import CliRunner
+
+from perfkit.cli import app
+from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps, read_traffic
+from perfkit.cost.demand import State
+from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
+from perfkit.cost.monthly import Case
+from perfkit.cost.price_file import load_book
+from perfkit.cost.reading import describe, parse
+from perfkit.cost.what_if import SETTINGS, apply_settings, what_if
+from perfkit.errors import ConfigError
+from perfkit.report.plain import render_report
+from perfkit.report.what_if import what_if_document, what_if_report
+from perfkit.results import CacheFigures, Hour, Run, RunStore, WriteCost
+
+RUNS = Path(__file__).with_name("report_runs")
+BOOK = load_book("us-east-1")
+
+UNITS = {"insert": 1.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}
+TABLE = WriteCost(table="Books", index=None, units=UNITS, entry_bytes=1000.0, items=10**6)
+INDEX = replace(TABLE, index="ByShelf", projection="ALL", patterns=("shelf",))
+KEYS = replace(
+    INDEX,
+    units={**UNITS, "update": 0.0},
+    projection="KEYS_ONLY",
+    entry_bytes=40.0,
+    declared=False,
+    covers=False,
+)
+EVIDENCE = Evidence(
+    patterns=(
+        Pattern(
+            name="shelf",
+            table="Books",
+            before=Reading(way="scan", index=None, units=1250.0),
+            after=Reading(way="query", index="ByShelf", units=6.5),
+            items=50,
+            body_bytes=50_000,
+        ),
+    ),
+    writes=(TABLE, INDEX, KEYS),
+    table_items={},
+    cpu=(
+        Cpu(name="phase-0", seconds=1.0, questions=1),
+        Cpu(name="phase-3", seconds=0.001, questions=1),
+    ),
+    traffic={},
+)
+BASELINE = Case(assumptions=Assumptions(hit_rate=0.9))
+
+
+def ask(*texts: str, baseline: Case = BASELINE) -> dict[str, float | None]:
+    answer = what_if(baseline, texts, EVIDENCE, BOOK)
+    return {pair.key: pair.difference_usd for pair in answer.pairs if pair.difference_usd}
+
+
+# ---- what settings change ------------------------------------------------------------------
+
+
+def test_every_setting_changes_what_it_says() -> None:
+    """Each with a value of its own, and the lines it may move."""
+    moved = {
+        "rps=200": {"reads", "data-out"},
+        "writes=10": {"table-writes", "index-writes"},
+        "capacity=provisioned": {"reads", "table-writes", "index-writes"},
+        "answers=index": {"reads", "cache"},
+        "projection=KEYS_ONLY": {"reads", "index-writes", "index-storage"},
+        "cache.hit_rate=0.5": {"reads"},
+        "cache.engine=valkey": {"cache"},
+        "cache.node=cache.t4g.micro": {"cache"},
+        "instance=t4g.micro": {"instances"},
+        "free_tier=on": {"table-storage", "index-storage", "data-out"},
+    }
+    for text, keys in moved.items():
+        assert set(ask(text)) == keys, text
+    modelled = replace(BASELINE, assumptions=Assumptions())
+    for text in ("cache.ttl=600", "cache.keys=10", "cache.skew=2", "cache.invalidations=36000"):
+        assert set(ask(text, baseline=modelled)) == {"reads"}, text
+    provisioned = apply_settings(BASELINE, ["capacity=auto-scaling", "rps=1000"])[0]
+    assert "reads" in ask("target_utilisation=0.35", baseline=provisioned)
+    assert "reads" in ask(
+        "peak_ratio=5", baseline=replace(provisioned, mode=BASELINE.mode.PROVISIONED)
+    )
+    assert set(ask("cpu_target=0.05", baseline=apply_settings(BASELINE, ["rps=1000"])[0])) == {
+        "instances"
+    }
+
+
+def test_settings_read_back_what_was_set() -> None:
+    texts = [
+        *("rps=200", "writes=2", "peak_ratio=3", "capacity=provisioned", "answers=index"),
+        *("target_utilisation=0.5", "projection=KEYS_ONLY", "cache.ttl=600", "cache.keys=5"),
+        *("cache.hit_rate=0.5", "cache.skew=1", "cache.invalidations=30", "cache.engine=valkey"),
+        *("cache.node=cache.t4g.micro", "instance=t3.nano", "cpu_target=0.5", "free_tier=on"),
+    ]
+
+    case, names = apply_settings(BASELINE, texts)
+
+    assert sorted(names) == sorted(SETTINGS)
+    assert [f"{name}={SETTINGS[name].read(case)}" for name in names] == texts
+
+
+def test_keys_only_saves_writes_and_costs_reads() -> None:
+    # reads: 20/s × 10% misses × (0.5 + 50 × 0.5 − 6.5) RRU × 2,628,000 s × $0.125 a million
+    # writes: 1/s × 40% updates × 1 unit × 2,628,000 s × $0.625 a million
+    # storage: a million × 960 bytes are 0.894 GB
+    changed = ask("projection=KEYS_ONLY")
+
+    assert changed == {
+        "reads": pytest.approx(12.483),
+        "index-writes": pytest.approx(-0.657),
+        "index-storage": pytest.approx(-0.2235, abs=1e-4),
+    }
+
+
+@given(st.floats(0.01, 1e6), st.floats(1.01, 10))
+def test_more_requests_never_cost_less(rps: float, times: float) -> None:
+    base = apply_settings(BASELINE, [f"rps={rps!r}"])[0]
+
+    answer = what_if(base, [f"rps={min(rps * times, 1e7)!r}"], EVIDENCE, BOOK)
+
+    assert answer.changed_usd >= answer.baseline_usd - 1e-9
+
+
+@given(st.text(max_size=30))
+def test_whatever_is_set_is_a_setting_or_a_refusal(text: str) -> None:
+    try:
+        _, names = apply_settings(BASELINE, [text])
+    except ConfigError:
+        return
+    assert names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("cache.tll=5", "did you mean 'cache.ttl'?", id="nearly a name"),
+        pytest.param("rps", "sets nothing; write --set NAME=VALUE", id="no value"),
+        pytest.param("rps=", "got ''", id="an empty value"),
+        pytest.param("rps=-1", "0 to 10,000,000, got '-1'", id="negative"),
+        pytest.param("rps=nan", "got 'nan'", id="no number"),
+        pytest.param("rps=inf", "got 'inf'", id="endless"),
+        pytest.param("rps=1e308", "got '1e308'", id="absurd"),
+        pytest.param("cache.ttl=0", "above 0 to", id="no life"),
+        pytest.param("cache.hit_rate=1.1", "0 to 1", id="more hits than requests"),
+        pytest.param("cache.keys=1.5", "a whole number", id="half a key"),
+        pytest.param("peak_ratio=0.5", "1 to 20", id="a peak below the mean"),
+        pytest.param("target_utilisation=0.95", "0.2 to 0.9", id="beyond auto scaling"),
+        pytest.param("capacity=provisoned", "did you mean 'provisioned'?", id="nearly a mode"),
+        pytest.param("projection=KEYS", "choose from", id="no projection"),
+        pytest.param("cache.node=t3.micro", "such as cache.t3.micro", id="no node type"),
+    ],
+)
+def test_wrong_settings_name_the_value_and_the_way_out(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        apply_settings(BASELINE, [text])
+
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_setting_is_set_once() -> None:
+    with pytest.raises(ConfigError, match="rps is given twice"):
+        apply_settings(BASELINE, ["rps=1", "rps=2"])
+
+
+def test_a_node_without_a_price_is_in_no_sum() -> None:
+    answer = what_if(BASELINE, ["cache.node=cache.x9.huge"], EVIDENCE, BOOK)
+
+    assert answer.changed_usd == pytest.approx(answer.baseline_usd - 12.41)
+    (reason,) = answer.reasons
+    assert "redis-cache.x9.huge-hour" in reason
+    (pair,) = (pair for pair in answer.pairs if pair.key == "cache")
+    assert pair.difference_usd is None
+
+
+# ---- traffic -------------------------------------------------------------------------------
+
+
+def test_rates_come_as_one_or_by_pattern() -> None:
+    all_together = read_rps(["30"], Assumptions(weights={"a": 2.0}))
+    single = read_rps(["a=5", "b=2.5"], Assumptions())
+
+    assert all_together.reads_hz(["a", "b"]) == {"a": 20.0, "b": 10.0}
+    assert single.reads_hz(["a", "b", "c"]) == {"a": 5.0, "b": 2.5, "c": 0.0}
+    # another total keeps the shares
+    assert single.with_rps(15).reads_hz(["a", "b"]) == {"a": 10.0, "b": 5.0}
+    with pytest.raises(ConfigError, match="contradict each other"):
+        read_rps(["20", "a=5"], Assumptions())
+    with pytest.raises(ConfigError, match="'c' that was not measured; choose from a, b"):
+        read_rps(["c=1"], Assumptions()).reads_hz(["a", "b"])
+
+
+def traffic_of(text: str) -> Assumptions:
+    problems: list[Any] = []
+    fields = parse(text.encode(), problems).table("traffic")
+    assert fields is not None
+    read = read_traffic(fields)
+    if problems:
+        raise ConfigError(describe("file", problems))
+    return read
+
+
+def test_a_traffic_table_may_count_by_the_month() -> None:
+    read = traffic_of(
+        """
+        [traffic]
+        writes_per_s = 0.5
+        peak_ratio = 3
+        hit_rate = 0.95
+        [traffic.monthly]
+        a = 2_628_000
+        [traffic.patterns]
+        b = 4.5
+        [traffic.writes]
+        Books = 2
+        [traffic.mix]
+        insert = 1
+        """
+    )
+
+    assert read.reads_hz(["a", "b"]) == {"a": 1.0, "b": 4.5}
+    assert (read.writes_to("Books"), read.writes_to("Other")) == (2.0, 0.5)
+    assert (read.peak_ratio, read.hit_rate, read.mix) == (3.0, 0.95, {"insert": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rsp = 5", "traffic.rsp: no such key; did you mean 'rps'?"),
+        ("rps = -5", "traffic.rps = -5: expected at least 0"),
+        ("rps = 1e308", "expected at most 10,000,000"),
+        ("rps = nan", "expected a finite number"),
+        ("hit_rate = 2", "expected at most 1"),
+        ("peak_ratio = 0.5", "peak_ratio must be 1 to 20, got 0.5"),
+        ("mix = { insert = 0.5 }", "sum to 0.5; make them sum to 1"),
+        ("mix = { inserts = 1 }", "no kind of write 'inserts'; did you mean 'insert'?"),
+    ],
+)
+def test_what_traffic_cannot_be_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        traffic_of(f"[traffic]\n{text}")
+
+    assert message in str(raised.value)
+
+
+# ---- from runs -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> RunStore:
+    folder = tmp_path / ".perfkit" / "runs"
+    shutil.copytree(RUNS, folder)
+    return RunStore(folder)
+
+
+def test_runs_say_what_patterns_read_before_and_after(saved: RunStore) -> None:
+    found = gather(saved.list().runs)
+
+    courses = next(each for each in found.patterns if each.name == "courses")
+    assert (courses.before.units, courses.after and courses.after.units) == (1250, 6.5)
+    assert courses.after is not None
+    assert courses.after.index == "CoursesBySemester"
+    assert found.table_items["Courses"] == 10_000
+    assert "perfkit bench --scenario index-cost" in [each.command for each in found.missing()]
+
+
+def test_a_run_of_an_hour_says_what_traffic_it_had() -> None:
+    figures = CacheFigures(hits=90, misses=10, errors=0)
+    run = Run(
+        kind="cache-hour",
+        scenario="cache-hour",
+        workload="w",
+        target={},
+        started_at="2026-01-01T00:00:00Z",
+        settings={"traffic_ttl_s": 60, "traffic_keys": 9, "traffic_writes_an_hour": 7.2},
+        hours=(
+            Hour(
+                name="short run",
+                provenance="measured",
+                latencies="measured",
+                duration_s=4,
+                ttl_s=0.5,
+                cache=figures,
+            ),
+        ),
+    )
+
+    found = gather([run])
+
+    assert [(each.rate, each.provenance) for each in found.hit_rates] == [(0.9, "measured")]
+    assumed = as_in_run(Assumptions(), found.traffic)
+    assert (assumed.ttl_s, assumed.keys) == (60, 9)
+    assert assumed.invalidations_hz == pytest.approx(0.002)
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_cost(saved: RunStore) -> Callable[..., Any]:  # noqa: ARG001 - runs must be there
+    return lambda *arguments: CliRunner().invoke(app, ["cost", "what-if", *arguments])
+
+
+def test_the_answer_is_one_json_document(run_cost: Callable[..., Any]) -> None:
+    answer = run_cost("--json", "--rps", "courses=20", "--set", "answers=scan")
+
+    document = json.loads(answer.stdout)
+    assert answer.exit_code == 0
+    (reads,) = (line for line in document["lines"] if line["key"] == "reads")
+    # 20 × 1,250 × 2,628,000 × $0.125 a million
+    assert reads["changed"] == pytest.approx(8212.5)
+    assert reads["provenance"] == "modelled"
+    assert "1,250" not in reads["baseline_arithmetic"]
+    assert document["settings"]["answers"] == {
+        "baseline": "cache",
+        "changed": "scan",
+        "set": True,
+    }
+    assert document["difference"] == pytest.approx(
+        document["changed"]["total"] - document["baseline"]["total"]
+    )
+
+
+def test_without_runs_it_says_which_commands_measure() -> None:
+    answer = CliRunner().invoke(app, ["cost", "what-if", "--set", "rps=5"])
+
+    assert answer.exit_code == 2
+    assert "no access pattern measured" in answer.stderr
+    assert "perfkit run --full" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_the_help_lists_everything_that_may_be_set(run_cost: Callable[..., Any]) -> None:
+    text = run_cost("--help").stdout
+
+    for name in SETTINGS:
+        assert name in text
+
+
+def test_a_region_without_all_prices_warns_and_leaves_them_out(
+    run_cost: Callable[..., Any],
+) -> None:
+    answer = run_cost("--region", "eu-west-1")
+
+    assert answer.exit_code == 0
+    assert "redis-cache.t3.micro-hour" in answer.stderr
+    assert "There is no price for it" in answer.stdout
+
+
+def test_a_setting_that_is_none_ends_with_2(run_cost: Callable[..., Any]) -> None:
+    answer = run_cost("--set", "cache.tll=5")
+
+    assert answer.exit_code == 2
+    assert "did you mean 'cache.ttl'" in answer.stderr
+
+
+def test_the_answer_as_people_see_it() -> None:
+    answer = what_if(BASELINE, ["rps=40", "answers=index"], EVIDENCE, BOOK)
+
+    text = render_report(what_if_report(answer, BOOK, subject="books", explain=False), 80)
+
+    assert answer.changed.state is State.AFTER
+    assert text == snapshot("""\
+What if: books
+--------------
+
+Set
+setting  baseline  what if
+--------------------------
+rps      20        40
+answers  cache     index
+
+setting  meaning
+------------------------------------------------------------------
+rps      requests a second of all patterns together
+answers  what answers: scans, indexes, or indexes behind the cache
+
+US dollars a month at list prices of us-east-1
+a month                      ≈baseline  ≈what if  ≈difference
+-------------------------------------------------------------
+DynamoDB reads                   $4.27    $85.41       $81.14
+DynamoDB writes to tables        $1.64     $1.64        $0.00
+DynamoDB writes to indexes       $1.81     $1.81        $0.00
+storage of tables                $0.26     $0.26        $0.00
+storage of indexes               $0.26     $0.26        $0.00
+cache node (cache.t3.micro)     $12.41         –      −$12.41
+instances (t3.micro)             $7.59     $7.59        $0.00
+data out                       $220.28   $440.55      $220.28
+TOTAL                          $248.51   $537.52      $289.01
+
+≈ marks figures modelled by a formula; all others are measured, unless their row
+  says otherwise.
+""")
+
+
+def test_the_document_keeps_what_is_not_rounded() -> None:
+    answer = what_if(BASELINE, ["rps=40"], EVIDENCE, BOOK)
+
+    document = what_if_document(answer, BOOK, subject="books")
+
+    assert document["changed"] == {"total": answer.changed_usd}
+    assert document["warnings"] == []
