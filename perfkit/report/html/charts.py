@@ -96,7 +96,7 @@ def _bars(chart: Bars, colours: Colours) -> ChartView:
         drawings=(drawing,),
         table=simple_table(
             _figures_of(chart.title),
-            ("", "series", "value"),
+            ("bar", "series", "value"),
             tuple(
                 (one_line(bar.label), one_line(bar.series), format_value(bar.value, chart.kind))
                 for bar in chart.bars

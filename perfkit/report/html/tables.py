@@ -34,6 +34,7 @@ class CellView:
         right: A figure, aligned with the others.
         classes: Names of the style sheet.
         repeated: It says what the cell above says, and is only read aloud.
+        key: The column's key in JSON, for those who read the page with a program.
     """
 
     text: Markup
@@ -41,6 +42,7 @@ class CellView:
     right: bool = False
     classes: str = ""
     repeated: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,7 @@ def _cell(grid: Grid, row: int, number: int, text: str, *, heading: bool) -> Cel
         right=grid.right_aligned[number],
         classes=" ".join(classes),
         repeated=repeated,
+        key=column.key,
     )
 
 

@@ -230,10 +230,21 @@
     }
   }
 
+  // Only what scrolls is a stop on the way of the Tab key.
+  const scrolling = document.querySelectorAll(".scroll");
+  const stops = () => {
+    const wide = [...scrolling].map((each) => each.scrollWidth > each.clientWidth);
+    scrolling.forEach((each, number) => {
+      if (wide[number]) each.tabIndex = 0;
+      else each.removeAttribute("tabindex");
+    });
+  };
+
   let printing = false;
   let waiting = 0;
   const fit = () => {
     waiting = 0;
+    stops();
     if (!printing) for (const chart of charts) draw(chart, Math.floor(chart.place.clientWidth));
   };
   const watch = new ResizeObserver(() => {
@@ -241,6 +252,7 @@
   });
   const main = document.getElementById("report");
   watch.observe(main);
+  for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", stops);
 
   let closed = [];
   const prepare = () => {
