@@ -14,7 +14,7 @@ from perfkit.units import format_units
 
 __all__ = ["compare"]
 
-_LIMIT_S = 60
+_LIMIT_S = 120
 _QUICK_SCALE = 0.05
 
 

@@ -91,8 +91,9 @@ def test_architecture_may_stand_alone(arguments: tuple[str, ...]) -> None:
 def test_a_topic_without_runs_says_which_command_measures_it() -> None:
     result = perfkit_report("--dashboard")
 
-    assert "Nothing about dashboard yet: measure the service with `perfkit run --full`." in (
-        result.stdout
+    assert (
+        "Nothing about dashboard yet: measure the service with `perfkit bench --scenario phases`."
+        in (result.stdout)
     )
 
 

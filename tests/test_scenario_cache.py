@@ -299,6 +299,7 @@ def test_the_built_in_workload_has_all_scenarios(workload: Workload) -> None:
         *COURSES,
         *("phases", "cache", "index-cost"),
     ]
+    assert [each.name for each in main_job(workload, patterns_only=True)] == list(COURSES)
     assert [each.name for each in find(workload, ["patterns"])] == list(COURSES)
 
 

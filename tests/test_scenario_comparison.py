@@ -156,6 +156,27 @@ def test_warm_up_calls_are_not_measured() -> None:
     assert measured.variants[0].latency_s.max == pytest.approx(0.001)
 
 
+def test_the_first_call_counts_if_it_is_too_slow_to_be_a_warm_up() -> None:
+    clock = FakeClock()
+    slow, quick = Puppet(clock, seconds=2.5), Puppet(clock, "query", 0.9)
+
+    variants = measure(slow, quick, plan=Plan(min_time_s=0.001)).variants
+
+    # three rounds of 3.4 s: the slow one's first call is its first round
+    assert [variant.calls for variant in variants] == [3, 3]
+    assert (slow.called, quick.called) == (3, 4)
+    assert variants[0].client_cpu_s == pytest.approx(0.625)
+
+
+def test_iterations_are_counted_after_the_first_call_however_slow() -> None:
+    clock = FakeClock()
+    slow = Puppet(clock, seconds=2.5)
+
+    (variant,) = measure(slow, plan=Plan(iterations=2)).variants
+
+    assert (variant.calls, slow.called) == (2, 3)
+
+
 def test_capacity_the_target_does_not_tell_is_not_invented() -> None:
     clock = FakeClock()
 

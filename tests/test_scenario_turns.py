@@ -91,6 +91,27 @@ def test_a_fast_way_fills_its_turn_and_a_slow_one_stops_at_its_budget() -> None:
     assert set(fast.turns[1:]) == {10}
 
 
+def test_a_way_takes_no_more_turns_than_it_is_given_and_the_first_counts_if_it_says_so() -> None:
+    few, many = Fake("few", 0.01), Fake("many", 0.01)
+
+    measured = measure_ways(
+        "s",
+        [few, many],
+        context(min_time_s=9.0),
+        budget=lambda way: (
+            Budget(turn_s=0.01, most_turns=3, counts_from_s=0.0)
+            if way.name == "few"
+            else Budget(turn_s=0.01)
+        ),
+    )
+
+    # the other's first turn is its warm-up
+    assert few.turns == [1, 1, 1]
+    assert len(many.turns) > 5
+    (comparison,), _ = compare_ways(measured, [("q", "many", "few")])
+    assert comparison.rounds == 3
+
+
 def test_ways_that_answer_differently_are_not_compared() -> None:
     ways = [Fake("one", 0.1), Fake("other", 0.1, digest="else")]
 

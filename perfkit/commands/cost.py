@@ -126,7 +126,7 @@ def _evidence() -> "tuple[str, Evidence]":
         nothing = found[0][1] if found else Evidence(table_items={}, traffic={})
         wanted = "; ".join(f"{each.what}: {each.command}" for each in nothing.missing())
         msg = (
-            f"no access pattern measured in {RUNS_FOLDER}; `perfkit run --full` measures all that"
+            f"no access pattern measured in {RUNS_FOLDER}; `perfkit run` measures all that"
             f" is needed, or one by one: {wanted}"
         )
         raise ConfigError(msg)

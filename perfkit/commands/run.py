@@ -54,17 +54,19 @@ def run(
         float | None,
         typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
     ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Measure the service and the cache, too: a minute more.")
+    patterns_only: Annotated[
+        bool,
+        typer.Option("--patterns-only", help="Leave out the service and the cache: a minute less."),
     ] = False,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Seed, create the indexes, measure every access pattern, and show what changed.
+    Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
-    Each step takes over what is there already, so it may be interrupted and run again.
+    The service is measured at its phases with the built-in workload, the cache where a pattern
+    has a cache policy. Each step takes over what is there, so it may be interrupted and repeated.
 
     Example: perfkit run --scale 0.1
     """
@@ -79,7 +81,7 @@ def run(
     budget = _Budget(where, permission)
     _seed(where, read, scale, budget)
     _create_indexes(where, read, budget)
-    runs = _measure(where, read, options, budget, full=full)
+    runs = _measure(where, read, options, budget, patterns_only=patterns_only)
     report = build_report(runs)
     if as_json:
         from perfkit.report.json_document import report_document, write_document
@@ -153,13 +155,18 @@ def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> None:
 
 
 def _measure(
-    where: "Target", read: "Workload", options: "Options", budget: _Budget, *, full: bool
+    where: "Target",
+    read: "Workload",
+    options: "Options",
+    budget: _Budget,
+    *,
+    patterns_only: bool,
 ) -> "list[Run]":
     from perfkit.commands.bench import make_context
     from perfkit.dynamodb.safety import Preview
     from perfkit.scenarios import registry
 
-    chosen = registry.main_job(read) if full else registry.find(read, [registry.PATTERNS])
+    chosen = registry.main_job(read, patterns_only=patterns_only)
     context = make_context(where, read, options)
     if where.is_guarded:
         effects = tuple(each.effect(context) for each in chosen)

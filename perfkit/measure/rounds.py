@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FEWEST_ROUNDS",
     "GC_POLICY",
+    "NO_WARM_UP_S",
     "Plan",
     "Series",
     "TimedCall",
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 # The collector runs as it does in a service; it is only brought to the same state before each round.
 GC_POLICY = "on; collected before each round"
+
+NO_WARM_UP_S = 1.0
+"""A first call this long is no warm-up: what there is to warm is little beside it, and it counts."""
 
 FEWEST_ROUNDS = 5
 _FEWEST_ROUNDS_IF_LONG = 3
@@ -102,6 +106,7 @@ def measure_rounds(
     clock: Clock,
     *,
     expected_s: Mapping[str, float],
+    first: Mapping[str, TimedCall[T]] | None = None,
     on_answer: Callable[[str, T], None],
     on_round: Callable[[float], None],
 ) -> dict[str, Series]:
@@ -116,6 +121,7 @@ def measure_rounds(
         plan: How long to measure.
         clock: Time.
         expected_s: What a call of each variant took before, in its warm-up.
+        first: Calls made already, for variants too slow to be warmed up: their first turns.
         on_answer: Gets each measured answer, after its time was taken.
         on_round: Gets the share done, 0 to 1, after each round.
 
@@ -128,6 +134,7 @@ def measure_rounds(
     )
     shuffle = random.Random(plan.random_seed).shuffle  # noqa: S311 - an order, no secret
     order = list(calls)
+    ready = dict(first or {})
     spent_s, rounds = 0.0, 0
     while True:
         shuffle(order)
@@ -137,7 +144,12 @@ def measure_rounds(
             one = series[name]
             call_s = one.rounds_s[-1] if one.rounds_s else expected_s[name]
             calls_a_turn = 1 if plan.iterations is not None else _calls_in(turn_s, call_s)
-            turn, cpu_s = _take_turn(name, calls[name], calls_a_turn, clock, on_answer)
+            if name in ready:
+                made = ready.pop(name)
+                turn, cpu_s = array("d", [made.seconds]), made.cpu_s
+                on_answer(name, made.answer)
+            else:
+                turn, cpu_s = _take_turn(name, calls[name], calls_a_turn, clock, on_answer)
             one.samples_s.extend(turn)
             one.rounds_s.append(statistics.median(turn))
             one.cpu_s += cpu_s

@@ -12,7 +12,15 @@ from perfkit.measure.clock import Clock
 from perfkit.measure.doubts import Doubt, doubt_intervals, doubt_machine, doubt_series
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
-from perfkit.measure.rounds import GC_POLICY, Series, TimedCall, measure_rounds, time_call
+from perfkit.measure.rounds import (
+    GC_POLICY,
+    NO_WARM_UP_S,
+    Plan,
+    Series,
+    TimedCall,
+    measure_rounds,
+    time_call,
+)
 from perfkit.measure.statistics import Ratio, paired_ratio, summarize
 from perfkit.results import Comparison, Variant
 from perfkit.scenarios.base import Answer, Contender, Context, Progress
@@ -82,7 +90,7 @@ def compare(
     Measure contenders against the first of them.
 
     Each is called once and the answers are checked; fast ones are called a few times more, so
-    that all are warm; then come the rounds; then the last answers are checked again, so that what
+    that all are warm, and the call of a slow one counts; then come the rounds; then the last answers are checked again, so that what
     is compared was equal before and after.
 
     Args:
@@ -115,6 +123,7 @@ def compare(
             expected_s={
                 each.name: _settle(each, pilots[each.name].seconds, clock) for each in contenders
             },
+            first=_slow_ones(pilots, plan),
             on_answer=lambda name, answer: totals[name].add(answer),
             on_round=lambda share: context.progress(Progress(scenario, "measuring", share)),
         )
@@ -176,6 +185,13 @@ def _warm_up(
         context.progress(Progress(scenario, f"checking {each.name}", 0.0))
         pilots[each.name] = time_call(each.call, context.clock)
     return {each.name: pilots[each.name] for each in contenders}
+
+
+def _slow_ones(pilots: Mapping[str, TimedCall[Answer]], plan: Plan) -> dict[str, TimedCall[Answer]]:
+    """Return the first calls that count; none where the number of calls after them is fixed."""
+    if plan.iterations is not None:
+        return {}
+    return {name: pilot for name, pilot in pilots.items() if pilot.seconds >= NO_WARM_UP_S}
 
 
 def _settle(contender: Contender, first_s: float, clock: Clock) -> float:

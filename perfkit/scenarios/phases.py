@@ -26,10 +26,12 @@ _PHASES = (0, 1, 2, 3)
 _SOURCE = "reference architecture, implementation checklist"
 
 _TURN_S = 0.2
+# each service has answered health checks by then, and a cold request comes before the warm ones
+_COUNTS_FROM_S = 0.3
 _COLD_TURN_S = 0.05
 _COLD_CALLS = 5
-# a cold request that takes longer has been seen enough in two of them
-_COLD_S = 2.0
+# a cold request that takes longer is seen once: its read units have no scatter
+_COLD_S = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +181,13 @@ def _ways(endpoint: Endpoint, running: Services) -> Iterator[HttpWay]:
 
 def _budget(way: Way) -> Budget:
     if way.concurrency == 1:
-        return Budget(turn_s=_COLD_TURN_S, most_calls=_COLD_CALLS, most_s=_COLD_S)
-    return Budget(turn_s=_TURN_S, least_calls=way.concurrency)
+        return Budget(
+            turn_s=_COLD_TURN_S,
+            most_calls=_COLD_CALLS,
+            most_s=_COLD_S,
+            counts_from_s=_COUNTS_FROM_S,
+        )
+    return Budget(turn_s=_TURN_S, least_calls=way.concurrency, counts_from_s=_COUNTS_FROM_S)
 
 
 def _scan_units(workload: Workload, endpoint: Endpoint) -> float:

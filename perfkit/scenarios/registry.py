@@ -69,11 +69,15 @@ def scenarios_of(workload: Workload) -> dict[str, Scenario]:
     return found
 
 
-def main_job(workload: Workload) -> list[Scenario]:
-    """Return what `perfkit run --full` measures: the patterns, the service, cache, index costs."""
-    return find(
-        workload, [PATTERNS, *(name for name in _MAIN_JOB if name in scenarios_of(workload))]
-    )
+def main_job(workload: Workload, *, patterns_only: bool = False) -> list[Scenario]:
+    """
+    Return what `perfkit run` measures: all patterns, the phases, the cache, index costs.
+
+    What a workload does not allow is left out: the service serves the built-in one only, and
+    without a cache policy there is no cache to measure.
+    """
+    allowed = () if patterns_only else scenarios_of(workload)
+    return find(workload, [PATTERNS, *(name for name in _MAIN_JOB if name in allowed)])
 
 
 def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:

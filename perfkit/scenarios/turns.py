@@ -18,15 +18,12 @@ from perfkit.errors import ResultsDifferError
 from perfkit.measure.doubts import Doubt, doubt_intervals, doubt_machine, doubt_series
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
-from perfkit.measure.rounds import FEWEST_ROUNDS, GC_POLICY, Plan, Series
+from perfkit.measure.rounds import FEWEST_ROUNDS, GC_POLICY, NO_WARM_UP_S, Plan, Series
 from perfkit.measure.statistics import Ratio, paired_ratio, summarize
 from perfkit.results import CacheFigures, Comparison, ServiceFigures, Variant
 from perfkit.scenarios.base import Context, Progress
 
 __all__ = ["Budget", "Facts", "Tally", "Turn", "Way", "Ways", "compare_ways", "measure_ways"]
-
-_TOO_LONG_TO_REPEAT_S = 2.0
-"""A first turn this long is no warm-up, and counts."""
 
 _FEWEST_IF_LONG = 3
 _LONG_ROUND_S = 2.0
@@ -105,12 +102,20 @@ class Budget:
         least_calls: Calls of a turn however long they take.
         most_s: Seconds all its turns may take together; a way that has had them sits out the
             rest of the rounds. At least one turn is taken.
+        most_turns: Likewise, by number.
+        counts_from_s: A first turn that lasts this long is no warm-up, and counts.
     """
 
     turn_s: float
     least_calls: int = 1
     most_calls: int = _MOST_CALLS_A_TURN
     most_s: float = float("inf")
+    most_turns: float = float("inf")
+    counts_from_s: float = NO_WARM_UP_S
+
+    def is_spent_by(self, tally: "Tally") -> bool:
+        """Tell whether a way has had its turns."""
+        return tally.elapsed_s >= self.most_s or tally.turns >= self.most_turns
 
 
 @dataclass(slots=True)
@@ -210,10 +215,11 @@ def measure_ways(
     kept: dict[tuple[str, str], Turn] = {}
     for way in reversed(ways):
         context.progress(Progress(scenario, f"checking {way.question} {way.name}".strip(), low))
-        turn = way.turn(budgets[_key(way)].least_calls)
+        allowed = budgets[_key(way)]
+        turn = way.turn(allowed.least_calls)
         _check(digests, way, turn)
         expected_s[_key(way)] = statistics.median(turn.samples_s)
-        if plan.iterations is None and turn.elapsed_s >= _TOO_LONG_TO_REPEAT_S:
+        if plan.iterations is None and turn.elapsed_s >= allowed.counts_from_s:
             kept[_key(way)] = turn
     shuffle = random.Random(plan.random_seed).shuffle  # noqa: S311 - an order, no secret
     order = list(ways)
@@ -225,7 +231,7 @@ def measure_ways(
         for way in order:
             key = _key(way)
             allowed, tally = budgets[key], tallies[key]
-            if plan.iterations is None and tally.elapsed_s >= allowed.most_s:
+            if plan.iterations is None and allowed.is_spent_by(tally):
                 continue
             calls = allowed.least_calls
             if plan.iterations is None:

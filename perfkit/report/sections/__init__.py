@@ -88,10 +88,10 @@ MISSING: Mapping[Topic, str] = {
     Topic.RCU: "measure access patterns with `perfkit bench`",
     Topic.LATENCY: "measure access patterns with `perfkit bench`",
     Topic.CACHE: "measure the cache with `perfkit bench --scenario cache`",
-    Topic.FLOW: "measure the service with `perfkit run --full`",
+    Topic.FLOW: "measure the service with `perfkit bench --scenario phases`",
     Topic.COST: "measure what indexes take with `perfkit bench --scenario index-cost`",
-    Topic.DASHBOARD: "measure the service with `perfkit run --full`",
-    Topic.ARCHITECTURE: "measure the service with `perfkit run --full`",
+    Topic.DASHBOARD: "measure the service with `perfkit bench --scenario phases`",
+    Topic.ARCHITECTURE: "measure the service with `perfkit bench --scenario phases`",
 }
 """What to do about a topic of which the saved runs show nothing."""
 
