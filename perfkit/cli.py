@@ -16,6 +16,7 @@ from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
+from perfkit.commands.prices import prices
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
@@ -111,6 +112,7 @@ for command in (
     )(command)
 app.add_typer(cost, name="cost")
 app.add_typer(workload, name="workload")
+app.add_typer(prices, name="prices")
 
 
 def main() -> None:

@@ -322,7 +322,7 @@ def test_prices_over_ninety_days_old_are_warned_about(book: PriceBook) -> None:
 
     assert warnings == snapshot(
         (
-            "prices of us-east-1 are older than 90 days: dynamodb-storage is of 2026-09-06; `perfkit prices refresh` fetches today's",
+            "prices of us-east-1 are older than 90 days: dynamodb-storage is of 2026-09-06; `perfkit prices refresh` renews what it can look up",
         )
     )
 
@@ -332,7 +332,7 @@ def test_undated_prices_are_named(book: PriceBook) -> None:
 
     assert age_warnings(used, today=date(2026, 11, 1), region="us-east-1") == snapshot(
         (
-            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` fetches today's",
+            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` renews what it can look up",
         )
     )
 

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001 - the signs that reports print
 
 import contextlib
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+import perfkit.cost
 from perfkit.cost.architecture import Architectures
 from perfkit.cost.architecture_file import load_architectures, read_architectures
 from perfkit.cost.price_file import load_book, read_price_file
@@ -464,3 +466,49 @@ def test_a_missing_architecture_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ArchitectureError, match="cannot read the architecture file"):
             load_architectures(path)
+
+
+# --- docs/cost.md
+
+DOCS = (Path(__file__).parents[1] / "docs" / "cost.md").read_text()
+EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+
+
+def test_the_example_architecture_of_the_docs_can_be_priced() -> None:
+    comparison = by_list(read(EXAMPLES[0]), load_book("us-east-1"))
+
+    assert {row[0] for row in (*rows(comparison.before), *rows(comparison.after))} >= {
+        "EC2 (ASG)",
+        "EBS volumes",
+        "ElastiCache",
+        "DynamoDB",
+        "DynamoDB GSI",
+        "SQS",
+        "NAT gateway",
+    }
+
+
+def test_the_quoted_lines_of_the_docs_are_read() -> None:
+    comparison = quoted(read(EXAMPLES[1]))
+
+    assert rows(comparison.after) == [("DynamoDB Base", "20 RCU, 10 WCU", "8.00", "↓")]
+
+
+def test_the_price_file_of_the_docs_is_read() -> None:
+    book = read_price_file(EXAMPLES[2].encode(), source="docs")
+
+    assert book.price("data-out").cost(500, free_tier=True).usd == 36
+
+
+def test_every_key_of_an_architecture_is_explained() -> None:
+    source = (Path(perfkit.cost.__file__).parent / "architecture_file.py").read_text()
+    keys = set(
+        re.findall(
+            r"(?:text|texts|choice|number|whole|_gb|_requests|_count|table|tables|named_tables)"
+            r'\((?:at|top|nat|index|side)?,? ?"([a-z_]+)"',
+            source,
+        )
+    )
+
+    assert len(keys) > 25
+    assert keys - set(re.findall(r"[a-z_]+", DOCS)) == set()

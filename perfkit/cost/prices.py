@@ -219,12 +219,12 @@ def age_warnings(prices: Iterable[Price], *, today: date, region: str) -> tuple[
         others = f" and {len(old) - 1} more" if len(old) > 1 else ""
         warnings.append(
             f"prices of {region} are older than {OLD_AFTER.days} days: {name} is of"
-            f" {day.isoformat()}{others}; `perfkit prices refresh` fetches today's"
+            f" {day.isoformat()}{others}; `perfkit prices refresh` renews what it can look up"
         )
     if undated:
         warnings.append(
             f"undated prices of {region}, of unknown age: {', '.join(undated)};"
-            " `perfkit prices refresh` fetches today's"
+            " `perfkit prices refresh` renews what it can look up"
         )
     return tuple(warnings)
 

@@ -410,11 +410,12 @@ def _price(price: Price) -> Row:
     first = price.written(price.tiers[0])
     return {
         "name": price.name,
-        "usd": first if price.flat_usd is not None else f"{first}, then less",
+        "usd": Marked(
+            value=first if price.flat_usd is not None else f"{first}, then less",
+            note=_SECOND_HAND if price.second_hand else None,
+        ),
         "unit": price.unit,
-        "source": Marked(value=price.source, note=_SECOND_HAND)
-        if price.second_hand
-        else price.source,
+        "source": price.source,
         "date": day,
     }
 

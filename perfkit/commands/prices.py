@@ -1,0 +1,214 @@
+"""`perfkit prices`: the list prices that costs are worked out from."""
+
+import contextlib
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import JsonOption, ProfileOption, note, print_json, warn
+
+if TYPE_CHECKING:
+    from perfkit.cost.prices import Price, PriceBook
+    from perfkit.cost.refresh import Source
+    from perfkit.report.model import Row, Table
+
+__all__ = ["prices"]
+
+prices = typer.Typer(no_args_is_help=True, help="Show and refresh list prices.")
+
+PriceRegionOption = Annotated[
+    str, typer.Option("--region", metavar="NAME", help="AWS region whose prices they are.")
+]
+
+
+@prices.command()
+def show(
+    *,
+    region: PriceRegionOption = "us-east-1",
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show the list prices of a region: each with its unit, source and date.
+
+    Example: perfkit prices show --region eu-west-1
+    """
+    from perfkit.cost.price_file import load_book
+    from perfkit.cost.prices import age_warnings
+
+    book = load_book(region)
+    warnings = age_warnings(book.prices.values(), today=_today(), region=region)
+    for warning in warnings:
+        warn(warning)
+    if as_json:
+        print_json(_document(book, warnings))
+        return
+    from perfkit.report import terminal
+
+    terminal.print_blocks((_table(book),))
+
+
+@prices.command()
+def refresh(
+    *,
+    region: PriceRegionOption = "us-east-1",
+    profile: ProfileOption = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRICE", help="A further instance or cache node, e.g. ec2-m7g.large-hour."
+        ),
+    ] = None,
+    offers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Use DynamoDB's price list file, from AWS's address or a mirror's, without credentials.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Fetch today's prices from AWS into your own price file, all of them or none.
+
+    With AWS credentials all rows that the Price List API has; without, or with --offers, those of
+    DynamoDB only, from a public file. What is not fetched keeps its old price and date.
+
+    Example: perfkit prices refresh --region eu-west-1
+    """
+    from perfkit.cost import refresh as fetching
+
+    source = _source(region, profile, offers)
+    with contextlib.closing(source):
+        done = fetching.refresh(source, region, today=_today(), more=add or ())
+    if as_json:
+        print_json(
+            {
+                "file": str(done.file),
+                "region": done.region,
+                "source": source.name,
+                "fetched": [_row(price) for price in done.fetched],
+                "left": [_row(price) for price in done.left],
+            }
+        )
+        return
+    typer.echo(f"Wrote {done.file}: {len(done.fetched)} prices from the {source.name}")
+    if done.left:
+        names = ", ".join(sorted(price.name for price in done.left))
+        note(f"Not in that source, so as before: {names}.")
+
+
+def _source(region: str, profile: str | None, offers: str | None) -> "Source":
+    """Return the price list that can be asked: the API with credentials, else the public file."""
+    from perfkit.cost.refresh import BULK_URL, BulkFile, PriceList
+    from perfkit.errors import ConfigError
+
+    if offers is not None:
+        if profile is not None:
+            msg = "--offers needs no credentials, so --profile has no meaning; give one of them"
+            raise ConfigError(msg)
+        return BulkFile(region, offers)
+
+    from perfkit.dynamodb.errors import aws_errors
+
+    with aws_errors("looking for credentials", "the Price List API"):
+        import boto3
+        from botocore.config import Config
+
+        session = boto3.Session(profile_name=profile)
+        if profile is None and session.get_credentials() is None:
+            note("No AWS credentials: fetching DynamoDB's prices only, from the public file.")
+            return BulkFile(region, BULK_URL)
+        # the API answers in few regions, about all of them
+        client = session.client(
+            "pricing",
+            region_name="us-east-1",
+            config=Config(
+                connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}
+            ),
+        )
+    return PriceList(client)
+
+
+def _today() -> date:
+    return date.today()  # noqa: DTZ011  # prices are dated by the day of whoever looks
+
+
+def _row(price: "Price") -> dict[str, Any]:
+    return {
+        "name": price.name,
+        "unit": price.unit,
+        "per": price.per,
+        "tiers": [
+            {
+                "from": float(tier.start),
+                "to": None if tier.end is None else float(tier.end),
+                "price": float(tier.price_usd),
+            }
+            for tier in price.tiers
+        ],
+        "free": float(price.free),
+        "source": price.source,
+        "date": None if price.date is None else price.date.isoformat(),
+        "second_hand": price.second_hand,
+    }
+
+
+def _document(book: "PriceBook", warnings: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "region": book.region,
+        "currency": "USD",
+        "files": list(book.sources),
+        "warnings": list(warnings),
+        "prices": [_row(price) for price in book.prices.values()],
+    }
+
+
+def _table(book: "PriceBook") -> "Table":
+    from perfkit.cost.prices import write_quantity
+    from perfkit.report.model import Column, Marked, Table
+
+    rows: list[Row] = []
+    for price in book.prices.values():
+        note = (
+            "second-hand: not from AWS or a copy of its price list" if price.second_hand else None
+        )
+        for number, tier in enumerate(price.tiers):
+            reach = ""
+            if len(price.tiers) > 1:
+                end = "∞" if tier.end is None else write_quantity(tier.end)
+                reach = f"{write_quantity(tier.start)} to {end}"
+            first = number == 0
+            rows.append(
+                {
+                    "name": price.name if first else "",
+                    "usd": Marked(value=price.written(tier), note=note),
+                    "unit": price.unit if first else "",
+                    "tier": reach,
+                    "free": write_quantity(price.free) if first and price.free else "",
+                    "source": price.source if first else "",
+                    "date": _day(price) if first else "",
+                }
+            )
+    return Table(
+        name="prices",
+        title=f"List prices of {book.region} in US dollars",
+        columns=(
+            Column(key="name", title="price", label=True),
+            Column(key="usd", title="US dollars"),
+            Column(key="unit", title="unit"),
+            Column(key="tier", title="tier"),
+            Column(key="free", title="free tier"),
+            Column(key="date", title="date"),
+            Column(key="source", title="source"),
+        ),
+        rows=tuple(rows),
+        notes=(
+            f"Prices from {', then '.join(book.sources)}.",
+            "The free tier is a month's, in the same unit; costs leave it in unless --free-tier is given.",
+        ),
+    )
+
+
+def _day(price: "Price") -> str:
+    return "undated" if price.date is None else price.date.isoformat()
