@@ -442,7 +442,7 @@ before.tables.Orders: an index is billed as its table is: expected all on demand
             "before.load_balancer.lcus: no such key; did you mean 'lcu'? choose from active_connections, count, hours, lcu, new_connections_per_s, processed_gb, public_addresses, rule_evaluations_per_s",
             "before.load_balancers: no such key; did you mean 'load_balancer'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, quoted_notes, serverless_cache, tables, title",
             "before.title = 3: expected a text",
-            "befor: no such key; did you mean 'before'? choose from after, before, name, quoted_source",
+            "befor: no such key; did you mean 'before'? choose from after, before, name, quoted_source, traffic",
             "before.quoted[0].monthly = -22.50: expected at least 0",
             "before.quoted[0].service: missing; expected a text",
             "before.instance: no such key; did you mean 'instances'? choose from cache, cloudwatch, data_transfer, dax, instances, load_balancer, nat, notes, queue, quoted, quoted_notes, serverless_cache, tables, title",

@@ -103,8 +103,11 @@ def report(
         typer.Option(metavar="NAME", help="Cost: whose list prices; left out, us-east-1."),
     ] = None,
     rps: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="Cost: requests a second that the service gets."),
+        list[str] | None,
+        typer.Option(
+            metavar="RATE",
+            help="Cost: requests a second, 20 of all patterns or NAME=5 of one (repeated).",
+        ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
@@ -141,7 +144,7 @@ def report(
         region=region,
         prices=check_prices(prices),
         architecture=Path(architecture) if architecture else None,
-        requests_per_s=rps,
+        rps=tuple(rps or ()),
         explain=explain,
         free_tier=free_tier,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.names import Engine, TableClass
 
 __all__ = [
@@ -268,6 +269,7 @@ class Architectures:
     Args:
         name: For people.
         quoted_source: The document that states the quoted lines; empty where there are none.
+        traffic: What is assumed of traffic; None where the file says nothing.
         file: Where it was read, for messages; empty for the one that comes with perfkit.
     """
 
@@ -275,6 +277,7 @@ class Architectures:
     before: Architecture | None
     after: Architecture | None
     quoted_source: str = ""
+    traffic: Assumptions | None = None
     file: str = ""
 
     @property

@@ -22,10 +22,11 @@ from perfkit.cost.architecture import (
     ServerlessCache,
     Table,
 )
+from perfkit.cost.assumptions import Assumptions, read_traffic
 from perfkit.cost.names import Engine, TableClass
 from perfkit.cost.prices import HOURS_A_MONTH
 from perfkit.cost.reading import Fields, describe, parse
-from perfkit.errors import ArchitectureError
+from perfkit.errors import ArchitectureError, ConfigError
 from perfkit.workloads.problems import Problem
 
 __all__ = ["load_architectures", "read_architectures"]
@@ -78,12 +79,14 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
     problems: list[Problem] = []
     top = parse(content, problems)
     name, before, after, quoted_source = "", None, None, ""
+    traffic: Assumptions | None = None
     if not problems:
         name = top.text("name", default=Path(file).stem or "architecture")
         quoted_source = (
             top.text("quoted_source", default="a document") if top.has("quoted_source") else ""
         )
         before, after = (_architecture(top, side) for side in ("before", "after"))
+        traffic = _traffic(top)
         if before is None and after is None and not top.has("before", "after"):
             problems.append(Problem.at(message="nothing in it; expected [before], [after] or both"))
         top.finish()
@@ -94,8 +97,20 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
         before=before,
         after=after,
         quoted_source=quoted_source,
+        traffic=traffic,
         file=file,
     )
+
+
+def _traffic(top: Fields) -> Assumptions | None:
+    table = top.table("traffic")
+    if table is None:
+        return None
+    try:
+        return read_traffic(table)
+    except ConfigError as error:
+        table.problems.append(Problem.at("traffic", message=str(error)))
+        return None
 
 
 def _architecture(top: Fields, side: str) -> Architecture | None:

@@ -176,6 +176,13 @@ def read_rps(texts: Iterable[str], base: Assumptions) -> Assumptions:
         except ValueError:
             msg = f"--rps {text!r} is no rate; write --rps 20 for all patterns or --rps PATTERN=5"
             raise ConfigError(msg) from None
+        if not (value == 0 and separator) and not 0 < value <= MOST_HZ:
+            of = f" {name}" if separator else ""
+            msg = (
+                f"--rps{of} is {value:g}; give more than 0 and at most {MOST_HZ:,.0f}"
+                " requests a second"
+            )
+            raise ConfigError(msg)
         if separator:
             patterns[name] = value
         else:

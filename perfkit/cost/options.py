@@ -1,10 +1,11 @@
 """What a reader wants to know about cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
+from perfkit.cost.assumptions import Assumptions, read_rps
 from perfkit.errors import ConfigError
 
 __all__ = ["LIST", "QUOTED", "CostOptions", "check_prices"]
@@ -14,9 +15,6 @@ QUOTED = "quoted"
 
 LIST = "list"
 """Amounts worked out from the price book of a region."""
-
-_MOST_REQUESTS_PER_S = 10_000_000
-"""More is a slip: it is a hundred times what busy services get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +26,7 @@ class CostOptions:
         region: Whose list prices; None for the price file's, else us-east-1.
         prices: `quoted`, `list` or the path of a price file; None for quoted and list.
         architecture: The file that says what runs; None for the reference document's.
-        requests_per_s: Requests a second that the service gets, spread over its access patterns.
+        rps: Requests a second as `--rps` gives them: "20" of all access patterns, "NAME=5" of one.
         explain: Show each amount's arithmetic.
         free_tier: Leave out what AWS gives to every account each month.
         today: The day of the report, which the age of prices is counted to; None for today.
@@ -37,19 +35,26 @@ class CostOptions:
     region: str | None = None
     prices: str | None = None
     architecture: Path | None = None
-    requests_per_s: float | None = None
+    rps: tuple[str, ...] = ()
     explain: bool = False
     free_tier: bool = False
     today: date | None = None
 
     def __post_init__(self) -> None:
-        rate = self.requests_per_s
-        if rate is not None and not 0 < rate <= _MOST_REQUESTS_PER_S:
-            msg = (
-                f"--rps is {rate:g}; give more than 0 and at most {_MOST_REQUESTS_PER_S:,}"
-                " requests a second"
-            )
-            raise ConfigError(msg)
+        self.traffic()
+
+    def traffic(self, base: Assumptions | None = None) -> Assumptions:
+        """
+        Return what is assumed of traffic.
+
+        Args:
+            base: What an architecture file or a run says; None for the usual.
+
+        Raises:
+            ConfigError: `rps` is no rate.
+        """
+        base = replace(base or Assumptions(), free_tier=self.free_tier)
+        return read_rps(self.rps, base)
 
     @property
     def price_file(self) -> Path | None:

@@ -1,0 +1,136 @@
+"""Where costs cross, as curves: capacity modes, indexes against scans, with and without the cache."""
+
+from collections.abc import Callable, Sequence
+
+from perfkit.cost.capacity_modes import Mode, break_even_factor, cost_of
+from perfkit.cost.demand import State, demands
+from perfkit.cost.measured import Measured
+from perfkit.cost.monthly import Case
+from perfkit.cost.prices import PriceBook
+from perfkit.cost.quantities import short
+from perfkit.report.model import Curve, Curves, Kind, Point, Provenance, VerticalLine
+from perfkit.units import format_share
+
+__all__ = ["caches", "capacity_modes", "indexes"]
+
+_POINTS = 60
+
+
+def _points(end: float, cost: Callable[[float], float]) -> tuple[Point, ...]:
+    return tuple(
+        Point(x=end * number / _POINTS, y=cost(end * number / _POINTS))
+        for number in range(_POINTS + 1)
+    )
+
+
+def _end(rates: Sequence[float | None]) -> float:
+    """Return how far an axis goes: twice the farthest thing worth seeing on it."""
+    return 2 * max((rate for rate in rates if rate), default=1.0)
+
+
+def _curve(label: str, points: tuple[Point, ...]) -> Curve:
+    return Curve(label=label, points=points, provenance=Provenance.MODELLED)
+
+
+def _against_rate(
+    name: str, title: str, curves: tuple[Curve, ...], lines: tuple[VerticalLine, ...]
+) -> Curves:
+    return Curves(
+        name=name,
+        title=title,
+        x_title="requests a second",
+        x_kind=Kind.COUNT,
+        y_title="US dollars a month",
+        y_kind=Kind.USD,
+        curves=curves,
+        lines=lines,
+    )
+
+
+def capacity_modes(measured: Measured, book: PriceBook) -> Curves | None:
+    """Return what queries and writes cost in every mode, by requests a second."""
+    if not measured.modes or not measured.rps:
+        return None
+    state = State.AFTER if measured.has_after else State.BEFORE
+    assumptions = measured.assumptions
+    shape = Case(assumptions=assumptions).shape
+    every = demands(measured.evidence, assumptions, state)
+    rps, free_tier = measured.rps, assumptions.free_tier
+    break_even = {}
+    for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING):
+        factor = break_even_factor(every, mode, book, shape, free_tier=free_tier)
+        break_even[mode] = None if factor is None else factor * rps
+    # far beyond all crossings the lines fan out, and where they cross could not be seen
+    end = _end(list(break_even.values())) if any(break_even.values()) else 2 * rps
+
+    def cost(mode: Mode) -> Callable[[float], float]:
+        def at(rate: float) -> float:
+            some = [each.times(rate / rps) for each in every]
+            return float(cost_of(some, mode, book, shape, free_tier=free_tier).usd)
+
+        return at
+
+    return _against_rate(
+        "cost-capacity-curves",
+        f"Capacity modes by traffic, {state}",
+        tuple(_curve(mode.value, _points(end, cost(mode))) for mode in Mode),
+        tuple(
+            VerticalLine(x=rate, label=f"{mode.value} from {short(rate)}/s on")
+            for mode, rate in break_even.items()
+            if rate
+        ),
+    )
+
+
+def indexes(measured: Measured) -> Curves | None:
+    """Return what scans cost against queries with all the indexes they need."""
+    declared = [each for each in measured.indexes if each.cost.declared]
+    total_hz = sum(each.reads_hz for each in declared)
+    if not declared or not total_hz:
+        return None
+    scan = sum(float(each.scan.usd) for each in declared) / total_hz
+    query = sum(float(each.query.usd) for each in declared) / total_hz
+    fixed = sum(float(each.writes.usd + each.storage.usd) for each in declared)
+    if scan <= query:
+        return None
+    crossing = fixed / (scan - query)
+    end = _end([crossing])
+    return _against_rate(
+        "cost-index-curves",
+        "Scans against queries with their indexes, writes as assumed",
+        (
+            _curve("scans", _points(end, lambda rate: scan * rate)),
+            _curve("queries, writes and storage", _points(end, lambda rate: fixed + query * rate)),
+        ),
+        (VerticalLine(x=crossing, label=f"indexes pay from {short(crossing)}/s on"),),
+    )
+
+
+def caches(measured: Measured) -> Curves | None:
+    """Return what reads cost with the cache and without it, by requests a second."""
+    rows = [each for each in measured.caches if each.economics.state is State.AFTER]
+    rows = rows or list(measured.caches)
+    if not rows:
+        return None
+    economics = rows[0].economics
+    if not economics.reads_hz or not economics.without.usd:
+        return None
+    a_request = float(economics.without.usd) / economics.reads_hz
+    node, hit_rate = float(economics.node.usd), economics.hit_rate
+    crossing = economics.break_even_hz
+    end = _end([crossing] if crossing else [economics.reads_hz])
+    what = "scans" if economics.state is State.BEFORE else "queries"
+    return _against_rate(
+        "cost-cache-curves",
+        f"Reads by {what} with the cache and without, at {format_share(round(hit_rate, 3))} hits",
+        (
+            _curve("without the cache", _points(end, lambda rate: a_request * rate)),
+            _curve(
+                "with the cache and its node",
+                _points(end, lambda rate: node + a_request * rate * (1 - hit_rate)),
+            ),
+        ),
+        ()
+        if crossing is None
+        else (VerticalLine(x=crossing, label=f"the node pays from {short(crossing)}/s on"),),
+    )

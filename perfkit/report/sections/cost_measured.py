@@ -1,0 +1,108 @@
+"""Money out of measurements: reads, capacity modes, indexes, the cache, instances, data out."""
+
+from collections.abc import Iterable, Iterator
+
+from perfkit.cost.architecture_file import load_architectures
+from perfkit.cost.assumptions import Assumptions, as_in_run
+from perfkit.cost.evidence import Evidence, gather
+from perfkit.cost.measured import Measured, work_out
+from perfkit.cost.options import QUOTED, CostOptions
+from perfkit.cost.price_file import load_book
+from perfkit.cost.prices import PriceBook
+from perfkit.errors import ConfigError, PriceError
+from perfkit.report.model import Block, Section, Statement, Statements, Tone
+from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
+from perfkit.report.selection import Group, Selection, target_title
+
+__all__ = ["build"]
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """
+    Yield a section for each workload and target of which something was measured.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern that was not measured.
+        PriceError: Prices that were asked for are missing.
+    """
+    options = selection.cost
+    if options is None or options.prices == QUOTED:
+        return
+    groups = [(group, gather(group.runs)) for group in selection.groups]
+    groups = [(group, evidence) for group, evidence in groups if evidence.patterns]
+    if not groups:
+        return
+    try:
+        book = load_book(options.region, options.price_file)
+    except PriceError:
+        # the section before this one has said so, unless somebody asked for these prices
+        if options.region or options.prices:
+            raise
+        return
+    several = len(selection.groups) > 1
+    for number, (group, evidence) in enumerate(groups):
+        title = "Cost of what was measured"
+        if several:
+            title += f" ({group.title})"
+        try:
+            measured = work_out(evidence, _assumptions(options, evidence), book)
+        except ConfigError as error:
+            # of several workloads, traffic is given for the patterns of one
+            if not several:
+                raise
+            yield _refused(group, title, error)
+            continue
+        run = group.runs[0]
+        yield Section(
+            name="cost-measured",
+            subject=group.title if several else "",
+            title=title,
+            blocks=tuple(_blocks(measured, book, options)),
+            facts={
+                "workload": run.workload,
+                "target": target_title(run.target),
+                "region": book.region,
+                "runs": list(evidence.runs),
+            },
+            document=cost_document.document(measured, group.title) if number == 0 else {},
+        )
+
+
+def _assumptions(options: CostOptions, evidence: Evidence) -> Assumptions:
+    given = load_architectures(options.architecture).traffic
+    return options.traffic(as_in_run(given or Assumptions(), evidence.traffic))
+
+
+def _refused(group: Group, title: str, error: ConfigError) -> Section:
+    return Section(
+        name="cost-measured",
+        subject=group.title,
+        title=title,
+        blocks=(
+            Statements(
+                name="cost-measured-summary",
+                statements=(Statement(text=f"Left out: {error}.", tone=Tone.WARNING),),
+            ),
+        ),
+    )
+
+
+def _blocks(measured: Measured, book: PriceBook, options: CostOptions) -> Iterator[Block]:
+    yield Statements(
+        name="cost-measured-summary", statements=tuple(cost_words.statements(measured))
+    )
+    blocks: tuple[Block | None, ...] = (
+        cost_tables.pattern_reads(measured),
+        cost_tables.bill(measured),
+        cost_tables.capacity_modes(measured),
+        cost_curves.capacity_modes(measured, book),
+        cost_tables.indexes(measured),
+        cost_curves.indexes(measured),
+        cost_tables.caches(measured),
+        cost_curves.caches(measured),
+        cost_tables.instances(measured),
+        cost_tables.data_out(measured, book),
+        cost_words.arithmetic(measured) if options.explain else None,
+        cost_words.missing(measured),
+    )
+    yield from filter(None, blocks)

@@ -1,0 +1,412 @@
+"""The tables of measured money."""
+
+from perfkit.cost import measured as money
+from perfkit.cost.capacity_modes import Mode
+from perfkit.cost.demand import State
+from perfkit.cost.instances import INSTANCE_CAVEAT, find_type
+from perfkit.cost.measured import Measured, ModeRow
+from perfkit.cost.monthly import total_usd
+from perfkit.cost.prices import Amount, PriceBook
+from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
+from perfkit.errors import PriceError
+from perfkit.report.model import (
+    Cell,
+    Column,
+    Kind,
+    Marked,
+    Provenance,
+    Row,
+    Table,
+    Tone,
+)
+from perfkit.units import format_duration, format_share
+
+__all__ = [
+    "bill",
+    "caches",
+    "capacity_modes",
+    "data_out",
+    "indexes",
+    "instances",
+    "pattern_reads",
+]
+
+_MODELLED = Provenance.MODELLED
+_TOTAL = "TOTAL"
+
+_NO_PRICE = "There is no price for it, so it is in no sum."
+_FETCH_NOTE = (
+    "It lacks attributes that the patterns return: a read of the table for each item found is in"
+    " its queries."
+)
+_MODE_NOTE = (
+    "Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a"
+    " second of all patterns together; a dash where it stays cheaper."
+)
+_INDEX_NOTE = (
+    "On demand, reads of its patterns at the traffic above. The declared projection's queries are"
+    " as measured, the others' modelled from measured sizes. Backfill is paid once."
+)
+_CACHE_NOTE = (
+    "On demand. A dash where no hit rate pays the node at this traffic; what a cache takes off"
+    " answer times is not in it."
+)
+
+_DATA_NOTE = (
+    "Bodies of answers alone, each pattern for itself; the bill has them together, with tiers and,"
+    " if it is asked for, the free tier."
+)
+_ORDER = (
+    *("reads", "table-writes", "index-writes", "table-storage", "index-storage"),
+    *("cache", "instances", "data-out"),
+)
+
+
+def _usd(key: str, title: str, group: str = "", note: str | None = None, weight: int = 1) -> Column:
+    return Column(
+        key=key,
+        title=title,
+        kind=Kind.USD,
+        group=group,
+        note=note,
+        weight=weight,
+        provenance=_MODELLED,
+    )
+
+
+def _explained(key: str = "arithmetic") -> Column:
+    # in the arithmetic's own statements for people: a formula fits no column
+    return Column(key=key, title=key, data_only=True)
+
+
+def _rate(key: str, title: str, group: str = "", note: str | None = None) -> Column:
+    return Column(
+        key=key, title=title, kind=Kind.CAPACITY, group=group, note=note, provenance=_MODELLED
+    )
+
+
+def _number(amount: Amount | None) -> float | None:
+    return None if amount is None else float(amount.usd)
+
+
+def _text(amount: Amount | None) -> str | None:
+    return None if amount is None else amount.arithmetic
+
+
+def _three(value: float | None) -> float | None:
+    """Return a number as people compare rates: four digits that count."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+def pattern_reads(measured: Measured) -> Table | None:
+    """Return each pattern's reads before, after and behind the cache."""
+    if not measured.patterns:
+        return None
+    rows: list[Row] = [
+        {
+            "pattern": each.name,
+            "reads_per_s": _three(each.reads_hz),
+            "units_before": each.units_before,
+            "units_after": each.units_after,
+            "hit_rate": round(each.hit_rate, 4) if each.after is not None else None,
+            "before_usd": _number(each.before),
+            "after_usd": _number(each.after),
+            "cached_usd": _number(each.cached),
+            "before_arithmetic": _text(each.before),
+            "after_arithmetic": _text(each.after),
+            "cached_arithmetic": _text(each.cached),
+        }
+        for each in measured.patterns
+    ]
+
+    def total(key: str) -> float | None:
+        values = [row[key] for row in rows]
+        numbers = [value for value in values if isinstance(value, float)]
+        return sum(numbers) if numbers else None
+
+    rows.append(
+        {
+            "pattern": _TOTAL,
+            "reads_per_s": _three(measured.rps),
+            "before_usd": total("before_usd"),
+            "after_usd": total("after_usd"),
+            "cached_usd": total("cached_usd"),
+        }
+    )
+    return Table(
+        name="cost-patterns",
+        title="Reads a month, on demand",
+        columns=(
+            Column(key="pattern", title="pattern", label=True),
+            _rate("reads_per_s", "requests/s"),
+            Column(key="units_before", title="before", kind=Kind.CAPACITY, group="RCU a request"),
+            Column(key="units_after", title="after", kind=Kind.CAPACITY, group="RCU a request"),
+            Column(key="hit_rate", title="hit rate", kind=Kind.SHARE, provenance=_MODELLED),
+            _usd("before_usd", "before", "a month"),
+            _usd("after_usd", "after", "a month"),
+            _usd(
+                "cached_usd",
+                "after, cached",
+                "a month",
+                "Reads of misses alone; the node is in the bill below.",
+            ),
+            *(_explained(f"{side}_arithmetic") for side in ("before", "after", "cached")),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def bill(measured: Measured) -> Table:
+    """Return the month's lines by state."""
+    keys = ("before", "after", "cached")
+    titles: dict[str, str] = {}
+    cells: dict[str, dict[str, Cell]] = {}
+    for key, state in zip(keys, State, strict=True):
+        for line in measured.bills.get(state, ()):
+            titles.setdefault(line.key, line.title)
+            cell: Cell = line.usd
+            if line.usd is None:
+                cell = Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
+            cells.setdefault(line.key, {})[f"{key}_usd"] = cell
+            cells[line.key][f"{key}_arithmetic"] = _text(line.amount)
+    rows: list[Row] = [{"line": titles[key], **cells[key]} for key in _ORDER if key in cells]
+    rows.append(
+        {
+            "line": _TOTAL,
+            **{
+                f"{key}_usd": float(total_usd(measured.bills[state]))
+                for key, state in zip(keys, State, strict=True)
+                if state in measured.bills
+            },
+        }
+    )
+    return Table(
+        name="cost-measured-bill",
+        title="The month's bill, on demand",
+        columns=(
+            Column(key="line", title="for", label=True),
+            *(
+                _usd(f"{key}_usd", state.value, "a month")
+                for key, state in zip(keys, State, strict=True)
+            ),
+            *(_explained(f"{key}_arithmetic") for key in keys),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def capacity_modes(measured: Measured) -> Table | None:
+    """Return tables, indexes and totals in every mode, the cheapest and from when on."""
+    if not measured.modes:
+        return None
+    return Table(
+        name="cost-capacity-modes",
+        title="Capacity modes",
+        notes=(_MODE_NOTE,),
+        columns=(
+            Column(key="state", title="answers", label=True),
+            Column(key="resource", title="table or index", label=True),
+            _rate("read_units_per_s", "RCU/s"),
+            _rate("write_units_per_s", "WCU/s"),
+            *(_usd(f"{_key(mode)}_usd", mode.value, "a month") for mode in Mode),
+            Column(key="cheapest", title="cheapest"),
+            *(
+                _rate(f"{_key(mode)}_from_rps", mode.value, "pays from requests/s")
+                for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING)
+            ),
+        ),
+        rows=tuple(map(_mode_row, measured.modes)),
+    )
+
+
+def _key(mode: Mode) -> str:
+    return mode.value.replace("-", "_")
+
+
+def _mode_row(row: ModeRow) -> Row:
+    demand = row.demand
+    return {
+        "state": row.state.value,
+        "resource": _TOTAL if demand is None else demand.index or demand.table,
+        "read_units_per_s": _three(row.read_units_s),
+        "write_units_per_s": _three(row.write_units_s),
+        **{f"{_key(mode)}_usd": float(cost.usd) for mode, cost in row.costs.items()},
+        "cheapest": Marked(value=row.cheapest.value, tone=Tone.GOOD),
+        **{f"{_key(mode)}_from_rps": _three(rate) for mode, rate in row.break_even_hz.items()},
+    }
+
+
+def indexes(measured: Measured) -> Table | None:
+    """Return every index with its projections side by side."""
+    if not measured.indexes:
+        return None
+    rows = []
+    for each in measured.indexes:
+        projection: Cell = each.cost.projection
+        if not each.cost.covers:
+            projection = Marked(value=each.cost.projection, note=_FETCH_NOTE, tone=Tone.WARNING)
+        rows.append(
+            {
+                "index": each.cost.index,
+                "projection": projection,
+                "declared": "yes" if each.cost.declared else "",
+                "patterns": ", ".join(each.patterns),
+                "query_units": round(each.query_units, 3),
+                "scan_usd": _number(each.scan),
+                "query_usd": _number(each.query),
+                "writes_usd": _number(each.writes),
+                "storage_usd": _number(each.storage),
+                "saved_usd": each.saved_usd,
+                "backfill_usd": _number(each.backfill),
+                "break_even_rps": _three(each.break_even_hz),
+                "writes_arithmetic": _text(each.writes),
+                "storage_arithmetic": _text(each.storage),
+                "backfill_arithmetic": _text(each.backfill),
+            }
+        )
+    return Table(
+        name="cost-indexes",
+        title="What indexes cost and save",
+        notes=(_INDEX_NOTE,),
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="projection", title="projection", label=True),
+            Column(key="declared", title="declared", data_only=True),
+            Column(key="patterns", title="asked by", weight=0),
+            _rate("query_units", "RCU a query"),
+            _usd("scan_usd", "scans", "reads a month", weight=0),
+            _usd("query_usd", "queries", "reads a month"),
+            _usd("writes_usd", "writes", "the index a month"),
+            _usd("storage_usd", "storage", "the index a month"),
+            _usd("saved_usd", "saves a month"),
+            _usd("backfill_usd", "backfill, once"),
+            _rate("break_even_rps", "pays from requests/s"),
+            *(_explained(f"{part}_arithmetic") for part in ("writes", "storage", "backfill")),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def caches(measured: Measured) -> Table | None:
+    """Return what a cache saves at each hit rate there is, and when its node is paid."""
+    if not measured.caches:
+        return None
+    return Table(
+        name="cost-cache",
+        title=f"What the cache saves and costs ({measured.assumptions.node})",
+        notes=(_CACHE_NOTE,),
+        columns=(
+            Column(key="misses_by", title="instead of", label=True),
+            Column(key="rate_of", title="hit rate of", label=True),
+            Column(key="hit_rate", title="hit rate", kind=Kind.SHARE),
+            _usd("without_usd", "without", "reads a month"),
+            _usd("saved_usd", "saved", "reads a month"),
+            _usd("node_usd", "node", "a month"),
+            _usd("net_usd", "left", "a month"),
+            Column(
+                key="break_even_hit_rate",
+                title="hit rate",
+                kind=Kind.SHARE,
+                group="the node pays from",
+                provenance=_MODELLED,
+            ),
+            _rate("break_even_rps", "requests/s", "the node pays from"),
+            _explained(),
+        ),
+        rows=tuple(
+            {
+                "misses_by": "scans" if each.economics.state is State.BEFORE else "queries",
+                "rate_of": each.hit_rate.source,
+                "hit_rate": Marked(
+                    value=round(each.hit_rate.rate, 4),
+                    provenance=Provenance(each.hit_rate.provenance),
+                ),
+                "without_usd": _number(each.economics.without),
+                "saved_usd": each.economics.saved_usd,
+                "node_usd": _number(each.economics.node),
+                "net_usd": each.economics.net_usd,
+                "break_even_hit_rate": _three(each.economics.break_even_rate),
+                "break_even_rps": _three(each.economics.break_even_hz),
+                "arithmetic": each.economics.arithmetic,
+            }
+            for each in measured.caches
+        ),
+    )
+
+
+def instances(measured: Measured) -> Table | None:
+    """Return how many instances the traffic needs at each variant's processor time."""
+    if not measured.instances:
+        return None
+    kind = find_type(measured.assumptions.instance)
+    target = format_share(measured.assumptions.cpu_target)
+    note = (
+        f"{kind.name}: {kind.vcpus} vCPUs, of which {short(kind.baseline_vcpus)} may be used for"
+        f" good; {short(kind.most_credits)} credits at most, which is"
+        f" {format_duration(kind.burst_s)} in full. A day's mean must stay within that baseline, and"
+        f" the busiest hour within {target} of all vCPUs. Source: {kind.source}."
+    )
+    return Table(
+        name="cost-instances",
+        title=f"Instances for {short(measured.rps)} requests a second",
+        notes=(INSTANCE_CAVEAT, note),
+        columns=(
+            Column(key="variant", title="variant", label=True),
+            Column(key="cpu_s", title="CPU a request", kind=Kind.SECONDS),
+            _rate("mean_vcpus", "mean", "vCPUs in use"),
+            _rate("peak_vcpus", "busiest hour", "vCPUs in use"),
+            Column(key="count", title=kind.name, kind=Kind.COUNT, provenance=_MODELLED),
+            Column(key="bound", title="decided by"),
+            _usd("monthly_usd", "a month"),
+            _explained(),
+        ),
+        rows=tuple(
+            {
+                "variant": each.variant,
+                "cpu_s": each.cpu_s,
+                "mean_vcpus": _three(each.need.mean_vcpus),
+                "peak_vcpus": _three(each.need.peak_vcpus),
+                "count": each.need.count,
+                "bound": each.need.bound,
+                "monthly_usd": _number(each.amount),
+                "arithmetic": each.need.arithmetic,
+            }
+            for each in measured.instances
+        ),
+    )
+
+
+def data_out(measured: Measured, book: PriceBook) -> Table | None:
+    """Return what answers weigh a month, pattern by pattern."""
+    try:
+        amounts = money.data_out_of(measured, book)
+    except PriceError:
+        return None
+    rates = {each.name: each.reads_hz for each in measured.patterns}
+    bodies = {each.name: each.body_bytes for each in measured.evidence.patterns if each.body_bytes}
+    if not amounts:
+        return None
+    return Table(
+        name="cost-data-out",
+        title="Data out a month",
+        notes=(_DATA_NOTE,),
+        columns=(
+            Column(key="pattern", title="pattern", label=True),
+            Column(key="body_bytes", title="an answer", kind=Kind.BYTES),
+            _rate("reads_per_s", "requests/s"),
+            _rate("gb", "GB a month"),
+            _usd("monthly_usd", "a month"),
+            _explained(),
+        ),
+        rows=tuple(
+            {
+                "pattern": name,
+                "body_bytes": bodies[name],
+                "reads_per_s": _three(rates[name]),
+                "gb": _three(rates[name] * (bodies[name] or 0) * SECONDS_A_MONTH / GIGABYTE),
+                "monthly_usd": float(amount.usd),
+                "arithmetic": amount.arithmetic,
+            }
+            for name, amount in amounts.items()
+        ),
+    )

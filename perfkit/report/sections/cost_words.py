@@ -1,0 +1,108 @@
+"""What is said of measured money: what was found, what was assumed, how each amount came about."""
+
+from collections.abc import Iterator
+
+from perfkit.cost.demand import State
+from perfkit.cost.measured import Measured
+from perfkit.cost.monthly import total_usd
+from perfkit.cost.quantities import short
+from perfkit.report.model import Statement, Statements, Tone
+from perfkit.units import format_share, format_usd
+
+__all__ = ["arithmetic", "missing", "statements"]
+
+
+def statements(measured: Measured) -> Iterator[Statement]:
+    """Yield what was found, what was assumed for it, and what to heed."""
+    for reason in measured.reasons:
+        yield Statement(text=f"Left out: {reason}.", tone=Tone.WARNING)
+    totals = {state: float(total_usd(lines)) for state, lines in measured.bills.items()}
+    before = totals[State.BEFORE]
+    text = (
+        f"{short(measured.rps)} requests a second cost {format_usd(before)} a month by scan"
+        f" at list prices of {measured.region}"
+    )
+    if State.AFTER in totals:
+        text += (
+            f", {format_usd(totals[State.AFTER])} by index and"
+            f" {format_usd(totals[State.CACHED])} by index behind the cache"
+        )
+    yield Statement(text=f"{text}; everything is on demand.")
+    yield Statement(text=_assumed(measured), tone=Tone.FAINT)
+
+
+def _assumed(measured: Measured) -> str:
+    assumptions = measured.assumptions
+    rates = ", ".join(f"{each.name} {short(each.reads_hz)}/s" for each in measured.patterns)
+    mix = ", ".join(f"{share:.0%} {kind}" for kind, share in assumptions.mix.items() if share)
+    writes = {
+        table: assumptions.writes_to(table)
+        for table in dict.fromkeys(each.table for each in measured.evidence.writes)
+    }
+    written = ", ".join(f"{table} {short(rate)}/s" for table, rate in writes.items())
+    parts = [f"Assumed: reads {rates or 'none'}"]
+    if written:
+        parts.append(f"writes {written} ({mix})")
+    parts.append(
+        f"the busiest hour {short(assumptions.peak_ratio)} times the mean one of a day"
+        f" ({'cosine' if assumptions.peak_ratio <= 2 else 'raised cosine'})"
+    )
+    parts.append(f"auto scaling at {format_share(assumptions.target_utilisation)}")
+    if assumptions.hit_rate is None:
+        parts.append(
+            f"cache: {assumptions.keys:,} questions of each pattern, skew"
+            f" {short(assumptions.skew)}, kept {short(assumptions.ttl_s)} s,"
+            f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
+        )
+    parts.append(f"free tier {'taken off' if assumptions.free_tier else 'not counted'}")
+    return "; ".join(parts) + "."
+
+
+def missing(measured: Measured) -> Statements | None:
+    """Return what no run says, with the commands that would measure it."""
+    lacking = measured.evidence.missing()
+    if not lacking:
+        return None
+    return Statements(
+        name="cost-missing",
+        title="What no run says, and what measures it",
+        statements=tuple(
+            Statement(text=f"{each.what}: `{each.command}`", tone=Tone.FAINT) for each in lacking
+        ),
+    )
+
+
+def arithmetic(measured: Measured) -> Statements:
+    """Return how the amounts came about."""
+    texts: list[str] = []
+    for each in measured.patterns:
+        parts = (("before", each.before), ("after", each.after), ("cached", each.cached))
+        texts += [
+            f"Reads of {each.name}, {side}: {amount.arithmetic}"
+            for side, amount in parts
+            if amount is not None
+        ]
+    for state, lines in measured.bills.items():
+        texts += [
+            f"{line.title}, {state}: {line.amount.arithmetic}"
+            for line in lines
+            if line.amount is not None and line.key != "reads"
+        ]
+    for row in measured.modes:
+        if row.demand is None:
+            texts += [
+                f"Capacity {row.state}, {cost.mode}: reads {cost.reads.arithmetic};"
+                f" writes {cost.writes.arithmetic}"
+                for cost in row.costs.values()
+            ]
+    texts += [
+        f"{index.cost.index} {index.cost.projection}: scans {index.scan.arithmetic};"
+        f" queries {index.query.arithmetic}; writes {index.writes.arithmetic};"
+        f" storage {index.storage.arithmetic}; backfill {index.backfill.arithmetic}"
+        for index in measured.indexes
+    ]
+    return Statements(
+        name="cost-arithmetic",
+        title="How it came about",
+        statements=tuple(Statement(text=f"{text}.") for text in texts),
+    )

@@ -1,0 +1,474 @@
+"""What measured requests cost, in reports: from fixed runs, against figures worked out by hand."""
+# ruff: noqa: RUF001, RUF003 - the signs that reports print
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+from typer.testing import CliRunner
+
+from perfkit.cli import app
+from perfkit.cost.options import CostOptions
+from perfkit.errors import ConfigError, PriceError
+from perfkit.report import csv_tables, markdown, plain
+from perfkit.report.build import build_report
+from perfkit.report.json_document import report_document
+from perfkit.report.model import Curves, Report, Table
+from perfkit.results import (
+    CacheFigures,
+    Hour,
+    LatencySummary,
+    Run,
+    RunStore,
+    ServiceFigures,
+    Variant,
+    WriteCost,
+)
+
+RUNS = Path(__file__).with_name("report_runs")
+LATENCY = LatencySummary(count=1, mean=1.0, p50=1.0, p90=1.0, p95=1.0, p99=1.0, max=1.0)
+UNITS = {"insert": 1.0, "unchanged": 0.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}
+
+
+def variant(name: str, operation: str, units: float, **more: Any) -> Variant:
+    fields = {"items_read": 10_000, "items_returned": 50, "table": "Books", **more}
+    return Variant(
+        name=name,
+        operation=operation,
+        calls=1,
+        requests=1,
+        errors=0,
+        bytes_read=None,
+        capacity_units=units,
+        capacity_source="embedded",
+        latency_s=LATENCY,
+        histogram="",
+        **fields,
+    )
+
+
+def run(kind: str, scenario: str, **more: Any) -> Run:
+    return Run(
+        kind=kind,
+        scenario=scenario,
+        workload="books",
+        target={"kind": "embedded"},
+        started_at="2026-01-01T00:00:00Z",
+        id=f"{scenario}-1",
+        **more,
+    )
+
+
+SHELF = run(
+    "scenario",
+    "shelf",
+    variants=(
+        variant("scan", "Scan", 1250.0),
+        variant("query", "Query", 6.5, index="ByShelf"),
+    ),
+)
+TABLE = WriteCost(table="Books", index=None, units=UNITS, entry_bytes=1024.0, items=10_000)
+ALL = replace(TABLE, index="ByShelf", projection="ALL", patterns=("shelf",))
+KEYS = replace(
+    ALL,
+    projection="KEYS_ONLY",
+    units={**UNITS, "update": 0.0},
+    entry_bytes=40.0,
+    declared=False,
+    covers=False,
+)
+WRITES = run("index-cost", "index-cost", write_costs=(TABLE, ALL, KEYS))
+CACHE = run(
+    "cache",
+    "cache",
+    variants=(variant("query", "Query", 6.5, question="shelf", body_bytes=50_000),),
+)
+
+
+def served(name: str, cpu_s: float) -> Variant:
+    service = ServiceFigures(
+        switches={},
+        requests_per_s=1.0,
+        read_units_per_s=1.0,
+        failed_share=0.0,
+        healthy=1,
+        instances=1,
+        cpu_s=cpu_s,
+        cpu_share=0.5,
+        stages_s={},
+    )
+    return replace(variant(name, "GET", 1.0, question="GET /books"), service=service)
+
+
+PHASES = run(
+    "phases",
+    "phases",
+    variants=(served("phase-0", 0.5), served("phase-3", 0.001), served("phase-3-cold", 0.011)),
+)
+HOUR = run(
+    "cache-hour",
+    "cache-hour",
+    settings={"traffic_ttl_s": 60.0, "traffic_keys": 10},
+    hours=(
+        Hour(
+            name="short run",
+            provenance="measured",
+            latencies="measured",
+            duration_s=4.0,
+            ttl_s=0.5,
+            cache=CacheFigures(hits=80, misses=20, errors=0),
+        ),
+    ),
+)
+FULL = (SHELF, WRITES, CACHE, PHASES, HOUR)
+
+
+def report(*runs: Run, **options: Any) -> Report:
+    cost = CostOptions(region="us-east-1", prices="list", **options)
+    return build_report(runs or FULL, sections={"cost", "cost-measured"}, cost=cost)
+
+
+def table(built: Report, name: str) -> Table:
+    return next(each for section in built.sections for each in section.tables if each.name == name)
+
+
+def text(built: Report, name: str, width: int = 110) -> str:
+    return plain.render_blocks((table(built, name),), width)
+
+
+def measured(built: Report) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(report_document(built)))["cost"]["measured"]
+    return found
+
+
+# ---- figures -------------------------------------------------------------------------------
+
+
+def test_reads_are_units_times_traffic() -> None:
+    # 20/s × 1,250 × 2,628,000 s × $0.125 a million, and with 6.5
+    assert text(report(), "cost-patterns") == snapshot("""\
+Reads a month, on demand
+                      RCU a request                      a month
+pattern  ≈requests/s         before  after  ≈hit rate    ≈before  ≈after  ≈after, cached¹
+-----------------------------------------------------------------------------------------
+shelf             20          1,250    6.5      99.1%  $8,212.50  $42.70            $0.37
+TOTAL             20              –      –          –  $8,212.50  $42.70            $0.37
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ Reads of misses alone; the node is in the bill below.
+""")
+
+
+def test_the_bill_has_before_after_and_cached() -> None:
+    assert text(report(), "cost-measured-bill") == snapshot("""\
+The month's bill, on demand
+                               a month
+for                            ≈before    ≈after  ≈after, cached
+----------------------------------------------------------------
+DynamoDB reads               $8,212.50    $42.70           $0.37
+DynamoDB writes to tables        $1.64     $1.64           $1.64
+DynamoDB writes to indexes           –     $1.81           $1.81
+storage of tables             $0.00262  $0.00262        $0.00262
+storage of indexes                   –  $0.00262        $0.00262
+cache node (cache.t3.micro)          –         –          $12.41
+instances (t3.micro)           $379.60    $15.18           $7.59
+data out                       $220.28   $220.28         $220.28
+TOTAL                        $8,814.02   $281.62         $244.10
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+""")
+
+
+def test_capacity_modes_name_the_cheapest_and_from_when_on() -> None:
+    assert text(report(), "cost-capacity-modes") == snapshot("""\
+Capacity modes¹
+                                                  a month
+answers        table or index  ≈RCU/s  ≈WCU/s  ≈on-demand  ≈provisioned  ≈auto-scaling  cheapest
+----------------------------------------------------------------------------------------------------
+before         TOTAL           25,000       1   $8,214.14     $4,745.95      $3,390.28  auto-scaling
+after          Books                0       1       $1.64         $1.04          $1.04  provisioned
+               ByShelf            130     1.1      $44.51        $26.10         $18.68  auto-scaling
+               TOTAL              130     2.1      $46.15        $27.14         $19.72  auto-scaling
+after, cached  TOTAL            1.126     2.1       $3.82         $2.75          $2.27  auto-scaling
+
+                               pays from requests/s
+answers        table or index          ≈provisioned  ≈auto-scaling
+------------------------------------------------------------------
+before         TOTAL                       0.003235       0.002147
+after          Books                          12.71          8.619
+               ByShelf                       0.5543         0.3926
+               TOTAL                          1.028         0.7745
+after, cached  TOTAL                          11.43          5.964
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a second of
+  all patterns together; a dash where it stays cheaper.
+""")
+
+
+def test_projections_stand_side_by_side() -> None:
+    assert text(report(), "cost-indexes") == snapshot("""\
+What indexes cost and save¹
+                                             reads a month            the index a month
+index    projection  asked by  ≈RCU a query         ≈scans  ≈queries            ≈writes   ≈storage
+--------------------------------------------------------------------------------------------------
+ByShelf  ALL         shelf              6.5      $8,212.50    $42.70              $1.81   $0.00262
+         KEYS_ONLY²  shelf             25.5      $8,212.50   $167.53              $1.15  $0.000326
+
+index    projection  ≈saves a month  ≈backfill, once  ≈pays from requests/s
+---------------------------------------------------------------------------
+ByShelf  ALL              $8,167.99            $0.01               0.004429
+         KEYS_ONLY²       $8,043.81            $0.01               0.002859
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ On demand, reads of its patterns at the traffic above. The declared projection's queries are as measured,
+  the others' modelled from measured sizes. Backfill is paid once.
+² It lacks attributes that the patterns return: a read of the table for each item found is in its queries.
+""")
+
+
+def test_the_cache_is_shown_at_the_measured_hit_rate_too() -> None:
+    assert text(report(), "cost-cache") == snapshot("""\
+What the cache saves and costs (cache.t3.micro)¹
+                                          reads a month             a month
+instead of  hit rate of         hit rate       ≈without     ≈saved    ≈node      ≈left
+--------------------------------------------------------------------------------------
+scans       this traffic          ≈99.1%      $8,212.50  $8,141.38   $12.41  $8,128.97
+            the short real run       80%      $8,212.50  $6,570.00   $12.41  $6,557.59
+queries     this traffic          ≈99.1%         $42.70     $42.34   $12.41     $29.93
+            the short real run       80%         $42.70     $34.16   $12.41     $21.75
+
+                                the node pays from
+instead of  hit rate of                  ≈hit rate  ≈requests/s
+---------------------------------------------------------------
+scans       this traffic                      0.2%      0.03049
+            the short real run                0.2%      0.03778
+queries     this traffic                     29.1%        5.863
+            the short real run               29.1%        7.265
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ On demand. A dash where no hit rate pays the node at this traffic; what a cache takes off answer times is
+  not in it.
+""")
+
+
+def test_instances_and_data_out_are_shown() -> None:
+    assert text(report(), "cost-instances") == snapshot("""\
+Instances for 20 requests a second¹²
+                             vCPUs in use
+variant       CPU a request         ≈mean  ≈busiest hour  ≈t3.micro  decided by  ≈a month
+-----------------------------------------------------------------------------------------
+phase-0              500 ms            10             20         50  baseline     $379.60
+phase-3             1.00 ms          0.02           0.04          1  baseline       $7.59
+phase-3-cold        11.0 ms          0.22           0.44          2  baseline      $15.18
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ Processor time was measured on this machine and is assumed to be the same on a vCPU there, which is another
+  processor and shared in another way: take the counts as an order of magnitude, and load-test before you rely
+  on them.
+² t3.micro: 2 vCPUs, of which 0.2 may be used for good; 288 credits at most, which is 2 h 40 min in full. A
+  day's mean must stay within that baseline, and the busiest hour within 70% of all vCPUs. Source: Amazon EC2
+  User Guide, key concepts for burstable performance instances (credit table).
+""")
+    assert text(report(), "cost-data-out") == snapshot("""\
+Data out a month¹
+pattern  an answer  ≈requests/s  ≈GB a month  ≈a month
+------------------------------------------------------
+shelf      50.0 kB           20        2,448   $220.28
+
+≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
+¹ Bodies of answers alone, each pattern for itself; the bill has them together, with tiers and, if it is asked
+  for, the free tier.
+""")
+
+
+# ---- curves --------------------------------------------------------------------------------
+
+
+def test_curves_cross_where_their_lines_stand() -> None:
+    curves = [
+        block
+        for section in report().sections
+        for block in section.blocks
+        if isinstance(block, Curves)
+    ]
+
+    assert [each.name for each in curves] == [
+        *("cost-capacity-curves", "cost-index-curves", "cost-cache-curves"),
+    ]
+    for chart in curves[1:]:
+        (line,) = chart.lines
+        first, second = chart.curves
+        # the cheaper one left of the line is the dearer one right of it
+        for old, new in zip(first.points, second.points, strict=True):
+            if old.x < line.x * 0.99:
+                assert old.y < new.y
+            if old.x > line.x * 1.01:
+                assert old.y > new.y
+
+
+# ---- explained, and for programs -----------------------------------------------------------
+
+
+def test_explain_shows_each_amounts_arithmetic() -> None:
+    short, long = (plain.render_report(report(explain=explain), 100) for explain in (False, True))
+
+    assert "How it came about" not in short
+    assert "1,250 RRU × 20/s × 2,628,000 s: 65,700,000,000 read request units" in long
+    assert "= $8,212.50" in long
+
+
+def test_programs_find_it_below_the_bills() -> None:
+    found = measured(report())
+
+    assert found["before"]["total"] == pytest.approx(
+        sum(line["monthly"] for line in found["before"]["lines"])
+    )
+    assert {line["provenance"] for line in found["after"]["lines"]} == {"modelled"}
+    assert found["traffic"]["patterns"] == {"shelf": 20.0}
+    full = report_document(report())["cost"]
+    assert isinstance(full, dict)
+    assert {"before", "after", "savings", "measured"} <= full.keys()
+
+
+def test_every_format_shows_it() -> None:
+    from perfkit.report import formats
+    from perfkit.report.formats import Format
+
+    built = report()
+
+    for chosen in Format:
+        if chosen is Format.CSV:
+            assert "cost-indexes" in csv_tables.render_tables(built)
+        else:
+            assert "8,212.50" in formats.render_text(built, chosen) or chosen is Format.JSON
+    assert "## Cost of what was measured" in markdown.render_report(built)
+
+
+# ---- options -------------------------------------------------------------------------------
+
+
+def test_traffic_comes_from_options_and_files(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before]\ntitle = 'b'\n[traffic]\nrps = 5\nhit_rate = 0.5\n")
+
+    assert measured(report(rps=("40",)))["traffic"]["requests_per_s"] == 40
+    assert measured(report(architecture=file))["traffic"]["requests_per_s"] == 5
+    assert measured(report(architecture=file))["caches"][0]["hit_rate"] == 0.5
+    both = report(architecture=file, rps=("shelf=7",))
+    assert measured(both)["traffic"]["requests_per_s"] == 7
+
+
+def test_the_free_tier_is_off_unless_asked_for() -> None:
+    paid, free = measured(report()), measured(report(free_tier=True))
+
+    assert not paid["free_tier"]
+    # 100 GB of data out and all of the storage
+    difference = paid["before"]["total"] - free["before"]["total"]
+    storage = next(line for line in paid["before"]["lines"] if line["key"] == "table-storage")
+    assert difference == pytest.approx(9.0 + storage["monthly"], abs=0.01)
+
+
+def test_traffic_of_an_unknown_pattern_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="'shelv' that was not measured; did you mean 'shelf'"):
+        report(rps=("shelv=1",))
+
+
+def test_a_region_that_lacks_prices_says_which() -> None:
+    cost = CostOptions(region="eu-west-1", prices="list")
+
+    built = build_report(FULL, sections={"cost-measured"}, cost=cost)
+
+    shown = plain.render_report(built, 120)
+    assert "Left out: no price 'redis-cache.t3.micro-hour' for eu-west-1" in shown
+    assert "cost-patterns" in [each.name for each in built.sections[0].tables]
+    with pytest.raises(PriceError):
+        build_report(FULL, sections={"cost-measured"}, cost=CostOptions(region="mars-1"))
+
+
+# ---- what is missing or mixed --------------------------------------------------------------
+
+
+def test_runs_without_writes_say_what_would_measure_them() -> None:
+    shown = plain.render_report(report(SHELF), 120)
+
+    assert "writes, storage and what indexes cost: `perfkit bench --scenario index-cost`" in shown
+    assert "storage of tables" not in shown
+
+
+def test_a_table_without_an_index_has_only_its_scan() -> None:
+    alone = replace(SHELF, variants=SHELF.variants[:1])
+
+    built = report(alone)
+
+    assert list(measured(built)["capacity_modes"][0]) != []
+    assert "after" not in measured(built)
+    assert "perfkit create-indexes, then perfkit bench" in plain.render_report(built, 120)
+
+
+def test_no_requests_at_all_is_no_division_by_nothing() -> None:
+    built = report(rps=("shelf=0",))
+
+    assert measured(built)["before"]["lines"][0]["monthly"] == 0
+
+
+def test_workloads_are_never_mixed() -> None:
+    other = replace(SHELF, workload="films", scenario="cast", id="cast-1")
+
+    built = report(*FULL, other, rps=("shelf=4",))
+
+    sections = [each for each in built.sections if each.name == "cost-measured"]
+    assert len(sections) == 2
+    by_subject = {each.subject: each for each in sections}
+    (films,) = (each for name, each in by_subject.items() if "films" in name)
+    # its patterns are not those that traffic was given for
+    assert "Left out: traffic of a pattern 'shelf'" in plain.render_blocks(films.blocks, 100)
+
+
+def test_nothing_is_shown_where_nobody_asked_about_money() -> None:
+    assert build_report(FULL, sections={"cost-measured"}).sections == ()
+    quoted = CostOptions(prices="quoted")
+    assert build_report(FULL, sections={"cost-measured"}, cost=quoted).sections == ()
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., Any]:
+    store = RunStore(tmp_path / ".perfkit" / "runs")
+    shutil.copytree(RUNS, store.folder)
+    return lambda *arguments: CliRunner().invoke(app, ["report", "--cost", *arguments])
+
+
+def test_the_report_has_it_after_the_bills(ask: Callable[..., Any]) -> None:
+    answer = ask("--rps", "courses=20", "--json")
+
+    document = json.loads(answer.stdout)
+    (reads,) = (
+        line for line in document["cost"]["measured"]["before"]["lines"] if line["key"] == "reads"
+    )
+    assert reads["monthly"] == pytest.approx(8212.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rps", "x"), "--rps 'x' is no rate"),
+        (("--rps", "corses=3"), "did you mean 'courses'?"),
+        (("--rps", "courses=-1"), "--rps courses is -1; give more than 0"),
+        (("--rps", "5", "--rps", "courses=1"), "contradict each other"),
+    ],
+)
+def test_wrong_traffic_ends_with_2(
+    ask: Callable[..., Any], arguments: tuple[str, ...], message: str
+) -> None:
+    answer = ask(*arguments)
+
+    assert answer.exit_code == 2
+    assert message in answer.stderr
