@@ -4,27 +4,23 @@ import re
 
 from tabulate import tabulate
 
-from perfkit.report.bars import draw, scale_title
+from perfkit.report.drawings import draw, join, title_of
 from perfkit.report.figures import one_line
 from perfkit.report.layout import Grid, Marks, lay_out
 from perfkit.report.model import (
-    Bars,
     Block,
-    Curves,
-    Diagram,
-    Gauges,
     Report,
     Section,
     Statement,
     Statements,
     Table,
     Tone,
-    Waterfall,
 )
 
 __all__ = ["render_report"]
 
-_BARS_WIDTH = 100
+# What GitHub shows of code beside its margins, without a scroll bar.
+_DRAWING_WIDTH = 100
 
 # What has a meaning within a line, to Markdown or to HTML.
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~]")
@@ -49,23 +45,21 @@ def _section(section: Section, marks: Marks) -> list[str]:
 
 def _block(block: Block, marks: Marks) -> list[str]:
     match block:
+        case Table(data_only=True):
+            return []
         case Table():
             title = _escaped(block.title) + "".join(marks.note(note) for note in block.notes)
             return [
                 *([f"### {title}"] if title else []),
                 *(_grid(grid) for grid in lay_out(block, marks)),
             ]
-        case Bars():
-            lines = [
-                f"{line.label}  {line.series}  {line.bar} {line.figure}"
-                for line in draw(block, _BARS_WIDTH)
-            ]
-            return [f"### {_escaped(scale_title(block))}", _code(lines)]
-        case Curves() | Waterfall() | Gauges() | Diagram():
-            return []
         case Statements():
             heading = [f"### {_escaped(block.title)}"] if block.title else []
             return heading + _statements(block.statements, marks)
+        case _:
+            lines = [join(line) for line in draw(block, marks, _DRAWING_WIDTH)]
+            heading = [f"### {_escaped(title_of(block))}"] if title_of(block) else []
+            return [*heading, _code(lines)] if lines else []
 
 
 def _statements(statements: tuple[Statement, ...], marks: Marks) -> list[str]:

@@ -141,6 +141,8 @@ class Table:
         rows: Values by column key.
         notes: Footnotes on the whole table.
         main: A reader with room for one table wants this one.
+        data_only: A drawing beside it writes the same figures, so text formats leave it out;
+            JSON and CSV have it, and HTML as the chart's table.
     """
 
     block: ClassVar[str] = "table"
@@ -151,6 +153,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     main: bool = False
+    data_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,21 +5,16 @@ from itertools import chain
 
 from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
-from perfkit.report.bars import draw, scale_title
+from perfkit.report.drawings import draw, join, title_of
 from perfkit.report.figures import one_line
 from perfkit.report.layout import Grid, Marks, lay_out, left_out_line
 from perfkit.report.model import (
-    Bars,
     Block,
-    Curves,
-    Diagram,
-    Gauges,
     Report,
     Section,
     Statements,
     Table,
     Tone,
-    Waterfall,
 )
 
 __all__ = ["WIDTH", "render_blocks", "render_report"]
@@ -82,17 +77,10 @@ def _underlined(title: str, line: str, width: int) -> str:
 
 def _block(block: Block, marks: Marks, width: int) -> str:
     match block:
+        case Table(data_only=True):
+            return ""
         case Table():
             return _table(block, marks, width)
-        case Bars():
-            lines = [scale_title(block)]
-            lines += [
-                f"{line.label}  {line.series}  {line.bar} {line.figure}"
-                for line in draw(block, width)
-            ]
-            return "\n".join(lines)
-        case Curves() | Waterfall() | Gauges() | Diagram():
-            return ""
         case Statements():
             lines = [f"{one_line(block.title)}"] if block.title else []
             lines += [
@@ -100,6 +88,9 @@ def _block(block: Block, marks: Marks, width: int) -> str:
                 for each in block.statements
             ]
             return "\n".join(lines)
+        case _:
+            drawn = [join(line) for line in draw(block, marks, width)]
+            return "\n".join([*filter(None, [title_of(block)]), *drawn]) if drawn else ""
 
 
 def _statement(text: str, tone: Tone, width: int) -> str:

@@ -12,11 +12,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from perfkit.report import plain
-from perfkit.report.bars import draw, scale_title
+from perfkit.report.drawings import Drawn, Ink, draw, title_of
 from perfkit.report.figures import display_width, one_line
 from perfkit.report.layout import GAP, Grid, Marks, lay_out, left_out_line
 from perfkit.report.model import (
-    Bars,
     Block,
     Cell,
     Column,
@@ -41,7 +40,7 @@ _TONE_STYLES = {
     Tone.COMMAND: "bold cyan",
 }
 _PROVENANCE_STYLES = {Provenance.MODELLED: "italic", Provenance.QUOTED: "cyan"}
-_SERIES_STYLES = ("magenta", "green", "blue", "yellow")
+_SERIES_STYLES = ("magenta", "green", "blue", "yellow", "cyan", "red")
 
 # A line under the headings and nothing else.
 _BOX = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
@@ -128,16 +127,17 @@ class _Printer:
         self.blocks(section.blocks)
 
     def blocks(self, blocks: tuple[Block, ...]) -> None:
-        for number, block in enumerate(blocks):
+        shown = (each for each in blocks if not (isinstance(each, Table) and each.data_only))
+        for number, block in enumerate(shown):
             if number:
                 self.console.print()
             match block:
                 case Table():
                     self.table(block)
-                case Bars():
-                    self.bars(block)
                 case Statements():
                     self.statements(block)
+                case _:
+                    self.drawing(block)
 
     def statements(self, block: Statements) -> None:
         if block.title:
@@ -150,22 +150,14 @@ class _Printer:
             else:
                 self.line(text, style, hang=2)
 
-    def bars(self, chart: Bars) -> None:
-        self.line(scale_title(chart), "bold")
-        for line in draw(chart, _width(self.console)):
-            style = _SERIES_STYLES[line.series_number % len(_SERIES_STYLES)]
-            self.console.print(
-                Text.assemble(
-                    line.label,
-                    "  ",
-                    (line.series, "dim"),
-                    "  ",
-                    (line.bar, style),
-                    " ",
-                    line.figure,
-                ),
-                soft_wrap=True,
-            )
+    def drawing(self, block: Drawn) -> None:
+        lines = draw(block, self.marks, _width(self.console))
+        title = title_of(block)
+        if lines and title:
+            self.line(title, "bold")
+        for line in lines:
+            inks = ((ink.text, _ink_style(ink)) for ink in line)
+            self.console.print(Text.assemble(*inks), soft_wrap=True)
 
     def table(self, table: Table) -> None:
         title = one_line(table.title) + "".join(self.marks.note(note) for note in table.notes)
@@ -177,6 +169,13 @@ class _Printer:
             self.console.print(_drawn(grid))
             if grid.left_out:
                 self.line(left_out_line(grid), "dim")
+
+
+def _ink_style(ink: Ink) -> str:
+    if ink.series is not None:
+        return _SERIES_STYLES[ink.series % len(_SERIES_STYLES)]
+    style = _TONE_STYLES[ink.tone]
+    return f"bold {style}".strip() if ink.strong else style
 
 
 def _drawn(grid: Grid) -> RichTable:
