@@ -17,7 +17,15 @@ import pytest
 from perfkit.report.figures import format_value
 from perfkit.report.html import render_report
 from perfkit.report.json_document import report_document
-from perfkit.report.model import Kind, Report
+from perfkit.report.model import (
+    Curve,
+    Curves,
+    Kind,
+    Point,
+    Report,
+    Section,
+    VerticalLine,
+)
 
 ARGUMENTS = (
     "--headless",
@@ -159,6 +167,44 @@ def test_lengths_on_a_logarithmic_scale_are_logarithms(
     assert scan / query == pytest.approx(2.6878 / 0.3304, rel=0.03)
     assert profile / query == pytest.approx(2.3365 / 0.3304, rel=0.03)
     assert sum(rest) == 0
+
+
+def test_lines_stand_where_curves_cross_and_their_names_apart(open_page: Open) -> None:
+    """On an axis of thousandths, too: places are not rounded."""
+    chart = Curves(
+        name="break-even",
+        title="Break-even",
+        x_title="requests a second",
+        x_kind=Kind.COUNT,
+        y_title="a month",
+        y_kind=Kind.USD,
+        curves=(
+            Curve(label="scans", points=(Point(0, 0), Point(0.01, 10))),
+            Curve(label="queries", points=(Point(0, 4), Point(0.01, 4))),
+        ),
+        lines=(
+            VerticalLine(x=0.004, label="queries pay from here on"),
+            VerticalLine(x=0.0045, label="something else from here on"),
+        ),
+    )
+    section = Section(name="cost", title="Cost", blocks=(chart,))
+    opened = open_page(Report(title="Lines", sections=(section,)))
+
+    places = opened.evaluate(
+        """() => {
+          const boxes = [...document.querySelectorAll('.drawing text')].map((text) => {
+            const { x, y, width, height } = text.getBoundingClientRect();
+            return [text.textContent, x + width / 2, y, height];
+          });
+          return Object.fromEntries(boxes.map(([text, ...place]) => [text, place]));
+        }"""
+    )
+
+    first, second = (places[line.label] for line in chart.lines)
+    left, right = places["0"][0], places["0.01"][0]
+    assert (first[0] - left) / (right - left) == pytest.approx(0.4, abs=0.01)
+    assert (second[0] - left) / (right - left) == pytest.approx(0.45, abs=0.01)
+    assert abs(first[1] - second[1]) >= first[2] - 2
 
 
 def test_values_on_screen_equal_those_of_the_json_report(

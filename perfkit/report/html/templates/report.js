@@ -145,12 +145,13 @@
     const left = widthOf(drawing.y.ticks.map((tick) => tick.text)) + 12;
     const room = width - left - 20;
     const height = Math.round(Math.min(360, Math.max(250, width * 0.42)));
-    const names = drawing.lines.length > 0;
+    // one row of names for each line, so that lines close together can be read
+    const names = drawing.lines.length * 16;
     return {
       height,
       option: {
         ...base,
-        grid: { left, right: 20, top: names ? 42 : 28, bottom: 50 },
+        grid: { left, right: 20, top: names ? 26 + names : 28, bottom: 50 },
         tooltip: {
           trigger: "item",
           confine: true,
@@ -165,7 +166,7 @@
           splitLine: { show: false },
         }),
         yAxis: valueAxis(drawing.y, drawing.y.ticks, {
-          name: drawing.y.title, nameLocation: "end", nameGap: names ? 24 : 12,
+          name: drawing.y.title, nameLocation: "end", nameGap: names ? 8 + names : 12,
           nameTextStyle: { ...text, align: "left", padding: [0, 0, 0, -left + 4] },
         }),
         series: drawing.curves.map((curve, number) => ({
@@ -183,10 +184,12 @@
                 silent: true,
                 symbol: "none",
                 animation: false,
+                // the default rounds places to hundredths
+                precision: 15,
                 lineStyle: { color: colour("ink-3"), type: [4, 4], width: 1.25 },
-                data: drawing.lines.map((line) => ({
+                data: drawing.lines.map((line, row) => ({
                   xAxis: line.place,
-                  label: { formatter: () => line.text, ...strong, position: "end", distance: 8 },
+                  label: { formatter: () => line.text, ...strong, position: "end", distance: 8 + 16 * row },
                 })),
               }
             : undefined,
