@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.cache_economics import cache_economics
+from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_after
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_of
@@ -345,3 +346,24 @@ def test_what_no_run_says_has_no_line() -> None:
         "perfkit bench --scenario phases",
         "perfkit bench --scenario cache-hour",
     ]
+
+
+def test_free_allowances_go_to_tables_and_their_indexes_once() -> None:
+    """25 GB and 25 units of each kind are an account's, not a table's."""
+    # 20 million items are 20.9 GB in the table and as much in the index: 16.9 GB of 41.9 are paid
+    large = replace(EVIDENCE, table_items={"Books": 20_000_000})
+    # a busiest hour of 20 and 30 write units: 25 of 50 are paid
+    busy = replace(TRAFFIC, writes_hz=10, free_tier=True)
+
+    lines = {
+        line.key: line
+        for line in monthly_lines(
+            Case(assumptions=busy, state=State.AFTER, mode=Mode.PROVISIONED), large, BOOK
+        )
+    }
+
+    assert cents(lines["table-storage"].usd or 0) == "0.00"
+    assert cents(lines["index-storage"].usd or 0) == "4.22"
+    assert cents(lines["table-writes"].usd or 0) == "0.00"
+    # 730 h × 25 × $0.00065
+    assert cents(lines["index-writes"].usd or 0) == "11.86"
