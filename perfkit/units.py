@@ -89,7 +89,11 @@ def format_units(value: float) -> str:
     DynamoDB bills in halves, and an average over calls may be any fraction: nothing is rounded
     that a reader could add up and miss.
     """
-    return f"{value:,.12g}" if abs(value) < 1e12 else f"{value:,.1f}"
+    if abs(value) >= 1e12:
+        return f"{value:,.1f}"
+    text = f"{value:,.12g}"
+    # a break-even at 0.00003 requests a second is no 3e-05 to people
+    return f"{value:.20f}".rstrip("0") if "e" in text and abs(value) >= 1e-12 else text
 
 
 def format_ratio(value: float) -> str:

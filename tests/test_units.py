@@ -73,7 +73,14 @@ def test_bytes_are_decimal(value_bytes: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1250.0, "1,250"), (6.5, "6.5"), (0.5, "0.5"), (12_500.0, "12,500"), (0.0, "0")],
+    [
+        (1250.0, "1,250"),
+        (6.5, "6.5"),
+        (0.5, "0.5"),
+        (12_500.0, "12,500"),
+        (0.0, "0"),
+        (2.737e-05, "0.00002737"),
+    ],
 )
 def test_capacity_units_are_exact(value: float, text: str) -> None:
     assert format_units(value) == text
