@@ -362,6 +362,17 @@ def test_a_region_without_all_prices_warns_and_leaves_them_out(
     assert "There is no price for it" in answer.stdout
 
 
+def test_traffic_of_an_architecture_file_is_the_baseline(
+    run_cost: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before]\ntitle = 'b'\n[traffic]\nrps = 7\n")
+
+    document = json.loads(run_cost("--json", "--architecture", str(file)).stdout)
+
+    assert document["settings"]["rps"]["baseline"] == "7"
+
+
 def test_a_setting_that_is_none_ends_with_2(run_cost: Callable[..., Any]) -> None:
     answer = run_cost("--set", "cache.tll=5")
 

@@ -61,6 +61,9 @@ def what_if(
     prices: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A price file of your own.")
     ] = None,
+    architecture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Architecture file with a [traffic] table.")
+    ] = None,
     free_tier: Annotated[
         bool, typer.Option("--free-tier", help="Leave out what AWS gives away each month.")
     ] = False,
@@ -78,6 +81,7 @@ def what_if(
     """
     from dataclasses import replace
 
+    from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
     from perfkit.cost.monthly import Case
     from perfkit.cost.price_file import load_book
@@ -85,7 +89,8 @@ def what_if(
 
     subject, evidence = _evidence()
     book = load_book(region, prices)
-    assumptions = read_rps(rps or (), as_in_run(Assumptions(), evidence.traffic))
+    given = None if architecture is None else load_architectures(architecture).traffic
+    assumptions = read_rps(rps or (), as_in_run(given or Assumptions(), evidence.traffic))
     baseline = Case(assumptions=replace(assumptions, free_tier=free_tier))
     answer = work_out(baseline, settings or (), evidence, book)
 
