@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 from rich.console import Console
 
 from perfkit.report import markdown, plain, terminal
-from perfkit.report.drawings import Drawn, draw, join
+from perfkit.report.drawings import Drawn, Line, draw, join
 from perfkit.report.drawings.axes import axis_of
 from perfkit.report.drawings.ink import width_of
 from perfkit.report.layout import Marks
@@ -435,8 +435,8 @@ def test_a_whole_stack_is_as_long_as_one_bar_of_its_sum(parts: list[float], widt
     assert cells(draw(chart, Marks(), width)) == cells(draw(whole, Marks(), width))
 
 
-def cells(lines: tuple[tuple[object, ...], ...]) -> int:
-    return sum(len(ink.text) for ink in lines[0] if getattr(ink, "series", None) is not None)
+def cells(lines: tuple[Line, ...]) -> int:
+    return sum(len(ink.text) for ink in lines[0] if ink.series is not None)
 
 
 def report(*blocks: Drawn | Table) -> Report:

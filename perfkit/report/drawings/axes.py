@@ -18,6 +18,8 @@ _TRANSFORMS: dict[Scale, Callable[[float], float]] = {
 }
 _PERCENTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 _TICKS = 4
+_LEAST = 1e-300
+"""What is smaller has no power of ten below it that a number can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def axis_of(scale: Scale, values: Sequence[float]) -> Axis | None:
         case Scale.LINEAR:
             # amounts are compared by their height, which only means something above zero
             low = min(low, 0.0)
-            high = high if high > low else low + 1.0
+            high = high if high - low > _LEAST else low + 1.0
     return Axis(scale=scale, low=low, high=high)
 
 
@@ -93,7 +95,7 @@ def can_show(scale: Scale, value: float) -> bool:
         return False
     match scale:
         case Scale.LOGARITHMIC:
-            return value > 0
+            return value > _LEAST
         case Scale.PERCENTILE:
             return 0 <= value < 1
         case Scale.LINEAR:
