@@ -127,6 +127,7 @@ class Metrics:
             ("kind", "outcome"),
             registry=self._registry,
         )
+        self._known_told: dict[tuple[str, str], Any] = {}
         self._known: dict[tuple[str, str, int, CacheState], tuple[Any, Any, Any]] = {}
 
     def observe(self, trace: Trace, method: str, elapsed_s: float) -> None:
@@ -150,7 +151,10 @@ class Metrics:
 
     def count_told(self, kind: str, outcome: str) -> None:
         """Count what became of a mail or a line of the request log."""
-        self._told.labels(kind, outcome).inc()
+        known = self._known_told.get((kind, outcome))
+        if known is None:
+            known = self._known_told[kind, outcome] = self._told.labels(kind, outcome).inc
+        known()
 
     async def keep_posting(self) -> None:
         """Let the other workers know each second what is not theirs to see, until cancelled."""
