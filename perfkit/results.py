@@ -9,8 +9,9 @@ import secrets
 import types
 import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -431,11 +432,19 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
             raise _wrong(where, "an object", value)
         return value
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise _wrong(where, "a number", value) from error
     if type(value) is not kind:
         raise _wrong(where, _TYPE_NAMES[kind], value)
+    if kind is int and abs(value) > _LARGEST:
+        raise _wrong(where, "below 10^300", value)
     return value
 
+
+_LARGEST = 10**300
+"""Reports divide, and larger whole numbers have no quotient."""
 
 _TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -444,13 +453,28 @@ def _wrong(where: str, expected: str, value: object) -> _WrongShapeError:
     return _WrongShapeError(f"{where} should be {expected}, found {json.dumps(value)[:60]}")
 
 
+_OUTERMOST = tuple(timezone(timedelta(hours=hours)) for hours in (-23, 0, 23))
+
+
 def _parse_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # the first and the last day of all time are beyond it in another time zone
+        for zone in _OUTERMOST:
+            moment.astimezone(zone)
+    except (ValueError, OverflowError) as error:
         where = "run.started_at"
         raise _wrong(where, "a moment such as 2026-01-01T00:00:00Z", text) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        msg = f"{text} is too large a number"
+        raise ValueError(msg)
+    return number
 
 
 def _refuse_constant(name: str) -> float:
@@ -554,7 +578,7 @@ class RunStore:
             msg = f"cannot read run file {path} ({error.strerror or error})"
             raise RunFileError(msg) from error
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
+            data = json.loads(text, parse_float=_read_float, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             # UnicodeDecodeError and JSONDecodeError are both ValueErrors
             msg = (

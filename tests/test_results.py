@@ -209,6 +209,18 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
         ),
         pytest.param(("comparisons", 0, "results_equal"), 1, "should be true or false", id="flag"),
         pytest.param(("started_at",), "yesterday", "started_at should be a moment", id="moment"),
+        pytest.param(
+            ("started_at",), "0001-01-01T00:00:00", "started_at should be a moment", id="first day"
+        ),
+        pytest.param(
+            ("started_at",), "9999-12-31T23:59:59Z", "started_at should be a moment", id="last day"
+        ),
+        pytest.param(
+            ("variants", 0, "calls"), 10**400, r"calls should be below 10\^300", id="huge int"
+        ),
+        pytest.param(
+            ("variants", 0, "latency_s", "p50"), 10**400, "p50 should be a number", id="huge"
+        ),
         pytest.param(("target",), "embedded", "run.target should be an object", id="dict"),
     ],
 )
@@ -223,7 +235,7 @@ def test_a_wrong_type_is_refused_by_key(place: tuple[Any, ...], value: Any, name
         Run.from_dict(data, "the file")
 
 
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
 def test_a_figure_that_is_no_number_is_refused(tmp_path: Path, word: str) -> None:
     path = RunStore(tmp_path).save(make_run())
     path.write_text(path.read_text().replace("96.0", word))
