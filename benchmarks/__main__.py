@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engines, run, seeding, service, sqlite, startup
+from benchmarks import engines, html_report, run, seeding, service, sqlite, startup
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
@@ -28,6 +28,7 @@ _COMPARISONS: dict[str, Callable[..., Section]] = {
     "seeding": seeding.compare,
     "run": run.compare,
     "service": service.compare,
+    "html": html_report.compare,
 }
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

@@ -219,19 +219,23 @@
 
   const drawings = JSON.parse(document.getElementById("drawings").textContent);
   root.classList.remove("no-script");
-  for (const place of document.querySelectorAll("[data-drawing]")) {
+  // Widths first and changes after: asking again after each change would lay the page out anew.
+  const places = [...document.querySelectorAll("[data-drawing]")];
+  const widths = places.map((place) => Math.floor(place.clientWidth));
+  const drawn = new Set(document.querySelectorAll("figure.chart > details"));
+  places.forEach((place, number) => {
     const chart = { place, drawing: drawings[Number(place.dataset.drawing)], width: 0 };
-    const details = place.closest("figure").querySelector("details");
     try {
-      draw(chart, Math.floor(place.clientWidth));
+      draw(chart, widths[number]);
       charts.push(chart);
-      // The table stays open beside a chart that could not be drawn.
-      details.open = false;
     } catch (error) {
+      // The table stays open beside a chart that could not be drawn.
+      drawn.delete(place.closest("figure").querySelector("details"));
       place.remove();
       console.error(error);
     }
-  }
+  });
+  for (const details of drawn) details.open = false;
 
   // Only what scrolls is a stop on the way of the Tab key.
   const scrolling = document.querySelectorAll(".scroll");
@@ -248,7 +252,9 @@
   const fit = () => {
     waiting = 0;
     stops();
-    if (!printing) for (const chart of charts) draw(chart, Math.floor(chart.place.clientWidth));
+    if (printing) return;
+    const now = charts.map((chart) => Math.floor(chart.place.clientWidth));
+    charts.forEach((chart, number) => draw(chart, now[number]));
   };
   const watch = new ResizeObserver(() => {
     if (!waiting) waiting = requestAnimationFrame(fit);
