@@ -53,9 +53,8 @@ def _sample() -> tuple[tuple[Run, ...], str]:
         if document.get("kind") == "report" and document.get("runs"):
             runs = tuple(Run.from_dict(run, str(path)) for run in document["runs"])
             return runs, f"the runs in `{path.relative_to(_ROOT)}`"
-    return RunStore(
-        _SMALL
-    ).list().runs, "the runs of the test suite, which are fewer than a full run"
+    small = tuple(RunStore(_SMALL).list().runs)
+    return small, "the runs of the test suite, which are fewer than a full run"
 
 
 def _measure(runs: Sequence[Run], source: str, *, rounds: int) -> Section:

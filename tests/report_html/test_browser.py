@@ -103,6 +103,8 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
         page.on("dialog", lambda dialog: opened.complaints.append(dialog.message))
         page.on("request", lambda request: opened.requests.append(request.url))
         page.goto(file.as_uri())
+        if options.get("java_script_enabled", True):
+            page.locator(".settled").wait_for(state="attached")
         return opened
 
     yield open_page

@@ -13,6 +13,9 @@
     stateAnimation: { duration: 0 },
   };
 
+  // There is room for the labels already; ECharts need not look for it.
+  const grid = { outerBoundsMode: "none" };
+
   const widthOf = (() => {
     const context = document.createElement("canvas").getContext("2d");
     return (words, size = 12) => {
@@ -93,7 +96,7 @@
       height: drawing.labels.length * band + 30,
       option: {
         ...base,
-        grid: { left: names + 8, right, top: 4, bottom: 26, containLabel: false },
+        grid: { left: names + 8, right, top: 4, bottom: 26, ...grid },
         xAxis: valueAxis(drawing.axis, thinned(drawing.axis.ticks, room)),
         yAxis: nameAxis(drawing.labels, names),
         series,
@@ -111,7 +114,7 @@
       height: labels.length * 22 + 26,
       option: {
         ...base,
-        grid: { left: names + 8, right, top: 2, bottom: 24 },
+        grid: { left: names + 8, right, top: 2, bottom: 24, ...grid },
         xAxis: valueAxis(drawing.axis, thinned(ticks, room)),
         yAxis: nameAxis(labels, names),
         series: [
@@ -141,6 +144,15 @@
     return box;
   };
 
+  const tips = (drawing) => ({
+    trigger: "item",
+    confine: true,
+    transitionDuration: 0,
+    backgroundColor: colour("paper"),
+    borderColor: colour("line-2"),
+    formatter: (item) => (item.componentType === "series" ? tip(drawing.curves[item.seriesIndex], item.data.point) : ""),
+  });
+
   const curves = (drawing, width) => {
     const left = widthOf(drawing.y.ticks.map((tick) => tick.text)) + 12;
     const room = width - left - 20;
@@ -151,15 +163,7 @@
       height,
       option: {
         ...base,
-        grid: { left, right: 20, top: names ? 26 + names : 28, bottom: 50 },
-        tooltip: {
-          trigger: "item",
-          confine: true,
-          transitionDuration: 0,
-          backgroundColor: colour("paper"),
-          borderColor: colour("line-2"),
-          formatter: (item) => (item.componentType === "series" ? tip(drawing.curves[item.seriesIndex], item.data.point) : ""),
-        },
+        grid: { left, right: 20, top: names ? 26 + names : 28, bottom: 50, ...grid },
         xAxis: valueAxis(drawing.x, thinned(drawing.x.ticks, room), {
           name: drawing.x.title, nameLocation: "middle", nameGap: 32, nameTextStyle: text,
           axisLine: { show: true, lineStyle: { color: colour("line-2") } },
@@ -208,10 +212,17 @@
     const { option, height } = kinds[chart.drawing.draw](chart.drawing, width);
     if (!chart.instance) {
       chart.instance = echarts.init(chart.place, null, { renderer: "svg", width, height });
+      if (chart.drawing.draw === "curves") {
+        // Only now: preparing tips lays out the page, and most are never asked for.
+        chart.place.addEventListener("pointerenter", () => {
+          chart.tooltip = tips(chart.drawing);
+          chart.instance.setOption({ tooltip: chart.tooltip });
+        }, { once: true });
+      }
     } else {
       chart.instance.resize({ width, height });
     }
-    chart.instance.setOption(option, true);
+    chart.instance.setOption({ ...option, tooltip: chart.tooltip }, true);
     const svg = chart.place.querySelector("svg");
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("aria-hidden", "true");
@@ -219,9 +230,21 @@
 
   const drawings = JSON.parse(document.getElementById("drawings").textContent);
   root.classList.remove("no-script");
-  // Widths first and changes after: asking again after each change would lay the page out anew.
+  // Out of the width of a section alone: to ask a chart's place for its width would lay out the
+  // whole page, of which the browser so far laid out only what can be seen.
+  const column = 400;
+  const gap = 32;
+  const roomOf = (place) => {
+    const section = place.closest(".section");
+    const style = getComputedStyle(section);
+    const inner = section.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const lanes = place.closest(".drawings").children.length;
+    const columns = Math.max(1, Math.min(lanes, Math.floor((inner + gap) / (column + gap))));
+    return Math.floor((inner - gap * (columns - 1)) / columns);
+  };
+
   const places = [...document.querySelectorAll("[data-drawing]")];
-  const widths = places.map((place) => Math.floor(place.clientWidth));
+  const widths = places.map(roomOf);
   const drawn = new Set(document.querySelectorAll("figure.chart > details"));
   places.forEach((place, number) => {
     const chart = { place, drawing: drawings[Number(place.dataset.drawing)], width: 0 };
@@ -247,13 +270,21 @@
     });
   };
 
+  // The rest of the page is laid out once what can be seen has been shown.
+  let settled = false;
+  const settle = () => {
+    settled = true;
+    root.classList.add("settled");
+    stops();
+  };
+
   let printing = false;
   let waiting = 0;
   const fit = () => {
     waiting = 0;
-    stops();
+    if (settled) stops();
     if (printing) return;
-    const now = charts.map((chart) => Math.floor(chart.place.clientWidth));
+    const now = charts.map((chart) => roomOf(chart.place));
     charts.forEach((chart, number) => draw(chart, now[number]));
   };
   const watch = new ResizeObserver(() => {
@@ -261,7 +292,9 @@
   });
   const main = document.getElementById("report");
   watch.observe(main);
-  for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", stops);
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => settled && stops());
+  }
 
   let closed = [];
   const prepare = () => {
@@ -305,6 +338,7 @@
     remember(next);
   });
 
+  requestAnimationFrame(() => setTimeout(settle, 100));
   root.dataset.charts = "drawn";
   performance.mark("perfkit-drawn");
 })();
