@@ -77,6 +77,14 @@ Warnings
 
 courses: other programs used 21% of this machine's CPU time; close them and measure again
 
+Findings
+--------
+
+courses costs 1,250 RCU for 10,000 items read by scan and 6.5 RCU for 50 items read by query: 192× fewer read units,
+  228× faster (95% CI 216–241).
+Doubtful: 1 of 1 runs carry warnings; 1 of 3 comparisons show no significant difference; latencies are those of the
+  embedded engine, without a network or AWS.
+
 courses
 -------
 
@@ -153,6 +161,15 @@ Warnings
 
 courses: other programs used 21% of this machine's CPU time; close them and
   measure again
+
+Findings
+--------
+
+courses costs 1,250 RCU for 10,000 items read by scan and 6.5 RCU for 50 items
+  read by query: 192× fewer read units, 228× faster (95% CI 216–241).
+Doubtful: 1 of 1 runs carry warnings; 1 of 3 comparisons show no significant
+  difference; latencies are those of the embedded engine, without a network or
+  AWS.
 
 courses
 -------
@@ -245,6 +262,14 @@ perfkit report: workload courses, target embedded
 Warnings ───────────────────────────────────────────────────────────────────────
 courses: other programs used 21% of this machine's CPU time; close them and
   measure again
+
+Findings ───────────────────────────────────────────────────────────────────────
+2 of 2 access patterns have a way that reads less: profile costs 625 RCU for
+  5,000 items read by scan and 0.5 RCU for 1 items read by get: 1,250× fewer
+  read units, 394× faster (95% CI 374–418).
+Doubtful: 1 of 2 runs carry warnings; 2 of 6 comparisons show no significant
+  difference; latencies are those of the embedded engine, without a network or
+  AWS.
 
 Summary ────────────────────────────────────────────────────────────────────────
 One call of each pattern, before and after (measured latency: p50)
@@ -396,6 +421,13 @@ def test_without_an_index_the_scans_are_shown_and_what_to_do_next() -> None:
     assert text == snapshot("""\
 perfkit report: workload courses, target embedded
 =================================================
+
+Findings
+--------
+
+No access pattern measured here has a way that reads less yet.
+Doubtful: 1 of 2 comparisons show no significant difference; latencies are those of the embedded
+  engine, without a network or AWS.
 
 courses
 -------

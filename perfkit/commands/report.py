@@ -5,6 +5,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -159,7 +160,12 @@ def report(
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
     built = build_report(
-        runs, list_older=list_older, problems=listing.problems, topics=topics, cost=wanted
+        runs,
+        list_older=list_older,
+        problems=listing.problems,
+        topics=topics,
+        cost=wanted,
+        now=datetime.now(UTC),
     )
     if output is None:
         _print(built, chosen)

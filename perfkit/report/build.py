@@ -1,6 +1,7 @@
 """Reports out of saved runs."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 
 from perfkit.cost.options import CostOptions
 from perfkit.report.model import Report, Section, Statement, Statements, Tone
@@ -19,6 +20,7 @@ def build_report(
     sections: Collection[str] | None = None,
     topics: Collection[Topic] = (),
     cost: CostOptions | None = None,
+    now: datetime | None = None,
 ) -> Report:
     """
     Build the report of some runs.
@@ -32,11 +34,12 @@ def build_report(
         topics: What the reader asked for; none is everything. A topic of which there is nothing
             to show gets a line that says what would change that.
         cost: What the reader wants to know about cost; None for nothing.
+        now: When the report is read, by which runs are old; None to leave their age alone.
 
     Returns:
         The report, for any of the renderers.
     """
-    selection = select(runs, list_older=list_older, problems=problems, cost=cost)
+    selection = select(runs, list_older=list_older, problems=problems, cost=cost, now=now)
     names = names_of(topics) if sections is None else sections
     built = {
         name: tuple(entry.build(selection)) for name, entry in SECTIONS.items() if name in names

@@ -37,6 +37,7 @@ class Selection:
         list_older: The reader asked to see them.
         unreadable: What was wrong with run files that could not be read.
         cost: What the reader wants to know about cost; None for nothing.
+        now: When the report is read, by which runs are old; None where that does not matter.
     """
 
     groups: tuple[Group, ...]
@@ -44,6 +45,7 @@ class Selection:
     list_older: bool = False
     unreadable: tuple[str, ...] = ()
     cost: CostOptions | None = None
+    now: datetime | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -61,6 +63,7 @@ def select(
     list_older: bool = False,
     problems: Sequence[Exception] = (),
     cost: CostOptions | None = None,
+    now: datetime | None = None,
 ) -> Selection:
     """
     Divide runs into those that are shown and those that are only older.
@@ -73,6 +76,7 @@ def select(
         list_older: Whether the report lists the older ones.
         problems: Errors of run files that could not be read.
         cost: What the reader wants to know about cost.
+        now: When the report is read.
     """
     newest_first = sorted(runs, key=_age, reverse=True)
     newest: dict[tuple[str, str, str], Run] = {}
@@ -102,6 +106,7 @@ def select(
         list_older=list_older,
         unreadable=tuple(str(problem) for problem in problems),
         cost=cost,
+        now=now,
     )
 
 

@@ -1,12 +1,10 @@
-"""What a request went through, stage after stage, drawn as a waterfall of text."""
+"""What a request went through, stage after stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["Stage", "stages_of"]
 
-_WIDTH = 30
-_FILLED, _EMPTY = "█", "░"
 _TOTAL = "total"
 _REST = "other"
 
@@ -20,13 +18,11 @@ class Stage:
         name: As the service calls it.
         start_s: When it begins, if the stages before it follow one another.
         duration_s: How long it takes.
-        bar: Where it lies in the whole request.
     """
 
     name: str
     start_s: float
     duration_s: float
-    bar: str
 
 
 def stages_of(stages_s: Mapping[str, float], whole_s: float) -> tuple[Stage, ...]:
@@ -41,18 +37,8 @@ def stages_of(stages_s: Mapping[str, float], whole_s: float) -> tuple[Stage, ...
         name: float(seconds) for name, seconds in stages_s.items() if name != _TOTAL and seconds > 0
     }
     known[_REST] = max(0.0, whole_s - sum(known.values()))
-    end_s = max(sum(known.values()), 1e-9)
     stages, at_s = [], 0.0
     for name, seconds in known.items():
-        stages.append(
-            Stage(name=name, start_s=at_s, duration_s=seconds, bar=_bar(at_s, seconds, end_s))
-        )
+        stages.append(Stage(name=name, start_s=at_s, duration_s=seconds))
         at_s += seconds
     return tuple(stages)
-
-
-def _bar(start_s: float, duration_s: float, end_s: float) -> str:
-    first = min(int(start_s / end_s * _WIDTH), _WIDTH - 1)
-    last = max(first + 1, round((start_s + duration_s) / end_s * _WIDTH))
-    last = min(last, _WIDTH)
-    return _EMPTY * first + _FILLED * (last - first) + _EMPTY * (_WIDTH - last)

@@ -3,25 +3,30 @@
 from collections.abc import Iterable, Mapping
 
 from perfkit.report.about import about, cautions, facts_of
+from perfkit.report.figures import format_value
 from perfkit.report.model import (
     Bar,
     Bars,
     Block,
     Cell,
     Column,
+    Diagram,
+    Edge,
     Kind,
     Marked,
+    Node,
     Provenance,
     Row,
     Section,
     Table,
+    Tone,
 )
 from perfkit.report.outcome import latency_note
 from perfkit.report.selection import Selection
 from perfkit.report.verdicts import latency_verdict
 from perfkit.results import CacheFigures, Run, Variant
 
-__all__ = ["build", "flow", "statistics_columns", "statistics_row"]
+__all__ = ["build", "flow", "flow_diagram", "statistics_columns", "statistics_row"]
 
 _ERROR_NOTE = (
     "The server is killed, or hangs, as the first call of each turn is made: max is a call before"
@@ -43,7 +48,8 @@ def build(selection: Selection) -> Iterable[Section]:
         if run.kind != "cache" or not run.variants:
             continue
         blocks: list[Block] = [about(run), _variants(run), _bars(run), _comparisons(run)]
-        blocks += [_statistics(run), flow(_together(run.variants), run)]
+        together = _together(run.variants)
+        blocks += [_statistics(run), flow_diagram(together), flow(together, run)]
         if run.cautions and len(selection.runs) > 1:
             blocks.append(cautions(run))
         yield Section(
@@ -243,6 +249,45 @@ _PATHS = (
     ("MISS", "misses", "miss_mean_s", "key, look, lease, query, store, answer"),
     ("ERROR", "errors", "error_mean_s", "key, look that fails or is left out, query, answer"),
 )
+
+
+def flow_diagram(figures: CacheFigures, *, counted: Provenance = Provenance.MEASURED) -> Diagram:
+    """Return the ways a request goes through the cache as a diagram, with how many went each."""
+    tones = {"HIT": Tone.GOOD, "ERROR": Tone.WARNING}
+    nodes = [
+        Node(
+            id="cache",
+            title="Look into the cache",
+            lines=(f"{format_value(figures.requests, Kind.COUNT)} requests, {counted}",),
+            layer=0,
+        )
+    ]
+    edges = []
+    for path, counts, mean, steps in _PATHS:
+        number, mean_s = getattr(figures, counts), getattr(figures, mean)
+        share = number / figures.requests if figures.requests else None
+        nodes.append(
+            Node(
+                id=path,
+                title=path,
+                lines=(*steps.split(", ")[2:-1], f"mean {format_value(mean_s, Kind.SECONDS)}"),
+                layer=1,
+                tone=tones.get(path, Tone.PLAIN),
+            )
+        )
+        shown = format_value(None if share is None else round(share, 4), Kind.SHARE)
+        label = f"{format_value(number, Kind.COUNT)} ({shown})"
+        edges += [
+            Edge(source="cache", target=path, label=label),
+            Edge(source=path, target="answer"),
+        ]
+    nodes.append(Node(id="answer", title="Answer", lines=(), layer=2))
+    return Diagram(
+        name="cache-flow-diagram",
+        title="Through the cache",
+        nodes=tuple(nodes),
+        edges=tuple(edges),
+    )
 
 
 def flow(figures: CacheFigures, run: Run, *, counted: Provenance = Provenance.MEASURED) -> Table:

@@ -17,7 +17,7 @@ from perfkit.report.model import (
     Statements,
     Table,
 )
-from perfkit.report.sections.cache import flow, statistics_columns, statistics_row
+from perfkit.report.sections.cache import flow, flow_diagram, statistics_columns, statistics_row
 from perfkit.report.selection import Selection
 from perfkit.results import Hour, Run
 
@@ -51,7 +51,8 @@ def build(selection: Selection) -> Iterable[Section]:
             run.hours[0],
         )
         blocks: list[Block] = [about(run), _traffic(run), _hours(run), _check(run)]
-        blocks += [_by_ttl(run), _bars(run), flow(hour.cache, run, counted=Provenance.MODELLED)]
+        blocks += [_by_ttl(run), _bars(run), flow_diagram(hour.cache, counted=Provenance.MODELLED)]
+        blocks.append(flow(hour.cache, run, counted=Provenance.MODELLED))
         if run.cautions and len(selection.runs) > 1:
             blocks.append(cautions(run))
         yield Section(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from perfkit.report.mixed import not_alike, too_old, unjudged
 from perfkit.report.model import Section, Statement, Statements, Tone
 from perfkit.report.selection import Selection
 
@@ -14,7 +15,14 @@ _KINDS_SHOWN = frozenset(
 
 def build(selection: Selection) -> Iterable[Section]:
     """Yield one section with every warning, or none."""
-    statements = [*_left_out(selection), *_warnings(selection), *_cautions(selection)]
+    statements = [
+        *_left_out(selection),
+        *_warnings(selection),
+        *(text for group in selection.groups for text in not_alike(group)),
+        *too_old(selection),
+        *unjudged(selection),
+        *_cautions(selection),
+    ]
     if statements:
         yield Section(
             name="warnings",

@@ -1,13 +1,12 @@
-"""The service at each phase: what was promised, the dashboard, every endpoint, the request flow."""
+"""The service at each phase: what was promised, and every endpoint."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import (
     Bar,
     Bars,
     Block,
-    Cell,
     Column,
     Kind,
     Marked,
@@ -19,8 +18,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.selection import Selection
 from perfkit.report.verdicts import capacity_verdict, latency_verdict
-from perfkit.report.waterfall import stages_of
-from perfkit.results import Check, Run, Variant
+from perfkit.results import Check, Run
 
 __all__ = ["build"]
 
@@ -32,17 +30,8 @@ _WARM_NOTE = (
     "The same request again and again, with its answer in the cache where there is one; -cold:"
     " with an empty cache before every request, one at a time."
 )
-_CPU_NOTE = "Processor time of the service's processes; a share of one core."
-_UNITS_NOTE = (
-    "The document gives the units a second of the whole system, and its share of what was"
-    " provisioned (95% and 5%)."
-)
 _LATENCY_NOTE = "Medians of the rounds of warm requests; the interval is over the rounds."
 _CAPACITY_NOTE = "Requests that reach DynamoDB: with an empty cache."
-_OTHER_NOTE = (
-    "other: what the service's own stages do not account for, among it the HTTP server, the"
-    " connection, the client, and waiting for a processor."
-)
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -53,8 +42,7 @@ def build(selection: Selection) -> Iterable[Section]:
         blocks: list[Block] = [about(run)]
         if run.checks:
             blocks.append(_promises(run.checks))
-        blocks.append(_dashboard(run))
-        blocks += [endpoints(run), _bars(run), _comparisons(run), _flow(run)]
+        blocks += [endpoints(run), _bars(run), _comparisons(run)]
         if run.cautions and len(selection.runs) > 1:
             blocks.append(cautions(run))
         yield Section(
@@ -121,61 +109,6 @@ def _rounded(share: float | None) -> float | None:
         if round(share, places) not in {0.0, 1.0}:
             return round(share, places)
     return share
-
-
-def _dashboard(run: Run) -> Table:
-    question = run.questions[0]
-    quoted = _mapping(_mapping(run.quoted).get("dashboard"))
-    rows: list[Row] = []
-    for variant in run.variants:
-        if variant.question != question or variant.name.endswith(_COLD):
-            continue
-        rows.append(_dashboard_row(variant))
-        if variant.name in quoted:
-            rows.append(
-                {"phase": variant.name, "figures": Provenance.QUOTED}
-                | {key: _cell(value) for key, value in _mapping(quoted[variant.name]).items()}
-            )
-    return Table(
-        name="dashboard",
-        title=f"Dashboard: {question}, {run.variants[0].concurrency} requests at a time",
-        main=True,
-        columns=(
-            Column(key="phase", title="phase", label=True),
-            Column(key="figures", title="figures", label=True),
-            Column(key="mean_s", title="mean", kind=Kind.SECONDS, group="response time"),
-            Column(key="p99_s", title="p99", kind=Kind.SECONDS, group="response time"),
-            Column(key="requests_per_s", title="requests/s", kind=Kind.COUNT),
-            Column(key="unhealthy", title="unhealthy", kind=Kind.COUNT),
-            Column(key="failed_share", title="5XX", kind=Kind.SHARE),
-            Column(key="cpu_share", title="CPU", kind=Kind.SHARE, note=_CPU_NOTE),
-            Column(key="read_units_per_s", title="RCU/s", kind=Kind.COUNT, note=_UNITS_NOTE),
-            Column(key="hit_rate", title="hit rate", kind=Kind.SHARE, note=_WARM_NOTE),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _dashboard_row(variant: Variant) -> Row:
-    row: dict[str, Cell] = {
-        "phase": variant.name,
-        "figures": Provenance.MEASURED,
-        "mean_s": variant.latency_s.mean,
-        "p99_s": variant.latency_s.p99,
-        "hit_rate": variant.cache.hit_rate if variant.cache is not None else None,
-    }
-    service = variant.service
-    if service is None:
-        return row
-    return row | {
-        "requests_per_s": round(service.requests_per_s, 1),
-        "unhealthy": service.instances - service.healthy,
-        "failed_share": service.failed_share,
-        "cpu_share": None if service.cpu_share is None else round(service.cpu_share, 2),
-        "read_units_per_s": (
-            None if service.read_units_per_s is None else round(service.read_units_per_s, 1)
-        ),
-    }
 
 
 def endpoints(run: Run) -> Table:
@@ -274,61 +207,3 @@ def _comparisons(run: Run) -> Table:
 def _consumes_nothing(run: Run, question: str, name: str) -> bool:
     variant = run.variant(name, question)
     return variant is not None and variant.capacity_units == 0
-
-
-def _flow(run: Run) -> Table:
-    quoted = _mapping(run.quoted)
-    flows = _mapping(quoted.get("flow"))
-    rows: list[Row] = []
-    for variant in _shown_in_flow(run):
-        service = variant.service
-        if service is None:
-            continue
-        asked = variant.question == quoted.get("question")
-        said = _mapping(flows.get(variant.name)) if asked else {}
-        rows += [
-            {
-                "question": variant.question,
-                "variant": variant.name,
-                "stage": stage.name,
-                "start_s": stage.start_s,
-                "duration_s": stage.duration_s,
-                "bar": stage.bar,
-                "quoted_s": _cell(said.get(stage.name)),
-            }
-            for stage in stages_of(service.stages_s, variant.latency_s.mean)
-        ]
-    return Table(
-        name="flow",
-        title=f"Request flow of {run.questions[0]}, stage by stage (means, from Server-Timing)",
-        columns=(
-            Column(key="question", title="endpoint", data_only=True),
-            Column(key="variant", title="variant", label=True),
-            Column(key="stage", title="stage", label=True, note=_OTHER_NOTE),
-            Column(key="start_s", title="from", kind=Kind.SECONDS),
-            Column(key="duration_s", title="takes", kind=Kind.SECONDS),
-            Column(key="bar", title="waterfall"),
-            Column(
-                key="quoted_s",
-                title="document",
-                kind=Kind.SECONDS,
-                provenance=Provenance.QUOTED,
-            ),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _shown_in_flow(run: Run) -> list[Variant]:
-    """Return the warm variants of the first endpoint, and its last cold one: a miss."""
-    variants = [each for each in run.variants if each.question == run.questions[0]]
-    warm = [each for each in variants if not each.name.endswith(_COLD)]
-    return warm + [each for each in variants if each.name.endswith(_COLD)][-1:]
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _cell(value: object) -> Cell:
-    return value if isinstance(value, str | int | float) else None

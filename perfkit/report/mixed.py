@@ -1,0 +1,97 @@
+"""What runs of one report do not have in common, and what makes single ones doubtful."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from perfkit.errors import PerfkitError
+from perfkit.report.selection import Group, Selection
+from perfkit.results import Run
+
+__all__ = ["OLD", "not_alike", "too_old", "unjudged"]
+
+OLD = timedelta(days=30)
+"""A run is old after this: code, data and machine have hardly stayed as they were."""
+
+_SETTINGS = ("scale", "consistent", "segments", "iterations", "min_time_s")
+"""Settings that a person chose; the others describe what happened while measuring."""
+
+
+def not_alike(group: Group) -> Iterator[str]:
+    """Yield what differs between runs that a reader will hold against one another."""
+    versions = dict.fromkeys(run.perfkit for run in group.runs)
+    if len(versions) > 1:
+        yield (
+            f"{group.title}: measured by perfkit {', '.join(sorted(versions))}; hold only runs of"
+            " one version against one another, or measure all again"
+        )
+    machines = {json.dumps(run.machine, sort_keys=True) for run in group.runs if run.machine}
+    if len(machines) > 1:
+        yield (
+            f"{group.title}: measured on {len(machines)} machines or with other versions of what"
+            " is installed; their latencies are no comparison, read units are"
+        )
+    patterns = [run for run in group.runs if run.kind == "scenario"]
+    for key in _SETTINGS:
+        values = {json.dumps(run.settings.get(key)) for run in patterns}
+        if len(values) > 1:
+            yield (
+                f"{group.title}: access patterns were measured with different settings"
+                f" ({key.removesuffix('_s').replace('_', ' ')} {', '.join(sorted(values))});"
+                " measure all again with the same"
+            )
+    missing = _missing(patterns)
+    if missing:
+        yield (
+            f"{group.title}: no run of {', '.join(missing)}; sums and findings leave them out,"
+            " measure them with `perfkit bench`"
+        )
+
+
+def _missing(patterns: Sequence[Run]) -> tuple[str, ...]:
+    """Return access patterns of the workload that were left out; one run alone was a choice."""
+    if len(patterns) < 2:
+        return ()
+    from perfkit.workloads import loader
+
+    try:
+        workload = loader.load(patterns[0].workload)
+    except (PerfkitError, OSError):
+        return ()
+    # a file of that name may be another workload by now
+    if workload.digest != patterns[0].workload_digest:
+        return ()
+    measured = {run.scenario for run in patterns}
+    return tuple(each.name for each in workload.patterns if each.name not in measured)
+
+
+def too_old(selection: Selection) -> Iterator[str]:
+    """Yield one warning about the runs that are old, if the moment of reading is known."""
+    if selection.now is None:
+        return
+    ages = {selection.title(run): selection.now - _moment(run) for run in selection.runs}
+    old = [title for title, age in ages.items() if age > OLD]
+    if old:
+        oldest = max(ages.values()).days
+        who = "all runs" if len(old) == len(ages) > 1 else ", ".join(old)
+        yield (
+            f"{who}: more than {OLD.days} days old (up to {oldest}); measure again before relying"
+            " on it"
+        )
+
+
+def _moment(run: Run) -> datetime:
+    moment = datetime.fromisoformat(run.started_at)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def unjudged(selection: Selection) -> Iterator[str]:
+    """Yield a warning for each run with promises that it cannot support a verdict on."""
+    for run in selection.runs:
+        invalid = [check for check in run.checks if check.verdict == "invalid"]
+        if invalid:
+            reasons = "; ".join(dict.fromkeys(each.reason for each in invalid if each.reason))
+            yield (
+                f"{selection.title(run)}: {len(invalid)} of {len(run.checks)} promises cannot be"
+                f" judged{f': {reasons}' if reasons else ''}"
+            )

@@ -1,0 +1,339 @@
+"""The metrics of a service's dashboard before and after, measured and quoted, with a verdict."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from perfkit.report.about import facts_of
+from perfkit.report.figures import format_value
+from perfkit.report.model import (
+    Block,
+    Cell,
+    Column,
+    Gauge,
+    Gauges,
+    Kind,
+    Panel,
+    Provenance,
+    Row,
+    Section,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+)
+from perfkit.report.sections.sides import mapping, number, sides_of
+from perfkit.report.selection import Selection
+from perfkit.results import Run, Variant
+
+__all__ = ["Status", "build", "judge"]
+
+_CPU_NOTE = "Processor time of the service's processes; a share of one core."
+_UNITS_NOTE = (
+    "The document gives the units a second of the whole system, and its share of what was"
+    " provisioned (95% and 5%)."
+)
+_WARM_NOTE = "The same request again and again, with its answer in the cache where there is one."
+_INCREASE_NOTE = (
+    "{times} of the earlier figure: that is {more} more, and a document that writes {whole} means"
+    " that the later figure is {whole} of the earlier one."
+)
+
+
+class Status(IntEnum):
+    """How a service is doing; the worst of its metrics decides."""
+
+    EXCELLENT = 0
+    GOOD = 1
+    STRAINED = 2
+    CRITICAL = 3
+
+
+_LIMITS: Mapping[str, tuple[float, float, float]] = {
+    # up to the first EXCELLENT, up to the second GOOD, up to the third STRAINED
+    "mean_s": (0.1, 0.2, 1.0),
+    "p99_s": (0.2, 0.5, 2.0),
+    "failed_share": (0.0, 0.001, 0.01),
+    "unhealthy": (0.0, 0.0, float("inf")),
+}
+_HITS = (0.9, 0.8)
+"""Hit rates from which a cache is EXCELLENT and GOOD; below it is STRAINED."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    key: str
+    label: str
+    words: str
+    kind: Kind
+    unit: str = ""
+
+
+_METRICS = (
+    _Metric("mean_s", "TargetResponseTime (avg)", "average response time", Kind.SECONDS),
+    _Metric("p99_s", "TargetResponseTime (p99)", "99th percentile", Kind.SECONDS),
+    _Metric("requests_per_s", "RequestCount", "requests", Kind.COUNT, "/s"),
+    _Metric("unhealthy", "UnhealthyHostCount", "unhealthy instances", Kind.COUNT),
+    _Metric("failed_share", "HTTPCode_Target_5XX", "failed requests", Kind.SHARE),
+    _Metric("cpu_share", "CPUUtilization", "CPU", Kind.SHARE),
+    _Metric("read_units_per_s", "DynamoDB ConsumedRCU", "read units", Kind.COUNT, "/s"),
+    _Metric("hit_rate", "Cache Hit Rate", "cache hits", Kind.SHARE),
+)
+
+_Figures = Mapping[str, float | None]
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield a section for each run over the phases."""
+    for run in selection.runs:
+        sides = sides_of(run)
+        if sides is None:
+            continue
+        before, after = sides
+        quoted = mapping(mapping(run.quoted).get("dashboard"))
+        earlier, later = _measured(before), _measured(after)
+        panels = [*_panels(before, after, earlier, later, Provenance.MEASURED)]
+        changes = [*_changes(earlier, later, "measured")]
+        if before.name in quoted and after.name in quoted:
+            earlier, later = _quoted(quoted[before.name]), _quoted(quoted[after.name])
+            panels += _panels(before, after, earlier, later, Provenance.QUOTED)
+            changes += _changes(earlier, later, "quoted")
+        blocks: list[Block] = [
+            Gauges(name="dashboard", title=_title(run, before), panels=tuple(panels)),
+            Statements(name="summary", title="Summary", statements=tuple(changes)),
+            _table(run, quoted),
+        ]
+        yield Section(
+            name="dashboard",
+            subject=run.scenario,
+            title="Dashboard"
+            if len(selection.groups) == 1
+            else f"Dashboard: {selection.title(run)}",
+            blocks=tuple(blocks),
+            facts=facts_of(run),
+        )
+
+
+def _title(run: Run, before: Variant) -> str:
+    return f"{run.questions[0]}, {before.concurrency} requests at a time"
+
+
+def judge(figures: _Figures) -> tuple[Status, str]:
+    """
+    Return how a service is doing, and which metric says so.
+
+    How many requests, read units and how much processor time there are depends on what was asked
+    and is not judged; neither is a figure that does not exist.
+    """
+    judged = [
+        (status, metric)
+        for metric in _METRICS
+        if (status := _status(metric.key, figures.get(metric.key))) is not None
+    ]
+    if not judged:
+        return Status.STRAINED, "there is no figure to judge by"
+    worst = max(status for status, _ in judged)
+    named = ", ".join(
+        f"{metric.words} {_written(metric, figures)}"
+        for status, metric in judged
+        if status is worst
+    )
+    return worst, f"{named}: {worst.name} by the limits in docs/reports.md"
+
+
+def _status(key: str, value: float | None) -> Status | None:
+    if value is None:
+        return None
+    if key == "hit_rate":
+        excellent, good = _HITS
+        return (
+            Status.EXCELLENT
+            if value >= excellent
+            else Status.GOOD
+            if value >= good
+            else Status.STRAINED
+        )
+    if key not in _LIMITS:
+        return None
+    return Status(sum(value > limit for limit in _LIMITS[key]))
+
+
+def _panels(
+    before: Variant, after: Variant, earlier: _Figures, later: _Figures, provenance: Provenance
+) -> Iterator[Panel]:
+    for word, variant, figures in (("Before", before, earlier), ("After", after, later)):
+        status, reason = judge(figures)
+        yield Panel(
+            title=f"{word}: {variant.name}, {provenance}",
+            gauges=tuple(_gauge(each, figures, (earlier, later)) for each in _METRICS),
+            status=status.name,
+            reason=reason,
+            tone=Tone.WARNING if status >= Status.STRAINED else Tone.GOOD,
+            provenance=provenance,
+        )
+
+
+def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
+    value = figures.get(metric.key)
+    status = _status(metric.key, value)
+    tone = Tone.PLAIN
+    if status is not None:
+        tone = Tone.WARNING if status >= Status.STRAINED else Tone.GOOD
+    return Gauge(
+        label=metric.label,
+        value=_rounded(metric.key, value),
+        kind=metric.kind,
+        fill=_fill(metric, value, both),
+        tone=tone,
+        unit=metric.unit,
+    )
+
+
+def _fill(metric: _Metric, value: float | None, both: tuple[_Figures, _Figures]) -> float:
+    """Return how much of the bar is filled: of all for a share, else of the larger of the two."""
+    if value is None:
+        return 0.0
+    if metric.kind is Kind.SHARE:
+        return min(max(value, 0.0), 1.0)
+    # the average beside the 99th percentile means something only on one scale
+    keys = ("mean_s", "p99_s") if metric.kind is Kind.SECONDS else (metric.key,)
+    most = max((each.get(key) or 0.0 for each in both for key in keys), default=0.0)
+    return value / most if most else 0.0
+
+
+def _changes(before: _Figures, after: _Figures, source: str) -> Iterator[Statement]:
+    pairs = {
+        key: (before[key], after[key])
+        for key in ("mean_s", "requests_per_s", "failed_share")
+        if before.get(key) is not None and after.get(key) is not None
+    }
+    for key, (earlier, later) in pairs.items():
+        if earlier is None or later is None:
+            continue
+        match key:
+            case "mean_s" if earlier > 0:
+                yield _response_time(earlier, later, source)
+            case "requests_per_s" if earlier > 0:
+                yield _throughput(earlier, later, source)
+            case "failed_share":
+                yield _error_rate(earlier, later, source)
+
+
+def _response_time(before_s: float, after_s: float, source: str) -> Statement:
+    change = 1 - after_s / before_s
+    word, tone = ("improvement", Tone.GOOD) if change >= 0 else ("longer", Tone.WARNING)
+    return Statement(
+        text=f"Response time, {source}: {_share(abs(change))} {word}"
+        f" ({_text(before_s, Kind.SECONDS)} → {_text(after_s, Kind.SECONDS)}).",
+        tone=tone,
+    )
+
+
+def _throughput(before: float, after: float, source: str) -> Statement:
+    ratio = after / before
+    word, tone = ("increase", Tone.GOOD) if ratio >= 1 else ("decrease", Tone.WARNING)
+    note = None
+    if ratio >= 2 and source == Provenance.QUOTED:
+        note = _INCREASE_NOTE.format(
+            times=_text(ratio, Kind.RATIO), more=f"{ratio - 1:,.0%}", whole=f"{ratio:,.0%}"
+        )
+    return Statement(
+        text=f"Throughput, {source}: {abs(ratio - 1):,.0%} {word}"
+        f" ({_rate(before)} → {_rate(after)} requests/s).",
+        tone=tone,
+        note=note,
+    )
+
+
+def _error_rate(before: float, after: float, source: str) -> Statement:
+    shares = f"({_text(before, Kind.SHARE)} → {_text(after, Kind.SHARE)})"
+    if before == after:
+        return Statement(text=f"Error rate, {source}: the same {shares}.")
+    if after > before:
+        return Statement(text=f"Error rate, {source}: more {shares}.", tone=Tone.WARNING)
+    return Statement(
+        text=f"Error rate, {source}: {_share(1 - after / before)} reduction {shares}.",
+        tone=Tone.GOOD,
+    )
+
+
+def _share(value: float) -> str:
+    for places in (3, 4, 5, 6):
+        rounded = round(value, places)
+        if rounded not in {0.0, 1.0} or rounded == value:
+            return _text(rounded, Kind.SHARE)
+    return _text(value, Kind.SHARE)
+
+
+def _rate(value: float) -> str:
+    return format_value(_rounded("requests_per_s", value), Kind.COUNT)
+
+
+def _rounded(key: str, value: float | None) -> float | None:
+    """Return a figure with the digits that a person reads; changes are worked out from all."""
+    if value is None or key not in {"requests_per_s", "read_units_per_s", "cpu_share"}:
+        return value
+    return round(value, 1 if abs(value) >= 10 else 2)
+
+
+def _text(value: float, kind: Kind) -> str:
+    return format_value(value, kind)
+
+
+def _written(metric: _Metric, figures: _Figures) -> str:
+    return f"{format_value(figures.get(metric.key), metric.kind)}{metric.unit}"
+
+
+def _measured(variant: Variant) -> _Figures:
+    service = variant.service
+    figures: dict[str, float | None] = {
+        "mean_s": variant.latency_s.mean,
+        "p99_s": variant.latency_s.p99,
+        "hit_rate": variant.cache.hit_rate if variant.cache is not None else None,
+    }
+    if service is None:
+        return figures
+    return figures | {
+        "requests_per_s": service.requests_per_s,
+        "unhealthy": service.instances - service.healthy,
+        "failed_share": service.failed_share,
+        "cpu_share": service.cpu_share,
+        "read_units_per_s": service.read_units_per_s,
+    }
+
+
+def _quoted(figures: object) -> _Figures:
+    return {metric.key: number(mapping(figures), metric.key) for metric in _METRICS}
+
+
+def _table(run: Run, quoted: Mapping[str, object]) -> Table:
+    rows: list[Row] = []
+    for variant in run.variants:
+        if variant.question != run.questions[0] or variant.name.endswith("-cold"):
+            continue
+        rows.append(_row(variant.name, Provenance.MEASURED, _measured(variant)))
+        if variant.name in quoted:
+            rows.append(_row(variant.name, Provenance.QUOTED, _quoted(quoted[variant.name])))
+    return Table(
+        name="dashboard",
+        title="Every phase",
+        main=True,
+        columns=(
+            Column(key="phase", title="phase", label=True),
+            Column(key="figures", title="figures", label=True),
+            Column(key="mean_s", title="mean", kind=Kind.SECONDS, group="response time"),
+            Column(key="p99_s", title="p99", kind=Kind.SECONDS, group="response time"),
+            Column(key="requests_per_s", title="requests/s", kind=Kind.COUNT),
+            Column(key="unhealthy", title="unhealthy", kind=Kind.COUNT),
+            Column(key="failed_share", title="5XX", kind=Kind.SHARE),
+            Column(key="cpu_share", title="CPU", kind=Kind.SHARE, note=_CPU_NOTE),
+            Column(key="read_units_per_s", title="RCU/s", kind=Kind.COUNT, note=_UNITS_NOTE),
+            Column(key="hit_rate", title="hit rate", kind=Kind.SHARE, note=_WARM_NOTE),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _row(phase: str, provenance: Provenance, figures: _Figures) -> Row:
+    cells: dict[str, Cell] = {key: _rounded(key, value) for key, value in figures.items()}
+    return {"phase": phase, "figures": provenance, **cells}

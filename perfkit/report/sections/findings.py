@@ -1,0 +1,143 @@
+"""What was found, in three sentences: what scans cost, what changes it, and what is doubtful."""
+
+from collections.abc import Iterable, Iterator
+
+from perfkit.report.figures import format_value
+from perfkit.report.model import Kind, Section, Statement, Statements, Tone
+from perfkit.report.outcome import Outcome, find_outcome
+from perfkit.report.sections.sides import sides_of
+from perfkit.report.selection import Group, Selection, target_title
+from perfkit.report.verdicts import latency_verdict
+from perfkit.results import Run
+
+__all__ = ["build"]
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield a section for each group that has something to say."""
+    for group in selection.groups:
+        found = [*_reads(group), *_change(group)]
+        if not found:
+            continue
+        several = len(selection.groups) > 1
+        yield Section(
+            name="findings",
+            subject=group.title if several else "",
+            title=f"Findings ({group.title})" if several else "Findings",
+            blocks=(
+                Statements(
+                    name="findings",
+                    statements=(*found, Statement(text=_doubt(group), tone=Tone.WARNING)),
+                ),
+            ),
+            facts={
+                "workload": group.runs[0].workload,
+                "target": target_title(group.runs[0].target),
+            },
+        )
+
+
+def _reads(group: Group) -> Iterator[Statement]:
+    """Yield what the access patterns read, and how much less the best way does."""
+    outcomes = [
+        (run, outcome)
+        for run in group.runs
+        if run.kind == "scenario" and (outcome := find_outcome(run)) is not None
+    ]
+    if not outcomes:
+        return
+    better = [(run, outcome) for run, outcome in outcomes if outcome.after is not None]
+    if not better:
+        yield Statement(text="No access pattern measured here has a way that reads less yet.")
+        return
+    run, outcome = max(better, key=lambda each: _saving(each[1]))
+    several = f"{len(better)} of {len(outcomes)} access patterns have a way that reads less: "
+    yield Statement(
+        text=f"{several if len(outcomes) > 1 else ''}{_contrast(run, outcome)}.", tone=Tone.GOOD
+    )
+
+
+def _saving(outcome: Outcome) -> float:
+    comparison = outcome.comparison
+    return 0.0 if comparison is None else comparison.capacity_ratio or 0.0
+
+
+def _contrast(run: Run, outcome: Outcome) -> str:
+    before, after, comparison = outcome.before, outcome.after, outcome.comparison
+    if after is None or comparison is None:
+        return run.scenario
+    ratio = comparison.capacity_ratio
+    verdict = latency_verdict(comparison)
+    words = [f"{format_value(ratio, Kind.RATIO)} fewer read units"] if ratio else []
+    words.append(str(getattr(verdict, "value", verdict)))
+    return (
+        f"{run.scenario} costs {_cost(before.capacity_units, before.items_read)} by {before.name}"
+        f" and {_cost(after.capacity_units, after.items_read)} by {after.name}:"
+        f" {', '.join(words)}"
+    )
+
+
+def _cost(units: float | None, items: int | None) -> str:
+    parts = [] if units is None else [f"{format_value(units, Kind.CAPACITY)} RCU"]
+    if items is not None:
+        parts.append(f"{format_value(items, Kind.COUNT)} items read")
+    return " for ".join(parts) or "an unknown number of read units"
+
+
+def _change(group: Group) -> Iterator[Statement]:
+    """Yield what the phases change, or where there are none, the cache."""
+    for run in group.runs:
+        sides = sides_of(run)
+        if sides is not None:
+            before, after = sides
+            held = sum(check.verdict == "pass" for check in run.checks)
+            promises = (
+                f"; {held} of {len(run.checks)} promises of the phases are kept"
+                if run.checks
+                else ""
+            )
+            yield Statement(
+                text=f"{run.questions[0]} takes {_seconds(before.latency_s.mean)} on average at"
+                f" {before.name} and {_seconds(after.latency_s.mean)} at {after.name}{promises}.",
+                tone=Tone.GOOD if after.latency_s.mean < before.latency_s.mean else Tone.WARNING,
+            )
+            return
+    for run in group.runs:
+        if run.kind == "cache" and run.comparisons:
+            best = max(
+                (each for each in run.comparisons if each.significant),
+                key=lambda each: each.latency_ratio,
+                default=None,
+            )
+            if best is not None:
+                verdict = latency_verdict(best)
+                yield Statement(
+                    text=f"{best.question}: {best.candidate} is"
+                    f" {getattr(verdict, 'value', verdict)} than {best.baseline}.",
+                    tone=Tone.GOOD,
+                )
+            return
+
+
+def _seconds(value_s: float) -> str:
+    return format_value(value_s, Kind.SECONDS)
+
+
+def _doubt(group: Group) -> str:
+    """Return what a reader should not take for certain."""
+    doubts = []
+    warned = sum(bool(run.warnings) for run in group.runs)
+    if warned:
+        doubts.append(f"{warned} of {len(group.runs)} runs carry warnings")
+    checks = [check for run in group.runs for check in run.checks]
+    for verdict, words in (("fail", "are not kept"), ("invalid", "cannot be judged")):
+        number = sum(check.verdict == verdict for check in checks)
+        if number:
+            doubts.append(f"{number} of {len(checks)} promises {words}")
+    unsure = sum(not each.significant for run in group.runs for each in run.comparisons)
+    if unsure:
+        total = sum(len(run.comparisons) for run in group.runs)
+        doubts.append(f"{unsure} of {total} comparisons show no significant difference")
+    if any(run.target.get("kind") == "embedded" for run in group.runs):
+        doubts.append("latencies are those of the embedded engine, without a network or AWS")
+    return f"Doubtful: {'; '.join(doubts)}." if doubts else "Nothing in these runs is in doubt."
