@@ -19,20 +19,23 @@ from perfkit.report.html.scales import axis_of
 from perfkit.report.model import (
     Bar,
     Bars,
+    Column,
     Curve,
     Curves,
     Kind,
+    Point,
     Report,
     Scale,
     Section,
     Statement,
     Statements,
+    Table,
 )
 
 Read = Callable[[str], Any]
 
 
-def report_of(*blocks: Bars | Curves | Statements) -> Report:
+def report_of(*blocks: Bars | Curves | Statements | Table) -> Report:
     return Report(title="", sections=(Section(name="s", title="s", blocks=blocks),))
 
 
@@ -290,9 +293,42 @@ def test_percentiles_keep_their_order(shares: list[float]) -> None:
     assert places[-1] <= axis.high + 1e-9
 
 
+def test_the_table_of_a_chart_is_folded_and_not_shown_twice(read: Read) -> None:
+    bars = (Bar(label="courses", series="scan", value=0.4873),)
+    chart = Bars(name="b", title="Latency", kind=Kind.SECONDS, bars=bars)
+    column = Column(key="p50_s", title="p50", kind=Kind.SECONDS)
+    table = Table(
+        name="t", title="By pattern", columns=(column,), rows=({"p50_s": 0.4873},), data_only=True
+    )
+
+    page = read(render_report(report_of(chart, table)))
+
+    assert page.count("table") == page.count("details") == 1
+    assert "The figures: By pattern" in page.text
+    assert "487 ms" in page.text
+
+
 def test_values_in_a_chart_are_written_as_in_a_table(page_of_every_block: str, read: Read) -> None:
     drawing = json.loads(read(page_of_every_block).data)[0]
 
     texts = [bar["text"] for row in drawing["series"] for bar in row]
     assert texts == [format_value(each, Kind.SECONDS) for each in (0.4873, 0.217, 0.00214, 0.0)]
     assert drawing["series"][1][1]["place"] is None
+
+
+def test_places_on_an_axis_have_four_digits(read: Read) -> None:
+    curve = Curve(label="on demand", points=(Point(1.1296789, 5.0), Point(12345.0, 7.0)))
+    chart = Curves(
+        name="c",
+        title="c",
+        x_title="requests a second",
+        x_kind=Kind.COUNT,
+        y_title="y",
+        y_kind=Kind.USD,
+        curves=(curve,),
+    )
+
+    text = read(render_report(report_of(chart))).text
+
+    assert "1.13\n" in text
+    assert "12,345\n" in text

@@ -196,13 +196,20 @@ def _curve(
             [
                 across.place(point.x),
                 up.place(point.y),
-                format_value(point.x, chart.x_kind),
+                _along(point.x, chart.x_kind),
                 format_value(point.y, chart.y_kind),
             ]
             for point in curve.points
             if across.place(point.x) is not None and up.place(point.y) is not None
         ],
     }
+
+
+def _along(value: float, kind: Kind) -> str:
+    """Write a place on the x axis, to four digits: it was chosen for the drawing, or worked out."""
+    if kind is Kind.COUNT and math.isfinite(value) and value != round(value):
+        value = float(f"{value:.4g}")
+    return format_value(value, kind)
 
 
 def _scaled(chart: Curves) -> str:
@@ -222,11 +229,11 @@ def _curves_in_words(chart: Curves) -> str:
             first, last = curve.points[0], curve.points[-1]
             words += (
                 f" {one_line(curve.label)}: from {format_value(first.y, chart.y_kind)} at"
-                f" {format_value(first.x, chart.x_kind)} to {format_value(last.y, chart.y_kind)} at"
-                f" {format_value(last.x, chart.x_kind)}."
+                f" {_along(first.x, chart.x_kind)} to {format_value(last.y, chart.y_kind)} at"
+                f" {_along(last.x, chart.x_kind)}."
             )
     for line in chart.lines[:6]:
-        words += f" {one_line(line.label)}: {format_value(line.x, chart.x_kind)}."
+        words += f" {one_line(line.label)}: {_along(line.x, chart.x_kind)}."
     return words
 
 
@@ -246,7 +253,7 @@ def _curve_table(chart: Curves, marks: Marks) -> tuple[TableView, str]:
     )
     rows = tuple(
         (
-            format_value(x, chart.x_kind),
+            _along(x, chart.x_kind),
             *(
                 format_value(known[number][x], chart.y_kind) if x in known[number] else ABSENT
                 for number in known
@@ -255,7 +262,7 @@ def _curve_table(chart: Curves, marks: Marks) -> tuple[TableView, str]:
         for x in chosen
     )
     rows += tuple(
-        (f"{one_line(line.label)}: {format_value(line.x, chart.x_kind)}", *[""] * len(known))
+        (f"{one_line(line.label)}: {_along(line.x, chart.x_kind)}", *[""] * len(known))
         for line in chart.lines
     )
     remark = f"{len(chosen)} of {len(places)} points; the JSON report has all." if every > 1 else ""

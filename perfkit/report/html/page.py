@@ -95,6 +95,7 @@ def _section(
     drawings: list[Mapping[str, object]],
 ) -> dict[str, object]:
     title = one_line(section.title)
+    blocks = section.blocks
     return {
         "id": f"section-{number + 1}",
         "name": section.name,
@@ -102,40 +103,47 @@ def _section(
         "label": title or section.name.replace("-", " ").capitalize(),
         "blocks": [
             view
-            for block in section.blocks
-            for view in [_block(block, section, colours, marks, drawings)]
+            for place, block in enumerate(blocks)
+            for view in [
+                _block(block, _has_table(blocks, place), colours, marks, drawings),
+            ]
             if view is not None
         ],
     }
 
 
+def _has_table(blocks: Sequence[Block], place: int) -> bool:
+    """Whether the block before or after one is the table of its figures."""
+    beside = [*blocks[max(0, place - 1) : place], *blocks[place + 1 : place + 2]]
+    return any(isinstance(each, Table) and each.data_only for each in beside)
+
+
 def _block(
     block: Block,
-    section: Section,
+    has_table: bool,  # noqa: FBT001
     colours: Colours,
     marks: LinkedMarks,
     drawings: list[Mapping[str, object]],
 ) -> dict[str, object] | None:
     match block:
         case Table():
-            tiles = section.name == "findings" and block.name == "key-figures"
-            return {
-                "block": "tiles" if tiles else "table",
-                "table": view_table(block, marks),
-            }
+            kind = "folded" if block.data_only else "table"
+            return {"block": kind, "table": view_table(block, marks)}
         case Bars() | Curves() | Waterfall():
             chart = view_chart(block, colours, marks)
             if chart is None:
                 return None
-            first = len(drawings)
+            captions = chart.captions or [""] * len(chart.drawings)
+            places = [
+                {"place": len(drawings) + number, "caption": caption}
+                for number, caption in enumerate(captions)
+            ]
             drawings += chart.drawings
             return {
                 "block": block.block,
                 "chart": chart,
-                "drawings": [
-                    {"place": first + number, "caption": caption}
-                    for number, caption in enumerate(chart.captions or [""] * len(chart.drawings))
-                ],
+                "drawings": places,
+                "has_table": has_table,
             }
         case Gauges():
             return _gauges(block, marks) if block.panels else None

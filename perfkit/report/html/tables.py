@@ -12,6 +12,9 @@ from perfkit.report.model import Kind, Marked, Provenance, Table, Tone
 
 __all__ = ["CellView", "HeadingView", "TableView", "simple_table", "view_table"]
 
+_SHORT = 24
+"""Text of so many characters stays on one line; a date folded at its hyphens is hard to read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadingView:
@@ -139,15 +142,15 @@ def _cell(grid: Grid, row: int, number: int, text: str, *, heading: bool) -> Cel
     repeated = not text and column.label
     if repeated:
         text = format_cell(source, column.kind)
-    tone, provenance = Tone.PLAIN, column.provenance
+    tone, provenance = Tone.PLAIN, Provenance.MEASURED
     if isinstance(source, Marked):
-        tone = source.tone
-        if source.provenance is not Provenance.MEASURED:
-            provenance = source.provenance
+        # That of a whole column is marked in its heading.
+        tone, provenance = source.tone, source.provenance
     classes = [
         *([f"tone-{tone}"] if tone is not Tone.PLAIN else []),
         *([str(provenance)] if provenance is not Provenance.MEASURED else []),
         *(["drawn"] if _is_drawn(text) else []),
+        *(["short"] if len(text) <= _SHORT else []),
     ]
     written = sentence(text) if column.kind is Kind.TEXT else with_notes(text)
     return CellView(

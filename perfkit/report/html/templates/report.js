@@ -245,15 +245,15 @@
 
   const places = [...document.querySelectorAll("[data-drawing]")];
   const widths = places.map(roomOf);
-  const drawn = new Set(document.querySelectorAll("figure.chart > details"));
+  const drawn = new Set(document.querySelectorAll("details.figures"));
   places.forEach((place, number) => {
     const chart = { place, drawing: drawings[Number(place.dataset.drawing)], width: 0 };
     try {
       draw(chart, widths[number]);
       charts.push(chart);
     } catch (error) {
-      // The table stays open beside a chart that could not be drawn.
-      drawn.delete(place.closest("figure").querySelector("details"));
+      // Tables stay open beside a chart that could not be drawn.
+      for (const details of place.closest(".section").querySelectorAll("details")) drawn.delete(details);
       place.remove();
       console.error(error);
     }
