@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from perfkit import __version__
 from perfkit.commands.bench import bench
 from perfkit.commands.clean import clean
+from perfkit.commands.compare import compare
 from perfkit.commands.cost import cost
 from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.down import down
@@ -98,6 +99,7 @@ for command in (
     create_indexes,
     bench,
     report,
+    compare,
     drop_indexes,
     status,
     clean,

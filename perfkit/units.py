@@ -6,6 +6,7 @@ __all__ = [
     "MINUS",
     "TIMES",
     "format_bytes",
+    "format_change",
     "format_count",
     "format_duration",
     "format_ratio",
@@ -119,6 +120,24 @@ def format_share(value: float) -> str:
             # 25% rather than 25.0%: trailing zeros claim a precision nobody asked for
             return text.removesuffix(".0%") + "%" if text.endswith(".0%") else text
     return "<0.0000000001%" if value < 0.5 else ">99.9999999999%"
+
+
+def format_change(ratio: float) -> str:
+    """
+    Return how far a figure moved, as a percentage of three digits: 1.318 is `+31.8%`, 0.5 `-50%`.
+
+    Args:
+        ratio: New ÷ old; 1 is `0%`.
+    """
+    change = (ratio - 1) * 100
+    if abs(change) < 0.005:
+        return "0%"
+    # three digits of a change of 0.03% would claim more than anybody measures
+    decimals = min(2, max(0, 2 - math.floor(math.log10(abs(change)))))
+    digits = f"{abs(change):,.{decimals}f}"
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{'+' if change > 0 else MINUS}{digits}%"
 
 
 def format_usd(value_usd: float) -> str:

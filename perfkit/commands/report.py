@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perfkit.report.sections import Topic
     from perfkit.results import Listing
 
-__all__ = ["OPENED", "ReportCommand", "report"]
+__all__ = ["OPENED", "ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
 OPENED = FOLDER / "report.html"
 """Where `--open` writes when --output does not say."""
@@ -127,7 +127,7 @@ def report(
     """
     if open_it:
         output, report_format = _choose_opened(report_format, output, as_json=as_json)
-    chosen = _choose_format(report_format, output, as_json=as_json)
+    chosen = choose_format(report_format, output, as_json=as_json)
     topics = _topics(
         rcu=rcu,
         latency=latency,
@@ -168,9 +168,9 @@ def report(
         now=datetime.now(UTC),
     )
     if output is None:
-        _print(built, chosen)
+        print_built(built, chosen)
     else:
-        _write(built, chosen, output)
+        write_built(built, chosen, output)
     if open_it and output is not None:
         _open(output)
 
@@ -178,7 +178,7 @@ def report(
 def _choose_opened(
     report_format: Format | None, output: Path | None, *, as_json: bool
 ) -> tuple[Path, Format]:
-    chosen = _choose_format(report_format, output or OPENED, as_json=as_json)
+    chosen = choose_format(report_format, output or OPENED, as_json=as_json)
     if chosen is not Format.HTML:
         msg = f"--open shows HTML, and {chosen} was asked for too; leave one of them out"
         raise ConfigError(msg)
@@ -192,7 +192,7 @@ def _open(path: Path) -> None:
         note(f"No browser here; open {path.resolve()} in one.")
 
 
-def _choose_format(report_format: Format | None, output: Path | None, *, as_json: bool) -> Format:
+def choose_format(report_format: Format | None, output: Path | None, *, as_json: bool) -> Format:
     from perfkit.report.formats import guess_format
 
     if as_json:
@@ -232,7 +232,7 @@ def _nothing_to_show(listing: "Listing", scenario: str) -> ConfigError:
     )
 
 
-def _print(built: "Report", chosen: Format) -> None:
+def print_built(built: "Report", chosen: Format) -> None:
     from perfkit.report import formats, terminal
 
     with _standard_output():
@@ -248,7 +248,7 @@ def _print(built: "Report", chosen: Format) -> None:
         _tell_other_tables(built)
 
 
-def _write(built: "Report", chosen: Format, output: Path) -> None:
+def write_built(built: "Report", chosen: Format, output: Path) -> None:
     from perfkit.report import csv_tables, files, formats
 
     if chosen is Format.CSV and output.suffix.lower() != ".csv":

@@ -9,7 +9,15 @@ from perfkit.measure.rounds import Plan, Series
 from perfkit.measure.statistics import Ratio
 from perfkit.units import format_ratio, format_seconds, format_share
 
-__all__ = ["Doubt", "doubt_intervals", "doubt_machine", "doubt_series", "modified_z_scores"]
+__all__ = [
+    "OTHERS_SHARE",
+    "STOLEN_SHARE",
+    "Doubt",
+    "doubt_intervals",
+    "doubt_machine",
+    "doubt_series",
+    "modified_z_scores",
+]
 
 # Ten standard deviations of ordinary scatter, as hyperfine has it.
 _OUTLIER_SCORE = 10.0
@@ -17,8 +25,10 @@ _OUTLIER_SCORE = 10.0
 _OUTLIER_SHARE = 0.05
 _FEW_CALLS = 10
 _SPREAD = 0.25
-_OTHERS_SHARE = 0.15
-_STOLEN_SHARE = 0.02
+OTHERS_SHARE = 0.15
+"""From here on other programs' share of the machine's CPU time makes latencies doubtful."""
+STOLEN_SHARE = 0.02
+"""Likewise what the hypervisor took away."""
 _WIDE_INTERVAL = 2.0
 
 
@@ -124,12 +134,12 @@ def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iter
 def doubt_machine(load: LoadBetween, cores: int) -> Iterator[Doubt]:
     """Yield what else the machine did meanwhile."""
     stolen, others = load.stolen_share, load.others_share
-    if stolen is not None and stolen > _STOLEN_SHARE:
+    if stolen is not None and stolen > STOLEN_SHARE:
         yield Doubt(
             f"the hypervisor took {format_share(round(stolen, 3))} of this machine's CPU time away",
             "measure on a quieter host, and trust ratios more than latencies",
         )
-    if others is not None and others > _OTHERS_SHARE:
+    if others is not None and others > OTHERS_SHARE:
         yield Doubt(
             f"other programs used {format_share(round(others, 2))} of this machine's CPU time",
             "close them and measure again",

@@ -1,0 +1,206 @@
+"""Which runs may stand beside which: the same question, of the same workload, on the same target."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from perfkit.errors import ConfigError
+from perfkit.report.compare.sides import Side
+from perfkit.report.figures import one_line
+from perfkit.report.selection import target_title
+from perfkit.results import Run
+
+__all__ = ["Match", "Matching", "match_sides"]
+
+_HOW_LONG = ("iterations", "min_time_s")
+# how it was measured, or what went on meanwhile; all other settings say what was measured
+_NOT_THE_WORK = {
+    *_HOW_LONG,
+    "random_seed",
+    "rounds",
+    "garbage_collector",
+    "others_cpu_share",
+    "stolen_cpu_share",
+}
+_HARDWARE = ("cpu", "cores", "memory_gib", "os")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """
+    Runs of one scenario, oldest first on each side.
+
+    Args:
+        scenario: Its name.
+        baseline: Runs that the others are held against.
+        candidate: The others.
+        in_turns: Runs of the two sides took turns, one of each at a time.
+        other_machine: How the machines differ, so that latencies cannot be compared; or empty.
+    """
+
+    scenario: str
+    baseline: tuple[Run, ...]
+    candidate: tuple[Run, ...]
+    in_turns: bool
+    other_machine: str = ""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.baseline + self.candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """What two sides have in common, what only one of them has, and what to know about it."""
+
+    matches: tuple[Match, ...]
+    only_baseline: tuple[str, ...]
+    only_candidate: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def match_sides(baseline: Side, candidate: Side, *, edited: bool = False) -> Matching:
+    """
+    Return the runs that may be compared.
+
+    Args:
+        baseline: The side that the other is held against.
+        candidate: The other.
+        edited: Compare runs of one workload although its file was edited between them.
+
+    Raises:
+        ConfigError: The sides differ in what was measured, or share no scenario.
+    """
+    if baseline.is_folder != candidate.is_folder:
+        folder, run = (baseline, candidate) if baseline.is_folder else (candidate, baseline)
+        msg = f"{folder.title} is a folder and {run.title} a run; give two runs or two folders"
+        raise ConfigError(msg)
+    shared = {run.id for run in baseline.runs} & {run.id for run in candidate.runs}
+    if shared:
+        msg = f"both sides hold run {min(shared)}; give two that were measured separately"
+        raise ConfigError(msg)
+    befores, afters = _by_scenario(baseline), _by_scenario(candidate)
+    common = [name for name in befores if name in afters]
+    if not common:
+        msg = (
+            f"{baseline.title} holds {', '.join(befores)} and {candidate.title}"
+            f" {', '.join(afters)}; only runs of the same scenario can be compared"
+        )
+        raise ConfigError(msg)
+    matches = tuple(_match(name, befores[name], afters[name], edited=edited) for name in common)
+    return Matching(
+        matches=matches,
+        only_baseline=tuple(name for name in befores if name not in afters),
+        only_candidate=tuple(name for name in afters if name not in befores),
+        warnings=tuple(dict.fromkeys(_warnings(matches, (baseline, candidate)))),
+    )
+
+
+def _by_scenario(side: Side) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in side.runs:
+        found.setdefault(one_line(run.scenario), []).append(run)
+    return found
+
+
+def _match(scenario: str, before: Sequence[Run], after: Sequence[Run], *, edited: bool) -> Match:
+    first = before[0]
+    for run in (*before[1:], *after):
+        _refuse_other_work(scenario, first, run, edited=edited)
+    return Match(
+        scenario=scenario,
+        baseline=tuple(before),
+        candidate=tuple(after),
+        in_turns=_take_turns(before, after),
+        other_machine=_other_machine([*before, *after]),
+    )
+
+
+def _refuse_other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> None:
+    """Raise if two runs did not do the same work."""
+    both = f"runs {one.id} and {other.id} of {scenario}"
+    if one.kind != other.kind:
+        msg = f"{both} are of different kinds, {one.kind} and {other.kind}; they cannot be compared"
+        raise ConfigError(msg)
+    if one.workload != other.workload:
+        msg = (
+            f"{both} are of different workloads, {one_line(one.workload)} and"
+            f" {one_line(other.workload)}; they cannot be compared"
+        )
+        raise ConfigError(msg)
+    if _identity(one.target) != _identity(other.target):
+        msg = (
+            f"{both} are of different targets, {target_title(one.target)} and"
+            f" {target_title(other.target)}; they cannot be compared"
+        )
+        raise ConfigError(msg)
+    if one.workload_digest != other.workload_digest and not edited:
+        msg = (
+            f"the file of workload {one_line(one.workload)} was edited between {both}"
+            f" (digests {one.workload_digest[:8]} and {other.workload_digest[:8]}); measure both"
+            " with one file, or give --edited to compare what they have in common"
+        )
+        raise ConfigError(msg)
+    for key in sorted((one.settings.keys() | other.settings.keys()) - _NOT_THE_WORK):
+        mine, theirs = one.settings.get(key), other.settings.get(key)
+        if mine != theirs:
+            msg = (
+                f"{both} were measured with different settings, {key} {json.dumps(mine)} and"
+                f" {json.dumps(theirs)}; measure both with the same"
+            )
+            raise ConfigError(msg)
+
+
+def _take_turns(before: Sequence[Run], after: Sequence[Run]) -> bool:
+    """Return whether the first run of each side came before the second of either, and so on."""
+    if len(before) != len(after):
+        return False
+    pairs = [sorted((a.started_at, b.started_at)) for a, b in zip(before, after, strict=True)]
+    return all(one[1] < other[0] for one, other in pairwise(pairs))
+
+
+def _other_machine(runs: Sequence[Run]) -> str:
+    differing = {key: _values(runs, key) for key in _HARDWARE}
+    return "; ".join(
+        f"{key.removesuffix('_gib')} {' and '.join(values)}"
+        for key, values in differing.items()
+        if len(values) > 1
+    )
+
+
+def _values(runs: Iterable[Run], key: str) -> list[str]:
+    return list(dict.fromkeys(one_line(str(run.machine.get(key, "unknown"))) for run in runs))
+
+
+def _warnings(matches: Sequence[Match], sides: Sequence[Side]) -> Iterator[str]:
+    for side in sides:
+        yield from side.problems
+    for match in matches:
+        name, runs = match.scenario, match.runs
+        if match.other_machine:
+            yield (
+                f"{name}: measured on different machines ({match.other_machine}), so latencies are"
+                " not compared; capacity is."
+            )
+        yield from (f"{name}: {text}" for run in runs for text in run.warnings)
+        if len({run.workload_digest for run in runs}) > 1:
+            yield (
+                f"the file of workload {one_line(runs[0].workload)} was edited between the runs: a"
+                " change may be that of its tables, items or questions."
+            )
+        for key in sorted({key for run in runs for key in run.machine} - {*_HARDWARE}):
+            values = _values(runs, key)
+            if len(values) > 1:
+                yield f"{key} differs ({', '.join(values)}): a change of latency may be its doing."
+        versions = sorted({run.perfkit for run in runs})
+        if len(versions) > 1:
+            yield f"perfkit differs ({', '.join(versions)}): a change may be its doing."
+        for key in _HOW_LONG:
+            lengths = list(dict.fromkeys(json.dumps(run.settings.get(key)) for run in runs))
+            if len(lengths) > 1:
+                yield f"{name}: {key} differs ({', '.join(lengths)}), so p99 compares badly."
+
+
+def _identity(target: dict[str, object]) -> str:
+    return json.dumps(target, sort_keys=True)

@@ -1,0 +1,437 @@
+# ruff: noqa: RUF001 - a minus sign is one
+"""`perfkit compare` from the outside: what it says of two runs, and what it refuses to compare."""
+
+import csv
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from inline_snapshot import snapshot
+from typer.testing import CliRunner, Result
+
+from perfkit.commands.compare import compare
+from perfkit.errors import PerfkitError
+from perfkit.results import CacheFigures, LatencySummary, Run, RunStore, Variant
+
+APP = typer.Typer()
+APP.command()(compare)
+
+
+def variant(name: str = "query", *, at_s: float = 0.01, rounds: int = 9, **more: Any) -> Variant:
+    """A variant whose rounds lie within 2% of *at_s*, the same for the same *at_s*."""
+    chance = random.Random(str(at_s))
+    rounds_s = tuple(at_s * chance.uniform(0.98, 1.02) for _ in range(rounds))
+    figures: dict[str, Any] = {
+        "items_read": 50,
+        "items_returned": 50,
+        "bytes_read": 51_200,
+        "capacity_units": 6.5,
+        "requests_per_call": 1.0,
+        "errors": 0,
+    }
+    return Variant(
+        name=name,
+        operation="Query",
+        calls=rounds,
+        requests=rounds,
+        capacity_source="embedded",
+        latency_s=LatencySummary(
+            count=rounds, mean=at_s, p50=at_s, p90=at_s, p95=at_s, p99=2 * at_s, max=2 * at_s
+        ),
+        histogram="",
+        rounds_s=rounds_s,
+        **(figures | more),
+    )
+
+
+def run(number: int, *variants: Variant, **more: Any) -> Run:
+    about: dict[str, Any] = {
+        "kind": "scenario",
+        "scenario": "courses",
+        "workload": "courses",
+        "target": {"kind": "embedded"},
+        "machine": {"cpu": "a", "cores": 2, "memory_gib": 8.0, "os": "Linux", "boto3": "1.44.5"},
+        "settings": {"consistent": False, "scale": 1.0, "iterations": None, "rounds": 9},
+        "workload_digest": "47cc939c",
+        "perfkit": "0.1.0",
+    }
+    return Run(
+        variants=variants or (variant(),),
+        started_at=f"2026-01-01T00:{number:02d}:00Z",
+        id=f"20260101T00{number:02d}00Z-{more.get('scenario', 'courses')}-00000{number % 10}",
+        **(about | more),
+    )
+
+
+def save(*runs: Run, folder: str = ".perfkit/runs") -> None:
+    for each in runs:
+        RunStore(Path(folder)).save(each)
+
+
+def perfkit_compare(*arguments: str) -> Result:
+    return CliRunner().invoke(APP, list(arguments))
+
+
+def refusal(*arguments: str) -> tuple[int, str]:
+    result = perfkit_compare(*arguments)
+    assert isinstance(result.exception, PerfkitError), result.output
+    assert result.stdout == ""
+    return result.exception.exit_code, str(result.exception)
+
+
+def latency(*arguments: str) -> dict[str, Any]:
+    """Return what the JSON document says of the first variant's latency."""
+    found = json.loads(perfkit_compare(*arguments, "--json").stdout)["compare"]["changes"][0]
+    assert isinstance(found["latency"], dict)
+    return found["latency"]
+
+
+TWO = ("courses~1", "courses")
+
+
+def test_a_pull_request_gets_a_verdict_and_a_table() -> None:
+    save(
+        run(1, variant("scan", at_s=0.3, capacity_units=1250.0), variant()),
+        run(2, variant("scan", at_s=0.3, capacity_units=1250.0), variant(at_s=0.02)),
+    )
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10", "--format", "markdown")
+
+    assert isinstance(result.exception, PerfkitError)
+    assert result.exception.exit_code == 4
+    assert str(result.exception) == snapshot(
+        "courses, query: latency +101% (+71.7% to +136%): at or above --fail-on-regression 10"
+    )
+    assert result.stdout.partition("\n## ")[0] == snapshot("""\
+# perfkit compare: courses\\~1 → courses
+
+- Regression of 10% or more: courses, query: latency +101% (+71.7% to +136%). Of 2 compared: 1 slower, 1 not significant.
+
+| scenario   | variant   |   p50 before |   p50 after | latency change¹         | latency verdict    |   RCU before |   RCU after | RCU change   |
+|:-----------|:----------|-------------:|------------:|:------------------------|:-------------------|-------------:|------------:|:-------------|
+| courses    | scan      |       300 ms |      300 ms | 0% (−14.7% to +17.2%)   | not significant    |        1,250 |       1,250 | the same     |
+|            | query     |      10.0 ms |     20.0 ms | +101% (+71.7% to +136%) | slower: regression |          6.5 |         6.5 | the same     |
+
+- Runs: 1 before, 1 after.
+- One run a side: the interval is Welch's t on its rounds, and takes each run to lie off as far as one of its rounds, at least 5%. Only several runs a side, taken in turns, show what differs from run to run.
+""")
+
+
+def test_noise_is_printed_as_not_significant_and_passes() -> None:
+    save(run(1, variant(at_s=0.01)), run(2, variant(at_s=0.0103)))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "0")
+
+    assert result.exit_code == 0
+    assert "No regression" in result.stdout
+    assert "not significant" in result.stdout
+
+
+def test_a_significant_slowdown_below_the_threshold_passes() -> None:
+    save(run(1, variant(at_s=0.01)), run(2, variant(at_s=0.014)))
+
+    assert latency(*TWO)["verdict"] == "slower"
+    assert perfkit_compare(*TWO, "--fail-on-regression", "50").exit_code == 0
+    assert refusal_code(*TWO, "--fail-on-regression", "30") == 4
+
+
+def refusal_code(*arguments: str) -> int:
+    error = perfkit_compare(*arguments).exception
+    assert isinstance(error, PerfkitError)
+    return error.exit_code
+
+
+def test_faster_is_no_regression() -> None:
+    save(run(1, variant(at_s=0.03)), run(2, variant(at_s=0.01)))
+
+    assert latency(*TWO)["verdict"] == "faster"
+    assert perfkit_compare(*TWO, "--fail-on-regression", "0").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("units", "percent", "code"),
+    [
+        pytest.param(6.5, "0", 0, id="the same"),
+        pytest.param(7.0, "5", 4, id="7.7% more, 5% allowed"),
+        pytest.param(7.0, "10", 0, id="7.7% more, 10% allowed"),
+        pytest.param(6.6, "0", 4, id="any more, none allowed"),
+        pytest.param(6.0, "0", 0, id="less"),
+    ],
+)
+def test_capacity_needs_no_significance(units: float, percent: str, code: int) -> None:
+    save(run(1), run(2, variant(capacity_units=units)))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", percent)
+
+    assert (getattr(result.exception, "exit_code", 0) if result.exception else 0) == code
+
+
+def test_capacity_that_depends_on_a_cache_is_shown_and_not_judged() -> None:
+    cache = CacheFigures(hits=5, misses=5, errors=0)
+    save(
+        run(1, variant(cache=cache, capacity_units=1.0)),
+        run(2, variant(cache=cache, capacity_units=9.0)),
+    )
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10")
+
+    assert result.exit_code == 0
+    assert "+800%, not judged" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "reason"),
+    [
+        pytest.param({}, {"rounds": 2}, "cannot tell", "2 rounds are too few", id="two rounds"),
+        pytest.param({}, {"errors": 1}, "cannot tell", "calls failed", id="failed calls"),
+        pytest.param(
+            {}, {"items_returned": 49}, "invalid", "the answers differ", id="another answer"
+        ),
+    ],
+)
+def test_what_supports_no_verdict_gets_none(
+    before: dict[str, Any], after: dict[str, Any], verdict: str, reason: str
+) -> None:
+    save(run(1, variant(**before)), run(2, variant(at_s=1.0, **after)))
+
+    found = latency(*TWO)
+
+    assert (found["verdict"], found["reason"]) == (verdict, reason)
+    assert found["interval"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"others_cpu_share": 0.4}, "other programs used 40% of the CPU"),
+        ({"stolen_cpu_share": 0.05}, "the hypervisor took 5% of the CPU"),
+    ],
+)
+def test_a_busy_machine_makes_a_single_run_useless(settings: dict[str, Any], reason: str) -> None:
+    usual = run(1).settings
+    save(run(1), run(2, variant(at_s=1.0), settings={**usual, **settings}))
+
+    assert latency(*TWO)["reason"] == reason
+
+
+def test_a_threshold_that_could_not_be_tested_is_an_error() -> None:
+    save(run(1, variant(rounds=1)), run(2, variant(rounds=1)))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10")
+
+    assert isinstance(result.exception, PerfkitError)
+    assert result.exception.exit_code == 3
+    assert "No verdict: no latency could be judged." in result.stdout
+
+
+def test_different_machines_compare_capacity_only() -> None:
+    machine = {**run(1).machine, "cpu": "b"}
+    save(run(1), run(2, variant(at_s=1.0, capacity_units=13.0), machine=machine))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10")
+
+    assert "measured on different machines (cpu a and b)" in result.stdout
+    assert "invalid: different machines" in result.stdout
+    assert isinstance(result.exception, PerfkitError)
+    assert str(result.exception).startswith("courses, query: 6.5 → 13 read units")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"target": {"kind": "aws"}}, "different targets, embedded and aws"),
+        ({"workload": "shop"}, "different workloads, courses and shop"),
+        ({"kind": "cache"}, "different kinds, scenario and cache"),
+        ({"workload_digest": "0000"}, "was edited between runs"),
+        ({"settings": {"scale": 0.1}}, "different settings, consistent false and null"),
+        (
+            {"settings": {**run(1).settings, "scale": 0.1}},
+            "different settings, scale 1.0 and 0.1",
+        ),
+    ],
+)
+def test_other_work_is_never_compared(other: dict[str, Any], said: str) -> None:
+    save(run(1), run(2, **other))
+
+    code, message = refusal("20260101T0001", "20260101T0002")
+
+    assert code == 2
+    assert said in message
+
+
+def test_an_edited_workload_is_compared_on_request_and_said() -> None:
+    save(run(1), run(2, workload_digest="0000"))
+
+    result = perfkit_compare(*TWO, "--edited")
+
+    assert result.exit_code == 0
+    assert "was edited between the runs" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"perfkit": "0.2.0"}, "perfkit differs (0.1.0, 0.2.0)"),
+        ({"machine": {**run(1).machine, "boto3": "1.45.0"}}, "boto3 differs (1.44.5, 1.45.0)"),
+        ({"settings": {**run(1).settings, "iterations": 5}}, "iterations differs (null, 5)"),
+        ({"warnings": ("the emulator counts wrongly",)}, "courses: the emulator counts wrongly"),
+    ],
+)
+def test_what_weakens_a_comparison_is_said(other: dict[str, Any], said: str) -> None:
+    save(run(1), run(2, **other))
+
+    result = perfkit_compare(*TWO)
+
+    assert result.exit_code == 0
+    assert said in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "said"),
+    [
+        (("courses", "nope"), 2, "no run, scenario, file or folder 'nope'"),
+        (("courses", "cuorses"), 2, "did you mean 'courses'?"),
+        (("courses~7", "courses"), 2, "there is no courses~7: 2 runs are saved"),
+        (("2026", "courses"), 2, "'2026' begins the ids of 2 runs"),
+        (("courses", "courses"), 2, "both sides hold run 20260101T000200Z-courses-000002"),
+        (("courses", "missing.json"), 2, "no run file missing.json"),
+        ((".", "courses"), 2, ". is a folder and courses a run"),
+        (("", "courses"), 2, "no run, scenario, file or folder ''"),
+        (("courses~1", "courses", "--fail-on-regression=-1"), 2, "-1 is no percentage"),
+        (("courses~1", "courses", "--fail-on-regression", "nan"), 2, "nan is no percentage"),
+        (("courses~1", "courses", "--json", "--format", "csv"), 2, "contradict each other"),
+    ],
+)
+def test_a_wrong_request_gets_one_line(names: tuple[str, ...], code: int, said: str) -> None:
+    save(run(1), run(2))
+
+    found, message = refusal(*names)
+
+    assert found == code
+    assert said in message
+    assert "\n" not in message
+
+
+def test_other_scenarios_have_nothing_in_common() -> None:
+    save(run(1), run(2, scenario="profile"))
+
+    assert refusal("courses", "profile") == (
+        2,
+        "courses holds courses and profile profile; only runs of the same scenario can be compared",
+    )
+
+
+def test_runs_are_found_by_id_scenario_and_file() -> None:
+    save(run(1), run(2))
+    path = ".perfkit/runs/20260101T000100Z-courses-000001.json"
+
+    outputs = {
+        perfkit_compare(name, "20260101T0002", "--json")
+        .stdout.replace(name, "*", 1)
+        .count('"p50_s"')
+        for name in ("courses~1", "20260101T0001", "20260101T000100Z-courses-000001", path)
+    }
+
+    assert outputs == {2}
+
+
+def in_turns(slowdown: float, *, pairs: int = 5, **more: Any) -> None:
+    """Two folders as a workflow leaves them: runs in turns, the machine slower and slower."""
+    for number in range(pairs):
+        drift = 0.01 * 1.2**number * (1 + 0.01 * (number % 2))
+        save(
+            run(2 * number, variant(at_s=drift)),
+            run(2 * number, variant(at_s=drift), scenario="profile"),
+            folder="base/.perfkit/runs",
+        )
+        save(run(2 * number + 1, variant(at_s=drift * slowdown), **more), folder="branch")
+
+
+def test_folders_of_runs_in_turns_are_compared_pair_by_pair() -> None:
+    """The machine doubles its time meanwhile, and still 20% are found."""
+    in_turns(1.2)
+
+    found = json.loads(perfkit_compare("base", "branch", "--json").stdout)["compare"]
+
+    change = found["changes"][0]
+    assert change["latency"]["method"] == "paired-runs"
+    assert change["latency"]["verdict"] == "slower"
+    assert change["latency"]["ratio"] == pytest.approx(1.2, rel=0.03)
+    assert (change["baseline"]["runs"], change["candidate"]["runs"]) == (5, 5)
+    assert found["left_out"] == ["profile: only in base."]
+
+
+def test_folders_without_a_difference_pass() -> None:
+    in_turns(1.0)
+
+    assert perfkit_compare("base", "branch", "--fail-on-regression", "5").exit_code == 0
+
+
+def test_variants_of_one_side_are_named() -> None:
+    save(run(1, variant(), variant("scan")), run(2, variant(), variant("get")))
+
+    result = perfkit_compare(*TWO)
+
+    assert "courses, scan: only in the baseline." in result.stdout
+    assert "courses, get: only in the candidate." in result.stdout
+
+
+def test_an_unreadable_file_of_a_folder_is_named() -> None:
+    in_turns(1.0)
+    Path("branch/half.json").write_text('{"format": 1')
+
+    assert "run file branch/half.json is cut short" in perfkit_compare("base", "branch").stdout
+
+
+def test_an_empty_folder_is_refused() -> None:
+    Path("empty").mkdir()
+
+    assert refusal("empty", "empty")[1].startswith("no runs in the folder empty;")
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [
+        ("c.md", "# perfkit compare: courses\\~1 → courses\n\n- No significant change."),
+        ("c.txt", "perfkit compare: courses~1 → courses\n===="),
+        ("c.html", "<!doctype html>"),
+        ("c.csv", "baseline,candidate,scenario,question,variant,p50_baseline_s"),
+        ("c.json", '{\n  "format": 1,'),
+    ],
+)
+def test_every_format_goes_to_a_file(name: str, beginning: str) -> None:
+    save(run(1), run(2))
+
+    result = perfkit_compare(*TWO, "--output", name)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert Path(name).read_text().lower().startswith(beginning.lower())
+
+
+def test_the_report_is_written_before_the_command_fails() -> None:
+    save(run(1), run(2, variant(at_s=0.05)))
+
+    perfkit_compare(*TWO, "--fail-on-regression", "10", "--format", "csv", "--output", "tables")
+
+    rows = list(csv.DictReader(Path("tables/changes.csv").read_text().splitlines()))
+    assert [row["regression"] for row in rows] == ["true"]
+
+
+def test_a_name_stays_text() -> None:
+    save(
+        run(1, variant("<script>alert(1)</script>")),
+        run(2, variant("<script>alert(1)</script>")),
+    )
+
+    assert "<script>alert(1)" not in perfkit_compare(*TWO, "--format", "html").stdout
+    assert "<script>" not in perfkit_compare(*TWO, "--format", "markdown").stdout
+
+
+def test_a_run_without_variants_is_said() -> None:
+    save(replace(run(1), variants=()), replace(run(2), variants=()))
+
+    assert "courses: its runs hold no variants." in perfkit_compare(*TWO).stdout
