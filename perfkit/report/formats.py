@@ -18,6 +18,7 @@ class Format(StrEnum):
     TERMINAL = "terminal"
     MARKDOWN = "markdown"
     HTML = "html"
+    SVG = "svg"
     JSON = "json"
     CSV = "csv"
 
@@ -28,6 +29,7 @@ _SUFFIXES = {
     ".markdown": Format.MARKDOWN,
     ".html": Format.HTML,
     ".htm": Format.HTML,
+    ".svg": Format.SVG,
     ".json": Format.JSON,
     ".csv": Format.CSV,
 }
@@ -65,6 +67,10 @@ def render_text(report: "Report", report_format: Format) -> str:
             from perfkit.report import html
 
             return html.render_report(report)
+        case Format.SVG:
+            from perfkit.report import terminal
+
+            return terminal.render_svg(report)
         case Format.JSON:
             from perfkit.report.json_document import report_document, write_document
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from typing import TextIO
 
 from rich.box import Box
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table as RichTable
+from rich.terminal_theme import DIMMED_MONOKAI as _SVG_THEME
 from rich.text import Text
 
 from perfkit.report import plain
@@ -28,7 +30,7 @@ from perfkit.report.model import (
     Tone,
 )
 
-__all__ = ["make_console", "print_blocks", "print_report", "print_table"]
+__all__ = ["make_console", "print_blocks", "print_report", "print_table", "render_svg"]
 
 _NARROWEST = 40
 
@@ -41,6 +43,8 @@ _TONE_STYLES = {
 }
 _PROVENANCE_STYLES = {Provenance.MODELLED: "italic", Provenance.QUOTED: "cyan"}
 _SERIES_STYLES = ("magenta", "green", "blue", "yellow", "cyan", "red")
+
+_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 
 # A line under the headings and nothing else.
 _BOX = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
@@ -92,6 +96,31 @@ def print_report(report: Report, console: Console | None = None) -> None:
         printer.section(section)
         console.print()
     printer.legend(whole_report=True)
+
+
+def render_svg(report: Report) -> str:
+    """
+    Draw a report as a picture of a terminal, as wide as piped text is.
+
+    Nothing in it is loaded from elsewhere: the reader's own monospaced font is used.
+    """
+    console = Console(
+        file=io.StringIO(),
+        width=plain.WIDTH,
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    print_report(report, console)
+    drawn = console.export_svg(title="perfkit report", theme=_SVG_THEME)
+    # Rich fetches its font from a server
+    style, end, picture = drawn.partition("</style>")
+    style = _FONT_FACE.sub("", style).replace("Fira Code", "ui-monospace")
+    return f"{style}{end}{picture}"
 
 
 def _width(console: Console) -> int:
