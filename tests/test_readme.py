@@ -46,7 +46,13 @@ def start(command: str, folder: Path) -> subprocess.Popen[str]:
 SERVERS = [command for command in commands() if command.startswith("perfkit dynamodb")]
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if each not in SERVERS])
+ONE_BY_ONE = [each for each in commands() if each not in SERVERS]
+
+
+# the same command may stand there twice: before a change and after it
+@pytest.mark.parametrize(
+    "command", ONE_BY_ONE, ids=[f"{number} {each}" for number, each in enumerate(ONE_BY_ONE)]
+)
 def test_every_command_works_as_written(command: str, folder: Path) -> None:
     with start(command, folder) as process:
         output, errors = process.communicate(timeout=300)
