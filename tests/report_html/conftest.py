@@ -294,3 +294,14 @@ def read() -> type[Page]:
 @pytest.fixture(scope="session")
 def page_of_every_block() -> str:
     return render_report(every_block())
+
+
+@pytest.fixture(scope="session")
+def page_of_two_curves() -> str:
+    """Return a page on which one chart of curves follows another."""
+    report = every_block()
+    curves = [
+        block for each in report.sections for block in each.blocks if isinstance(block, Curves)
+    ]
+    section = Section(name="latency", title="Latencies", blocks=tuple(curves))
+    return render_report(replace(report, sections=(section,)))

@@ -357,6 +357,22 @@ def test_charts_follow_the_width_of_the_window(open_page: Open, page_of_every_bl
     assert "487 ms" in opened.evaluate(DRAWN)[0]["texts"]
 
 
+def test_charts_of_one_kind_stand_side_by_side_where_there_is_room(
+    open_page: Open, page_of_two_curves: str
+) -> None:
+    places = """() => [...document.querySelectorAll('figure.of-curves.half')]
+      .map((each) => each.getBoundingClientRect().top)"""
+
+    wide = open_page(page_of_two_curves).evaluate(places)
+    narrow = open_page(page_of_two_curves, width=800).evaluate(places)
+
+    assert wide[0] == wide[1]
+    assert narrow[0] < narrow[1]
+    for width in (800, 1280):
+        for drawing in open_page(page_of_two_curves, width=width).evaluate(DRAWN):
+            assert drawing["room"] - 2 <= drawing["width"] <= drawing["room"] + 1
+
+
 FOCUSED = """() => {
   const element = document.activeElement;
   const style = getComputedStyle(element);

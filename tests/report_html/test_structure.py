@@ -19,23 +19,27 @@ from perfkit.report.html.scales import axis_of
 from perfkit.report.model import (
     Bar,
     Bars,
+    Block,
     Column,
     Curve,
     Curves,
     Kind,
+    Lane,
     Point,
     Report,
     Scale,
     Section,
+    Span,
     Statement,
     Statements,
     Table,
+    Waterfall,
 )
 
 Read = Callable[[str], Any]
 
 
-def report_of(*blocks: Bars | Curves | Statements | Table) -> Report:
+def report_of(*blocks: Block) -> Report:
     return Report(title="", sections=(Section(name="s", title="s", blocks=blocks),))
 
 
@@ -314,6 +318,20 @@ def test_values_in_a_chart_are_written_as_in_a_table(page_of_every_block: str, r
     texts = [bar["text"] for row in drawing["series"] for bar in row]
     assert texts == [format_value(each, Kind.SECONDS) for each in (0.4873, 0.217, 0.00214, 0.0)]
     assert drawing["series"][1][1]["place"] is None
+
+
+def test_a_request_has_the_colour_of_its_series_wherever_its_figures_come_from(
+    read: Read,
+) -> None:
+    spans = (Span(label="db", start_s=0.0, duration_s=1.0),)
+    titles = ("scan", "query, quoted", "neither")
+    lanes = tuple(Lane(title=title, spans=spans) for title in titles)
+    flow = Waterfall(name="w", title="Flow", lanes=lanes)
+
+    page = read(render_report(report_of(pairs(("scan", "query")), flow)))
+
+    drawings = json.loads(page.data)[1:]
+    assert [drawing["colour"] for drawing in drawings] == [BEFORE, AFTER, "c1"]
 
 
 def test_places_on_an_axis_have_four_digits(read: Read) -> None:

@@ -274,10 +274,10 @@ def _waterfall(chart: Waterfall, colours: Colours, marks: Marks) -> ChartView:
     for lane in chart.lanes[:6]:
         words += f" {one_line(lane.title)}: {format_value(_length_s(lane), Kind.SECONDS)}."
     return ChartView(
-        title=f"{one_line(chart.title)} (each drawn over its own length)",
+        title=_own_length(chart),
         words=words,
         legend=(),
-        drawings=tuple(_lane(lane, number, colours) for number, lane in enumerate(chart.lanes)),
+        drawings=tuple(_lane(lane, colours) for lane in chart.lanes),
         captions=tuple(
             f"{_marked(lane.title, lane.provenance, marks)}:"
             f" {format_value(_length_s(lane), Kind.SECONDS)}"
@@ -301,12 +301,19 @@ def _waterfall(chart: Waterfall, colours: Colours, marks: Marks) -> ChartView:
     )
 
 
-def _lane(lane: Lane, number: int, colours: Colours) -> dict[str, object]:
+def _own_length(chart: Waterfall) -> str:
+    title = one_line(chart.title)
+    says_so = "own length" in title or len(chart.lanes) == 1
+    return title if says_so else f"{title} (each drawn over its own length)"
+
+
+def _lane(lane: Lane, colours: Colours) -> dict[str, object]:
     length_s = _length_s(lane)
     axis = axis_of([length_s], Kind.SECONDS, Scale.LINEAR, from_zero=True)
     return {
         "draw": "waterfall",
-        "colour": colours.get(lane.title, f"c{number % 8 + 1}"),
+        # "phase-0, quoted" has the colour of phase-0.
+        "colour": colours.get(lane.title) or colours.get(lane.title.split(",")[0], "c1"),
         "axis": _axis(axis) | {"high": length_s or 1.0},
         "spans": [
             {

@@ -102,20 +102,28 @@ def _section(
         "title": title,
         "label": title or section.name.replace("-", " ").capitalize(),
         "blocks": [
-            view
+            view | {"half": _is_half(blocks, place)}
             for place, block in enumerate(blocks)
-            for view in [
-                _block(block, _has_table(blocks, place), colours, marks, drawings),
-            ]
+            for view in [_block(block, _has_table(blocks, place), colours, marks, drawings)]
             if view is not None
         ],
     }
 
 
 def _has_table(blocks: Sequence[Block], place: int) -> bool:
-    """Whether the block before or after one is the table of its figures."""
+    """Whether the table of a block's figures stands beside it, with nothing but words between."""
+    for beside in (reversed(blocks[:place]), blocks[place + 1 :]):
+        nearest = next((each for each in beside if not isinstance(each, Statements)), None)
+        if isinstance(nearest, Table) and nearest.data_only:
+            return True
+    return False
+
+
+def _is_half(blocks: Sequence[Block], place: int) -> bool:
+    """Whether two of a block fit side by side, and there are two."""
+    kind = type(blocks[place])
     beside = [*blocks[max(0, place - 1) : place], *blocks[place + 1 : place + 2]]
-    return any(isinstance(each, Table) and each.data_only for each in beside)
+    return kind in {Curves, Diagram} and any(isinstance(each, kind) for each in beside)
 
 
 def _block(

@@ -234,10 +234,14 @@
   // whole page, of which the browser so far laid out only what can be seen.
   const column = 400;
   const gap = 32;
+  const halves = 856;
+  const between = 56;
   const roomOf = (place) => {
     const section = place.closest(".section");
     const style = getComputedStyle(section);
-    const inner = section.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const whole = section.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const half = whole >= halves && place.closest("figure").classList.contains("half");
+    const inner = half ? (whole - between) / 2 : whole;
     const lanes = place.closest(".drawings").children.length;
     const columns = Math.max(1, Math.min(lanes, Math.floor((inner + gap) / (column + gap))));
     return Math.floor((inner - gap * (columns - 1)) / columns);
