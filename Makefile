@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run test lint format bench sample-report clean
 
 help: ## Show these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perfkit needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -36,6 +36,9 @@ format: $(VENV)/.installed-dev ## Tidy the code
 
 bench: $(VENV)/.installed-dev ## Measure perfkit against its peers, into benchmarks/results.md
 	$(BIN)/python -m benchmarks
+
+sample-report: $(VENV)/.installed-dev ## Measure, and write a sample of every report format to reports/
+	$(BIN)/python scripts/sample_report.py
 
 clean: ## Remove the virtual environment and perfkit's data
 	rm -rf $(VENV) .perfkit

@@ -7,14 +7,16 @@ import typer
 from inline_snapshot import snapshot
 from typer.testing import CliRunner, Result
 
+from perfkit.commands.bench import bench
 from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.seed import seed
 from perfkit.commands.status import status
+from perfkit.dynamodb.client import embedded_client
 from perfkit.errors import TargetError
 from perfkit.results import Run, RunStore
 
 APP = typer.Typer()
-for command in (seed, create_indexes, status):
+for command in (seed, create_indexes, bench, status):
     APP.command()(command)
 
 
@@ -132,6 +134,7 @@ def test_json_is_one_document_and_nothing_else() -> None:
                     "fraction": None,
                     "items": None,
                     "size_bytes": None,
+                    "difference": "",
                 },
                 {
                     "name": "CoursesByInstructor",
@@ -140,6 +143,7 @@ def test_json_is_one_document_and_nothing_else() -> None:
                     "fraction": None,
                     "items": None,
                     "size_bytes": None,
+                    "difference": "",
                 },
             ],
         }
@@ -163,6 +167,38 @@ def test_json_is_one_document_and_nothing_else() -> None:
             "service": {"state": "down"},
             "problems": [],
         }
+    )
+
+
+def test_an_index_of_the_same_name_with_other_keys_is_a_warning() -> None:
+    perfkit("seed", "--processes", "1", "--scale", "0.01", "--table", "Courses")
+    client = embedded_client(".perfkit/dynamodb.sqlite3")
+    client.update_table(
+        TableName="Courses",
+        AttributeDefinitions=[{"AttributeName": "title", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "CoursesBySemester",
+                    "KeySchema": [{"AttributeName": "title", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    )
+    client.close()
+
+    result = perfkit("status")
+
+    said = (
+        "index CoursesBySemester of Courses differs: its key is title (S), the workload wants"
+        " semester_id (S), department_id (S)"
+    )
+    assert said in " ".join(result.stderr.split())
+    measured = perfkit("bench", "--scenario", "courses", "--iterations", "1")
+    assert measured.exit_code == 0
+    assert "index CoursesBySemester of Courses has other keys, so it is not queried" in " ".join(
+        measured.output.split()
     )
 
 

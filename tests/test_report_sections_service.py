@@ -35,6 +35,7 @@ from perfkit.results import (
     Run,
     ServiceFigures,
     Variant,
+    WriteCost,
 )
 from perfkit.workloads.loader import load
 
@@ -793,6 +794,21 @@ def test_a_run_of_thirty_days_is_not_old() -> None:
     of = replace(PHASES, started_at="2026-01-01T00:00:00Z")
 
     assert "days old" not in warnings(of, now=datetime(2026, 1, 31, tzinfo=UTC))
+
+
+def test_a_run_of_what_writes_cost_is_a_measurement() -> None:
+    cost = WriteCost(
+        table="Courses",
+        index="CoursesByInstructor",
+        units={"insert": 1.0},
+        entry_bytes=1024,
+        items=10_000,
+        projection="ALL",
+    )
+    of = replace(PHASES, kind="index-cost", scenario="index-cost", variants=(), checks=())
+
+    assert "holds no measurement" in warnings(of)
+    assert "holds no measurement" not in warnings(replace(of, write_costs=(cost,)))
 
 
 def test_runs_of_different_versions_are_named() -> None:

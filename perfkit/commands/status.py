@@ -20,11 +20,13 @@ from perfkit.commands.common import (
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfkit.dynamodb.patience import PatientConnection
-    from perfkit.dynamodb.tables import TableState
+    from perfkit.dynamodb.tables import IndexState, TableState
     from perfkit.dynamodb.targets import Target
     from perfkit.report.model import Table
-    from perfkit.workloads.model import Workload
+    from perfkit.workloads.model import Index, Workload
 
 __all__ = ["status"]
 
@@ -76,6 +78,10 @@ def status(
     }
     for problem in listing.problems:
         warn(str(problem))
+    for table in tables:
+        for index in table["indexes"]:
+            if index["difference"]:
+                warn(f"index {index['name']} of {table['name']} differs: {index['difference']}")
     if as_json:
         print_json(document)
     else:
@@ -125,6 +131,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
                         else None,
                         "items": index.items,
                         "size_bytes": index.size_bytes,
+                        "difference": _difference(table.indexes, index),
                     }
                     for index in state.indexes
                 ),
@@ -160,6 +167,13 @@ def _absent(name: str, workload_items: int) -> dict[str, Any]:
     }
 
 
+def _difference(wanted: "Sequence[Index]", existing: "IndexState") -> str:
+    from perfkit.dynamodb.tables import index_difference
+
+    index = next((each for each in wanted if each.name == existing.name), None)
+    return "" if index is None else index_difference(index, existing)
+
+
 def _missing_indexes(wanted: Any, state: "TableState") -> list[dict[str, Any]]:
     return [
         {
@@ -169,6 +183,7 @@ def _missing_indexes(wanted: Any, state: "TableState") -> list[dict[str, Any]]:
             "fraction": None,
             "items": None,
             "size_bytes": None,
+            "difference": "",
         }
         for index in wanted
         if state.index(index.name) is None

@@ -12,7 +12,14 @@ from perfkit.dynamodb.estimates import estimate_index, sample
 from perfkit.dynamodb.index_progress import BuildProgress, build_progress
 from perfkit.dynamodb.patience import Backoff, PatientConnection, Pause
 from perfkit.dynamodb.safety import Effect, Preview
-from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe, is_ours
+from perfkit.dynamodb.tables import (
+    IndexState,
+    Keys,
+    TableState,
+    describe,
+    index_difference,
+    is_ours,
+)
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError, WorkloadError
@@ -150,7 +157,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
             some = sample(generator, table.name)
             for index in (index for owner, index in wanted if owner is table):
                 existing = state.index(index.name)
-                difference = _difference(index, existing)
+                difference = index_difference(index, existing)
                 estimate = estimate_index(table, index, some, items)
                 plans.append(
                     IndexPlan(
@@ -182,24 +189,6 @@ def _state(existing: IndexState | None, difference: str) -> State:
         return State.DIFFERENT
     # UPDATING (a change of throughput) answers queries as ACTIVE does
     return State.CREATING if existing.status == "CREATING" else State.ACTIVE
-
-
-def _difference(index: Index, existing: IndexState | None) -> str:
-    if existing is None:
-        return ""
-    parts = []
-    keys = Keys.of(index)
-    if existing.keys != keys:
-        parts.append(f"its key is {existing.keys}, the workload wants {keys}")
-    there = _projection_text(existing.projection, existing.non_key_attributes)
-    wanted = _projection_text(str(index.projection), index.non_key_attributes)
-    if there != wanted:
-        parts.append(f"it projects {there}, the workload wants {wanted}")
-    return "; ".join(parts)
-
-
-def _projection_text(projection: str, attributes: Sequence[str]) -> str:
-    return f"INCLUDE ({', '.join(sorted(attributes))})" if projection == "INCLUDE" else projection
 
 
 def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:

@@ -1,6 +1,6 @@
 """Tables on a target: made from a workload, described, counted, recognised as perfkit's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.patience import Pacer, Pause
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
-from perfkit.workloads.model import Table
+from perfkit.workloads.model import Index, Table
 
 __all__ = [
     "SCALE_TAG",
@@ -22,6 +22,8 @@ __all__ = [
     "create",
     "delete",
     "describe",
+    "index_difference",
+    "index_states",
     "is_ours",
     "note_scale",
     "seeded_scale",
@@ -186,7 +188,7 @@ def describe(connection: Connection, name: str) -> TableState | None:
             return None
         raise
     table = answer["Table"]
-    types = {part["AttributeName"]: part["AttributeType"] for part in table["AttributeDefinitions"]}
+    types = _types(table)
     throughput = table.get("ProvisionedThroughput", {})
     return TableState(
         name=name,
@@ -198,10 +200,37 @@ def describe(connection: Connection, name: str) -> TableState | None:
         read_capacity=throughput.get("ReadCapacityUnits", 0),
         write_capacity=throughput.get("WriteCapacityUnits", 0),
         billing=table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
-        indexes=tuple(
-            _index_state(index, types) for index in table.get("GlobalSecondaryIndexes", ())
-        ),
+        indexes=index_states(table),
     )
+
+
+def index_states(table: Mapping[str, Any]) -> tuple[IndexState, ...]:
+    """Return the global indexes of a table, of the `Table` in an answer of DescribeTable."""
+    types = _types(table)
+    return tuple(_index_state(index, types) for index in table.get("GlobalSecondaryIndexes", ()))
+
+
+def _types(table: Mapping[str, Any]) -> dict[str, str]:
+    return {part["AttributeName"]: part["AttributeType"] for part in table["AttributeDefinitions"]}
+
+
+def index_difference(wanted: Index, existing: IndexState | None) -> str:
+    """Return how an index differs from the workload's of that name; "" if it does not."""
+    if existing is None:
+        return ""
+    parts = []
+    keys = Keys.of(wanted)
+    if existing.keys != keys:
+        parts.append(f"its key is {existing.keys}, the workload wants {keys}")
+    there = _projection_text(existing.projection, existing.non_key_attributes)
+    projection = _projection_text(str(wanted.projection), wanted.non_key_attributes)
+    if there != projection:
+        parts.append(f"it projects {there}, the workload wants {projection}")
+    return "; ".join(parts)
+
+
+def _projection_text(projection: str, attributes: Sequence[str]) -> str:
+    return f"INCLUDE ({', '.join(sorted(attributes))})" if projection == "INCLUDE" else projection
 
 
 def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:

@@ -165,7 +165,8 @@ class LoadBetween:
             return None
         own_s = self.after.own_cpu_s - self.before.own_cpu_s
         others_s = self.after.busy_s - self.before.busy_s - own_s
-        return min(max(others_s / total_s, 0.0), 1.0)
+        # differences of sums: what is left of nothing is not quite 0
+        return round(min(max(others_s / total_s, 0.0), 1.0), 6)
 
     @property
     def stolen_share(self) -> float | None:

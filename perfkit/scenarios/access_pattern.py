@@ -8,7 +8,7 @@ from typing import Any
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
-from perfkit.dynamodb.tables import seeded_scale
+from perfkit.dynamodb.tables import IndexState, Keys, index_difference, index_states, seeded_scale
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.doubts import Doubt
 from perfkit.measure.rounds import FEWEST_ROUNDS
@@ -19,7 +19,7 @@ from perfkit.scenarios.items import describe_difference, to_client
 from perfkit.scenarios.reading import FilteredScan, Get, ParallelScan, Query, Scan
 from perfkit.units import format_count
 from perfkit.workloads.generator import ItemGenerator
-from perfkit.workloads.model import AccessPattern, Workload
+from perfkit.workloads.model import AccessPattern, Index, Workload
 
 __all__ = ["AccessPatternScenario", "access_patterns"]
 
@@ -101,6 +101,7 @@ class AccessPatternScenario:
         doubts = (
             *measured.doubts,
             *_doubt_filling(context, self.pattern.table, table),
+            *_doubt_index(context, self.pattern, table),
             *self._doubts(context, contenders, measured.variants[0]),
         )
         quoted = self.pattern.quoted
@@ -169,8 +170,11 @@ class AccessPatternScenario:
             return scans, ()
         index = pattern.query.index
         is_global = index is not None and index not in table.local_indexes
-        if index is not None and is_global and table.global_indexes.get(index) != "ACTIVE":
-            return scans, (_missing_index(pattern.table, index, table.global_indexes.get(index)),)
+        if index is not None and is_global:
+            wanted = context.workload.table(pattern.table).index(index)
+            obstacle = _obstacle(pattern.table, wanted, table.global_indexes.get(index))
+            if obstacle:
+                return scans, (obstacle,)
         query = Query(
             client=client,
             request=self._query_request(),
@@ -270,7 +274,7 @@ class _TableFacts:
     items: int
     scale: float | None
     size_bytes: int
-    global_indexes: Mapping[str, str]
+    global_indexes: Mapping[str, IndexState]
     local_indexes: frozenset[str]
 
 
@@ -283,10 +287,7 @@ def _describe(context: Context, table: str) -> _TableFacts:
         items=description.get("ItemCount", 0),
         scale=_scale(context, description.get("TableArn", "")),
         size_bytes=description.get("TableSizeBytes", 0),
-        global_indexes={
-            index["IndexName"]: index.get("IndexStatus", "ACTIVE")
-            for index in description.get("GlobalSecondaryIndexes", ())
-        },
+        global_indexes={index.name: index for index in index_states(description)},
         local_indexes=frozenset(
             index["IndexName"] for index in description.get("LocalSecondaryIndexes", ())
         ),
@@ -319,13 +320,44 @@ def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[
         )
 
 
-def _missing_index(table: str, index: str, status: str | None) -> str:
-    """Return what to do about an index that cannot be read yet."""
-    if status == "CREATING":
-        return (
-            f"index {index} of {table} is still being created: `perfkit create-indexes` waits for"
-            " it; then measure again"
+def _doubt_index(context: Context, pattern: AccessPattern, table: _TableFacts) -> Iterator[Doubt]:
+    """Yield a doubt about an index that is not quite the workload's."""
+    name = None if pattern.query is None else pattern.query.index
+    if name is None:
+        return
+    wanted, existing = (
+        context.workload.table(pattern.table).index(name),
+        table.global_indexes.get(name),
+    )
+    difference = index_difference(wanted, existing)
+    # with other keys it is not queried at all
+    if difference and not _obstacle(pattern.table, wanted, existing):
+        yield Doubt(
+            f"index {name} of {pattern.table} differs: {difference}",
+            "the figures are those of the index that is there",
         )
-    if status is not None:
-        return f"index {index} of {table} is {status}: wait until it is ACTIVE and measure again"
-    return f"no index {index} on {table}: run `perfkit create-indexes`, then measure again"
+
+
+def _obstacle(table: str, wanted: Index, existing: IndexState | None) -> str:
+    """Return why an index cannot be queried, and what to do about it; "" if it can."""
+    if existing is None:
+        return (
+            f"no index {wanted.name} on {table}: run `perfkit create-indexes`, then measure again"
+        )
+    if existing.keys != Keys.of(wanted):
+        return (
+            f"index {wanted.name} of {table} has other keys, so it is not queried"
+            f" ({index_difference(wanted, existing)}): change the workload, or drop the index,"
+            " run `perfkit create-indexes` and measure again"
+        )
+    if existing.status == "CREATING":
+        return (
+            f"index {wanted.name} of {table} is still being created: `perfkit create-indexes`"
+            " waits for it; then measure again"
+        )
+    if existing.status not in {"ACTIVE", "UPDATING"}:
+        return (
+            f"index {wanted.name} of {table} is {existing.status}: wait until it is ACTIVE and"
+            " measure again"
+        )
+    return ""

@@ -113,8 +113,14 @@ def cold(phase: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PhasesScenario:
-    """The reference service at phases 0 to 3, side by side."""
+    """
+    The reference service at phases 0 to 3, side by side.
 
+    Args:
+        short: Leave out endpoints that take very long at phase 0.
+    """
+
+    short: bool = False
     name: str = NAME
     description: str = "The service over HTTP at phases 0, 1, 2 and 3"
 
@@ -122,7 +128,7 @@ class PhasesScenario:
         """Return what the scans of phases 0 and 1 will read, which is nearly all of it."""
         workload, iterations = context.workload, context.options.plan.iterations or 5
         units = sum(
-            _scan_units(workload, each) * (2 * iterations + 3) for each in endpoints_of(workload)
+            _scan_units(workload, each) * (2 * iterations + 3) for each in self._endpoints(workload)
         )
         return Effect(
             text=f"{self.name}: ask the service at four phases, two of which scan",
@@ -141,7 +147,7 @@ class PhasesScenario:
 
         started_at, facts = now_utc(), Facts()
         switches = {warm(phase): Switches.of_phase(phase) for phase in _PHASES}
-        endpoints = endpoints_of(context.workload)
+        endpoints = self._endpoints(context.workload)
         with services(context, switches) as running:
             ways = [way for each in endpoints for way in _ways(each, running)]
             measured = measure_endpoints(NAME, endpoints, ways, context, budget=_budget)
@@ -169,6 +175,10 @@ class PhasesScenario:
             checks=tuple(hold_against(PROMISES, measured.variants, comparisons)),
             **facts.finish(context, measured, ratios, helpers_cpu_s=helpers_cpu_s),
         )
+
+    def _endpoints(self, workload: Workload) -> tuple[Endpoint, ...]:
+        every = endpoints_of(workload)
+        return tuple(each for each in every if not (self.short and each.takes_long))
 
 
 def _ways(endpoint: Endpoint, running: Services) -> Iterator[HttpWay]:

@@ -73,11 +73,18 @@ def main_job(workload: Workload, *, patterns_only: bool = False) -> list[Scenari
     """
     Return what `perfkit run` measures: all patterns, the phases, the cache, index costs.
 
+    Of the phases it is the endpoints that take least time and say most.
+
     What a workload does not allow is left out: the service serves the built-in one only, and
     without a cache policy there is no cache to measure.
     """
+    from perfkit.scenarios.phases import PhasesScenario
+
     allowed = () if patterns_only else scenarios_of(workload)
-    return find(workload, [PATTERNS, *(name for name in _MAIN_JOB if name in allowed)])
+    found = find(workload, [PATTERNS, *(name for name in _MAIN_JOB if name in allowed)])
+    return [
+        replace(each, short=True) if isinstance(each, PhasesScenario) else each for each in found
+    ]
 
 
 def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:

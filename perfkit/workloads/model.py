@@ -148,6 +148,13 @@ class Table:
         """The key attributes, partition first."""
         return (self.partition_key, *([self.sort_key] if self.sort_key else []))
 
+    def index(self, name: str) -> Index:
+        """Return the index called *name*."""
+        for index in self.indexes:
+            if index.name == name:
+                return index
+        raise _unknown(self.name, "index", name, (index.name for index in self.indexes))
+
     @property
     def items(self) -> int:
         """Items at scale 1."""

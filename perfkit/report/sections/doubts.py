@@ -67,5 +67,5 @@ def _left_out(selection: Selection) -> Iterable[str]:
     for run in selection.runs:
         if run.kind not in _KINDS_SHOWN:
             yield f"{selection.title(run)}: a run of kind {run.kind!r}, which this perfkit cannot show."
-        elif not run.variants:
+        elif not (run.variants or run.write_costs or run.hours):
             yield f"{selection.title(run)}: the run holds no measurement; measure again."

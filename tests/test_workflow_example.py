@@ -1,0 +1,132 @@
+"""The workflow that the documentation offers, with its steps run as a runner would run them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "github-actions.yml"
+WORKLOAD = """\
+name = "lists"
+description = "Lists of people"
+
+[tables.Lists]
+items = 1_000
+item_size = 1024
+partition_key = "id"
+exactly = [{ items = ITEMS, where = { person = "o1" } }]
+
+[tables.Lists.attributes]
+id    = { kind = "sequence", format = "L{:04}" }
+person = { kind = "integer", min = 1, max = 900, format = "o{}" }
+text  = { kind = "padding" }
+
+[tables.Lists.indexes]
+ByPerson = { partition_key = "person", sort_key = "id" }
+
+[patterns.lists]
+description = "Lists of an person"
+table = "Lists"
+parameters = { person = "o1" }
+scan.filter = "person = :person"
+query.index = "ByPerson"
+query.key_condition = "person = :person"
+"""
+
+
+def workflow() -> dict[Any, Any]:
+    document = yaml.safe_load(EXAMPLE.read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def steps() -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in workflow()["jobs"]["compare"]["steps"]}
+
+
+def test_it_asks_for_no_more_than_to_read() -> None:
+    assert workflow()["permissions"] == {"contents": "read"}
+    # YAML 1.1 reads the key "on" as true
+    assert workflow()[True] == {"pull_request": None}
+
+
+def test_it_checks_out_the_base_beside_the_branch() -> None:
+    checkouts = [
+        each["with"] for each in steps().values() if each.get("uses", "").startswith("actions/ch")
+    ]
+
+    assert [each["path"] for each in checkouts] == ["branch", "base"]
+    assert checkouts[1]["ref"] == "${{ github.event.pull_request.base.sha }}"
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Path:
+    """A runner's folder with both checkouts, the same workload in each; pip is not run again."""
+    for side in ("base", "branch"):
+        programs = tmp_path / side / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        perfkit = programs / "perfkit"
+        perfkit.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m perfkit "$@"\n')
+        perfkit.chmod(0o755)
+        write_workload(tmp_path / side, items=10)
+    return tmp_path
+
+
+def write_workload(side: Path, *, items: int) -> None:
+    (side / "perfkit.toml").write_text(WORKLOAD.replace("ITEMS", str(items)))
+
+
+def take(name: str, folder: Path) -> int:
+    """Run a step as GitHub does, with `bash -e`, and return its exit code."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PERFKIT_"))}
+    environment |= {k: str(v) for k, v in workflow()["env"].items()}
+    environment |= {
+        "SCENARIOS": "--scenario lists",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+    }
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run(
+        [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode
+
+
+def test_a_pull_request_that_reads_ten_times_as_much_fails(runner: Path) -> None:
+    """10 items of 1,024 bytes are 1.5 read units, 100 are 12.5 (facts: half a unit each 4 KB)."""
+    write_workload(runner / "branch", items=100)
+
+    codes = [take(name, runner) for name in ("Prepare", "Measure", "Compare")]
+
+    assert codes == [0, 0, 4]
+    summary = (runner / "summary.md").read_text()
+    assert "lists" in summary.splitlines()[0]
+    assert "1.5" in summary
+    assert "12.5" in summary
+
+
+def test_a_pull_request_that_changes_nothing_does_not_fail(runner: Path) -> None:
+    codes = [take(name, runner) for name in ("Prepare", "Measure", "Compare")]
+
+    # 3: on a machine that is too busy to judge a latency
+    assert codes[:2] == [0, 0]
+    assert codes[2] in {0, 3}
+    assert (runner / "summary.md").exists()
+
+
+def test_a_comparison_that_is_refused_fails_the_job(runner: Path) -> None:
+    assert take("Compare", runner) not in {0, 4}
+    assert not (runner / "summary.md").exists()
