@@ -4,6 +4,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from perfkit.cost.options import CostOptions
 from perfkit.measure.histogram import Histogram
 from perfkit.report import csv_tables, markdown, plain
 from perfkit.report.build import build_report
@@ -24,6 +26,7 @@ from perfkit.report.model import (
     Table,
     Waterfall,
 )
+from perfkit.report.sections import Topic
 from perfkit.report.sections.dashboard import judge
 from perfkit.report.waterfall import stages_of
 from perfkit.results import (
@@ -719,6 +722,27 @@ GET /a takes 1.60 s on average at phase-0 and 1.00 ms at phase-3; 1 of 2
 Doubtful: 1 of 2 promises are not kept; latencies are those of the embedded
   engine, without a network or AWS.
 """)
+
+
+def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
+    """The document's: $118.50 before, $68.50 after, 42% less."""
+    report = build_report([PHASES], cost=CostOptions(prices="quoted"))
+    texts = {
+        each.name: plain.render_blocks(each.blocks, 10_000)
+        for each in report.sections
+        if each.name in {"findings", "dashboard"}
+    }
+
+    assert "Cost, quoted: 42% reduction ($118.50 → $68.50 a month)." in texts["dashboard"]
+    assert "before → after: quoted $118.50 → $68.50." in texts["findings"]
+
+
+def test_bills_that_cannot_be_made_out_are_left_out_of_the_dashboard(tmp_path: Path) -> None:
+    options = CostOptions(architecture=tmp_path / "missing.toml")
+
+    report = build_report([PHASES], topics=[Topic.DASHBOARD], cost=options)
+
+    assert "Cost," not in plain.render_report(report)
 
 
 @pytest.mark.parametrize("of", ALL, ids=KINDS)

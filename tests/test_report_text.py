@@ -265,8 +265,8 @@ courses: other programs used 21% of this machine's CPU time; close them and
 
 Findings ───────────────────────────────────────────────────────────────────────
 2 of 2 access patterns have a way that reads less: profile costs 625 RCU for
-  5,000 items read by scan and 0.5 RCU for 1 items read by get: 1,250× fewer
-  read units, 394× faster (95% CI 374–418).
+  5,000 items read by scan and 0.5 RCU for 1 item read by get: 1,250× fewer read
+  units, 394× faster (95% CI 374–418).
 Doubtful: 1 of 2 runs carry warnings; 2 of 6 comparisons show no significant
   difference; latencies are those of the embedded engine, without a network or
   AWS.

@@ -1,6 +1,20 @@
 """The embedded DynamoDB: an engine over SQLite that bills and behaves as AWS does."""
 
-from perfkit.embedded.engine import OPERATIONS, Engine
+from typing import TYPE_CHECKING, Any
+
 from perfkit.embedded.errors import DynamoDBError
 
+if TYPE_CHECKING:
+    from perfkit.embedded.engine import OPERATIONS, Engine
+
 __all__ = ["OPERATIONS", "DynamoDBError", "Engine"]
+
+
+def __getattr__(name: str) -> Any:
+    # who reads expressions or errors only, as a workload does, needs no engine and no SQLite
+    if name in {"Engine", "OPERATIONS"}:
+        from perfkit.embedded import engine
+
+        return getattr(engine, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

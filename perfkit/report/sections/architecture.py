@@ -153,7 +153,11 @@ def _database(
         if outcome is None:
             continue
         way = outcome.after if after and outcome.after is not None else outcome.before
-        read = "" if way.items_read is None else f", {_text(way.items_read, Kind.COUNT)} items read"
+        read = (
+            ""
+            if way.items_read is None
+            else f", {_text(way.items_read, Kind.COUNT)} item{'s' * (way.items_read != 1)} read"
+        )
         of = f"{way.table}" if way.index is None else f"{way.table}.{way.index}"
         yield f"{run.scenario}: {way.operation} {of}{read}"
 

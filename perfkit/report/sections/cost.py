@@ -11,7 +11,7 @@ from perfkit.cost.options import LIST, QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import HOURS_A_MONTH, Price, PriceBook, age_warnings, write_amount
 from perfkit.cost.statement import Basis, Comparison, Line, Statement, by_list, quoted
-from perfkit.errors import PriceError
+from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
 from perfkit.report.model import (
     Bar,
@@ -30,7 +30,7 @@ from perfkit.report.model import (
 from perfkit.report.selection import Selection
 from perfkit.units import format_share
 
-__all__ = ["build"]
+__all__ = ["bills_of", "build"]
 
 _PROVENANCES = {Basis.QUOTED: Provenance.QUOTED, Basis.MODELLED: Provenance.MODELLED}
 _WORDS = {Basis.QUOTED: QUOTED, Basis.MODELLED: LIST}
@@ -76,6 +76,16 @@ def build(selection: Selection) -> Iterable[Section]:
         facts={"prices": _WORDS[costs.comparisons[0].basis], "region": _region(costs)},
         document=_document(costs),
     )
+
+
+def bills_of(selection: Selection) -> tuple[Comparison, ...]:
+    """Return the bills for other sections; none where this section shows none, or says why."""
+    if selection.cost is None:
+        return ()
+    try:
+        return _work_out(selection.cost).comparisons
+    except (ArchitectureError, PriceError):
+        return ()
 
 
 def _work_out(options: CostOptions) -> _Costs:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from perfkit.cost.prices import write_amount
+from perfkit.cost.statement import Basis
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
@@ -22,6 +24,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.sides import mapping, number, sides_of
 from perfkit.report.selection import Selection
 from perfkit.results import Run, Variant
@@ -98,6 +101,7 @@ def build(selection: Selection) -> Iterable[Section]:
             earlier, later = _quoted(quoted[before.name]), _quoted(quoted[after.name])
             panels += _panels(before, after, earlier, later, Provenance.QUOTED)
             changes += _changes(earlier, later, "quoted")
+        changes += _costs(selection)
         blocks: list[Block] = [
             Gauges(name="dashboard", title=_title(run, before), panels=tuple(panels)),
             Statements(name="summary", title="Summary", statements=tuple(changes)),
@@ -255,6 +259,20 @@ def _error_rate(before: float, after: float, source: str) -> Statement:
         text=f"Error rate, {source}: {_share(1 - after / before)} reduction {shares}.",
         tone=Tone.GOOD,
     )
+
+
+def _costs(selection: Selection) -> Iterator[Statement]:
+    """Yield what the bills say, which are of what runs and not of this measurement."""
+    for bills in bills_of(selection):
+        if bills.before is None or bills.after is None or bills.reduction is None:
+            continue
+        source = "quoted" if bills.basis is Basis.QUOTED else "at list prices"
+        word, tone = ("reduction", Tone.GOOD) if bills.reduction >= 0 else ("more", Tone.WARNING)
+        before, after = write_amount(bills.before.total_usd), write_amount(bills.after.total_usd)
+        yield Statement(
+            text=f"Cost, {source}: {abs(bills.reduction):.0%} {word} ({before} → {after} a month).",
+            tone=tone,
+        )
 
 
 def _share(value: float) -> str:

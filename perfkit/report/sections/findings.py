@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.cost.prices import write_amount
+from perfkit.cost.statement import Basis
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Section, Statement, Statements, Tone
 from perfkit.report.outcome import Outcome, find_outcome
+from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.sides import sides_of
 from perfkit.report.selection import Group, Selection, target_title
 from perfkit.report.verdicts import latency_verdict
@@ -16,7 +19,7 @@ __all__ = ["build"]
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each group that has something to say."""
     for group in selection.groups:
-        found = [*_reads(group), *_change(group)]
+        found = [*_reads(group), *_change(group, selection)]
         if not found:
             continue
         several = len(selection.groups) > 1
@@ -80,11 +83,11 @@ def _contrast(run: Run, outcome: Outcome) -> str:
 def _cost(units: float | None, items: int | None) -> str:
     parts = [] if units is None else [f"{format_value(units, Kind.CAPACITY)} RCU"]
     if items is not None:
-        parts.append(f"{format_value(items, Kind.COUNT)} items read")
+        parts.append(f"{format_value(items, Kind.COUNT)} item{'s' * (items != 1)} read")
     return " for ".join(parts) or "an unknown number of read units"
 
 
-def _change(group: Group) -> Iterator[Statement]:
+def _change(group: Group, selection: Selection) -> Iterator[Statement]:
     """Yield what the phases change, or where there are none, the cache."""
     for run in group.runs:
         sides = sides_of(run)
@@ -98,7 +101,7 @@ def _change(group: Group) -> Iterator[Statement]:
             )
             yield Statement(
                 text=f"{run.questions[0]} takes {_seconds(before.latency_s.mean)} on average at"
-                f" {before.name} and {_seconds(after.latency_s.mean)} at {after.name}{promises}.",
+                f" {before.name} and {_seconds(after.latency_s.mean)} at {after.name}{promises}{_bills(selection)}.",
                 tone=Tone.GOOD if after.latency_s.mean < before.latency_s.mean else Tone.WARNING,
             )
             return
@@ -117,6 +120,17 @@ def _change(group: Group) -> Iterator[Statement]:
                     tone=Tone.GOOD,
                 )
             return
+
+
+def _bills(selection: Selection) -> str:
+    """Return what a month of what runs costs; "" where no bills are shown."""
+    written = [
+        f"{'quoted' if each.basis is Basis.QUOTED else 'list prices'}"
+        f" {write_amount(each.before.total_usd)} → {write_amount(each.after.total_usd)}"
+        for each in bills_of(selection)
+        if each.before is not None and each.after is not None
+    ]
+    return f"; a month of what runs, before → after: {', '.join(written)}" if written else ""
 
 
 def _seconds(value_s: float) -> str:
