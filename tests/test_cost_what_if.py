@@ -336,6 +336,21 @@ def test_the_answer_is_one_json_document(run_cost: Callable[..., Any]) -> None:
     )
 
 
+def test_old_prices_are_warned_about(run_cost: Callable[..., Any], tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text(
+        'region = "us-east-1"\n[prices.dynamodb-read-request]\nprice = 0.125\nper = 1_000_000\n'
+        'unit = "read request unit"\nsource = "an old page"\ndate = 2020-01-01\n'
+    )
+
+    answer = run_cost("--prices", str(prices), "--json")
+
+    warnings = " ".join(json.loads(answer.stdout)["warnings"])
+    assert "older than 90 days: dynamodb-read-request is of 2020-01-01" in warnings
+    shown = run_cost("--prices", str(prices)).output
+    assert "dynamodb-read-request is of 2020-01-01" in " ".join(shown.split())
+
+
 def test_without_runs_it_says_which_commands_measure() -> None:
     answer = CliRunner().invoke(app, ["cost", "what-if", "--set", "rps=5"])
 

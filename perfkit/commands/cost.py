@@ -80,6 +80,7 @@ def what_if(
     Example: perfkit cost what-if --set cache.ttl=600 --set rps=200
     """
     from dataclasses import replace
+    from datetime import date
 
     from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
@@ -94,11 +95,14 @@ def what_if(
     baseline = Case(assumptions=replace(assumptions, free_tier=free_tier))
     answer = work_out(baseline, settings or (), evidence, book)
 
+    from perfkit.cost.prices import age_warnings
     from perfkit.report.what_if import what_if_document, what_if_report
 
     missing = evidence.missing()
+    today = date.today()  # noqa: DTZ011  # prices are dated by the day
+    old = age_warnings(book.used.values(), today=today, region=book.region)
     if as_json:
-        print_json(what_if_document(answer, book, subject=subject, missing=missing))
+        print_json(what_if_document(answer, book, subject=subject, missing=missing, warnings=old))
         return
     for reason in answer.reasons:
         warn(reason)
@@ -106,7 +110,9 @@ def what_if(
     from perfkit.report import terminal
 
     terminal.print_report(
-        what_if_report(answer, book, subject=subject, missing=missing, explain=explain)
+        what_if_report(
+            answer, book, subject=subject, missing=missing, warnings=old, explain=explain
+        )
     )
 
 

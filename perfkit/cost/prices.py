@@ -163,11 +163,13 @@ class PriceBook:
         region: The AWS region they hold in.
         prices: By name.
         sources: Files they come from, the ones that win first.
+        used: Those that were asked for so far, by name: of these a report says how old they are.
     """
 
     region: str
     prices: Mapping[str, Price]
     sources: tuple[str, ...] = field(default=())
+    used: dict[str, Price] = field(default_factory=dict, compare=False, repr=False)
 
     def __contains__(self, name: object) -> bool:
         return name in self.prices
@@ -179,10 +181,9 @@ class PriceBook:
         Raises:
             PriceError: There is none of that name in this region: never is it taken to be $0.
         """
-        try:
+        if name in self.prices:
+            self.used[name] = self.prices[name]
             return self.prices[name]
-        except KeyError:
-            pass
         close = get_close_matches(name, self.prices, n=1)
         nearest = f"did you mean '{close[0]}'? " if close else ""
         # of what is there, what resembles it most: a whole book is too long for a line

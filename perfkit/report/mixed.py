@@ -93,5 +93,5 @@ def unjudged(selection: Selection) -> Iterator[str]:
             reasons = "; ".join(dict.fromkeys(each.reason for each in invalid if each.reason))
             yield (
                 f"{selection.title(run)}: {len(invalid)} of {len(run.checks)} promises cannot be"
-                f" judged{f': {reasons}' if reasons else ''}"
+                f" judged{f': {reasons}' if reasons else ''}."
             )

@@ -1,6 +1,7 @@
 """Money out of measurements: reads, capacity modes, indexes, the cache, instances, data out."""
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 from perfkit.cost.architecture_file import load_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run
@@ -8,7 +9,7 @@ from perfkit.cost.evidence import Evidence, gather
 from perfkit.cost.measured import Measured, work_out
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
-from perfkit.cost.prices import PriceBook
+from perfkit.cost.prices import PriceBook, age_warnings
 from perfkit.errors import ConfigError, PriceError
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
@@ -88,8 +89,14 @@ def _refused(group: Group, title: str, error: ConfigError) -> Section:
 
 
 def _blocks(measured: Measured, book: PriceBook, options: CostOptions) -> Iterator[Block]:
+    today = options.today or date.today()  # noqa: DTZ011  # prices are dated by the day
+    old = age_warnings(book.used.values(), today=today, region=book.region)
     yield Statements(
-        name="cost-measured-summary", statements=tuple(cost_words.statements(measured))
+        name="cost-measured-summary",
+        statements=(
+            *(Statement(text=text, tone=Tone.WARNING) for text in old),
+            *cost_words.statements(measured),
+        ),
     )
     blocks: tuple[Block | None, ...] = (
         cost_tables.pattern_reads(measured),
