@@ -724,6 +724,33 @@ Doubtful: 1 of 2 promises are not kept; latencies are those of the embedded
 """)
 
 
+def test_a_cache_that_slows_everything_down_is_no_success() -> None:
+    slower = replace(
+        compared("query", "cached-warm", 0.5, "courses"), latency_ratio_ci95=(0.45, 0.55)
+    )
+
+    found = plain.render_blocks(
+        section("findings", replace(CACHE, comparisons=(slower,))).blocks, 10_000
+    )
+
+    assert "With the cache nothing measured here is faster" in found
+    assert "than query" not in found
+
+
+def test_a_way_that_reads_as_much_is_not_counted_as_reading_less() -> None:
+    of = measured(0.1, 0.1)
+    scan = replace(of.variants[0], capacity_units=0.5)
+    comparison = replace(
+        compared("scan", "get", 1.6), capacity_ratio=1.0, latency_ratio_ci95=(1.5, 1.7)
+    )
+    of = replace(of, variants=(scan, replace(scan, name="get")), comparisons=(comparison,))
+
+    found = plain.render_blocks(section("findings", of).blocks, 10_000)
+
+    assert "fewer read units" not in found
+    assert "No access pattern measured here has a way that reads less yet." in found
+
+
 def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
     """The document's: $118.50 before, $68.50 after, 42% less."""
     report = build_report([PHASES], cost=CostOptions(prices="quoted"))

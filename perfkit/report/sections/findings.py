@@ -49,7 +49,8 @@ def _reads(group: Group) -> Iterator[Statement]:
     ]
     if not outcomes:
         return
-    better = [(run, outcome) for run, outcome in outcomes if outcome.after is not None]
+    # a way that is only faster reads no less
+    better = [(run, outcome) for run, outcome in outcomes if _saving(outcome) > 1]
     if not better:
         yield Statement(text="No access pattern measured here has a way that reads less yet.")
         return
@@ -108,7 +109,7 @@ def _change(group: Group, selection: Selection) -> Iterator[Statement]:
     for run in group.runs:
         if run.kind == "cache" and run.comparisons:
             best = max(
-                (each for each in run.comparisons if each.significant),
+                (each for each in run.comparisons if each.significant and each.latency_ratio > 1),
                 key=lambda each: each.latency_ratio,
                 default=None,
             )
@@ -118,6 +119,11 @@ def _change(group: Group, selection: Selection) -> Iterator[Statement]:
                     text=f"{best.question}: {best.candidate} is"
                     f" {getattr(verdict, 'value', verdict)} than {best.baseline}.",
                     tone=Tone.GOOD,
+                )
+            elif any(each.significant for each in run.comparisons):
+                yield Statement(
+                    text="With the cache nothing measured here is faster than without it.",
+                    tone=Tone.WARNING,
                 )
             return
 
