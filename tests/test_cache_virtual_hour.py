@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from perfkit.cache.settings import CacheSettings
 from perfkit.cache.virtual_hour import (
+    BOUNDS,
     Traffic,
     arrivals,
     expected_hit_rate,
@@ -149,10 +150,25 @@ def test_what_is_no_traffic_is_refused_with_the_names(text: str) -> None:
         read_changes([text])
 
 
-@pytest.mark.parametrize("text", ["rate=0", "keys=-1", "keys=0.5", "errors=2"])
+@pytest.mark.parametrize(
+    "text",
+    ["rate=0", "rate=1e12", "keys=-1", "keys=0.5", "keys=1.5", "keys=1e9", "skew=1e9", "errors=2"],
+)
 def test_traffic_that_cannot_be_is_refused_before_anything_is_measured(text: str) -> None:
-    with pytest.raises(ConfigError, match="of the traffic must be"):
+    name = text.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"--traffic {name} must be"):
         read_changes([text])
+
+
+@pytest.mark.parametrize("name", ["rate", "keys", "skew", "ttl", "writes", "errors"])
+def test_an_hour_of_the_most_that_may_be_asked_for_is_worked_out(name: str) -> None:
+    """At both bounds nothing overflows; the duration is short, so that the test is."""
+    for bound in BOUNDS[name]:
+        events = simulate(
+            traffic(**{**read_changes([f"{name}={bound}"]), "duration_s": 1.0}), CacheSettings()
+        )
+
+        assert events.hits + events.misses + events.errors == events.requests
 
 
 def test_jitter_is_decided_by_the_code_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:

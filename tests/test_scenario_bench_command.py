@@ -216,3 +216,11 @@ def test_capacity_that_moto_makes_up_is_doubted() -> None:
     assert run.variants[0].bytes_read is None
     assert any("which DynamoDB bills as" in warning for warning in run.warnings)
     assert not any("embedded engine" in warning for warning in run.warnings)
+
+
+def test_traffic_without_the_scenario_that_takes_it_is_refused(data: Path) -> None:
+    result = bench("--scenario", "courses", "--traffic", "rate=1", "--data", data)
+
+    assert result.exit_code == 2
+    assert "--traffic changes cache-hour only" in str(result.exception) + result.stderr
+    assert not RUNS.exists()

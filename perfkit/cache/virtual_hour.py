@@ -9,16 +9,16 @@ second.
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
 
 from perfkit.cache.settings import CacheSettings
 from perfkit.errors import ConfigError
 
 __all__ = [
+    "BOUNDS",
     "CHANGES",
     "Events",
     "Traffic",
@@ -37,6 +37,17 @@ CHANGES = {
     "errors": "error_share",
 }
 """What may be changed of an hour's traffic, as people call it; writes are counted by the hour."""
+
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    # an hour of more than this takes minutes, and hit rates rise no further
+    "rate": (0.001, 1_000),
+    "keys": (1, 1_000_000),
+    "skew": (0, 10),
+    "ttl": (0.001, 30 * 86_400),
+    "writes": (0, 3_600_000),
+    "errors": (0, 1),
+}
+"""Smallest and largest of each, as people give them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +91,13 @@ class Traffic:
             raise ConfigError(msg)
 
 
-_PLAIN: dict[str, Any] = {"rate_hz": 1.0, "duration_s": 1.0, "keys": 1, "skew": 1.0, "ttl_s": 1.0}
-
-
 def read_changes(texts: Iterable[str]) -> dict[str, float]:
     """
     Return the fields of `Traffic` that texts such as "rate=50" change.
 
     Raises:
-        ConfigError: A text is not NAME=NUMBER, or there is no such name.
+        ConfigError: A text is not NAME=NUMBER, there is no such name, or the number is out of
+            bounds.
     """
     changes: dict[str, float] = {}
     for text in texts:
@@ -100,11 +109,16 @@ def read_changes(texts: Iterable[str]) -> dict[str, float]:
         if name not in CHANGES or not math.isfinite(value):
             msg = f"{text!r} is no traffic; write NAME=NUMBER with one of {', '.join(CHANGES)}"
             raise ConfigError(msg)
+        low, high = BOUNDS[name]
+        if not low <= value <= high:
+            msg = f"--traffic {name} must be {low:,} to {high:,}, got {number}"
+            raise ConfigError(msg)
         if name == "keys":
+            if value != int(value):
+                msg = f"--traffic keys must be a whole number, got {number}"
+                raise ConfigError(msg)
             value = int(value)
         changes[CHANGES[name]] = value / 3600 if name == "writes" else value
-    # what cannot be is said before anything is measured
-    Traffic(**{**_PLAIN, **changes})
     return changes
 
 

@@ -36,6 +36,7 @@ SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
 
 _SCENARIOS = "scenarios"
+_TAKES_TRAFFIC = "cache-hour"
 
 
 def bench(
@@ -94,6 +95,9 @@ def bench(
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
+    if traffic and all(each.name != _TAKES_TRAFFIC for each in chosen):
+        msg = f"--traffic changes {_TAKES_TRAFFIC} only; add --scenario {_TAKES_TRAFFIC}"
+        raise ConfigError(msg)
     where = make_target(target, data, region, profile)
     context = make_context(where, read, options)
     if where.is_guarded:
