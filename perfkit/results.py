@@ -1,19 +1,24 @@
 """Runs as they are saved: what a run file says, and the folder that keeps run files."""
 
+import base64
 import contextlib
 import errno
 import json
 import os
 import re
 import secrets
+import struct
+import sys
 import types
 import typing
+import zlib
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from perfkit import __version__
 from perfkit.capacity import INDEX_ENTRY_OVERHEAD_BYTES
@@ -45,18 +50,54 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+class _Histogram:
+    """Marks text that is empty or an HdrHistogram V2, compressed, in base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a number in a run file may be: beyond it no measurement comes, and reports mislead."""
+
+    least: float = 0.0
+    most: float = 1e15
+
+    def holds(self, value: float) -> bool:
+        return self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        if self.most == inf:
+            return "above 0"
+        return (
+            f"at most {self.most:g}" if self.least == -inf else f"{self.least:g} to {self.most:g}"
+        )
+
+
+Count = Annotated[int, _Range()]
+AtLeastOne = Annotated[int, _Range(least=1)]
+# units, sizes in bytes, rates a second
+Amount = Annotated[float, _Range()]
+# 30 years
+Seconds = Annotated[float, _Range(most=1e9)]
+Share = Annotated[float, _Range(most=1)]
+# a share by which a figure fell; below 0 it rose
+Fall = Annotated[float, _Range(least=-inf, most=1)]
+# how many times; reports divide by it
+Ratio = Annotated[float, _Range(least=sys.float_info.min, most=inf)]
+HistogramText = Annotated[str, _Histogram()]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySummary:
     """Latencies of one variant's calls in seconds, as the caller waited for them."""
 
-    count: int
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    max: float
-    min: float | None = None
+    count: AtLeastOne
+    mean: Seconds
+    p50: Seconds
+    p90: Seconds
+    p95: Seconds
+    p99: Seconds
+    max: Seconds
+    min: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +108,12 @@ class CacheFigures:
     Each mean is that of its calls, None where there were none.
     """
 
-    hits: int
-    misses: int
-    errors: int
-    hit_mean_s: float | None = None
-    miss_mean_s: float | None = None
-    error_mean_s: float | None = None
+    hits: Count
+    misses: Count
+    errors: Count
+    hit_mean_s: Seconds | None = None
+    miss_mean_s: Seconds | None = None
+    error_mean_s: Seconds | None = None
 
     @property
     def requests(self) -> int:
@@ -104,18 +145,18 @@ class ServiceFigures:
     # switch -> on
     switches: dict[str, Any]
     # answered in the time the requests took, at `Variant.concurrency` under way at once
-    requests_per_s: float
-    read_units_per_s: float | None
+    requests_per_s: Amount
+    read_units_per_s: Amount | None
     # share of answers with a status of 500 or above, 0 to 1
-    failed_share: float
+    failed_share: Share
     # processes of the service that answered their health check, and how many there should be
-    healthy: int
-    instances: int
+    healthy: Count
+    instances: Count
     # processor time of all processes of the service: for one request, and as a share of one core
-    cpu_s: float | None
-    cpu_share: float | None
+    cpu_s: Seconds | None
+    cpu_share: Amount | None
     # stage -> mean seconds of a request, in order, from the header Server-Timing
-    stages_s: dict[str, Any]
+    stages_s: dict[str, Seconds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,44 +170,44 @@ class Variant:
 
     name: str
     operation: str
-    calls: int
-    requests: int
-    errors: int
+    calls: AtLeastOne
+    requests: Count
+    errors: Count
     # None where the target does not say
-    items_read: int | None
+    items_read: Count | None
     # items in the answer, after every filter
-    items_returned: int
+    items_returned: Count
     # size of the items read; see bytes_read_source
-    bytes_read: int | None
-    capacity_units: float | None
+    bytes_read: Count | None
+    capacity_units: Amount | None
     # who counted: the kind of target ("embedded", "endpoint", "aws"), or "none"
     capacity_source: str
     latency_s: LatencySummary
     # all calls: HdrHistogram V2, compressed, base64, in microseconds
-    histogram: str
-    client_cpu_s: float | None = None
-    retries: int = 0
+    histogram: HistogramText
+    client_cpu_s: Seconds | None = None
+    retries: Count = 0
     # requests of one call
-    requests_per_call: float | None = None
+    requests_per_call: Amount | None = None
     # items that crossed the wire; a filter in the service receives more than it returns
-    items_received: int | None = None
+    items_received: Count | None = None
     # "items": summed over the items themselves; "capacity": at most, from whole read units
     bytes_read_source: str = "none"
     # "eventual" or "strong"
     consistency: str = "eventual"
     # the same answer read strongly consistent, and whether that was "measured" or "modelled" (twice)
-    capacity_units_strong: float | None = None
+    capacity_units_strong: Amount | None = None
     capacity_strong_source: str = "none"
     table: str | None = None
     index: str | None = None
     # requests under way at once
-    concurrency: int = 1
+    concurrency: AtLeastOne = 1
     # median latency of each round, in the order of the rounds
-    rounds_s: tuple[float, ...] = ()
+    rounds_s: tuple[Seconds, ...] = ()
     # which question it answers, where a run has several; only variants of one are compared
     question: str = ""
     # whole answer of one call
-    body_bytes: int | None = None
+    body_bytes: Count | None = None
     cache: CacheFigures | None = None
     service: ServiceFigures | None = None
 
@@ -194,12 +235,12 @@ class Comparison:
 
     baseline: str
     candidate: str
-    latency_ratio: float
-    latency_ratio_ci95: tuple[float, float] | None
-    capacity_ratio: float | None
+    latency_ratio: Ratio
+    latency_ratio_ci95: tuple[Ratio, Ratio] | None
+    capacity_ratio: Ratio | None
     results_equal: bool
     significant: bool = False
-    rounds: int = 0
+    rounds: Count = 0
     question: str = ""
 
 
@@ -216,9 +257,9 @@ class Check:
     name: str
     question: str
     figure: str
-    promised: float
-    measured: float | None
-    interval: tuple[float, float] | None
+    promised: Fall
+    measured: Fall | None
+    interval: tuple[Fall, Fall] | None
     verdict: str
     reason: str = ""
     baseline: str = ""
@@ -239,17 +280,17 @@ class Hour:
     provenance: str
     # of the latencies: "measured" in this run or "quoted"
     latencies: str
-    duration_s: float
-    ttl_s: float | None
+    duration_s: Seconds
+    ttl_s: Seconds | None
     cache: CacheFigures
     # queries made: misses and errors, less those that shared another's
-    fills: int | None = None
-    invalidations: int | None = None
+    fills: Count | None = None
+    invalidations: Count | None = None
     # mean of all requests; None takes what `cache` works out
-    mean_s: float | None = None
-    read_units: float | None = None
+    mean_s: Seconds | None = None
+    read_units: Amount | None = None
     # busiest second
-    peak_fills_per_s: int | None = None
+    peak_fills_per_s: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,13 +306,13 @@ class WriteCost:
     table: str
     # None: the table itself, without any index
     index: str | None
-    units: dict[str, Any]
+    units: dict[str, Amount]
     # mean size of an entry, or of an item where this is the table; overhead not counted
-    entry_bytes: float
+    entry_bytes: Amount
     # items of the whole table, and the share of them that have an entry
-    items: int
-    entries_share: float = 1.0
-    sample_items: int = 0
+    items: Count
+    entries_share: Share = 1.0
+    sample_items: Count = 0
     projection: str = ""
     # attributes other than keys that an INCLUDE projection holds
     attributes: tuple[str, ...] = ()
@@ -323,7 +364,7 @@ class Run:
     # wire form, ":name" -> {"S": "..."}
     parameters: dict[str, Any] = field(default_factory=dict)
     workload_digest: str = ""
-    duration_s: float = 0.0
+    duration_s: Seconds = 0.0
     # name of its file without ".json"; given when saved
     id: str = ""
     perfkit: str = __version__
@@ -360,7 +401,8 @@ class Run:
             source: Where it came from, for messages.
 
         Raises:
-            RunFileError: *data* is no run, is of a newer format, or has a value of a wrong type.
+            RunFileError: *data* is no run, is of a newer format, or has a value of a wrong type or
+                one that nothing measures, such as a negative count.
         """
         version = data.get("format") if isinstance(data, dict) else None
         if type(version) is not int or version < 1:
@@ -375,6 +417,7 @@ class Run:
         try:
             run: Self = _decode(cls, data, "run")
             _parse_moment(run.started_at)
+            _check_traffic(run.settings)
         except _WrongShapeError as error:
             msg = f"{source} is damaged: {error}; delete it and measure again"
             raise RunFileError(msg) from error
@@ -387,7 +430,7 @@ class _WrongShapeError(ValueError):
 
 @lru_cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
@@ -412,7 +455,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
                 raise _WrongShapeError(msg)
         return typing.cast("Any", kind)(**arguments)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
+    if origin is Annotated:
+        return _checked(inner[1], _decode(inner[0], value, where), where)
+    if origin in {types.UnionType, typing.Union}:
         return None if value is None else _decode(inner[0], value, where)
     if origin is tuple:
         if not isinstance(value, list):
@@ -430,7 +475,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        return value
+        if inner[1] is Any:
+            return value
+        return {key: _decode(inner[1], each, f"{where}.{key}") for key, each in value.items()}
     if kind is float and type(value) is int:
         try:
             return float(value)
@@ -438,13 +485,47 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
             raise _wrong(where, "a number", value) from error
     if type(value) is not kind:
         raise _wrong(where, _TYPE_NAMES[kind], value)
-    if kind is int and abs(value) > _LARGEST:
-        raise _wrong(where, "below 10^300", value)
     return value
 
 
-_LARGEST = 10**300
-"""Reports divide, and larger whole numbers have no quotient."""
+def _checked(promise: _Range | _Histogram, value: Any, where: str) -> Any:
+    """Return *value* if it is what its type promises beyond being a number or text."""
+    if isinstance(promise, _Range):
+        if not promise.holds(value):
+            raise _wrong(where, str(promise), value)
+    elif value and not _is_histogram(value):
+        raise _wrong(where, "a histogram", value)
+    return value
+
+
+# HdrHistogram V2: cookies of the compressed and of the plain form, without the word size
+_COMPRESSED, _PLAIN, _COOKIE_MASK = 0x1C849304, 0x1C849303, ~0xF0
+_PLAIN_HEADER_BYTES = 40
+
+
+def _is_histogram(text: str) -> bool:
+    """
+    Tell whether *text* is whole; the checksum of zlib shows a single wrong character.
+
+    `perfkit.measure.histogram` reads it, with a library that is slow to load.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+        cookie, length = struct.unpack_from(">II", data)
+        plain = zlib.decompress(data[8:])
+        plain_cookie, counts = struct.unpack_from(">II", plain)
+    except (ValueError, struct.error, zlib.error):
+        return False
+    found = (cookie & _COOKIE_MASK, length, plain_cookie & _COOKIE_MASK, counts)
+    return found == (_COMPRESSED, len(data) - 8, _PLAIN, len(plain) - _PLAIN_HEADER_BYTES)
+
+
+def _check_traffic(settings: Mapping[str, Any]) -> None:
+    """Bills are worked out from the traffic among the settings, so that it is checked like figures."""
+    for key, value in settings.items():
+        if key.startswith("traffic_") and type(value) in {int, float}:
+            _checked(_Range(), value, f"run.settings.{key}")
+
 
 _TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

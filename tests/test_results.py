@@ -12,13 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.errors import ConfigError, RunFileError, StorageFullError
+from perfkit.measure.histogram import Histogram
 from perfkit.results import (
     FORMAT,
+    CacheFigures,
+    Check,
     Comparison,
+    Hour,
     LatencySummary,
     Run,
     RunStore,
+    ServiceFigures,
     Variant,
+    WriteCost,
     new_id,
     now_utc,
 )
@@ -119,7 +125,7 @@ def test_a_file_leads_with_its_format_and_has_every_promised_key(tmp_path: Path)
     }  # fmt: skip
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.integers())
+@given(st.floats(0, 1e15), st.text(), st.integers(1, 10**15))
 def test_any_values_survive_json(number: float, text: str, count: int) -> None:
     run = make_run(
         description=text,
@@ -216,7 +222,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
             ("started_at",), "9999-12-31T23:59:59Z", "started_at should be a moment", id="last day"
         ),
         pytest.param(
-            ("variants", 0, "calls"), 10**400, r"calls should be below 10\^300", id="huge int"
+            ("variants", 0, "calls"), 10**400, r"calls should be 1 to 1e\+15", id="huge int"
         ),
         pytest.param(
             ("variants", 0, "latency_s", "p50"), 10**400, "p50 should be a number", id="huge"
@@ -225,14 +231,108 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_a_wrong_type_is_refused_by_key(place: tuple[Any, ...], value: Any, named: str) -> None:
-    data: Any = as_json(make_run())
-    inner = data
+    with pytest.raises(RunFileError, match=named):
+        Run.from_dict(with_value(make_run(), place, value), "the file")
+
+
+def with_value(run: Run, place: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    data = as_json(run)
+    inner: Any = data
     for step in place[:-1]:
         inner = inner[step]
     inner[place[-1]] = value
+    return data
 
-    with pytest.raises(RunFileError, match=named):
-        Run.from_dict(data, "the file")
+
+FULL = make_run(
+    variants=(
+        make_variant(
+            histogram=Histogram([0.1, 0.2, 0.3]).encode(),
+            cache=CacheFigures(hits=2, misses=1, errors=0),
+            service=ServiceFigures(
+                switches={},
+                requests_per_s=20.0,
+                read_units_per_s=None,
+                failed_share=0.0,
+                healthy=1,
+                instances=1,
+                cpu_s=0.01,
+                # two cores of a service that has several processes
+                cpu_share=2.0,
+                stages_s={"db": 0.2},
+            ),
+        ),
+    ),
+    checks=(
+        # it became twice as slow: it fell by -100%
+        Check(
+            name="phase 1", question="", figure="latency", promised=0.8,
+            measured=-1.0, interval=(-1.5, -0.5), verdict="fail",
+        ),
+    ),
+    hours=(
+        Hour(
+            name="an hour", provenance="modelled", latencies="measured", duration_s=3600.0,
+            ttl_s=300.0, cache=CacheFigures(hits=0, misses=0, errors=0),
+        ),
+    ),
+    write_costs=(
+        WriteCost(table="courses", index=None, units={"insert": 1.0}, entry_bytes=900.0, items=5),
+    ),
+    settings={"traffic_rps": 20.0, "random_seed": -1},
+)  # fmt: skip
+
+
+def test_figures_at_the_edge_of_what_can_be_measured_are_read() -> None:
+    assert Run.from_dict(as_json(FULL), "the file") == FULL
+    slight = with_value(FULL, ("comparisons", 0, "latency_ratio"), 1e-300)
+    assert Run.from_dict(slight, "the file").comparisons[0].latency_ratio == 1e-300
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "named"),
+    [
+        (("variants", 0, "capacity_units"), -5, r"variants\[0\]\.capacity_units .* found -5"),
+        (("variants", 0, "capacity_units"), 1e300, r"capacity_units should be 0 to 1e\+15"),
+        (("variants", 0, "calls"), 0, "calls should be 1 to"),
+        (("variants", 0, "items_read"), -1, "items_read should be 0 to"),
+        (("variants", 0, "latency_s", "p50"), -0.1, "latency_s.p50 should be 0 to"),
+        (("variants", 0, "rounds_s", 1), -0.1, r"rounds_s\[1\] should be 0 to"),
+        (("variants", 0, "service", "cpu_s"), 1e30, r"service.cpu_s should be 0 to 1e\+09"),
+        (("variants", 0, "service", "failed_share"), 1.5, "failed_share should be 0 to 1,"),
+        (("variants", 0, "service", "stages_s", "db"), -1, "stages_s.db should be 0 to"),
+        (("variants", 0, "service", "stages_s", "db"), "1", "stages_s.db should be a number"),
+        (("variants", 0, "cache", "hits"), -1, "cache.hits should be 0 to"),
+        (("comparisons", 0, "latency_ratio"), 0, "latency_ratio should be above 0"),
+        (("comparisons", 0, "latency_ratio_ci95", 0), -1, "should be above 0"),
+        (("checks", 0, "measured"), 1.5, "measured should be at most 1,"),
+        (("hours", 0, "duration_s"), 1e300, "duration_s should be 0 to"),
+        (("write_costs", 0, "units", "insert"), -1, "units.insert should be 0 to"),
+        (("write_costs", 0, "entries_share"), 1.1, "entries_share should be 0 to 1,"),
+        (("settings", "traffic_rps"), -20, "settings.traffic_rps should be 0 to"),
+    ],
+)
+def test_a_figure_that_nothing_measures_is_damage(
+    place: tuple[Any, ...], value: Any, named: str
+) -> None:
+    """No clock and no counter goes below zero, no share above one, and no second lasts 1e30 s."""
+    with pytest.raises(RunFileError, match=f"the file is damaged: run.*{named}"):
+        Run.from_dict(with_value(FULL, place, value), "the file")
+
+
+@pytest.mark.parametrize("position", [0, 8, 20, -5])
+def test_a_histogram_with_one_wrong_character_is_damage(position: int) -> None:
+    text = list(FULL.variants[0].histogram)
+    text[position] = "B" if text[position] != "B" else "C"
+
+    with pytest.raises(RunFileError, match=r"damaged: run.variants\[0\].histogram should be"):
+        Run.from_dict(with_value(FULL, ("variants", 0, "histogram"), "".join(text)), "the file")
+
+
+@pytest.mark.parametrize("text", ["AAAA", "no base64 at all!", "HISTFAAAACh4nJNpmSzM", "ü"])
+def test_text_that_is_no_histogram_is_damage(text: str) -> None:
+    with pytest.raises(RunFileError, match=r"histogram should be a histogram"):
+        Run.from_dict(with_value(FULL, ("variants", 0, "histogram"), text), "the file")
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
