@@ -1,7 +1,7 @@
 """Reasons to doubt a measured figure, each with advice that knows the options used."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.measure.machine import LoadBetween
@@ -11,7 +11,9 @@ from perfkit.units import format_ratio, format_seconds, format_share
 
 __all__ = [
     "OTHERS_SHARE",
+    "OUTLIERS",
     "STOLEN_SHARE",
+    "WIDE",
     "Doubt",
     "doubt_intervals",
     "doubt_machine",
@@ -30,6 +32,10 @@ OTHERS_SHARE = 0.15
 STOLEN_SHARE = 0.02
 """Likewise what the hypervisor took away."""
 _WIDE_INTERVAL = 2.0
+OUTLIERS = "calls took far longer than the others"
+"""Words of every doubt about slow calls, by which many of them are told from the rest."""
+WIDE = "the ratio may be anything from"
+"""Likewise of every doubt about a wide interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,8 @@ def doubt_series(series: Mapping[str, Series], plan: Plan) -> Iterator[Doubt]:
     more = _more(plan)
     few = [name for name, one in series.items() if one.calls < _FEW_CALLS]
     if few:
-        calls = min(series[name].calls for name in few)
-        yield Doubt(
-            f"{_names(few)}: only {calls} {'call' if calls == 1 else 'calls'}, so p95 and p99"
-            " are just the slowest one",
-            more,
-        )
+        calls = _counted([series[name].calls for name in few], "call")
+        yield Doubt(f"{_names(few)}: only {calls}, too few for p90, p95 and p99", more)
     for name, one in series.items():
         yield from _doubt_tail(name, one, plan)
     noisy = [name for name, one in series.items() if _spread(one.rounds_s) > _SPREAD]
@@ -107,7 +109,7 @@ def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
     outliers = sum(score > _OUTLIER_SCORE for score in scores)
     if one.calls >= _FEW_CALLS and outliers / one.calls > _OUTLIER_SHARE:
         yield Doubt(
-            f"{name}: {outliers} of {one.calls} calls took far longer than the others"
+            f"{name}: {outliers} of {one.calls} {OUTLIERS}"
             f" (up to {format_seconds(max(samples_s))})",
             f"look at p50 rather than the mean, close other programs, or {_more(plan)}",
         )
@@ -115,19 +117,22 @@ def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
 
 def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iterator[Doubt]:
     """Yield comparisons, by (baseline, candidate), that say less than they seem to."""
-    few = [ratio.rounds for ratio in ratios.values() if ratio.interval is None]
+    few = {pair: ratio.rounds for pair, ratio in ratios.items() if ratio.interval is None}
     if few:
-        rounds = "1 round is" if few[0] == 1 else f"{few[0]} rounds are"
+        rounds = _counted(few.values(), "round")
+        subject = "no difference" if len(few) == len(ratios) else "none of these differences"
         yield Doubt(
-            f"{rounds} too few for an interval, so no difference is significant", _more(plan)
+            f"{'; '.join(_pairs(few))}: only {rounds}, too few for an interval, so {subject} is"
+            " significant",
+            _more(plan),
         )
     for (baseline, candidate), ratio in ratios.items():
         if ratio.interval is not None and ratio.interval[1] > _WIDE_INTERVAL * ratio.interval[0]:
             low, high = map(format_ratio, ratio.interval)
             yield Doubt(
-                f"{baseline} against {candidate}: anything between {low} and {high} fits the"
-                f" {ratio.rounds} rounds",
-                _more(plan),
+                f"{baseline} against {candidate}: after {ratio.rounds} rounds {WIDE} {low} to"
+                f" {high}",
+                f"more rounds narrow it: {_more(plan)}",
             )
 
 
@@ -169,6 +174,22 @@ def _more(plan: Plan) -> str:
     if plan.iterations is not None:
         return f"raise --iterations above {plan.iterations}"
     return f"raise --min-time above {plan.min_time_s:g}, or give --iterations"
+
+
+def _counted(counts: Collection[int], word: str) -> str:
+    """Return `3 calls`, or `1 to 6 calls` where the counts differ."""
+    least, most = min(counts), max(counts)
+    number = f"{most}" if least == most else f"{least} to {most}"
+    return f"{number} {word}{'s' * (most != 1)}"
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield each baseline with all that are compared with it."""
+    by_baseline: dict[str, list[str]] = {}
+    for baseline, candidate in pairs:
+        by_baseline.setdefault(baseline, []).append(candidate)
+    for baseline, candidates in by_baseline.items():
+        yield f"{baseline} against {_names(candidates)}"
 
 
 def _names(names: Sequence[str]) -> str:

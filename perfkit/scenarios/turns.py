@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfkit.errors import ResultsDifferError
-from perfkit.measure.doubts import Doubt, doubt_intervals, doubt_machine, doubt_series
+from perfkit.measure.doubts import (
+    OUTLIERS,
+    WIDE,
+    Doubt,
+    doubt_intervals,
+    doubt_machine,
+    doubt_series,
+)
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.measure.rounds import FEWEST_ROUNDS, GC_POLICY, NO_WARM_UP_S, Plan, Series
@@ -405,12 +412,26 @@ def _cautions(
         f"{question} {name}".strip(): tally.series
         for (question, name), tally in ways.tallies.items()
     }
-    yield from _together(doubt_series(series, plan), "calls took far longer than the others")
-    yield from _together(doubt_intervals(ratios, plan), "fits the")
+    yield from _together(
+        doubt_series(series, plan),
+        OUTLIERS,
+        "1 other variant has",
+        "{} other variants have",
+        "such calls",
+    )
+    yield from _together(
+        doubt_intervals(ratios, plan),
+        WIDE,
+        "1 other ratio is",
+        "{} other ratios are",
+        "as uncertain",
+    )
     yield from doubt_machine(load, cores)
 
 
-def _together(doubts: Iterator[Doubt], words: str) -> Iterator[Doubt]:
+def _together(
+    doubts: Iterator[Doubt], words: str, one: str, several: str, likewise: str
+) -> Iterator[Doubt]:
     """Yield one doubt for all those whose reason has these words, and the others as they are."""
     alike = []
     for doubt in doubts:
@@ -419,7 +440,9 @@ def _together(doubts: Iterator[Doubt], words: str) -> Iterator[Doubt]:
         else:
             yield doubt
     if alike:
-        more = f", and {len(alike) - 1} more like it" if len(alike) > 1 else ""
+        others = len(alike) - 1
+        subject = one if others == 1 else several.format(others)
+        more = f", and {subject} {likewise}" if others else ""
         yield Doubt(f"{alike[0].reason}{more}", alike[0].hint)
 
 
