@@ -325,6 +325,77 @@ def test_marks_compare_with_the_line_that_was_replaced() -> None:
     ] == [("Servers", "Server"), (None, "New cache"), ("Old cache", None)]
 
 
+def test_quoted_lines_of_one_service_are_compared_one_by_one() -> None:
+    """Web servers stay at $10; workers fall from $30 to $15, though the later bill names them first."""
+
+    def quote(side: str, configuration: str, monthly: int) -> str:
+        return (
+            f'[[{side}.quoted]]\nservice = "EC2"\nconfiguration = "{configuration}"\n'
+            f"monthly = {monthly}\n"
+        )
+
+    comparison = quoted(
+        read(
+            quote("before", "web", 10)
+            + quote("before", "workers", 30)
+            + quote("before", "batch", 3)
+            + quote("after", "workers", 15)
+            + quote("after", "web", 10)
+            # what it is for has changed, so it is compared with the one that is left
+            + quote("after", "nightly batch", 4)
+            + quote("after", "search", 1)
+        )
+    )
+
+    assert [
+        (before and before.configuration, after and after.configuration, after and after.mark)
+        for before, after in comparison.pairs
+    ] == [
+        ("workers", "workers", "↓"),
+        ("web", "web", "="),
+        ("batch", "nightly batch", "↑"),
+        (None, "search", "↑"),
+    ]
+    assert comparison.savings_usd == 43 - 30
+
+
+@pytest.mark.parametrize("service", ["queue", "nat", "dax", "volumes", "zones", "ALB", "SQS"])
+def test_a_group_of_instances_may_be_called_as_another_line_is(service: str) -> None:
+    """Nothing changes: a t3.micro for 730 h at $0.0104 is $7.59, a million messages are $0.40."""
+    side = """
+    [[SIDE.instances]]
+    service = "NAME"
+    type = "t3.micro"
+    count = 1
+    volume_gb = 8
+    [SIDE.queue]
+    standard_requests = 1_000_000
+    [SIDE.nat]
+    count = 1
+    [[SIDE.dax]]
+    type = "dax.t3.small"
+    count = 1
+    [SIDE.load_balancer]
+    lcu = 1
+    [SIDE.data_transfer]
+    out_gb = 1
+    between_zones_gb = 1
+    """.replace("NAME", service)
+
+    comparison = by_list(
+        read(side.replace("SIDE", "before") + side.replace("SIDE", "after")),
+        load_book("us-east-1"),
+    )
+
+    for before, after in comparison.pairs:
+        assert before is not None
+        assert after is not None
+        assert (before.service, before.monthly_usd) == (after.service, after.monthly_usd)
+        assert after.mark == "="
+    assert comparison.after is not None
+    assert len(comparison.pairs) == len(comparison.after.lines) == 8
+
+
 def test_one_architecture_alone_is_no_comparison() -> None:
     comparison = by_list(read("[before.tables.T]\nrcu = 1\nwcu = 1\n"), load_book("us-east-1"))
 

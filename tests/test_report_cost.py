@@ -331,6 +331,55 @@ def test_a_service_that_goes_is_marked_as_less(tmp_path: Path) -> None:
     assert "EC2        $7.59  $15.18  ↑" in result.stdout
 
 
+def test_lines_of_one_name_have_rows_of_their_own(tmp_path: Path) -> None:
+    """Quoted $10 + $30 before and $10 + $15 after; listed, a queue's server and its messages."""
+    parts = []
+    for side, workers in (("before", 30), ("after", 15)):
+        parts.append(f"""
+        [[{side}.instances]]
+        service = "SQS"
+        type = "t3.micro"
+        count = 1
+        [{side}.queue]
+        standard_requests = 1_000_000
+        [[{side}.quoted]]
+        service = "EC2"
+        configuration = "web"
+        monthly = 10
+        [[{side}.quoted]]
+        service = "EC2"
+        configuration = "workers"
+        monthly = {workers}
+        """)
+    file = tmp_path / "mine.toml"
+    file.write_text("".join(parts))
+
+    section = report(architecture=file).sections[-1]
+
+    (beside,) = (each for each in section.tables if each.name == "cost-before-and-after")
+    assert plain.render_blocks((beside,), 120) == snapshot("""\
+US dollars a month, before and after
+                          quoted                   list
+service                  †before  †after  mark  ≈before  ≈after  mark
+---------------------------------------------------------------------
+EC2: web                  $10.00  $10.00  =           –       –  –
+EC2: workers              $30.00  $15.00  ↓           –       –  –
+SQS: 1 × t3.micro              –       –  –       $7.59   $7.59  =
+SQS: 1,000,000 requests        –       –  –       $0.40   $0.40  =
+TOTAL                     $40.00  $25.00          $7.99   $7.99
+
+≈ marks figures modelled by a formula; † marks figures quoted from a document; all others are measured, unless their row
+  says otherwise.
+""")
+    (bars,) = (each for each in section.blocks if isinstance(each, Bars))
+    assert [(bar.label, bar.series, bar.value) for bar in bars.bars] == [
+        ("before, quoted", "EC2", 40.0),
+        ("after, quoted", "EC2", 25.0),
+        ("before, list", "SQS", 7.99),
+        ("after, list", "SQS", 7.99),
+    ]
+
+
 def test_a_dearer_architecture_is_called_so(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("""

@@ -37,7 +37,8 @@ class UsedLine:
     A line of a bill before it is priced.
 
     Args:
-        key: What it is compared by: the same for a line of an earlier and of a later bill.
+        key: What it is compared by: the same for a line of an earlier and of a later bill, and no
+            other line's of its own.
         service: What it is called.
         configuration: What it is for.
         uses: What it takes.
@@ -88,7 +89,8 @@ def _instances(architecture: Architecture) -> Iterator[UsedLine]:
             volumes.append((f"{group.count:,} {TIMES} {write_quantity(group.volume_gb)} GB", group))
     for service, parts in by_service.items():
         yield UsedLine(
-            key=service,
+            # a group may be called as the file likes, "queue" or "nat" too
+            key=f"instances {service}",
             service=service,
             configuration=", ".join(text for text, _ in parts),
             uses=tuple(use for _, use in parts),

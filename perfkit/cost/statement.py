@@ -1,11 +1,11 @@
 """Bills of a month before and after, line by line, and what one saves against the other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from perfkit.cost.architecture import Architecture, Architectures
+from perfkit.cost.architecture import Architecture, Architectures, QuotedLine
 from perfkit.cost.bill import UsedLine, used_lines
 from perfkit.cost.prices import Price, PriceBook, round_to_cents, write_amount
 from perfkit.errors import ArchitectureError, PriceError
@@ -37,7 +37,7 @@ class Line:
     A line of a bill.
 
     Args:
-        key: The earlier line that it is compared with has the same.
+        key: The earlier line that it is compared with has the same, and no other line of its bill.
         service: What it is called.
         configuration: What it is for.
         monthly_usd: US dollars a month, rounded to cents as on a bill.
@@ -138,9 +138,11 @@ def quoted(architectures: Architectures) -> Comparison:
             " add [[before.quoted]] and [[after.quoted]], or give --prices list"
         )
         raise ArchitectureError(msg)
+    sides = (architectures.before, architectures.after)
+    keys = _quoted_keys(*(() if side is None else side.quoted for side in sides))
     before, after = (
-        None if side is None else _quoted_statement(side, architectures)
-        for side in (architectures.before, architectures.after)
+        None if side is None else _quoted_statement(side, own, architectures)
+        for side, own in zip(sides, keys, strict=True)
     )
     return Comparison(basis=Basis.QUOTED, before=before, after=_marked(after, before))
 
@@ -188,20 +190,56 @@ def _require(book: PriceBook, lines: Iterable[UsedLine]) -> None:
         raise PriceError(msg)
 
 
-def _quoted_statement(side: Architecture, architectures: Architectures) -> Statement:
+def _quoted_keys(
+    before: Sequence[QuotedLine], after: Sequence[QuotedLine]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """
+    Return what the lines of both bills are compared by, in their order.
+
+    Several lines of one service are told apart by their configuration, and those that changed it
+    by their order.
+    """
+    earlier: dict[str, list[tuple[str, str]]] = {}
+    keys_before = []
+    for line in before:
+        same = earlier.setdefault(line.replaces, [])
+        keys_before.append(f"{line.replaces}/{len(same) + 1}")
+        same.append((line.configuration, keys_before[-1]))
+    counts = {service: len(same) for service, same in earlier.items()}
+    keys_after: list[str | None] = []
+    for line in after:
+        same = earlier.get(line.replaces, [])
+        kept = next((each for each in same if each[0] == line.configuration), None)
+        if kept is not None:
+            same.remove(kept)
+        keys_after.append(None if kept is None else kept[1])
+    for number, line in enumerate(after):
+        if keys_after[number] is None:
+            same = earlier.get(line.replaces, [])
+            if same:
+                keys_after[number] = same.pop(0)[1]
+            else:
+                counts[line.replaces] = counts.get(line.replaces, 0) + 1
+                keys_after[number] = f"{line.replaces}/{counts[line.replaces]}"
+    return tuple(keys_before), tuple(key for key in keys_after if key is not None)
+
+
+def _quoted_statement(
+    side: Architecture, keys: Sequence[str], architectures: Architectures
+) -> Statement:
     source = architectures.quoted_source or "the architecture file"
     return Statement(
         title=side.title,
         lines=tuple(
             Line(
-                key=line.replaces,
+                key=key,
                 service=line.service,
                 configuration=line.configuration,
                 monthly_usd=line.monthly_usd,
                 basis=Basis.QUOTED,
                 arithmetic=f"{write_amount(line.monthly_usd)}, as quoted by {source}",
             )
-            for line in side.quoted
+            for line, key in zip(side.quoted, keys, strict=True)
         ),
         notes=side.quoted_notes,
     )

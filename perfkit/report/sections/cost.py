@@ -1,5 +1,6 @@
 """What runs before and after, as bills of a month: quoted by a document, and at list prices."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -293,20 +294,24 @@ def _capital(text: str) -> str:
 
 def _side_by_side(costs: _Costs, *, main: bool) -> Table:
     """
-    Return all bills in one table; lines of the same name stand in one row.
+    Return all bills in one table; lines of the same name in two of them stand in one row.
 
     Args:
         costs: What is shown.
         main: The report has no measured table that a reader would rather have.
     """
-    rows: dict[str, dict[str, model.Cell]] = {}
+    rows: dict[tuple[str, str], dict[str, model.Cell]] = {}
     for comparison in costs.comparisons:
         word = _WORDS[comparison.basis]
+        names = _names(comparison)
         for before, after in comparison.pairs:
             line = after or before
             if line is None:
                 continue
-            row = rows.setdefault(line.service, {"service": line.service})
+            name = names[line.key]
+            # two lines of one service may even say the same
+            place = ("", name) if name == line.service else (word, line.key)
+            row = rows.setdefault(place, {"service": name})
             row[f"{word}_before_usd"] = None if before is None else float(before.monthly_usd)
             row[f"{word}_after_usd"] = None if after is None else float(after.monthly_usd)
             # what is gone costs less
@@ -339,6 +344,18 @@ def _side_by_side(costs: _Costs, *, main: bool) -> Table:
         rows=(*rows.values(), total),
         main=main,
     )
+
+
+def _names(comparison: Comparison) -> Mapping[str, str]:
+    """Return what to call the lines of two bills, by key: those of one service by what they are for."""
+    lines = {line.key: line for pair in comparison.pairs for line in pair if line is not None}
+    services = Counter(line.service for line in lines.values())
+    return {
+        key: line.service
+        if services[line.service] == 1
+        else f"{line.service}: {line.configuration}"
+        for key, line in lines.items()
+    }
 
 
 def _totals(costs: _Costs) -> Table:
@@ -386,13 +403,12 @@ def _bars(costs: _Costs) -> Iterator[Bar]:
     for comparison in costs.comparisons:
         word = _WORDS[comparison.basis]
         for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            services: dict[str, Decimal] = {}
             for line in statement.lines if statement is not None else ():
-                if line.monthly_usd > 0:
-                    yield Bar(
-                        label=f"{side}, {word}",
-                        series=line.service,
-                        value=float(line.monthly_usd),
-                    )
+                services[line.service] = services.get(line.service, Decimal(0)) + line.monthly_usd
+            for service, usd in services.items():
+                if usd > 0:
+                    yield Bar(label=f"{side}, {word}", series=service, value=float(usd))
 
 
 def _prices(costs: _Costs, book: PriceBook) -> Table:
