@@ -204,6 +204,20 @@ def test_what_supports_no_verdict_gets_none(
     assert found["interval"] is None
 
 
+def test_two_runs_a_side_are_too_few_for_many_comparisons() -> None:
+    """A run four times as long as the other, and t at 1 - 0.05 / 30 with one degree: 382."""
+    names = [f"query-{number}" for number in range(30)]
+    for number, (folder, at_s) in enumerate(
+        [("base", 0.01), ("base", 0.04), ("branch", 0.01), ("branch", 0.011)]
+    ):
+        save(run(number, *(variant(name, at_s=at_s) for name in names)), folder=folder)
+
+    found = latency("base", "branch")
+
+    assert (found["verdict"], found["interval"]) == ("cannot tell", None)
+    assert found["reason"] == "2 runs a side are too few for 30 comparisons"
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -86,6 +86,33 @@ def test_more_comparisons_make_wider_intervals() -> None:
     assert alone.interval[1] < among_twenty.interval[1]
 
 
+def test_an_interval_too_wide_to_mean_anything_is_none() -> None:
+    """
+    Two runs a side at 1 - 0.05 / 100 with a degree of freedom: t is 1,273 (1 / tan(pi / 4000)).
+
+    The middles are 0.0101, 0.0404 and 0.0101, 0.0102: half the interval is 1,273 times 0.69, and
+    e to the 883 is beyond every float.
+    """
+    before = [[0.01, 0.0102, 0.0101], [0.04, 0.0408, 0.0404]]
+    after = [[0.01, 0.0103, 0.0101], [0.0101, 0.0102, 0.0104]]
+
+    change = change_between(before, after, comparisons=100)
+
+    assert change.ratio == pytest.approx(math.sqrt(0.0101 * 0.0102 / (0.0101 * 0.0404)))
+    assert (change.interval, change.method, change.significant) == (None, None, False)
+
+
+@pytest.mark.parametrize(("spread", "told"), [(0.77, True), (0.78, False)])
+def test_a_factor_of_a_thousand_is_the_widest(spread: float, told: bool) -> None:
+    """Runs at 0 and *spread* on one side: t(1) = 12.706 by spread / 2 reaches log(1000) at 1.087."""
+    scale = 1.0873 / 0.775
+    before, after = [[1.0], [math.exp(spread * scale)]], [[1.0], [1.0]]
+
+    change = change_between(before, after)
+
+    assert (change.interval is not None) is told
+
+
 @given(
     st.lists(st.lists(st.floats(1e-6, 1e3), min_size=3, max_size=8), min_size=1, max_size=4),
     st.lists(st.lists(st.floats(1e-6, 1e3), min_size=3, max_size=8), min_size=1, max_size=4),
@@ -96,8 +123,9 @@ def test_the_other_way_round_is_the_reciprocal(
     there, back = change_between(before, after), change_between(after, before)
 
     assert there.ratio == pytest.approx(1 / back.ratio)
-    assert there.interval is not None
-    assert back.interval is not None
+    if there.interval is None or back.interval is None:
+        assert there.interval is back.interval
+        return
     assert there.interval == pytest.approx((1 / back.interval[1], 1 / back.interval[0]), rel=1e-6)
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "CONFIDENCE",
     "FEWEST_ROUNDS",
     "RUN_TO_RUN",
+    "WIDEST_FACTOR",
     "Change",
     "Method",
     "change_between",
@@ -29,6 +30,9 @@ them. It stands in where a side has one run only; several runs a side show their
 
 FEWEST_ROUNDS = 3
 """Rounds a single run needs for a spread worth the name: at two, Student's t is 12.7."""
+
+WIDEST_FACTOR = 1_000
+"""An interval that reaches further than by this factor, either way, says nothing."""
 
 _FEWEST_PAIRS = 3
 _FEWEST_RUNS = 2
@@ -55,7 +59,8 @@ class Change:
     """
     How many times as long the candidate takes as the baseline: 1.3 is 30% slower.
 
-    `interval` is None, and `method` with it, where there is too little to tell.
+    `interval` is None, and `method` with it, where there is too little to tell: too few rounds or
+    runs, or so few for so many comparisons that the interval is wider than `WIDEST_FACTOR`.
     """
 
     ratio: float
@@ -102,6 +107,7 @@ def change_between(
         ValueError: A side has no run, or a run no round.
     """
     level = 1 - (1 - CONFIDENCE) / comparisons
+    variance, degrees = 0.0, 1.0
     before, after = _middles(baseline), _middles(candidate)
     method: Method | None = None
     if in_turns and len(before) == len(after) >= _FEWEST_PAIRS:
@@ -119,9 +125,9 @@ def change_between(
             method = Method.ROUNDS
             sides = _rounds(baseline), _rounds(candidate)
             shift, variance, degrees = _welch(*sides, runs=(len(before), len(after)))
-    if method is None:
+    half = math.inf if method is None else t_quantile(level, degrees) * math.sqrt(variance)
+    if half > math.log(WIDEST_FACTOR):
         return Change(ratio=math.exp(shift), interval=None, method=None)
-    half = t_quantile(level, degrees) * math.sqrt(variance)
     return Change(
         ratio=math.exp(shift),
         interval=(math.exp(shift - half), math.exp(shift + half)),

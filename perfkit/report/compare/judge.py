@@ -220,7 +220,8 @@ def _judge(each: _Candidate, compared: int, limit: float | None) -> VariantChang
             in_turns=each.match.in_turns,
             comparisons=compared,
         )
-        verdict, reason = _latency_verdict(change), ""
+        verdict = _latency_verdict(change)
+        reason = "" if change.interval is not None else _too_few(each, compared)
     else:
         verdict, reason = each.obstacle
     return VariantChange(
@@ -243,6 +244,17 @@ def _latency_verdict(change: Change) -> LatencyVerdict:
     if not change.significant:
         return LatencyVerdict.NOT_SIGNIFICANT
     return LatencyVerdict.SLOWER if change.ratio > 1 else LatencyVerdict.FASTER
+
+
+def _too_few(each: _Candidate, compared: int) -> str:
+    """Return why an interval came out too wide to say anything."""
+    fewest = min(len(each.before), len(each.after))
+    if fewest < 2:
+        fewest = min(len(variant.rounds_s) for variant in each.all)
+        few = f"{fewest} rounds are too few"
+    else:
+        few = f"{fewest} runs a side are too few"
+    return f"{few} for {compared} comparisons" if compared > 1 else f"{few} for such a spread"
 
 
 def _capacity_verdict(each: _Candidate) -> CapacityVerdict:
