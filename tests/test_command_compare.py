@@ -394,6 +394,82 @@ def test_variants_of_one_side_are_named() -> None:
     assert "courses, get: only in the candidate." in result.stdout
 
 
+def compared(*arguments: str) -> dict[str, Any]:
+    found = json.loads(perfkit_compare(*arguments, "--json").stdout)["compare"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("percent", ["0", "10", "1000"])
+def test_calls_that_fail_where_none_did_are_a_regression(percent: str) -> None:
+    """All nine calls of the query fail, and the rounds look as before."""
+    save(run(1, variant("scan"), variant()), run(2, variant("scan"), variant(errors=9)))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", percent)
+
+    assert isinstance(result.exception, PerfkitError)
+    assert (result.exception.exit_code, str(result.exception)) == (
+        4,
+        "courses, query: 9 of 9 calls failed, none before: a regression at any limit",
+    )
+    assert "Regression: courses, query: 9 of 9 calls failed, none before." in result.stdout
+    assert "calls fail: regression" in result.stdout
+
+
+@pytest.mark.parametrize(("before", "code"), [(1, 0), (9, 0), (0, 4)])
+def test_calls_that_failed_before_are_no_regression(before: int, code: int) -> None:
+    save(
+        run(1, variant("scan"), variant(errors=before)), run(2, variant("scan"), variant(errors=9))
+    )
+
+    error = perfkit_compare(*TWO, "--fail-on-regression", "10").exception
+
+    assert getattr(error, "exit_code", 0) == code
+
+
+def test_a_variant_that_is_gone_is_a_regression() -> None:
+    save(run(1, variant("scan"), variant()), run(2, variant("scan")))
+
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10")
+
+    assert isinstance(result.exception, PerfkitError)
+    assert (result.exception.exit_code, str(result.exception)) == (
+        4,
+        "courses, query is gone: a regression at any limit",
+    )
+    assert "Regression: courses, query is gone." in result.stdout
+
+
+def test_a_variant_that_only_some_runs_lack_is_gone_from_these() -> None:
+    save(run(1, variant("scan"), variant()), run(3, variant("scan"), variant()), folder="base")
+    save(run(2, variant("scan"), variant()), run(4, variant("scan")), folder="branch")
+
+    assert compared("base", "branch")["broken"] == ["courses, query is gone in 1 of 2 runs"]
+    assert compared("branch", "base")["broken"] == []
+
+
+def test_what_broke_is_said_without_a_threshold_too() -> None:
+    save(
+        run(1, variant("scan"), variant("get"), variant()),
+        run(2, variant("scan"), variant("get", errors=2)),
+    )
+
+    result = perfkit_compare(*TWO)
+
+    assert result.exit_code == 0
+    assert (
+        "Worse. courses, query is gone; courses, get: 2 of 9 calls failed, none before. Of 2"
+        in " ".join(result.stdout.split())
+    )
+    assert "calls fail, none did before" in result.stdout
+
+
+def test_a_new_variant_is_no_regression() -> None:
+    save(run(1, variant()), run(2, variant(), variant("get")))
+
+    assert perfkit_compare(*TWO, "--fail-on-regression", "0").exit_code == 0
+
+
 def test_an_unreadable_file_of_a_folder_is_named() -> None:
     in_turns(1.0)
     Path("branch/half.json").write_text('{"format": 1')

@@ -31,7 +31,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="PCT",
-            help="Exit with 4 if latency rose by PCT percent or more, significantly, or read units.",
+            help="Exit with 4 if latency rose by PCT percent or more, significantly, or read units,"
+            " or if calls fail or a variant is gone.",
         ),
     ] = None,
     edited: Annotated[
@@ -77,7 +78,12 @@ def compare(
     else:
         write_built(result.report, chosen, output)
     if result.outcome is Outcome.FAIL:
-        msg = f"{'; '.join(result.regressions)}: at or above --fail-on-regression {fail_on_regression:g}"
+        by = (
+            f"at or above --fail-on-regression {fail_on_regression:g}"
+            if len(result.regressions) > len(result.broken)
+            else "a regression at any limit"
+        )
+        msg = f"{'; '.join(result.regressions)}: {by}"
         raise ThresholdError(msg)
     if result.outcome is Outcome.INVALID:
         msg = (

@@ -71,12 +71,15 @@ class Result:
         report: For any of the renderers.
         outcome: What the threshold makes of it; None without one.
         regressions: What got worse by the threshold, in words.
+        broken: What the candidate cannot do any more, in words; among the regressions if there is a
+            threshold, whatever it is.
         summary: The verdict in one line.
     """
 
     report: Report
     outcome: Outcome | None
     regressions: tuple[str, ...]
+    broken: tuple[str, ...]
     summary: str
 
 
@@ -92,10 +95,13 @@ def compare_sides(
         matching: Their runs, as `match_sides` brought them together.
         limit: Share from which on a rise is a regression, 0.1 for 10%; None for no threshold.
     """
-    changes, left_out = judge(matching, limit)
-    regressions = tuple(text for change in changes for text in _regressions(change))
+    found = judge(matching, limit)
+    changes, left_out = found.changes, found.left_out
+    broken = (*found.gone, *(change.failure for change in changes if change.calls_fail))
+    risen = tuple(text for change in changes for text in _regressions(change))
+    regressions = () if limit is None else (*broken, *risen)
     outcome = None if limit is None else _outcome(changes, regressions)
-    tone, summary = _summary(changes, outcome, regressions, limit)
+    tone, summary = _summary(changes, outcome, broken, risen, limit)
     for title, names in (
         (baseline.title, matching.only_baseline),
         (candidate.title, matching.only_candidate),
@@ -127,6 +133,7 @@ def compare_sides(
             "outcome": outcome,
             "summary": summary,
             "regressions": list(regressions),
+            "broken": list(broken),
             "warnings": list(matching.warnings),
             "left_out": list(left_out),
             "changes": [_document(change) for change in changes],
@@ -142,6 +149,7 @@ def compare_sides(
         ),
         outcome=outcome,
         regressions=regressions,
+        broken=broken,
         summary=summary,
     )
 
@@ -167,7 +175,8 @@ def _regressions(change: VariantChange) -> list[str]:
 def _summary(
     changes: Sequence[VariantChange],
     outcome: Outcome | None,
-    regressions: Sequence[str],
+    broken: Sequence[str],
+    risen: Sequence[str],
     limit: float | None,
 ) -> tuple[Tone, str]:
     threshold = "" if limit is None else f" of {format_share(limit)} or more"
@@ -185,15 +194,14 @@ def _summary(
     tally = f"Of {len(changes)} compared: {', '.join([*parts, *capacity])}."
     match outcome:
         case Outcome.FAIL:
-            more = f" and {len(regressions) - 3} more" if len(regressions) > 3 else ""
-            named = f"{'; '.join(regressions[:3])}{more}"
-            return Tone.WARNING, f"Regression{threshold}: {named}. {tally}"
+            by = threshold if risen else ""
+            return Tone.WARNING, f"Regression{by}: {_first([*broken, *risen])}. {tally}"
         case Outcome.INVALID:
             return Tone.WARNING, f"No verdict: no latency could be judged. {tally}"
         case Outcome.PASS:
             return Tone.GOOD, f"No regression{threshold} found. {tally}{_missed(changes)}"
         case None:
-            worse = counts[LatencyVerdict.SLOWER] or dearer
+            worse = counts[LatencyVerdict.SLOWER] or dearer or broken
             better = counts[LatencyVerdict.FASTER] or cheaper
             words = {
                 (True, True): "Better and worse.",
@@ -204,7 +212,13 @@ def _summary(
             judged = any(each.judged for each in changes) or worse or better
             said = words[bool(worse), bool(better)] if judged else "Nobody can tell."
             tone = Tone.WARNING if worse else Tone.GOOD if better else Tone.PLAIN
-            return tone, f"{said} {tally}{_missed(changes)}"
+            named = f" {_first(broken)}." if broken else ""
+            return tone, f"{said}{named} {tally}{_missed(changes)}"
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return f"{'; '.join(texts[:3])}{more}"
 
 
 def _missed(changes: Sequence[VariantChange]) -> str:
@@ -278,13 +292,16 @@ def _compact_row(each: VariantChange) -> Row:
         "ratio_low": low,
         "ratio_high": high,
         "significant": each.change.significant if each.change is not None else None,
-        "regression": each.latency_regressed or each.capacity_regressed,
+        "regression": each.regressed,
     }
 
 
 def _verdict(each: VariantChange) -> Cell:
     if each.latency_regressed:
         return Marked(value="slower: regression", tone=Tone.WARNING)
+    if each.calls_fail:
+        said = "calls fail: regression" if each.regressed else "calls fail, none did before"
+        return Marked(value=said, tone=Tone.WARNING)
     if each.reason:
         return f"{each.latency}: {each.reason}"
     tones = {LatencyVerdict.SLOWER: Tone.WARNING, LatencyVerdict.FASTER: Tone.GOOD}
@@ -381,7 +398,7 @@ def _document(each: VariantChange) -> Mapping[str, object]:
         "scenario": each.scenario,
         "question": each.question,
         "variant": each.variant,
-        "regression": each.latency_regressed or each.capacity_regressed,
+        "regression": each.regressed,
         "latency": {
             "verdict": each.latency,
             "reason": each.reason,

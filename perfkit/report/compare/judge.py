@@ -11,7 +11,7 @@ from perfkit.report.compare.match import Match, Matching
 from perfkit.results import Run, Variant
 from perfkit.units import format_share
 
-__all__ = ["CapacityVerdict", "Figures", "LatencyVerdict", "VariantChange", "judge"]
+__all__ = ["CapacityVerdict", "Figures", "Judgement", "LatencyVerdict", "VariantChange", "judge"]
 
 # float arithmetic of averages over calls, no more
 _ROUNDING = 1e-6
@@ -44,10 +44,12 @@ class CapacityVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One side of a variant: medians over its runs, for one call."""
+    """One side of a variant: counts of all its runs, and medians over them, for one call."""
 
     runs: int
     rounds: int
+    calls: int
+    errors: int
     p50_s: float
     p99_s: float
     mean_s: float
@@ -113,9 +115,41 @@ class VariantChange:
         return self.capacity_ratio is None or self.capacity_ratio - 1 >= self.limit - _ROUNDING
 
     @property
+    def calls_fail(self) -> bool:
+        """Whether calls fail where none did before."""
+        return self.candidate.errors > 0 == self.baseline.errors
+
+    @property
+    def failure(self) -> str:
+        """How many calls fail where none did before, in words; or nothing."""
+        return f"{self.name}: {_failed(self.candidate)}, none before" if self.calls_fail else ""
+
+    @property
+    def regressed(self) -> bool:
+        """Whether any of it is a regression; calls that fail are one by every limit."""
+        failed = self.limit is not None and self.calls_fail
+        return failed or self.latency_regressed or self.capacity_regressed
+
+    @property
     def judged(self) -> bool:
         """Whether anything could be said about the latency."""
         return self.latency not in {LatencyVerdict.CANNOT_TELL, LatencyVerdict.INVALID}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """
+    What there is to say of all variants.
+
+    Args:
+        changes: Of every variant that is in all runs of both sides.
+        gone: Variants of the baseline that the candidate lacks, in words.
+        left_out: What could not be compared, and why.
+    """
+
+    changes: tuple[VariantChange, ...]
+    gone: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,17 +168,15 @@ class _Candidate:
         return self.before + self.after
 
 
-def judge(
-    matching: Matching, limit: float | None
-) -> tuple[tuple[VariantChange, ...], tuple[str, ...]]:
+def judge(matching: Matching, limit: float | None) -> Judgement:
     """
-    Return the change of every variant that is in all runs of both sides, and what is left out.
+    Return the change of every variant, which are gone, and what is left out.
 
     Args:
         matching: The runs.
         limit: Share from which on a rise is a regression, 0.1 for 10%; None to judge without.
     """
-    candidates, left_out = [], []
+    candidates, gone, left_out = [], [], []
     for match in matching.matches:
         keys = dict.fromkeys(
             (variant.question, variant.name) for run in match.runs for variant in run.variants
@@ -152,18 +184,38 @@ def judge(
         if not keys:
             left_out.append(f"{match.scenario}: its runs hold no variants.")
         for question, name in keys:
+            gone += _gone(match, question, name)
             found = _find(match, question, name)
             if isinstance(found, str):
                 left_out.append(found)
             else:
                 candidates.append(found)
     compared = sum(each.obstacle is None for each in candidates)
-    return tuple(_judge(each, compared, limit) for each in candidates), tuple(left_out)
+    return Judgement(
+        changes=tuple(_judge(each, compared, limit) for each in candidates),
+        gone=tuple(gone),
+        left_out=tuple(left_out),
+    )
+
+
+def _gone(match: Match, question: str, name: str) -> Iterator[str]:
+    """Say whether all runs of the baseline have a variant, and not all of the candidate."""
+    before, after = (
+        [run.variant(name, question) is not None for run in runs]
+        for runs in (match.baseline, match.candidate)
+    )
+    if all(before) and not all(after):
+        lacking = f" in {after.count(False)} of {len(after)} runs" if any(after) else ""
+        yield f"{_title(match, question, name)} is gone{lacking}"
+
+
+def _title(match: Match, question: str, name: str) -> str:
+    return ", ".join(part for part in (match.scenario, question, name) if part)
 
 
 def _find(match: Match, question: str, name: str) -> "_Candidate | str":
     sides = []
-    title = ", ".join(part for part in (match.scenario, question, name) if part)
+    title = _title(match, question, name)
     for runs in (match.baseline, match.candidate):
         variants = [run.variant(name, question) for run in runs]
         sides.append([variant for variant in variants if variant is not None])
@@ -189,10 +241,10 @@ def _obstacle(
     everything = (*before, *after)
     if match.other_machine:
         return LatencyVerdict.INVALID, "different machines"
-    if len({(variant.items_returned, variant.consistency) for variant in everything}) > 1:
-        return LatencyVerdict.INVALID, "the answers differ"
     if any(variant.errors for variant in everything):
         return LatencyVerdict.CANNOT_TELL, "calls failed"
+    if len({(variant.items_returned, variant.consistency) for variant in everything}) > 1:
+        return LatencyVerdict.INVALID, "the answers differ"
     fewest = min(len(variant.rounds_s) for variant in everything)
     single = min(len(before), len(after)) < 2
     if fewest < (FEWEST_ROUNDS if single else 1):
@@ -283,6 +335,8 @@ def _figures(variants: Sequence[Variant]) -> Figures:
     return Figures(
         runs=len(variants),
         rounds=sum(len(variant.rounds_s) for variant in variants),
+        calls=sum(variant.calls for variant in variants),
+        errors=sum(variant.errors for variant in variants),
         p50_s=latency(lambda variant: variant.latency_s.p50),
         p99_s=latency(lambda variant: variant.latency_s.p99),
         mean_s=latency(lambda variant: variant.latency_s.mean),
@@ -290,6 +344,10 @@ def _figures(variants: Sequence[Variant]) -> Figures:
         bytes_read=middle(lambda variant: variant.bytes_read),
         requests=middle(_requests),
     )
+
+
+def _failed(figures: Figures) -> str:
+    return f"{figures.errors:,} of {figures.calls:,} calls failed"
 
 
 def _known(variants: Sequence[Variant], read: Callable[[Variant], float | None]) -> Iterator[float]:
