@@ -176,7 +176,9 @@ def judge(matching: Matching, limit: float | None) -> Judgement:
         matching: The runs.
         limit: Share from which on a rise is a regression, 0.1 for 10%; None to judge without.
     """
-    candidates, gone, left_out = [], [], []
+    candidates: list[_Candidate] = []
+    gone: list[str] = []
+    left_out: list[str] = []
     for match in matching.matches:
         keys = dict.fromkeys(
             (variant.question, variant.name) for run in match.runs for variant in run.variants
