@@ -178,14 +178,32 @@ def test_a_setting_is_set_once() -> None:
         apply_settings(BASELINE, ["rps=1", "rps=2"])
 
 
-def test_a_node_without_a_price_is_in_no_sum() -> None:
-    answer = what_if(BASELINE, ["cache.node=cache.x9.huge"], EVIDENCE, BOOK)
+@pytest.mark.parametrize("is_priced_first", [True, False])
+def test_a_node_without_a_price_is_in_neither_total(is_priced_first: bool) -> None:
+    """What a cache.x9.huge costs nobody knows, so no total may fall by the $12.41 of a t3.micro."""
+    unknown = apply_settings(BASELINE, ["cache.node=cache.x9.huge"])[0]
+    baseline, node = (BASELINE, "x9.huge") if is_priced_first else (unknown, "t3.micro")
 
-    assert answer.changed_usd == pytest.approx(answer.baseline_usd - 12.41)
+    answer = what_if(baseline, [f"cache.node=cache.{node}", "rps=40"], EVIDENCE, BOOK)
+
+    # 20/s more × (10% misses × 6.5 RRU × 2,628,000 s × $0.125 a million,
+    # and 50,000 B × 2,628,000 s ÷ 2**30 × $0.09)
+    assert answer.changed_usd - answer.baseline_usd == pytest.approx(4.2705 + 220.2764, abs=1e-3)
+    lines = [pair for pair in answer.pairs if pair.key != "cache"]
+    assert answer.baseline_usd == pytest.approx(
+        sum(pair.baseline.usd or 0 for pair in lines if pair.baseline)
+    )
     (reason,) = answer.reasons
     assert "redis-cache.x9.huge-hour" in reason
-    (pair,) = (pair for pair in answer.pairs if pair.key == "cache")
-    assert pair.difference_usd is None
+    (pair,) = answer.left_out
+    assert (pair.key, pair.difference_usd) == ("cache", None)
+    document = what_if_document(answer, BOOK, subject="books")
+    assert document["not_in_totals"] == ["cache"]
+    assert document["difference"] == pytest.approx(224.547, abs=1e-3)
+    assert document["baseline"] == {"total": answer.baseline_usd}
+    text = " ".join(render_report(what_if_report(answer, BOOK, subject="books"), 100).split())
+    assert "both totals are of the same lines" in text
+    assert "it is in neither total" in text
 
 
 # ---- traffic -------------------------------------------------------------------------------

@@ -249,16 +249,31 @@ class WhatIf:
         changed: With the settings.
         names: What was set.
         pairs: Line by line.
-        baseline_usd: Sum of the lines that can be said.
-        changed_usd: The same.
     """
 
     baseline: Case
     changed: Case
     names: tuple[str, ...]
     pairs: tuple[Pair, ...]
-    baseline_usd: float
-    changed_usd: float
+
+    @property
+    def left_out(self) -> tuple[Pair, ...]:
+        """Lines that one of the bills has no price for: they are in neither total."""
+        return tuple(pair for pair in self.pairs if pair.difference_usd is None)
+
+    @property
+    def baseline_usd(self) -> float:
+        """Sum of the lines that both bills can say, so that totals differ by what is known."""
+        return self._total([pair.baseline for pair in self.pairs if pair not in self.left_out])
+
+    @property
+    def changed_usd(self) -> float:
+        """The same lines as they would be."""
+        return self._total([pair.changed for pair in self.pairs if pair not in self.left_out])
+
+    @staticmethod
+    def _total(lines: Iterable[MonthlyLine | None]) -> float:
+        return float(total_usd([line for line in lines if line is not None]))
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -293,6 +308,4 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         changed=changed,
         names=names,
         pairs=tuple(pairs),
-        baseline_usd=float(total_usd(tuple(before.values()))),
-        changed_usd=float(total_usd(tuple(after.values()))),
     )

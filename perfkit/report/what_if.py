@@ -26,6 +26,7 @@ __all__ = ["what_if_document", "what_if_report"]
 
 _MODELLED = Provenance.MODELLED
 _NO_PRICE = "There is no price for it, so it is in no sum."
+_OTHER_HAS_NO_PRICE = "The other bill has no price for it, so it is in neither total."
 
 
 def what_if_report(
@@ -100,9 +101,14 @@ def _settings(answer: WhatIf) -> Table:
 
 def _bills(answer: WhatIf, book: PriceBook) -> Table:
     rows = [_row(pair) for pair in answer.pairs]
+    left_out = ", ".join(pair.title for pair in answer.left_out)
+    same = "; both totals are of the same lines" if answer.names else ""
     rows.append(
         {
-            "line": "TOTAL",
+            "line": Marked(
+                value="TOTAL",
+                note=f"Without {left_out}{same}." if left_out else None,
+            ),
             "baseline_usd": answer.baseline_usd,
             "changed_usd": answer.changed_usd,
             "difference_usd": answer.changed_usd - answer.baseline_usd,
@@ -127,19 +133,19 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
 
 
 def _row(pair: Pair) -> Row:
-    def cell(usd: float | None, *, has_line: bool) -> Cell:
-        if has_line and usd is None:
+    def cell(line: MonthlyLine | None) -> Cell:
+        if line is None:
+            return None
+        if line.usd is None:
             return Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
-        return usd
+        if pair.difference_usd is None:
+            return Marked(value=line.usd, note=_OTHER_HAS_NO_PRICE)
+        return line.usd
 
     return {
         "line": pair.title,
-        "baseline_usd": cell(
-            None if pair.baseline is None else pair.baseline.usd, has_line=pair.baseline is not None
-        ),
-        "changed_usd": cell(
-            None if pair.changed is None else pair.changed.usd, has_line=pair.changed is not None
-        ),
+        "baseline_usd": cell(pair.baseline),
+        "changed_usd": cell(pair.changed),
         "difference_usd": pair.difference_usd,
     }
 
@@ -209,6 +215,7 @@ def what_if_document(
         "baseline": {"total": answer.baseline_usd},
         "changed": {"total": answer.changed_usd},
         "difference": answer.changed_usd - answer.baseline_usd,
+        "not_in_totals": [pair.key for pair in answer.left_out],
         "missing": [{"what": each.what, "command": each.command} for each in missing],
         "warnings": [*warnings, *answer.reasons],
     }
