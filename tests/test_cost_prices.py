@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from perfkit.cost import names
-from perfkit.cost.names import Engine, TableClass
+from perfkit.cost.names import Engine, TableClass, unit_of
 from perfkit.cost.price_file import (
     FOLDER_VARIABLE,
     load_book,
@@ -288,6 +288,21 @@ def test_a_missing_price_is_named_and_never_nothing(book: PriceBook) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["data-out", "dynamodb-storage", "redis-cache.t3.micro-hour", "ec2-t4g.micro-hour"],
+)
+def test_what_merely_looks_alike_is_not_proposed_for_a_missing_price(name: str) -> None:
+    # a table without that row: the book of Ireland has the t3.micro, but that is another machine
+    book = load_book("eu-west-1")
+    prices = {each: price for each, price in book.prices.items() if each != name}
+
+    with pytest.raises(PriceError) as caught:
+        PriceBook(region="eu-west-1", prices=prices).price(name)
+
+    assert f"no price '{name}' for eu-west-1; there is " in str(caught.value)
+
+
 def test_a_missing_region_is_named() -> None:
     with pytest.raises(PriceError) as caught:
         load_book("us-east-2")
@@ -506,12 +521,81 @@ def test_a_named_file_wins_over_ones_own(tmp_path: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_text(VALID)
     named = tmp_path / "named.toml"
-    named.write_text(VALID.replace("a letter", "a postcard"))
+    named.write_text(VALID.replace("widget", "nat-hour", 1).replace('"widget"', '"gateway hour"'))
 
     book = load_book(file=named)
 
-    assert book.price("widget").source == "a postcard"
+    assert book.price("nat-hour").flat_usd == Decimal("0.5")
+    assert book.price("widget").source == "a letter"
     assert len(book.sources) == 3
+
+
+def named_price(tmp_path: Path, name: str, unit: str) -> PriceBook:
+    """Return the book with one more price, of a file that was named."""
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f"region = 'us-east-1'\n[prices.'{name}']\nprice = 0.02\nunit = '{unit}'\nsource = 'me'\n"
+    )
+    return load_book(file=file)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        pytest.param("data-ou", "did you mean 'data-out'? ", id="a letter short"),
+        pytest.param("dynamodb-rcu-hours", "did you mean 'dynamodb-rcu-hour'? ", id="too long"),
+        pytest.param("ec2-t3.micro", "did you mean 'ec2-t3.micro-hour'? ", id="without its hour"),
+        pytest.param("cache.m7g.large-hour", "`perfkit prices show`", id="no engine"),
+        pytest.param("coffee", "`perfkit prices show`", id="like none"),
+    ],
+)
+def test_a_named_file_with_a_price_that_nothing_asks_for_is_refused(
+    tmp_path: Path, name: str, advice: str
+) -> None:
+    with pytest.raises(PriceError) as caught:
+        named_price(tmp_path, name, "GB")
+
+    assert f"nothing asks for a price of that name; {advice}" in str(caught.value)
+    assert str(tmp_path / "mine.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("ec2-m7g.large-hour", "instance hour"),
+        ("ec2-u-6tb1.112xlarge-hour", "instance hour"),
+        ("redis-cache.m7g.large-hour", "node hour"),
+        ("valkey-cache.r7g.16xlarge-hour", "node hour"),
+        ("dax.r5.large-hour", "node hour"),
+        ("dynamodb-ia-storage", "GB-month"),
+        ("data-out", "gb"),
+    ],
+)
+def test_a_named_file_may_have_types_that_perfkit_has_no_price_of(
+    tmp_path: Path, name: str, unit: str
+) -> None:
+    assert named_price(tmp_path, name, unit).price(name).source == "me"
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "wanted"),
+    [
+        # 0.02 a megabyte would be billed as 0.02 a gigabyte, a thousandth
+        ("data-out", "MB", "GB"),
+        ("dynamodb-rcu-hour", "RCU-month", "RCU-hour"),
+        ("ec2-m7g.large-hour", "instance month", "instance hour"),
+    ],
+)
+def test_a_price_in_another_unit_is_refused(
+    tmp_path: Path, name: str, unit: str, wanted: str
+) -> None:
+    with pytest.raises(PriceError, match=f'unit = "{unit}": expected "{wanted}"'):
+        named_price(tmp_path, name, unit)
+
+
+@pytest.mark.parametrize("region", shipped_regions())
+def test_shipped_prices_are_in_the_units_that_are_asked_for(region: str) -> None:
+    assert all(unit_of(price.name) == price.unit for price in load_book(region).prices.values())
 
 
 def test_a_file_for_another_region_is_refused(tmp_path: Path) -> None:

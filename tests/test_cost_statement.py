@@ -256,17 +256,17 @@ def test_free_units_are_shared_by_all_tables() -> None:
     text = """
     [after.tables.A]
     rcu = 20
-    wcu = 0
+    wcu = 1
     [after.tables.B]
     rcu = 20
-    wcu = 0
+    wcu = 1
     """
 
-    # 40 RCU, of which 25 are free: 15 * 730 * 0.00013 = 1.4235
+    # 40 RCU, of which 25 are free: 15 * 730 * 0.00013 = 1.4235; 2 WCU, all of them free
     assert bill(text, free_tier=True) == {"DynamoDB": "1.42"}
 
 
-@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 744), st.booleans())
+@given(st.integers(1, 500), st.integers(0, 500), st.integers(0, 744), st.booleans())
 def test_a_bill_never_falls_when_more_is_used(rcu: int, more: int, hours: int, free: bool) -> None:
     def total(units: int) -> Decimal:
         text = f"[after.tables.T]\nrcu = {units}\nwcu = 1\nhours = {hours}\n"
@@ -474,6 +474,9 @@ def test_what_an_architecture_file_may_not_say() -> None:
         wrong('type = "t3.micro"', "type = 3"),
         wrong("rcu = 100", "rcu = -1"),
         wrong("rcu = 100", "rcu = inf"),
+        wrong("rcu = 100", "rcu = 0.5"),
+        wrong("wcu = 50", "wcu = 0"),
+        wrong("rcu = 5\nwcu = 5\n", "rcu = 0\nwcu = 0\n"),
         wrong("rcu = 100", 'rcu = "100"'),
         wrong("rcu = 100", "rcu = 100\nread_requests = 5"),
         wrong("rcu = 100\nwcu = 50\n", ""),
@@ -499,9 +502,15 @@ before.instances[0].cuont: no such key; did you mean 'count'? choose from count,
             "before.instances[0].hours = 745: expected at most 744",
             "before.instances[0].volume_gb = NaN: expected a finite number",
             "before.instances[0].type = 3: expected a text",
-            "before.tables.Orders.rcu = -1: expected at least 0",
-            "before.tables.Orders.rcu = Infinity: expected a finite number",
-            'before.tables.Orders.rcu = "100": expected a number',
+            "before.tables.Orders.rcu = -1: expected at least 1",
+            "before.tables.Orders.rcu = Infinity: expected a whole number",
+            "before.tables.Orders.rcu = 0.5: expected a whole number",
+            "before.tables.Orders.wcu = 0: expected at least 1",
+            """\
+before.tables.Orders.indexes.ByUser.rcu = 0: expected at least 1
+before.tables.Orders.indexes.ByUser.wcu = 0: expected at least 1\
+""",
+            'before.tables.Orders.rcu = "100": expected a whole number',
             "before.tables.Orders: expected rcu and wcu or read_requests and write_requests, not both",
             """\
 before.tables.Orders: missing what it is billed by; expected rcu and wcu, or read_requests and write_requests a month

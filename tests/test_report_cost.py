@@ -466,6 +466,10 @@ def test_what_is_wrong_is_one_line_and_says_the_way_out(tmp_path: Path) -> None:
         "region = 'us-east-1'\n[prices.data-out]\nunit = 'GB'\nsource = 'x'\n"
         "tiers = [{ from = 0, to = 5, price = 1 }, { from = 6, price = 1 }]\n"
     )
+    mistyped = tmp_path / "mistyped.toml"
+    mistyped.write_text(
+        "region = 'us-east-1'\n[prices.data-ou]\nprice = 1\nunit = 'GB'\nsource = 'x'\n"
+    )
     folder = str(tmp_path)
 
     assert [
@@ -473,6 +477,7 @@ def test_what_is_wrong_is_one_line_and_says_the_way_out(tmp_path: Path) -> None:
         for arguments in (
             ("--cost", "--prices", "qouted"),
             ("--cost", "--prices", str(gap)),
+            ("--cost", "--prices", str(mistyped)),
             ("--cost", "--region", "mars"),
             ("--cost", "--region", "eu-west-1"),
             ("--cost", "--rps", "-1"),
@@ -485,6 +490,7 @@ def test_what_is_wrong_is_one_line_and_says_the_way_out(tmp_path: Path) -> None:
         [
             "Error: --prices qouted: no such file; did you mean 'quoted'? give quoted, list or the path of a price file\n",
             "Error: /gap.toml: prices.data-out.tiers: gap between tiers 1 and 2: nothing from 5 to 6\n",
+            "Error: /mistyped.toml: prices.data-ou: nothing asks for a price of that name; did you mean 'data-out'? `perfkit prices show` lists the names, instances and nodes are ec2-TYPE-hour, redis-TYPE-hour, valkey-TYPE-hour and TYPE-hour of DAX\n",
             "Error: no prices known for region 'mars'; choose from eu-west-1, us-east-1; fetch more with `perfkit prices refresh --region mars` or give a file with --prices\n",
             "Error: no prices for eu-west-1 of alb-lcu-hour, data-out, cloudwatch-alarm, redis-cache.t3.micro-hour, cloudwatch-metric; fetch them with `perfkit prices refresh --region eu-west-1` or add them to a price file (--prices FILE)\n",
             "Error: --rps is -1; give more than 0 and at most 10,000,000 requests a second\n",

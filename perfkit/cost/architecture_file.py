@@ -251,8 +251,9 @@ def _capacity(at: Fields) -> Capacity:
         )
     if is_provisioned:
         return Provisioned(
-            rcu=at.number("rcu", most=_MOST_UNITS),
-            wcu=at.number("wcu", most=_MOST_UNITS),
+            # DynamoDB provisions whole units, and at least one of each
+            rcu=Decimal(at.whole("rcu", least=1, most=_MOST_UNITS)),
+            wcu=Decimal(at.whole("wcu", least=1, most=_MOST_UNITS)),
             hours=_hours(at),
         )
     if not is_on_demand:

@@ -1,11 +1,14 @@
 """Names of the prices that perfkit asks a price book for; a missing one is an error that names it."""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 __all__ = [
     "ALARM",
     "DATA_OUT",
     "FIFO_REQUEST",
+    "FIXED",
     "INTER_ZONE",
     "LOAD_BALANCER",
     "LOAD_BALANCER_UNIT",
@@ -27,6 +30,7 @@ __all__ = [
     "serverless_storage",
     "serverless_unit",
     "storage",
+    "unit_of",
     "write_capacity",
     "write_request",
 ]
@@ -115,3 +119,51 @@ def serverless_storage(engine: Engine) -> str:
 def serverless_unit(engine: Engine) -> str:
     """Return the price of an ElastiCache processing unit."""
     return f"{engine}-serverless-ecpu"
+
+
+def _fixed() -> dict[str, str]:
+    units = {
+        LOAD_BALANCER: "load balancer hour",
+        LOAD_BALANCER_UNIT: "LCU-hour",
+        PUBLIC_ADDRESS: "address hour",
+        NAT: "gateway hour",
+        VOLUME: "GB-month",
+        DATA_OUT: "GB",
+        INTER_ZONE: "GB",
+        METRIC: "metric",
+        ALARM: "alarm",
+        METRIC_REQUEST: "metric request",
+        LOGS_IN: "GB",
+        LOGS_STORED: "GB-month",
+        QUEUE_REQUEST: "request",
+        FIFO_REQUEST: "request",
+    }
+    for kind in TableClass:
+        units[read_request(kind)] = "read request unit"
+        units[write_request(kind)] = "write request unit"
+        units[read_capacity(kind)] = "RCU-hour"
+        units[write_capacity(kind)] = "WCU-hour"
+        units[storage(kind)] = "GB-month"
+    for engine in Engine:
+        units[serverless_storage(engine)] = "GB-hour"
+        units[serverless_unit(engine)] = "ECPU"
+    return units
+
+
+FIXED: Mapping[str, str] = _fixed()
+"""Units of all prices but those of instances and nodes, by name."""
+
+_TYPE = r"[a-z0-9-]+\.[a-z0-9-]+"
+_INSTANCE = re.compile(rf"ec2-{_TYPE}-hour")
+_NODE = re.compile(rf"(?:(?:{'|'.join(Engine)})-cache\.|dax\.){_TYPE}-hour")
+
+
+def unit_of(name: str) -> str | None:
+    """
+    Return the unit that a price is multiplied in; None if nothing asks for a price of that name.
+
+    Instances and nodes need not be known ones: their names follow a scheme.
+    """
+    if _INSTANCE.fullmatch(name):
+        return "instance hour"
+    return "node hour" if _NODE.fullmatch(name) else FIXED.get(name)

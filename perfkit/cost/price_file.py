@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
+from perfkit.cost import names
 from perfkit.cost.prices import Price, PriceBook, Tier
 from perfkit.cost.reading import Fields, describe, parse
 from perfkit.errors import PriceError
@@ -74,7 +76,7 @@ def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:
 
     Raises:
         PriceError: No prices are known for the region, a file says what it may not or cannot be
-            read, or the named file is for another region.
+            read, or the named file is for another region or has a price that nothing asks for.
     """
     layers: list[tuple[str, PriceBook]] = []
     if file is not None:
@@ -82,6 +84,7 @@ def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:
         if region not in {None, named.region}:
             msg = f"{file} has prices of {named.region}; leave out --region {region} or change it"
             raise PriceError(msg)
+        _refuse_unknown(named)
         region = named.region
         layers.append((str(file), named))
     region = region or DEFAULT_REGION
@@ -129,6 +132,27 @@ def _refuse_odd_region(region: str) -> None:
         raise PriceError(msg)
 
 
+def _refuse_unknown(book: PriceBook) -> None:
+    """Refuse names that nothing asks for: a mistyped one would leave the built-in price in force."""
+    problems = []
+    for name in book.prices:
+        if names.unit_of(name) is not None:
+            continue
+        shapes = "ec2-TYPE-hour, redis-TYPE-hour, valkey-TYPE-hour and TYPE-hour of DAX"
+        shipped = _read(
+            _BOOKS.joinpath(f"{DEFAULT_REGION}.toml").read_bytes(), "built-in", None
+        ).prices
+        near = get_close_matches(name, {**shipped, **names.FIXED}, n=1, cutoff=0.8)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        message = (
+            f"nothing asks for a price of that name; {hint}`perfkit prices show` lists the names,"
+            f" instances and nodes are {shapes}"
+        )
+        problems.append(Problem.at("prices", name, message=message))
+    if problems:
+        raise PriceError(describe(book.sources[0], problems))
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -156,9 +180,13 @@ def _prices(file: Fields, latest: date | None) -> Iterator[tuple[str, Price]]:
         if str(per).strip("0") != "1":
             row.wrong("per", "expected a power of ten, such as 1_000_000")
             per = 1
+        unit, wanted = row.text("unit"), names.unit_of(name)
+        if unit and wanted is not None and unit.strip().lower() != wanted.lower():
+            row.wrong("unit", f'expected "{wanted}", which quantities are in; convert the price')
         price = Price(
             name=name,
-            unit=row.text("unit"),
+            # as it is printed
+            unit=wanted or unit,
             tiers=_tiers(row),
             source=row.text("source"),
             date=_date(row, latest),

@@ -184,8 +184,8 @@ class PriceBook:
         if name in self.prices:
             self.used[name] = self.prices[name]
             return self.prices[name]
-        close = get_close_matches(name, self.prices, n=1)
-        nearest = f"did you mean '{close[0]}'? " if close else ""
+        close = self._nearest(name)
+        nearest = f"did you mean '{close}'? " if close else ""
         # of what is there, what resembles it most: a whole book is too long for a line
         service = name.partition("-")[0]
         family = [each for each in sorted(self.prices) if each.partition("-")[0] == service]
@@ -196,6 +196,15 @@ class PriceBook:
             " or add it to a price file (--prices FILE)"
         )
         raise PriceError(msg)
+
+    def _nearest(self, name: str) -> str | None:
+        """Return the price that a mistyped type means; other names are perfkit's own, and right."""
+        family, separator, _ = name.rpartition(".")
+        if not separator:
+            return None
+        # another family is another machine, however alike the names look
+        same = [each for each in self.prices if each.rpartition(".")[0] == family]
+        return next(iter(get_close_matches(name, same, n=1, cutoff=0.85)), None)
 
 
 def age_warnings(prices: Iterable[Price], *, today: date, region: str) -> tuple[str, ...]:
