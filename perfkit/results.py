@@ -321,6 +321,8 @@ class WriteCost:
     # which patterns ask the index, and whether it holds all that they need
     patterns: tuple[str, ...] = ()
     covers: bool = True
+    # those of them that filter nothing, or by what it holds; None in a run that does not say
+    filters: tuple[str, ...] | None = None
 
     @property
     def entries(self) -> float:

@@ -118,6 +118,33 @@ def test_an_index_without_what_is_asked_needs_a_read_for_each_item() -> None:
     assert index_writes(EVIDENCE, "INCLUDE") == (ALL,)
 
 
+def test_a_query_is_billed_on_what_it_evaluates_before_its_filter() -> None:
+    """1,000 entries are evaluated and 50 returned; the arithmetic is in the comments."""
+    # 1,000 × 1,024 bytes are 250 times 4 KB, half a unit each; measured half a unit more, in pages
+    read = Reading(way="query", index="ByShelf", units=125.5, items_read=1_000)
+    filtered = replace(SHELF, after=read)
+    same = replace(ALL, projection="INCLUDE", declared=False, filters=("shelf",))
+    half = replace(same, entry_bytes=512.0)
+
+    def units(*forms: WriteCost, projection: str = "INCLUDE") -> float:
+        evidence = replace(EVIDENCE, patterns=(filtered,), writes=(TABLE, ALL, *forms))
+        return units_after(filtered, evidence, projection)
+
+    assert units(same) == 125.5
+    # 1,000 × 512 bytes are 125 times 4 KB
+    assert units(half) == 62.5
+    # it holds what the filter reads: 50 items of 1 KB from the table, half a unit each
+    assert units(replace(half, covers=False)) == 62.5 + 25
+    # 1,000 × 40 bytes are 10 times 4 KB; without the filter's attribute all 1,000 items are read
+    assert units(replace(KEYS, filters=()), projection="KEYS_ONLY") == 5 + 500
+    # a run that does not say is not taken to filter
+    assert units(KEYS, projection="KEYS_ONLY") == 5 + 500
+    evidence = replace(EVIDENCE, patterns=(filtered,))
+    # 20 requests a second
+    after = demands(evidence, TRAFFIC, State.AFTER, "KEYS_ONLY")
+    assert [each.read_units_s for each in after] == [20 * 500, 20 * 5]
+
+
 # ---- what an index costs and saves ---------------------------------------------------------
 
 

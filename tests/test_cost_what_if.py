@@ -293,6 +293,7 @@ def test_runs_say_what_patterns_read_before_and_after(saved: RunStore) -> None:
     assert (courses.before.units, courses.after and courses.after.units) == (1250, 6.5)
     assert courses.after is not None
     assert courses.after.index == "CoursesBySemester"
+    assert courses.after.items_read == 50
     assert found.table_items["Courses"] == 10_000
     assert "perfkit bench --scenario index-cost" in [each.command for each in found.missing()]
 

@@ -106,6 +106,21 @@ def test_what_is_included_is_what_the_patterns_return(wide: Run) -> None:
     assert included.covers
 
 
+def test_it_says_which_patterns_an_index_can_filter_for(wide: Run) -> None:
+    # no filter, nothing to hold
+    assert cost_of(wide, "ByKind", "KEYS_ONLY").filters == ("kind",)
+
+    by_colour = measure(WIDE + b'names = { c = "colour" }\nquery.filter = "#c <> :kind"\n')
+
+    assert cost_of(by_colour, "ByKind", "KEYS_ONLY").filters == ()
+    assert cost_of(by_colour, "ByKind", "INCLUDE").filters == ("kind",)
+    assert cost_of(by_colour, "ByKind", "ALL").filters == ("kind",)
+
+    by_key = measure(WIDE + b'query.filter = "id <> :kind"\n')
+
+    assert cost_of(by_key, "ByKind", "KEYS_ONLY").filters == ("kind",)
+
+
 def test_the_units_are_those_that_boto3_sees(wide: Run, client: Any) -> None:
     """The facts' table: absent to present, view unchanged, non-key change, key change, gone."""
     client.create_table(

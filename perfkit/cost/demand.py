@@ -62,31 +62,44 @@ def units_after(pattern: Pattern, evidence: Evidence, projection: str = AS_DECLA
     """
     Return the read units of one call by index or key, by scan where there is neither.
 
-    Measured where the index is as it was measured. With another projection modelled: the entries
-    of an answer are of that projection's mean size, and if it lacks what the pattern returns, each
-    item found takes a read of the table more.
+    Measured where the index is as it was measured. With another projection modelled: all that the
+    query evaluates, before its filter, is of that projection's mean size. If it lacks what the
+    pattern returns, each item of the answer takes a read of the table more; if it lacks what the
+    filter reads, each item that the query evaluates.
     """
-    if pattern.after is None:
-        return pattern.before.units
-    index = pattern.after.index
-    if index is None:
-        return pattern.after.units
-    place = (pattern.table, index)
-    chosen = next(
-        (each for each in index_writes(evidence, projection) if (each.table, each.index) == place),
+    from_index, from_table = _units_of_call(pattern, evidence, projection)
+    return from_index + from_table
+
+
+def _units_of_call(pattern: Pattern, evidence: Evidence, projection: str) -> tuple[float, float]:
+    """Return the read units of one call by index or key: of the index, and of the table."""
+    after = pattern.after
+    if after is None:
+        return 0.0, pattern.before.units
+    if after.index is None:
+        return 0.0, after.units
+    place = (pattern.table, after.index)
+    forms = [each for each in evidence.writes if (each.table, each.index) == place]
+    declared = next((each for each in forms if each.declared), None)
+    chosen = next((each for each in forms if each.projection == projection), declared)
+    if chosen is None or chosen.declared or _as_large(chosen, declared):
+        return after.units, 0.0
+    evaluated = pattern.items if after.items_read is None else after.items_read
+    from_index = read_units(round(evaluated * chosen.entry_bytes), Consistency.EVENTUAL)
+    if chosen.covers:
+        return from_index, 0.0
+    table = next(
+        (each for each in evidence.writes if each.index is None and each.table == pattern.table),
         None,
     )
-    if chosen is None or chosen.declared:
-        return pattern.after.units
-    units = read_units(round(pattern.items * chosen.entry_bytes), Consistency.EVENTUAL)
-    if not chosen.covers:
-        table = next(
-            (each for each in evidence.writes if each.index is None and each.table == place[0]),
-            None,
-        )
-        item_bytes = round(table.entry_bytes) if table is not None else _GET_BYTES
-        units += pattern.items * read_units(item_bytes, Consistency.EVENTUAL)
-    return units
+    item_bytes = round(table.entry_bytes) if table is not None else _GET_BYTES
+    fetched = pattern.items if pattern.name in (chosen.filters or ()) else evaluated
+    return from_index, fetched * read_units(item_bytes, Consistency.EVENTUAL)
+
+
+def _as_large(chosen: WriteCost, declared: WriteCost | None) -> bool:
+    """Return whether an index answers alone, of entries as large as those that were measured."""
+    return chosen.covers and declared is not None and chosen.entry_bytes == declared.entry_bytes
 
 
 def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, float]:
@@ -156,17 +169,14 @@ def demands(
     }
     for pattern in evidence.patterns:
         hz = rates[pattern.name] * (1 - hits.get(pattern.name, 0.0))
-        index = None
-        per_call = pattern.before.units
-        if state is not State.BEFORE and pattern.after is not None:
-            index = pattern.after.index
-            per_call = units_after(pattern, evidence, projection)
-            if index is not None:
-                # what an index does not hold is read from the table
-                from_index = _from_index(pattern, evidence, projection, per_call)
-                units[pattern.table, None].read += hz * (per_call - from_index)
-                per_call = from_index
-        units.setdefault((pattern.table, index), _Units()).read += hz * per_call
+        if state is State.BEFORE or pattern.after is None:
+            units[pattern.table, None].read += hz * pattern.before.units
+            continue
+        # what an index does not hold is read from the table
+        from_index, from_table = _units_of_call(pattern, evidence, projection)
+        units[pattern.table, None].read += hz * from_table
+        if pattern.after.index is not None:
+            units.setdefault((pattern.table, pattern.after.index), _Units()).read += hz * from_index
     costs = [each for each in evidence.writes if each.index is None]
     if state is not State.BEFORE:
         costs += index_writes(evidence, projection)
@@ -177,14 +187,3 @@ def demands(
         Demand(table=table, index=index, read_units_s=each.read, write_units_s=each.write)
         for (table, index), each in units.items()
     )
-
-
-def _from_index(pattern: Pattern, evidence: Evidence, projection: str, per_call: float) -> float:
-    """Return how much of a call's units are the index's own."""
-    index = pattern.after.index if pattern.after is not None else None
-    for each in index_writes(evidence, projection):
-        if (each.table, each.index) == (pattern.table, index) and not (
-            each.covers or each.declared
-        ):
-            return read_units(round(pattern.items * each.entry_bytes), Consistency.EVENTUAL)
-    return per_call

@@ -18,11 +18,14 @@ class Reading:
         way: The variant's name: `scan`, `query`, `get`.
         index: The index it reads; None for the table.
         units: Read units of one call.
+        items_read: What it is billed on: the items of one call before any filter; None where no
+            run says.
     """
 
     way: str
     index: str | None
     units: float
+    items_read: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Pattern:
         table: The table it asks.
         before: By scan.
         after: By index or key; None where there was none to measure.
-        items: Items of an answer.
+        items: Items of an answer, after any filter.
         body_bytes: Size of an answer as JSON; None if no run says.
     """
 
@@ -227,7 +230,12 @@ def _pattern(run: Run, body_bytes: int | None) -> Pattern | None:
 
 
 def _reading(variant: Variant) -> Reading:
-    return Reading(way=variant.name, index=variant.index, units=variant.capacity_units or 0.0)
+    return Reading(
+        way=variant.name,
+        index=variant.index,
+        units=variant.capacity_units or 0.0,
+        items_read=variant.items_read,
+    )
 
 
 def _cpu(run: Run) -> Sequence[Cpu]:

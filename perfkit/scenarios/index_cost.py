@@ -134,6 +134,9 @@ def _of_table(workload: Workload, table: Table, generator: ItemGenerator) -> Ite
                 declared=form.projection is index.projection,
                 patterns=tuple(each.name for each in patterns),
                 covers=held is None or needed <= held,
+                filters=tuple(
+                    each.name for each in patterns if held is None or _filtered_by(each) <= held
+                ),
             )
 
 
@@ -153,13 +156,18 @@ def _needed(patterns: Iterable[AccessPattern], table: Table, index: Index) -> se
     for pattern in patterns:
         # a pattern that lists none returns whole items
         needed |= set(pattern.returns or (attribute.name for attribute in table.attributes))
-        if pattern.query is not None and pattern.query.filter is not None:
-            names, values = pattern.placeholders(pattern.query.filter)
-            placeholders = Placeholders(names or None, values or None)
-            needed |= parse_condition(
-                pattern.query.filter, placeholders, kind="FilterExpression"
-            ).attributes
+        needed |= _filtered_by(pattern)
     return needed
+
+
+def _filtered_by(pattern: AccessPattern) -> set[str]:
+    """Return the attributes that a pattern's query filters by."""
+    if pattern.query is None or pattern.query.filter is None:
+        return set()
+    names, values = pattern.placeholders(pattern.query.filter)
+    placeholders = Placeholders(names or None, values or None)
+    condition = parse_condition(pattern.query.filter, placeholders, kind="FilterExpression")
+    return set(condition.attributes)
 
 
 def _forms(table: Table, index: Index, needed: set[str]) -> Iterator[Index]:

@@ -36,7 +36,7 @@ _TOTAL = "TOTAL"
 
 _NO_PRICE = "There is no price for it, so it is in no sum."
 _FETCH_NOTE = (
-    "It lacks attributes that the patterns return: a read of the table for each item found is in"
+    "It lacks attributes that the patterns need: a read of the table for each item found is in"
     " its queries."
 )
 _MODE_NOTE = (

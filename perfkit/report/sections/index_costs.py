@@ -24,7 +24,7 @@ _UNITS_NOTE = (
     " kilobyte."
 )
 _STORED_NOTE = "With the 100 bytes that are billed for each item and each entry."
-_FETCH_NOTE = "It lacks attributes that the patterns return: each item found needs a read more."
+_FETCH_NOTE = "It lacks attributes that the patterns need: each item found needs a read more."
 
 
 def build(selection: Selection) -> Iterable[Section]:
