@@ -98,7 +98,7 @@ def test_a_server_starts_answers_and_stops(folder: Path, program: str) -> None:
     started.stop()
     assert server.find(folder) is None
     left = {file.name for file in (folder / "cache").iterdir()}
-    assert left == {"lock", "cache.log"}, program
+    assert left == {"lock", "owner", "cache.log"}, program
 
 
 def test_nobody_else_gets_at_it(folder: Path) -> None:

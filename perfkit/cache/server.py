@@ -2,8 +2,9 @@
 A Redis server of one's own: started on a private socket, found again, stopped.
 
 Everything is in `FOLDER/cache/`, which only its owner can enter: the socket, the server's pid,
-its log, and a lock that keeps two processes from starting two servers. Where the path is too
-long for a socket, it is in a short temporary folder and the file `socket-path` says where.
+its log, a lock that keeps two processes from starting two servers, and one that whoever started
+it holds as long as it lives. Where the path is too long for a socket, it is in a short temporary
+folder and the file `socket-path` says where.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ SOCKET_LINK = "socket-path"
 LOG = "cache.log"
 PID = "cache.pid"
 LOCK = "lock"
+OWNER = "owner"
 
 MAX_SOCKET_PATH_BYTES = 100
 """Linux allows 107, macOS 103."""
@@ -54,10 +56,10 @@ class Server:
         *,
         answers: bool = True,
         started_here: bool = False,
-        watch: int | None = None,
+        held: tuple[int, ...] = (),
     ) -> None:
         self._home = home
-        self._watch = watch
+        self._held = held
         self.pid = pid
         self.answers = answers
         self.started_here = started_here
@@ -65,6 +67,16 @@ class Server:
     @property
     def url(self) -> str:
         return unix_url(str(_socket_path(self._home)))
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether the process that started it, and ends it when it ends, is still there."""
+        with contextlib.suppress(OSError), (self._home / OWNER).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def stop(self) -> None:
         """
@@ -79,9 +91,9 @@ class Server:
             if server is not None:
                 _end(server, _socket_path(self._home))
             _clean_up(self._home)
-        if self._watch is not None:
-            os.close(self._watch)
-            self._watch = None
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held = ()
 
 
 def resolve(redis_url: str | None, folder: Path) -> str:
@@ -126,7 +138,10 @@ def start(folder: Path, *, persistent: bool = False, detached: bool = False) -> 
             )
             raise TargetError(msg)
         if persistent and not _keeps_log(_socket_path(home)):
-            msg = f"the cache server in {home} cannot be made persistent; stop it with perfkit down"
+            msg = (
+                f"the cache server in {home} (process {server.pid}) cannot be made persistent; "
+                "end whatever started it, or that process"
+            )
             raise TargetError(msg)
         return server
 
@@ -193,7 +208,9 @@ def _launch(home: Path, *, persistent: bool, detached: bool) -> Server:
         *("--maxmemory", MAX_MEMORY, "--maxmemory-policy", "volatile-lru"),
     ]
     pid, watch = process.launch(program, arguments, path, home / LOG, watched=not detached)
-    return Server(home, pid, started_here=True, watch=watch)
+    # closed with this process, however that ends: the server then ends, and has no owner
+    held = () if watch is None else (watch, _own(home))
+    return Server(home, pid, started_here=True, held=held)
 
 
 # ---- files -------------------------------------------------------------------------------
@@ -226,6 +243,14 @@ def _locked(home: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _own(home: Path) -> int:
+    """Return a descriptor that tells, as long as it is open, that the server has an owner."""
+    descriptor = os.open(home / OWNER, os.O_RDWR | os.O_CREAT, 0o600)
+    # shared: a server that was ended from outside may have another by the same owner after it
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def _socket_path(home: Path) -> Path:

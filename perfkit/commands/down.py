@@ -2,6 +2,9 @@
 
 import typer
 
+from perfkit.commands.common import note
+from perfkit.settings import FOLDER
+
 __all__ = ["down"]
 
 
@@ -9,8 +12,11 @@ def down() -> None:
     """
     Stop the service, its workers and its servers.
 
+    What runs in the foreground, and the cache server that it started, is left alone.
+
     Example: perfkit down
     """
+    from perfkit.cache import server
     from perfkit.service import launch
 
     stopped = launch.down()
@@ -18,3 +24,8 @@ def down() -> None:
         typer.echo(f"Stopped the {what}.")
     if not stopped:
         typer.echo("Nothing was running.")
+    if server.find(FOLDER) is not None:
+        note(
+            "The cache server goes on: not `perfkit up` started it but a process in the"
+            " foreground, such as `perfkit serve`, which ends it."
+        )

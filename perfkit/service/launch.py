@@ -234,6 +234,8 @@ def down(folder: Path = FOLDER) -> list[str]:
     """
     Stop what runs in the background of *folder*: the service, its workers, the servers.
 
+    A cache server that another process started, and which that one ends, is left alone.
+
     Returns:
         What was stopped; empty if nothing was running.
 
@@ -255,7 +257,8 @@ def down(folder: Path = FOLDER) -> list[str]:
         stopped.append(f"service at {running.url}")
     _state_file(folder).unlink(missing_ok=True)
     left = server.find(folder)
-    if left is not None:
+    # one that does not answer is of no use to its owner either
+    if left is not None and not (left.has_owner and left.answers):
         left.stop()
         stopped.append("cache server")
     return stopped

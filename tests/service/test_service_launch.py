@@ -296,6 +296,45 @@ def test_up_runs_in_the_background_until_down(command: list[str], seeded: Path) 
     assert server.find(FOLDER) is None
 
 
+def test_down_leaves_the_cache_server_of_a_service_in_the_foreground_alone(
+    command: list[str], seeded: Path
+) -> None:
+    """Only `up`'s own is to be stopped: the server has the same process before and after."""
+    options = ["--port", "0", "--data", str(seeded)]
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def server_pid() -> int | None:
+        found = server.find(FOLDER)
+        return None if found is None else found.pid
+
+    with subprocess.Popen([*command, "serve", *options], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            for _ in range(5):
+                process.stdout.readline()
+            before = server_pid()
+            idle = run("down")
+            started = run("up", *options)
+            stopped = run("down")
+            after = server_pid()
+        finally:
+            process.terminate()
+
+    assert started.returncode == 0, started.stderr
+    assert idle.stdout == "Nothing was running.\n"
+    assert stopped.stdout.startswith("Stopped the service at ")
+    assert stopped.stdout.count("\n") == 1
+    for each in (idle, stopped):
+        assert each.returncode == 0
+        assert "The cache server goes on" in each.stderr
+    assert before == after is not None
+    assert server_pid() is None
+
+
 def test_a_stale_state_is_not_mistaken_for_a_service(tmp_path: Path) -> None:
     """Another process may have come by the number of one that is gone: it is left alone."""
     state = launch.Running(
