@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.cache_economics import cache_economics
 from perfkit.cost.capacity_modes import Mode
-from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_after
+from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_after, write_units_s
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_of
 from perfkit.cost.instances import find_type, instances_needed, types
@@ -103,6 +103,15 @@ def test_scans_and_queries_go_to_the_table_and_the_index() -> None:
         ("ByShelf", 65, 3),
     ]
     assert [each.read_units_s for each in cached] == pytest.approx([0.5, 6.5])
+
+
+def test_to_an_index_whose_keys_cannot_change_a_key_change_is_an_update() -> None:
+    """Another index's key is to it an attribute like others: it is billed as an update."""
+    inverted = replace(ALL, units={"insert": 2.0, "unchanged": 0.0, "update": 2.0, "delete": 2.0})
+
+    # 2/s × (half of them inserts of 2 units, half of them updates of 2)
+    assert write_units_s(inverted, TRAFFIC) == 4
+    assert write_units_s(ALL, TRAFFIC) == 3
 
 
 def test_an_index_without_what_is_asked_needs_a_read_for_each_item() -> None:

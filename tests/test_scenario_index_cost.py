@@ -106,6 +106,30 @@ def test_what_is_included_is_what_the_patterns_return(wide: Run) -> None:
     assert included.covers
 
 
+def test_the_key_that_changes_is_one_that_can() -> None:
+    """1,600 bytes are 2 units; a sort key that changes takes 2 to delete and 2 to put."""
+    one_partition = WIDE.replace(b'"aa", "bb", "cc"', b'"aa"').replace(
+        b'{ partition_key = "kind" }',
+        b'{ partition_key = "kind", sort_key = "colour" }\n'
+        b'ById = { partition_key = "id", sort_key = "colour" }',
+    )
+
+    run = measure(one_partition)
+
+    assert cost_of(run, "ByKind", "ALL").units["key-change"] == 4
+    assert cost_of(run, "ByKind", "KEYS_ONLY").units["key-change"] == 2
+    assert cost_of(run, "ById", "ALL").units["key-change"] == 4
+
+
+def test_an_index_of_the_tables_keys_alone_has_no_key_that_changes() -> None:
+    inverted = WIDE.replace(b'{ partition_key = "kind" }', b'{ partition_key = "id" }')
+    inverted = inverted.replace(b"kind = :kind", b"id = :kind")
+
+    units = cost_of(measure(inverted), "ByKind", "ALL").units
+
+    assert units == {"insert": 2, "unchanged": 0, "update": 2, "delete": 2}
+
+
 def test_it_says_which_patterns_an_index_can_filter_for(wide: Run) -> None:
     # no filter, nothing to hold
     assert cost_of(wide, "ByKind", "KEYS_ONLY").filters == ("kind",)

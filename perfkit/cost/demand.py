@@ -131,8 +131,9 @@ def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:
 
 
 def _units_of(cost: WriteCost, change: str) -> float:
-    if cost.index is None and change == "key-change":
-        # to the table an index's key is an attribute like others
+    if change == "key-change" and (cost.index is None or change not in cost.units):
+        # to the table, and to an index whose own keys never change, another index's key is an
+        # attribute like others
         change = "update"
     return float(cost.units.get(change, 0.0))
 

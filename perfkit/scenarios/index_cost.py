@@ -194,17 +194,17 @@ _Change = tuple[str, int, Item | None]
 
 
 def _plain_changes(table: Table, items: Sequence[Item]) -> list[_Change]:
-    return _all_changes(items, {key.name for key in table.keys}, None)
+    return _all_changes(items, {key.name for key in table.keys}, ())
 
 
 def _changes(table: Table, index: Index, items: Sequence[Item]) -> list[_Change]:
     """Return what happens to the items; the key that changes is one the table itself lacks."""
     own = {key.name for key in table.keys}
-    movable = next((key.name for key in index.keys if key.name not in own), None)
+    movable = [key.name for key in index.keys if key.name not in own]
     return _all_changes(items, own | {key.name for key in index.keys}, movable)
 
 
-def _all_changes(items: Sequence[Item], fixed: set[str], movable: str | None) -> list[_Change]:
+def _all_changes(items: Sequence[Item], fixed: set[str], movable: Sequence[str]) -> list[_Change]:
     """
     Return what happens: each item comes, is put again, has an attribute changed, and goes.
 
@@ -219,7 +219,8 @@ def _all_changes(items: Sequence[Item], fixed: set[str], movable: str | None) ->
         changed = next(filter(None, (_with(items, number, each) for each in turned)), None)
         if changed is not None:
             changes += [(UPDATE, number, changed), ("", number, item)]
-        moved = _with(items, number, movable) if movable is not None else None
+        # all of an index may be in one partition, and only its sort key differ
+        moved = next(filter(None, (_with(items, number, each) for each in movable)), None)
         if moved is not None:
             changes += [(KEY_CHANGE, number, moved), ("", number, item)]
     changes += [(DELETE, number, None) for number in range(len(items))]
