@@ -21,6 +21,10 @@ DEMO_USER = "student123"
 LIFETIME_S = 12 * 3600
 
 _LONGEST_TOKEN = 4096
+_LAST_TIME_S = 253_402_300_799
+"""The end of the year 9999; nothing here keeps or writes a later time."""
+
+_TIMES = ("exp", "iat", "nbf")
 _REMEMBERED = 4096
 """Tokens of which a process need not compute again what it only computes."""
 
@@ -87,15 +91,17 @@ class Tokens:
                 audience=AUDIENCE,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
-            user, expires_at_s = claims["sub"], int(claims["exp"])
         except jwt.ExpiredSignatureError as error:
             msg = "the token has expired; sign in again"
             raise bad_token(msg) from error
         except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
             raise bad_token() from error
-        if not is_identifier(user):
+        user = claims["sub"]
+        if not is_identifier(user) or not all(
+            _is_time(claims[name]) for name in _TIMES if name in claims
+        ):
             raise bad_token()
-        return Claims(user=user, expires_at_s=expires_at_s)
+        return Claims(user=user, expires_at_s=int(claims["exp"]))
 
 
 def bearer_token(authorization: bytes | None) -> bytes:
@@ -139,11 +145,20 @@ def is_identifier(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= 64 and text.isascii() and text.isprintable()
 
 
+def _is_time(value: object) -> bool:
+    """Tell whether a claim can be a time: a number of seconds since 1970. Source: RFC 7519, 2."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # false for what is not a number, too
+    return 0 <= value <= _LAST_TIME_S
+
+
 def bad_token(detail: str = "the token is not valid here") -> Problem:
     """
     Return the 401 for a token that is none of ours, or not any more. Source: RFC 6750, 3.1.
 
-    Which check failed is not told: that is of use only to somebody who forges tokens.
+    Which check failed is not told, except that its time is up: that is of use only to somebody who
+    forges tokens.
     """
     challenge = f'{_CHALLENGE}, error="invalid_token"'
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
