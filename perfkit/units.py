@@ -1,6 +1,7 @@
 """Figures as people read them: seconds, bytes, counts, capacity units, ratios and shares."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
     "MINUS",
@@ -144,6 +145,8 @@ def format_usd(value_usd: float) -> str:
     """
     Return an amount in US dollars with cents: `$1,118.50`, a saving with a minus sign before it.
 
+    Half a cent goes up, as on a bill.
+
     What is less than a cent, such as the price of a unit, has three significant digits and no
     exponent: `$0.000000125`.
     """
@@ -153,6 +156,8 @@ def format_usd(value_usd: float) -> str:
     sign = MINUS if value_usd < 0 else ""
     amount = abs(value_usd)
     if amount >= 0.005:
-        return f"{sign}${amount:,.2f}"
+        # through text: the float of 0.125 or 1.005 may be a little less than what it stands for
+        cents = Decimal(str(amount)).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+        return f"{sign}${cents:,.2f}"
     decimals = 2 - math.floor(math.log10(amount))
     return f"{sign}${amount:.{decimals}f}".rstrip("0")

@@ -1,10 +1,11 @@
 """`perfkit cost what-if`: what may be set, what it changes, and what is said of wrong settings."""
-# ruff: noqa: RUF001, RUF003 - the signs that reports print
+# ruff: noqa: RUF001, RUF002, RUF003 - the signs that reports print
 
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from perfkit.cli import app
 from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps, read_traffic
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
-from perfkit.cost.monthly import Case
+from perfkit.cost.monthly import Case, MonthlyLine, total_usd
 from perfkit.cost.price_file import load_book
+from perfkit.cost.prices import Amount
 from perfkit.cost.reading import describe, parse
 from perfkit.cost.what_if import SETTINGS, apply_settings, what_if
 from perfkit.errors import ConfigError
@@ -66,6 +68,40 @@ BASELINE = Case(assumptions=Assumptions(hit_rate=0.9))
 def ask(*texts: str, baseline: Case = BASELINE) -> dict[str, float | None]:
     answer = what_if(baseline, texts, EVIDENCE, BOOK)
     return {pair.key: pair.difference_usd for pair in answer.pairs if pair.difference_usd}
+
+
+def test_a_bill_adds_up_in_cents_and_so_does_what_changes() -> None:
+    """
+    Every line half a cent up: 20 × 50,000 × 2,628,000 ÷ 2**30 × 0.09 = 220.2764 is 220.28, half of
+    it 110.1382 is 110.14; 2 × 6.5 × 2,628,000 × 0.125 ÷ 10**6 = 4.2705 and half, 2.13525, are 4.27
+    and 2.14. So data out falls by 110.14 and reads by 2.13, where exact amounts fall by 2.13525.
+    """
+    answer = what_if(BASELINE, ["rps=10"], EVIDENCE, BOOK)
+
+    old = {pair.key: pair.baseline.usd for pair in answer.pairs if pair.baseline}
+    new = {pair.key: pair.changed.usd for pair in answer.pairs if pair.changed}
+    assert (old["data-out"], new["data-out"]) == (220.28, 110.14)
+    assert (old["reads"], new["reads"]) == (4.27, 2.14)
+    cents = [sum(round(100 * (usd or 0)) for usd in lines.values()) for lines in (old, new)]
+    assert [answer.baseline_usd, answer.changed_usd] == [total / 100 for total in cents]
+    assert answer.difference_usd == (cents[1] - cents[0]) / 100
+    assert {pair.key: pair.difference_usd for pair in answer.pairs}["reads"] == -2.13
+    document = what_if_document(answer, BOOK, subject="books")
+    assert document["difference"] == answer.difference_usd
+
+
+def test_lines_are_rounded_before_they_are_summed() -> None:
+    """Three times half a cent is 3 cents on a bill, not 1.5; less than half a cent stays itself."""
+
+    def bill(*usd: str) -> Decimal:
+        return total_usd(
+            MonthlyLine(key=each, title="", amount=Amount(usd=Decimal(each), arithmetic=""))
+            for each in usd
+        )
+
+    assert bill("0.005", "0.005", "0.005") == Decimal("0.03")
+    assert bill("2053.125") == Decimal("2053.13")
+    assert bill("0.004", "0.004") == Decimal("0.01")
 
 
 # ---- what settings change ------------------------------------------------------------------
@@ -117,13 +153,14 @@ def test_settings_read_back_what_was_set() -> None:
 def test_keys_only_saves_writes_and_costs_reads() -> None:
     # reads: 20/s × 10% misses × (0.5 + 50 × 0.5 − 6.5) RRU × 2,628,000 s × $0.125 a million
     # writes: 1/s × 40% updates × 1 unit × 2,628,000 s × $0.625 a million
-    # storage: a million × 960 bytes are 0.894 GB
+    # storage: a million × 1,100 and 140 bytes are 1.0245 and 0.1304 GB
+    # lines are to cents: 16.75 − 4.27, 1.15 − 1.81 and 0.03 − 0.26
     changed = ask("projection=KEYS_ONLY")
 
     assert changed == {
-        "reads": pytest.approx(12.483),
-        "index-writes": pytest.approx(-0.657),
-        "index-storage": pytest.approx(-0.2235, abs=1e-4),
+        "reads": 12.48,
+        "index-writes": -0.66,
+        "index-storage": -0.23,
     }
 
 
@@ -188,7 +225,8 @@ def test_a_node_without_a_price_is_in_neither_total(is_priced_first: bool) -> No
 
     # 20/s more × (10% misses × 6.5 RRU × 2,628,000 s × $0.125 a million,
     # and 50,000 B × 2,628,000 s ÷ 2**30 × $0.09)
-    assert answer.changed_usd - answer.baseline_usd == pytest.approx(4.2705 + 220.2764, abs=1e-3)
+    # in cents: 8.54 − 4.27 and 440.55 − 220.28
+    assert answer.difference_usd == 224.54
     lines = [pair for pair in answer.pairs if pair.key != "cache"]
     assert answer.baseline_usd == pytest.approx(
         sum(pair.baseline.usd or 0 for pair in lines if pair.baseline)
@@ -199,7 +237,7 @@ def test_a_node_without_a_price_is_in_neither_total(is_priced_first: bool) -> No
     assert (pair.key, pair.difference_usd) == ("cache", None)
     document = what_if_document(answer, BOOK, subject="books")
     assert document["not_in_totals"] == ["cache"]
-    assert document["difference"] == pytest.approx(224.547, abs=1e-3)
+    assert document["difference"] == 224.54
     assert document["baseline"] == {"total": answer.baseline_usd}
     text = " ".join(render_report(what_if_report(answer, BOOK, subject="books"), 100).split())
     assert "both totals are of the same lines" in text
@@ -445,8 +483,8 @@ storage of tables                $0.26     $0.26        $0.00
 storage of indexes               $0.26     $0.26        $0.00
 cache node (cache.t3.micro)     $12.41         –      −$12.41
 instances (t3.micro)             $7.59     $7.59        $0.00
-data out                       $220.28   $440.55      $220.28
-TOTAL                          $248.51   $537.52      $289.01
+data out                       $220.28   $440.55      $220.27
+TOTAL                          $248.52   $537.52      $289.00
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row
   says otherwise.

@@ -1,6 +1,6 @@
 """The month's bill of one way to run things, line by line, out of measured units and assumed traffic."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from perfkit.cost.demand import AS_DECLARED, State, demands, hit_rates, index_wr
 from perfkit.cost.evidence import Cpu, Evidence
 from perfkit.cost.index_economics import storage_of, stored_bytes
 from perfkit.cost.instances import find_type, instances_needed
-from perfkit.cost.prices import Amount, PriceBook, write_amount
+from perfkit.cost.prices import Amount, PriceBook, round_to_cents, write_amount
 from perfkit.cost.transfer import data_out, data_out_bytes_s
 from perfkit.errors import PriceError
 from perfkit.results import WriteCost
@@ -52,7 +52,7 @@ class MonthlyLine:
     Args:
         key: The same for the same line of two bills.
         title: For people.
-        amount: What it costs a month; None where that cannot be said.
+        amount: What it costs a month, exactly; None where that cannot be said.
         reason: Why it cannot.
     """
 
@@ -62,14 +62,20 @@ class MonthlyLine:
     reason: str = ""
 
     @property
+    def billed_usd(self) -> Decimal | None:
+        """The amount as a bill has it: to cents, half a cent up."""
+        return None if self.amount is None else round_to_cents(self.amount.usd)
+
+    @property
     def usd(self) -> float | None:
-        """The amount as a number."""
-        return None if self.amount is None else float(self.amount.usd)
+        """The billed amount as a number."""
+        return None if self.billed_usd is None else float(self.billed_usd)
 
 
-def total_usd(lines: Sequence[MonthlyLine]) -> Decimal:
-    """Return the sum of what can be said."""
-    return sum((line.amount.usd for line in lines if line.amount is not None), Decimal(0))
+def total_usd(lines: Iterable[MonthlyLine]) -> Decimal:
+    """Return the sum of the billed lines that can be said, to cents."""
+    billed = (line.billed_usd for line in lines)
+    return round_to_cents(sum((usd for usd in billed if usd is not None), Decimal(0)))
 
 
 def monthly_lines(case: Case, evidence: Evidence, book: PriceBook) -> tuple[MonthlyLine, ...]:

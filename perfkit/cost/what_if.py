@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from perfkit.cost import instances
 from perfkit.cost.assumptions import MOST_HZ
@@ -233,10 +234,10 @@ class Pair:
         """Changed less baseline, a missing line being nothing; None where one cannot be said."""
         amounts = []
         for line in (self.baseline, self.changed):
-            if line is not None and line.usd is None:
+            if line is not None and line.billed_usd is None:
                 return None
-            amounts.append(0.0 if line is None else line.usd or 0.0)
-        return amounts[1] - amounts[0]
+            amounts.append(Decimal(0) if line is None else line.billed_usd or Decimal(0))
+        return float(amounts[1] - amounts[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,9 +272,15 @@ class WhatIf:
         """The same lines as they would be."""
         return self._total([pair.changed for pair in self.pairs if pair not in self.left_out])
 
+    @property
+    def difference_usd(self) -> float:
+        """What is added to the bill: one total less the other, as they are shown."""
+        # through text: 0.3 - 0.1 must be 0.2 and not something next to it
+        return float(Decimal(str(self.changed_usd)) - Decimal(str(self.baseline_usd)))
+
     @staticmethod
     def _total(lines: Iterable[MonthlyLine | None]) -> float:
-        return float(total_usd([line for line in lines if line is not None]))
+        return float(total_usd(line for line in lines if line is not None))
 
     @property
     def reasons(self) -> tuple[str, ...]:

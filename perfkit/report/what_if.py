@@ -111,7 +111,7 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
             ),
             "baseline_usd": answer.baseline_usd,
             "changed_usd": answer.changed_usd,
-            "difference_usd": answer.changed_usd - answer.baseline_usd,
+            "difference_usd": answer.difference_usd,
         }
     )
     columns = [
@@ -184,7 +184,7 @@ def what_if_document(
     missing: Sequence[Missing] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Return the answer as plain JSON values: US dollars a month, nothing rounded."""
+    """Return the answer as plain JSON values: US dollars a month, to cents as shown."""
     return {
         "format": 1,
         "kind": "what-if",
@@ -214,7 +214,7 @@ def what_if_document(
         ],
         "baseline": {"total": answer.baseline_usd},
         "changed": {"total": answer.changed_usd},
-        "difference": answer.changed_usd - answer.baseline_usd,
+        "difference": answer.difference_usd,
         "not_in_totals": [pair.key for pair in answer.left_out],
         "missing": [{"what": each.what, "command": each.command} for each in missing],
         "warnings": [*warnings, *answer.reasons],

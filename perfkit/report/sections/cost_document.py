@@ -19,7 +19,11 @@ def _text(amount: Amount | None) -> str | None:
 
 
 def document(measured: Measured, subject: str) -> dict[str, object]:
-    """Return the main figures for the top of a JSON document: US dollars a month, not rounded."""
+    """
+    Return the main figures for the top of a JSON document, in US dollars a month.
+
+    Lines of bills are to cents, and totals sums of them; the rest is not rounded.
+    """
 
     def lines(state: State) -> Iterable[dict[str, object]]:
         for line in measured.bills[state]:

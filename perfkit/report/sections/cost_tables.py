@@ -35,6 +35,10 @@ _MODELLED = Provenance.MODELLED
 _TOTAL = "TOTAL"
 
 _NO_PRICE = "There is no price for it, so it is in no sum."
+_TOGETHER_NOTE = (
+    "All patterns are one line of the bill, rounded to cents once: cents of the rows may sum to a"
+    " little more or less."
+)
 _FETCH_NOTE = (
     "It lacks attributes that the patterns need: a read of the table for each item found is in"
     " its queries."
@@ -126,7 +130,7 @@ def pattern_reads(measured: Measured) -> Table | None:
 
     rows.append(
         {
-            "pattern": _TOTAL,
+            "pattern": Marked(value=_TOTAL, note=_TOGETHER_NOTE),
             "reads_per_s": _three(measured.rps),
             "before_usd": total("before_usd"),
             "after_usd": total("after_usd"),
