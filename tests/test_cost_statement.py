@@ -266,6 +266,16 @@ def test_free_units_are_shared_by_all_tables() -> None:
     assert bill(text, free_tier=True) == {"DynamoDB": "1.42"}
 
 
+def test_capacity_that_was_there_for_no_hour_costs_nothing() -> None:
+    """0 h times 100 units are nothing; half a month of one more is 365 times $0.00013 and times $0.00065."""
+    never = "[after.tables.A]\nrcu = 100\nwcu = 100\nhours = 0\n"
+
+    assert bill(never) == {"DynamoDB": "0.00"}
+    half = "[after.tables.B]\nrcu = 1\nwcu = 1\nhours = 365\n"
+    # 0.04745 + 0.23725
+    assert bill(never + half) == {"DynamoDB": "0.28"}
+
+
 @given(st.integers(1, 500), st.integers(0, 500), st.integers(0, 744), st.booleans())
 def test_a_bill_never_falls_when_more_is_used(rcu: int, more: int, hours: int, free: bool) -> None:
     def total(units: int) -> Decimal:

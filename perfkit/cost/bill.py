@@ -158,28 +158,30 @@ def _dynamodb(architecture: Architecture) -> Iterator[UsedLine]:
 
 def _dynamodb_uses(owners: Iterable[tuple[Table, Table | Index]]) -> tuple[Use, ...]:
     """Return what tables or indexes take, one use a price and a number of hours."""
-    quantities: dict[tuple[str, Decimal], Decimal] = {}
+    # by price and hours; what is not paid by the hour has none
+    quantities: dict[tuple[str, Decimal | None], Decimal] = {}
     for table, owner in owners:
         kind = table.table_class
+        hours: Decimal | None
         match owner.capacity:
             case Provisioned(rcu=rcu, wcu=wcu, hours=hours):
                 parts = ((names.read_capacity(kind), rcu), (names.write_capacity(kind), wcu))
             case OnDemand(read_requests=read, write_requests=written):
                 parts = ((names.read_request(kind), read), (names.write_request(kind), written))
-                hours = Decimal(0)
+                hours = None
         for price, quantity in parts:
             key = (price, hours)
             quantities[key] = quantities.get(key, Decimal(0)) + quantity
         if owner.storage_gb:
-            key = (names.storage(kind), Decimal(0))
-            quantities[key] = quantities.get(key, Decimal(0)) + owner.storage_gb
+            stored = (names.storage(kind), None)
+            quantities[stored] = quantities.get(stored, Decimal(0)) + owner.storage_gb
     return tuple(
         Use(
             price=price,
-            quantity=quantity * hours if hours else quantity,
-            arithmetic=f"{write_quantity(quantity)} {TIMES} {write_quantity(hours)} h"
-            if hours
-            else "",
+            quantity=quantity if hours is None else quantity * hours,
+            arithmetic=""
+            if hours is None
+            else f"{write_quantity(quantity)} {TIMES} {write_quantity(hours)} h",
         )
         for (price, hours), quantity in quantities.items()
         if quantity
