@@ -209,7 +209,7 @@ after, cached  TOTAL                          11.43          5.964
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
 ¹ Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a second of
-  all patterns together; a dash where it stays cheaper.
+  all patterns together; a dash where it stays cheaper, or nothing is read.
 """)
 
 
@@ -417,6 +417,20 @@ def test_no_requests_at_all_is_no_division_by_nothing() -> None:
     built = report(rps=("shelf=0",))
 
     assert measured(built)["before"]["lines"][0]["monthly"] == 0
+
+
+@pytest.mark.parametrize("traffic", ["patterns = { shelf = 0 }", "weights = { shelf = 0 }"])
+def test_where_nothing_is_read_no_rate_of_reads_pays(tmp_path: Path, traffic: str) -> None:
+    """Writes alone cost, but any factor of no reads a second is no reads a second."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[before]\ntitle = 'b'\n[traffic]\n{traffic}\n")
+
+    found = measured(report(architecture=file))
+
+    assert found["traffic"]["requests_per_s"] == 0
+    rates = [each["pays_from_requests_per_s"] for each in found["capacity_modes"]]
+    assert rates
+    assert all(each == {"provisioned": None, "auto-scaling": None} for each in rates)
 
 
 def test_workloads_are_never_mixed() -> None:

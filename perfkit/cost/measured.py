@@ -77,7 +77,7 @@ class ModeRow:
         write_units_s: Write units a second.
         costs: By mode.
         break_even_hz: Requests a second of all patterns from which on a mode is cheaper than on
-            demand for good; None if none are.
+            demand for good; None if none are, or nothing is read.
     """
 
     state: State
@@ -230,15 +230,16 @@ def _modes(
     evidence: Evidence, assumptions: Assumptions, book: PriceBook, states: Sequence[State]
 ) -> tuple[ModeRow, ...]:
     rows = []
+    rps = sum(assumptions.reads_hz(each.name for each in evidence.patterns).values())
     for state in states:
         every = demands(evidence, assumptions, state)
         if state is State.AFTER or len(states) == 1:
             rows += [
-                _mode_row(state, [each], each, assumptions, book)
+                _mode_row(state, [each], each, assumptions, book, rps)
                 for each in every
                 if each.read_units_s or each.write_units_s
             ]
-        rows.append(_mode_row(state, every, None, assumptions, book))
+        rows.append(_mode_row(state, every, None, assumptions, book, rps))
     return tuple(rows)
 
 
@@ -248,14 +249,15 @@ def _mode_row(
     demand: Demand | None,
     assumptions: Assumptions,
     book: PriceBook,
+    rps: float,
 ) -> ModeRow:
     shape = Case(assumptions=assumptions).shape
     free_tier = assumptions.free_tier and demand is None
-    rps = sum(assumptions.patterns.values()) if assumptions.patterns else assumptions.rps
     break_even = {}
     for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING):
         factor = break_even_factor(every, mode, book, shape, free_tier=free_tier)
-        break_even[mode] = None if factor is None else factor * rps
+        # without reads no rate of them says how often the writes come
+        break_even[mode] = factor * rps if factor is not None and rps else None
     return ModeRow(
         state=state,
         demand=demand,

@@ -45,7 +45,7 @@ _FETCH_NOTE = (
 )
 _MODE_NOTE = (
     "Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a"
-    " second of all patterns together; a dash where it stays cheaper."
+    " second of all patterns together; a dash where it stays cheaper, or nothing is read."
 )
 _INDEX_NOTE = (
     "On demand, reads of its patterns at the traffic above. The declared projection's queries are"
