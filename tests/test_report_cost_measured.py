@@ -433,6 +433,20 @@ def test_where_nothing_is_read_no_rate_of_reads_pays(tmp_path: Path, traffic: st
     assert all(each == {"provisioned": None, "auto-scaling": None} for each in rates)
 
 
+def test_the_document_is_that_of_the_newest_runs_that_have_the_traffic() -> None:
+    newer = replace(
+        SHELF, workload="films", scenario="cast", id="cast-1", started_at="2026-01-02T00:00:00Z"
+    )
+
+    found = measured(report(*FULL, newer, rps=("shelf=4",)))
+
+    assert "books" in found["subject"]
+    # 4/s × 1,250 × 2,628,000 s × $0.125 a million
+    assert found["before"]["lines"][0]["monthly"] == pytest.approx(1642.5)
+    # where none is refused it is the newest
+    assert "films" in measured(report(*FULL, newer))["subject"]
+
+
 def test_workloads_are_never_mixed() -> None:
     other = replace(SHELF, workload="films", scenario="cast", id="cast-1")
 

@@ -41,7 +41,8 @@ def build(selection: Selection) -> Iterable[Section]:
             raise
         return
     several = len(selection.groups) > 1
-    for number, (group, evidence) in enumerate(groups):
+    documented = False
+    for group, evidence in groups:
         title = "Cost of what was measured"
         if several:
             title += f" ({group.title})"
@@ -65,8 +66,9 @@ def build(selection: Selection) -> Iterable[Section]:
                 "region": book.region,
                 "runs": list(evidence.runs),
             },
-            document=cost_document.document(measured, group.title) if number == 0 else {},
+            document={} if documented else cost_document.document(measured, group.title),
         )
+        documented = True
 
 
 def _assumptions(options: CostOptions, evidence: Evidence) -> Assumptions:
