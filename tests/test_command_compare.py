@@ -379,6 +379,18 @@ def test_folders_of_runs_in_turns_are_compared_pair_by_pair() -> None:
     assert found["left_out"] == ["profile: only in base."]
 
 
+def test_one_run_against_several_is_said_as_such() -> None:
+    in_turns(1.0)
+    save(run(30, variant(at_s=0.02)), folder="one")
+
+    change = compared("base", "one")["changes"][0]
+    said = " ".join(perfkit_compare("base", "one").stdout.split())
+
+    assert change["latency"]["method"] == "one-against-runs"
+    assert "Runs: 5 before, 1 after. One run against several:" in said
+    assert "One run a side" not in said
+
+
 def test_folders_without_a_difference_pass() -> None:
     in_turns(1.0)
 

@@ -61,6 +61,57 @@ def test_single_runs_are_widened_by_what_rounds_cannot_show() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("apart", "half"),
+    [
+        # deviation of the runs 0.1, t(2) = 4.303, and one more of them less the mean of three
+        pytest.param(
+            0.1, 4.3027 * 0.1 * math.sqrt(1 + 1 / 3), id="the runs differ by more than 5%"
+        ),
+        # t of 1,000 degrees, and 5% in the place of nothing
+        pytest.param(0.0, 1.9623 * 0.05 * math.sqrt(1 + 1 / 3), id="the runs do not differ"),
+    ],
+)
+@pytest.mark.parametrize("other_way", [False, True])
+def test_one_run_lies_off_as_far_as_the_several_it_is_held_against(
+    apart: float, half: float, other_way: bool
+) -> None:
+    several = [[math.exp(apart * each)] * 5 for each in (-1, 0, 1)]
+    one = [[math.exp(0.7)] * 5]
+
+    change = change_between(*((one, several) if other_way else (several, one)))
+
+    ratio = math.exp(-0.7 if other_way else 0.7)
+    assert change.method is Method.ONE
+    assert change.interval == pytest.approx(
+        (ratio * math.exp(-half), ratio * math.exp(half)), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("variants", [1, 16])
+def test_noise_of_one_run_against_five_is_no_change(variants: int) -> None:
+    """Whole runs differ by 8% and their rounds by 3%: what the one's rounds cannot show."""
+    chance = random.Random(20260101)
+    found = 0
+    for _ in range(REPETITIONS):
+        changes = [
+            change_between(
+                *(
+                    [
+                        measured(chance, rounds=5, run_to_run=0.08, round_to_round=0.03)
+                        for _ in range(runs)
+                    ]
+                    for runs in (5, 1)
+                ),
+                comparisons=variants,
+            )
+            for _ in range(variants)
+        ]
+        found += any(each.significant for each in changes)
+
+    assert found / REPETITIONS <= 0.078
+
+
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_too_few_rounds_of_a_single_run_allow_no_statement(rounds: int) -> None:
     change = change_between([[1.0] * rounds], [[9.0] * 30])

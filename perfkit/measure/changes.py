@@ -25,7 +25,8 @@ RUN_TO_RUN = 0.05
 Standard deviation, as a share, by which a whole run lies off the next one of the same code, at least.
 
 Rounds of one run do not show it: the process, its memory and the moment are the same for all of
-them. It stands in where a side has one run only; several runs a side show their own.
+them. It stands in where a side has one run only, unless the runs of the other differ by more; several
+runs a side show their own.
 """
 
 FEWEST_ROUNDS = 3
@@ -49,6 +50,9 @@ class Method(StrEnum):
 
     RUNS = "runs"
     """Several runs a side: Welch's t on the runs."""
+
+    ONE = "one-against-runs"
+    """One run against several: Student's t on the runs, with what differs between the several."""
 
     ROUNDS = "rounds"
     """One run a side: Welch's t on the rounds, widened by what they cannot show."""
@@ -86,8 +90,9 @@ def change_between(
     All arithmetic is on logarithms, as a change is a factor. Where both sides have several runs a
     run counts as one value, the median of its rounds: what differs between runs of the same code
     is then in the interval. Runs in turns are compared pair by pair, so that what drifts
-    slowly cancels. With one run on a side a whole run may lie off as far as one of its rounds,
-    and by `RUN_TO_RUN` at least; runs measured again and again here differed by 0.15 where their
+    slowly cancels. With one run a side a whole run may lie off as far as one of its rounds, and by
+    `RUN_TO_RUN` at least; one against several may also lie off as far as these from each other.
+    Runs measured again and again here differed by 0.15 where their
     rounds differed by 0.2 (docs/compare.md).
 
     The intervals of *comparisons* comparisons hold together with 95%: who looks at twenty of them
@@ -120,11 +125,16 @@ def change_between(
         shift, variance, degrees = _welch(before, after)
     else:
         shift = statistics.fmean(after) - statistics.fmean(before)
+        several = max(before, after, key=len)
         fewest = min(len(rounds_s) for side in (baseline, candidate) for rounds_s in side)
-        if fewest >= FEWEST_ROUNDS:
+        if fewest >= FEWEST_ROUNDS and len(several) >= _FEWEST_RUNS:
+            method = Method.ONE
+            alone = baseline if len(before) == 1 else candidate
+            variance, degrees = _one(_rounds(alone), several)
+        elif fewest >= FEWEST_ROUNDS:
             method = Method.ROUNDS
             sides = _rounds(baseline), _rounds(candidate)
-            shift, variance, degrees = _welch(*sides, runs=(len(before), len(after)))
+            shift, variance, degrees = _welch(*sides, single_runs=True)
     half = math.inf if method is None else t_quantile(level, degrees) * math.sqrt(variance)
     if half > math.log(WIDEST_FACTOR):
         return Change(ratio=math.exp(shift), interval=None, method=None)
@@ -136,27 +146,47 @@ def change_between(
 
 
 def _welch(
-    before: Sequence[float], after: Sequence[float], *, runs: tuple[int, int] | None = None
+    before: Sequence[float], after: Sequence[float], *, single_runs: bool = False
 ) -> tuple[float, float, float]:
     """
     Return the difference of two means, its variance and the degrees of freedom.
 
-    With *runs*, the values are rounds of so many runs a side, each of which may lie off as a whole.
+    With *single_runs*, the values are rounds of one run a side, which may lie off as a whole.
     """
     shift = statistics.fmean(after) - statistics.fmean(before)
     variance = doubt = 0.0
-    for number, side in enumerate((before, after)):
-        spread = statistics.variance(side)
-        share = spread / len(side)
-        if runs is not None:
+    for side in (before, after):
+        share = statistics.variance(side) / len(side)
+        if single_runs:
+            share, least = _allowance(side)
             # what is known beforehand adds no doubt about itself
-            floor = RUN_TO_RUN**2 / runs[number]
-            variance += max(floor - spread / runs[number], 0.0)
-            share += spread / runs[number]
+            variance += least - share
         variance += share
         doubt += share**2 / (len(side) - 1)
     degrees = variance**2 / doubt if doubt > 0 else float(_LARGEST_DEGREES)
     return shift, variance, degrees
+
+
+def _one(rounds: Sequence[float], runs: Sequence[float]) -> tuple[float, float]:
+    """
+    Return the variance of one run less the mean of several others, and the degrees of freedom.
+
+    Where the several differ most, this is the interval that foretells one more of them; see
+    Student (1908). What they show too little of, the rounds and `RUN_TO_RUN` make up for.
+    """
+    between = statistics.variance(runs)
+    share, least = _allowance(rounds)
+    whole = max(between, least)
+    doubt = max(between**2 / (len(runs) - 1), share**2 / (len(rounds) - 1))
+    degrees = whole**2 / doubt if doubt > 0 else float(_LARGEST_DEGREES)
+    return whole * (1 + 1 / len(runs)), degrees
+
+
+def _allowance(rounds: Sequence[float]) -> tuple[float, float]:
+    """Return the variance of a single run as its rounds have it, and what it is taken for at least."""
+    spread = statistics.variance(rounds)
+    share = spread / len(rounds)
+    return share + spread, share + max(spread, RUN_TO_RUN**2)
 
 
 def _middles(side: Sequence[Sequence[float]]) -> list[float]:

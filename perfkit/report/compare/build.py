@@ -45,6 +45,11 @@ _METHODS = {
         " what slows the machine for a while cancels."
     ),
     Method.RUNS: "Each run counts as one value; the interval is Welch's t on them.",
+    Method.ONE: (
+        "One run against several: each run counts as one value, and the interval is Student's t with"
+        " the one taken to lie off as far as the several lie from each other, at least as far as one"
+        f" of its own rounds and {format_share(RUN_TO_RUN)}. Several runs a side show more."
+    ),
     Method.ROUNDS: (
         "One run a side: the interval is Welch's t on its rounds, and takes each run to lie off as"
         f" far as one of its rounds, at least {format_share(RUN_TO_RUN)}. Only several runs a side,"

@@ -303,7 +303,9 @@ def _latency_verdict(change: Change) -> LatencyVerdict:
 def _too_few(each: _Candidate, compared: int) -> str:
     """Return why an interval came out too wide to say anything."""
     fewest = min(len(each.before), len(each.after))
-    if fewest < 2:
+    if fewest < 2 <= max(len(each.before), len(each.after)):
+        few = f"{len(each.before)} against {len(each.after)} runs are too few"
+    elif fewest < 2:
         fewest = min(len(variant.rounds_s) for variant in each.all)
         few = f"{fewest} rounds are too few"
     else:
