@@ -199,3 +199,23 @@ def test_the_expected_hit_rate_is_what_hours_tend_to(
     events = simulate(traffic, STEADY)
 
     assert expected_hit_rate(traffic) == pytest.approx(events.hits / events.requests, abs=0.01)
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.8, 2.0])
+@pytest.mark.parametrize("rate_hz", [0.1, 20.0, 1e5])
+def test_the_expected_hit_rate_of_many_keys_is_the_sum_over_all_of_them(
+    skew: float, rate_hz: float
+) -> None:
+    """Each key by itself, which nobody waits for where there are millions."""
+    keys, ttl_s, writes_hz = 30_000, 300, 2.0
+    weights = [rank**-skew for rank in range(1, keys + 1)]
+    hits, total = 0.0, sum(weights)
+    for share in (weight / total for weight in weights):
+        stays_s = -math.expm1(-writes_hz * share * ttl_s) / (writes_hz * share)
+        hits += share * (1 - 1 / (1 + rate_hz * share * stays_s))
+
+    traffic = Traffic(
+        rate_hz=rate_hz, duration_s=1, keys=keys, skew=skew, ttl_s=ttl_s, writes_hz=writes_hz
+    )
+
+    assert expected_hit_rate(traffic) == pytest.approx(hits, rel=1e-6)

@@ -1,5 +1,5 @@
 """Indexes, the cache, storage, data out and instances in money: hand-worked, to the cent."""
-# ruff: noqa: RUF003 - the signs of arithmetic
+# ruff: noqa: RUF002, RUF003 - the signs of arithmetic
 
 from dataclasses import replace
 from decimal import Decimal
@@ -15,6 +15,7 @@ from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_a
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_of
 from perfkit.cost.instances import find_type, instances_needed, types
+from perfkit.cost.measured import work_out
 from perfkit.cost.monthly import Case, cpu_of, monthly_lines, total_usd
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import round_to_cents
@@ -269,6 +270,72 @@ def test_at_its_break_even_the_node_is_paid_by_its_hits(rps: float, hit_rate: fl
             EVIDENCE, replace(TRAFFIC, rps=rps), BOOK, State.AFTER, there.break_even_rate
         )
         assert same.net_usd == pytest.approx(0, abs=1e-6)
+
+
+# equally wanted keys that no write forgets: a hit rate is in_a_life ÷ (1 + in_a_life)
+EVEN = Assumptions(keys=1_000, skew=0, ttl_s=300, invalidations_hz=0)
+
+
+def test_money_follows_the_hits_of_read_units() -> None:
+    """
+    What is asked often is cheap and hit, what is dear is asked seldom and missed.
+
+    Cheap: 50/s × 300 s ÷ 1,000 keys = 15 in a life, 15/16 hits, 25 RRU/s. Dear: 0.006 in a life,
+    0.5964% hits, 20 RRU/s. So 93.71% of requests are hits, of read units (25 × 0.9375 + 20 ×
+    0.005964) ÷ 45 = 52.35%, and of 45 × 2,628,000 s × $0.125 a million = $14.78 that is $7.74.
+    """
+    cheap = replace(SHELF, name="cheap", after=Reading(way="get", index=None, units=0.5))
+    dear = replace(SHELF, name="dear", after=Reading(way="get", index=None, units=1_000.0))
+    evidence = Evidence(patterns=(cheap, dear), table_items={}, traffic={})
+    traffic = replace(EVEN, patterns={"cheap": 50.0, "dear": 0.02})
+
+    measured = work_out(evidence, traffic, BOOK)
+
+    (economics,) = (row.economics for row in measured.caches if row.economics.state is State.AFTER)
+    assert economics.hits.requests == pytest.approx(0.93713, abs=1e-5)
+    assert economics.hits.units == pytest.approx(0.52348, abs=1e-5)
+    assert cents(economics.saved_usd) == "7.74"
+    bill = {
+        state: {line.key: line.usd or 0 for line in lines}
+        for state, lines in measured.bills.items()
+    }
+    after, cached = bill[State.AFTER], bill[State.CACHED]
+    # lines of a bill are rounded to cents
+    assert economics.saved_usd == pytest.approx(after["reads"] - cached["reads"], abs=0.01)
+    assert economics.net_usd == pytest.approx(sum(after.values()) - sum(cached.values()), abs=0.01)
+    # the node is paid by 12.41 ÷ 14.78 of the read units
+    assert economics.break_even_rate == pytest.approx(0.8396, abs=1e-4)
+
+
+@pytest.mark.parametrize("asked_hz", [0.05, 1.0, 7.0, 20.0, 500.0])
+def test_the_rate_that_pays_the_node_is_the_same_wherever_it_is_asked(asked_hz: float) -> None:
+    """
+    With 60 s and 100 keys, r requests a second have 0.6 r in a life and 0.6 r ÷ (1 + 0.6 r) hits.
+
+    A request of 6.5 RRU is 6.5 × 2,628,000 s × $0.125 a million = $2.13525 a month, the node $12.41:
+    0.6 r² = 5.8120 (1 + 0.6 r), so r = (3.4872 + √(3.4872² + 4 × 0.6 × 5.8120)) ÷ 1.2 = 7.1641.
+    """
+    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic={})
+    traffic = replace(EVEN, keys=100, ttl_s=60, rps=asked_hz)
+
+    economics = cache_economics(evidence, traffic, BOOK, State.AFTER)
+
+    assert economics.break_even_hz == pytest.approx(7.1641, abs=1e-4)
+    there = cache_economics(evidence, replace(traffic, rps=7.1641), BOOK, State.AFTER)
+    assert there.net_usd == pytest.approx(0, abs=1e-3)
+    assert (economics.held, there.held) == (False, False)
+    # a hit rate that is given is the same at every rate: 12.41 ÷ (2.13525 × 0.9)
+    given_rate = cache_economics(evidence, replace(traffic, hit_rate=0.9), BOOK, State.AFTER)
+    assert given_rate.held
+    assert given_rate.break_even_hz == pytest.approx(6.4577, abs=1e-4)
+
+
+def test_no_rate_pays_a_node_for_what_is_never_asked_twice() -> None:
+    """A picosecond is too short even at the most that is looked at, ten million a second."""
+    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic={})
+    traffic = replace(EVEN, ttl_s=1e-12)
+
+    assert cache_economics(evidence, traffic, BOOK, State.AFTER).break_even_hz is None
 
 
 @given(st.floats(1, 1e5), st.floats(1.1, 10))

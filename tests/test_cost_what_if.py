@@ -254,7 +254,7 @@ def test_rates_come_as_one_or_by_pattern() -> None:
     assert all_together.reads_hz(["a", "b"]) == {"a": 20.0, "b": 10.0}
     assert single.reads_hz(["a", "b", "c"]) == {"a": 5.0, "b": 2.5, "c": 0.0}
     # another total keeps the shares
-    assert single.with_rps(15).reads_hz(["a", "b"]) == {"a": 10.0, "b": 5.0}
+    assert single.with_rps(15).reads_hz(["a", "b", "c"]) == {"a": 10.0, "b": 5.0, "c": 0.0}
     with pytest.raises(ConfigError, match="contradict each other"):
         read_rps(["20", "a=5"], Assumptions())
     with pytest.raises(ConfigError, match="'c' that was not measured; choose from a, b"):

@@ -135,9 +135,9 @@ class Assumptions:
     def with_rps(self, rps: float) -> Self:
         """Return the same with another rate of all patterns together, their shares kept."""
         total = sum(self.patterns.values())
-        if total:
-            return replace(self, rps=rps, patterns={}, weights=dict(self.patterns))
-        return replace(self, rps=rps, patterns={})
+        # patterns that get nothing go on getting nothing
+        patterns = {name: rps * rate / total for name, rate in self.patterns.items() if total}
+        return replace(self, rps=rps, patterns=patterns)
 
 
 def as_in_run(base: Assumptions, traffic: Mapping[str, float]) -> Assumptions:

@@ -1,10 +1,17 @@
 """Where two costs cross: straight lines against lines, and against stairs of whole units."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Steps", "StepsOf", "last_crossing", "stairs", "straight_crossing"]
+__all__ = [
+    "Steps",
+    "StepsOf",
+    "growing_crossing",
+    "last_crossing",
+    "stairs",
+    "straight_crossing",
+]
 
 # beyond that many steps a stair and its straight line differ by less than anybody could see
 _MOST_STEPS = 20_000
@@ -57,6 +64,33 @@ def straight_crossing(fixed_usd: float, saved_usd_per_x: float) -> float | None:
     if fixed_usd <= 0:
         return 0.0
     return fixed_usd / saved_usd_per_x if saved_usd_per_x > 0 else None
+
+
+def growing_crossing(wanted_usd: float, usd: Callable[[float], float], most: float) -> float | None:
+    """
+    Return the x at which an amount that grows with x reaches a wanted one.
+
+    Args:
+        wanted_usd: The wanted amount.
+        usd: Returns the amount at an x; never less at a greater one.
+        most: Where to stop looking.
+
+    Returns:
+        The x, or None where it is beyond *most*.
+    """
+    if wanted_usd <= 0:
+        return 0.0
+    if usd(most) < wanted_usd:
+        return None
+    low, high = most / 10, most
+    while low > 0 and usd(low) >= wanted_usd:
+        low, high = low / 10, low
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        low, high = (middle, high) if usd(middle) < wanted_usd else (low, middle)
+    return high
 
 
 def last_crossing(slope_usd: float, groups: Sequence[StepsOf]) -> float | None:

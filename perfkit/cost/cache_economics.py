@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from perfkit.cost import names
-from perfkit.cost.assumptions import Assumptions
-from perfkit.cost.break_even import straight_crossing
-from perfkit.cost.demand import State, units_after
+from perfkit.cost.assumptions import MOST_HZ, Assumptions
+from perfkit.cost.break_even import growing_crossing, straight_crossing
+from perfkit.cost.demand import State, hit_rates, units_after
 from perfkit.cost.evidence import Evidence
 from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
@@ -13,7 +13,22 @@ from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CacheEconomics", "cache_economics", "node_cost"]
+__all__ = ["CacheEconomics", "HitShares", "cache_economics", "hit_shares", "node_cost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitShares:
+    """
+    How much of the traffic is hits.
+
+    Args:
+        requests: Share of requests.
+        units: Share of the read units that they would take without the cache: money follows this
+            one, as what is asked seldom may be what is dear.
+    """
+
+    requests: float
+    units: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +42,12 @@ class CacheEconomics:
         units: Read units of a mean miss.
         without: Reads without the cache.
         node: The cache node.
-        hit_rate: Share of requests that need no read; a miss reads as before.
-        break_even_rate: Hit rate from which on the node pays for itself; None if none does.
-        break_even_hz: Requests a second from which on it does at this hit rate; None if none does.
+        hits: Shares of requests and of read units that need no read; a miss reads as before.
+        held: The hit rate is given or of a run, and so the same at every rate of requests.
+        break_even_rate: Share of read units from which on the node pays for itself; None if none
+            does.
+        break_even_hz: Requests a second from which on it does, at this hit rate where it is held,
+            else at the one that each rate has; None if none does.
     """
 
     state: State
@@ -37,14 +55,15 @@ class CacheEconomics:
     units: float
     without: Amount
     node: Amount
-    hit_rate: float
+    hits: HitShares
+    held: bool
     break_even_rate: float | None
     break_even_hz: float | None
 
     @property
     def saved_usd(self) -> float:
         """What is saved in reads."""
-        return float(self.without.usd) * self.hit_rate
+        return float(self.without.usd) * self.hits.units
 
     @property
     def net_usd(self) -> float:
@@ -54,7 +73,7 @@ class CacheEconomics:
     @property
     def arithmetic(self) -> str:
         """How `saved_usd` came about."""
-        return f"({self.without.arithmetic}) {TIMES} {self.hit_rate:.4%} hits"
+        return f"({self.without.arithmetic}) {TIMES} {self.hits.units:.4%} of read units hit"
 
 
 def node_cost(assumptions: Assumptions, book: PriceBook) -> Amount:
@@ -73,12 +92,41 @@ def node_cost(assumptions: Assumptions, book: PriceBook) -> Amount:
     return price.cost(HOURS_A_MONTH, free_tier=assumptions.free_tier)
 
 
+def _units_s(evidence: Evidence, assumptions: Assumptions, state: State) -> dict[str, float]:
+    """Return the read units a second of each pattern without the cache."""
+    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
+    return {
+        each.name: rates[each.name]
+        * (each.before.units if state is State.BEFORE else units_after(each, evidence))
+        for each in evidence.patterns
+    }
+
+
+def hit_shares(evidence: Evidence, assumptions: Assumptions, state: State) -> HitShares:
+    """
+    Return how much is hits at the assumed traffic; nothing where nothing is asked.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern that no run knows.
+    """
+    hits = hit_rates(evidence, assumptions)
+
+    def share(weights: dict[str, float]) -> float:
+        total = sum(weights.values())
+        return sum(weights[name] * hits[name] for name in weights) / total if total else 0.0
+
+    return HitShares(
+        requests=share(assumptions.reads_hz(each.name for each in evidence.patterns)),
+        units=share(_units_s(evidence, assumptions, state)),
+    )
+
+
 def cache_economics(
     evidence: Evidence,
     assumptions: Assumptions,
     book: PriceBook,
     state: State,
-    hit_rate: float,
+    hit_rate: float | None = None,
 ) -> CacheEconomics:
     """
     Return what a cache does to the reads of a state.
@@ -88,7 +136,8 @@ def cache_economics(
         assumptions: Traffic, and the node.
         book: Prices.
         state: BEFORE or AFTER: what a miss reads.
-        hit_rate: Share of hits, 0 to 1.
+        hit_rate: Share of hits of every pattern, 0 to 1; None for each pattern's own, as assumed or
+            modelled.
 
     Raises:
         PriceError: The book lacks a price.
@@ -96,16 +145,25 @@ def cache_economics(
     """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
     total_hz = sum(rates.values())
-    units_s = sum(
-        rates[each.name]
-        * (each.before.units if state is State.BEFORE else units_after(each, evidence))
-        for each in evidence.patterns
-    )
+    units_s = sum(_units_s(evidence, assumptions, state).values())
     units = units_s / total_hz if total_hz else 0.0
     amount = book.price(names.read_request()).cost(units_s * SECONDS_A_MONTH)
     node = node_cost(assumptions, book)
     rate = straight_crossing(float(node.usd), float(amount.usd))
     a_request = float(amount.usd) / total_hz if total_hz else 0.0
+    if hit_rate is None:
+        hits = hit_shares(evidence, assumptions, state)
+    else:
+        hits = HitShares(requests=hit_rate, units=hit_rate)
+    held = hit_rate is not None or assumptions.hit_rate is not None
+
+    def saved_usd(hz: float) -> float:
+        return a_request * hz * hit_shares(evidence, assumptions.with_rps(hz), state).units
+
+    if held or not a_request:
+        break_even_hz = straight_crossing(float(node.usd), a_request * hits.units)
+    else:
+        break_even_hz = growing_crossing(float(node.usd), saved_usd, MOST_HZ)
     return CacheEconomics(
         state=state,
         reads_hz=total_hz,
@@ -116,7 +174,8 @@ def cache_economics(
             f" {SECONDS_A_MONTH:,} s: {amount.arithmetic}",
         ),
         node=node,
-        hit_rate=hit_rate,
+        hits=hits,
+        held=held,
         break_even_rate=rate if rate is not None and rate <= 1 else None,
-        break_even_hz=straight_crossing(float(node.usd), a_request * hit_rate),
+        break_even_hz=break_even_hz,
     )

@@ -271,22 +271,24 @@ def _mode_row(
 def _caches(
     evidence: Evidence, assumptions: Assumptions, book: PriceBook, states: Sequence[State]
 ) -> tuple[CacheRow, ...]:
-    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    hits, total = hit_rates(evidence, assumptions), sum(rates.values())
-    if not total:
+    if not any(assumptions.reads_hz(each.name for each in evidence.patterns).values()):
         return ()
-    mean = sum(rates[name] * hits[name] for name in rates) / total
     source = "this traffic" if assumptions.hit_rate is None else "as assumed"
-    asked = (HitRate(rate=mean, provenance="modelled", source=source), *evidence.hit_rates)
-    return tuple(
-        CacheRow(
-            economics=cache_economics(evidence, assumptions, book, state, each.rate),
-            hit_rate=each,
-        )
-        for state in states
-        if state is not State.CACHED
-        for each in asked
-    )
+    rows = []
+    for state in states:
+        if state is State.CACHED:
+            continue
+        economics = cache_economics(evidence, assumptions, book, state)
+        asked = HitRate(rate=economics.hits.requests, provenance="modelled", source=source)
+        rows.append(CacheRow(economics=economics, hit_rate=asked))
+        rows += [
+            CacheRow(
+                economics=cache_economics(evidence, assumptions, book, state, each.rate),
+                hit_rate=each,
+            )
+            for each in evidence.hit_rates
+        ]
+    return tuple(rows)
 
 
 def _instances(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from perfkit.cost.cache_economics import hit_shares
 from perfkit.cost.capacity_modes import Mode, break_even_factor, cost_of
 from perfkit.cost.demand import State, demands
 from perfkit.cost.measured import Measured
@@ -116,18 +117,26 @@ def caches(measured: Measured) -> Curves | None:
     if not economics.reads_hz or not economics.without.usd:
         return None
     a_request = float(economics.without.usd) / economics.reads_hz
-    node, hit_rate = float(economics.node.usd), economics.hit_rate
+    node, held = float(economics.node.usd), economics.hits.units
+
+    def hits(rate: float) -> float:
+        if economics.held:
+            return held
+        assumptions = measured.assumptions.with_rps(rate)
+        return hit_shares(measured.evidence, assumptions, economics.state).units
+
     crossing = economics.break_even_hz
     end = _end([crossing] if crossing else [economics.reads_hz])
     what = "scans" if economics.state is State.BEFORE else "queries"
     return _against_rate(
         "cost-cache-curves",
-        f"Reads by {what} with the cache and without, at {format_share(round(hit_rate, 3))} hits",
+        f"Reads by {what} with the cache and without,"
+        f" {f'at {format_share(round(held, 3))} hits' if economics.held else 'hits as modelled'}",
         (
             _curve("without the cache", _points(end, lambda rate: a_request * rate)),
             _curve(
                 "with the cache and its node",
-                _points(end, lambda rate: node + a_request * rate * (1 - hit_rate)),
+                _points(end, lambda rate: node + a_request * rate * (1 - hits(rate))),
             ),
         ),
         ()

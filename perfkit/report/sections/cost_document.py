@@ -96,6 +96,7 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
                 "hit_rate": each.hit_rate.rate,
                 "hit_rate_provenance": each.hit_rate.provenance,
                 "hit_rate_of": each.hit_rate.source,
+                "unit_hit_rate": each.economics.hits.units,
                 "without": _number(each.economics.without),
                 "saved": each.economics.saved_usd,
                 "node": _number(each.economics.node),

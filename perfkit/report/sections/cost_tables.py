@@ -52,8 +52,9 @@ _INDEX_NOTE = (
     " as measured, the others' modelled from measured sizes. Backfill is paid once."
 )
 _CACHE_NOTE = (
-    "On demand. A dash where no hit rate pays the node at this traffic; what a cache takes off"
-    " answer times is not in it."
+    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear. For"
+    " this traffic each rate of requests has its own hit rate; one that is given or of a run is held"
+    " at all rates. A dash where none pays the node; what a cache takes off answer times is not in it."
 )
 
 _DATA_NOTE = (
@@ -302,14 +303,15 @@ def caches(measured: Measured) -> Table | None:
         columns=(
             Column(key="misses_by", title="instead of", label=True),
             Column(key="rate_of", title="hit rate of", label=True),
-            Column(key="hit_rate", title="hit rate", kind=Kind.SHARE),
+            Column(key="hit_rate", title="requests", kind=Kind.SHARE, group="hits of"),
+            Column(key="unit_hit_rate", title="read units", kind=Kind.SHARE, group="hits of"),
             _usd("without_usd", "without", "reads a month"),
             _usd("saved_usd", "saved", "reads a month"),
             _usd("node_usd", "node", "a month"),
             _usd("net_usd", "left", "a month"),
             Column(
                 key="break_even_hit_rate",
-                title="hit rate",
+                title="of read units",
                 kind=Kind.SHARE,
                 group="the node pays from",
                 provenance=_MODELLED,
@@ -323,6 +325,10 @@ def caches(measured: Measured) -> Table | None:
                 "rate_of": each.hit_rate.source,
                 "hit_rate": Marked(
                     value=round(each.hit_rate.rate, 4),
+                    provenance=Provenance(each.hit_rate.provenance),
+                ),
+                "unit_hit_rate": Marked(
+                    value=round(each.economics.hits.units, 4),
                     provenance=Provenance(each.hit_rate.provenance),
                 ),
                 "without_usd": _number(each.economics.without),
