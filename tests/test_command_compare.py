@@ -121,6 +121,16 @@ def test_a_pull_request_gets_a_verdict_and_a_table() -> None:
 """)
 
 
+def test_a_side_of_few_calls_has_no_p99() -> None:
+    """Of 100 calls one lies above the p99, of 99 none."""
+    save(*(run(n, variant(rounds=calls)) for n, calls in ((1, 99), (2, 100))))
+
+    (change,) = json.loads(perfkit_compare(*TWO, "--json").stdout)["compare"]["changes"]
+
+    assert change["baseline"]["p99_s"] is None
+    assert change["candidate"]["p99_s"] == 0.02
+
+
 def test_noise_is_printed_as_not_significant_and_passes() -> None:
     save(run(1, variant(at_s=0.01)), run(2, variant(at_s=0.0103)))
 

@@ -18,8 +18,11 @@ from perfkit.report import csv_tables, markdown, plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import (
+    Bars,
     Curves,
     Diagram,
+    Gauges,
+    Marked,
     Provenance,
     Report,
     Section,
@@ -71,8 +74,8 @@ def variant(
         name=name,
         question=question,
         operation="GET",
-        calls=10,
-        requests=10,
+        calls=1000,
+        requests=1000,
         requests_per_call=1.0,
         errors=0,
         items_read=None,
@@ -81,7 +84,7 @@ def variant(
         capacity_units=units,
         capacity_source="embedded",
         latency_s=LatencySummary(
-            count=10,
+            count=1000,
             mean=mean_s,
             p50=mean_s,
             p90=mean_s,
@@ -817,6 +820,95 @@ def test_a_percentile_that_no_call_lies_above_is_not_claimed() -> None:
     assert row["p90_s"] is None
     curves = next(each for each in blocks if isinstance(each, Curves))
     assert max(point.x for point in curves.curves[0].points) == 0.75
+
+
+def test_tables_agree_on_percentiles_and_which_there_are() -> None:
+    """
+    Of 35 calls, 1.75 lie above a p95 (rank 34) and none above a p99 (rank 35).
+
+    6.5651 ms is 6.565 ms in the histogram, whose digits end at 1 us: the exact one is shown.
+    """
+    samples_s = [0.001 * n for n in range(1, 36)]
+    of = measured(*samples_s)
+    exact = replace(of.variants[0].latency_s, p50=0.0065651, p95=0.0340001, p99=0.035)
+    of = replace(of, variants=(replace(of.variants[0], latency_s=exact),))
+    report = build_report([of])
+
+    shown = table(report, "access-pattern", "variants").rows[0]
+    row = table(report, "latency", "percentiles").rows[0]
+    assert [shown[key] for key in ("p50_s", "p95_s", "p99_s")] == [0.0065651, 0.0340001, None]
+    assert [row[key] for key in ("p50_s", "p95_s", "p99_s")] == [0.0065651, 0.0340001, None]
+    assert "No percentile where there were too few calls" in plain.render_report(report)
+
+
+def test_percentiles_of_the_histogram_stay_between_exact_ones() -> None:
+    """All 20 calls took 6.5651 ms: none of them is above another, whatever the rounding."""
+    of = measured(*[0.0065651] * 20)
+    exact = replace(
+        of.variants[0].latency_s, p50=0.0065651, p90=0.0065651, p95=0.0065651, max=0.0065651
+    )
+
+    row = (
+        section("latency", replace(of, variants=(replace(of.variants[0], latency_s=exact),)))
+        .tables[0]
+        .rows[0]
+    )
+
+    assert row["p50_s"] == row["p75_s"] == row["p90_s"] == row["p95_s"] == row["max_s"]
+
+
+def test_a_single_call_has_a_mean_and_no_median() -> None:
+    report = build_report([measured(0.25)])
+
+    row = table(report, "access-pattern", "variants").rows[0]
+    assert (row["p50_s"], row["p95_s"], row["p99_s"], row["mean_s"]) == (None, None, None, 0.25)
+    assert table(report, "latency", "percentiles").rows[0]["p50_s"] is None
+
+
+def test_before_and_after_show_a_single_call_as_what_it_is() -> None:
+    (row, *_) = table(
+        build_report([replace(measured(0.25), quoted={"before": {"latency_s": 1}})]),
+        "access-pattern",
+        "beside-quoted",
+    ).rows
+
+    assert isinstance(row["latency_before_s"], Marked)
+    assert row["latency_before_s"].value == 0.25
+    assert row["latency_before_s"].note == "There was a single call: what it took."
+
+
+def test_a_single_call_among_the_bars_is_said() -> None:
+    one = replace(CACHE.variants[0], latency_s=replace(CACHE.variants[0].latency_s, count=1))
+    several = {each.title for each in section("cache", CACHE).blocks if isinstance(each, Bars)}
+    single = {
+        each.title
+        for each in section("cache", replace(CACHE, variants=(one, *CACHE.variants[1:]))).blocks
+        if isinstance(each, Bars)
+    }
+
+    assert several == {"Latency of a call, p50"}
+    assert single == {"Latency of a call, p50 or the single call"}
+
+
+def test_a_few_requests_are_judged_by_their_mean() -> None:
+    """Of 6 requests none lies above a p99; 150 ms on average is GOOD (up to 200 ms)."""
+    few = replace(PHASES.variants[0].latency_s, count=6, mean=0.15, p99=3.2)
+    of = replace(
+        PHASES, variants=(replace(PHASES.variants[0], latency_s=few), *PHASES.variants[1:])
+    )
+    (gauges,) = [each for each in section("dashboard", of).blocks if isinstance(each, Gauges)]
+
+    assert gauges.panels[0].status == "GOOD"
+    assert gauges.panels[0].reason == (
+        "average response time 150 ms: GOOD by the limits in docs/reports.md; 6 requests are too"
+        " few for a 99th percentile"
+    )
+    assert "too few" not in gauges.panels[1].reason
+    assert table(build_report([of]), "dashboard", "dashboard").rows[0]["p99_s"] is None
+    assert table(build_report([of]), "phases", "requests").rows[0]["p99_s"] is None
+    diagrams = plain.render_blocks(section("architecture", of).blocks, 200)
+    assert "p99 –" in diagrams
+    assert "3.20 s" not in diagrams
 
 
 def test_a_damaged_histogram_is_left_out() -> None:

@@ -91,13 +91,13 @@ courses
 Courses of a semester and department (semester 1, department CS).
 2026-01-01 10:00 UTC, target embedded, run 20260101T100000Z-courses-0a1b2c
 
-One call of each variant
+One call of each variant¹
                   reads                               RCU            latency
-variant        requests   items  returned  wasted  billed  ≈strong¹     p50²      p95      p99     mean  client CPU³
+variant        requests   items  returned  wasted  billed  ≈strong²     p50³      p95      p99     mean  client CPU⁴
 --------------------------------------------------------------------------------------------------------------------
-scan                 10  10,000        50   99.5%   1,250     2,500   487 ms   536 ms   585 ms   502 ms       478 ms
-scan-filtered        10  10,000        50   99.5%   1,250     2,500   151 ms   166 ms   181 ms   156 ms       146 ms
-scan-parallel        12  10,000        50   99.5%   1,250     2,500   147 ms   162 ms   177 ms   152 ms       151 ms
+scan                 10  10,000        50   99.5%   1,250     2,500   487 ms   536 ms        –   502 ms       478 ms
+scan-filtered        10  10,000        50   99.5%   1,250     2,500   151 ms   166 ms        –   156 ms       146 ms
+scan-parallel        12  10,000        50   99.5%   1,250     2,500   147 ms   162 ms        –   152 ms       151 ms
 query                 1      50        50      0%     6.5        13  2.14 ms  2.35 ms  2.57 ms  2.20 ms      2.08 ms
 
 Compared with scan
@@ -109,11 +109,11 @@ query          228× faster (95% CI 216–241)                  192× cheaper
 
 Beside the quoted figures (scan before, query after; measured latency: p50)
                    latency                       RCU                  wasted items
-figures            before²    after  faster⁴  before  after  cheaper        before  after
+figures            before³    after  faster⁵  before  after  cheaper        before  after
 -----------------------------------------------------------------------------------------
 measured            487 ms  2.14 ms     228×   1,250    6.5     192×         9,950      0
-strong, modelled¹        –        –        –   2,500     13     192×             –      –
-quoted⁵             4.80 s  50.0 ms      96×   2,500     13     192×         9,950      0
+strong, modelled²        –        –        –   2,500     13     192×             –      –
+quoted⁶             4.80 s  50.0 ms      96×   2,500     13     192×         9,950      0
 
 1 older run is kept; --all lists what was measured when.
 
@@ -136,14 +136,15 @@ rounds      12
 others cpu  3%
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ If every read were strongly consistent: one unit for each 4 KB. Eventually consistent reads, which perfkit makes as
+¹ No percentile where there were too few calls for one to lie above it.
+² If every read were strongly consistent: one unit for each 4 KB. Eventually consistent reads, which perfkit makes as
   DynamoDB does by default, are billed half, and a global index has no others.
-² Measured through boto3 against the embedded engine on this machine: engine latencies, with no network and no AWS in
+³ Measured through boto3 against the embedded engine on this machine: engine latencies, with no network and no AWS in
   them.
-³ Processor time of the calling process for one call: boto3, and for the embedded target the engine itself.
-⁴ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two
+⁴ Processor time of the calling process for one call: boto3, and for the embedded target the engine itself.
+⁵ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two
   medians.
-⁵ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
+⁶ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
 """)
 
 
@@ -177,9 +178,9 @@ courses
 Courses of a semester and department (semester 1, department CS).
 2026-01-01 10:00 UTC, target embedded, run 20260101T100000Z-courses-0a1b2c
 
-One call of each variant
+One call of each variant¹
                   reads                               RCU
-variant        requests   items  returned  wasted  billed  ≈strong¹
+variant        requests   items  returned  wasted  billed  ≈strong²
 -------------------------------------------------------------------
 scan                 10  10,000        50   99.5%   1,250     2,500
 scan-filtered        10  10,000        50   99.5%   1,250     2,500
@@ -187,11 +188,11 @@ scan-parallel        12  10,000        50   99.5%   1,250     2,500
 query                 1      50        50      0%     6.5        13
 
                latency
-variant           p50²      p95      p99     mean  client CPU³
+variant           p50³      p95      p99     mean  client CPU⁴
 --------------------------------------------------------------
-scan            487 ms   536 ms   585 ms   502 ms       478 ms
-scan-filtered   151 ms   166 ms   181 ms   156 ms       146 ms
-scan-parallel   147 ms   162 ms   177 ms   152 ms       151 ms
+scan            487 ms   536 ms        –   502 ms       478 ms
+scan-filtered   151 ms   166 ms        –   156 ms       146 ms
+scan-parallel   147 ms   162 ms        –   152 ms       151 ms
 query          2.14 ms  2.35 ms  2.57 ms  2.20 ms      2.08 ms
 
 Compared with scan
@@ -203,17 +204,17 @@ query          228× faster (95% CI 216–241)                  192× cheaper
 
 Beside the quoted figures (scan before, query after; measured latency: p50)
                    latency                       RCU
-figures            before²    after  faster⁴  before  after  cheaper
+figures            before³    after  faster⁵  before  after  cheaper
 --------------------------------------------------------------------
 measured            487 ms  2.14 ms     228×   1,250    6.5     192×
-strong, modelled¹        –        –        –   2,500     13     192×
-quoted⁵             4.80 s  50.0 ms      96×   2,500     13     192×
+strong, modelled²        –        –        –   2,500     13     192×
+quoted⁶             4.80 s  50.0 ms      96×   2,500     13     192×
 
           wasted items
 figures         before  after
 -----------------------------
 measured         9,950      0
-quoted⁵          9,950      0
+quoted⁶          9,950      0
 
 1 older run is kept; --all lists what was measured when.
 
@@ -237,16 +238,17 @@ others cpu  3%
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row
   says otherwise.
-¹ If every read were strongly consistent: one unit for each 4 KB. Eventually
+¹ No percentile where there were too few calls for one to lie above it.
+² If every read were strongly consistent: one unit for each 4 KB. Eventually
   consistent reads, which perfkit makes as DynamoDB does by default, are billed
   half, and a global index has no others.
-² Measured through boto3 against the embedded engine on this machine: engine
+³ Measured through boto3 against the embedded engine on this machine: engine
   latencies, with no network and no AWS in them.
-³ Processor time of the calling process for one call: boto3, and for the
+⁴ Processor time of the calling process for one call: boto3, and for the
   embedded target the engine itself.
-⁴ The mean of the ratios of all rounds, with its interval in the pattern's own
+⁵ The mean of the ratios of all rounds, with its interval in the pattern's own
   table; not the quotient of the two medians.
-⁵ Quoted from: reference architecture. It counts RCU as if every read were
+⁶ Quoted from: reference architecture. It counts RCU as if every read were
   strongly consistent.
 """)
 
@@ -304,7 +306,7 @@ courses ────────────────────────
 Courses of a semester and department (semester 1, department CS).
 2026-01-01 10:00 UTC, target embedded, run 20260101T100000Z-courses-0a1b2c
 
-One call of each variant
+One call of each variant⁵
                   reads                               RCU
 variant        requests   items  returned  wasted  billed  ≈strong³
 ───────────────────────────────────────────────────────────────────
@@ -314,11 +316,11 @@ scan-parallel        12  10,000        50   99.5%   1,250     2,500
 query                 1      50        50      0%     6.5        13
 
                latency
-variant           p50¹      p95      p99     mean  client CPU⁵
+variant           p50¹      p95      p99     mean  client CPU⁶
 ──────────────────────────────────────────────────────────────
-scan            487 ms   536 ms   585 ms   502 ms       478 ms
-scan-filtered   151 ms   166 ms   181 ms   156 ms       146 ms
-scan-parallel   147 ms   162 ms   177 ms   152 ms       151 ms
+scan            487 ms   536 ms        –   502 ms       478 ms
+scan-filtered   151 ms   166 ms        –   156 ms       146 ms
+scan-parallel   147 ms   162 ms        –   152 ms       151 ms
 query          2.14 ms  2.35 ms  2.57 ms  2.20 ms      2.08 ms
 
 Compared with scan
@@ -346,7 +348,7 @@ profile ────────────────────────
 A user by key (user student123).
 2026-01-01 10:00 UTC, target embedded, run 20260101T100020Z-profile-0a1b2c
 
-One call of each variant
+One call of each variant⁵
                   reads                              RCU
 variant        requests  items  returned  wasted  billed  ≈strong³
 ──────────────────────────────────────────────────────────────────
@@ -356,12 +358,12 @@ scan-parallel         7  5,000         1  99.98%     625     1,250
 get                   1      1         1      0%     0.5         1
 
                latency
-variant           p50¹      p95      p99     mean  client CPU⁵
-──────────────────────────────────────────────────────────────
-scan            241 ms   265 ms   289 ms   248 ms       236 ms
-scan-filtered  74.7 ms  82.2 ms  89.7 ms  77.0 ms      72.3 ms
-scan-parallel  72.8 ms  80.1 ms  87.4 ms  75.0 ms      74.7 ms
-get             612 µs   673 µs   734 µs   630 µs       594 µs
+variant           p50¹      p95     p99     mean  client CPU⁶
+─────────────────────────────────────────────────────────────
+scan            241 ms   265 ms       –   248 ms       236 ms
+scan-filtered  74.7 ms  82.2 ms       –  77.0 ms      72.3 ms
+scan-parallel  72.8 ms  80.1 ms       –  75.0 ms      74.7 ms
+get             612 µs   673 µs  734 µs   630 µs       594 µs
 
 Compared with scan
 variant        latency                                       RCU
@@ -399,7 +401,8 @@ others cpu  3%
   half, and a global index has no others.
 ⁴ Quoted from: reference architecture. It counts RCU as if every read were
   strongly consistent.
-⁵ Processor time of the calling process for one call: boto3, and for the
+⁵ No percentile where there were too few calls for one to lie above it.
+⁶ Processor time of the calling process for one call: boto3, and for the
   embedded target the engine itself.
 """)
 
@@ -435,15 +438,15 @@ courses
 Courses of a semester and department (semester 1, department CS).
 2026-01-01 09:00 UTC, target embedded, run 20260101T090000Z-courses-0d0e0f
 
-One call of each variant
+One call of each variant¹
                   reads                               RCU            latency
-variant        requests   items  returned  wasted  billed  ≈strong¹     p50²     p95     p99    mean
-----------------------------------------------------------------------------------------------------
-scan                 10  10,000        50   99.5%   1,250     2,500   487 ms  536 ms  585 ms  502 ms
-scan-filtered        10  10,000        50   99.5%   1,250     2,500   151 ms  166 ms  181 ms  156 ms
-scan-parallel        12  10,000        50   99.5%   1,250     2,500   147 ms  162 ms  177 ms  152 ms
+variant        requests   items  returned  wasted  billed  ≈strong²     p50³     p95    mean
+--------------------------------------------------------------------------------------------
+scan                 10  10,000        50   99.5%   1,250     2,500   487 ms  536 ms  502 ms
+scan-filtered        10  10,000        50   99.5%   1,250     2,500   151 ms  166 ms  156 ms
+scan-parallel        12  10,000        50   99.5%   1,250     2,500   147 ms  162 ms  152 ms
 
-variant        client CPU³
+variant        client CPU⁴
 --------------------------
 scan                478 ms
 scan-filtered       146 ms
@@ -457,11 +460,11 @@ scan-parallel  no significant difference (95% CI 0.97–1.07)  the same
 
 Beside the quoted figures (scan before; measured latency: p50)
                    latency                       RCU                  wasted items
-figures            before²    after  faster⁴  before  after  cheaper        before  after
+figures            before³    after  faster⁵  before  after  cheaper        before  after
 -----------------------------------------------------------------------------------------
 measured            487 ms        –        –   1,250      –        –         9,950      –
-strong, modelled¹        –        –        –   2,500      –        –             –      –
-quoted⁵             4.80 s  50.0 ms      96×   2,500     13     192×         9,950      0
+strong, modelled²        –        –        –   2,500      –        –             –      –
+quoted⁶             4.80 s  50.0 ms      96×   2,500     13     192×         9,950      0
 
 Machine and versions
 --------------------
@@ -487,15 +490,16 @@ Next
 no index CoursesBySemester on Courses: run `perfkit create-indexes`, then measure again
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ If every read were strongly consistent: one unit for each 4 KB. Eventually consistent reads, which
+¹ No percentile where there were too few calls for one to lie above it.
+² If every read were strongly consistent: one unit for each 4 KB. Eventually consistent reads, which
   perfkit makes as DynamoDB does by default, are billed half, and a global index has no others.
-² Measured through boto3 against the embedded engine on this machine: engine latencies, with no
+³ Measured through boto3 against the embedded engine on this machine: engine latencies, with no
   network and no AWS in them.
-³ Processor time of the calling process for one call: boto3, and for the embedded target the engine
+⁴ Processor time of the calling process for one call: boto3, and for the embedded target the engine
   itself.
-⁴ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the
+⁵ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the
   quotient of the two medians.
-⁵ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
+⁶ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
 """)
 
 

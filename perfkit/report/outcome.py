@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
+from perfkit.report.percentiles import median_cell
 from perfkit.results import Comparison, Run, Variant
 
 __all__ = [
@@ -153,7 +154,7 @@ def _measured(run: Run, outcome: Outcome) -> Row:
         "pattern": run.scenario,
         "figures": Provenance.MEASURED,
         "before": before.name,
-        "latency_before_s": before.latency_s.p50,
+        "latency_before_s": median_cell(before),
         "capacity_units_before": before.capacity_units,
         "items_read_before": before.items_read,
         "items_wasted_before": before.items_wasted,
@@ -162,7 +163,7 @@ def _measured(run: Run, outcome: Outcome) -> Row:
         return row
     return row | {
         "after": after.name,
-        "latency_after_s": after.latency_s.p50,
+        "latency_after_s": median_cell(after),
         "latency_ratio": comparison.latency_ratio
         if comparison.significant
         else Marked(value=comparison.latency_ratio, note=_NOT_SIGNIFICANT),

@@ -8,6 +8,7 @@ from enum import StrEnum
 from perfkit.measure.changes import FEWEST_ROUNDS, Change, change_between
 from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
 from perfkit.report.compare.match import Match, Matching
+from perfkit.report.percentiles import percentile
 from perfkit.results import Run, Variant
 from perfkit.units import format_share
 
@@ -51,7 +52,7 @@ class Figures:
     calls: int
     errors: int
     p50_s: float
-    p99_s: float
+    p99_s: float | None
     mean_s: float
     capacity_units: float | None
     bytes_read: float | None
@@ -342,7 +343,7 @@ def _figures(variants: Sequence[Variant]) -> Figures:
         calls=sum(variant.calls for variant in variants),
         errors=sum(variant.errors for variant in variants),
         p50_s=latency(lambda variant: variant.latency_s.p50),
-        p99_s=latency(lambda variant: variant.latency_s.p99),
+        p99_s=middle(lambda variant: percentile(variant.latency_s, 0.99)),
         mean_s=latency(lambda variant: variant.latency_s.mean),
         capacity_units=middle(lambda variant: variant.capacity_units),
         bytes_read=middle(lambda variant: variant.bytes_read),

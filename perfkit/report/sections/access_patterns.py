@@ -22,6 +22,7 @@ from perfkit.report.outcome import (
     find_outcome,
     latency_note,
 )
+from perfkit.report.percentiles import few_notes, percentile
 from perfkit.report.selection import Selection
 from perfkit.report.verdicts import capacity_verdict, latency_verdict
 from perfkit.results import Comparison, Run, Variant
@@ -74,6 +75,7 @@ def _variants(run: Run) -> Table:
         name="variants",
         title="One call of each variant",
         main=True,
+        notes=few_notes(run.variants, 0.5, 0.95, 0.99),
         columns=(
             Column(key="variant", title="variant", label=True),
             Column(key="operation", title="operation", data_only=True),
@@ -132,9 +134,9 @@ def _variant(variant: Variant, *, mixed: bool) -> Row:
         "capacity_units_strong": strong,
         "capacity_source": variant.capacity_source,
         "capacity_strong_source": variant.capacity_strong_source,
-        "p50_s": latency_s.p50,
-        "p95_s": latency_s.p95,
-        "p99_s": latency_s.p99,
+        "p50_s": percentile(latency_s, 0.5),
+        "p95_s": percentile(latency_s, 0.95),
+        "p99_s": percentile(latency_s, 0.99),
         "mean_s": latency_s.mean,
         "max_s": latency_s.max,
         "client_cpu_s": variant.client_cpu_s,

@@ -15,6 +15,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.outcome import find_outcome
+from perfkit.report.percentiles import percentile
 from perfkit.report.sections.sides import sides_of
 from perfkit.report.selection import Selection
 from perfkit.results import Run, ServiceFigures, Variant
@@ -119,7 +120,7 @@ def _diagram(
 
 def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterator[Node]:
     lines = [f"mean {_text(variant.latency_s.mean, Kind.SECONDS)}"]
-    lines.append(f"p99 {_text(variant.latency_s.p99, Kind.SECONDS)}")
+    lines.append(f"p99 {_text(percentile(variant.latency_s, 0.99), Kind.SECONDS)}")
     if service.cpu_share is not None:
         share = service.cpu_share / max(service.instances, 1)
         lines.append(f"CPU {_text(round(share, 2), Kind.SHARE)} of a core")

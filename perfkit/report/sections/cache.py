@@ -22,6 +22,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.outcome import latency_note
+from perfkit.report.percentiles import few_notes, median_title, percentile
 from perfkit.report.selection import Selection
 from perfkit.report.verdicts import latency_verdict
 from perfkit.results import CacheFigures, Run, Variant
@@ -69,6 +70,7 @@ def _variants(run: Run) -> Table:
         name="variants",
         title="One call of each variant",
         main=True,
+        notes=few_notes(run.variants, 0.5, 0.99),
         columns=(
             Column(key="question", title="pattern", label=True),
             Column(key="variant", title="variant", label=True),
@@ -86,8 +88,8 @@ def _variants(run: Run) -> Table:
             {
                 "question": variant.question,
                 "variant": variant.name,
-                "p50_s": variant.latency_s.p50,
-                "p99_s": variant.latency_s.p99,
+                "p50_s": percentile(variant.latency_s, 0.5),
+                "p99_s": percentile(variant.latency_s, 0.99),
                 "mean_s": variant.latency_s.mean,
                 "max_s": variant.latency_s.max,
                 "capacity_units": variant.capacity_units,
@@ -104,7 +106,7 @@ def _variants(run: Run) -> Table:
 def _bars(run: Run) -> Bars:
     return Bars(
         name="latency",
-        title="Latency of a call, p50",
+        title=median_title("Latency of a call", run.variants),
         kind=Kind.SECONDS,
         logarithmic=True,
         bars=tuple(

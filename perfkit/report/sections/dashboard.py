@@ -24,8 +24,9 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.percentiles import few_notes, percentile
 from perfkit.report.sections.cost import bills_of
-from perfkit.report.sections.sides import mapping, number, sides_of
+from perfkit.report.sections.sides import COLD, mapping, number, sides_of
 from perfkit.report.selection import Selection
 from perfkit.results import Run, Variant
 
@@ -167,6 +168,10 @@ def _panels(
 ) -> Iterator[Panel]:
     for word, variant, figures in (("Before", before, earlier), ("After", after, later)):
         status, reason = judge(figures)
+        if provenance is Provenance.MEASURED and figures.get("p99_s") is None:
+            calls = format_value(variant.latency_s.count, Kind.COUNT)
+            verb = "request is" if variant.latency_s.count == 1 else "requests are"
+            reason += f"; {calls} {verb} too few for a 99th percentile"
         yield Panel(
             title=f"{word}: {variant.name}, {provenance}",
             gauges=tuple(_gauge(each, figures, (earlier, later)) for each in _METRICS),
@@ -306,7 +311,7 @@ def _measured(variant: Variant) -> _Figures:
     service = variant.service
     figures: dict[str, float | None] = {
         "mean_s": variant.latency_s.mean,
-        "p99_s": variant.latency_s.p99,
+        "p99_s": percentile(variant.latency_s, 0.99),
         "hit_rate": variant.cache.hit_rate if variant.cache is not None else None,
     }
     if service is None:
@@ -326,9 +331,12 @@ def _quoted(figures: object) -> _Figures:
 
 def _table(run: Run, quoted: Mapping[str, object]) -> Table:
     rows: list[Row] = []
-    for variant in run.variants:
-        if variant.question != run.questions[0] or variant.name.endswith("-cold"):
-            continue
+    warm = [
+        each
+        for each in run.variants
+        if each.question == run.questions[0] and not each.name.endswith(COLD)
+    ]
+    for variant in warm:
         rows.append(_row(variant.name, Provenance.MEASURED, _measured(variant)))
         if variant.name in quoted:
             rows.append(_row(variant.name, Provenance.QUOTED, _quoted(quoted[variant.name])))
@@ -336,6 +344,7 @@ def _table(run: Run, quoted: Mapping[str, object]) -> Table:
         name="dashboard",
         title="Every phase",
         main=True,
+        notes=few_notes(warm, 0.99),
         columns=(
             Column(key="phase", title="phase", label=True),
             Column(key="figures", title="figures", label=True),

@@ -1,8 +1,7 @@
-"""How latencies are distributed: percentile curves from the saved histograms, and their table."""
+"""How latencies are distributed: percentile curves and their table."""
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.errors import RunFileError
 from perfkit.report.model import (
     Block,
     Column,
@@ -16,6 +15,7 @@ from perfkit.report.model import (
     Table,
 )
 from perfkit.report.outcome import latency_note
+from perfkit.report.percentiles import FEW_NOTE, percentiles
 from perfkit.report.sections.sides import COLD
 from perfkit.report.selection import Selection, target_title
 from perfkit.results import Run, Variant
@@ -31,7 +31,6 @@ _COLUMNS = (
     ("p99_s", "p99", 0.99),
     ("p999_s", "p99.9", 0.999),
 )
-_FEW_NOTE = "No figure where there were too few calls for one to lie above it."
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -76,36 +75,17 @@ def _charts(run: Run) -> Iterator[Curves]:
 
 
 def _points(variant: Variant) -> tuple[Point, ...]:
-    percentiles = _percentiles(variant, _FRACTIONS)
-    points = [Point(each, seconds) for each, seconds in percentiles.items() if seconds is not None]
+    found = percentiles(variant, _FRACTIONS)
+    points = [Point(each, seconds) for each, seconds in found.items() if seconds is not None]
     count = variant.latency_s.count
     if points and count > 1 and points[-1].x < 1 - 1 / count:
         points.append(Point(1 - 1 / count, variant.latency_s.max))
     return tuple(points)
 
 
-def _percentiles(variant: Variant, fractions: Iterable[float]) -> dict[float, float | None]:
-    """Return percentiles that at least one call lies above; none of a damaged histogram."""
-    from perfkit.measure.histogram import Histogram
-
-    if not variant.histogram:
-        return {}
-    try:
-        histogram = Histogram.decode(variant.histogram)
-    except RunFileError:
-        return {}
-    if not histogram.count:
-        return {}
-    most = 1 - 1 / histogram.count
-    return {
-        each: histogram.percentile(max(each, 1e-6)) if each <= max(most, 0.5) else None
-        for each in fractions
-    }
-
-
 def _rows(run: Run) -> Iterator[Row]:
     for variant in run.variants:
-        found = _percentiles(variant, [fraction for _, _, fraction in _COLUMNS])
+        found = percentiles(variant, [fraction for _, _, fraction in _COLUMNS])
         if found:
             yield {
                 "scenario": run.scenario,
@@ -121,7 +101,7 @@ def _table(runs: list[Run], rows: list[Row]) -> Table:
     return Table(
         name="percentiles",
         title="Percentiles",
-        notes=(_FEW_NOTE,),
+        notes=(FEW_NOTE,),
         columns=(
             Column(key="scenario", title="scenario", data_only=True),
             Column(key="question", title="question", label=True),

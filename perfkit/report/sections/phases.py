@@ -16,6 +16,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.percentiles import few_notes, median_title, percentile
 from perfkit.report.selection import Selection
 from perfkit.report.verdicts import capacity_verdict, latency_verdict
 from perfkit.results import Check, Run
@@ -116,6 +117,7 @@ def endpoints(run: Run) -> Table:
     return Table(
         name="requests",
         title="One request of each variant",
+        notes=few_notes(run.variants, 0.5, 0.99),
         columns=(
             Column(key="question", title="endpoint", label=True),
             Column(key="variant", title="variant", label=True, note=_WARM_NOTE),
@@ -134,8 +136,8 @@ def endpoints(run: Run) -> Table:
             {
                 "question": variant.question,
                 "variant": variant.name,
-                "p50_s": variant.latency_s.p50,
-                "p99_s": variant.latency_s.p99,
+                "p50_s": percentile(variant.latency_s, 0.5),
+                "p99_s": percentile(variant.latency_s, 0.99),
                 "mean_s": variant.latency_s.mean,
                 "capacity_units": (
                     None if variant.capacity_units is None else round(variant.capacity_units, 3)
@@ -161,15 +163,15 @@ def _failed(run: Run) -> bool:
 
 
 def _bars(run: Run) -> Bars:
+    warm = [each for each in run.variants if not each.name.endswith(_COLD)]
     return Bars(
         name="latency",
-        title="Latency of a warm request, p50",
+        title=median_title("Latency of a warm request", warm),
         kind=Kind.SECONDS,
         logarithmic=True,
         bars=tuple(
             Bar(label=variant.question, series=variant.name, value=variant.latency_s.p50)
-            for variant in run.variants
-            if not variant.name.endswith(_COLD)
+            for variant in warm
         ),
     )
 

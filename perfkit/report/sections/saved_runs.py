@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from perfkit.report.model import Column, Kind, Row, Section, Statement, Statements, Table, Tone
 from perfkit.report.outcome import find_outcome
+from perfkit.report.percentiles import median_cell
 from perfkit.report.selection import Selection, target_title
 from perfkit.results import Run
 
@@ -56,8 +57,8 @@ def _row(run: Run) -> Row:
         "started_at": run.started_at,
         "workload": run.workload,
         "target": target_title(run.target),
-        "latency_before_s": before.latency_s.p50 if before is not None else None,
-        "latency_after_s": after.latency_s.p50 if after is not None else None,
+        "latency_before_s": median_cell(before) if before is not None else None,
+        "latency_after_s": median_cell(after) if after is not None else None,
         "capacity_units_before": before.capacity_units if before is not None else None,
         "capacity_units_after": after.capacity_units if after is not None else None,
         "run": run.id,

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from perfkit.report.model import Bar, Bars, Block, Kind, Section, Statement, Statements
 from perfkit.report.outcome import before_after, find_outcome
+from perfkit.report.percentiles import median_title
 from perfkit.report.selection import Group, Selection, target_title
-from perfkit.results import Run
+from perfkit.results import Run, Variant
 
 __all__ = ["build"]
 
@@ -31,9 +32,10 @@ def _blocks(runs: tuple[Run, ...]) -> Iterable[Block]:
         name="summary",
         title="One call of each pattern, before and after (measured latency: p50)",
     )
+    shown = [each for run in runs for each in _before_after(run)]
     for name, title, kind in (
         ("capacity", "RCU a call", Kind.CAPACITY),
-        ("latency", "Latency of a call, p50", Kind.SECONDS),
+        ("latency", median_title("Latency of a call", shown), Kind.SECONDS),
     ):
         bars = tuple(bar for run in runs for bar in _bars(run, kind))
         if bars:
@@ -50,11 +52,13 @@ def _has_after(run: Run) -> bool:
     return outcome is not None and outcome.after is not None
 
 
-def _bars(run: Run, kind: Kind) -> Iterable[Bar]:
+def _before_after(run: Run) -> tuple[Variant, ...]:
     outcome = find_outcome(run)
-    if outcome is None or outcome.after is None:
-        return
-    for variant in (outcome.before, outcome.after):
+    return () if outcome is None or outcome.after is None else (outcome.before, outcome.after)
+
+
+def _bars(run: Run, kind: Kind) -> Iterable[Bar]:
+    for variant in _before_after(run):
         value = variant.latency_s.p50 if kind is Kind.SECONDS else variant.capacity_units
         if value is not None:
             yield Bar(label=run.scenario, series=variant.name, value=value)

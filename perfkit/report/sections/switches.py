@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from perfkit.report.about import cautions
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
+from perfkit.report.percentiles import few_notes, percentile
 from perfkit.report.selection import Selection, target_title
 from perfkit.report.verdicts import capacity_verdict, latency_verdict
 from perfkit.results import Run
@@ -37,7 +38,7 @@ def _table(runs: tuple[Run, ...]) -> Table:
         name="switches",
         title="One call of each",
         main=True,
-        notes=(_NOTE,),
+        notes=(_NOTE, *few_notes([each for run in runs for each in run.variants], 0.5, 0.99)),
         columns=(
             Column(key="scenario", title="scenario", label=True),
             Column(key="variant", title="variant", label=True),
@@ -65,8 +66,8 @@ def _rows(run: Run) -> Iterable[Row]:
             "scenario": run.scenario,
             "variant": variant.name,
             "operation": variant.operation,
-            "p50_s": variant.latency_s.p50,
-            "p99_s": variant.latency_s.p99,
+            "p50_s": percentile(variant.latency_s, 0.5),
+            "p99_s": percentile(variant.latency_s, 0.99),
             "mean_s": variant.latency_s.mean,
             "capacity_units": variant.capacity_units,
             "client_cpu_s": variant.client_cpu_s,
