@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import typer
 from inline_snapshot import snapshot
 from typer.testing import CliRunner, Result
@@ -218,3 +219,19 @@ def test_nobody_at_the_target_is_an_error() -> None:
 
     assert isinstance(result.exception, TargetError)
     assert "connection refused" in str(result.exception)
+
+
+def test_the_service_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is right needs a word, what fails its reason; both as /healthz says them."""
+    checks = {
+        "dynamodb": {"status": "ok", "detail": "tables are there, indexes too"},
+        "cache": {"status": "failing", "detail": "Redis does not answer"},
+        "notifications": {"status": "off", "detail": "nobody is notified"},
+    }
+    service = {"state": "failing", "url": "http://127.0.0.1:1", "log": "a.log", "checks": checks}
+    monkeypatch.setattr("perfkit.service.launch.health", lambda: service)
+
+    assert (
+        "Service: failing at http://127.0.0.1:1"
+        " (dynamodb ok, cache failing: Redis does not answer, notifications off)\n"
+    ) in perfkit("status").stdout

@@ -231,7 +231,11 @@ def _print(document: dict[str, Any], target: "Target") -> None:
 def _say_service(service: dict[str, Any]) -> None:
     if service["state"] == "down":
         return
-    checks = ", ".join(f"{name} {state}" for name, state in service["checks"].items())
+    checks = ", ".join(
+        f"{name} {check['status']}"
+        + (f": {check['detail']}" if check["status"] == "failing" else "")
+        for name, check in service["checks"].items()
+    )
     typer.echo(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
     typer.echo(f"Its log: {service['log']}; `perfkit down` stops it")
 
