@@ -598,6 +598,15 @@ NO_SERVER = (
             id="json of nothing",
         ),
         pytest.param(
+            ["--dead-letters", "--retry-dead"],
+            (
+                2,
+                "",
+                "Error: --dead-letters lists them, --retry-dead puts them back: choose one\n",
+            ),
+            id="two things at a time",
+        ),
+        pytest.param(
             ["--redis-url", "unix:///x", "--smtp-port", "25"],
             (2, "", "Error: port 25 of which mail server? Name it with --smtp-host\n"),
             id="a port of no server",

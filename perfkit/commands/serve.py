@@ -17,13 +17,14 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
+from perfkit.errors import TargetError
 from perfkit.settings import FOLDER
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.supervisor import Plan, Supervisor
 
-__all__ = ["make_plan", "serve", "tell"]
+__all__ = ["look_for_redis", "make_plan", "serve", "tell"]
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -148,6 +149,7 @@ def serve(
     )
     from perfkit.service import launch
 
+    look_for_redis(plan)
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
 
     def started(supervisor: "Supervisor") -> None:
@@ -179,6 +181,7 @@ def make_plan(
         ConfigError: An option, or a variable of the environment, says something it may not.
         TargetError: Tables or indexes are missing.
     """
+    from perfkit.cache.address import parse_url
     from perfkit.service import launch
     from perfkit.service.notifications.mail import SmtpSettings
     from perfkit.service.settings import ServiceSettings, Switches
@@ -186,6 +189,8 @@ def make_plan(
 
     chosen = Switches.of_phase(phase, **switches)
     smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
+    if redis_url is not None:
+        parse_url(redis_url)
     launch.check_tables(target, read_workload(workload), chosen)
     settings = ServiceSettings(
         switches=chosen,
@@ -196,6 +201,26 @@ def make_plan(
         smtp_url=None if smtp is None else smtp.url,
     )
     return Plan(settings=settings, host=host, port=port, workers=workers)
+
+
+def look_for_redis(plan: "Plan", *, needed: bool = False) -> None:
+    """
+    Warn if the server of cache and queue is not there; it may come later.
+
+    Raises:
+        TargetError: It is not there, and is needed from the start.
+    """
+    from perfkit.service.notifications.consuming import connect
+
+    settings = plan.settings
+    if settings.redis_url is None or not settings.switches.needs_redis:
+        return
+    try:
+        connect(settings.redis_url).close()
+    except TargetError as error:
+        if needed:
+            raise
+        warn(f"{error}; until one does nothing is cached, and what is to be queued is held")
 
 
 def tell(plan: "Plan", url: str) -> None:

@@ -26,6 +26,7 @@ from perfkit.commands.serve import (
     SmtpHostOption,
     SmtpPortOption,
     WorkersOption,
+    look_for_redis,
     make_plan,
     tell,
 )
@@ -86,6 +87,8 @@ def up(
     )
     from perfkit.service import launch
 
+    # the mail worker does not begin without its queue
+    look_for_redis(plan, needed=plan.settings.switches.needs_queue)
     running = launch.up(plan)
     tell(plan, running.url)
     typer.echo("`perfkit status` shows how it is, `perfkit down` stops it.")

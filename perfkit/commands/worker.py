@@ -25,7 +25,7 @@ def worker(
         typer.Option(
             metavar="URL",
             envvar=REDIS_VARIABLE,
-            help="Server of the queue; default: the one perfkit keeps in .perfkit.",
+            help="Server of the queue; default: that of perfkit up, else the one in .perfkit.",
         ),
     ] = None,
     smtp_host: Annotated[
@@ -66,6 +66,9 @@ def worker(
     if as_json and not dead_letters:
         msg = "--json is for --dead-letters"
         raise ConfigError(msg)
+    if dead_letters and retry_dead:
+        msg = "--dead-letters lists them, --retry-dead puts them back: choose one"
+        raise ConfigError(msg)
     if dead_letters or retry_dead:
         _look_after_dead(_queue_url(redis_url), put_back=retry_dead, as_json=as_json)
     else:
@@ -76,7 +79,11 @@ def _queue_url(redis_url: str | None) -> str:
     if redis_url is not None:
         return redis_url
     from perfkit.cache import server
+    from perfkit.service import launch
 
+    running = launch.find(FOLDER)
+    if running is not None and running.queue_url is not None:
+        return running.queue_url
     found = server.find(FOLDER)
     if found is None:
         msg = (

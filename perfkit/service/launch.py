@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -152,6 +152,7 @@ class Running:
         url: Where it is.
         pids: Its processes when it was started.
         switches: Its optimisations.
+        queue_url: The server of its queue; None if that is the folder's own, or there is none.
     """
 
     pid: int
@@ -159,6 +160,7 @@ class Running:
     url: str
     pids: list[int]
     switches: dict[str, bool]
+    queue_url: str | None = field(default=None, repr=False)
 
 
 def _state_file(folder: Path) -> Path:
@@ -222,7 +224,7 @@ def up(plan: Plan) -> Running:
             return running
         if process.poll() is not None:
             lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-            msg = f"the service ended at once: {lines[-1]}; see {log}"
+            msg = f"the service ended at once: {lines[-1].removeprefix('Error: ')}; see {log}"
             raise TargetError(msg)
         time.sleep(_POLL_S)
     process.terminate()
@@ -311,9 +313,15 @@ def _run_in_background() -> None:
             url=supervisor.url,
             pids=supervisor.pids,
             switches=asdict(settings.switches),
+            queue_url=settings.redis_url if settings.switches.needs_queue else None,
         )
         unfinished = file.with_suffix(".new")
-        unfinished.write_text(json.dumps(asdict(state)))
+        unfinished.unlink(missing_ok=True)
+        # a password may be in the URL
+        with os.fdopen(
+            os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+        ) as new:
+            new.write(json.dumps(asdict(state)))
         unfinished.replace(file)
 
     try:

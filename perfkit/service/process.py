@@ -6,13 +6,15 @@ It is started by the supervisor, tells it when it works, and ends when the super
 
 import argparse
 import asyncio
+import errno
 import logging
 import signal
 import socket
+import sys
 import threading
 from typing import Any
 
-from perfkit.errors import ConfigError
+from perfkit.errors import ConfigError, PerfkitError
 from perfkit.service.settings import ServiceSettings
 
 __all__ = ["READY", "bind", "main"]
@@ -49,7 +51,12 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        msg = f"cannot listen on {host} port {port} ({error}); choose another --port"
+        # what is wrong with the address no other port makes good
+        of_host = isinstance(error, socket.gaierror) or (
+            isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+        )
+        other = "--host" if of_host else "--port"
+        msg = f"cannot listen on {host} port {port} ({error}); choose another {other}"
         raise ConfigError(msg) from error
     return listener
 
@@ -64,6 +71,13 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
     lifeline = socket.socket(fileno=options.lifeline)
+    try:
+        _work(options, lifeline)
+    except PerfkitError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _work(options: argparse.Namespace, lifeline: socket.socket) -> None:
     if options.listener is not None:
         _serve(socket.socket(fileno=options.listener), lifeline)
     elif options.host is not None:

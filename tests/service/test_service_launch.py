@@ -22,6 +22,7 @@ from perfkit.cache import server
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, TargetError
 from perfkit.service import launch
+from perfkit.service.process import bind
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.supervisor import Plan, Supervisor
 from perfkit.settings import FOLDER
@@ -188,6 +189,13 @@ def test_a_port_that_is_taken_is_refused(plan: Callable[..., Plan]) -> None:
             Supervisor(again).start()
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_here_is_not_blamed_on_the_port(host: str) -> None:
+    """`.invalid` never resolves (RFC 2606), and 192.0.2.1 is nobody's (RFC 5737)."""
+    with pytest.raises(ConfigError, match="choose another --host"):
+        bind(host, 0, shared=False)
+
+
 def test_two_services_do_not_share_a_port(plan: Callable[..., Plan]) -> None:
     with supervised(plan(Switches(notify=False))) as supervisor:
         port = int(supervisor.url.rpartition(":")[2])
@@ -207,8 +215,9 @@ def command() -> list[str]:
         "from perfkit.commands.down import down\n"
         "from perfkit.commands.serve import serve\n"
         "from perfkit.commands.up import up\n"
+        "from perfkit.commands.worker import worker\n"
         "app = typer.Typer()\n"
-        "for each in (serve, up, down):\n"
+        "for each in (serve, up, down, worker):\n"
         "    app.command(each.__name__)(each)\n"
         "app()\n"
     )
@@ -368,11 +377,86 @@ def test_the_secret_stays_the_same_and_is_nobody_elses(tmp_path: Path) -> None:
 
 
 def serve_alone(*arguments: str) -> Any:
+    return alone("serve", *arguments)
+
+
+def alone(name: str, *arguments: str) -> Any:
+    """Return what a command raises."""
     from perfkit.commands.serve import serve
+    from perfkit.commands.up import up
 
     app = typer.Typer()
-    app.command()(serve)
+    app.command()({"serve": serve, "up": up}[name])
     return CliRunner().invoke(app, list(arguments)).exception
+
+
+@pytest.mark.parametrize("name", ["serve", "up"])
+@pytest.mark.parametrize("url", ["foo", "http://x"])
+def test_a_wrong_redis_url_is_refused_before_anything_is_started(
+    name: str, url: str, seeded: Path
+) -> None:
+    error = alone(name, "--redis-url", url, "--data", str(seeded), "--port", "0")
+
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith(f"'{url}' is no Redis URL: ")
+    assert not FOLDER.exists()
+
+
+def test_up_with_a_queue_wants_its_server(seeded: Path, tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/nobody"
+    error = alone("up", "--redis-url", url, "--data", str(seeded), "--port", "0")
+
+    assert isinstance(error, TargetError)
+    assert f"no Redis server answers at {tmp_path}/nobody" in str(error)
+    assert not (FOLDER / "service" / "service.log").exists()
+
+
+def test_serve_warns_of_a_redis_server_that_is_not_there(
+    command: list[str], seeded: Path, tmp_path: Path
+) -> None:
+    """The switches of phase 1 make it ask for one; at phase 0 nothing does."""
+    said = []
+    for phase in ("0", "1"):
+        options = ["--phase", phase, "--redis-url", f"unix://{tmp_path}/nobody", "--port", "0"]
+        with subprocess.Popen(
+            [*command, "serve", *options, "--data", str(seeded)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(5)]
+            process.terminate()
+            said.append(process.communicate(timeout=60)[1])
+            assert lines[0].startswith("Service at ")
+
+    assert said[0] == ""
+    assert said[1].startswith(f"Warning: no Redis server answers at {tmp_path}/nobody: ")
+    assert said[1].count("\n") == 1
+
+
+def test_the_dead_letters_are_those_of_the_running_service(
+    command: list[str], seeded: Path, redis_url: str
+) -> None:
+    """There is no server in the folder: without the service's there would be nobody to ask."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    started = run("up", "--port", "0", "--data", str(seeded), "--redis-url", redis_url)
+    try:
+        state = FOLDER / "service" / "state.json"
+        mode = state.stat().st_mode & 0o777
+        listed = run("worker", "--dead-letters")
+    finally:
+        run("down")
+
+    assert started.returncode == 0, started.stderr
+    assert (listed.returncode, listed.stderr) == (0, "0 dead letters.\n")
+    # a URL may have a password
+    assert mode == 0o600
 
 
 def test_serve_says_what_to_do_before_there_are_tables(tmp_path: Path) -> None:
