@@ -349,6 +349,49 @@ def test_other_scenarios_have_nothing_in_common() -> None:
     )
 
 
+def test_each_workload_and_target_of_a_folder_is_held_against_its_own() -> None:
+    """The cache of one workload is five times as fast as that of another, which is no change."""
+    aws = {"kind": "aws", "region": "eu-west-1"}
+    for number, folder in ((0, "base"), (10, "branch")):
+        save(
+            run(number + 1, variant(at_s=0.01), scenario="cache"),
+            run(number + 2, variant(at_s=0.05), scenario="cache", workload="shop"),
+            run(number + 3, variant(at_s=0.2), scenario="cache", target=aws),
+            folder=folder,
+        )
+    save(run(4, workload="shop"), folder="base")
+    save(run(14), folder="branch")
+
+    found = compared("base", "branch")
+
+    assert [
+        (each["scenario"], each["workload"], each["target"], each["latency"]["ratio"])
+        for each in found["changes"]
+    ] == [
+        ("cache", "courses", "embedded", 1.0),
+        ("cache", "shop", "embedded", 1.0),
+        ("cache", "courses", "aws eu-west-1", 1.0),
+    ]
+    assert found["left_out"] == [
+        "courses of shop: only in base.",
+        "courses of courses: only in branch.",
+    ]
+    assert "aws eu-west-1" in perfkit_compare("base", "branch").stdout
+
+
+def test_a_regression_of_one_workload_among_several_is_named_with_it() -> None:
+    for number, folder, at_s in ((0, "base", 0.01), (10, "branch", 0.05)):
+        save(
+            run(number + 1, scenario="cache"),
+            run(number + 2, variant(at_s=at_s), scenario="cache", workload="shop"),
+            folder=folder,
+        )
+
+    error = perfkit_compare("base", "branch", "--fail-on-regression", "10").exception
+
+    assert str(error).startswith("cache of shop, query: latency +")
+
+
 def test_runs_are_found_by_id_scenario_and_file() -> None:
     save(run(1), run(2))
     path = ".perfkit/runs/20260101T000100Z-courses-000001.json"
@@ -511,7 +554,7 @@ def test_an_empty_folder_is_refused() -> None:
         ("c.md", "# perfkit compare: courses\\~1 → courses\n\n- No significant change."),
         ("c.txt", "perfkit compare: courses~1 → courses\n===="),
         ("c.html", "<!doctype html>"),
-        ("c.csv", "baseline,candidate,scenario,question,variant,p50_baseline_s"),
+        ("c.csv", "baseline,candidate,scenario,workload,target,question,variant,p50_baseline_s"),
         ("c.json", '{\n  "format": 1,'),
     ],
 )

@@ -12,9 +12,9 @@ from perfkit.report.compare.judge import (
     VariantChange,
     judge,
 )
-from perfkit.report.compare.match import Matching
+from perfkit.report.compare.match import Match, Matching
 from perfkit.report.compare.sides import Side
-from perfkit.report.figures import ABSENT
+from perfkit.report.figures import ABSENT, one_line
 from perfkit.report.model import (
     Block,
     Cell,
@@ -29,6 +29,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.selection import target_title
 from perfkit.units import format_change, format_share, format_units
 
 __all__ = ["Outcome", "Result", "compare_sides"]
@@ -274,16 +275,37 @@ def _compact(changes: Sequence[VariantChange]) -> Table:
 def _labels(changes: Sequence[VariantChange]) -> tuple[Column, ...]:
     several = any(each.question for each in changes)
     return (
-        Column(key="scenario", title="scenario", label=True),
+        *_work_columns([each.match for each in changes]),
         Column(key="question", title="question", label=True, data_only=not several),
         Column(key="variant", title="variant", label=True),
     )
 
 
+def _work_columns(matches: Sequence[Match]) -> tuple[Column, ...]:
+    """Return columns that tell matches apart; people see workload and target only where needed."""
+    names = {key: {_work(match)[key] for match in matches} for key in ("workload", "target")}
+    return (
+        Column(key="scenario", title="scenario", label=True),
+        *(
+            Column(key=key, title=key, label=True, data_only=len(values) < 2)
+            for key, values in names.items()
+        ),
+    )
+
+
+def _work(match: Match) -> dict[str, str]:
+    run = match.runs[0]
+    return {
+        "scenario": match.scenario,
+        "workload": one_line(run.workload),
+        "target": target_title(run.target),
+    }
+
+
 def _compact_row(each: VariantChange) -> Row:
     low, high = (each.change and each.change.interval) or (None, None)
     return {
-        "scenario": each.scenario,
+        **_work(each.match),
         "question": each.question or None,
         "variant": each.variant,
         "p50_baseline_s": each.baseline.p50_s,
@@ -369,7 +391,7 @@ def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) 
 
 def _details_row(each: VariantChange) -> Row:
     row: dict[str, Cell] = {
-        "scenario": each.scenario,
+        **_work(each.match),
         "question": each.question or None,
         "variant": each.variant,
     }
@@ -400,7 +422,7 @@ def _side(side: Side, matching: Matching, name: str) -> Mapping[str, object]:
 def _document(each: VariantChange) -> Mapping[str, object]:
     change = each.change
     return {
-        "scenario": each.scenario,
+        **_work(each.match),
         "question": each.question,
         "variant": each.variant,
         "regression": each.regressed,

@@ -65,7 +65,7 @@ class VariantChange:
     One variant on both sides.
 
     Args:
-        scenario: Scenario it belongs to.
+        match: The runs it is from.
         question: Question it answers, where a scenario has several.
         variant: Its name.
         baseline: Figures of the side that the other is held against.
@@ -77,7 +77,7 @@ class VariantChange:
         limit: Share from which on a rise counts as a regression; None for never.
     """
 
-    scenario: str
+    match: Match
     question: str
     variant: str
     baseline: Figures
@@ -90,7 +90,7 @@ class VariantChange:
 
     @property
     def name(self) -> str:
-        return ", ".join(part for part in (self.scenario, self.question, self.variant) if part)
+        return _title(self.match, self.question, self.variant)
 
     @property
     def capacity_ratio(self) -> float | None:
@@ -185,7 +185,7 @@ def judge(matching: Matching, limit: float | None) -> Judgement:
             (variant.question, variant.name) for run in match.runs for variant in run.variants
         )
         if not keys:
-            left_out.append(f"{match.scenario}: its runs hold no variants.")
+            left_out.append(f"{match.title}: its runs hold no variants.")
         for question, name in keys:
             gone += _gone(match, question, name)
             found = _find(match, question, name)
@@ -213,7 +213,7 @@ def _gone(match: Match, question: str, name: str) -> Iterator[str]:
 
 
 def _title(match: Match, question: str, name: str) -> str:
-    return ", ".join(part for part in (match.scenario, question, name) if part)
+    return ", ".join(part for part in (match.title, question, name) if part)
 
 
 def _find(match: Match, question: str, name: str) -> "_Candidate | str":
@@ -280,7 +280,7 @@ def _judge(each: _Candidate, compared: int, limit: float | None) -> VariantChang
     else:
         verdict, reason = each.obstacle
     return VariantChange(
-        scenario=each.match.scenario,
+        match=each.match,
         question=each.question,
         variant=each.name,
         baseline=_figures(each.before),

@@ -1,9 +1,10 @@
 """Which runs may stand beside which: the same question, of the same workload, on the same target."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import NamedTuple
 
 from perfkit.errors import ConfigError
 from perfkit.report.compare.sides import Side
@@ -26,13 +27,22 @@ _NOT_THE_WORK = {
 _HARDWARE = ("cpu", "cores", "memory_gib", "os")
 
 
+class _Key(NamedTuple):
+    """What a run has in common with its counterpart of the other side."""
+
+    scenario: str
+    workload: str
+    target: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """
-    Runs of one scenario, oldest first on each side.
+    Runs of one scenario, workload and kind of target, oldest first on each side.
 
     Args:
         scenario: Its name.
+        title: The same, with workload and target where the sides hold several under that name.
         baseline: Runs that the others are held against.
         candidate: The others.
         in_turns: Runs of the two sides took turns, one of each at a time.
@@ -40,6 +50,7 @@ class Match:
     """
 
     scenario: str
+    title: str
     baseline: tuple[Run, ...]
     candidate: tuple[Run, ...]
     in_turns: bool
@@ -80,36 +91,65 @@ def match_sides(baseline: Side, candidate: Side, *, edited: bool = False) -> Mat
     if shared:
         msg = f"both sides hold run {min(shared)}; give two that were measured separately"
         raise ConfigError(msg)
-    befores, afters = _by_scenario(baseline), _by_scenario(candidate)
-    common = [name for name in befores if name in afters]
+    befores, afters = _by_work(baseline), _by_work(candidate)
+    common = [key for key in befores if key in afters]
+    titles = _titles([*befores, *afters])
     if not common:
+        for one, other in product(befores, afters):
+            if one.scenario == other.scenario:
+                _refuse_other_work(one.scenario, befores[one][0], afters[other][0], edited=edited)
         msg = (
-            f"{baseline.title} holds {', '.join(befores)} and {candidate.title}"
-            f" {', '.join(afters)}; only runs of the same scenario can be compared"
+            f"{baseline.title} holds {_names(befores, titles)} and {candidate.title}"
+            f" {_names(afters, titles)}; only runs of the same scenario can be compared"
         )
         raise ConfigError(msg)
-    matches = tuple(_match(name, befores[name], afters[name], edited=edited) for name in common)
+    matches = tuple(_match(titles[key], befores[key], afters[key], edited=edited) for key in common)
     return Matching(
         matches=matches,
-        only_baseline=tuple(name for name in befores if name not in afters),
-        only_candidate=tuple(name for name in afters if name not in befores),
+        only_baseline=tuple(titles[key] for key in befores if key not in afters),
+        only_candidate=tuple(titles[key] for key in afters if key not in befores),
         warnings=tuple(dict.fromkeys(_warnings(matches, (baseline, candidate)))),
     )
 
 
-def _by_scenario(side: Side) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
+def _by_work(side: Side) -> dict[_Key, list[Run]]:
+    found: dict[_Key, list[Run]] = {}
     for run in side.runs:
-        found.setdefault(one_line(run.scenario), []).append(run)
+        key = _Key(
+            scenario=one_line(run.scenario),
+            workload=one_line(run.workload),
+            target=one_line(str(run.target.get("kind", "unknown target"))),
+        )
+        found.setdefault(key, []).append(run)
     return found
 
 
-def _match(scenario: str, before: Sequence[Run], after: Sequence[Run], *, edited: bool) -> Match:
+def _titles(keys: Iterable[_Key]) -> dict[_Key, str]:
+    """Return a title for each, as short as tells them apart: `cache`, `cache of shop on aws`."""
+    titles = {}
+    keys = dict.fromkeys(keys)
+    for key in keys:
+        alike = [other for other in keys if other.scenario == key.scenario]
+        title = key.scenario
+        if len({other.workload for other in alike}) > 1:
+            title += f" of {key.workload}"
+        if len({other.target for other in alike}) > 1:
+            title += f" on {key.target}"
+        titles[key] = title
+    return titles
+
+
+def _names(keys: Iterable[_Key], titles: Mapping[_Key, str]) -> str:
+    return ", ".join(titles[key] for key in keys)
+
+
+def _match(title: str, before: Sequence[Run], after: Sequence[Run], *, edited: bool) -> Match:
     first = before[0]
     for run in (*before[1:], *after):
-        _refuse_other_work(scenario, first, run, edited=edited)
+        _refuse_other_work(title, first, run, edited=edited)
     return Match(
-        scenario=scenario,
+        scenario=one_line(first.scenario),
+        title=title,
         baseline=tuple(before),
         candidate=tuple(after),
         in_turns=_take_turns(before, after),
@@ -177,7 +217,7 @@ def _warnings(matches: Sequence[Match], sides: Sequence[Side]) -> Iterator[str]:
     for side in sides:
         yield from side.problems
     for match in matches:
-        name, runs = match.scenario, match.runs
+        name, runs = match.title, match.runs
         if match.other_machine:
             yield (
                 f"{name}: measured on different machines ({match.other_machine}), so latencies are"
