@@ -5,6 +5,7 @@ Without Chromium or Playwright these tests are skipped; where the variable CI is
 machines that decide about a change, that is a failure.
 """
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,12 +19,19 @@ from perfkit.report.figures import format_value
 from perfkit.report.html import render_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import (
+    Block,
+    Column,
     Curve,
     Curves,
+    Diagram,
+    Edge,
     Kind,
+    Node,
     Point,
     Report,
     Section,
+    Table,
+    Value,
     VerticalLine,
 )
 
@@ -122,7 +130,7 @@ DRAWN = """() => [...document.querySelectorAll('.drawing')].map((place) => ({
   room: place.getBoundingClientRect().width,
 }))"""
 
-TABLES = """() => [...document.querySelectorAll('.block > .scroll > table')].map((table) =>
+TABLES = """() => [...document.querySelectorAll('.block > .wide > .scroll > table')].map((table) =>
   [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => {
     const copy = cell.cloneNode(true);
     for (const note of copy.querySelectorAll('sup')) note.remove();
@@ -412,11 +420,129 @@ def test_the_keyboard_reaches_everything_in_order(
 def test_a_table_is_a_stop_of_the_tab_key_only_where_it_scrolls(
     open_page: Open, page_of_every_block: str
 ) -> None:
-    stops = "document.querySelectorAll('.block > .scroll[tabindex]').length"
+    stops = "document.querySelectorAll('.block > .wide > .scroll[tabindex]').length"
 
     assert open_page(page_of_every_block).evaluate(stops) == 0
-    # The table and the diagram.
-    assert open_page(page_of_every_block, width=400).evaluate(stops) == 2
+    # The table; the diagram's two boxes beside each other have room.
+    assert open_page(page_of_every_block, width=400).evaluate(stops) == 1
+
+
+def report_of(*blocks: Block) -> Report:
+    return Report(title="r", sections=(Section(name="s", title="Section", blocks=blocks),))
+
+
+def titled(title: str, *rows: dict[str, Value]) -> Table:
+    """Return a table of dollars under the names that the rows have; the first names the row."""
+    first, *others = rows[0]
+    return Table(
+        name="t",
+        title=title,
+        columns=(
+            Column(key=first, title=first, label=True),
+            *(
+                Column(key=key, title=key, kind=Kind.TEXT if isinstance(value, str) else Kind.USD)
+                for key, value in rows[0].items()
+                if key in others
+            ),
+        ),
+        rows=rows,
+    )
+
+
+INDEXES = titled(
+    "What indexes cost and save",
+    {
+        "index": "EnrollmentsByCourse",
+        "projection": "KEYS_ONLY",
+        "asked by": "enrollments",
+        "≈RCU a query": 20.5,
+        "≈scans": 8212.5,
+        "≈queries": 26.94,
+        "≈writes": 1.15,
+        "≈storage": 0.000331,
+        "≈saves a month": 8184.41,
+        "≈backfill, once": 0.03,
+        "≈pays from requests/s": 0.0001,
+        "≈the other way too": 0.0001,
+    },
+)
+BILL = titled(
+    "Before optimization, list prices",
+    {"service": "Application Load Balancer", "what for": "10 GB of data, 730 hours", "$": 22.5},
+    {"service": "Amazon DynamoDB", "what for": "5 GB, 3,300,000 reads", "$": 53.25},
+)
+INSIDE = """() => [...document.querySelectorAll('.of-table .scroll')].map((each) => {
+  const edge = (side) => getComputedStyle(each.parentElement, side).opacity;
+  return [each.scrollWidth - each.clientWidth, edge('::before'), edge('::after')];
+})"""
+
+
+def test_a_table_of_twelve_columns_fits_a_page_of_1280_pixels(open_page: Open) -> None:
+    ((cut, *shadows),) = open_page(report_of(INDEXES, BILL)).evaluate(INSIDE)[:1]
+
+    assert cut <= 0
+    assert shadows == ["0", "0"]
+
+
+def test_a_short_table_fits_a_page_of_400_pixels(open_page: Open) -> None:
+    ((cut, *_),) = open_page(report_of(BILL), width=400).evaluate(INSIDE)
+
+    assert cut <= 0
+
+
+def test_a_table_that_scrolls_shows_on_which_side_there_is_more(open_page: Open) -> None:
+    """At its beginning to the right, in the middle on both sides, at its end to the left."""
+    opened = open_page(report_of(INDEXES), width=400)
+    scroll = opened.page.locator(".of-table .scroll")
+    seen = []
+    for left in (0, 100, 10_000):
+        scroll.evaluate("(each, left) => { each.scrollLeft = left; }", left)
+        opened.page.wait_for_timeout(100)
+        seen.append(opened.evaluate(INSIDE)[0][1:])
+        # The name of the row stays where it is.
+        name = scroll.locator("tbody th").bounding_box()
+        assert name["x"] >= scroll.bounding_box()["x"]
+
+    assert seen == [["0", "1"], ["1", "1"], ["1", "0"]]
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_label_of_a_diagram_lies_on_its_own_arrow_alone(open_page: Open, width: int) -> None:
+    """Three arrows leave one box: no label may reach into their bends, or to another label."""
+    nodes = [("service", 0), ("cache", 1), ("Queue and worker", 1), ("database", 2)]
+    labels = {"cache": "100% hits", "Queue and worker": "background work", "database": "0% misses"}
+    diagram = Diagram(
+        name="d",
+        title="After",
+        nodes=tuple(
+            Node(id=name, title=name, lines=("sent after the answer",), layer=layer)
+            for name, layer in nodes
+        ),
+        edges=tuple(Edge(source="service", target=to, label=text) for to, text in labels.items()),
+    )
+
+    opened = open_page(report_of(diagram), width=width)
+
+    places = opened.evaluate(
+        """() => ['.edge', '.gap svg', '.layers', '.diagram .scroll'].map((name) =>
+          [...document.querySelectorAll(name)].map((each) => {
+            const box = each.getBoundingClientRect();
+            return [box.left, box.right, box.top, box.bottom];
+          }))"""
+    )
+    written, bends, (layers,), (frame,) = places
+    assert opened.page.locator(".edge").all_inner_texts() == [
+        "100% hits",
+        "0% misses",
+        "background work",
+    ]
+
+    def apart(one: list[float], other: list[float]) -> bool:
+        return one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+
+    assert all(apart(label, bend) for label in written for bend in bends)
+    assert all(apart(*pair) for pair in itertools.combinations(written, 2))
+    assert layers[1] <= frame[1] + 1
 
 
 def test_the_skip_link_leads_past_the_contents(open_page: Open, page_of_every_block: str) -> None:

@@ -1,11 +1,14 @@
 """Diagrams of a page: rows of boxes, and the arrows in the gaps between rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perfkit.report.figures import one_line
-from perfkit.report.model import Diagram, Node
+from perfkit.report.model import Diagram, Edge, Node
 
-__all__ = ["BoxView", "DiagramView", "GapView", "LayerView", "LineView", "view_diagram"]
+__all__ = ["BoxView", "DiagramView", "GapView", "LayerView", "LineView", "SlotView", "view_diagram"]
+
+_PASSING = 0.5
+"""Width of the place where an arrow passes a row, in boxes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,30 +21,43 @@ class BoxView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotView:
+    """
+    A place in a row.
+
+    Args:
+        box: The box that stands in it; None where arrows pass the row.
+        labels: What is written on the arrows into it, on the last straight piece of them.
+        reached: An arrow leads into it.
+    """
+
+    box: BoxView | None
+    labels: tuple[str, ...]
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
     """A piece of an arrow in one gap; places are percent of the width."""
 
     start: float
     end: float
-    label: str
-    row: int
-    ends_here: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapView:
-    """What lies between two rows of boxes."""
+    """What lies above a row of boxes; straight if every arrow in it is."""
 
     lines: tuple[LineView, ...]
-    rows: int
+    straight: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerView:
-    """A row of boxes, the arrows that pass behind it, and the gap below it."""
+    """A row of boxes, with the widths of its places as the style sheet writes them."""
 
-    boxes: tuple[BoxView, ...]
-    passing: tuple[float, ...]
+    slots: tuple[SlotView, ...]
+    columns: str
     gap: GapView | None
 
 
@@ -53,14 +69,25 @@ class DiagramView:
     Args:
         title: Heading for people.
         layers: Rows of boxes, top to bottom.
-        widest: Most boxes side by side.
+        widest: Width of the widest row, in boxes.
         arrows: The arrows in words: from, to, label.
     """
 
     title: str
     layers: tuple[LayerView, ...]
-    widest: int
+    widest: float
     arrows: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Slot:
+    node: Node | None = None
+    arrows: list[tuple[str, str]] = field(default_factory=list)
+    """Source and label of each arrow into it."""
+
+    @property
+    def width(self) -> float:
+        return _PASSING if self.node is None else 1.0
 
 
 def view_diagram(diagram: Diagram) -> DiagramView | None:
@@ -68,49 +95,84 @@ def view_diagram(diagram: Diagram) -> DiagramView | None:
     numbers = sorted({node.layer for node in diagram.nodes})
     if not numbers:
         return None
-    rows = [[node for node in diagram.nodes if node.layer == number] for number in numbers]
-    at = {
-        node.id: (level, (place + 0.5) / len(row) * 100)
-        for level, row in enumerate(rows)
-        for place, node in enumerate(row)
-    }
+    rows = [
+        {node.id: _Slot(node=node) for node in diagram.nodes if node.layer == number}
+        for number in numbers
+    ]
     titles = {node.id: one_line(node.title) for node in diagram.nodes}
-    edges = [edge for edge in diagram.edges if edge.source in at and edge.target in at]
-    gaps: list[list[LineView]] = [[] for _ in rows]
-    passing: list[list[float]] = [[] for _ in rows]
-    for edge in edges:
-        (upper, start), (lower, end) = sorted((at[edge.source], at[edge.target]))
-        for level in range(upper, lower):
-            # An arrow over several rows walks to its place step by step.
-            here, there = (
-                start + (end - start) * (step - upper) / (lower - upper)
-                for step in (level, level + 1)
-            )
-            if level > upper:
-                passing[level].append(here)
-            gaps[level].append(
-                LineView(
-                    start=round(here, 2),
-                    end=round(there, 2),
-                    label=one_line(edge.label) if level == upper else "",
-                    row=0,
-                    ends_here=level == lower - 1,
-                )
-            )
+    edges = [edge for edge in diagram.edges if {edge.source, edge.target} <= titles.keys()]
+    arrows = _route(edges, rows, titles)
+    places = [_places(row) for row in rows]
     return DiagramView(
         title=one_line(diagram.title),
         layers=tuple(
             LayerView(
-                boxes=tuple(map(_box, row)),
-                passing=tuple(round(place, 2) for place in passing[level]),
-                gap=_gap(gaps[level]) if level < len(rows) - 1 else None,
+                slots=tuple(map(_slot, row.values())),
+                columns=" ".join(f"minmax(0, {slot.width:g}fr)" for slot in row.values()),
+                gap=_gap(arrows[level], places[level - 1], places[level]) if level else None,
             )
             for level, row in enumerate(rows)
         ),
-        widest=max(map(len, rows)),
+        widest=max(sum(slot.width for slot in row.values()) for row in rows),
         arrows=tuple(
             (titles[edge.source], titles[edge.target], one_line(edge.label)) for edge in edges
         ),
+    )
+
+
+def _route(
+    edges: list[Edge], rows: list[dict[str, _Slot]], titles: dict[str, str]
+) -> list[list[tuple[str, str]]]:
+    """Return the arrows above each row, and make places in rows that an arrow only passes."""
+    level_of = {key: level for level, row in enumerate(rows) for key in row}
+    arrows: list[list[tuple[str, str]]] = [[] for _ in rows]
+    for edge in edges:
+        above, last = edge.source, level_of[edge.target]
+        label = one_line(edge.label)
+        for level in range(level_of[edge.source] + 1, last + 1):
+            # Arrows to the same box share the way there.
+            key = edge.target if level == last else f"{edge.target}\n{level}"
+            if key not in rows[level]:
+                inside = list(rows[level].items())
+                inside.insert((len(inside) + 1) // 2, (key, _Slot()))
+                rows[level] = dict(inside)
+            rows[level][key].arrows.append((titles[edge.source], label))
+            if (above, key) not in arrows[level]:
+                arrows[level].append((above, key))
+            above, label = key, ""
+    return arrows
+
+
+def _places(row: dict[str, _Slot]) -> dict[str, float]:
+    """Return the middle of each place of a row, in percent of the width."""
+    whole = sum(slot.width for slot in row.values())
+    middles: dict[str, float] = {}
+    left = 0.0
+    for key, slot in row.items():
+        middles[key] = round((left + slot.width / 2) / whole * 100, 2)
+        left += slot.width
+    return middles
+
+
+def _gap(
+    arrows: list[tuple[str, str]], above: dict[str, float], below: dict[str, float]
+) -> GapView:
+    lines = tuple(LineView(start=above[start], end=below[end]) for start, end in arrows)
+    return GapView(lines=lines, straight=all(line.start == line.end for line in lines))
+
+
+def _slot(slot: _Slot) -> SlotView:
+    labels = dict.fromkeys(label for _, label in slot.arrows)
+    # Where arrows with different labels meet, a label names the box it comes from.
+    written = dict.fromkeys(
+        label if len(labels) == 1 else f"{source}: {label}"
+        for source, label in slot.arrows
+        if label
+    )
+    return SlotView(
+        box=None if slot.node is None else _box(slot.node),
+        labels=tuple(written),
+        reached=bool(slot.arrows),
     )
 
 
@@ -120,29 +182,3 @@ def _box(node: Node) -> BoxView:
         lines=tuple(one_line(line) for line in node.lines),
         tone=str(node.tone),
     )
-
-
-def _gap(lines: list[LineView]) -> GapView:
-    """Give labels that would stand on one another different rows of the gap."""
-    placed: list[LineView] = []
-    ends: list[float] = []
-    for line in sorted(lines, key=lambda line: line.start + line.end):
-        row = 0
-        if line.label:
-            middle = (line.start + line.end) / 2
-            # About one percent of the width a letter, and never less than a short word.
-            half = max(8.0, len(line.label) * 0.55)
-            row = next(
-                (number for number, end in enumerate(ends) if end <= middle - half), len(ends)
-            )
-            ends[row : row + 1] = [middle + half]
-        placed.append(
-            LineView(
-                start=line.start,
-                end=line.end,
-                label=line.label,
-                row=row,
-                ends_here=line.ends_here,
-            )
-        )
-    return GapView(lines=tuple(placed), rows=max(1, len(ends)))

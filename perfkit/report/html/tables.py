@@ -15,15 +15,33 @@ __all__ = ["CellView", "HeadingView", "TableView", "simple_table", "view_table"]
 _SHORT = 24
 """Text of so many characters stays on one line; a date folded at its hyphens is hard to read."""
 
+_MANY = 9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadingView:
-    """A heading: over one column, over a group of them, or over one in two rows."""
+    """
+    A heading: over one column, over a group of them, or over one in two rows.
+
+    Args:
+        text: What it says.
+        columns: Columns that it stands over.
+        rows: Rows of headings that it takes.
+        right: It stands over figures.
+        names_rows: The column under it has the names of the rows, which stay where a table scrolls.
+    """
 
     text: Markup
     columns: int = 1
     rows: int = 1
     right: bool = False
+    names_rows: bool = False
+
+    @property
+    def classes(self) -> str:
+        """Names of the style sheet."""
+        names = {"group": self.columns > 1, "figure": self.right, "name": self.names_rows}
+        return " ".join(name for name, given in names.items() if given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +75,11 @@ class TableView:
     headings: tuple[tuple[HeadingView, ...], ...]
     rows: tuple[tuple[CellView, ...], ...]
 
+    @property
+    def many(self) -> bool:
+        """Whether its columns are so many that they had better stand closer together."""
+        return max(map(len, self.rows), default=0) >= _MANY
+
 
 def view_table(table: Table, marks: LinkedMarks) -> TableView:
     """Prepare a table of the report."""
@@ -79,7 +102,11 @@ def simple_table(
         label=label,
         headings=(
             tuple(
-                HeadingView(text=with_notes(title), right=number >= labels)
+                HeadingView(
+                    text=with_notes(title),
+                    right=number >= labels,
+                    names_rows=number == labels - 1,
+                )
                 for number, title in enumerate(titles)
             ),
         ),
@@ -97,10 +124,11 @@ def simple_table(
 
 def _headings(grid: Grid) -> tuple[tuple[HeadingView, ...], ...]:
     right = grid.right_aligned
+    named = _naming(grid)
     if not any(grid.groups):
         return (
             tuple(
-                HeadingView(text=with_notes(title), right=right[number])
+                HeadingView(text=with_notes(title), right=right[number], names_rows=number == named)
                 for number, title in enumerate(grid.titles)
             ),
         )
@@ -112,24 +140,37 @@ def _headings(grid: Grid) -> tuple[tuple[HeadingView, ...], ...]:
         numbers = list(members)
         if not group:
             upper += [
-                HeadingView(text=with_notes(grid.titles[number]), rows=2, right=right[number])
+                HeadingView(
+                    text=with_notes(grid.titles[number]),
+                    rows=2,
+                    right=right[number],
+                    names_rows=number == named,
+                )
                 for number in numbers
             ]
             continue
         upper.append(HeadingView(text=with_notes(one_line(group)), columns=len(numbers)))
         lower += [
-            HeadingView(text=with_notes(grid.titles[number]), right=right[number])
+            HeadingView(
+                text=with_notes(grid.titles[number]),
+                right=right[number],
+                names_rows=number == named,
+            )
             for number in numbers
         ]
     return tuple(upper), tuple(lower)
 
 
+def _naming(grid: Grid) -> int | None:
+    """Return the number of the column that names the rows, if one does."""
+    return max((number for number, each in enumerate(grid.columns) if each.label), default=None)
+
+
 def _rows(grid: Grid) -> tuple[tuple[CellView, ...], ...]:
-    labels = [number for number, column in enumerate(grid.columns) if column.label]
-    names_row = labels[-1] if labels else None
+    named = _naming(grid)
     return tuple(
         tuple(
-            _cell(grid, row, number, text, heading=number == names_row)
+            _cell(grid, row, number, text, heading=number == named)
             for number, text in enumerate(texts)
         )
         for row, texts in enumerate(grid.rows)

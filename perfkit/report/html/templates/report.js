@@ -264,15 +264,23 @@
   });
   for (const details of drawn) details.open = false;
 
-  // Only what scrolls is a stop on the way of the Tab key.
+  // Only what scrolls is a stop on the way of the Tab key, and shows on which side there is more.
   const scrolling = document.querySelectorAll(".scroll");
+  const more = (each) => {
+    const rest = each.scrollWidth - each.clientWidth - each.scrollLeft;
+    return [each.scrollLeft > 1 ? "left" : "", rest > 1 ? "right" : ""].join(" ").trim();
+  };
   const stops = () => {
-    const wide = [...scrolling].map((each) => each.scrollWidth > each.clientWidth);
+    const sides = [...scrolling].map(more);
     scrolling.forEach((each, number) => {
-      if (wide[number]) each.tabIndex = 0;
+      each.dataset.more = sides[number];
+      if (sides[number]) each.tabIndex = 0;
       else each.removeAttribute("tabindex");
     });
   };
+  for (const each of scrolling) {
+    each.addEventListener("scroll", () => { each.dataset.more = more(each); }, { passive: true });
+  }
 
   // The rest of the page is laid out once what can be seen has been shown.
   let settled = false;
