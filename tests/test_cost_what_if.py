@@ -70,6 +70,17 @@ def ask(*texts: str, baseline: Case = BASELINE) -> dict[str, float | None]:
     return {pair.key: pair.difference_usd for pair in answer.pairs if pair.difference_usd}
 
 
+def test_a_time_to_live_that_is_set_holds_for_all_patterns() -> None:
+    base = Case(assumptions=Assumptions(ttls={"shelf": 60.0, "other": 300.0, "third": 300.0}))
+    setting = SETTINGS["cache.ttl"]
+
+    changed, _ = apply_settings(base, ["cache.ttl=600"])
+
+    assert setting.read(base) == "300 (shelf 60)"
+    assert setting.read(changed) == "600"
+    assert changed.assumptions.ttl_of("shelf") == 600
+
+
 def test_a_bill_adds_up_in_cents_and_so_does_what_changes() -> None:
     """
     Every line half a cent up: 20 × 50,000 × 2,628,000 ÷ 2**30 × 0.09 = 220.2764 is 220.28, half of

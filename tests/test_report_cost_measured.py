@@ -29,6 +29,7 @@ from perfkit.results import (
     Variant,
     WriteCost,
 )
+from perfkit.workloads.loader import load
 
 RUNS = Path(__file__).with_name("report_runs")
 LATENCY = LatencySummary(count=1, mean=1.0, p50=1.0, p90=1.0, p95=1.0, p99=1.0, max=1.0)
@@ -324,6 +325,26 @@ def test_explain_shows_each_amounts_arithmetic() -> None:
     assert "How it came about" not in short
     assert "1,250 RRU × 20/s × 2,628,000 s: 65,700,000,000 read request units" in long
     assert "= $8,212.50" in long
+
+
+def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
+    """The built-in workload keeps profiles for 180 s and all else 300 s; the run says neither."""
+    digest = load("courses").digest
+
+    def of_courses(run: Run, digest: str) -> Run:
+        pattern = "profile" if run is SHELF else run.scenario
+        return replace(run, scenario=pattern, workload="courses", workload_digest=digest)
+
+    def built(digest: str) -> Report:
+        both = (SHELF, replace(SHELF, id="other", scenario="roster"))
+        return build_report([of_courses(each, digest) for each in both], cost=CostOptions())
+
+    assert measured(built(digest))["traffic"]["kept_s"] == {"profile": 180.0, "roster": 300.0}
+    shown = " ".join(plain.render_report(built(digest), 100).split())
+    assert "kept 300 s (profile 180 s) as the workload says, 60 forgotten an hour" in shown
+    # another workload of that name, so nothing is known
+    assert measured(built("0" * 64))["traffic"]["kept_s"] == {"profile": 300.0, "roster": 300.0}
+    assert "kept 300 s, 60 forgotten" in " ".join(plain.render_report(built("0" * 64), 100).split())
 
 
 def test_programs_find_it_below_the_bills() -> None:

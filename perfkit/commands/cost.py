@@ -91,7 +91,9 @@ def what_if(
     subject, evidence = _evidence()
     book = load_book(region, prices)
     given = None if architecture is None else load_architectures(architecture).traffic
-    assumptions = read_rps(rps or (), as_in_run(given or Assumptions(), evidence.traffic))
+    assumptions = read_rps(
+        rps or (), as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls)
+    )
     baseline = Case(assumptions=replace(assumptions, free_tier=free_tier))
     answer = work_out(baseline, settings or (), evidence, book)
 

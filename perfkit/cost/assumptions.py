@@ -36,7 +36,8 @@ class Assumptions:
         target_utilisation: What auto scaling aims at: consumed ÷ provisioned units.
         cpu_target: Share of its processors that an instance may use in the busiest hour.
         hit_rate: Of the cache; None models it from time to live, keys and skew.
-        ttl_s: How long answers are kept.
+        ttl_s: How long answers are kept, of patterns that are not in `ttls`.
+        ttls: How long answers of single patterns are kept, in seconds: each one's own.
         keys: Different questions of each pattern.
         skew: Zipf's exponent: the n-th most wanted key is asked 1/n**skew as often as the first.
         invalidations_hz: Writes a second that each make the cache forget one key of a pattern.
@@ -57,6 +58,7 @@ class Assumptions:
     cpu_target: float = 0.7
     hit_rate: float | None = None
     ttl_s: float = 300.0
+    ttls: Mapping[str, float] = field(default_factory=dict)
     keys: int = 78
     skew: float = 0.8
     invalidations_hz: float = 60 / 3600
@@ -78,7 +80,8 @@ class Assumptions:
         in_bounds("cpu_target", self.cpu_target, 1, least=0.05)
         if self.hit_rate is not None:
             in_bounds("hit_rate", self.hit_rate, 1)
-        in_bounds("ttl", self.ttl_s, 31_536_000, above=0)
+        for each in (self.ttl_s, *self.ttls.values()):
+            in_bounds("ttl", each, 31_536_000, above=0)
         in_bounds("keys", self.keys, 10_000_000, least=1)
         in_bounds("skew", self.skew, 10)
         in_bounds("invalidations a second", self.invalidations_hz, MOST_HZ)
@@ -119,6 +122,10 @@ class Assumptions:
         """Return the writes a second to a table."""
         return self.writes.get(table, self.writes_hz)
 
+    def ttl_of(self, pattern: str) -> float:
+        """Return how many seconds answers of a pattern are kept."""
+        return self.ttls.get(pattern, self.ttl_s)
+
     def check_tables(self, tables: Iterable[str]) -> None:
         """
         Check that rates of writes are given for known tables only.
@@ -140,13 +147,16 @@ class Assumptions:
         return replace(self, rps=rps, patterns=patterns)
 
 
-def as_in_run(base: Assumptions, traffic: Mapping[str, float]) -> Assumptions:
+def as_in_run(
+    base: Assumptions, traffic: Mapping[str, float], ttls: Mapping[str, float] | None = None
+) -> Assumptions:
     """
     Return *base* with keys, their skew, lives and writes as a run of an hour had them.
 
     Args:
         base: What is assumed otherwise.
         traffic: As `Evidence.traffic` has it; empty changes nothing.
+        ttls: How long the workload keeps answers, by pattern; these count before the run's.
 
     Raises:
         ConfigError: The run's numbers are out of bounds.
@@ -154,6 +164,7 @@ def as_in_run(base: Assumptions, traffic: Mapping[str, float]) -> Assumptions:
     return replace(
         base,
         ttl_s=traffic.get("ttl_s", base.ttl_s),
+        ttls=base.ttls if ttls is None else dict(ttls),
         keys=int(traffic.get("keys", base.keys)),
         skew=traffic.get("skew", base.skew),
         invalidations_hz=traffic.get("writes_an_hour", base.invalidations_hz * 3600) / 3600,

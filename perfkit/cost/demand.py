@@ -114,7 +114,7 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
                 duration_s=3600,
                 keys=assumptions.keys,
                 skew=assumptions.skew,
-                ttl_s=assumptions.ttl_s,
+                ttl_s=assumptions.ttl_of(name),
                 writes_hz=assumptions.invalidations_hz,
             )
         )

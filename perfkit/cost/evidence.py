@@ -1,9 +1,10 @@
 """What saved runs say that money can be worked out from, and which command measures what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
+from perfkit.errors import PerfkitError
 from perfkit.results import Run, Variant, WriteCost
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
@@ -95,6 +96,8 @@ class Evidence:
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed: `ttl_s`, `keys`, `skew`, `writes_an_hour`.
+        ttls: How long the workload keeps answers, by pattern, in seconds; without the patterns of a
+            workload that cannot be found, or is another one by now.
         runs: Identifiers of the runs that were used.
     """
 
@@ -104,6 +107,7 @@ class Evidence:
     cpu: tuple[Cpu, ...] = ()
     hit_rates: tuple[HitRate, ...] = ()
     traffic: Mapping[str, float]
+    ttls: Mapping[str, float] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
 
     @property
@@ -207,6 +211,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         cpu=tuple(cpu),
         hit_rates=tuple(hit_rates),
         traffic=traffic,
+        ttls=_ttls(runs),
         runs=tuple(used),
     )
 
@@ -261,6 +266,23 @@ def _hit_rates(run: Run) -> Iterable[HitRate]:
             yield HitRate(rate=rate, provenance="measured", source="the short real run")
         elif hour.name == "an hour" and hour.latencies == "measured":
             yield HitRate(rate=rate, provenance="modelled", source="the virtual hour")
+
+
+def _ttls(runs: Sequence[Run]) -> dict[str, float]:
+    """Return the times to live that the workload says; runs do not hold them."""
+    measured = next((run for run in runs if run.kind == "scenario"), None)
+    if measured is None or not measured.workload_digest:
+        return {}
+    from perfkit.workloads import loader
+
+    try:
+        workload = loader.load(measured.workload)
+    except (PerfkitError, OSError):
+        return {}
+    # a file of that name may be another workload by now
+    if workload.digest != measured.workload_digest:
+        return {}
+    return {each.name: each.cache.ttl_s for each in workload.patterns if each.cache is not None}
 
 
 def _traffic(run: Run) -> dict[str, float]:

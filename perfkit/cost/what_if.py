@@ -1,12 +1,13 @@
 """Questions of the kind "what if answers were kept longer": settings by name, and two bills."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from perfkit.cost import instances
-from perfkit.cost.assumptions import MOST_HZ
+from perfkit.cost.assumptions import MOST_HZ, Assumptions
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import AS_DECLARED, State
 from perfkit.cost.evidence import Evidence
@@ -17,7 +18,7 @@ from perfkit.cost.quantities import short
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "Pair", "Setting", "WhatIf", "apply_settings", "what_if"]
+__all__ = ["SETTINGS", "Pair", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
 
 _STATES: Mapping[str, State] = {
     "scan": State.BEFORE,
@@ -76,16 +77,32 @@ def _number(
         if field == "writes_hz":
             assumptions = replace(case.assumptions, writes={}, writes_hz=value)
             return replace(case, assumptions=assumptions)
+        if field == "ttl_s":
+            return replace(case, assumptions=replace(case.assumptions, ttl_s=value, ttls={}))
         given = int(value) if whole else value / factor
         return replace(case, assumptions=replace(case.assumptions, **{field: given}))  # type: ignore[arg-type]
 
     def read(case: Case) -> str:
         if field == "rps" and case.assumptions.patterns:
             return short(sum(case.assumptions.patterns.values()))
+        if field == "ttl_s":
+            return lives(case.assumptions)
         value = getattr(case.assumptions, field)
         return "modelled" if value is None else short(value * factor)
 
     return Setting(name=name, meaning=meaning, accepts=accepts, change=change, read=read)
+
+
+def lives(assumptions: Assumptions, unit: str = "") -> str:
+    """Return how long answers are kept, for people: `300 (profile 180)`."""
+    if not assumptions.ttls:
+        return f"{short(assumptions.ttl_s)}{unit}"
+    # most are alike, so the others are named
+    usual, _ = Counter(assumptions.ttls.values()).most_common(1)[0]
+    others = ", ".join(
+        f"{name} {short(ttl_s)}{unit}" for name, ttl_s in assumptions.ttls.items() if ttl_s != usual
+    )
+    return f"{short(usual)}{unit}{f' ({others})' if others else ''}"
 
 
 def _choice(

@@ -48,6 +48,7 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
             "writes_per_s": {
                 table: assumptions.writes_to(table) for table in measured.evidence.tables
             },
+            "kept_s": {each.name: assumptions.ttl_of(each.name) for each in measured.patterns},
             "mix": dict(assumptions.mix),
             "peak_ratio": assumptions.peak_ratio,
             "target_utilisation": assumptions.target_utilisation,

@@ -73,7 +73,7 @@ def build(selection: Selection) -> Iterable[Section]:
 
 def _assumptions(options: CostOptions, evidence: Evidence) -> Assumptions:
     given = load_architectures(options.architecture).traffic
-    return options.traffic(as_in_run(given or Assumptions(), evidence.traffic))
+    return options.traffic(as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls))
 
 
 def _refused(group: Group, title: str, error: ConfigError) -> Section:

@@ -6,6 +6,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.measured import Measured
 from perfkit.cost.monthly import total_usd
 from perfkit.cost.quantities import short
+from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.units import format_share, format_usd
 
@@ -51,7 +52,8 @@ def _assumed(measured: Measured) -> str:
     if assumptions.hit_rate is None:
         parts.append(
             f"cache: {assumptions.keys:,} questions of each pattern, skew"
-            f" {short(assumptions.skew)}, kept {short(assumptions.ttl_s)} s,"
+            f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
+            f"{' as the workload says' if assumptions.ttls else ''},"
             f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
         )
     parts.append(f"free tier {'taken off' if assumptions.free_tier else 'not counted'}")
