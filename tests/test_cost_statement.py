@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -556,6 +557,19 @@ def test_a_missing_architecture_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ArchitectureError, match="cannot read the architecture file"):
             load_architectures(path)
+
+
+def test_a_file_with_traffic_alone_leaves_what_runs_to_the_reference_document(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "traffic.toml"
+    file.write_text("[traffic]\nrps = 7\n")
+
+    found = load_architectures(file)
+
+    assert found.traffic is not None
+    assert found.traffic.rps == 7
+    assert replace(found, traffic=None) == load_architectures()
 
 
 # --- docs/cost.md

@@ -315,6 +315,19 @@ def test_a_traffic_table_may_count_by_the_month() -> None:
         ("hit_rate = 2", "expected at most 1"),
         ("peak_ratio = 0.5", "peak_ratio must be 1 to 20, got 0.5"),
         ("mix = { insert = 0.5 }", "sum to 0.5; make them sum to 1"),
+        (
+            "rps = 10\npatterns = { courses = 5 }",
+            "traffic.rps = 10: contradicts [traffic.patterns]",
+        ),
+        ("rps = 10\nmonthly = { courses = 5 }", "traffic.rps = 10: contradicts [traffic.monthly]"),
+        (
+            "monthly = { courses = 5 }\nweights = { courses = 2 }",
+            "traffic.weights: contradicts [traffic.monthly]",
+        ),
+        (
+            "monthly = { courses = 5 }\npatterns = { courses = 2 }",
+            "traffic.patterns: courses is in [traffic.monthly] too",
+        ),
         ("mix = { inserts = 1 }", "no kind of write 'inserts'; did you mean 'insert'?"),
     ],
 )
@@ -323,6 +336,19 @@ def test_what_traffic_cannot_be_is_named(text: str, message: str) -> None:
         traffic_of(f"[traffic]\n{text}")
 
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("courses=5", "courses=6"), "--rps courses=5 and --rps courses=6 contradict each other"),
+        (("courses=0", "courses=6"), "--rps courses=0 and --rps courses=6 contradict each other"),
+        (("5", "6"), "--rps 5 and --rps 6 contradict each other"),
+    ],
+)
+def test_a_rate_given_twice_is_refused(texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_rps(texts, Assumptions())
 
 
 # ---- from runs -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Architecture files: what they may say, and the reference document's two that come with perfkit."""
 
+from dataclasses import replace
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -46,6 +47,8 @@ def load_architectures(path: Path | None = None) -> Architectures:
     """
     Return what a file describes; None is the reference document's "before" and "after".
 
+    A file with nothing but `[traffic]` adds that to the reference document's.
+
     Raises:
         ArchitectureError: The file cannot be read or says what it may not: a line for each
             problem, with the key, the value and what would be accepted.
@@ -61,7 +64,11 @@ def load_architectures(path: Path | None = None) -> Architectures:
             " docs/cost.md has one to start from"
         )
         raise ArchitectureError(msg) from error
-    return read_architectures(content, source=str(path), file=str(path))
+    found = read_architectures(content, source=str(path), file=str(path))
+    if found.before is None and found.after is None:
+        # what runs is left to the reference document; its file is not this one
+        return replace(load_architectures(), traffic=found.traffic)
+    return found
 
 
 def read_architectures(content: bytes, *, source: str, file: str = "") -> Architectures:
@@ -87,8 +94,9 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
         )
         before, after = (_architecture(top, side) for side in ("before", "after"))
         traffic = _traffic(top)
-        if before is None and after is None and not top.has("before", "after"):
-            problems.append(Problem.at(message="nothing in it; expected [before], [after] or both"))
+        if not top.has("before", "after", "traffic"):
+            message = "nothing in it; expected [before], [after] or both, or [traffic] alone"
+            problems.append(Problem.at(message=message))
         top.finish()
     if problems:
         raise ArchitectureError(describe(source, problems))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds
+from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds, short
 from perfkit.cost.reading import Fields
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
@@ -176,7 +176,7 @@ def read_rps(texts: Iterable[str], base: Assumptions) -> Assumptions:
     Return *base* with the rates that options give: "20" of all patterns, "courses=5" of one.
 
     Raises:
-        ConfigError: A text is neither, or both kinds are given.
+        ConfigError: A text is neither, both kinds are given, or one rate is given twice.
     """
     total: float | None = None
     patterns: dict[str, float] = {}
@@ -192,6 +192,14 @@ def read_rps(texts: Iterable[str], base: Assumptions) -> Assumptions:
             msg = (
                 f"--rps{of} is {value:g}; give more than 0 and at most {MOST_HZ:,.0f}"
                 " requests a second"
+            )
+            raise ConfigError(msg)
+        given = patterns.get(name) if separator else total
+        if given is not None:
+            of = f"{name}=" if separator else ""
+            msg = (
+                f"--rps {of}{short(given)} and --rps {of}{short(value)} contradict each other;"
+                " give one of them"
             )
             raise ConfigError(msg)
         if separator:
@@ -237,6 +245,7 @@ def read_traffic(fields: Fields, base: Assumptions | None = None) -> Assumptions
             return default
         return float(fields.number(key, most=most))
 
+    _refuse_both(fields)
     patterns = {**rates("patterns"), **rates("monthly", SECONDS_A_MONTH)}
     hit_rate = number("hit_rate", -1.0, 1)
     read = {
@@ -255,3 +264,24 @@ def read_traffic(fields: Fields, base: Assumptions | None = None) -> Assumptions
     if fields.problems:
         return base
     return replace(base, **read)  # type: ignore[arg-type]
+
+
+def _refuse_both(fields: Fields) -> None:
+    """Note where a rate is said twice, so that one of them would be passed over."""
+    # of those that are there without a name in them nothing is said
+    said = {
+        key: fields.data[key]
+        for key in ("rps", "weights", "patterns", "monthly")
+        if fields.data.get(key) not in ({}, None)
+    }
+    for single in ("patterns", "monthly"):
+        for all_together in ("rps", "weights"):
+            if single in said and all_together in said:
+                fields.wrong(
+                    all_together,
+                    f"contradicts [traffic.{single}], which says what single patterns get;"
+                    " give one of them",
+                )
+    both = [each for each in said.get("patterns", ()) if each in said.get("monthly", ())]
+    for name in both:
+        fields.wrong("patterns", f"{name} is in [traffic.monthly] too; give one of them")
