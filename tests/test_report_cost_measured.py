@@ -347,6 +347,17 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
     assert "kept 300 s, 60 forgotten" in " ".join(plain.render_report(built("0" * 64), 100).split())
 
 
+def test_a_bill_that_is_not_whole_says_what_is_in_it() -> None:
+    """Of one pattern alone: 20/s by scan, by index, and behind the cache with its node."""
+    some = build_report([SHELF], cost=CostOptions())
+
+    assert "behind the cache: reads and cache node only; everything is on demand." in " ".join(
+        plain.render_report(some, 100).split()
+    )
+    whole = " ".join(plain.render_report(report(), 100).split())
+    assert "behind the cache; everything is on demand." in whole
+
+
 def test_programs_find_it_below_the_bills() -> None:
     found = measured(report())
 

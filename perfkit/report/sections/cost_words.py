@@ -28,8 +28,30 @@ def statements(measured: Measured) -> Iterator[Statement]:
             f", {format_usd(totals[State.AFTER])} by index and"
             f" {format_usd(totals[State.CACHED])} by index behind the cache"
         )
-    yield Statement(text=f"{text}; everything is on demand.")
+    yield Statement(text=f"{text}{_only(measured)}; everything is on demand.")
     yield Statement(text=_assumed(measured), tone=Tone.FAINT)
+
+
+_PARTS = {
+    "reads": "reads",
+    "table-writes": "writes",
+    "table-storage": "storage",
+    "instances": "instances",
+    "data-out": "data out",
+}
+"""Lines that a whole bill has, by key."""
+
+
+def _only(measured: Measured) -> str:
+    """Return what the bills are of, if that is not everything."""
+    keys = {
+        line.key for lines in measured.bills.values() for line in lines if line.amount is not None
+    }
+    if keys >= _PARTS.keys():
+        return ""
+    known = [text for key, text in {**_PARTS, "cache": "cache node"}.items() if key in keys]
+    listed = " and ".join(filter(None, (", ".join(known[:-1]), *known[-1:])))
+    return f": {listed or 'nothing'} only"
 
 
 def _assumed(measured: Measured) -> str:
