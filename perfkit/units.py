@@ -111,8 +111,11 @@ def format_share(value: float) -> str:
     """
     Return a share (0.995) as a percentage (`99.5%`) that reads 0% or 100% only when it is exact.
 
-    49,995 of 50,000 is 99.99%, and 49,999,999 of 50,000,000 is 99.999998%, never 100%.
+    49,995 of 50,000 is 99.99%, and 49,999,999 of 50,000,000 is 99.999998%, never 100%. Less than
+    nothing, as a saving that is none, has a minus sign.
     """
+    if value < 0:
+        return f"{MINUS}{format_share(-value)}"
     if value in {0.0, 1.0}:
         return f"{value:.0%}"
     for decimals in range(1, 12):

@@ -1,5 +1,5 @@
 """Indexes, the cache, storage, data out and instances in money: hand-worked, to the cent."""
-# ruff: noqa: RUF002, RUF003 - the signs of arithmetic
+# ruff: noqa: RUF001, RUF002, RUF003 - the signs of arithmetic
 
 from dataclasses import replace
 from decimal import Decimal
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.cache_economics import cache_economics
 from perfkit.cost.capacity_modes import Mode
-from perfkit.cost.demand import State, demands, hit_rates, index_writes, units_after, write_units_s
+from perfkit.cost.demand import (
+    State,
+    demands,
+    hit_rates,
+    index_writes,
+    units_after,
+    write_terms,
+    write_units_s,
+)
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_of
 from perfkit.cost.instances import find_type, instances_needed, types
@@ -336,6 +344,19 @@ def test_no_rate_pays_a_node_for_what_is_never_asked_twice() -> None:
     traffic = replace(EVEN, ttl_s=1e-12)
 
     assert cache_economics(evidence, traffic, BOOK, State.AFTER).break_even_hz is None
+
+
+def test_what_writes_make_an_index_take_can_be_followed() -> None:
+    """2 writes/s, half of them inserts of 1 unit, half changes of the key of 2: 2 × 1.5 = 3 WRU/s."""
+    (declared, _) = index_economics(EVIDENCE, TRAFFIC, BOOK)
+
+    assert declared.writes.arithmetic.startswith(
+        "2/s × (insert 0.5 × 1 + key-change 0.5 × 2) WRU = 3 WRU/s; 3 WRU/s × 2,628,000 s: 7,884,000"
+    )
+    half = replace(ALL, items=500, entries_share=0.5)
+    assert write_terms(half, TRAFFIC).endswith("WRU × 0.5 entries = 1.5 WRU/s")
+
+
 def test_a_time_to_live_of_its_own_counts_before_the_common_one() -> None:
     """One key asked once a second and kept 3 s: a miss, then 3 hits on average, 3 of 4; 9 s: 9 of 10."""
     alone = replace(TRAFFIC, hit_rate=None, keys=1, rps=2.0, invalidations_hz=0.0, ttl_s=9.0)

@@ -391,7 +391,7 @@ def test_a_dearer_architecture_is_called_so(tmp_path: Path) -> None:
 
     result = perfkit_report("--architecture", str(file))
 
-    assert "costs $9.00 more a month (100%), $108 a year" in " ".join(result.stdout.split())
+    assert "costs $9.00 more a month (100%), $108 more a year" in " ".join(result.stdout.split())
     assert "INCREASE" in result.stdout
     assert (
         json.loads(perfkit_report("--architecture", str(file), "--json").stdout)["cost"]["savings"]

@@ -125,6 +125,10 @@ def test_a_share_is_all_or_nothing_only_if_it_is(value: float, text: str) -> Non
     assert format_share(value) == text
 
 
+def test_a_share_below_nothing_has_a_minus_sign() -> None:
+    assert (format_share(-2.001), format_share(-1)) == (f"{MINUS}200.1%", f"{MINUS}100%")
+
+
 def test_counts_are_exact() -> None:
     assert format_count(49_995) == "49,995"
 

@@ -9,7 +9,9 @@ from perfkit.capacity import Consistency, read_units
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.capacity_modes import Demand
 from perfkit.cost.evidence import Evidence, Pattern
+from perfkit.cost.quantities import short
 from perfkit.results import WriteCost
+from perfkit.units import TIMES
 
 __all__ = [
     "AS_DECLARED",
@@ -18,6 +20,7 @@ __all__ = [
     "hit_rates",
     "index_writes",
     "units_after",
+    "write_terms",
     "write_units_s",
 ]
 
@@ -128,6 +131,21 @@ def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:
     """Return the write units a second that writes to its table make a table or index take."""
     per_write = sum(share * _units_of(cost, change) for change, share in assumptions.mix.items())
     return assumptions.writes_to(cost.table) * per_write * cost.entries_share
+
+
+def write_terms(cost: WriteCost, assumptions: Assumptions) -> str:
+    """Return how `write_units_s` comes about: writes a second, by share and units of each kind."""
+    terms = " + ".join(
+        f"{change} {short(share)} {TIMES} {short(_units_of(cost, change))}"
+        for change, share in assumptions.mix.items()
+        if share
+    )
+    # not every item has an entry
+    entries = "" if cost.entries_share == 1 else f" {TIMES} {short(cost.entries_share)} entries"
+    return (
+        f"{short(assumptions.writes_to(cost.table))}/s {TIMES} ({terms}) WRU{entries}"
+        f" = {short(write_units_s(cost, assumptions))} WRU/s"
+    )
 
 
 def _units_of(cost: WriteCost, change: str) -> float:

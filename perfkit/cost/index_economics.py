@@ -6,7 +6,7 @@ from perfkit.capacity import INDEX_ENTRY_OVERHEAD_BYTES
 from perfkit.cost import names
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.break_even import straight_crossing
-from perfkit.cost.demand import units_after, write_units_s
+from perfkit.cost.demand import units_after, write_terms, write_units_s
 from perfkit.cost.evidence import Evidence, Pattern
 from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
@@ -118,8 +118,8 @@ def _one(
         query=_reads(query_units, total_hz, book),
         writes=Amount(
             usd=writes.usd,
-            arithmetic=f"{short(assumptions.writes_to(cost.table))} writes/s: {short(written_s)}"
-            f" WRU/s {TIMES} {SECONDS_A_MONTH:,} s: {writes.arithmetic}",
+            arithmetic=f"{write_terms(cost, assumptions)}; {short(written_s)} WRU/s {TIMES}"
+            f" {SECONDS_A_MONTH:,} s: {writes.arithmetic}",
         ),
         storage=storage,
         backfill=Amount(

@@ -31,7 +31,7 @@ from perfkit.report.model import (
 from perfkit.report.selection import Selection
 from perfkit.units import format_share
 
-__all__ = ["bills_of", "build"]
+__all__ = ["bills_of", "build", "share_of"]
 
 _PROVENANCES = {Basis.QUOTED: Provenance.QUOTED, Basis.MODELLED: Provenance.MODELLED}
 _WORDS = {Basis.QUOTED: QUOTED, Basis.MODELLED: LIST}
@@ -182,11 +182,11 @@ def _headline(comparison: Comparison, costs: _Costs) -> model.Statement:
         return model.Statement(text=f"{text}; no difference.")
     verb = "saves" if savings > 0 else "costs"
     more = "" if savings > 0 else " more"
-    share = _share(comparison)
+    share = share_of(comparison)
     share = f" ({share})" if share else ""
     annual = write_amount(abs(comparison.annual_savings_usd or savings)).removesuffix(".00")
     return model.Statement(
-        text=f"{text}: {verb} {write_amount(abs(savings))}{more} a month{share}, {annual} a year.",
+        text=f"{text}: {verb} {write_amount(abs(savings))}{more} a month{share}, {annual}{more} a year.",
         tone=Tone.GOOD if savings > 0 else Tone.WARNING,
     )
 
@@ -200,7 +200,7 @@ def _origin(comparison: Comparison, costs: _Costs) -> str:
     return f"List prices ({_region(costs)}{of}{free})"
 
 
-def _share(comparison: Comparison) -> str:
+def share_of(comparison: Comparison) -> str:
     """Return the saved share for people: a document's to the whole percent, as it writes them."""
     if comparison.reduction is None:
         return ""
@@ -281,7 +281,7 @@ def _sums(side: str, statement: Statement, comparison: Comparison) -> Iterator[R
             **empty,
             "service": "Increase" if savings < 0 else "Reduction",
             "monthly_usd": Marked(
-                value=_share(comparison),
+                value=share_of(comparison),
                 note=_share_note(comparison),
                 provenance=_PROVENANCES[comparison.basis],
             ),

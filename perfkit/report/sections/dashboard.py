@@ -25,7 +25,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes, percentile
-from perfkit.report.sections.cost import bills_of
+from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.report.sections.sides import COLD, mapping, number, sides_of
 from perfkit.report.selection import Selection
 from perfkit.results import Run, Variant
@@ -275,7 +275,7 @@ def _costs(selection: Selection) -> Iterator[Statement]:
         word, tone = ("reduction", Tone.GOOD) if bills.reduction >= 0 else ("more", Tone.WARNING)
         before, after = write_amount(bills.before.total_usd), write_amount(bills.after.total_usd)
         yield Statement(
-            text=f"Cost, {source}: {abs(bills.reduction):.0%} {word} ({before} → {after} a month).",
+            text=f"Cost, {source}: {share_of(bills)} {word} ({before} → {after} a month).",
             tone=tone,
         )
 
