@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.commands.compare import compare
 from perfkit.errors import PerfkitError
-from perfkit.results import CacheFigures, LatencySummary, Run, RunStore, Variant
+from perfkit.results import CacheFigures, LatencySummary, Run, RunStore, Variant, WriteCost
 
 APP = typer.Typer()
 APP.command()(compare)
@@ -590,3 +590,80 @@ def test_a_run_without_variants_is_said() -> None:
     save(replace(run(1), variants=()), replace(run(2), variants=()))
 
     assert "courses: its runs hold no variants." in perfkit_compare(*TWO).stdout
+
+
+def writes(number: int, times: float = 1.0, *, other: float = 1.0) -> Run:
+    """An index-cost run: a table, an index as the workload has it, and one that nobody has."""
+    costs = tuple(
+        WriteCost(
+            table="T",
+            index=index,
+            units={"insert": 2.0 * by, "unchanged": 0.0, "update": 1.0},
+            entry_bytes=1500.0,
+            items=10,
+            projection=projection,
+            declared=declared,
+        )
+        for index, projection, declared, by in (
+            (None, "", True, times),
+            ("ByDate", "ALL", True, 1.0),
+            ("ByDate", "KEYS_ONLY", False, other),
+        )
+    )
+    found = run(number, kind="index-cost", scenario="index-cost", write_costs=costs)
+    return replace(found, variants=())
+
+
+WRITES = ("index-cost~1", "index-cost")
+
+
+@pytest.mark.parametrize(
+    ("times", "percent", "code"),
+    [(3.0, "10", 4), (3.0, "200", 4), (3.0, "201", 0), (1.0, "0", 0), (0.5, "0", 0)],
+)
+def test_write_units_are_counted_and_held_against_the_limit(
+    times: float, percent: str, code: int
+) -> None:
+    """An insert into the table takes 2 units and then 6: 200% more."""
+    save(writes(1), writes(2, times))
+
+    error = perfkit_compare(*WRITES, "--fail-on-regression", percent).exception
+
+    assert (getattr(error, "exit_code", 0) if error else 0) == code
+    if code:
+        assert str(error).startswith("index-cost, T: insert 2 → 6 write units: at or above")
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (3.0, "Worse. Write units of 2 tables and indexes compared: 1 take more."),
+        (0.5, "Better. Write units of 2 tables and indexes compared: 1 take less."),
+        (1.0, "No significant change. Write units of 2 tables and indexes compared: the same."),
+    ],
+)
+def test_write_units_have_a_verdict_and_a_table_in_every_format(times: float, said: str) -> None:
+    save(writes(1), writes(2, times))
+
+    assert compared(*WRITES)["summary"] == said
+    assert compared(*WRITES)["write_costs"][0]["units"]["insert"]["candidate"] == 2 * times
+    for name in ("terminal", "markdown", "html"):
+        text = perfkit_compare(*WRITES, "--format", name).stdout
+        assert "(the table itself)" in text
+        assert times == 1 or f"2 → {2 * times:g}" in text
+    perfkit_compare(*WRITES, "--format", "csv", "--output", "tables")
+    rows = list(csv.DictReader(Path("tables/write-costs.csv").read_text().splitlines()))
+    assert [float(row["insert_candidate"]) for row in rows] == [2 * times, 2, 2]
+
+
+def test_a_projection_that_nobody_has_is_no_regression() -> None:
+    save(writes(1), writes(2, other=3.0))
+
+    result = perfkit_compare(*WRITES, "--fail-on-regression", "0")
+
+    assert result.exit_code == 0
+    assert "2 → 6" in result.stdout
+    assert (
+        "regression"
+        not in result.stdout.partition("Write units of one write")[2].partition("¹ ")[0]
+    )

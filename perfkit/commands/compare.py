@@ -31,7 +31,7 @@ def compare(
         float | None,
         typer.Option(
             metavar="PCT",
-            help="Exit with 4 if latency rose by PCT percent or more, significantly, or read units,"
+            help="Exit with 4 if latency rose by PCT percent or more, significantly, or read or write units,"
             " or if calls fail or a variant is gone.",
         ),
     ] = None,

@@ -14,6 +14,7 @@ from perfkit.report.compare.judge import (
 )
 from perfkit.report.compare.match import Match, Matching
 from perfkit.report.compare.sides import Side
+from perfkit.report.compare.writes import WriteChange, compare_writes
 from perfkit.report.figures import ABSENT, one_line
 from perfkit.report.model import (
     Block,
@@ -39,6 +40,9 @@ _CHANGE_NOTE = (
     " together; p50 is the median of all calls."
 )
 _UNJUDGED_NOTE = "Shown for information: one run says too little about its tail to judge it."
+
+_IN_USE_NOTE = "Whether the workload says this projection; only what it says can be a regression."
+_KINDS = ("insert", "unchanged", "update", "key-change", "delete")
 
 _METHODS = {
     Method.PAIRED: (
@@ -102,12 +106,16 @@ def compare_sides(
         limit: Share from which on a rise is a regression, 0.1 for 10%; None for no threshold.
     """
     found = judge(matching, limit)
-    changes, left_out = found.changes, found.left_out
+    writes, writes_left_out = compare_writes(matching, limit)
+    changes, left_out = found.changes, (*found.left_out, *writes_left_out)
     broken = (*found.gone, *(change.failure for change in changes if change.calls_fail))
-    risen = tuple(text for change in changes for text in _regressions(change))
+    risen = (
+        *(text for change in changes for text in _regressions(change)),
+        *(write.regression for write in writes if write.regressions),
+    )
     regressions = () if limit is None else (*broken, *risen)
-    outcome = None if limit is None else _outcome(changes, regressions)
-    tone, summary = _summary(changes, outcome, broken, risen, limit)
+    outcome = None if limit is None else _outcome(changes, writes, regressions)
+    tone, summary = _summary(changes, writes, outcome, broken, risen, limit)
     for title, names in (
         (baseline.title, matching.only_baseline),
         (candidate.title, matching.only_candidate),
@@ -143,11 +151,14 @@ def compare_sides(
             "warnings": list(matching.warnings),
             "left_out": list(left_out),
             "changes": [_document(change) for change in changes],
+            "write_costs": [_write_document(write) for write in writes],
         },
     )
     sections = [section]
     if changes:
         sections.append(_details(changes, baseline, candidate))
+    if writes:
+        sections.append(_writes(writes, baseline, candidate))
     return Result(
         report=Report(
             title=f"perfkit compare: {baseline.title} → {candidate.title}",
@@ -160,9 +171,13 @@ def compare_sides(
     )
 
 
-def _outcome(changes: Sequence[VariantChange], regressions: Sequence[str]) -> Outcome:
+def _outcome(
+    changes: Sequence[VariantChange], writes: Sequence[WriteChange], regressions: Sequence[str]
+) -> Outcome:
     if regressions:
         return Outcome.FAIL
+    if not changes and writes:
+        return Outcome.PASS
     return Outcome.PASS if any(change.judged for change in changes) else Outcome.INVALID
 
 
@@ -180,6 +195,7 @@ def _regressions(change: VariantChange) -> list[str]:
 
 def _summary(
     changes: Sequence[VariantChange],
+    writes: Sequence[WriteChange],
     outcome: Outcome | None,
     broken: Sequence[str],
     risen: Sequence[str],
@@ -197,7 +213,11 @@ def _summary(
         for count, word in ((dearer, "with more"), (cheaper, "with fewer"))
         if count
     ]
-    tally = f"Of {len(changes)} compared: {', '.join([*parts, *capacity])}."
+    taking = {
+        verdict: sum(write.declared and verdict in write.verdicts for write in writes)
+        for verdict in (CapacityVerdict.MORE, CapacityVerdict.LESS)
+    }
+    tally = _tally(len(changes), [*parts, *capacity], writes, taking)
     match outcome:
         case Outcome.FAIL:
             by = threshold if risen else ""
@@ -207,8 +227,10 @@ def _summary(
         case Outcome.PASS:
             return Tone.GOOD, f"No regression{threshold} found. {tally}{_missed(changes)}"
         case None:
-            worse = counts[LatencyVerdict.SLOWER] or dearer or broken
-            better = counts[LatencyVerdict.FASTER] or cheaper
+            worse = (
+                counts[LatencyVerdict.SLOWER] or dearer or broken or taking[CapacityVerdict.MORE]
+            )
+            better = counts[LatencyVerdict.FASTER] or cheaper or taking[CapacityVerdict.LESS]
             words = {
                 (True, True): "Better and worse.",
                 (True, False): "Worse.",
@@ -216,10 +238,28 @@ def _summary(
                 (False, False): "No significant change.",
             }
             judged = any(each.judged for each in changes) or worse or better
+            judged = judged or bool(writes and not changes)
             said = words[bool(worse), bool(better)] if judged else "Nobody can tell."
             tone = Tone.WARNING if worse else Tone.GOOD if better else Tone.PLAIN
             named = f" {_first(broken)}." if broken else ""
             return tone, f"{said}{named} {tally}{_missed(changes)}"
+
+
+def _tally(
+    changes: int,
+    parts: Sequence[str],
+    writes: Sequence[WriteChange],
+    taking: Mapping[CapacityVerdict, int],
+) -> str:
+    texts = [f"Of {changes} compared: {', '.join(parts)}."] if changes else []
+    if writes:
+        declared = sum(write.declared for write in writes)
+        moved = [f"{count} take {verdict}" for verdict, count in taking.items() if count]
+        texts.append(
+            f"Write units of {declared} tables and indexes compared:"
+            f" {', '.join(moved) or 'the same'}."
+        )
+    return " ".join(texts) or "There was nothing to compare."
 
 
 def _first(texts: Sequence[str]) -> str:
@@ -387,6 +427,87 @@ def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) 
         ),
         facts={"baseline": baseline.title, "candidate": candidate.title},
     )
+
+
+def _writes(writes: Sequence[WriteChange], baseline: Side, candidate: Side) -> Section:
+    found = dict.fromkeys(kind for write in writes for kind in write.units)
+    kinds = sorted(found, key=lambda kind: _KINDS.index(kind) if kind in _KINDS else len(_KINDS))
+    numbers = tuple(
+        Column(
+            key=f"{kind.replace('-', '_')}_{side}",
+            title=f"{kind} {side}",
+            kind=Kind.CAPACITY,
+            data_only=True,
+        )
+        for kind in kinds
+        for side in ("baseline", "candidate")
+    )
+    return Section(
+        name="compare-writes",
+        title="Write units of one write",
+        blocks=(
+            Table(
+                name="write-costs",
+                title="",
+                columns=(
+                    *_work_columns([each.match for each in writes]),
+                    Column(key="table", title="table", label=True),
+                    Column(key="index", title="index", label=True),
+                    Column(key="projection", title="projection", label=True),
+                    Column(key="declared", title="in use", note=_IN_USE_NOTE),
+                    *(
+                        Column(key=kind.replace("-", "_"), title=kind, group="before → after")
+                        for kind in kinds
+                    ),
+                    Column(key="verdict", title="verdict"),
+                    *numbers,
+                    Column(key="regression", title="regression", data_only=True),
+                ),
+                rows=tuple(map(_writes_row, writes)),
+            ),
+        ),
+        facts={"baseline": baseline.title, "candidate": candidate.title},
+    )
+
+
+def _writes_row(each: WriteChange) -> Row:
+    row: dict[str, Cell] = {
+        **_work(each.match),
+        "table": each.table,
+        "index": each.index or "(the table itself)",
+        "projection": each.projection or None,
+        "declared": "yes" if each.declared else "no",
+        "verdict": _write_verdict(each),
+        "regression": bool(each.regressions),
+    }
+    tones = {CapacityVerdict.MORE: Tone.WARNING, CapacityVerdict.LESS: Tone.GOOD}
+    for kind, (before, after) in each.units.items():
+        key = kind.replace("-", "_")
+        row[f"{key}_baseline"], row[f"{key}_candidate"] = before, after
+        row[key] = Marked(value=each.moved(kind), tone=tones.get(each.verdict(kind), Tone.PLAIN))
+    return row
+
+
+def _write_verdict(each: WriteChange) -> Cell:
+    if each.regressions:
+        return Marked(value="more: regression", tone=Tone.WARNING)
+    moved = [v for v in (CapacityVerdict.MORE, CapacityVerdict.LESS) if v in each.verdicts]
+    return " and ".join(moved) or str(CapacityVerdict.SAME)
+
+
+def _write_document(each: WriteChange) -> Mapping[str, object]:
+    return {
+        **_work(each.match),
+        "table": each.table,
+        "index": each.index,
+        "projection": each.projection,
+        "declared": each.declared,
+        "regression": bool(each.regressions),
+        "units": {
+            kind: {"verdict": each.verdict(kind), "baseline": before, "candidate": after}
+            for kind, (before, after) in each.units.items()
+        },
+    }
 
 
 def _details_row(each: VariantChange) -> Row:

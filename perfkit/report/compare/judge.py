@@ -12,10 +12,18 @@ from perfkit.report.percentiles import percentile
 from perfkit.results import Run, Variant
 from perfkit.units import format_share
 
-__all__ = ["CapacityVerdict", "Figures", "Judgement", "LatencyVerdict", "VariantChange", "judge"]
+__all__ = [
+    "ROUNDING",
+    "CapacityVerdict",
+    "Figures",
+    "Judgement",
+    "LatencyVerdict",
+    "VariantChange",
+    "judge",
+]
 
 # float arithmetic of averages over calls, no more
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 class LatencyVerdict(StrEnum):
@@ -113,7 +121,7 @@ class VariantChange:
         if self.limit is None or self.capacity is not CapacityVerdict.MORE:
             return False
         # from nothing to something is beyond every limit
-        return self.capacity_ratio is None or self.capacity_ratio - 1 >= self.limit - _ROUNDING
+        return self.capacity_ratio is None or self.capacity_ratio - 1 >= self.limit - ROUNDING
 
     @property
     def calls_fail(self) -> bool:
@@ -184,7 +192,7 @@ def judge(matching: Matching, limit: float | None) -> Judgement:
         keys = dict.fromkeys(
             (variant.question, variant.name) for run in match.runs for variant in run.variants
         )
-        if not keys:
+        if not keys and not any(run.write_costs for run in match.runs):
             left_out.append(f"{match.title}: its runs hold no variants.")
         for question, name in keys:
             gone += _gone(match, question, name)
@@ -321,10 +329,10 @@ def _capacity_verdict(each: _Candidate) -> CapacityVerdict:
         return CapacityVerdict.NOT_KNOWN
     if any(variant.cache or variant.service for variant in each.all):
         return CapacityVerdict.VARIES
-    if any(max(side) - min(side) > _ROUNDING * max(side) for side in known):
+    if any(max(side) - min(side) > ROUNDING * max(side) for side in known):
         return CapacityVerdict.VARIES
     before, after = known[0][0], known[1][0]
-    if abs(after - before) <= _ROUNDING * max(before, after):
+    if abs(after - before) <= ROUNDING * max(before, after):
         return CapacityVerdict.SAME
     return CapacityVerdict.MORE if after > before else CapacityVerdict.LESS
 
