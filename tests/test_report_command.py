@@ -97,10 +97,17 @@ def test_a_topic_without_runs_says_which_command_measures_it() -> None:
     )
 
 
-def test_csv_of_a_topic_without_runs_is_empty_and_no_error() -> None:
-    result = perfkit_report("--dashboard", "--format", "csv")
+@pytest.mark.parametrize("output", [(), ("--output", "tables"), ("--output", "t.csv")])
+def test_csv_of_a_report_without_tables_is_an_error(
+    output: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The saved runs have no service, so its dashboard is a sentence on how to measure it."""
+    code, message = refusal("--dashboard", "--format", "csv", *output)
 
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert code == 2
+    assert message.startswith("nothing of this report is a table, and CSV has tables only; ")
+    assert not (tmp_path / "tables").exists()
+    assert not (tmp_path / "t.csv").exists()
 
 
 def test_topics_that_need_runs_are_refused_without_any(tmp_path: Path) -> None:

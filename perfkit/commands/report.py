@@ -235,6 +235,8 @@ def _nothing_to_show(listing: "Listing", scenario: str) -> ConfigError:
 def print_built(built: "Report", chosen: Format) -> None:
     from perfkit.report import formats, terminal
 
+    if chosen is Format.CSV and not any(section.tables for section in built.sections):
+        raise _no_table()
     with _standard_output():
         if chosen is Format.TERMINAL:
             terminal.print_report(built)
@@ -253,16 +255,27 @@ def write_built(built: "Report", chosen: Format, output: Path) -> None:
 
     if chosen is Format.CSV and output.suffix.lower() != ".csv":
         texts = csv_tables.render_tables(built)
+        if not texts:
+            raise _no_table()
         written = files.write_folder(output, {f"{name}.csv": text for name, text in texts.items()})
         note(f"Wrote {', '.join(map(str, written))}")
         return
     if output.is_dir():
         msg = f"{output} is a folder; give --output the name of a file in it"
         raise ConfigError(msg)
+    if chosen is Format.CSV and not any(section.tables for section in built.sections):
+        raise _no_table()
     files.write_text(output, formats.render_text(built, chosen))
     note(f"Wrote {output}")
     if chosen is Format.CSV:
         _tell_other_tables(built)
+
+
+def _no_table() -> ConfigError:
+    return ConfigError(
+        "nothing of this report is a table, and CSV has tables only; give another --format,"
+        " or leave out what chooses its sections"
+    )
 
 
 def _tell_other_tables(built: "Report") -> None:

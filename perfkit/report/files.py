@@ -19,7 +19,7 @@ def write_text(path: Path, text: str) -> None:
     written to as it is.
 
     Raises:
-        StorageFullError: The disk or the quota is full; nothing is left behind.
+        StorageFullError: The disk or the quota is full; nothing is left behind, no new folder either.
         ConfigError: The place cannot be written to.
     """
     # A lone surrogate, which JSON can smuggle into a name, has no UTF-8.
@@ -30,8 +30,16 @@ def write_text(path: Path, text: str) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(content)
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, content)
+        missing = [each for each in target.parents if not each.exists()]
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, content)
+        except BaseException:
+            # Innermost first, and only while they are empty: others may have written there since.
+            with contextlib.suppress(OSError):
+                for each in missing:
+                    each.rmdir()
+            raise
     except OSError as error:
         raise explain_write_error(error, str(path)) from error
 

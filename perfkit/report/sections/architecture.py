@@ -1,17 +1,22 @@
 """What is running before and after, as diagrams filled with what the runs measured."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
+    Column,
     Diagram,
     Edge,
     Kind,
     Node,
+    Provenance,
+    Row,
     Section,
     Statement,
     Statements,
+    Table,
     Tone,
 )
 from perfkit.report.outcome import find_outcome
@@ -23,6 +28,9 @@ from perfkit.results import Run, ServiceFigures, Variant
 __all__ = ["build"]
 
 _MOST_BOXES = 4
+_SERVICES = 2
+"""The row of a diagram in which the service's instances stand."""
+
 _MISSING = (
     "What each table and index is read for is not known: measure access patterns with `perfkit"
     " bench`."
@@ -47,6 +55,10 @@ def build(selection: Selection) -> Iterable[Section]:
             notes = [Statement(text=_NOTE.format(run=run.id, others=others), tone=Tone.FAINT)]
             if not patterns:
                 notes.append(Statement(text=_MISSING, tone=Tone.WARNING))
+            drawn = (
+                _side("before", sides[0], run, patterns, hours, after=False),
+                _side("after", sides[1], run, patterns, hours, after=True),
+            )
             yield Section(
                 name="architecture",
                 subject=run.scenario,
@@ -56,15 +68,123 @@ def build(selection: Selection) -> Iterable[Section]:
                     else f"Architecture: {selection.title(run)}"
                 ),
                 blocks=(
-                    _diagram("before", sides[0], run, patterns, hours, after=False),
-                    _diagram("after", sides[1], run, patterns, hours, after=True),
+                    *map(_diagram, drawn),
                     Statements(name="architecture-notes", statements=tuple(notes)),
+                    _table(drawn),
                 ),
                 facts=facts_of(run),
             )
 
 
-def _diagram(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """
+    One line of a box, or the label of an arrow.
+
+    Args:
+        text: As the drawing has it.
+        value: The figure in it, in SI units; None where there is none.
+        unit: The figure's unit.
+        origin: Where the figure comes from.
+    """
+
+    text: str
+    value: float | None = None
+    unit: str = ""
+    origin: str = str(Provenance.MEASURED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    id: str
+    title: str
+    lines: tuple[_Line, ...]
+    layer: int
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrow:
+    source: str
+    target: str
+    label: _Line | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """What is running on one side: `before` or `after`."""
+
+    name: str
+    title: str
+    boxes: tuple[_Box, ...]
+    arrows: tuple[_Arrow, ...]
+
+
+def _diagram(side: _Side) -> Diagram:
+    return Diagram(
+        name=side.name,
+        title=side.title,
+        nodes=tuple(
+            Node(
+                id=each.id,
+                title=each.title,
+                lines=tuple(line.text for line in each.lines),
+                layer=each.layer,
+                tone=each.tone,
+            )
+            for each in side.boxes
+        ),
+        edges=tuple(
+            Edge(
+                source=each.source,
+                target=each.target,
+                label="" if each.label is None else each.label.text,
+            )
+            for each in side.arrows
+        ),
+    )
+
+
+def _table(sides: Iterable[_Side]) -> Table:
+    return Table(
+        name="architecture",
+        title="What stands in the diagrams",
+        columns=(
+            Column(key="side", title="side", label=True),
+            Column(key="component", title="component", label=True),
+            Column(key="figure", title="figure"),
+            Column(key="value", title="value", kind=Kind.COUNT, data_only=True),
+            Column(key="unit", title="unit", data_only=True),
+            Column(key="provenance", title="provenance"),
+        ),
+        rows=tuple(row for side in sides for row in _rows(side)),
+    )
+
+
+def _rows(side: _Side) -> Iterator[Row]:
+    """Yield a row for each line and each label; boxes that say the same, as instances do, once."""
+    services = [each for each in side.boxes if each.layer == _SERVICES]
+    titles = {each.id: each.title for each in side.boxes}
+    if len(services) > 1:
+        titles |= {each.id: f"each of {len(services)} services" for each in services}
+    lines = [(titles[box.id], line) for box in side.boxes for line in box.lines]
+    lines += [
+        (f"{titles[each.source]} → {titles[each.target]}", each.label)
+        for each in side.arrows
+        if each.label is not None
+    ]
+    for component, line in dict.fromkeys(lines):
+        yield {
+            "side": side.name,
+            "component": component,
+            "figure": line.text,
+            "value": line.value,
+            "unit": line.unit or None,
+            "provenance": None if line.value is None else line.origin,
+        }
+
+
+def _side(
     name: str,
     variant: Variant,
     run: Run,
@@ -72,37 +192,38 @@ def _diagram(
     hours: list[Run],
     *,
     after: bool,
-) -> Diagram:
+) -> _Side:
     service = variant.service
     if service is None:
-        return Diagram(name=name, title=name.title(), nodes=(), edges=())
+        return _Side(name=name, title=name.title(), boxes=(), arrows=())
     cached, queued = bool(service.switches.get("cache")), bool(service.switches.get("background"))
     tone = Tone.GOOD if after else Tone.WARNING
     instances = tuple(_instances(variant, service, tone))
-    nodes = [
-        Node(id="internet", title="Internet", lines=(f"{run.questions[0]}",), layer=0),
-        Node(
+    rate = service.requests_per_s
+    boxes = [
+        _Box(id="internet", title="Internet", lines=(_Line(text=f"{run.questions[0]}"),), layer=0),
+        _Box(
             id="balancer",
             title="Load balancer",
-            lines=(f"{_rate(service.requests_per_s)} requests/s",),
+            lines=(_Line(text=f"{_rate(rate)} requests/s", value=rate, unit="requests/s"),),
             layer=1,
         ),
         *instances,
     ]
     if cached:
-        nodes.append(_cache(variant, service, hours, tone))
+        boxes.append(_cache(variant, service, hours, tone))
     if queued:
-        nodes.append(
-            Node(
+        boxes.append(
+            _Box(
                 id="queue",
                 title="Queue and worker",
-                lines=(f"queued in {_stage(service, 'notify')}", "sent after the answer"),
+                lines=(_stage("queued in", service, "notify"), _Line(text="sent after the answer")),
                 layer=3,
                 tone=tone,
             )
         )
-    nodes.append(
-        Node(
+    boxes.append(
+        _Box(
             id="database",
             title="DynamoDB",
             lines=tuple(_database(variant, service, patterns, after=after)),
@@ -110,45 +231,59 @@ def _diagram(
             tone=tone,
         )
     )
-    return Diagram(
+    return _Side(
         name=name,
         title=f"{name.title()}: {variant.name}",
-        nodes=tuple(nodes),
-        edges=tuple(_edges(variant, [each.id for each in instances], cached=cached, queued=queued)),
+        boxes=tuple(boxes),
+        arrows=tuple(
+            _arrows(variant, [each.id for each in instances], cached=cached, queued=queued)
+        ),
     )
 
 
-def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterator[Node]:
-    lines = [f"mean {_text(variant.latency_s.mean, Kind.SECONDS)}"]
-    lines.append(f"p99 {_text(percentile(variant.latency_s, 0.99), Kind.SECONDS)}")
+def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterator[_Box]:
+    lines = [
+        _seconds("mean", variant.latency_s.mean),
+        _seconds("p99", percentile(variant.latency_s, 0.99)),
+    ]
     if service.cpu_share is not None:
         share = service.cpu_share / max(service.instances, 1)
-        lines.append(f"CPU {_text(round(share, 2), Kind.SHARE)} of a core")
-    lines.append(f"5XX {_text(service.failed_share, Kind.SHARE)}")
+        text = f"CPU {_text(round(share, 2), Kind.SHARE)} of a core"
+        lines.append(_Line(text=text, value=share, unit="fraction of a core"))
+    failed = service.failed_share
+    lines.append(_Line(text=f"5XX {_text(failed, Kind.SHARE)}", value=failed, unit="fraction"))
     boxes = service.instances if service.instances <= _MOST_BOXES else 1
     for number in range(boxes):
         title = f"Service {number + 1}" if boxes > 1 else "Service"
         if service.instances > _MOST_BOXES:
             title = f"{service.instances} services"
-        yield Node(id=f"service-{number}", title=title, lines=tuple(lines), layer=2, tone=tone)
+        yield _Box(
+            id=f"service-{number}", title=title, lines=tuple(lines), layer=_SERVICES, tone=tone
+        )
 
 
-def _cache(variant: Variant, service: ServiceFigures, hours: list[Run], tone: Tone) -> Node:
+def _cache(variant: Variant, service: ServiceFigures, hours: list[Run], tone: Tone) -> _Box:
     rate = variant.cache.hit_rate if variant.cache is not None else None
-    lines = [] if rate is None else [f"{_text(round(rate, 4), Kind.SHARE)} hits"]
-    lines.append(f"looked up in {_stage(service, 'cache')}")
+    lines = [] if rate is None else [_share(rate, "hits")]
+    lines.append(_stage("looked up in", service, "cache"))
     ttls = {run.settings.get("traffic_ttl_s") for run in hours}
-    lines += [f"TTL {_text(ttl, Kind.SECONDS)}" for ttl in ttls if isinstance(ttl, int | float)]
-    return Node(id="cache", title="Cache", lines=tuple(lines), layer=3, tone=tone)
+    lines += [
+        _Line(text=f"TTL {_text(ttl, Kind.SECONDS)}", value=ttl, unit="s", origin="setting")
+        for ttl in ttls
+        if isinstance(ttl, int | float)
+    ]
+    return _Box(id="cache", title="Cache", lines=tuple(lines), layer=3, tone=tone)
 
 
 def _database(
     variant: Variant, service: ServiceFigures, patterns: list[Run], *, after: bool
-) -> Iterator[str]:
-    if service.read_units_per_s is not None:
-        yield f"{_rate(service.read_units_per_s)} RCU/s"
-    if variant.capacity_units is not None:
-        yield f"{_text(round(variant.capacity_units, 3), Kind.CAPACITY)} RCU a request"
+) -> Iterator[_Line]:
+    rate, units = service.read_units_per_s, variant.capacity_units
+    if rate is not None:
+        yield _Line(text=f"{_rate(rate)} RCU/s", value=rate, unit="RCU/s")
+    if units is not None:
+        text = f"{_text(round(units, 3), Kind.CAPACITY)} RCU a request"
+        yield _Line(text=text, value=units, unit="RCU")
     for run in patterns:
         outcome = find_outcome(run)
         if outcome is None:
@@ -160,36 +295,46 @@ def _database(
             else f", {_text(way.items_read, Kind.COUNT)} item{'s' * (way.items_read != 1)} read"
         )
         of = f"{way.table}" if way.index is None else f"{way.table}.{way.index}"
-        yield f"{run.scenario}: {way.operation} {of}{read}"
+        text = f"{run.scenario}: {way.operation} {of}{read}"
+        yield _Line(text=text, value=way.items_read, unit="items" if read else "")
 
 
-def _edges(variant: Variant, instances: list[str], *, cached: bool, queued: bool) -> Iterator[Edge]:
+def _arrows(
+    variant: Variant, instances: list[str], *, cached: bool, queued: bool
+) -> Iterator[_Arrow]:
     rate = variant.cache.hit_rate if variant.cache is not None else None
-    hits, misses = "hits", "misses"
+    hits, misses = _Line(text="hits"), _Line(text="misses")
     if rate is not None:
-        hits = f"{_text(round(rate, 4), Kind.SHARE)} hits"
-        misses = f"{_text(round(1 - rate, 4), Kind.SHARE)} misses"
-    yield Edge(source="internet", target="balancer")
+        hits, misses = _share(rate, "hits"), _share(1 - rate, "misses")
+    yield _Arrow(source="internet", target="balancer")
     for each in instances:
-        yield Edge(source="balancer", target=each)
+        yield _Arrow(source="balancer", target=each)
         if cached:
-            yield Edge(source=each, target="cache", label=hits)
+            yield _Arrow(source=each, target="cache", label=hits)
         if queued:
-            yield Edge(source=each, target="queue", label="background work")
-        yield Edge(
+            yield _Arrow(source=each, target="queue", label=_Line(text="background work"))
+        yield _Arrow(
             source=each,
             target="database",
-            label=misses if cached else "every request, no cache",
+            label=misses if cached else _Line(text="every request, no cache"),
         )
+
+
+def _share(value: float, of: str) -> _Line:
+    return _Line(text=f"{_text(round(value, 4), Kind.SHARE)} {of}", value=value, unit="fraction")
+
+
+def _seconds(name: str, value: float | None) -> _Line:
+    return _Line(text=f"{name} {_text(value, Kind.SECONDS)}", value=value, unit="s")
 
 
 def _rate(value: float) -> str:
     return _text(round(value, 1 if value >= 10 else 2), Kind.COUNT)
 
 
-def _stage(service: ServiceFigures, name: str) -> str:
-    value = service.stages_s.get(name)
-    return _text(value if isinstance(value, int | float) else None, Kind.SECONDS)
+def _stage(name: str, service: ServiceFigures, stage: str) -> _Line:
+    value = service.stages_s.get(stage)
+    return _seconds(name, value if isinstance(value, int | float) else None)
 
 
 def _text(value: float | None, kind: Kind) -> str:
