@@ -104,12 +104,33 @@ def test_another_users_enrollment_is_not_there_to_be_removed(
         assert client.delete(url).status_code == 204
 
 
-def test_a_method_that_is_not_taken_says_which_are(serve: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("method", "url", "allowed"),
+    [
+        ("DELETE", "/api/courses", "GET, HEAD"),
+        ("PUT", "/api/enrollments", "GET, HEAD, POST"),
+        ("OPTIONS", "/api/enrollments", "GET, HEAD, POST"),
+        ("GET", "/api/enrollments/x", "DELETE"),
+        ("POST", "/metrics", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_is_not_taken_says_which_are(
+    method: str, url: str, allowed: str, serve: Callable[..., Any]
+) -> None:
     with serve() as client:
-        answer = client.delete("/api/courses")
+        answer = client.request(method, url)
 
     assert_problem(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == allowed
+
+
+def test_a_head_that_is_not_taken_has_no_body(serve: Callable[..., Any]) -> None:
+    """What can only be deleted cannot be looked at by HEAD either."""
+    with serve() as client:
+        answer = client.head("/api/enrollments/x")
+
+    assert (answer.status_code, answer.content) == (405, b"")
+    assert answer.headers["allow"] == "DELETE"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +147,10 @@ def test_a_method_that_is_not_taken_says_which_are(serve: Callable[..., Any]) ->
         pytest.param(b'{"course_id": ""}', 422, "course_id", id="empty text"),
         pytest.param(b'{"course_id": "\\ud800"}', 422, "course_id", id="half a character"),
         pytest.param(b'{"course_id": "C00001", "user": "x"}', 422, "'user'", id="more"),
+        pytest.param(
+            b'{"course_id": "C00001", "course_id": "C00002"}', 422, "twice", id="a member twice"
+        ),
+        pytest.param(b'{"course_id": {"a": 1, "a": 1}}', 422, "twice", id="twice further in"),
         pytest.param(b'{"course_id": "none such"}', 404, "none such", id="unknown"),
         pytest.param(b" " * LARGEST_BODY_BYTES + b"{}", 413, "larger than 65536", id="large"),
     ],
@@ -241,6 +266,9 @@ def test_header_floods_are_cut_off(pieces: list[bytes], talk: Callable[..., byte
             id="two lengths",
         ),
         pytest.param(b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", id="negative length"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n", id="two hosts"),
+        pytest.param(b"GET /healthz HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", id="two hosts, 1.0"),
     ],
 )
 def test_what_is_no_http_is_answered_with_a_problem(
@@ -261,6 +289,29 @@ def test_a_body_that_ends_early_harms_nobody(
     )
 
     assert talk(head, b'{"course', hang_up=True) == b""
+
+
+def test_the_problem_with_a_host_is_named_and_the_next_request_is_none(
+    talk: Callable[..., bytes],
+) -> None:
+    """The first has its one host; the second, on the same connection, does not inherit it."""
+    good = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    assert "Host" in problem_of(talk(b"GET /healthz HTTP/1.1\r\n\r\n"))["detail"]
+    assert b"HTTP/1.1 400" in talk(good + b"GET /healthz HTTP/1.1\r\n\r\n")
+
+
+def test_an_upgrade_is_ignored_without_a_word(
+    talk: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = talk(
+        b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n",
+        hang_up=True,
+    )
+
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert caplog.text == ""
 
 
 def test_requests_sent_ahead_are_answered_in_their_order(talk: Callable[..., bytes]) -> None:
