@@ -28,6 +28,7 @@ from perfkit.errors import ConfigError
 from perfkit.report.plain import render_report
 from perfkit.report.what_if import what_if_document, what_if_report
 from perfkit.results import CacheFigures, Hour, Run, RunStore, WriteCost
+from perfkit.workloads.loader import load
 
 RUNS = Path(__file__).with_name("report_runs")
 BOOK = load_book("us-east-1")
@@ -443,6 +444,19 @@ def test_old_prices_are_warned_about(run_cost: Callable[..., Any], tmp_path: Pat
     assert "older than 90 days: dynamodb-read-request is of 2020-01-01" in warnings
     shown = run_cost("--prices", str(prices)).output
     assert "dynamodb-read-request is of 2020-01-01" in " ".join(shown.split())
+
+
+def test_traffic_spread_over_less_than_the_workload_is_warned_about(
+    run_cost: Callable[..., Any],
+) -> None:
+    """The saved runs are of four of the five patterns; roster is the fifth."""
+    store, digest = RunStore(Path(".perfkit/runs")), load().digest
+    for each in store.list().runs:
+        store.save(replace(each, workload_digest=digest))
+
+    warnings = " ".join(json.loads(run_cost("--json").stdout)["warnings"])
+
+    assert "roster is not among the runs, so its share falls to the others" in warnings
 
 
 def test_without_runs_it_says_which_commands_measure() -> None:

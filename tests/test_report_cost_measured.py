@@ -493,6 +493,42 @@ def test_workloads_are_never_mixed() -> None:
     assert "Left out: traffic of a pattern 'shelf'" in plain.render_blocks(films.blocks, 100)
 
 
+def of_courses(*scenarios: str) -> list[Run]:
+    workload = load()
+    return [
+        replace(
+            SHELF,
+            scenario=name,
+            workload=workload.name,
+            workload_digest=workload.digest,
+            started_at=f"2026-01-01T00:00:0{number}Z",
+        )
+        for number, name in enumerate(scenarios)
+    ]
+
+
+def test_traffic_spread_over_less_than_the_workload_is_said() -> None:
+    """The workload has five patterns: 20/s over four of them are 5/s each instead of 4/s."""
+    built = report(*of_courses("courses", "instructor", "enrollments", "roster"))
+
+    assert [row["reads_per_s"] for row in table(built, "cost-patterns").rows[:4]] == [5.0] * 4
+    assert (
+        "All 20 requests a second are spread over courses, instructor, enrollments, roster:"
+        " profile is not among the runs, so its share falls to the others and amounts are not"
+        " those of the whole workload; measure with `perfkit bench`."
+    ) in " ".join(plain.render_report(built, 120).split())
+
+
+def test_traffic_of_single_patterns_or_over_all_of_them_is_not_spread() -> None:
+    every = of_courses("courses", "instructor", "enrollments", "roster", "profile")
+
+    assert "are spread over" not in plain.render_report(report(*every), 120)
+    assert "are spread over" not in plain.render_report(report(*every[:2], rps=("courses=4",)), 120)
+    # another workload of that name has other patterns
+    edited = [replace(each, workload_digest="another") for each in every[:2]]
+    assert "are spread over" not in plain.render_report(report(*edited), 120)
+
+
 def test_nothing_is_shown_where_nobody_asked_about_money() -> None:
     assert build_report(FULL, sections={"cost-measured"}).sections == ()
     quoted = CostOptions(prices="quoted")

@@ -88,7 +88,7 @@ def what_if(
     from perfkit.cost.price_file import load_book
     from perfkit.cost.what_if import what_if as work_out
 
-    subject, evidence = _evidence()
+    subject, evidence, lacking = _evidence()
     book = load_book(region, prices)
     given = None if architecture is None else load_architectures(architecture).traffic
     assumptions = read_rps(
@@ -98,13 +98,18 @@ def what_if(
     answer = work_out(baseline, settings or (), evidence, book)
 
     from perfkit.cost.prices import age_warnings
+    from perfkit.report.sections import cost_words
     from perfkit.report.what_if import what_if_document, what_if_report
 
     missing = evidence.missing()
     today = date.today()  # noqa: DTZ011  # prices are dated by the day
     old = age_warnings(book.used.values(), today=today, region=book.region)
+    spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
+    warnings = (*old, *([f"{spread}."] if spread else []))
     if as_json:
-        print_json(what_if_document(answer, book, subject=subject, missing=missing, warnings=old))
+        print_json(
+            what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)
+        )
         return
     for reason in answer.reasons:
         warn(reason)
@@ -113,19 +118,20 @@ def what_if(
 
     terminal.print_report(
         what_if_report(
-            answer, book, subject=subject, missing=missing, warnings=old, explain=explain
+            answer, book, subject=subject, missing=missing, warnings=warnings, explain=explain
         )
     )
 
 
-def _evidence() -> "tuple[str, Evidence]":
+def _evidence() -> "tuple[str, Evidence, tuple[str, ...]]":
     """
-    Return what the newest runs say, and over what they were.
+    Return over what the newest runs were, what they say, and which access patterns they lack.
 
     Raises:
         ConfigError: No access pattern was measured.
     """
     from perfkit.cost.evidence import Evidence, gather
+    from perfkit.report.mixed import not_measured
     from perfkit.report.selection import select
     from perfkit.results import RunStore
 
@@ -133,7 +139,7 @@ def _evidence() -> "tuple[str, Evidence]":
     for problem in listing.problems:
         warn(str(problem))
     groups = select(listing.runs).groups
-    found = [(group.title, gather(group.runs)) for group in groups]
+    found = [(group, gather(group.runs)) for group in groups]
     answered = [each for each in found if each[1].patterns]
     if not answered:
         nothing = found[0][1] if found else Evidence(table_items={}, traffic={})
@@ -143,8 +149,9 @@ def _evidence() -> "tuple[str, Evidence]":
             f" is needed, or one by one: {wanted}"
         )
         raise ConfigError(msg)
-    title, evidence = answered[0]
+    group, evidence = answered[0]
     if len(answered) > 1:
-        others = ", ".join(name for name, _ in answered[1:])
-        note(f"Of {title}, measured last; not of {others}.")
-    return title, evidence
+        others = ", ".join(other.title for other, _ in answered[1:])
+        note(f"Of {group.title}, measured last; not of {others}.")
+    lacking = not_measured(group.runs, {each.name for each in evidence.patterns})
+    return group.title, evidence, lacking

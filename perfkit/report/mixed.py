@@ -1,14 +1,14 @@
 """What runs of one report do not have in common, and what makes single ones doubtful."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from perfkit.errors import PerfkitError
 from perfkit.report.selection import Group, Selection
 from perfkit.results import Run
 
-__all__ = ["OLD", "not_alike", "too_old", "unjudged"]
+__all__ = ["OLD", "not_alike", "not_measured", "too_old", "unjudged"]
 
 OLD = timedelta(days=30)
 """A run is old after this: code, data and machine have hardly stayed as they were."""
@@ -44,7 +44,7 @@ def not_alike(group: Group) -> Iterator[str]:
     if missing:
         yield (
             f"{group.title}: no run of {', '.join(missing)}; sums and findings leave them out,"
-            " measure them with `perfkit bench`"
+            " and costs spread the traffic over the others; measure them with `perfkit bench`"
         )
 
 
@@ -52,16 +52,28 @@ def _missing(patterns: Sequence[Run]) -> tuple[str, ...]:
     """Return access patterns of the workload that were left out; one run alone was a choice."""
     if len(patterns) < 2:
         return ()
+    return not_measured(patterns, {run.scenario for run in patterns})
+
+
+def not_measured(runs: Sequence[Run], measured: Collection[str]) -> tuple[str, ...]:
+    """
+    Return the access patterns of the runs' workload that are not among those measured.
+
+    None where the workload cannot be read, or is another one by now.
+
+    Args:
+        runs: Runs over one workload, at least one.
+        measured: Names of access patterns.
+    """
     from perfkit.workloads import loader
 
     try:
-        workload = loader.load(patterns[0].workload)
+        workload = loader.load(runs[0].workload)
     except (PerfkitError, OSError):
         return ()
     # a file of that name may be another workload by now
-    if workload.digest != patterns[0].workload_digest:
+    if workload.digest != runs[0].workload_digest:
         return ()
-    measured = {run.scenario for run in patterns}
     return tuple(each.name for each in workload.patterns if each.name not in measured)
 
 

@@ -11,6 +11,7 @@ from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import PriceBook, age_warnings
 from perfkit.errors import ConfigError, PriceError
+from perfkit.report.mixed import not_measured
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
 from perfkit.report.selection import Group, Selection, target_title
@@ -59,7 +60,7 @@ def build(selection: Selection) -> Iterable[Section]:
             name="cost-measured",
             subject=group.title if several else "",
             title=title,
-            blocks=tuple(_blocks(measured, book, options)),
+            blocks=tuple(_blocks(group, measured, book, options)),
             facts={
                 "workload": run.workload,
                 "target": target_title(run.target),
@@ -90,13 +91,18 @@ def _refused(group: Group, title: str, error: ConfigError) -> Section:
     )
 
 
-def _blocks(measured: Measured, book: PriceBook, options: CostOptions) -> Iterator[Block]:
+def _blocks(
+    group: Group, measured: Measured, book: PriceBook, options: CostOptions
+) -> Iterator[Block]:
     today = options.today or date.today()  # noqa: DTZ011  # prices are dated by the day
     old = age_warnings(book.used.values(), today=today, region=book.region)
+    names = [each.name for each in measured.patterns]
+    spread = cost_words.spread(measured.assumptions, names, not_measured(group.runs, names))
     yield Statements(
         name="cost-measured-summary",
         statements=(
             *(Statement(text=text, tone=Tone.WARNING) for text in old),
+            *(Statement(text=f"{text}.", tone=Tone.WARNING) for text in [spread] if text),
             *cost_words.statements(measured),
         ),
     )

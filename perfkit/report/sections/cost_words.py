@@ -1,7 +1,8 @@
 """What is said of measured money: what was found, what was assumed, how each amount came about."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.demand import State
 from perfkit.cost.measured import Measured
 from perfkit.cost.monthly import total_usd
@@ -10,7 +11,7 @@ from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.units import format_share, format_usd
 
-__all__ = ["arithmetic", "missing", "statements"]
+__all__ = ["arithmetic", "missing", "spread", "statements"]
 
 
 def statements(measured: Measured) -> Iterator[Statement]:
@@ -52,6 +53,26 @@ def _only(measured: Measured) -> str:
     known = [text for key, text in {**_PARTS, "cache": "cache node"}.items() if key in keys]
     listed = " and ".join(filter(None, (", ".join(known[:-1]), *known[-1:])))
     return f": {listed or 'nothing'} only"
+
+
+def spread(assumptions: Assumptions, measured: Sequence[str], lacking: Sequence[str]) -> str:
+    """
+    Return what to heed where traffic is spread over some patterns of a workload only, else "".
+
+    Args:
+        assumptions: The traffic; rates given for single patterns are not spread.
+        measured: Patterns that the traffic is spread over.
+        lacking: Other patterns of the workload.
+    """
+    if assumptions.patterns or not lacking:
+        return ""
+    one = len(lacking) == 1
+    return (
+        f"All {short(assumptions.rps)} requests a second are spread over {', '.join(measured)}:"
+        f" {', '.join(lacking)} {'is' if one else 'are'} not among the runs, so"
+        f" {'its' if one else 'their'} share falls to the others and amounts are not those of the"
+        " whole workload; measure with `perfkit bench`"
+    )
 
 
 def _assumed(measured: Measured) -> str:
