@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from perfkit import __version__
 from perfkit.cache.policy import Keys
@@ -30,7 +31,7 @@ from perfkit.service.notifications.mail import SmtpSettings
 from perfkit.service.notifications.notifier import InlineNotifier, Notifier, QueuedNotifier
 from perfkit.service.paging import Pager
 from perfkit.service.problems import CONTENT_TYPE as PROBLEM_TYPE
-from perfkit.service.problems import encode_problem
+from perfkit.service.problems import Problem, encode_problem
 from perfkit.service.settings import ServiceSettings
 from perfkit.service.store import Store, check_workload
 from perfkit.service.tokens import Tokens
@@ -44,6 +45,9 @@ _SHAPE = 1
 
 _QUEUE_LIMIT_S = 0.03
 """With the 50 ms of the cache, a server that hangs costs no request 100 ms, timers that fire late included."""
+
+
+_OTHER_METHOD = "this address does not take that method; the header Allow says which it takes"
 
 
 class _Endpoint(APIRoute):
@@ -69,11 +73,34 @@ class _Endpoint(APIRoute):
             openapi_extra=described,
         )
 
+        self.application = application
+
         async def labelled(scope: Any, receive: Any, send: Any) -> None:
             scope[TRACE].route = path
             await application(scope, receive, send)
 
         self.app = labelled
+
+
+class _Others:
+    """
+    What is asked of a path with any other method than its endpoints': HEAD is a GET, the rest 405.
+
+    Source: RFC 9110, 9.1 and 15.5.6.
+    """
+
+    def __init__(self, path: str, endpoints: list[_Endpoint]) -> None:
+        self._path = path
+        methods = {method: each.application for each in endpoints for method in each.methods or ()}
+        self._get = methods.get("GET")
+        self._allowed = ", ".join(sorted(methods | ({"HEAD": None} if self._get else {})))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        scope[TRACE].route = self._path
+        if self._get is None or scope["method"] != "HEAD":
+            raise Problem(405, _OTHER_METHOD, headers={"Allow": self._allowed})
+        await self._get(scope, receive, send)
 
 
 async def _takes_nothing() -> None:
@@ -152,9 +179,20 @@ def create_app(
         redirect_slashes=False,
         exception_handlers={HTTPException: _problem},
     )
-    app.add_middleware(Instrumented, metrics=metrics)
-    for route in _routes(endpoints, health, metrics, notifier):
-        app.router.routes.append(route)
+    routes = _routes(endpoints, health, metrics, notifier)
+    of_path: dict[str, list[_Endpoint]] = {}
+    for route in routes:
+        of_path.setdefault(route.path, []).append(route)
+    others = [
+        Route(path, _Others(path, found), include_in_schema=False)
+        for path, found in of_path.items()
+    ]
+    app.router.routes += [*routes, *others]
+
+    def route_of(scope: Any) -> str:
+        return next((each.path for each in others if each.matches(scope)[0] is Match.FULL), "")
+
+    app.add_middleware(Instrumented, metrics=metrics, route_of=route_of)
     _describe(app)
     return app
 
@@ -192,7 +230,8 @@ def _notifier(settings: ServiceSettings, cache: ServiceCache | None) -> Notifier
 def _routes(
     endpoints: Endpoints, health: Health, metrics: Metrics, notifier: Notifier | None
 ) -> list[_Endpoint]:
-    reading = (401, 403, 422, 431, 503)
+    anywhere = (400, 405, 413, 431)
+    reading = (*anywhere, 401, 403, 422, 503)
     pages = said.page_parameters()
 
     async def answer_health(scope: Any, receive: Any, send: Any) -> None:
@@ -256,7 +295,7 @@ def _routes(
                 said="You are enrolled.",
                 body=said.NewEnrollment,
                 headers={"Location": {"required": True, "schema": {"type": "string"}}},
-                problems=(*reading, 400, 404, 409, 413, 415),
+                problems=(*reading, 404, 409, 415),
             ),
         ),
         _Endpoint(
@@ -306,7 +345,7 @@ def _routes(
                 answer=said.Health,
                 said="It lives; what it depends on may be failing.",
                 secured=False,
-                problems=(431,),
+                problems=anywhere,
             ),
         ),
         _Endpoint(
@@ -319,7 +358,7 @@ def _routes(
                 said="Of all workers.",
                 content_type="text/plain",
                 secured=False,
-                problems=(431,),
+                problems=anywhere,
             ),
         ),
     ]
@@ -343,7 +382,7 @@ async def _problem(_: Request, error: Any) -> Response:
     """Answer what no endpoint is there for."""
     details = {
         404: "there is nothing at this address; /openapi.json says what there is",
-        405: "this address does not take that method; the header Allow says which it takes",
+        405: _OTHER_METHOD,
     }
     detail = details.get(error.status_code, error.detail)
     return Response(

@@ -191,11 +191,19 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 1},
     },
 }
+_ALLOW = {
+    "Allow": {
+        "description": "The methods it takes.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
 _PROBLEMS = {
     400: "The request cannot be read.",
     401: "No token, or one that is not valid here.",
     403: "Of another user, or the account is switched off.",
     404: "There is no such thing.",
+    405: "The address does not take that method.",
     409: "Enrolled already.",
     413: f"The body is larger than {LARGEST_BODY_BYTES} bytes.",
     415: "The body is not application/json.",
@@ -302,7 +310,7 @@ def operation(
         success["content"] = {content_type: {"schema": schema}}
     described: dict[str, Any] = {"responses": {str(status): success}}
     for problem in problems:
-        extra = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(problem, {})
+        extra = {401: _CHALLENGE, 405: _ALLOW, 503: _RETRY_AFTER}.get(problem, {})
         described["responses"][str(problem)] = {
             "description": _PROBLEMS[problem],
             "headers": _HEADERS | extra,

@@ -154,7 +154,9 @@ class Endpoints:
 
         async def answer(call: _Call) -> _Answer:
             result = await self._read(call, ask)
-            call.did = "looked at courses"
+            # who asks by HEAD has seen none
+            if scope["method"] != "HEAD":
+                call.did = "looked at courses"
             return result
 
         await self._answer(scope, receive, send, answer)

@@ -50,11 +50,15 @@ class Instrumented:
     Args:
         app: Everything else.
         metrics: Told of each answer.
+        route_of: Returns the route of what was refused before it came to one, empty for none.
     """
 
-    def __init__(self, app: Application, metrics: Metrics) -> None:
+    def __init__(
+        self, app: Application, metrics: Metrics, route_of: Callable[[Any], str] = lambda _: ""
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._route_of = route_of
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -64,16 +68,22 @@ class Instrumented:
         trace = scope[TRACE] = Trace()
         trace.route = _UNMATCHED
 
+        is_head = scope["method"] == "HEAD"
+
         async def send_labelled(message: Any) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
                 message["headers"] = [*message["headers"], *trace.headers()]
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             _check_size(scope["headers"])
             await self._app(scope, receive, send_labelled)
         except Problem as problem:
+            if trace.route == _UNMATCHED:
+                trace.route = self._route_of(scope) or _UNMATCHED
             await _refuse(send_labelled, problem)
         except Exception:
             _log.exception("internal error in %s %s", scope["method"], scope["path"])

@@ -89,6 +89,14 @@ def read_page(query: Mapping[str, str], pager: Pager, question: Question) -> Pag
     return Page(limit=limit, after=after)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object; of two by one name readers keep different ones."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise invalid(_BODY, "a member is given twice")
+    return members
+
+
 async def read_body(scope: Any, receive: Any, members: frozenset[str]) -> dict[str, Any]:
     """
     Return the JSON object in a request's body.
@@ -113,7 +121,7 @@ async def read_body(scope: Any, receive: Any, members: frozenset[str]) -> dict[s
         if not message.get("more_body"):
             break
     try:
-        content = json.loads(body.decode())
+        content = json.loads(body.decode(), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise invalid(_BODY, "it is not UTF-8") from error
     except (ValueError, RecursionError) as error:
