@@ -337,6 +337,33 @@ def test_a_hanging_server_costs_its_first_requests_the_time_limit(folder: Path) 
     run(main)
 
 
+def test_what_is_said_of_a_hanging_server_is_how_long_it_was_waited_for(folder: Path) -> None:
+    """Where connecting used the time up no limit is left, yet it was waited: never for 0 ms."""
+
+    async def main() -> None:
+        started = server.start(folder)
+        assert started.pid is not None
+        connection = Connection(parse_url(started.url), CircuitBreaker(), limit_s=5)
+        said = []
+        for limit_s in (0.0, 0.2):
+            await connection.ask(("PING",), limit_s=5)
+            os.kill(started.pid, signal.SIGSTOP)
+            try:
+                began_s = time.monotonic()
+                with pytest.raises(CacheUnavailableError, match="no answer within") as caught:
+                    await connection.ask(("PING",), limit_s=limit_s)
+                took_ms = (time.monotonic() - began_s) * 1e3
+                said.append((limit_s * 1e3, float(str(caught.value).split()[-2]), took_ms))
+            finally:
+                os.kill(started.pid, signal.SIGCONT)
+        await connection.close()
+
+        for limit_ms, said_ms, took_ms in said:
+            assert max(limit_ms, 1) <= said_ms <= took_ms + 0.5
+
+    run(main)
+
+
 def test_a_hanging_server_holds_up_those_who_come_together_once(folder: Path) -> None:
     async def main() -> None:
         started = server.start(folder)

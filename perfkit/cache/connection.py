@@ -174,7 +174,8 @@ class _Channel(asyncio.Protocol):
 
     def _give_up(self, exchange: _Exchange, limit_s: float) -> None:
         if not self._in_time(exchange, limit_s):
-            self.end(f"no answer within {limit_s * 1e3:.0f} ms")
+            waited_s = self._loop.time() - exchange.asked_at_s
+            self.end(f"no answer within {waited_s * 1e3:.0f} ms")
 
     def _in_time(self, exchange: _Exchange, limit_s: float) -> bool:
         """
