@@ -156,7 +156,8 @@ class Evidence:
         if not self.hit_rates:
             found.append(
                 Missing(
-                    what="a hit rate of the cache", command="perfkit bench --scenario cache-hour"
+                    what="a hit rate of the cache beside the one modelled from traffic",
+                    command="perfkit bench --scenario cache-hour",
                 )
             )
         return tuple(found)
