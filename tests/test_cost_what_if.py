@@ -459,6 +459,24 @@ def test_traffic_spread_over_less_than_the_workload_is_warned_about(
     assert "roster is not among the runs, so its share falls to the others" in warnings
 
 
+def test_list_prices_are_those_of_the_book_and_quoted_ones_are_refused(
+    run_cost: Callable[..., Any],
+) -> None:
+    assert run_cost("--prices", "list", "--json").stdout == run_cost("--json").stdout
+    refused = run_cost("--prices", "quoted")
+    assert refused.exit_code == 2
+    assert "nothing of this bill is quoted" in refused.stderr
+
+
+def test_traffic_alone_is_enough_of_a_file(run_cost: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "traffic.toml"
+    file.write_text("[traffic]\nrps = 7\n")
+
+    answer = json.loads(run_cost("--architecture", str(file), "--json").stdout)
+
+    assert answer["settings"]["rps"]["baseline"] == "7"
+
+
 def test_without_runs_it_says_which_commands_measure() -> None:
     answer = CliRunner().invoke(app, ["cost", "what-if", "--set", "rps=5"])
 

@@ -70,6 +70,34 @@ def test_a_flag_chooses_the_sections_about_it() -> None:
     assert "machine" not in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (
+            ("--rcu", "--rps", "50"),
+            "--rps changes nothing of a report without costs; add --cost.\n",
+        ),
+        (
+            ("--rcu", "--explain", "--prices", "list", "--free-tier"),
+            "--explain, --prices and --free-tier change nothing of a report without costs; add --cost.\n",
+        ),
+        (
+            ("--cost", "--prices", "quoted", "--region", "eu-west-1", "--free-tier"),
+            "--region and --free-tier change nothing of amounts as quoted; leave out --prices quoted.\n",
+        ),
+        (("--cost", "--prices", "list", "--rps", "50", "--explain", "--free-tier"), ""),
+        (("--dashboard", "--prices", "list"), ""),
+        (("--prices", "quoted", "--explain"), ""),
+    ],
+)
+def test_options_about_cost_that_change_nothing_are_named(
+    arguments: tuple[str, ...], note: str
+) -> None:
+    result = perfkit_report(*arguments)
+
+    assert (result.exit_code, result.stderr) == (0, note)
+
+
 def test_several_flags_choose_what_each_of_them_does() -> None:
     """The missing part is named, and does not hide the rest."""
     shown = headings(perfkit_report("--json", "--cost", "--rcu"))

@@ -799,6 +799,16 @@ def test_a_way_that_reads_as_much_is_not_counted_as_reading_less() -> None:
     assert "No access pattern measured here has a way that reads less yet." in found
 
 
+def test_only_a_share_that_a_document_quotes_is_to_the_whole_percent() -> None:
+    """(122.13 less 61.36) by 122.13 = 49.76%, which the cost section writes 49.8%."""
+    report = build_report([PHASES], cost=CostOptions(prices="list"))
+    (dashboard,) = (each for each in report.sections if each.name == "dashboard")
+
+    shown = plain.render_blocks(dashboard.blocks, 10_000)
+
+    assert "Cost, at list prices: 49.8% reduction ($122.13 → $61.36 a month)." in shown
+
+
 def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
     """The document's: $118.50 before, $68.50 after, 42% less."""
     report = build_report([PHASES], cost=CostOptions(prices="quoted"))

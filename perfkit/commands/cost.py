@@ -59,7 +59,11 @@ def what_if(
         str | None, typer.Option(metavar="NAME", help="Whose list prices; left out, us-east-1.")
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A price file of your own.")
+        str | None,
+        typer.Option(
+            metavar="list|FILE",
+            help="The region's list prices, as without it, or a price file of your own.",
+        ),
     ] = None,
     architecture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Architecture file with a [traffic] table.")
@@ -85,11 +89,18 @@ def what_if(
     from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
     from perfkit.cost.monthly import Case
+    from perfkit.cost.options import QUOTED, CostOptions, check_prices
     from perfkit.cost.price_file import load_book
     from perfkit.cost.what_if import what_if as work_out
 
+    if prices == QUOTED:
+        msg = (
+            "--prices quoted: nothing of this bill is quoted; give list or the path of a price file"
+        )
+        raise ConfigError(msg)
+    price_file = CostOptions(prices=check_prices(prices)).price_file
     subject, evidence, lacking = _evidence()
-    book = load_book(region, prices)
+    book = load_book(region, price_file)
     given = None if architecture is None else load_architectures(architecture).traffic
     assumptions = read_rps(
         rps or (), as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls)

@@ -19,6 +19,7 @@ from perfkit.report.formats import Format
 from perfkit.settings import FOLDER, RUNS_FOLDER
 
 if TYPE_CHECKING:
+    from perfkit.cost.options import CostOptions
     from perfkit.report.model import Report
     from perfkit.report.sections import Topic
     from perfkit.results import Listing
@@ -149,6 +150,8 @@ def report(
         explain=explain,
         free_tier=free_tier,
     )
+    for text in _without_effect(wanted, topics):
+        note(text)
 
     from perfkit.report.build import build_report
     from perfkit.results import RunStore
@@ -209,6 +212,32 @@ def _topics(**asked: bool) -> "tuple[Topic, ...]":
     from perfkit.report.sections import Topic
 
     return tuple(Topic(name) for name, wanted in asked.items() if wanted)
+
+
+def _without_effect(wanted: "CostOptions", topics: "tuple[Topic, ...]") -> Iterator[str]:
+    """Yield a note on each group of options about cost that change nothing in this report."""
+    from perfkit.cost.options import QUOTED
+    from perfkit.report.sections import Topic
+
+    of_prices = {
+        "--prices": wanted.prices is not None,
+        "--region": wanted.region is not None,
+        "--free-tier": wanted.free_tier,
+    }
+    of_what_is_shown = {"--rps": bool(wanted.rps), "--explain": wanted.explain}
+    if topics and Topic.COST not in topics:
+        # the dashboard says what the bills are, and nothing about traffic
+        idle = of_what_is_shown | ({} if Topic.DASHBOARD in topics else of_prices)
+        why = "of a report without costs; add --cost"
+    elif wanted.prices == QUOTED:
+        idle = {**of_prices, "--rps": bool(wanted.rps), "--prices": False}
+        why = "of amounts as quoted; leave out --prices quoted"
+    else:
+        return
+    given = [option for option, is_given in idle.items() if is_given]
+    if given:
+        verb = "changes" if len(given) == 1 else "change"
+        yield f"{' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))} {verb} nothing {why}."
 
 
 def _need_runs(topics: "tuple[Topic, ...]") -> bool:
