@@ -342,6 +342,10 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
     assert measured(built(digest))["traffic"]["kept_s"] == {"profile": 180.0, "roster": 300.0}
     shown = " ".join(plain.render_report(built(digest), 100).split())
     assert "kept 300 s (profile 180 s) as the workload says, 60 forgotten an hour" in shown
+    # a pattern that was not measured is not spoken of
+    roster = of_courses(replace(SHELF, scenario="roster"), digest)
+    alone = build_report([roster], cost=CostOptions())
+    assert "kept 300 s as the workload says" in " ".join(plain.render_report(alone, 100).split())
     # another workload of that name, so nothing is known
     assert measured(built("0" * 64))["traffic"]["kept_s"] == {"profile": 300.0, "roster": 300.0}
     assert "kept 300 s, 60 forgotten" in " ".join(plain.render_report(built("0" * 64), 100).split())

@@ -212,7 +212,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         cpu=tuple(cpu),
         hit_rates=tuple(hit_rates),
         traffic=traffic,
-        ttls=_ttls(runs),
+        ttls={name: ttl_s for name, ttl_s in _ttls(runs).items() if name in patterns},
         runs=tuple(used),
     )
 
