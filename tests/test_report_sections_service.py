@@ -292,9 +292,9 @@ GET /a    phase 3  latency less²           99%     99.9%         99.9%  99.95% 
 
 def test_the_dashboard_has_eight_metrics_measured_and_quoted() -> None:
     assert text(PHASES, "dashboard", "dashboard") == snapshot("""\
-Every phase
+Every phase¹
                    response time
-phase    figures            mean      p99  requests/s  unhealthy  5XX  CPU¹  RCU/s²  hit rate³
+phase    figures            mean      p99  requests/s  unhealthy  5XX  CPU²  RCU/s³  hit rate⁴
 ----------------------------------------------------------------------------------------------
 phase-0  measured         1.60 s   3.20 s        1.25          0   0%   50%    31.9          –
          quoted           5.30 s        –           –          –  12%     –       –          –
@@ -333,10 +333,49 @@ Means, from the header Server-Timing. other: what the
   service's own stages do not account for, among it the HTTP
   server, the connection, the client, and waiting for a
   processor.
+The document's figures do not agree with one another:
+  phase-0's stages add up to 4.81 s, its dashboard says 5.30
+  s.
 
 † marks figures quoted from a document; all others are
   measured, unless their row says otherwise.
 """)
+
+
+def test_a_document_whose_figures_do_not_agree_is_told_of() -> None:
+    """The stages quoted for phase-0 take 10 ms and 4.8 s, so 4.81 s; its dashboard has 5.3 s."""
+    quoted = {**(PHASES.quoted or {}), "dashboard": {"phase-0": {"mean_s": 4.81}}}
+
+    assert (
+        "The document's figures do not agree with one another: phase-0's stages add up to 4.81 s,"
+        " its dashboard says 5.30 s." in plain.render_blocks(section("flow", PHASES).blocks, 200)
+    )
+    agreeing = section("flow", replace(PHASES, quoted=quoted))
+    assert "do not agree" not in plain.render_blocks(agreeing.blocks, 200)
+
+
+def test_the_limits_of_the_dashboard_stand_in_its_report() -> None:
+    """The limits of the table in docs/reports.md, as a reader of a mailed page needs them."""
+    written = plain.render_report(build_report([PHASES]), 10_000)
+
+    assert "docs/reports.md" not in written
+    assert (
+        "EXCELLENT up to a mean of 100 ms, a p99 of 200 ms and 0% failed, with no unhealthy"
+        " instance and, if there is a cache, at least 90% hits; GOOD up to a mean of 200 ms, a p99"
+        " of 500 ms and 0.1% failed, with none unhealthy and at least 80% hits; STRAINED up to a"
+        " mean of 1 s, a p99 of 2 s and 1% failed" in written
+    )
+
+
+def test_a_promise_without_a_verdict_cannot_be_judged_in_the_words_of_the_warnings() -> None:
+    unsure = replace(PHASES.checks[0], verdict="invalid", reason="too few rounds")
+    shown = section("phases", replace(PHASES, checks=(unsure,)))
+
+    text = plain.render_blocks((shown.tables[0],), 200)
+
+    assert "cannot be judged" in text
+    assert "invalid" not in text
+    assert shown.tables[0].rows[0]["verdict"] == "invalid"
 
 
 def test_the_waterfall_and_its_table_agree() -> None:
@@ -537,7 +576,7 @@ DynamoDB ConsumedRCU      ██████████████████
 Cache Hit Rate            ░░░░░░░░░░░░░░░░░░░░ –
 Status: CRITICAL
   average response time 1.60 s, 99th percentile 3.20 s: CRITICAL by the limits
-  in docs/reports.md
+  noted below
 
 After: phase-3, measured
 TargetResponseTime (avg)  ░░░░░░░░░░░░░░░░░░░░ 1.00 ms ✓
@@ -550,8 +589,7 @@ DynamoDB ConsumedRCU      ░░░░░░░░░░░░░░░░░░
 Cache Hit Rate            ████████████████████ 100% ✓
 Status: EXCELLENT
   average response time 1.00 ms, 99th percentile 2.00 ms, unhealthy instances 0,
-  failed requests 0%, cache hits 100%: EXCELLENT by the limits in
-  docs/reports.md
+  failed requests 0%, cache hits 100%: EXCELLENT by the limits noted below
 
 †Before: phase-0, quoted
 TargetResponseTime (avg)  ████████████░░░░░░░░ 5.30 s !
@@ -564,7 +602,7 @@ DynamoDB ConsumedRCU      ██████████████████
 Cache Hit Rate            ░░░░░░░░░░░░░░░░░░░░ –
 Status: CRITICAL
   average response time 5.30 s, 99th percentile 8.50 s, failed requests 12%:
-  CRITICAL by the limits in docs/reports.md
+  CRITICAL by the limits noted below
 
 †After: phase-3, quoted
 TargetResponseTime (avg)  ░░░░░░░░░░░░░░░░░░░░ 25.0 ms ✓
@@ -577,7 +615,7 @@ DynamoDB ConsumedRCU      █░░░░░░░░░░░░░░░░░
 Cache Hit Rate            ████████████████████ 99% ✓
 Status: EXCELLENT
   average response time 25.0 ms, 99th percentile 150 ms, unhealthy instances 0,
-  failed requests 0%, cache hits 99%: EXCELLENT by the limits in docs/reports.md
+  failed requests 0%, cache hits 99%: EXCELLENT by the limits noted below
 
 Summary
 Response time, measured: 99.9% improvement (1.60 s → 1.00 ms).
@@ -955,7 +993,7 @@ def test_a_few_requests_are_judged_by_their_mean() -> None:
 
     assert gauges.panels[0].status == "GOOD"
     assert gauges.panels[0].reason == (
-        "average response time 150 ms: GOOD by the limits in docs/reports.md; 6 requests are too"
+        "average response time 150 ms: GOOD by the limits noted below; 6 requests are too"
         " few for a 99th percentile"
     )
     assert "too few" not in gauges.panels[1].reason

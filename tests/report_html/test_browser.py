@@ -19,6 +19,8 @@ from perfkit.report.figures import format_value
 from perfkit.report.html import render_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import (
+    Bar,
+    Bars,
     Block,
     Column,
     Curve,
@@ -363,6 +365,27 @@ def test_charts_follow_the_width_of_the_window(open_page: Open, page_of_every_bl
     for drawing in opened.evaluate(DRAWN):
         assert drawing["width"] <= drawing["room"] + 1
     assert "487 ms" in opened.evaluate(DRAWN)[0]["texts"]
+
+
+def test_an_axis_without_room_for_all_of_its_values_keeps_the_first_and_the_last(
+    open_page: Open,
+) -> None:
+    """From 1 to 100,000,000 there are nine powers of ten, and no room for nine at 400 pixels."""
+    bars = Bars(
+        name="b",
+        title="RCU",
+        kind=Kind.CAPACITY,
+        logarithmic=True,
+        bars=tuple(
+            Bar(label="courses", series=str(value), value=float(value))
+            for value in (10, 50_000_000)
+        ),
+    )
+
+    (drawing,) = open_page(report_of(bars), width=400).evaluate(DRAWN)
+
+    assert {"1", "100,000,000"} <= set(drawing["texts"])
+    assert "10,000,000" not in drawing["texts"]
 
 
 def test_charts_of_one_kind_stand_side_by_side_where_there_is_room(

@@ -33,6 +33,7 @@ from perfkit.report.model import (
     Statement,
     Statements,
     Table,
+    VerticalLine,
     Waterfall,
 )
 
@@ -350,3 +351,33 @@ def test_places_on_an_axis_have_four_digits(read: Read) -> None:
 
     assert "1.13\n" in text
     assert "12,345\n" in text
+
+
+def test_a_place_whose_name_says_its_value_is_not_written_twice(read: Read) -> None:
+    chart = Curves(
+        name="c",
+        title="c",
+        x_title="requests a second",
+        x_kind=Kind.COUNT,
+        y_title="y",
+        y_kind=Kind.USD,
+        curves=(Curve(label="on demand", points=(Point(1.0, 5.0), Point(5.0, 7.0))),),
+        lines=(
+            VerticalLine(x=3.5584, label="provisioned from 3.558/s on"),
+            VerticalLine(x=2.0, label="now"),
+        ),
+    )
+
+    text = read(render_report(report_of(chart))).text
+
+    assert "provisioned from 3.558/s on\n" in text
+    assert "now: 2\n" in text
+
+
+def test_a_date_in_a_text_is_not_folded_and_stays_text(read: Read) -> None:
+    said = Statement(text="priced on 2026-09-29, run 20260929T1000-2026-1 <b>")
+
+    page = read(render_report(report_of(Statements(name="s", statements=(said,)))))
+
+    assert page.count("span", **{"class": "date"}) == 1
+    assert "priced on 2026-09-29, run 20260929T1000-2026-1 <b>" in page.text

@@ -1,6 +1,7 @@
 """Charts of a page: what the script draws, the same in words, and the same as a table."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,23 @@ from perfkit.report.html.colours import Colours
 from perfkit.report.html.scales import Axis, axis_of
 from perfkit.report.html.tables import TableView, simple_table
 from perfkit.report.layout import Marks
-from perfkit.report.model import Bar, Bars, Curve, Curves, Kind, Lane, Provenance, Scale, Waterfall
+from perfkit.report.model import (
+    Bar,
+    Bars,
+    Curve,
+    Curves,
+    Kind,
+    Lane,
+    Provenance,
+    Scale,
+    VerticalLine,
+    Waterfall,
+)
 
 __all__ = ["ChartView", "LegendEntry", "view_chart"]
 
 _MOST_ROWS = 20
+_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 _LINE_TYPES = ("solid", "dashed", "dotted")
 
 
@@ -212,6 +225,15 @@ def _along(value: float, kind: Kind) -> str:
     return format_value(value, kind)
 
 
+def _named_place(line: VerticalLine, kind: Kind) -> str:
+    """Return the name of a place on the x axis, with its value unless the name says it already."""
+    label = one_line(line.label)
+    numbers = [float(each.replace(",", "")) for each in _NUMBER.findall(label)]
+    if any(math.isclose(each, line.x, rel_tol=0.005) for each in numbers):
+        return label
+    return f"{label}: {_along(line.x, kind)}"
+
+
 def _scaled(chart: Curves) -> str:
     scales = {
         axis: scale
@@ -233,7 +255,7 @@ def _curves_in_words(chart: Curves) -> str:
                 f" {_along(last.x, chart.x_kind)}."
             )
     for line in chart.lines[:6]:
-        words += f" {one_line(line.label)}: {_along(line.x, chart.x_kind)}."
+        words += f" {_named_place(line, chart.x_kind)}."
     return words
 
 
@@ -261,10 +283,7 @@ def _curve_table(chart: Curves, marks: Marks) -> tuple[TableView, str]:
         )
         for x in chosen
     )
-    rows += tuple(
-        (f"{one_line(line.label)}: {_along(line.x, chart.x_kind)}", *[""] * len(known))
-        for line in chart.lines
-    )
+    rows += tuple((_named_place(line, chart.x_kind), *[""] * len(known)) for line in chart.lines)
     remark = f"{len(chosen)} of {len(places)} points; the JSON report has all." if every > 1 else ""
     return simple_table(_figures_of(chart.title), titles, rows, labels=1), remark
 

@@ -12,6 +12,7 @@ __all__ = ["LinkedMarks", "plain_text", "sentence", "with_notes"]
 # Around a footnote's number, until it becomes a link: characters that no text of ours uses.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _NOTE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_DATE = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 
 
 class LinkedMarks(Marks):
@@ -41,8 +42,16 @@ def with_notes(text: str) -> Markup:
     return Markup("").join(
         Markup('<sup><a href="#note-{0}" aria-label="footnote {0}">{0}</a></sup>').format(part)
         if number % 2
-        else escape(part)
+        else _whole_dates(part)
         for number, part in enumerate(parts)
+    )
+
+
+def _whole_dates(text: str) -> Markup:
+    """Escape text; a date in it stays on one line, and is copied as it is written."""
+    return Markup("").join(
+        Markup('<span class="date">{}</span>').format(part) if number % 2 else escape(part)
+        for number, part in enumerate(_DATE.split(text))
     )
 
 

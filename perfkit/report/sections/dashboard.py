@@ -143,7 +143,33 @@ def judge(figures: _Figures) -> tuple[Status, str]:
         for status, metric in judged
         if status is worst
     )
-    return worst, f"{named}: {worst.name} by the limits in docs/reports.md"
+    return worst, f"{named}: {worst.name} by the limits noted below"
+
+
+def _limits_note() -> str:
+    """Return the limits in words: whoever gets a page by mail has nothing else to look them up in."""
+    excellent, good, strained = zip(
+        *(_LIMITS[key] for key in ("mean_s", "p99_s", "failed_share")), strict=True
+    )
+
+    def up_to(limits: tuple[float, ...]) -> str:
+        mean_s, p99_s, failed = limits
+        return (
+            f"a mean of {_round_text(mean_s)}, a p99 of {_round_text(p99_s)}"
+            f" and {format_value(failed, Kind.SHARE)} failed"
+        )
+
+    most, least = (format_value(each, Kind.SHARE) for each in _HITS)
+    return (
+        f"The status is the worst of its metrics: EXCELLENT up to {up_to(excellent)}, with no"
+        f" unhealthy instance and, if there is a cache, at least {most} hits; GOOD up to"
+        f" {up_to(good)}, with none unhealthy and at least {least} hits; STRAINED up to"
+        f" {up_to(strained)}, whatever the instances and the hits; CRITICAL beyond."
+    )
+
+
+def _round_text(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
 def _status(key: str, value: float | None) -> Status | None:
@@ -344,7 +370,7 @@ def _table(run: Run, quoted: Mapping[str, object]) -> Table:
         name="dashboard",
         title="Every phase",
         main=True,
-        notes=few_notes(warm, 0.99),
+        notes=(_limits_note(), *few_notes(warm, 0.99)),
         columns=(
             Column(key="phase", title="phase", label=True),
             Column(key="figures", title="figures", label=True),

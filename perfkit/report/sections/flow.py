@@ -1,8 +1,10 @@
 """Requests stage by stage: a waterfall for each phase, measured and as a document has it."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from perfkit.report.about import facts_of
+from perfkit.report.figures import format_value
 from perfkit.report.model import (
     Column,
     Kind,
@@ -49,7 +51,13 @@ def build(selection: Selection) -> Iterable[Section]:
                     title="Stage by stage, each request over its own length",
                     lanes=tuple(lane for each in shown for lane in _lanes(run, each)),
                 ),
-                Statements(name="flow-note", statements=(Statement(text=_NOTE, tone=Tone.FAINT),)),
+                Statements(
+                    name="flow-note",
+                    statements=(
+                        Statement(text=_NOTE, tone=Tone.FAINT),
+                        *_contradictions(run, shown),
+                    ),
+                ),
                 _table(run, shown),
             ),
             facts=facts_of(run),
@@ -91,6 +99,25 @@ def _said(run: Run, variant: Variant) -> Mapping[str, object]:
     if variant.question != quoted.get("question"):
         return {}
     return mapping(mapping(quoted.get("flow")).get(variant.name))
+
+
+def _contradictions(run: Run, variants: list[Variant]) -> Iterator[Statement]:
+    """Yield where the document's stages add up to another time than its dashboard has."""
+    dashboard = mapping(mapping(run.quoted).get("dashboard"))
+    found = []
+    for variant in variants:
+        said = _said(run, variant)
+        mean_s = number(mapping(dashboard.get(variant.name)), "mean_s")
+        if not said or mean_s is None:
+            continue
+        sum_s = math.fsum(number(said, name) or 0.0 for name in said)
+        added, mean = (format_value(each, Kind.SECONDS) for each in (sum_s, mean_s))
+        if added != mean:
+            found.append(f"{variant.name}'s stages add up to {added}, its dashboard says {mean}")
+    if found:
+        yield Statement(
+            text=f"The document's figures do not agree with one another: {'; '.join(found)}."
+        )
 
 
 def _table(run: Run, variants: list[Variant]) -> Table:

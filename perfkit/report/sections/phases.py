@@ -26,6 +26,8 @@ __all__ = ["build"]
 _COLD = "-cold"
 
 _TONES = {"pass": Tone.GOOD, "fail": Tone.WARNING, "invalid": Tone.WARNING}
+_VERDICTS = {"invalid": "cannot be judged"}
+"""Verdicts in the words that warnings have for them, where those differ from the run file's."""
 
 _WARM_NOTE = (
     "The same request again and again, with its answer in the cache where there is one; -cold:"
@@ -68,7 +70,8 @@ def _promises(checks: tuple[Check, ...]) -> Table:
             Column(key="measured", title="measured", kind=Kind.SHARE),
             Column(key="low", title="from", kind=Kind.SHARE, group="95% interval"),
             Column(key="high", title="to", kind=Kind.SHARE, group="95% interval"),
-            Column(key="verdict", title="verdict"),
+            Column(key="verdict", title="verdict", data_only=True),
+            Column(key="judged", title="verdict"),
             Column(key="reason", title="reason", data_only=True),
             Column(key="baseline", title="before", data_only=True),
             Column(key="candidate", title="after", data_only=True),
@@ -90,8 +93,9 @@ def _promise(check: Check) -> Row:
         "measured": _rounded(check.measured),
         "low": _rounded(low),
         "high": _rounded(high),
-        "verdict": Marked(
-            value=check.verdict,
+        "verdict": check.verdict,
+        "judged": Marked(
+            value=_VERDICTS.get(check.verdict, check.verdict),
             tone=_TONES.get(check.verdict, Tone.PLAIN),
             note=check.reason or None,
         ),

@@ -24,11 +24,14 @@
     };
   })();
 
-  // The values beside an axis: all of them, or every second, third, … where there is no room.
+  // The values beside an axis: all of them, or every second, third, … where there is no room;
+  // the first and the last always, as they say how far it reaches.
   const thinned = (ticks, room) => {
     const each = widthOf(ticks.map((tick) => tick.text)) + 14;
     const every = Math.max(1, Math.ceil((ticks.length * each) / Math.max(room, 1)));
-    return ticks.filter((_, number) => number % every === 0);
+    const last = ticks.length - 1;
+    return ticks.filter((_, number) =>
+      number === 0 || number === last || (number % every === 0 && number <= last - every));
   };
 
   const valueAxis = (axis, ticks, more = {}) => {
