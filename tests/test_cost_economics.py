@@ -1,6 +1,7 @@
 """Indexes, the cache, storage, data out and instances in money: hand-worked, to the cent."""
 # ruff: noqa: RUF001, RUF002, RUF003 - the signs of arithmetic
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -23,7 +24,7 @@ from perfkit.cost.demand import (
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_of
 from perfkit.cost.instances import find_type, instances_needed, types
-from perfkit.cost.measured import work_out
+from perfkit.cost.measured import ModeRow, work_out
 from perfkit.cost.monthly import Case, cpu_of, monthly_lines, total_usd
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import round_to_cents
@@ -336,6 +337,59 @@ def test_the_rate_that_pays_the_node_is_the_same_wherever_it_is_asked(asked_hz: 
     given_rate = cache_economics(evidence, replace(traffic, hit_rate=0.9), BOOK, State.AFTER)
     assert given_rate.held
     assert given_rate.break_even_hz == pytest.approx(6.4577, abs=1e-4)
+
+
+@pytest.mark.parametrize("asked_hz", [0.05, 1.0, 4.9, 20.0, 500.0])
+def test_the_rate_from_which_provisioning_pays_behind_a_cache_is_one(asked_hz: float) -> None:
+    """
+    r requests a second miss r ÷ (1 + 0.6 r) times, as above, of 6.5 RRU each.
+
+    A unit a second is $0.3285 a month on demand, an RCU $0.0949, a WCU $0.4745. Twice the mean is
+    provisioned for the index, the table takes one RCU, and each of them one WCU. With U units a
+    second that is $0.0949 (1 + ⌈2 U⌉) + $0.949, for the last time as much as $0.3285 U at
+    ⌈2 U⌉ = 17: U = 8.08889, so r ÷ (1 + 0.6 r) = 1.24444 and r = 4.9123.
+    """
+    evidence = Evidence(patterns=(SHELF,), table_items={"Books": 1}, traffic={})
+
+    def cached(traffic: Assumptions) -> Mapping[Mode, float | None]:
+        rows = work_out(evidence, traffic, BOOK).modes
+        return next(row.break_even_hz for row in rows if row.state is State.CACHED)
+
+    traffic = replace(EVEN, keys=100, ttl_s=60, rps=asked_hz)
+
+    assert cached(traffic)[Mode.PROVISIONED] == pytest.approx(4.9123, abs=1e-4)
+    # with 90% hits held, U = 0.65 r
+    held = cached(replace(traffic, hit_rate=0.9))
+    assert held[Mode.PROVISIONED] == pytest.approx(8.08889 / 0.65, abs=1e-3)
+    # no more than 1.67 misses a second of 0.5 RRU are too few for good
+    few = replace(SHELF, after=Reading(way="query", index="ByShelf", units=0.5))
+    evidence = replace(evidence, patterns=(few,))
+    assert cached(traffic)[Mode.PROVISIONED] is None
+
+
+@pytest.mark.parametrize(
+    ("rps", "writes_hz", "peak_ratio", "keys"), [(20, 1, 2, 78), (5, 0.2, 3, 1_000), (90, 9, 1, 9)]
+)
+def test_behind_a_cache_on_demand_is_never_cheaper_beyond_the_break_even(
+    rps: float, writes_hz: float, peak_ratio: float, keys: int
+) -> None:
+    traffic = Assumptions(rps=rps, writes_hz=writes_hz, peak_ratio=peak_ratio, keys=keys)
+
+    def row(factor: float) -> ModeRow:
+        at = replace(traffic, rps=rps * factor, writes_hz=writes_hz * factor)
+        return next(
+            each for each in work_out(EVIDENCE, at, BOOK).modes if each.state is State.CACHED
+        )
+
+    for mode, crossing in row(1).break_even_hz.items():
+        if crossing is None or crossing > 1e4:
+            continue
+        for beyond in (1.0001, 1.01, 1.1, 1.5, 2, 5, 20):
+            costs = row(crossing / rps * beyond).costs
+            assert costs[mode].usd <= costs[Mode.ON_DEMAND].usd + Decimal("0.01")
+        if crossing:
+            costs = row(crossing / rps * 0.9999).costs
+            assert costs[mode].usd >= costs[Mode.ON_DEMAND].usd
 
 
 def test_no_rate_pays_a_node_for_what_is_never_asked_twice() -> None:

@@ -9,12 +9,20 @@ __all__ = [
     "StepsOf",
     "growing_crossing",
     "last_crossing",
+    "last_growing_crossing",
     "stairs",
     "straight_crossing",
 ]
 
 # beyond that many steps a stair and its straight line differ by less than anybody could see
 _MOST_STEPS = 20_000
+
+# the same where each step takes a search
+_MOST_SEARCHES = 1_000
+
+# to this share of an amount, and in far more turns than it takes
+_NEAR = 1e-12
+_MOST_TURNS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +88,64 @@ def growing_crossing(wanted_usd: float, usd: Callable[[float], float], most: flo
     """
     if wanted_usd <= 0:
         return 0.0
-    if usd(most) < wanted_usd:
+    top_usd = usd(most)
+    if top_usd < wanted_usd:
         return None
-    low, high = most / 10, most
-    while low > 0 and usd(low) >= wanted_usd:
-        low, high = low / 10, low
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        if not low < middle < high:
+    high, above = most, math.log(top_usd / wanted_usd)
+    low, below = high / 10, _log(usd(high / 10) / wanted_usd)
+    while below >= 0 and low > 0:
+        high, above = low, below
+        low, below = high / 10, _log(usd(high / 10) / wanted_usd)
+    # false position on the logarithms, which are nearly straight; an end that stays is let go
+    last_was_above = None
+    for _ in range(_MOST_TURNS):
+        share = above / (above - below) if math.isfinite(below) else 0.5
+        x = high * math.pow(low / high, share)
+        if not low < x < high:
             break
-        low, high = (middle, high) if usd(middle) < wanted_usd else (low, middle)
+        off = _log(usd(x) / wanted_usd)
+        if abs(off) < _NEAR:
+            return x
+        if off > 0:
+            high, above = x, off
+            below = below / 2 if last_was_above else below
+        else:
+            low, below = x, off
+            above = above if last_was_above in (None, True) else above / 2
+        last_was_above = off > 0
     return high
+
+
+def _log(ratio: float) -> float:
+    return math.log(ratio) if ratio > 0 else -math.inf
+
+
+def last_growing_crossing(
+    line_usd: Callable[[float], float], stairs_usd: Callable[[float], float], most: float
+) -> float | None:
+    """
+    Return from which x on stairs never again cost more than a line that grows, though not straight.
+
+    Args:
+        line_usd: What x costs by the line; never less at a greater x.
+        stairs_usd: The same by the stairs.
+        most: Where to stop looking.
+
+    Returns:
+        The largest x at which the line leaves the stairs below it; None where the stairs cost more
+        at *most*.
+    """
+    x = most
+    if line_usd(x) < stairs_usd(x):
+        return None
+    for _ in range(_MOST_SEARCHES):
+        level = stairs_usd(x)
+        # from where it meets this level up to x the line is above it, and the stairs are not
+        meets = growing_crossing(level, line_usd, x)
+        if meets is None or meets <= 0 or stairs_usd(meets) >= level:
+            return x if meets is None else meets
+        x = meets
+    return x
 
 
 def last_crossing(slope_usd: float, groups: Sequence[StepsOf]) -> float | None:

@@ -8,14 +8,20 @@ to 90%, usually 70%).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
 from perfkit.cost import names
-from perfkit.cost.break_even import Steps, StepsOf, last_crossing
+from perfkit.cost.break_even import (
+    Steps,
+    StepsOf,
+    last_crossing,
+    last_growing_crossing,
+    stairs,
+)
 from perfkit.cost.prices import HOURS_A_MONTH, Amount, Price, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
 from perfkit.units import TIMES
@@ -26,6 +32,7 @@ __all__ = [
     "ModeCost",
     "Shape",
     "break_even_factor",
+    "break_even_rate",
     "cheapest",
     "cost_of",
     "daily_curve",
@@ -234,11 +241,58 @@ def break_even_factor(
     Raises:
         PriceError: The book lacks a price.
     """
+    return last_crossing(
+        _on_demand_usd(demands, book), _stairs(demands, mode, book, shape, free_tier=free_tier)
+    )
+
+
+def break_even_rate(
+    demands_at: Callable[[float], Sequence[Demand]],
+    mode: Mode,
+    book: PriceBook,
+    shape: Shape,
+    *,
+    most_hz: float,
+    free_tier: bool = False,
+) -> float | None:
+    """
+    Return the rate that makes *mode* cheaper than on demand for good, for demands of any shape.
+
+    Args:
+        demands_at: Returns the demands at a rate; they never fall when it grows.
+        mode: Provisioned or with auto scaling.
+        book: Prices.
+        shape: How the demand varies.
+        most_hz: Where to stop looking.
+        free_tier: The account's free allowances are still to be had.
+
+    Returns:
+        A rate, or None where on demand is the cheaper one at *most_hz*.
+
+    Raises:
+        PriceError: The book lacks a price.
+    """
+
+    def provisioned_usd(hz: float) -> float:
+        return stairs(1.0, _stairs(demands_at(hz), mode, book, shape, free_tier=free_tier))
+
+    return last_growing_crossing(
+        lambda hz: _on_demand_usd(demands_at(hz), book), provisioned_usd, most_hz
+    )
+
+
+def _on_demand_usd(demands: Sequence[Demand], book: PriceBook) -> float:
     read, write = book.price(names.read_request()), book.price(names.write_request())
-    slope = SECONDS_A_MONTH * float(
+    return SECONDS_A_MONTH * float(
         read.each_usd * Decimal(str(sum(each.read_units_s for each in demands)))
         + write.each_usd * Decimal(str(sum(each.write_units_s for each in demands)))
     )
+
+
+def _stairs(
+    demands: Sequence[Demand], mode: Mode, book: PriceBook, shape: Shape, *, free_tier: bool
+) -> list[StepsOf]:
+    """Return what so many times the demands cost provisioned."""
     factors = _load_factors(mode, shape)
     groups: list[StepsOf] = []
     for price, units in (
@@ -254,4 +308,4 @@ def break_even_factor(
         groups.append(
             StepsOf(usd=float(price.each_usd) * HOURS_A_MONTH, free_units=free, steps=steps)
         )
-    return last_crossing(slope, groups)
+    return groups

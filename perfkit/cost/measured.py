@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from perfkit.cost import names
-from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.assumptions import MOST_HZ, Assumptions
 from perfkit.cost.cache_economics import CacheEconomics, cache_economics
 from perfkit.cost.capacity_modes import (
     Demand,
     Mode,
     ModeCost,
     break_even_factor,
+    break_even_rate,
     cheapest,
     cost_of,
 )
@@ -239,8 +240,41 @@ def _modes(
                 for each in every
                 if each.read_units_s or each.write_units_s
             ]
-        rows.append(_mode_row(state, every, None, assumptions, book, rps))
+        row = _mode_row(state, every, None, assumptions, book, rps)
+        if state is State.CACHED and assumptions.hit_rate is None and rps:
+            rates = _cached_break_even(evidence, assumptions, book, every, rps)
+            row = replace(row, break_even_hz=rates)
+        rows.append(row)
     return tuple(rows)
+
+
+def _cached_break_even(
+    evidence: Evidence,
+    assumptions: Assumptions,
+    book: PriceBook,
+    every: Sequence[Demand],
+    rps: float,
+) -> Mapping[Mode, float | None]:
+    """Return the rates from which on modes are cheaper, each rate with the hits that it has."""
+
+    def demands_at(hz: float) -> tuple[Demand, ...]:
+        now = demands(evidence, assumptions.with_rps(hz), State.CACHED)
+        return tuple(
+            replace(each, write_units_s=asked.write_units_s * hz / rps)
+            for each, asked in zip(now, every, strict=True)
+        )
+
+    return {
+        mode: break_even_rate(
+            demands_at,
+            mode,
+            book,
+            Case(assumptions=assumptions).shape,
+            most_hz=MOST_HZ,
+            free_tier=assumptions.free_tier,
+        )
+        for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING)
+    }
 
 
 def _mode_row(

@@ -46,6 +46,7 @@ _FETCH_NOTE = (
 _MODE_NOTE = (
     "Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a"
     " second of all patterns together; a dash where it stays cheaper, or nothing is read."
+    " Behind the cache each rate has its own hit rate, unless one is given, which is held."
 )
 _INDEX_NOTE = (
     "On demand, reads of its patterns at the traffic above. The declared projection's queries are"
