@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "reports"
-EXTRA_SCENARIOS = ("cache-hour", "index-cost", "ablation")
+EXTRA_SCENARIOS = ("cache-hour", "ablation")
 """What `perfkit run` leaves out, and a full report shows."""
 
 DOCUMENTS = ("report.txt", "report.md", "report.html", "report.json")

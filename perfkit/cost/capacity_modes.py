@@ -8,6 +8,7 @@ to 90%, usually 70%).
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -299,10 +300,10 @@ def _stairs(
         (book.price(names.read_capacity()), [each.read_units_s for each in demands]),
         (book.price(names.write_capacity()), [each.write_units_s for each in demands]),
     ):
+        # afternoons mirror mornings and tables are alike: equal steps are counted once
+        weights = Counter(round(each * factor, 12) for each in units for factor in factors)
         steps = tuple(
-            Steps(units_per_x=each * factor, weight=1 / len(factors))
-            for each in units
-            for factor in factors
+            Steps(units_per_x=each, weight=times / len(factors)) for each, times in weights.items()
         )
         free = float(price.free) / HOURS_A_MONTH if free_tier else 0.0
         groups.append(

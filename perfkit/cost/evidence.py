@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from perfkit.errors import PerfkitError
 from perfkit.results import Run, Variant, WriteCost
+from perfkit.workloads.outline import outline
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
 
@@ -274,16 +274,9 @@ def _ttls(runs: Sequence[Run]) -> dict[str, float]:
     measured = next((run for run in runs if run.kind == "scenario"), None)
     if measured is None or not measured.workload_digest:
         return {}
-    from perfkit.workloads import loader
-
-    try:
-        workload = loader.load(measured.workload)
-    except (PerfkitError, OSError):
-        return {}
-    # a file of that name may be another workload by now
-    if workload.digest != measured.workload_digest:
-        return {}
-    return {each.name: each.cache.ttl_s for each in workload.patterns if each.cache is not None}
+    known = outline(measured.workload, measured.workload_digest)
+    ttls_s = {} if known is None else known.ttls_s
+    return {name: ttl_s for name, ttl_s in ttls_s.items() if ttl_s is not None}
 
 
 def _traffic(run: Run) -> dict[str, float]:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from perfkit.errors import PerfkitError
 from perfkit.report.selection import Group, Selection
 from perfkit.results import Run
+from perfkit.workloads.outline import outline
 
 __all__ = ["OLD", "not_alike", "not_measured", "too_old", "unjudged"]
 
@@ -65,16 +65,8 @@ def not_measured(runs: Sequence[Run], measured: Collection[str]) -> tuple[str, .
         runs: Runs over one workload, at least one.
         measured: Names of access patterns.
     """
-    from perfkit.workloads import loader
-
-    try:
-        workload = loader.load(runs[0].workload)
-    except (PerfkitError, OSError):
-        return ()
-    # a file of that name may be another workload by now
-    if workload.digest != runs[0].workload_digest:
-        return ()
-    return tuple(each.name for each in workload.patterns if each.name not in measured)
+    known = outline(runs[0].workload, runs[0].workload_digest)
+    return () if known is None else tuple(each for each in known.ttls_s if each not in measured)
 
 
 def too_old(selection: Selection) -> Iterator[str]:

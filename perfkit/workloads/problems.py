@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import date, time
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
 from perfkit.errors import WorkloadError
-from perfkit.workloads.kinds import KINDS, Section
+
+if TYPE_CHECKING:
+    from perfkit.workloads.kinds import Section
 
 __all__ = [
     "InvalidWorkloadError",
@@ -106,9 +108,12 @@ def toml_path(parts: Iterable[str | int]) -> str:
 
 
 def structural_problems(
-    root: type[Section], data: Mapping[str, Any], error: ValidationError
+    root: "type[Section]", data: Mapping[str, Any], error: ValidationError
 ) -> list[Problem]:
     """Translate what pydantic refused in *data*, read as *root*, into the file's own terms."""
+    # others want only the words of a problem, without the model of a workload file
+    from perfkit.workloads.kinds import KINDS
+
     problems = []
     for entry in error.errors(include_url=False):
         path, value = _find(data, entry["loc"])
@@ -147,8 +152,10 @@ def _find(data: Any, location: Iterable[str | int]) -> tuple[list[str | int], An
     return path, value
 
 
-def _known_keys(root: type[Section], location: Iterable[str | int]) -> Iterable[str]:
+def _known_keys(root: "type[Section]", location: Iterable[str | int]) -> Iterable[str]:
     """Return the keys a table of the file may have, by walking the types down to it."""
+    from perfkit.workloads.kinds import KINDS, Section
+
     held: Any = root
     for part in location:
         if isinstance(held, type) and issubclass(held, Section):

@@ -1,0 +1,64 @@
+"""What a workload's file says of its access patterns, found by digest and read without its model."""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from perfkit.settings import WORKLOAD_VARIABLE
+
+__all__ = ["Outline", "outline"]
+
+_DEFAULT_FILE = "perfkit.toml"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """
+    The access patterns of a workload.
+
+    Args:
+        ttls_s: By name, how long their answers are kept; None without a cache policy.
+    """
+
+    ttls_s: Mapping[str, float | None]
+
+
+@lru_cache(maxsize=16)
+def outline(name: str, digest: str) -> Outline | None:
+    """
+    Return the outline of the workload that was measured, None if its file is not there any more.
+
+    The file with this digest has been checked when it was measured, so it is not checked again: a
+    report need not wait for that.
+
+    Args:
+        name: The workload's name, as a run holds it.
+        digest: SHA-256 of its file; a file of that name may be another workload by now.
+    """
+    for content in _candidates(name):
+        if hashlib.sha256(content).hexdigest() == digest:
+            patterns = tomllib.loads(content.decode("utf-8-sig")).get("patterns", {})
+            return Outline(
+                ttls_s={
+                    pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
+                    for pattern, said in patterns.items()
+                }
+            )
+    return None
+
+
+def _candidates(name: str) -> Iterator[bytes]:
+    """Yield the contents of files that may be the workload: its own, or what commands take."""
+    built_in = resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
+    if built_in.is_file():
+        yield built_in.read_bytes()
+    for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), _DEFAULT_FILE):
+        try:
+            yield Path(path).read_bytes()
+        except (OSError, ValueError):
+            continue
