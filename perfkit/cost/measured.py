@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 
 from perfkit.cost import names
@@ -257,6 +258,8 @@ def _cached_break_even(
 ) -> Mapping[Mode, float | None]:
     """Return the rates from which on modes are cheaper, each rate with the hits that it has."""
 
+    # both modes are held against the same on demand, at nearly the same rates
+    @cache
     def demands_at(hz: float) -> tuple[Demand, ...]:
         now = demands(evidence, assumptions.with_rps(hz), State.CACHED)
         return tuple(

@@ -1,6 +1,6 @@
 """Line charts as text: a grid of characters, with a mark of its own for each curve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from perfkit.report.drawings.axes import Axis, axis_of
@@ -80,8 +80,9 @@ def _plotted(chart: Curves, x_axis: Axis, y_axis: Axis, columns: int) -> _Grid:
             for row in grid:
                 row[round(place * (columns - 1))] = (_VERTICAL, None)
     for number, curve in enumerate(chart.curves):
+        places = _places(curve, x_axis, y_axis)
         for column in range(columns):
-            height = _height(curve, column / max(columns - 1, 1), x_axis, y_axis)
+            height = _height(places, column / max(columns - 1, 1))
             if height is not None:
                 grid[round((1 - height) * (_HEIGHT - 1))][column] = (
                     _MARKS[number % len(_MARKS)],
@@ -90,13 +91,17 @@ def _plotted(chart: Curves, x_axis: Axis, y_axis: Axis, columns: int) -> _Grid:
     return grid
 
 
-def _height(curve: Curve, at: float, x_axis: Axis, y_axis: Axis) -> float | None:
-    """Return where a curve is at a place of the x axis, on straight lines between its points."""
-    places = [
+def _places(curve: Curve, x_axis: Axis, y_axis: Axis) -> list[tuple[float, float]]:
+    """Return where a curve's points are on both axes, as far as these can show them."""
+    return [
         (x, y)
         for point in curve.points
         if (x := x_axis.place(point.x)) is not None and (y := y_axis.place(point.y)) is not None
     ]
+
+
+def _height(places: Sequence[tuple[float, float]], at: float) -> float | None:
+    """Return where a curve is at a place of the x axis, on straight lines between its places."""
     if len(places) == 1 and abs(places[0][0] - at) < 0.01:
         return places[0][1]
     for (x0, y0), (x1, y1) in pairwise(places):
