@@ -22,7 +22,7 @@ from perfkit.report.model import Table as ReportTable
 from perfkit.results import Run, RunStore
 from perfkit.units import format_bytes, format_count
 
-__all__ = ["compare"]
+__all__ = ["compare", "sample_runs"]
 
 _ROOT = Path(__file__).parents[1]
 _SAMPLES = _ROOT / "reports"
@@ -43,11 +43,12 @@ _WAIT = """() => new Promise((done) => {
 
 def compare(*, quick: bool) -> Section:
     """Measure the report of the committed sample, or of the test suite's runs without one."""
-    runs, source = _sample()
+    runs, source = sample_runs()
     return _measure(runs, source, rounds=3 if quick else 15)
 
 
-def _sample() -> tuple[tuple[Run, ...], str]:
+def sample_runs() -> tuple[tuple[Run, ...], str]:
+    """Return the runs of the committed sample, or the test suite's, and what to call them."""
     for path in sorted(_SAMPLES.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.get("kind") == "report" and document.get("runs"):
