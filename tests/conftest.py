@@ -1,6 +1,7 @@
 """What the tests share: an empty working folder, clients of the engine, tables, a real server."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,10 @@ PERFKIT = Path(sys.executable).with_name("perfkit")
 # how fast something is, benchmarks say: a busy machine must not fail a test
 settings.register_profile("perfkit", deadline=None)
 settings.load_profile("perfkit")
+
+# a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
