@@ -8,6 +8,7 @@ __all__ = [
     "FOLDER",
     "RUNS_FOLDER",
     "TARGET_VARIABLE",
+    "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
 ]
 
@@ -16,6 +17,9 @@ FOLDER = Path(".perfkit")
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
 RUNS_FOLDER = FOLDER / "runs"
+
+WORKLOAD_FILE = Path("perfkit.toml")
+"""The workload of the folder one is in."""
 
 WORKLOAD_VARIABLE = "PERFKIT_WORKLOAD"
 TARGET_VARIABLE = "PERFKIT_TARGET"

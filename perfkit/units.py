@@ -10,6 +10,7 @@ __all__ = [
     "format_change",
     "format_count",
     "format_duration",
+    "format_many",
     "format_ratio",
     "format_seconds",
     "format_share",
@@ -82,6 +83,11 @@ def format_bytes(value_bytes: int) -> str:
 def format_count(value: int) -> str:
     """Return a whole number exactly, with thousands separated: `50,000`."""
     return f"{value:,}"
+
+
+def format_many(count: int, noun: str, plural: str = "") -> str:
+    """Return a whole number of things in words: `1 item`, `2,000 items`, `4 indexes`."""
+    return f"{format_count(count)} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_units(value: float) -> str:

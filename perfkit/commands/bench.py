@@ -36,7 +36,6 @@ SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
 
 _SCENARIOS = "scenarios"
-_TAKES_TRAFFIC = "cache-hour"
 
 
 def bench(
@@ -95,9 +94,8 @@ def bench(
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
-    if traffic and all(each.name != _TAKES_TRAFFIC for each in chosen):
-        msg = f"--traffic changes {_TAKES_TRAFFIC} only; add --scenario {_TAKES_TRAFFIC}"
-        raise ConfigError(msg)
+    if traffic:
+        _check_taken(chosen)
     where = make_target(target, data, region, profile)
     context = make_context(where, read, options)
     if where.is_guarded:
@@ -107,6 +105,14 @@ def bench(
             note("Nothing was done.")
             raise typer.Exit(1)
     _print(measure_with_bars(chosen, context), as_json=as_json)
+
+
+def _check_taken(chosen: "Sequence[Scenario]") -> None:
+    from perfkit.scenarios.cache_hour import NAME
+
+    if all(each.name != NAME for each in chosen):
+        msg = f"--traffic changes {NAME} only; add --scenario {NAME}"
+        raise ConfigError(msg)
 
 
 def make_options(

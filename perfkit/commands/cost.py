@@ -84,7 +84,6 @@ def what_if(
     Example: perfkit cost what-if --set cache.ttl=600 --set rps=200
     """
     from dataclasses import replace
-    from datetime import date
 
     from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
@@ -113,8 +112,7 @@ def what_if(
     from perfkit.report.what_if import what_if_document, what_if_report
 
     missing = evidence.missing()
-    today = date.today()  # noqa: DTZ011  # prices are dated by the day
-    old = age_warnings(book.used.values(), today=today, region=book.region)
+    old = age_warnings(book.used.values(), today=None, region=book.region)
     spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
     warnings = (*old, *([f"{spread}."] if spread else []))
     if as_json:

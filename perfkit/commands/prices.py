@@ -1,7 +1,6 @@
 """`perfkit prices`: the list prices that costs are worked out from."""
 
 import contextlib
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,7 +36,7 @@ def show(
     from perfkit.cost.prices import age_warnings
 
     book = load_book(region)
-    warnings = age_warnings(book.prices.values(), today=_today(), region=region)
+    warnings = age_warnings(book.prices.values(), today=None, region=region)
     for warning in warnings:
         warn(warning)
     if as_json:
@@ -77,10 +76,11 @@ def refresh(
     Example: perfkit prices refresh --region eu-west-1
     """
     from perfkit.cost import refresh as fetching
+    from perfkit.cost.prices import local_day
 
     source = _source(region, profile, offers)
     with contextlib.closing(source):
-        done = fetching.refresh(source, region, today=_today(), more=add or ())
+        done = fetching.refresh(source, region, today=local_day(), more=add or ())
     if as_json:
         print_json(
             {
@@ -128,10 +128,6 @@ def _source(region: str, profile: str | None, offers: str | None) -> "Source":
             ),
         )
     return PriceList(client)
-
-
-def _today() -> date:
-    return date.today()  # noqa: DTZ011  # prices are dated by the day of whoever looks
 
 
 def _row(price: "Price") -> dict[str, Any]:

@@ -28,6 +28,7 @@ def validate(
 
     Example: perfkit workload validate shop.toml
     """
+    from perfkit.units import format_many
     from perfkit.workloads.loader import load
     from perfkit.workloads.problems import InvalidWorkloadError
 
@@ -48,14 +49,10 @@ def validate(
     items = sum(table.items for table in checked.tables)
     indexes = sum(len(table.indexes) for table in checked.tables)
     typer.echo(
-        f"{file} is a valid workload: {checked.name}, {_many(len(checked.tables), 'table')}, "
-        f"{_many(items, 'item')}, {_many(indexes, 'index', 'indexes')}, "
-        f"{_many(len(checked.patterns), 'access pattern')}"
+        f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}, "
+        f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
+        f"{format_many(len(checked.patterns), 'access pattern')}"
     )
-
-
-def _many(count: int, noun: str, plural: str | None = None) -> str:
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 @workload.command()

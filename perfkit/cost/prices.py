@@ -22,6 +22,7 @@ __all__ = [
     "PriceBook",
     "Tier",
     "age_warnings",
+    "local_day",
     "round_to_cents",
     "write_amount",
     "write_exact",
@@ -207,20 +208,26 @@ class PriceBook:
         return next(iter(get_close_matches(name, same, n=1, cutoff=0.85)), None)
 
 
-def age_warnings(prices: Iterable[Price], *, today: date, region: str) -> tuple[str, ...]:
+def local_day() -> date:
+    """Return the day of whoever looks: prices are dated by the day, and not by a time zone."""
+    return date.today()  # noqa: DTZ011
+
+
+def age_warnings(prices: Iterable[Price], *, today: date | None, region: str) -> tuple[str, ...]:
     """
     Return what to heed about the age of the prices that a report used; nothing if they are fresh.
 
     Args:
         prices: The rows used.
-        today: The day of the report.
+        today: The day of the report; None for the day of whoever looks.
         region: Where the prices hold.
     """
+    day_of_report = today or local_day()
     used = tuple({price.name: price for price in prices}.values())
     old = sorted(
         (price.date, price.name)
         for price in used
-        if price.date is not None and today - price.date > OLD_AFTER
+        if price.date is not None and day_of_report - price.date > OLD_AFTER
     )
     undated = sorted(price.name for price in used if price.date is None)
     warnings = []

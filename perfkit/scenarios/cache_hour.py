@@ -35,7 +35,7 @@ from perfkit.scenarios.turns import Budget, Facts, Way, measure_ways
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["CacheHourScenario", "cache_hour_scenarios", "hour_of"]
+__all__ = ["NAME", "CacheHourScenario", "cache_hour_scenarios", "hour_of"]
 
 NAME = "cache-hour"
 

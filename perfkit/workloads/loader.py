@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from perfkit.errors import WorkloadError
+from perfkit.settings import WORKLOAD_FILE
 from perfkit.workloads.build import build
 from perfkit.workloads.checks import table_problems
 from perfkit.workloads.model import Workload
@@ -22,9 +23,6 @@ __all__ = ["BUILT_IN", "load"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
-
-DEFAULT_FILE = Path("perfkit.toml")
-"""The workload of the folder one is in."""
 
 
 def load(name_or_path: str | Path | None = None) -> Workload:
@@ -40,7 +38,7 @@ def load(name_or_path: str | Path | None = None) -> Workload:
             problem, with the file, the key, the value and what would be accepted.
     """
     if name_or_path is None:
-        name_or_path = DEFAULT_FILE if DEFAULT_FILE.exists() else BUILT_IN[0]
+        name_or_path = WORKLOAD_FILE if WORKLOAD_FILE.exists() else BUILT_IN[0]
     if name_or_path in BUILT_IN:
         content = resources.files("perfkit.workloads").joinpath(f"{name_or_path}.toml").read_bytes()
         return read(content, source="built-in")

@@ -9,11 +9,9 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from perfkit.settings import WORKLOAD_VARIABLE
+from perfkit.settings import WORKLOAD_FILE, WORKLOAD_VARIABLE
 
 __all__ = ["Outline", "outline"]
-
-_DEFAULT_FILE = "perfkit.toml"
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def _candidates(name: str) -> Iterator[bytes]:
     built_in = resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
     if built_in.is_file():
         yield built_in.read_bytes()
-    for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), _DEFAULT_FILE):
+    for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE):
         try:
             yield Path(path).read_bytes()
         except (OSError, ValueError):

@@ -24,6 +24,7 @@ from perfkit.report.percentiles import percentile
 from perfkit.report.sections.sides import sides_of
 from perfkit.report.selection import Selection
 from perfkit.results import Run, ServiceFigures, Variant
+from perfkit.units import format_many
 
 __all__ = ["build"]
 
@@ -289,11 +290,7 @@ def _database(
         if outcome is None:
             continue
         way = outcome.after if after and outcome.after is not None else outcome.before
-        read = (
-            ""
-            if way.items_read is None
-            else f", {_text(way.items_read, Kind.COUNT)} item{'s' * (way.items_read != 1)} read"
-        )
+        read = "" if way.items_read is None else f", {format_many(way.items_read, 'item')} read"
         of = f"{way.table}" if way.index is None else f"{way.table}.{way.index}"
         text = f"{run.scenario}: {way.operation} {of}{read}"
         yield _Line(text=text, value=way.items_read, unit="items" if read else "")

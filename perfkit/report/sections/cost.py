@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from perfkit.cost.architecture import Architectures
@@ -111,8 +110,7 @@ def _work_out(options: CostOptions) -> _Costs:
             )
         else:
             comparisons.append(listed)
-            today = options.today or date.today()  # noqa: DTZ011  # prices are dated by the day
-            warnings = age_warnings(listed.prices, today=today, region=book.region)
+            warnings = age_warnings(listed.prices, today=options.today, region=book.region)
     return _Costs(
         options=options,
         architectures=architectures,

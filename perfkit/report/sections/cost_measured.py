@@ -1,7 +1,6 @@
 """Money out of measurements: reads, capacity modes, indexes, the cache, instances, data out."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date
 
 from perfkit.cost.architecture_file import load_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run
@@ -94,8 +93,7 @@ def _refused(group: Group, title: str, error: ConfigError) -> Section:
 def _blocks(
     group: Group, measured: Measured, book: PriceBook, options: CostOptions
 ) -> Iterator[Block]:
-    today = options.today or date.today()  # noqa: DTZ011  # prices are dated by the day
-    old = age_warnings(book.used.values(), today=today, region=book.region)
+    old = age_warnings(book.used.values(), today=options.today, region=book.region)
     names = [each.name for each in measured.patterns]
     spread = cost_words.spread(measured.assumptions, names, not_measured(group.runs, names))
     yield Statements(

@@ -12,6 +12,7 @@ from perfkit.report.sections.sides import sides_of
 from perfkit.report.selection import Group, Selection, target_title
 from perfkit.report.verdicts import latency_verdict
 from perfkit.results import Run
+from perfkit.units import format_many
 
 __all__ = ["build"]
 
@@ -84,7 +85,7 @@ def _contrast(run: Run, outcome: Outcome) -> str:
 def _cost(units: float | None, items: int | None) -> str:
     parts = [] if units is None else [f"{format_value(units, Kind.CAPACITY)} RCU"]
     if items is not None:
-        parts.append(f"{format_value(items, Kind.COUNT)} item{'s' * (items != 1)} read")
+        parts.append(f"{format_many(items, 'item')} read")
     return " for ".join(parts) or "an unknown number of read units"
 
 
