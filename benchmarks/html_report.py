@@ -26,7 +26,7 @@ __all__ = ["compare", "sample_runs"]
 
 _ROOT = Path(__file__).parents[1]
 _SAMPLES = _ROOT / "reports"
-_SMALL = _ROOT / "tests" / "report_runs"
+_SMALL = _ROOT / "tests" / "report" / "runs"
 _LIMIT_S = 1.0
 _LIMIT_MB = 1.5
 _ARGUMENTS = [

@@ -16,7 +16,7 @@ from perfkit.errors import PerfkitError
 from perfkit.report.model import Section
 from perfkit.report.sections import SECTIONS, Entry, Topic
 
-RUNS = Path(__file__).parent / "report_runs"
+RUNS = Path(__file__).parents[1] / "report" / "runs"
 
 APP = typer.Typer()
 APP.command(cls=ReportCommand)(report)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 
-FOLDER = Path(__file__).with_name("workloads")
+FOLDER = Path(__file__).parents[1] / "workloads"
 NOTES = FOLDER / "notes.toml"
 
 

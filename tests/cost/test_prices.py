@@ -33,9 +33,7 @@ from perfkit.cost.prices import (
 )
 from perfkit.errors import PriceError
 
-FACTS = json.loads(
-    Path(__file__).with_name("cost").joinpath("aws-prices.json").read_text(), parse_float=Decimal
-)
+FACTS = json.loads(Path(__file__).with_name("aws-prices.json").read_text(), parse_float=Decimal)
 
 
 @pytest.fixture

@@ -574,7 +574,7 @@ def test_a_file_with_traffic_alone_leaves_what_runs_to_the_reference_document(
 
 # --- docs/cost.md
 
-DOCS = (Path(__file__).parents[1] / "docs" / "cost.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs" / "cost.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
 
 

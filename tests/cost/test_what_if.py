@@ -30,7 +30,7 @@ from perfkit.report.what_if import what_if_document, what_if_report
 from perfkit.results import CacheFigures, Hour, Run, RunStore, WriteCost
 from perfkit.workloads.loader import load
 
-RUNS = Path(__file__).with_name("report_runs")
+RUNS = Path(__file__).parents[1] / "report" / "runs"
 BOOK = load_book("us-east-1")
 
 UNITS = {"insert": 1.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}

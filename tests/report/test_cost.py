@@ -25,7 +25,7 @@ from perfkit.report.json_document import report_document
 from perfkit.report.model import Bars, Report, Statements
 from perfkit.report.sections import Topic
 
-RUNS = Path(__file__).parent / "report_runs"
+RUNS = Path(__file__).parent / "runs"
 TODAY = date(2026, 11, 1)
 
 

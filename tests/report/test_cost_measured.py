@@ -31,7 +31,7 @@ from perfkit.results import (
 )
 from perfkit.workloads.loader import load
 
-RUNS = Path(__file__).with_name("report_runs")
+RUNS = Path(__file__).with_name("runs")
 LATENCY = LatencySummary(count=1, mean=1.0, p50=1.0, p90=1.0, p95=1.0, p99=1.0, max=1.0)
 UNITS = {"insert": 1.0, "unchanged": 0.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}
 

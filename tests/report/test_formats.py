@@ -27,7 +27,7 @@ from perfkit.report.model import (
 )
 from perfkit.results import Run, RunStore
 
-RUNS = RunStore(Path(__file__).parent / "report_runs")
+RUNS = RunStore(Path(__file__).parent / "runs")
 
 
 def runs(*scenarios: str) -> list[Run]:

@@ -13,7 +13,7 @@ from perfkit.report.outcome import before_after, find_outcome
 from perfkit.report.selection import select
 from perfkit.results import Run, RunStore, Variant
 
-RUNS = RunStore(Path(__file__).parent / "report_runs")
+RUNS = RunStore(Path(__file__).parent / "runs")
 
 
 def run(scenario: str = "courses") -> Run:

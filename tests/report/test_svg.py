@@ -14,7 +14,7 @@ from perfkit.report.formats import Format, guess_format, render_text
 from perfkit.report.model import Report
 from perfkit.results import Run, RunStore
 
-FOLDER = Path(__file__).parent / "report_runs"
+FOLDER = Path(__file__).parent / "runs"
 
 
 def run_of(scenario: str) -> Run:

@@ -23,7 +23,7 @@ from perfkit.workloads.model import Workload
 
 THRICE = Options(plan=Plan(iterations=3))
 SCANS = ["scan", "scan-filtered", "scan-parallel"]
-SHOP = Path(__file__).parents[1] / "examples" / "shop.toml"
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from perfkit.scenarios.registry import find, main_job, scenarios_of
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
-SHOP = Path(__file__).parents[1] / "examples" / "shop.toml"
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 COURSES = ("courses", "instructor", "enrollments", "roster", "profile")
 
 

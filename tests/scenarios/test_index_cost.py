@@ -192,7 +192,7 @@ def test_the_units_are_those_that_boto3_sees(wide: Run, client: Any) -> None:
 
 
 def test_an_index_that_few_items_are_in_is_measured_by_those() -> None:
-    shop = measure(Path(__file__).parents[1] / "examples" / "shop.toml")
+    shop = measure(Path(__file__).parents[2] / "examples" / "shop.toml")
 
     keys = cost_of(shop, "OrdersToReview", "KEYS_ONLY")
 

@@ -9,7 +9,7 @@ from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.kinds import KINDS, Section, WordStyle
 from perfkit.workloads.loader import read
 
-DOCS = (Path(__file__).parents[1] / "docs" / "workloads.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
 
 

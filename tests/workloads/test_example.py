@@ -14,7 +14,7 @@ from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Projection, Workload
 
-SHOP = Path(__file__).parents[1] / "examples" / "shop.toml"
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 
 
 @pytest.fixture(scope="module")

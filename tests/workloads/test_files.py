@@ -10,7 +10,7 @@ from perfkit.workloads.loader import load, read
 from perfkit.workloads.model import ItemSize, Key, Projection, Workload
 from perfkit.workloads.problems import InvalidWorkloadError
 
-VALID = Path(__file__).with_name("workloads").joinpath("notes.toml").read_text()
+VALID = Path(__file__).with_name("notes.toml").read_text()
 
 
 def parse(text: str) -> Workload:

@@ -22,7 +22,7 @@ from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import load, read
 from perfkit.workloads.model import Workload
 
-NOTES = Path(__file__).with_name("workloads") / "notes.toml"
+NOTES = Path(__file__).with_name("notes.toml")
 
 HEAD = """
 name = "things"

@@ -7,7 +7,7 @@ import pytest
 from perfkit.workloads.loader import load
 from perfkit.workloads.outline import outline
 
-SHOP = Path(__file__).parents[1] / "examples" / "shop.toml"
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 
 
 def test_an_outline_says_what_the_workload_does() -> None:

@@ -17,7 +17,7 @@ from perfkit.workloads.loader import read
 from perfkit.workloads.model import Workload
 from perfkit.workloads.problems import InvalidWorkloadError
 
-FOLDER = Path(__file__).with_name("workloads")
+FOLDER = Path(__file__).parent
 VALID = FOLDER.joinpath("notes.toml").read_text()
 ENTITIES = FOLDER.joinpath("mixed.toml").read_text()
 

@@ -38,7 +38,7 @@ from perfkit.report.model import (
 )
 from perfkit.results import RunStore
 
-RUNS = RunStore(Path(__file__).parents[1] / "report_runs")
+RUNS = RunStore(Path(__file__).parents[1] / "runs")
 EVIL = "<script>alert(1)</script><!--\u2028"
 """A name that would end a script, begin a comment, or break a line of a script."""
 
