@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# tests wait for processes now and then, so there is work for one more than there are cores
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench sample-report clean
+.PHONY: help run test test-fast lint format figures sample-report clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -23,7 +26,10 @@ run: $(VENV)/.installed ## The main job on the embedded default: seed, index, me
 	$(BIN)/perfkit run
 
 test: $(VENV)/.installed-dev ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-fast: $(VENV)/.installed-dev ## Run those that start no process, server or browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not processes"
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .
@@ -34,8 +40,8 @@ format: $(VENV)/.installed-dev ## Tidy the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## Measure perfkit against its peers, into benchmarks/results.md
-	$(BIN)/python -m benchmarks
+figures: $(VENV)/.installed-dev ## Measure what tests cannot hold, into benchmarks/results.md; ONLY="startup run" some of it
+	$(BIN)/python -m benchmarks $(ONLY)
 
 sample-report: $(VENV)/.installed-dev ## Measure, and write a sample of every report format to reports/
 	$(BIN)/python scripts/sample_report.py

@@ -1,19 +1,20 @@
 """
-Runs the comparisons one after the other: `python -m benchmarks [names…] [--quick]`.
+Measures the figures one section after the other: `python -m benchmarks [names…] [--quick]`.
 
-A complete run writes benchmarks/results.md; a quick one, or one of some comparisons, prints.
+Each section replaces its own part of benchmarks/results.md as soon as it is measured; those that
+were not named stay as they are. A quick run only prints.
 """
 
 import argparse
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from benchmarks import engines, html_report, run, seeding, service, sqlite, startup
 from benchmarks.section import Section
@@ -21,7 +22,7 @@ from perfkit.errors import PerfkitError
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.units import format_duration
 
-_COMPARISONS: dict[str, Callable[..., Section]] = {
+_SECTIONS: dict[str, Callable[..., Section]] = {
     "startup": startup.compare,
     "sqlite": sqlite.compare,
     "engines": engines.compare,
@@ -32,90 +33,88 @@ _COMPARISONS: dict[str, Callable[..., Section]] = {
 }
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")
+_ABOUT = """\
+# Figures
+
+`make figures` measures all of this, `make figures ONLY="startup run"` the sections named so; each says when and on what it was measured.
+All figures of a section are from one run, its contenders taking turns.
+"""
+_PART = re.compile(r"^<!-- ([a-z-]+) -->\n", re.MULTILINE)
 
 
 def main() -> int:
     """Run what is asked for and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"one of {', '.join(_COMPARISONS)}; default all"
+        "names", nargs="*", metavar="name", help=f"one of {', '.join(_SECTIONS)}; default all"
     )
     parser.add_argument(
         "--quick", action="store_true", help="small sizes: shows that it works, not how fast"
     )
     parser.add_argument("--output", type=Path, help="write the results to this file")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in _COMPARISONS]
+    unknown = [name for name in options.names if name not in _SECTIONS]
     if unknown:
-        parser.error(f"no comparison named {unknown[0]!r}; choose from {', '.join(_COMPARISONS)}")
-    names = options.names or list(_COMPARISONS)
-    output = options.output
-    if output is None and not options.quick and set(names) == set(_COMPARISONS):
-        output = _RESULTS
+        parser.error(f"no section named {unknown[0]!r}; choose from {', '.join(_SECTIONS)}")
+    output = options.output or (None if options.quick else _RESULTS)
     # credentials and endpoints of the person who measures have no part in it
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[variable]
-    start_s = time.monotonic()
-    sections = []
     try:
-        for name in names:
+        for name in options.names or _SECTIONS:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
-            section = _measure(name, quick=options.quick)
-            sections.append(section)
-            print(section.to_markdown(), flush=True)
+            text = _measure(name, quick=options.quick).to_markdown()
+            print(text, flush=True)
+            if output is not None:
+                before = output.read_text(encoding="utf-8") if output.exists() else ""
+                output.write_text(with_sections(before, {name: text}), encoding="utf-8")
     except PerfkitError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
-    if output is not None:
-        text = _document(sections, time.monotonic() - start_s, quick=options.quick)
-        output.write_text(text, encoding="utf-8")
     return 0
 
 
+def with_sections(document: str, measured: Mapping[str, str]) -> str:
+    """Return a document of results with the sections that were measured, by name, replaced."""
+    _, *parts = _PART.split(document)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True)) | dict(measured)
+    # what nobody measures any more goes
+    known = {name: sections[name].strip() for name in _SECTIONS if name in sections}
+    aims = re.findall(
+        r"^- \*\*(met|missed by .*?|no verdict)\*\*: ", "\n".join(known.values()), re.MULTILINE
+    )
+    met = f"{aims.count('met')} of {len(aims)} aims are met.\n"
+    return "\n".join(
+        [_ABOUT + met, *(f"<!-- {name} -->\n{text}\n" for name, text in known.items())]
+    )
+
+
 def _measure(name: str, *, quick: bool) -> Section:
-    """Run one comparison; say in it when the machine had other things to do."""
+    """Measure one section; say in it when, on what, and whether the machine had other things to do."""
     before, before_s = Load.now(), time.monotonic()
-    section = _COMPARISONS[name](quick=quick)
+    section = _SECTIONS[name](quick=quick)
     # every process that was started has ended by now, so what is not ours is others'
     others = LoadBetween(before=before, after=Load.now()).others_share
-    print(f"  took {format_duration(time.monotonic() - before_s)}", file=sys.stderr)
+    notes = [*section.notes, _about(time.monotonic() - before_s, quick=quick)]
     if others is not None and others > _DOUBTFUL_SHARE:
         doubt = (
             f"**Doubtful**: other programs used {others:.0%} of the machine's CPU time meanwhile;"
             " measure again when it is quiet."
         )
-        section = replace(section, notes=[*section.notes, doubt])
-    if quick:
-        section = replace(section, aims=[aim.unjudged() for aim in section.aims])
-    return section
+        notes.append(doubt)
+    aims = [aim.unjudged() for aim in section.aims] if quick else section.aims
+    return replace(section, aims=aims, notes=notes)
 
 
-def _document(sections: list[Section], seconds: float, *, quick: bool) -> str:
+def _about(seconds: float, *, quick: bool) -> str:
     machine = describe_machine()
-    today = datetime.now(UTC).date().isoformat()
-    aims = [aim for section in sections for aim in section.aims]
-    met = sum(aim.met is True for aim in aims)
-    verdict = "a quick run, no verdicts" if quick else f"{met} of {len(aims)} aims met"
-    summary = (
-        f"`make bench` on {today}, in {format_duration(seconds)}: {verdict}.\n"
-        "All figures of a comparison are from one run, its contenders taking turns."
-    )
-    parts = [
-        "# Benchmarks",
-        summary,
-        _about(machine),
-        *(section.to_markdown().rstrip() for section in sections),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _about(machine: dict[str, Any]) -> str:
     return (
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
-        f" {machine['os']}.\n"
-        f"Versions: {machine['python']}, SQLite {machine['sqlite']}, boto3 {machine['boto3']},"
-        f" botocore {machine['botocore']}, orjson {metadata.version('orjson')},"
-        f" Typer {metadata.version('typer')}, perfkit {metadata.version('perfkit')}."
+        f"Measured{' quickly' if quick else ''} on {datetime.now(UTC).date().isoformat()}"
+        f" in {format_duration(seconds)}: {machine['cpu']}, {machine['cores']} cores,"
+        f" {machine['memory_gib']} GiB, {machine['os']}; {machine['python']},"
+        f" SQLite {machine['sqlite']}, boto3 {machine['boto3']}, botocore {machine['botocore']},"
+        f" orjson {metadata.version('orjson')}, Typer {metadata.version('typer')},"
+        f" perfkit {metadata.version('perfkit')}."
     )
 
 

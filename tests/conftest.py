@@ -1,6 +1,8 @@
 """What the tests share: an empty working folder, clients of the engine, tables, a real server."""
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +14,18 @@ from typing import Any
 
 import boto3
 import pytest
+import redis
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import settings
 
+from perfkit.cache import server as cache
 from perfkit.cost.price_file import FOLDER_VARIABLE
+from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.targets import Target
+from perfkit.workloads.loader import load
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
@@ -29,6 +36,42 @@ settings.load_profile("perfkit")
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# ---- which tests start something -----------------------------------------------------------
+
+_STARTERS = frozenset({"cache_server", "chromium", "live", "server", "start_server"})
+"""Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
+
+_EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
+"""Python's audit events of starting one."""
+
+_started: list[str] = []
+
+
+def _watch(event: str, _: object) -> None:
+    if event in _EVENTS:
+        _started.append(event)
+
+
+sys.addaudithook(_watch)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts something and let it go first: in the end the short tests fill the gaps."""
+    for item in items:
+        if _STARTERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.processes)
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
+@pytest.fixture(autouse=True)
+def _marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts something and is not marked: `make test-fast` counts on it."""
+    _started.clear()
+    yield
+    if _started and request.node.get_closest_marker("processes") is None:
+        pytest.fail(f"{_started[0]} in a test that is not marked with pytest.mark.processes")
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +225,61 @@ def walk() -> Callable[..., list[dict[str, Any]]]:
     return walk
 
 
-# ---- server ------------------------------------------------------------------------------
+# ---- the built-in workload -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def courses_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """
+    Return a function that returns a data file with the courses workload, made once; read only.
+
+    Its arguments are the scale, and whether the indexes are there.
+    """
+
+    @functools.cache
+    def courses_data(scale: float, *, indexed: bool = True) -> Path:
+        target = Target(data=tmp_path_factory.mktemp("courses") / "data.sqlite3")
+        workload = load("courses")
+        seeding.seed(seeding.plan(target, workload, scale=scale), processes=1)
+        if indexed:
+            planned = indexes.plan(target, workload)
+            indexes.apply(target, planned, indexes.Goal.PRESENT, pause=lambda _: None)
+        return target.data
+
+    return courses_data
+
+
+@pytest.fixture
+def copy_courses(courses_data: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a function that copies such a data file to a path, to be written to."""
+
+    def copy_courses(path: Path, scale: float, *, indexed: bool = True) -> Path:
+        made = courses_data(scale, indexed=indexed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file in made.parent.glob(f"{made.name}*"):
+            shutil.copy(file, f"{path}{file.name.removeprefix(made.name)}")
+        return path
+
+    return copy_courses
+
+
+# ---- servers -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a cache server for all tests."""
+    running = cache.start(tmp_path_factory.mktemp("cache"))
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture
+def redis_url(cache_server: str) -> str:
+    """Return the URL of an empty cache server."""
+    with redis.Redis.from_url(cache_server) as client:
+        client.flushall()
+    return cache_server
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from perfkit import __version__
 from perfkit.cli import app
 
+pytestmark = pytest.mark.processes
+
 PERFKIT = [sys.executable, "-m", "perfkit"]
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import perfkit
 
 ROOT = Path(perfkit.__file__).parent
@@ -129,6 +131,7 @@ def test_only_commands_know_the_terminal() -> None:
     assert wrong == []
 
 
+@pytest.mark.processes
 def test_the_command_line_loads_nothing_heavy() -> None:
     """`perfkit --help` must answer at once; each command imports what it needs when it runs."""
     code = f"import sys, perfkit.cli; print([m for m in {HEAVY!r} if m in sys.modules])"

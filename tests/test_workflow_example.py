@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "github-actions.yml"
 WORKLOAD = """\

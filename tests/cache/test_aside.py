@@ -23,6 +23,8 @@ from perfkit.cache.statistics import Outcome
 from perfkit.errors import ConfigError
 from perfkit.workloads.loader import load
 
+pytestmark = pytest.mark.processes
+
 COURSES = load("courses")
 KEYS = Keys(COURSES, "1")
 KEY = "perfkit:1:courses:semester:1:department:CS"

@@ -27,6 +27,8 @@ from perfkit.cache.settings import CacheSettings
 from perfkit.measure.clock import FakeClock
 from perfkit.workloads.loader import load
 
+pytestmark = pytest.mark.processes
+
 COURSES = load("courses")
 KEYS = Keys(COURSES, "1")
 KEY = "perfkit:1:courses:semester:1:department:CS"
@@ -461,7 +463,7 @@ def test_an_idle_connection_that_was_closed_costs_nothing(folder: Path) -> None:
 
 def test_uvloop_takes_faults_as_well(folder: Path) -> None:
     """It reports a broken connection in ways of its own."""
-    uvloop = pytest.importorskip("uvloop")
+    import uvloop
 
     async def main() -> None:
         started = server.start(folder)

@@ -27,6 +27,8 @@ from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
 from perfkit.workloads.loader import load
 
+pytestmark = pytest.mark.processes
+
 COURSES = load("courses")
 KEYS = Keys(COURSES, "1")
 

@@ -21,6 +21,8 @@ from perfkit.cache.address import parse_url
 from perfkit.cache.server import Server
 from perfkit.errors import ConfigError, TargetError
 
+pytestmark = pytest.mark.processes
+
 PATIENCE_S = 20.0
 """Generous: the machine may be busy with other things."""
 

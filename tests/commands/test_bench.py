@@ -3,7 +3,7 @@
 import gc
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,8 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.dynamodb import indexes, seeding
-from perfkit.dynamodb.targets import Target
 from perfkit.results import RunStore
 from perfkit.scenarios.access_pattern import AccessPatternScenario
-from perfkit.workloads.loader import load
 
 RUNS = Path(".perfkit/runs")
 
@@ -28,15 +25,9 @@ def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(courses_data: Callable[..., Path]) -> Path:
     """Return a data file with a fiftieth of the courses workload and its indexes."""
-    target = Target(data=tmp_path_factory.mktemp("bench") / "data.sqlite3")
-    workload = load("courses")
-    seeding.seed(seeding.plan(target, workload, scale=0.02), processes=1)
-    indexes.apply(
-        target, indexes.plan(target, workload), indexes.Goal.PRESENT, pause=lambda _: None
-    )
-    return target.data
+    return courses_data(0.02)
 
 
 def bench(*arguments: str | Path) -> Result:
@@ -120,6 +111,7 @@ def test_a_run_folder_in_the_way_is_noticed_before_measuring(
     assert "cannot save runs in .perfkit/runs" in result.stderr
 
 
+@pytest.mark.processes
 def test_an_endpoint_where_nothing_listens_is_a_target_that_fails() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
 """`perfkit clean` from the outside: it lists, asks, and removes nothing that is not perfkit's."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def perfkit(*arguments: str) -> Result:
     return CliRunner().invoke(APP, list(arguments))
 
 
-def seed_a_little(*arguments: str) -> None:
-    result = perfkit("seed", "--processes", "1", "--scale", "0.1", *arguments)
-    assert result.exit_code == 0, result.output
+@pytest.fixture
+def _seeded(copy_courses: Callable[..., Path]) -> None:
+    copy_courses(Target().data, 0.1, indexed=False)
 
 
 def ask(operation: str, request: dict[str, Any], target: Target | None = None) -> dict[str, Any]:
@@ -43,9 +44,8 @@ def ask(operation: str, request: dict[str, Any], target: Target | None = None) -
         connection.close()
 
 
+@pytest.mark.usefixtures("_seeded")
 def test_it_lists_and_asks_before_it_removes(tmp_path: Path) -> None:
-    seed_a_little()
-
     result = perfkit("clean")
 
     assert isinstance(result.exception, ConfigError)
@@ -54,10 +54,10 @@ def test_it_lists_and_asks_before_it_removes(tmp_path: Path) -> None:
     assert (tmp_path / ".perfkit" / "dynamodb.sqlite3").exists()
 
 
+@pytest.mark.usefixtures("_seeded")
 def test_no_at_the_terminal_removes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed_a_little()
     monkeypatch.setattr(
         "perfkit.commands.clean.make_permission", lambda **_: _permission(lambda _: False)
     )
@@ -75,8 +75,8 @@ def _permission(answer: Any) -> Any:
     return Permission(ask=answer)
 
 
+@pytest.mark.usefixtures("_seeded")
 def test_tables_go_with_their_file_and_runs_stay(tmp_path: Path) -> None:
-    seed_a_little()
     run = tmp_path / ".perfkit" / "runs" / "one.json"
     run.parent.mkdir()
     run.write_text("{}")
@@ -106,8 +106,8 @@ def test_runs_go_when_asked_for(tmp_path: Path) -> None:
     assert not run.exists()
 
 
+@pytest.mark.usefixtures("_seeded")
 def test_tables_of_somebody_else_stay_and_keep_the_file() -> None:
-    seed_a_little()
     ask("CreateTable", FOREIGN)
 
     result = perfkit("clean", "--yes")
@@ -143,7 +143,8 @@ def test_on_aws_only_tagged_tables_of_the_workload_are_deleted(
     aws = Target(kind=TargetKind.AWS)
     ask("CreateTable", FOREIGN, aws)
     ask("CreateTable", FOREIGN | {"TableName": "Users"}, aws)
-    seed_a_little("--target", "aws", "--yes", "--table", "Courses", "--scale", "0.01")
+    arguments = ("--target", "aws", "--yes", "--table", "Courses", "--scale", "0.01")
+    assert perfkit("seed", "--processes", "1", *arguments).exit_code == 0
 
     result = perfkit("clean", "--target", "aws", "--yes")
 

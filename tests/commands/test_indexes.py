@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,9 +29,8 @@ def perfkit(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def _seeded() -> None:
-    result = perfkit("seed", "--processes", "1", "--scale", "0.1")
-    assert result.exit_code == 0, result.output
+def _seeded(copy_courses: Callable[..., Path]) -> None:
+    copy_courses(Target().data, 0.1, indexed=False)
 
 
 def refusal(*arguments: str) -> tuple[int, str]:

@@ -310,6 +310,7 @@ def _in_process(
     )
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("arguments", ["", "--scenario profile", "--json", "--format markdown"])
 def test_a_full_disk_behind_a_redirection_is_one_error(arguments: str) -> None:
@@ -324,6 +325,7 @@ def test_a_full_disk_behind_a_redirection_is_one_error(arguments: str) -> None:
     )
 
 
+@pytest.mark.processes
 def test_a_locale_without_the_signs_gets_question_marks() -> None:
     result = _in_process(
         "--scenario courses", subprocess.PIPE, PYTHONIOENCODING="ascii", PYTHONUTF8="0"

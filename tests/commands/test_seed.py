@@ -275,6 +275,7 @@ HALF = ("--scale", "0.5")
 COMPLETE = {"Courses": 5_000, "Enrollments": 25_000, "Users": 2_500}
 
 
+@pytest.mark.processes
 def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> None:
     process = start("--processes", "2", *HALF)
     wait_for_writing(process, tmp_path / ".perfkit" / "dynamodb.sqlite3")
@@ -294,6 +295,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> Non
     assert finish_and_count() == COMPLETE
 
 
+@pytest.mark.processes
 def test_a_killed_seeding_leaves_no_process_and_is_completed_by_the_next(tmp_path: Path) -> None:
     process = start("--processes", "2", *HALF)
     wait_for_writing(process, tmp_path / ".perfkit" / "dynamodb.sqlite3")

@@ -1,6 +1,7 @@
 """`perfkit status` from the outside."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.seed import seed
 from perfkit.commands.status import status
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
 from perfkit.results import Run, RunStore
 
@@ -56,8 +58,8 @@ No saved runs in .perfkit/runs.
     assert not (tmp_path / ".perfkit").exists()
 
 
-def test_tables_indexes_and_runs_are_shown() -> None:
-    perfkit("seed", "--processes", "1", "--scale", "0.1")
+def test_tables_indexes_and_runs_are_shown(copy_courses: Callable[..., Path]) -> None:
+    copy_courses(Target().data, 0.1, indexed=False)
     perfkit("create-indexes", "--index", "CoursesBySemester")
     save_run("courses", "2026-01-01T00:00:00Z")
     save_run("profile", "2026-01-02T00:00:00Z")
@@ -109,8 +111,8 @@ def test_an_index_under_way_shows_how_far_it_is() -> None:
     assert 0 == fractions[0] <= fractions[1] < fractions[2] < 1
 
 
-def test_json_is_one_document_and_nothing_else() -> None:
-    perfkit("seed", "--processes", "1", "--scale", "0.1")
+def test_json_is_one_document_and_nothing_else(copy_courses: Callable[..., Path]) -> None:
+    copy_courses(Target().data, 0.1, indexed=False)
     save_run("courses", "2026-01-01T00:00:00Z")
 
     result = perfkit("status", "--json")

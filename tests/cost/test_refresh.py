@@ -25,6 +25,8 @@ from perfkit.cost.price_list import Selector, bulk_products, read_price, selecto
 from perfkit.cost.refresh import PriceList, refresh
 from perfkit.errors import PerfkitError, PriceError
 
+pytestmark = pytest.mark.processes
+
 TODAY = date(2026, 11, 25)
 FREE_FOREVER = ("0", "Inf", "0.0000000000")
 """What the list has for hours that a reservation covers; no free tier."""

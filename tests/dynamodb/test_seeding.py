@@ -294,6 +294,7 @@ def test_items_that_vanish_while_seeding_are_noticed(target: Target) -> None:
         seeding.seed(seeding.plan(target, ZOO), processes=1, progress=delete_one)
 
 
+@pytest.mark.processes
 def test_several_processes_write_what_one_would(target: Target) -> None:
     seen: list[Progress] = []
     planned = seeding.plan(target, ZOO)
@@ -308,6 +309,7 @@ def test_several_processes_write_what_one_would(target: Target) -> None:
     assert_seeded(target)
 
 
+@pytest.mark.processes
 def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> None:
     planned = seeding.plan(target, ZOO, scale=20)
 
@@ -323,6 +325,7 @@ def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> N
     assert (again.items, again.foreign) == (len(everything(target, "Animals")), 0)
 
 
+@pytest.mark.processes
 def test_a_failure_in_a_process_is_the_failure_of_all() -> None:
     nowhere = Target(kind=TargetKind.ENDPOINT, endpoint_url="http://127.0.0.1:1")
     job = Job(target=nowhere, workload=ZOO, random_seed=1, scale=1.0, max_rcu=None, max_wcu=None)

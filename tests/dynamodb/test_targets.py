@@ -185,6 +185,7 @@ def web_server() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.processes
 def test_something_that_is_not_dynamodb_is_named_as_such(
     web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ def test_nothing_is_doubted_without_reason() -> None:
     assert targets._doubt("x", {"server": "perfkit"}) is None
 
 
+@pytest.mark.processes
 def test_who_answers_at_an_endpoint_is_looked_at(web_server: str) -> None:
     with pytest.raises(TargetError, match="is not DynamoDB"):
         parse_target(web_server).capacity_doubt()

@@ -15,6 +15,8 @@ import pytest
 from perfkit.dynamodb.client import embedded_client
 from perfkit.errors import ConfigError, DataFileError, StorageFullError
 
+pytestmark = pytest.mark.processes
+
 DATA = Path("data.sqlite3")
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from perfkit.embedded import DynamoDBError, Engine
 
+pytestmark = pytest.mark.processes
+
 TABLE: dict[str, Any] = {
     "TableName": "things",
     "BillingMode": "PAY_PER_REQUEST",

@@ -19,6 +19,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+pytestmark = pytest.mark.processes
+
 AWS = Path(sys.executable).with_name("aws")
 PERFKIT = Path(sys.executable).with_name("perfkit")
 TARGET = "DynamoDB_20120810."

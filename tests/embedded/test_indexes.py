@@ -482,6 +482,7 @@ def watcher() -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.processes
 def test_a_backfill_survives_its_watchers_being_killed(
     connect: Callable[..., Any],
     make_table: Callable[..., str],

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 DATA = "data.sqlite3"
 
 PRELUDE = """

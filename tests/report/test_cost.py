@@ -511,6 +511,7 @@ def test_a_bill_for_a_place_that_cannot_be_written_to_is_an_error() -> None:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
@@ -531,6 +532,7 @@ def test_a_full_disk_is_told_in_one_line() -> None:
 # --- speed
 
 
+@pytest.mark.processes
 def test_the_answer_loads_nothing_heavy_and_comes_at_once() -> None:
     code = (
         "import sys\n"

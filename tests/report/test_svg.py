@@ -62,6 +62,7 @@ def test_the_picture_has_colours_where_there_is_no_terminal_and_none_are_wanted(
     assert render_text(report, Format.SVG) == with_colours
 
 
+@pytest.mark.processes
 def test_the_name_of_the_file_asks_for_it(tmp_path: Path) -> None:
     runs = tmp_path / ".perfkit" / "runs"
     runs.mkdir(parents=True)

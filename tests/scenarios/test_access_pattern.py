@@ -3,7 +3,7 @@
 import dataclasses
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,9 @@ def measure(context: Context, name: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory, workload: Workload) -> Target:
+def seeded(courses_data: Callable[..., Path]) -> Target:
     """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
-    target = Target(data=tmp_path_factory.mktemp("seeded") / "data.sqlite3")
-    seed(target, workload, 0.02)
-    index(target, workload)
-    return target
+    return Target(data=courses_data(0.02))
 
 
 @pytest.fixture

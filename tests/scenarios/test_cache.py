@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from perfkit.cache import server
-from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb import seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
 from perfkit.measure.rounds import Plan
@@ -19,6 +20,8 @@ from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.registry import find, main_job, scenarios_of
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
+
+pytestmark = pytest.mark.processes
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 COURSES = ("courses", "instructor", "enrollments", "roster", "profile")
@@ -57,14 +60,9 @@ def workload() -> Workload:
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory, workload: Workload) -> Target:
+def seeded(courses_data: Callable[..., Path]) -> Target:
     """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
-    target = Target(data=tmp_path_factory.mktemp("seeded") / "data.sqlite3")
-    seeding.seed(seeding.plan(target, workload, scale=0.02), processes=1)
-    indexes.apply(
-        target, indexes.plan(target, workload), indexes.Goal.PRESENT, pause=lambda _: None
-    )
-    return target
+    return Target(data=courses_data(0.02))
 
 
 def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> Context:

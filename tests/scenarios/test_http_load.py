@@ -11,6 +11,8 @@ import pytest
 from perfkit.errors import TargetError
 from perfkit.scenarios.http_load import Job, ask, load_process, read_timing
 
+pytestmark = pytest.mark.processes
+
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])

@@ -2,14 +2,13 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
 from perfkit.measure.rounds import Plan
@@ -24,6 +23,8 @@ from perfkit.service.supervisor import Supervisor
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(autouse=True)
 def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +37,9 @@ def workload() -> Workload:
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory, workload: Workload) -> Target:
+def seeded(courses_data: Callable[..., Path]) -> Target:
     """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
-    target = Target(data=tmp_path_factory.mktemp("seeded") / "data.sqlite3")
-    seeding.seed(seeding.plan(target, workload, scale=0.02), processes=1)
-    indexes.apply(
-        target, indexes.plan(target, workload), indexes.Goal.PRESENT, pause=lambda _: None
-    )
-    return target
+    return Target(data=courses_data(0.02))
 
 
 def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> Context:

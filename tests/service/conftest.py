@@ -1,6 +1,5 @@
 """What the tests of the service share: seeded tables, a cache server, the service in process."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,13 +10,10 @@ from typing import Any
 
 import boto3
 import pytest
-import redis
 import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from perfkit.cache import server
-from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.service.app import create_app
 from perfkit.service.notifications import Item, Outcome
@@ -25,7 +21,6 @@ from perfkit.service.process import bind
 from perfkit.service.protocol import BoundedProtocol
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.tokens import Tokens
-from perfkit.workloads.loader import load
 
 SECRET = "for the tests, and long enough for HS256"
 USER = "student123"
@@ -53,38 +48,15 @@ class RecordingNotifier:
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def seeded(courses_data: Callable[..., Path]) -> Path:
     """Return a data file with the courses workload at a hundredth, indexes included; read only."""
-    data = tmp_path_factory.mktemp("seeded") / "data.sqlite3"
-    target, workload = Target(data=data), load("courses")
-    seeding.seed(seeding.plan(target, workload, scale=0.01), processes=1)
-    indexes.apply(target, indexes.plan(target, workload), indexes.Goal.PRESENT)
-    return data
+    return courses_data(0.01)
 
 
 @pytest.fixture
-def data(seeded: Path, tmp_path: Path) -> Path:
+def data(copy_courses: Callable[..., Path], tmp_path: Path) -> Path:
     """Return a copy of the seeded data file, to be written to."""
-    copy = tmp_path / "data.sqlite3"
-    for file in seeded.parent.iterdir():
-        shutil.copy(file, tmp_path / file.name)
-    return copy
-
-
-@pytest.fixture(scope="session")
-def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a cache server for all tests."""
-    running = server.start(tmp_path_factory.mktemp("cache"))
-    yield running.url
-    running.stop()
-
-
-@pytest.fixture
-def redis_url(cache_server: str) -> str:
-    """Return the URL of an empty cache server."""
-    with redis.Redis.from_url(cache_server) as client:
-        client.flushall()
-    return cache_server
+    return copy_courses(tmp_path / "data.sqlite3", 0.01)
 
 
 @pytest.fixture

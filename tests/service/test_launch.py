@@ -27,6 +27,8 @@ from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.supervisor import Plan, Supervisor
 from perfkit.settings import FOLDER
 
+pytestmark = pytest.mark.processes
+
 COURSES = "/api/courses?semester=1&department=CS"
 
 

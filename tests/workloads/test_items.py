@@ -64,6 +64,7 @@ def test_an_item_is_the_same_alone_and_in_any_range() -> None:
     assert list(ItemGenerator(load(NOTES)).items("Notes", 0, 100)) == items
 
 
+@pytest.mark.processes
 def test_another_process_makes_the_same_items() -> None:
     program = (
         "import json; from perfkit.workloads.loader import load; "

@@ -33,6 +33,8 @@ from perfkit.service.notifications.sink import (
     start_sink,
 )
 
+pytestmark = pytest.mark.processes
+
 
 def notification(recipient: str = "student123@example.com", subject: str = "Hi") -> Notification:
     return Notification(

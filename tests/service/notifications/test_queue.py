@@ -27,6 +27,8 @@ from perfkit.service.notifications import (
 from perfkit.service.notifications.queue import NAMESPACE, Envelopes, QueueName
 from perfkit.service.notifications.sink import SinkServer
 
+pytestmark = pytest.mark.processes
+
 MAIL, LOG = QueueName.MAIL, QueueName.LOG
 
 

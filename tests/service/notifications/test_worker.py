@@ -33,6 +33,8 @@ from perfkit.service.notifications.queue import NAMESPACE, Envelopes, QueueName,
 from perfkit.service.notifications.sink import ReceivedMail, SinkServer
 from perfkit.service.notifications.worker import Worker
 
+pytestmark = pytest.mark.processes
+
 MAIL, LOG = QueueName.MAIL, QueueName.LOG
 
 SOON = RetryPolicy(retries=3, first_s=0.02, longest_s=0.1)
