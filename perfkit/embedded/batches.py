@@ -1,15 +1,22 @@
 """BatchGetItem and BatchWriteItem."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from perfkit.capacity import Item, read_units
 from perfkit.embedded.errors import validation
 from perfkit.embedded.expressions import Placeholders, Projection, parse_projection
-from perfkit.embedded.keys import check_item, check_key, find_table
+from perfkit.embedded.keys import (
+    check_item,
+    check_key,
+    check_no_key_is_nested,
+    find_table,
+)
+from perfkit.embedded.legacy import attributes_to_get
 from perfkit.embedded.metering import Meter
 from perfkit.embedded.reads import project, read_consistency
+from perfkit.embedded.requests import MIXED
 from perfkit.embedded.schema import Table
 from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import normalize_item
@@ -33,6 +40,7 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
     if count > _MOST_READS:
         msg = "Too many items requested for the BatchGetItem call"
         raise validation(msg)
+    _check_not_mixed(blocks.values())
     parsed = [(name, block, *_parse_block(block)) for name, block in blocks.items()]
     responses: dict[str, list[Any]] = {}
     unprocessed: dict[str, Any] = {}
@@ -41,6 +49,8 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
     with storage.read() as transaction:
         for name, block, keys, projection in parsed:
             table = find_table(transaction, name)
+            if projection is not None:
+                check_no_key_is_nested(table, projection.nested_attributes)
             stored_keys = _distinct(table, keys)
             meter = Meter(table.name)
             found = responses.setdefault(name, [])
@@ -65,28 +75,28 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
     return answer
 
 
+def _check_not_mixed(blocks: Collection[Mapping[str, Any]]) -> None:
+    # one form for the whole request, whatever table a block is of
+    if any(block.get("AttributesToGet") is not None for block in blocks) and any(
+        block.get("ProjectionExpression") is not None for block in blocks
+    ):
+        raise validation(
+            f"{MIXED}Non-expression parameters: {{AttributesToGet}}"
+            " Expression parameters: {ProjectionExpression}"
+        )
+
+
 def _parse_block(block: Mapping[str, Any]) -> tuple[list[Item], Projection | None]:
     keys = [normalize_item(key) for key in block["Keys"]]
-    if block.get("AttributesToGet") is not None:
-        if block.get("ProjectionExpression") is not None:
-            msg = (
-                "Can not use both expression and non-expression parameters in the same request:"
-                " Non-expression parameters: {AttributesToGet}"
-                " Expression parameters: {ProjectionExpression}"
-            )
-            raise validation(msg)
-        msg = (
-            "The legacy parameter AttributesToGet is not supported by the embedded DynamoDB:"
-            " use ProjectionExpression instead"
-        )
-        raise validation(msg)
     names = block.get("ExpressionAttributeNames")
     text = block.get("ProjectionExpression")
     if text is None and names is not None:
         msg = "ExpressionAttributeNames can only be specified when using expressions"
         raise validation(msg)
+    if text is None:
+        return keys, attributes_to_get(block.get("AttributesToGet"))
     placeholders = Placeholders(names, None)
-    projection = None if text is None else parse_projection(text, placeholders)
+    projection = parse_projection(text, placeholders)
     placeholders.check_all_used()
     return keys, projection
 

@@ -20,11 +20,18 @@ _KEPT_SETTINGS = ("OnDemandThroughput", "WarmThroughput")
 
 
 def read_attributes(request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the declared attribute types by name."""
-    return {
-        entry["AttributeName"]: entry["AttributeType"]
-        for entry in request.get("AttributeDefinitions") or ()
-    }
+    """
+    Return the declared attribute types by name.
+
+    Raises:
+        DynamoDBError: An attribute is declared twice, be it with the same type.
+    """
+    declared = request.get("AttributeDefinitions") or ()
+    types = {entry["AttributeName"]: entry["AttributeType"] for entry in declared}
+    if len(types) < len(declared):
+        msg = "Cannot have two attributes with the same name"
+        raise validation(msg)
+    return types
 
 
 def new_table(request: Mapping[str, Any]) -> Table:

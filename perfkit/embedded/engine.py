@@ -8,9 +8,9 @@ import orjson
 
 from perfkit.capacity import Item
 from perfkit.embedded import batches, reads, tables, transactions, writes
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import unknown_operation, validation
 from perfkit.embedded.loading import load_items
-from perfkit.embedded.requests import check_request, reject_legacy
+from perfkit.embedded.requests import check_legacy, check_request
 from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
 
@@ -41,7 +41,7 @@ _HANDLERS: dict[str, _Handler] = {
 }
 
 # these still answer bad values as an earlier generation of AWS's validation does
-_OLDER_WORDING = frozenset({"BatchWriteItem", "Scan", "TransactGetItems", "TransactWriteItems"})
+_OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 
 OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException."""
@@ -73,18 +73,19 @@ class Engine:
             request: The request as it is on the wire: binary values in base64.
 
         Raises:
-            DynamoDBError: What AWS would answer instead.
+            DynamoDBError: What AWS would answer instead; UnknownOperationException for what the
+                engine leaves out.
             StorageFullError: The disk is full; nothing of the request was kept.
             DataFileError: The file is damaged.
         """
         handler = _HANDLERS.get(operation)
         if handler is None:
-            raise DynamoDBError("UnknownOperationException", "")
+            raise unknown_operation(operation)
         # to AWS a null is a member that is not there
         if None in request.values():
             request = {name: value for name, value in request.items() if value is not None}
         check_request(operation, request)
-        reject_legacy(operation, request)
+        check_legacy(operation, request)
         try:
             answer = handler(self._storage, request)
         except InvalidValueError as error:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["DynamoDBError", "validation"]
+__all__ = ["DynamoDBError", "unknown_operation", "validation"]
 
 
 class DynamoDBError(Exception):
@@ -29,3 +29,12 @@ class DynamoDBError(Exception):
 def validation(message: str) -> DynamoDBError:
     """Return the error DynamoDB answers to a request it cannot accept."""
     return DynamoDBError("ValidationException", message)
+
+
+def unknown_operation(name: str) -> DynamoDBError:
+    """Return the error for an operation that the embedded DynamoDB leaves out."""
+    shown = repr(name) if name else "none"
+    return DynamoDBError(
+        "UnknownOperationException",
+        f"the embedded DynamoDB has no such operation: {shown}; docs/embedded.md lists those it has",
+    )

@@ -8,6 +8,7 @@ from perfkit.embedded.values import key_bytes
 
 __all__ = [
     "KEY_MISMATCH",
+    "check_content",
     "check_index_keys",
     "check_item",
     "check_key",
@@ -43,9 +44,18 @@ def _kind(value: AttributeValue) -> str:
     return next(iter(value))
 
 
-def _check_content(name: str, value: AttributeValue, keys: Keys) -> None:
+def check_content(name: str, value: AttributeValue, keys: Keys, *, empty: bool = False) -> None:
+    """
+    Raise unless the value of a key attribute has a length that a key may have.
+
+    Args:
+        name: The attribute.
+        value: Of the attribute's type.
+        keys: The keys it belongs to.
+        empty: Whether it may be empty, as the beginning of a key may.
+    """
     raw = key_bytes(value)
-    if not raw and "N" not in value:
+    if not raw and not empty and "N" not in value:
         what = "string" if "S" in value else "binary"
         raise validation(
             f"{_NOT_VALID}The AttributeValue for a key attribute cannot contain an empty"
@@ -75,7 +85,7 @@ def check_key(table: Table, key: Item) -> None:
         if value is None or table.attributes[name] not in value:
             raise validation(KEY_MISMATCH)
     for name in names:
-        _check_content(name, key[name], table.keys)
+        check_content(name, key[name], table.keys)
 
 
 def check_no_key_is_nested(table: Table, nested: frozenset[str]) -> None:
@@ -115,7 +125,7 @@ def check_item(table: Table, item: Item, *, batch: bool = False) -> None:
                 else f"{_INVALID}Type mismatch for key {name} expected: {expected}"
                 f" actual: {_kind(value)}"
             )
-        _check_content(name, value, table.keys)
+        check_content(name, value, table.keys)
     check_index_keys(table, item)
 
 

@@ -40,8 +40,8 @@ class InvalidValueError(DynamoDBError):
     """
     A value DynamoDB refuses.
 
-    AWS words this in two ways: most operations answer `message`; BatchWriteItem, Scan and
-    the transactions still answer `older_message`.
+    AWS words this in two ways: most operations answer `message`; BatchWriteItem and Scan still
+    answer `older_message`, and so do single writes of what nests very deep.
     """
 
     def __init__(self, message: str, older_message: str | None = None) -> None:

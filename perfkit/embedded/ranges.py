@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from perfkit.capacity import Item
 from perfkit.embedded.errors import validation
 from perfkit.embedded.expressions import KeyOperator, KeyTerm
-from perfkit.embedded.keys import KEY_MISMATCH
+from perfkit.embedded.keys import KEY_MISMATCH, check_content
 from perfkit.embedded.schema import Index, Keys, Table, after, before_prefix_end, escape
 from perfkit.embedded.values import key_bytes
 
@@ -92,6 +92,9 @@ def query_range(
         )
     _check_sort_names(keys, by_name)
     for term in terms:
+        if term.operator is KeyOperator.OTHER:
+            msg = "Attempted conditional constraint is not an indexable operation"
+            raise validation(msg)
         for operand in term.operands:
             if table.attributes[term.attribute] not in operand:
                 msg = (
@@ -104,7 +107,9 @@ def query_range(
             msg = "Query key condition not supported"
             raise validation(msg)
     for term in terms:
-        _check_not_empty(term)
+        for operand in term.operands:
+            begins = term.operator is KeyOperator.BEGINS_WITH
+            check_content(term.attribute, operand, keys, empty=begins)
     covered = _cover(keys, by_name)
     if start is not None:
         position = covered.position(table, index, start)
@@ -142,18 +147,6 @@ def _check_sort_names(keys: Keys, by_name: dict[str, KeyTerm]) -> None:
             f"RANGE key attributes {', '.join(lacking)} must have equality conditions specified"
             f" in the query because a condition is present on key attribute {last}"
         )
-
-
-def _check_not_empty(term: KeyTerm) -> None:
-    for operand in term.operands:
-        if "N" not in operand and not key_bytes(operand):
-            if term.operator is KeyOperator.BEGINS_WITH:
-                continue
-            what = "string" if "S" in operand else "binary"
-            raise validation(
-                "One or more parameter values are not valid. The AttributeValue for a key"
-                f" attribute cannot contain an empty {what} value. Key: {term.attribute}"
-            )
 
 
 def _cover(keys: Keys, by_name: dict[str, KeyTerm]) -> KeyRange:

@@ -1,8 +1,8 @@
 """GetItem, Query and Scan: what a read touches, what it costs, where it stops."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -10,6 +10,7 @@ from perfkit.capacity import Consistency, Item, read_units
 from perfkit.embedded.errors import DynamoDBError, validation
 from perfkit.embedded.expressions import (
     Condition,
+    KeyTerm,
     Placeholders,
     Projection,
     parse_condition,
@@ -17,16 +18,18 @@ from perfkit.embedded.expressions import (
     parse_projection,
 )
 from perfkit.embedded.keys import check_key, check_no_key_is_nested, find_table
+from perfkit.embedded.legacy import attributes_to_get, filter_condition, key_conditions
 from perfkit.embedded.metering import Meter
+from perfkit.embedded.pages import PAGE_BYTES, PIECE_BYTES, surplus
 from perfkit.embedded.ranges import KeyRange, check_start, query_range, segment_range
 from perfkit.embedded.schema import Index, IndexKind, IndexStatus, Table
 from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import normalize_item
 
-__all__ = ["PAGE_BYTES", "get_item", "project", "query", "read_consistency", "scan"]
+__all__ = ["get_item", "project", "query", "read_consistency", "scan"]
 
-PAGE_BYTES = 1 << 20
-"""A page ends with the item that makes it this large, whether or not the filter keeps it."""
+_Surplus: TypeAlias = Callable[[bytes], int]
+"""Returns by how many bytes a row weighs more in a page than it is billed."""
 
 
 def read_consistency(request: Mapping[str, Any]) -> Consistency:
@@ -44,10 +47,12 @@ def project(data: bytes, projection: Projection | None) -> Any:
 def get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer GetItem."""
     key_item = normalize_item(request["Key"])
-    expressions = _parse(request)
+    projection = attributes_to_get(request.get("AttributesToGet"))
+    expressions = _parse(request, projection=projection)
     with storage.read() as transaction:
         table = find_table(transaction, request["TableName"])
         check_key(table, key_item)
+        _check_projection(table, expressions)
         row = transaction.find(table, table.keys.stored(key_item))
     answer: dict[str, Any] = {}
     size = 0
@@ -63,19 +68,23 @@ def get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def query(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer Query."""
+    condition = filter_condition(request.get("QueryFilter"), request.get("ConditionalOperator"))
+    projection = attributes_to_get(request.get("AttributesToGet"))
     start = _start_key(request)
-    expressions = _parse(request, key_condition=True)
-    select = _select(request, expressions.projection)
+    expressions = _parse(request, key_condition=True, condition=condition, projection=projection)
+    select = _select(request, expressions.projection, envelope="1 validation error detected: ")
     with storage.read() as transaction:
         table = find_table(transaction, request["TableName"])
         index = _index(table, request)
         keys = table.keys if index is None else index.keys
         within = query_range(table, index, expressions.key_terms, start)
+        _check_projection(table, expressions)
         if expressions.filter is not None:
             for name in keys.names:
                 if name in expressions.filter.attributes:
+                    what = "Filter Expression" if condition is None else "QueryFilter"
                     raise validation(
-                        "Filter Expression can only contain non-primary key attributes:"
+                        f"{what} can only contain non-primary key attributes:"
                         f" Primary key attribute: {name}"
                     )
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
@@ -89,9 +98,11 @@ def query(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer Scan."""
+    projection = attributes_to_get(request.get("AttributesToGet"))
+    condition = filter_condition(request.get("ScanFilter"), request.get("ConditionalOperator"))
     start = _start_key(request)
     within = _segment(request)
-    expressions = _parse(request)
+    expressions = _parse(request, condition=condition, projection=projection)
     select = _select(request, expressions.projection)
     with storage.read() as transaction:
         table = find_table(transaction, request["TableName"])
@@ -105,6 +116,7 @@ def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
                     " ExclusiveStartKey with correct Segment. TotalSegments:"
                     f" {request['TotalSegments']} Segment: {request['Segment']}"
                 )
+        _check_projection(table, expressions)
         source = _source(table, index, select, expressions)
         if expressions.filter is not None:
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
@@ -118,14 +130,28 @@ def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expressions:
-    """The expressions of one read, parsed."""
+    """The expressions of one read, or what stands for them, parsed."""
 
-    key_terms: tuple[Any, ...] = ()
+    key_terms: tuple[KeyTerm, ...] = ()
     filter: Condition | None = None
     projection: Projection | None = None
 
 
-def _parse(request: Mapping[str, Any], *, key_condition: bool = False) -> _Expressions:
+def _parse(
+    request: Mapping[str, Any],
+    *,
+    key_condition: bool = False,
+    condition: Condition | None = None,
+    projection: Projection | None = None,
+) -> _Expressions:
+    """
+    Parse a read's expressions and check that they use all placeholders.
+
+    Args:
+        key_condition: Whether a key condition must be among them.
+        condition: What stands for a filter expression.
+        projection: What stands for a projection expression.
+    """
     key_text = request.get("KeyConditionExpression")
     filter_text = request.get("FilterExpression")
     projection_text = request.get("ProjectionExpression")
@@ -144,24 +170,36 @@ def _parse(request: Mapping[str, Any], *, key_condition: bool = False) -> _Expre
         raise validation(
             f"ExpressionAttributeValues can only be specified when using expressions: {null} null"
         )
-    if key_condition and key_text is None:
+    keys = request.get("KeyConditions")
+    if key_condition and key_text is None and keys is None:
         msg = (
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in"
             " the request."
         )
         raise validation(msg)
     placeholders = Placeholders(names, values)
-    parsed = _Expressions(
-        key_terms=() if key_text is None else parse_key_condition(key_text, placeholders),
-        filter=None
-        if filter_text is None
-        else parse_condition(filter_text, placeholders, "FilterExpression"),
-        projection=None
-        if projection_text is None
-        else parse_projection(projection_text, placeholders),
-    )
-    placeholders.check_all_used()
-    return parsed
+
+    def parse_others() -> None:
+        nonlocal condition, projection
+        if filter_text is not None:
+            condition = parse_condition(filter_text, placeholders, "FilterExpression")
+        if projection_text is not None:
+            projection = parse_projection(projection_text, placeholders)
+        placeholders.check_all_used()
+
+    terms: tuple[KeyTerm, ...] = ()
+    if key_text is not None:
+        terms = parse_key_condition(key_text, placeholders, then=parse_others)
+    else:
+        parse_others()
+        if key_condition and keys is not None:
+            terms = key_conditions(keys)
+    return _Expressions(key_terms=terms, filter=condition, projection=projection)
+
+
+def _check_projection(table: Table, expressions: _Expressions) -> None:
+    if expressions.projection is not None:
+        check_no_key_is_nested(table, expressions.projection.nested_attributes)
 
 
 _PREFIXED = (
@@ -184,7 +222,7 @@ def _start_key(request: Mapping[str, Any]) -> Item | None:
         raise validation(f"The provided starting key is invalid: {error.message}") from error
 
 
-def _select(request: Mapping[str, Any], projection: Projection | None) -> str:
+def _select(request: Mapping[str, Any], projection: Projection | None, envelope: str = "") -> str:
     given = request.get("Select")
     if given is None:
         if projection is not None:
@@ -192,20 +230,18 @@ def _select(request: Mapping[str, Any], projection: Projection | None) -> str:
         return "ALL_PROJECTED_ATTRIBUTES" if "IndexName" in request else "ALL_ATTRIBUTES"
     if projection is not None and given != "SPECIFIC_ATTRIBUTES":
         what = "only the Count" if given == "COUNT" else given
-        raise validation(f"Cannot specify the ProjectionExpression when choosing to get {what}")
+        member = "AttributesToGet" if "AttributesToGet" in request else "ProjectionExpression"
+        raise validation(f"{envelope}Cannot specify the {member} when choosing to get {what}")
     if given == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in request:
         # AWS says "Querying" to a Scan as well
-        msg = (
-            "One or more parameter values were invalid: ALL_PROJECTED_ATTRIBUTES can be used"
-            " only when Querying using an IndexName"
+        raise validation(
+            f"{envelope}ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
         )
-        raise validation(msg)
     if projection is None and given == "SPECIFIC_ATTRIBUTES":
-        msg = (
-            "1 validation error detected: Must specify the AttributesToGet or"
-            " ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+        raise validation(
+            f"{envelope}Must specify the AttributesToGet or ProjectionExpression when choosing to"
+            " get SPECIFIC_ATTRIBUTES"
         )
-        raise validation(msg)
     return str(given)
 
 
@@ -226,8 +262,10 @@ def _segment(request: Mapping[str, Any]) -> KeyRange:
         )
         raise validation(msg)
     if segment >= total:
-        msg = "The Segment parameter is zero-based and must be less than parameter TotalSegments"
-        raise validation(msg)
+        raise validation(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments:"
+            f" Segment: {segment} is not less than TotalSegments: {total}"
+        )
     return segment_range(segment, total)
 
 
@@ -352,11 +390,29 @@ def _read_page(
     fetched: list[int] = []
     sized = _noting_fetches(rows, fetched) if source.fetches else rows
     condition = expressions.filter
-    page = _take(sized, limit) if condition is None else _filter(sized, limit, condition)
+    weigh = _surplus(transaction, source)
+    page = (
+        _take(sized, limit, weigh) if condition is None else _filter(sized, limit, condition, weigh)
+    )
     page.fetched_sizes = fetched
     if source.counts and page.last is not None:
         _, _, page.last = transaction.find(source.table, page.last) or (0, 0, b"")
     return page
+
+
+def _surplus(transaction: Transaction, source: _Source) -> _Surplus:
+    keys = source.table.keys if source.index is None else source.index.keys
+    if source.fetches:
+        # the row is the item, and what is read of the index is its entry
+        return lambda _data: 0
+    if not source.counts:
+        return lambda data: surplus(orjson.loads(data), keys.sort)
+
+    def of_key(key: bytes) -> int:
+        _, _, data = transaction.find(source.table, key) or (0, 0, b"{}")
+        return surplus(orjson.loads(data), keys.sort)
+
+    return of_key
 
 
 def _noting_fetches(
@@ -370,27 +426,35 @@ def _noting_fetches(
 # The two loops below run for every item of every scan: no call and no branch that is not needed.
 
 
-def _take(rows: Iterable[tuple[int, bytes]], limit: int) -> _Page:
+def _take(rows: Iterable[tuple[int, bytes]], limit: int, weigh: _Surplus) -> _Page:
     kept: list[bytes] = []
     keep = kept.append
     size = 0
+    room = PAGE_BYTES
     for entry_bytes, data in rows:
         keep(data)
         size += entry_bytes
-        if size >= PAGE_BYTES:
+        if entry_bytes >= PIECE_BYTES:
+            room -= weigh(data)
+        if size >= room:
             break
-    stopped = size >= PAGE_BYTES or len(kept) == limit
+    stopped = size >= room or len(kept) == limit
     return _Page(kept, len(kept), size, kept[-1] if stopped else None)
 
 
-def _filter(rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition) -> _Page:
+def _filter(
+    rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition, weigh: _Surplus
+) -> _Page:
     needle, *others = condition.needles or (b"",)
     kept: list[bytes] = []
     evaluated = size = 0
+    room = PAGE_BYTES
     data = b""
     for entry_bytes, data in rows:
         evaluated += 1
         size += entry_bytes
+        if entry_bytes >= PIECE_BYTES:
+            room -= weigh(data)
         # most items are rejected by their bytes, unparsed
         if (
             needle in data
@@ -398,9 +462,9 @@ def _filter(rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition)
             and condition.matches(orjson.loads(data))
         ):
             kept.append(data)
-        if size >= PAGE_BYTES:
+        if size >= room:
             break
-    stopped = size >= PAGE_BYTES or evaluated == limit
+    stopped = size >= room or evaluated == limit
     return _Page(kept, evaluated, size, data if stopped else None)
 
 

@@ -6,6 +6,7 @@ and member; what AWS checks or words differently is listed here.
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -13,8 +14,15 @@ from typing import Any
 import orjson
 
 from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.values import nesting
 
-__all__ = ["check_request", "constraint_errors", "reject_legacy"]
+__all__ = [
+    "MIXED",
+    "check_legacy",
+    "check_request",
+    "constraint_errors",
+    "nests_very_deep",
+]
 
 _NAME_PATTERN = r"[a-zA-Z0-9_.-]+"
 _NAME = re.compile(_NAME_PATTERN)
@@ -26,12 +34,18 @@ _ENUM_ORDER = {
     "ProjectionType": "ALL, INCLUDE, KEYS_ONLY",
     "ConditionalOperator": "OR, AND",
     "ReturnValue": "ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW",
+    "ComparisonOperator": (
+        "IN, NULL, BETWEEN, LT, NOT_CONTAINS, EQ, GT, NOT_NULL, NE, LE, BEGINS_WITH, GE, CONTAINS"
+    ),
 }
 
-_RETURN_VALUES = (
-    "Failed to satisfy constraint: Member must satisfy enum value set:"
-    " [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
-)
+_ANOTHER_ENUM = "Failed to satisfy constraint: Member must satisfy enum value set:"
+_RETURN_VALUES = f"{_ANOTHER_ENUM} [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+_CONDITIONAL_OPERATORS = f"{_ANOTHER_ENUM} [ALL, OR]"
+_SINGLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
+
+_MOST_READ_LEVELS = 62
+"""Lists and maps within one another that AWS's newer validation reads; about, from captures."""
 
 # where AWS's order is not that of its own description
 _CHECKED_FIRST = {
@@ -55,7 +69,10 @@ _TABLE_OPERATIONS = ("CreateTable", "DescribeTable", "UpdateTable", "DeleteTable
 
 # these answer in AWS's newer wording, naming the member in capitals and stopping at the first
 _TERSE = {("Query", "Limit"), ("Scan", "Limit"), ("Scan", "Segment")}
-_TERSE_LISTS = {"KeyList", "TransactGetItemList", "TransactWriteItemList", "WriteRequests"}
+_TERSE_LISTS = {"KeyList", "TransactGetItemList", "TransactWriteItemList"}
+
+# of these AWS complains for all tables of a batch together
+_WRITES = "WriteRequests"
 
 _MOST_ERRORS = 10
 
@@ -76,6 +93,8 @@ _LEGACY = {
     "Scan": ("AttributesToGet", "ScanFilter", "ConditionalOperator"),
 }
 
+_CONDITIONS = ("Expected", "QueryFilter", "ScanFilter")
+
 _EXPRESSIONS = (
     "ProjectionExpression",
     "UpdateExpression",
@@ -84,17 +103,8 @@ _EXPRESSIONS = (
     "ConditionExpression",
 )
 
-_REPLACEMENT = {
-    "AttributesToGet": "ProjectionExpression",
-    "AttributeUpdates": "UpdateExpression",
-    "Expected": "ConditionExpression",
-    "ConditionalOperator": "AND and OR in an expression",
-    "KeyConditions": "KeyConditionExpression",
-    "QueryFilter": "FilterExpression",
-    "ScanFilter": "FilterExpression",
-}
-
-_VALUE_MAP = "java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>"
+_ATTRIBUTE_VALUE = "com.amazonaws.dynamodb.v20120810.AttributeValue"
+_VALUE_MAP = f"java.util.Map<java.lang.String, {_ATTRIBUTE_VALUE}>"
 
 # checks a value at a path and adds to the complaints
 _Check = Callable[[Any, str, list[str]], None]
@@ -127,9 +137,15 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
         if value is not None:
             found: list[str] = []
             check(value, _lower(name), found)
-            if found and name == "ReturnValues" and not required - request.keys():
-                found = [_RETURN_VALUES]
-                if operation == "UpdateItem":
+            if found and name in ("ReturnValues", "ConditionalOperator"):
+                newer = not required - request.keys() and not nests_very_deep(request)
+                if newer and name == "ReturnValues":
+                    found = [_RETURN_VALUES]
+                elif newer and operation == "Query":
+                    raise validation(_CONDITIONAL_OPERATORS)
+                elif newer and operation in _SINGLE_WRITES:
+                    raise constraint_errors([_CONDITIONAL_OPERATORS])
+                if newer and operation == "UpdateItem":
                     # stops at this one
                     complaints = found
                     break
@@ -156,32 +172,48 @@ def constraint_errors(complaints: list[str]) -> DynamoDBError:
     )
 
 
-def reject_legacy(operation: str, request: Mapping[str, Any]) -> None:
+def nests_very_deep(request: Mapping[str, Any]) -> bool:
     """
-    Raise if the request uses parameters from before expressions, which the engine leaves out.
+    Return whether values of a single write nest deeper than AWS's newer validation reads.
+
+    AWS answers such a request as an earlier generation of its validation did.
+    """
+    return nesting(request) > _MOST_READ_LEVELS
+
+
+MIXED = "Can not use both expression and non-expression parameters in the same request: "
+
+
+def check_legacy(operation: str, request: Mapping[str, Any]) -> None:
+    """
+    Raise if parameters from before expressions stand beside expressions, or without sense.
 
     Raises:
-        DynamoDBError: ValidationException; AWS's own where they are mixed with expressions,
-            else one that names the expression to use instead.
+        DynamoDBError: ValidationException.
     """
     legacy = [name for name in _LEGACY.get(operation, ()) if request.get(name) is not None]
     if not legacy:
         return
+    envelope = _ENVELOPE if operation in _SINGLE_WRITES else ""
     modern = [name for name in _EXPRESSIONS if request.get(name) is not None]
     # as on AWS, KeyConditions may stand beside a filter or projection expression
     mixed = [n for n in legacy if n != "KeyConditions" or "KeyConditionExpression" in modern]
     if mixed and modern:
-        envelope = "" if operation in ("GetItem", "Query", "Scan") else _ENVELOPE
         raise validation(
-            f"{envelope}Can not use both expression and non-expression parameters in the same"
-            f" request: Non-expression parameters: {{{', '.join(mixed)}}}"
+            f"{envelope}{MIXED}Non-expression parameters: {{{', '.join(mixed)}}}"
             f" Expression parameters: {{{', '.join(modern)}}}"
         )
-    name = legacy[0]
-    raise validation(
-        f"The legacy parameter {name} is not supported by the embedded DynamoDB:"
-        f" use {_REPLACEMENT[name]} instead"
-    )
+    if "ConditionalOperator" in legacy:
+        count = sum(len(request.get(name) or ()) for name in _CONDITIONS)
+        if count == 0:
+            msg = "ConditionalOperator cannot be used without Filter or Expected"
+            raise validation(envelope + msg)
+        if count == 1:
+            msg = (
+                "ConditionalOperator can only be used when Filter or Expected has two or more"
+                " elements"
+            )
+            raise validation(envelope + msg)
 
 
 _ENVELOPE = "1 validation error detected: "
@@ -341,11 +373,13 @@ def _number_check(shape: Any) -> _Check:
 
 def _list_check(shape: Any) -> _Check:
     member = _check_for(shape.member)
+    limited = shape.name != _WRITES
 
     def check(value: Any, path: str, complaints: list[str]) -> None:
         if not isinstance(value, list):
             raise _wrong_type(value, "java.util.List")
-        _limit(shape, value, len(value), path, "length", complaints)
+        if limited:
+            _limit(shape, value, len(value), path, "length", complaints)
         for number, entry in enumerate(value, 1):
             member(entry, f"{path}.{number}.member", complaints)
 
@@ -358,6 +392,7 @@ def _map_check(shape: Any) -> _Check:
     holds_values = shape.value.name == "AttributeValue"
     wanted = _VALUE_MAP if holds_values else "java.util.Map"
     member = _check_for(shape.value)
+    writes = shape.value.name == _WRITES
 
     def check(value: Any, path: str, complaints: list[str]) -> None:
         if not isinstance(value, dict):
@@ -365,7 +400,9 @@ def _map_check(shape: Any) -> _Check:
         if least and not value:
             raise _terse(path, f"Member must have length greater than or equal to {least}")
         if names_tables:
-            _check_table_keys(value, path, complaints)
+            _check_table_keys(shape, value, path, complaints)
+        if writes:
+            _check_write_counts(shape, value, path, complaints)
         if not holds_values:
             for key, entry in value.items():
                 member(entry, f"{path}.{key}.member", complaints)
@@ -373,7 +410,7 @@ def _map_check(shape: Any) -> _Check:
     return check
 
 
-def _check_table_keys(value: dict[str, Any], path: str, complaints: list[str]) -> None:
+def _check_table_keys(shape: Any, value: dict[str, Any], path: str, complaints: list[str]) -> None:
     if all(n.startswith("arn:") or (_NAME.fullmatch(n) and 3 <= len(n) <= 255) for n in value):
         return
     rule = (
@@ -381,7 +418,23 @@ def _check_table_keys(value: dict[str, Any], path: str, complaints: list[str]) -
         " Member must have length greater than or equal to 3, Member must satisfy regular"
         f" expression pattern: {_NAME_PATTERN}]"
     )
-    complaints.append(_constraint(path, orjson.dumps(value).decode(), rule))
+    shown = _java(shape, value) if shape.value.name == _WRITES else orjson.dumps(value).decode()
+    complaints.append(_constraint(path, shown, rule))
+
+
+def _check_write_counts(
+    shape: Any, value: dict[str, Any], path: str, complaints: list[str]
+) -> None:
+    """Hold the writes of each table to their number, which AWS complains of for the whole map."""
+    least, most = shape.value.metadata["min"], shape.value.metadata["max"]
+    lists = [writes for writes in value.values() if isinstance(writes, list)]
+    if all(least <= len(writes) <= most for writes in lists):
+        return
+    rule = (
+        f"Map value must satisfy constraint: [Member must have length less than or equal to {most},"
+        f" Member must have length greater than or equal to {least}]"
+    )
+    complaints.append(_constraint(path, _java(shape, value), rule))
 
 
 def _structure_check(shape: Any) -> _Check:
@@ -414,12 +467,35 @@ def _shown(shape: Any, value: list[Any]) -> str:
     """Return a list as AWS's Java services print it, where its members are simple."""
     if shape.member.type_name != "structure":
         return f"[{', '.join(str(entry) for entry in value)}]"
-    entries = []
-    for entry in value:
-        fields = ", ".join(
-            f"{_lower(name)}={entry[name]}"
-            for name in shape.member.members
-            if isinstance(entry, dict) and name in entry
-        )
-        entries.append(f"{shape.member.name}({fields})")
-    return f"[{', '.join(entries)}]"
+    return _java(shape, value, absent=False)
+
+
+def _java(shape: Any, value: Any, *, absent: bool = True) -> str:
+    """
+    Return part of a request as AWS's Java services print it.
+
+    Attribute values are printed as objects: their class and a number made of their content.
+
+    Args:
+        absent: Whether members that are not there are printed as null.
+    """
+    if shape.name == "AttributeValue":
+        number = zlib.crc32(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+        return f"{_ATTRIBUTE_VALUE}@{number:x}"
+    match shape.type_name, value:
+        case "map", dict():
+            inner = (f"{name}={_java(shape.value, entry)}" for name, entry in value.items())
+            return f"{{{', '.join(inner)}}}"
+        case "list", list():
+            return f"[{', '.join(_java(shape.member, entry, absent=absent) for entry in value)}]"
+        case "structure", dict():
+            fields = ", ".join(
+                f"{_lower(name)}={_java(member, value.get(name))}"
+                for name, member in shape.members.items()
+                if absent or name in value
+            )
+            return f"{shape.name}({fields})"
+        case _, None:
+            return "null"
+        case _:
+            return str(value)

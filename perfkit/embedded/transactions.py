@@ -18,7 +18,12 @@ from perfkit.capacity import (
 )
 from perfkit.embedded.errors import DynamoDBError, validation
 from perfkit.embedded.expressions import Placeholders, Projection, parse_projection
-from perfkit.embedded.keys import check_item, check_key, find_table
+from perfkit.embedded.keys import (
+    check_item,
+    check_key,
+    check_no_key_is_nested,
+    find_table,
+)
 from perfkit.embedded.metering import Meter
 from perfkit.embedded.reads import project
 from perfkit.embedded.schema import Table
@@ -31,6 +36,7 @@ from perfkit.embedded.writes import (
     WriteRequest,
     change_item,
     check_update_keys,
+    check_update_size,
     collection_metrics,
     load,
     parse_expressions,
@@ -107,8 +113,10 @@ def transact_get_items(storage: Storage, request: Mapping[str, Any]) -> dict[str
         targets = []
         seen: set[tuple[str, bytes]] = set()
         reasons: list[dict[str, Any] | None] = []
-        for get, key, _ in gets:
+        for get, key, projection in gets:
             table = find_table(transaction, get["TableName"])
+            if projection is not None:
+                check_no_key_is_nested(table, projection.nested_attributes)
             problem = _problem(lambda table=table, key=key: check_key(table, key))
             reasons.append(problem)
             stored = b"" if problem else table.keys.stored(key)
@@ -152,6 +160,7 @@ def _read_action(entry: Mapping[str, Any]) -> _Action:
     (kind,) = kinds
     given = entry[kind]
     parsed = parse_expressions(given)
+    check_update_size(parsed.update)
     item = normalize_item(given["Item" if kind == "Put" else "Key"])
     new = NewItem.of(item) if kind == "Put" else None
     table = given["TableName"]

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from perfkit.embedded.engine import Engine
-from perfkit.embedded.errors import DynamoDBError
+from perfkit.embedded.errors import DynamoDBError, unknown_operation
 
 __all__ = ["CONTENT_TYPE", "answer", "attach", "checksum"]
 
@@ -32,7 +32,7 @@ def answer(engine: Engine, target: str, body: bytes) -> tuple[int, bytes]:
     """
     service, _, operation = target.rpartition(".")
     if service != "DynamoDB_20120810":
-        return _refusal(DynamoDBError("UnknownOperationException", ""))
+        return _refusal(unknown_operation(target))
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError:

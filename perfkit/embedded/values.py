@@ -20,6 +20,7 @@ __all__ = [
     "json_map",
     "json_text",
     "key_bytes",
+    "nesting",
     "normalize_item",
     "normalize_value",
     "number_key",
@@ -96,6 +97,16 @@ def normalize_item(item: object) -> Item:
     members = json_map(item)
     if "" in members:
         _refuse(_EMPTY_NAME)
+    try:
+        return _normalize_members(members)
+    except InvalidValueError as error:
+        # AWS looks at how deep all attributes go before it looks at names within them
+        if error.message == _EMPTY_NAME and nesting(members) >= MAX_LEVELS:
+            _refuse(_TOO_DEEP)
+        raise
+
+
+def _normalize_members(members: Mapping[str, Any]) -> Item:
     normalized: Item = {}
     for name, value in members.items():
         # Runs for every attribute written: text and plain numbers must not leave this loop.
@@ -111,6 +122,29 @@ def normalize_item(item: object) -> Item:
                 continue
         normalized[name] = _normalize(value, 1)
     return normalized
+
+
+def nesting(part: object) -> int:
+    """
+    Return how many lists and maps contain one another in part of a request, at the deepest place.
+
+    Args:
+        part: Decoded JSON of any shape; an item of text has 0, one list of text 1.
+    """
+    deepest = 0
+    left: list[tuple[object, int]] = [(part, 0)]
+    while left:
+        node, depth = left.pop()
+        deepest = max(deepest, depth)
+        if isinstance(node, dict):
+            left += [
+                (inner, depth + (name in {"L", "M"}))
+                for name, inner in node.items()
+                if isinstance(inner, dict | list)
+            ]
+        elif isinstance(node, list):
+            left += [(inner, depth) for inner in node]
+    return deepest
 
 
 def normalize_value(value: object) -> AttributeValue:

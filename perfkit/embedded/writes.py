@@ -29,10 +29,12 @@ from perfkit.embedded.keys import (
     check_no_key_is_nested,
     find_table,
 )
+from perfkit.embedded.legacy import attribute_updates, expected_condition
 from perfkit.embedded.metering import Meter
+from perfkit.embedded.requests import nests_very_deep
 from perfkit.embedded.schema import IndexKind, Table, after
 from perfkit.embedded.storage import Storage, Transaction
-from perfkit.embedded.values import normalize_item
+from perfkit.embedded.values import InvalidValueError, normalize_item
 
 __all__ = [
     "TOO_LARGE",
@@ -42,9 +44,9 @@ __all__ = [
     "WriteRequest",
     "change_item",
     "check_update_keys",
+    "check_update_size",
     "collection_metrics",
     "delete_item",
-    "enveloped",
     "load",
     "parse_expressions",
     "put_item",
@@ -55,17 +57,22 @@ __all__ = [
 _INVALID = "One or more parameter values were invalid: "
 _ENVELOPE = "1 validation error detected: "
 TOO_LARGE = "Item size has exceeded the maximum allowed size"
+_OLD = ("NONE", "ALL_OLD")
 _TOO_LARGE_UPDATE = "Item size to update has exceeded the maximum allowed size"
 
 
 @contextmanager
-def enveloped() -> Iterator[None]:
+def _enveloped(request: Mapping[str, Any]) -> Iterator[None]:
     """Put the words before a complaint that AWS puts there on single writes."""
     try:
         yield
     except DynamoDBError as error:
-        bare = error.message.startswith(("Supplied AttributeValue", _ENVELOPE))
-        if error.code != "ValidationException" or bare:
+        if error.code != "ValidationException":
+            raise
+        if nests_very_deep(request):
+            older = error.older_message if isinstance(error, InvalidValueError) else error.message
+            raise validation(older) from error
+        if error.message.startswith(("Supplied AttributeValue", _ENVELOPE)):
             raise
         raise validation(_ENVELOPE + error.message) from error
 
@@ -194,14 +201,19 @@ def _change_indexes(
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """The expressions of one write, parsed."""
+    """The expressions of one write, or what stands for them, parsed."""
 
     condition: Condition | None
     update: Update | None
 
 
 def parse_expressions(request: Mapping[str, Any]) -> WriteRequest:
-    """Parse a write's expressions and check that they use all placeholders."""
+    """
+    Parse a write's expressions and check that they use all placeholders.
+
+    Parameters from before expressions are taken in their place; both together were refused
+    before.
+    """
     names = request.get("ExpressionAttributeNames")
     values = request.get("ExpressionAttributeValues")
     update_text = request.get("UpdateExpression")
@@ -211,6 +223,12 @@ def parse_expressions(request: Mapping[str, Any]) -> WriteRequest:
             if given is not None:
                 msg = f"ExpressionAttribute{member} can only be specified when using expressions"
                 raise validation(msg)
+        return WriteRequest(
+            update=attribute_updates(request.get("AttributeUpdates")),
+            condition=expected_condition(
+                request.get("Expected"), request.get("ConditionalOperator")
+            ),
+        )
     placeholders = Placeholders(names, values)
     update = None if update_text is None else parse_update(update_text, placeholders)
     condition = (
@@ -269,7 +287,8 @@ def collection_metrics(transaction: Transaction, table: Table, key: Item) -> dic
 def put_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer PutItem."""
     wanted = request.get("ReturnValues", "NONE")
-    with enveloped():
+    with _enveloped(request):
+        _only_old_before_depth(wanted, request)
         item = normalize_item(request["Item"])
         _only_old(wanted)
         parsed = parse_expressions(request)
@@ -290,7 +309,8 @@ def put_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 def delete_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer DeleteItem."""
     wanted = request.get("ReturnValues", "NONE")
-    with enveloped():
+    with _enveloped(request):
+        _only_old_before_depth(wanted, request)
         key_item = normalize_item(request["Key"])
         _only_old(wanted)
         parsed = parse_expressions(request)
@@ -309,16 +329,14 @@ def delete_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer UpdateItem."""
-    with enveloped():
+    with _enveloped(request):
         key_item = normalize_item(request["Key"])
         parsed = parse_expressions(request)
     with storage.write() as transaction:
         table = find_table(transaction, request["TableName"])
         check_key(table, key_item)
         check_update_keys(table, parsed.update)
-        # transactions are not held to this one
-        if parsed.update is not None and parsed.update.statement_bytes > MAX_ITEM_BYTES:
-            raise validation(_TOO_LARGE_UPDATE)
+        check_update_size(parsed.update)
         key = table.keys.stored(key_item)
         old = load(transaction, table, key)
         old_item = None if old is None else old.item
@@ -362,10 +380,22 @@ def check_update_keys(table: Table, update: Update | None) -> None:
     check_no_key_is_nested(table, update.nested_attributes)
 
 
+def check_update_size(update: Update | None) -> None:
+    """Raise if an update expression itself is larger than an item may be."""
+    if update is not None and update.statement_bytes > MAX_ITEM_BYTES:
+        raise validation(_TOO_LARGE_UPDATE)
+
+
 def _only_old(wanted: str) -> None:
-    if wanted not in ("NONE", "ALL_OLD"):
+    if wanted not in _OLD:
         msg = "ReturnValues can only be ALL_OLD or NONE"
         raise validation(msg)
+
+
+def _only_old_before_depth(wanted: str, request: Mapping[str, Any]) -> None:
+    # of what nests very deep, AWS looks at ReturnValues before it looks at the values
+    if wanted not in _OLD and nests_very_deep(request):
+        _only_old(wanted)
 
 
 def _returned(

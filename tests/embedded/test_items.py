@@ -979,24 +979,6 @@ def test_the_form_of_a_request_is_checked_before_its_table(
 
 
 @pytest.mark.parametrize(
-    ("operation", "request_", "legacy"),
-    [
-        ("get_item", {"Key": A, "AttributesToGet": ["v"]}, "AttributesToGet"),
-        ("put_item", {"Item": A, "Expected": {"pk": {"Exists": False}}}, "Expected"),
-        ("update_item", {"Key": A, "AttributeUpdates": {"v": {}}}, "AttributeUpdates"),
-        ("delete_item", {"Key": A, "ConditionalOperator": "OR"}, "ConditionalOperator"),
-        ("query", {"KeyConditions": {}}, "KeyConditions"),
-        ("scan", {"ScanFilter": {}}, "ScanFilter"),
-    ],
-)
-def test_legacy_parameters_are_refused_by_name(
-    client: Any, things: str, refused: Any, operation: str, request_: Any, legacy: str
-) -> None:
-    with refused(part=f"The legacy parameter {legacy} is not supported"):
-        getattr(client, operation)(TableName=things, **request_)
-
-
-@pytest.mark.parametrize(
     ("changes", "message"),
     [
         pytest.param({"TableName": 23}, "NUMBER_VALUE cannot be converted to String", id="number"),

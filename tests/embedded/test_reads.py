@@ -690,9 +690,10 @@ def test_query_refuses_what_does_not_fit_the_table(
                      f"{KCE}KeyConditionExpressions must only contain one condition per key",
                      id="one key twice"),
         pytest.param(condition("pk = :v OR sk = :v", v="x"),
-                     "Invalid operator used in KeyConditionExpression: OR", id="OR"),
+                     f"{KCE}Invalid operator used in KeyConditionExpression: OR", id="OR"),
         pytest.param(condition("pk = :v AND contains(sk, :v)", v="x"),
-                     "Invalid operator used in KeyConditionExpression: contains", id="contains"),
+                     f"{KCE}Invalid operator used in KeyConditionExpression: contains",
+                     id="contains"),
         pytest.param(condition("((pk = :v))", v="x"),
                      f"{KCE}The expression has redundant parentheses;", id="parentheses"),
         pytest.param(condition("pk = :v AND sk BETWEEN :b AND :a", v="x", a="a", b="b"),
@@ -762,7 +763,8 @@ def test_projected_attributes_need_an_index(client: Any, letters: str, refused: 
                      " parameter TotalSegments is present", id="total alone"),
         pytest.param({"Segment": 5, "TotalSegments": 5},
                      "The Segment parameter is zero-based and must be less than parameter"
-                     " TotalSegments", id="segment too large"),
+                     " TotalSegments: Segment: 5 is not less than TotalSegments: 5",
+                     id="segment too large"),
         pytest.param({"Segment": -1, "TotalSegments": 5},
                      f"{ONE}Value at 'Segment' failed to satisfy constraint: Member must have value"
                      " greater than or equal to 0", id="negative segment"),

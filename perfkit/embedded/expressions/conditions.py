@@ -15,7 +15,7 @@ from perfkit.embedded.expressions.predicates import bind_predicate
 from perfkit.embedded.expressions.syntax import Condition as ConditionTree
 from perfkit.embedded.expressions.syntax import Predicate
 
-__all__ = ["Condition", "parse_condition"]
+__all__ = ["Comparison", "Condition", "condition_of", "parse_condition"]
 
 _WRITTEN_ONE_WAY = frozenset({"S", "N", "B", "BOOL", "NULL"})
 
@@ -63,6 +63,58 @@ def parse_condition(text: str, placeholders: Placeholders, kind: str) -> Conditi
         nested_attributes=frozenset(heads(path for path in compiler.paths if len(path) > 1)),
         needles=tuple(compiler.needles),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    One condition of a parameter from before expressions.
+
+    Attributes:
+        attribute: Name of a top-level attribute, as it is.
+        operator: As an expression writes it, or "not contains".
+        values: Canonical, as many and of such types as the operator takes.
+    """
+
+    attribute: str
+    operator: str
+    values: tuple[AttributeValue, ...]
+
+
+def condition_of(comparisons: Sequence[Comparison], *, any_of: bool) -> Condition:
+    """
+    Return the condition that all comparisons hold, or any of them.
+
+    Args:
+        comparisons: At least one.
+        any_of: Whether one of them is enough.
+    """
+    certain = not any_of or len(comparisons) == 1
+    needles: list[bytes] = []
+    tests = []
+    for comparison in comparisons:
+        values = (Literal(value) for value in comparison.values)
+        operands: tuple[Operand, ...] = ((comparison.attribute,), *values)
+        # of an item that lacks the attribute, both "contains" and its opposite are false
+        negated = comparison.operator == "not contains"
+        if certain:
+            needles += _needles("attribute_exists" if negated else comparison.operator, operands)
+        if negated:
+            tests += [_excludes(operands)]
+        else:
+            tests += [predicate_test(comparison.operator, operands)]
+    return Condition(
+        matches=tests[0] if len(tests) == 1 else _some(tests) if any_of else _every(tests),
+        attributes=frozenset(comparison.attribute for comparison in comparisons),
+        nested_attributes=frozenset(),
+        needles=tuple(needles),
+    )
+
+
+def _excludes(operands: Sequence[Operand]) -> ItemTest:
+    exists = predicate_test("attribute_exists", operands[:1])
+    contains = predicate_test("contains", operands)
+    return lambda item: exists(item) and not contains(item)
 
 
 class _Compiler:

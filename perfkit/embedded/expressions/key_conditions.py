@@ -1,13 +1,12 @@
 """Key conditions: which keys a query asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
 
 from perfkit.capacity import AttributeValue
-from perfkit.embedded.errors import validation
-from perfkit.embedded.expressions.lexer import InvalidExpressionError
+from perfkit.embedded.expressions.lexer import InvalidExpressionError, refuse
 from perfkit.embedded.expressions.operands import Literal, Operand, Size
 from perfkit.embedded.expressions.parser import condition_tree
 from perfkit.embedded.expressions.placeholders import Placeholders
@@ -18,7 +17,11 @@ __all__ = ["KeyOperator", "KeyTerm", "parse_key_condition"]
 
 
 class KeyOperator(StrEnum):
-    """How a key is compared; the values are those of the expression language."""
+    """
+    How a key is compared; the values are those of the expression language.
+
+    OTHER is a comparison of `KeyConditions` that no key can answer, such as CONTAINS.
+    """
 
     EQ = "="
     LT = "<"
@@ -27,7 +30,10 @@ class KeyOperator(StrEnum):
     GE = ">="
     BETWEEN = "BETWEEN"
     BEGINS_WITH = "begins_with"
+    OTHER = "other"
 
+
+_WRITTEN = frozenset(KeyOperator) - {KeyOperator.OTHER}
 
 _MIRRORED = {
     KeyOperator.EQ: KeyOperator.EQ,
@@ -54,7 +60,9 @@ class KeyTerm:
     operands: tuple[AttributeValue, ...]
 
 
-def parse_key_condition(text: str, placeholders: Placeholders) -> tuple[KeyTerm, ...]:
+def parse_key_condition(
+    text: str, placeholders: Placeholders, *, then: Callable[[], None] = lambda: None
+) -> tuple[KeyTerm, ...]:
     """
     Return what *text* asks of each key attribute, in the order written.
 
@@ -63,6 +71,8 @@ def parse_key_condition(text: str, placeholders: Placeholders) -> tuple[KeyTerm,
     Args:
         text: The KeyConditionExpression.
         placeholders: What its `#names` and `:values` stand for.
+        then: What AWS looks at between the operands of the expression and what it asks: the
+            other expressions of the request.
 
     Raises:
         DynamoDBError: AWS refuses the expression; worded as AWS does.
@@ -70,26 +80,20 @@ def parse_key_condition(text: str, placeholders: Placeholders) -> tuple[KeyTerm,
     try:
         tree = condition_tree(text)
         bound = [bind_predicate(predicate, placeholders) for predicate in predicates(tree)]
+        then()
+        terms: dict[str, KeyTerm] = {}
+        for predicate, operands in zip(_conjuncts(tree), bound, strict=True):
+            term = _key_term(predicate.operator, operands)
+            if term.attribute in terms:
+                refuse("KeyConditionExpressions must only contain one condition per key")
+            terms[term.attribute] = term
     except InvalidExpressionError as error:
         raise error.answer("KeyConditionExpression") from None
-    terms: dict[str, KeyTerm] = {}
-    for predicate, operands in zip(_conjuncts(tree), bound, strict=True):
-        term = _key_term(predicate.operator, operands)
-        if term.attribute in terms:
-            _refuse(
-                "Invalid KeyConditionExpression: "
-                "KeyConditionExpressions must only contain one condition per key"
-            )
-        terms[term.attribute] = term
     return tuple(terms.values())
 
 
-def _refuse(message: str) -> NoReturn:
-    raise validation(message)
-
-
 def _refuse_operator(operator: str) -> NoReturn:
-    _refuse(f"Invalid operator used in KeyConditionExpression: {operator}")
+    refuse(f"Invalid operator used in KeyConditionExpression: {operator}")
 
 
 def _conjuncts(tree: Condition) -> Iterator[Predicate]:
@@ -104,13 +108,13 @@ def _conjuncts(tree: Condition) -> Iterator[Predicate]:
 
 
 def _key_term(operator: str, operands: tuple[Operand, ...]) -> KeyTerm:
-    if operator not in list(KeyOperator):
+    if operator not in _WRITTEN:
         _refuse_operator(operator)
     one_sided = operator in {KeyOperator.BETWEEN, KeyOperator.BEGINS_WITH}
     if one_sided and not isinstance(operands[0], tuple):
         if isinstance(operands[0], Size):
-            _refuse("KeyConditionExpressions cannot contain nested operations")
-        _refuse(
+            refuse("KeyConditionExpressions cannot contain nested operations")
+        refuse(
             f"Invalid condition in KeyConditionExpression: {operator} operator must have "
             "the key attribute as its first operand"
         )
@@ -119,20 +123,20 @@ def _key_term(operator: str, operands: tuple[Operand, ...]) -> KeyTerm:
     for operand in operands:
         match operand:
             case Size():
-                _refuse("KeyConditionExpressions cannot contain nested operations")
+                refuse("KeyConditionExpressions cannot contain nested operations")
             case Literal(value=value):
                 values.append(value)
             case (str(name), *rest):
                 if attribute:
-                    _refuse(
+                    refuse(
                         "Invalid condition in KeyConditionExpression: "
                         "Multiple attribute names used in one condition"
                     )
                 if rest:
-                    _refuse("KeyConditionExpressions cannot have conditions on nested attributes")
+                    refuse("KeyConditionExpressions cannot have conditions on nested attributes")
                 attribute = name
     if not attribute:
-        _refuse("Invalid condition in KeyConditionExpression: No key attribute specified")
+        refuse("Invalid condition in KeyConditionExpression: No key attribute specified")
     key_operator = KeyOperator(operator)
     if isinstance(operands[0], Literal):
         key_operator = _MIRRORED[key_operator]

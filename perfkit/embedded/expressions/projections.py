@@ -1,6 +1,6 @@
 """Projections: the parts of an item a request asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,7 +10,14 @@ from perfkit.embedded.expressions.operands import Path, check_disjoint, heads
 from perfkit.embedded.expressions.parser import projection_paths
 from perfkit.embedded.expressions.placeholders import Placeholders
 
-__all__ = ["PathTree", "Projection", "parse_projection", "path_tree", "pick"]
+__all__ = [
+    "PathTree",
+    "Projection",
+    "parse_projection",
+    "path_tree",
+    "pick",
+    "projection_of",
+]
 
 PathTree: TypeAlias = dict[Any, Any]
 """Paths merged by their common beginnings: part to tree, something else where a path ends."""
@@ -23,10 +30,12 @@ class Projection:
 
     Attributes:
         attributes: Top-level attributes they are in.
+        nested_attributes: Those of them it looks into, as in "a.b" or "a[0]".
         paths: Where they are.
     """
 
     attributes: frozenset[str]
+    nested_attributes: frozenset[str]
     paths: PathTree
 
     def apply(self, item: Item) -> Item:
@@ -50,7 +59,20 @@ def parse_projection(text: str, placeholders: Placeholders) -> Projection:
         check_disjoint(paths)
     except InvalidExpressionError as error:
         raise error.answer("ProjectionExpression") from None
-    return Projection(attributes=frozenset(heads(paths)), paths=path_tree(dict.fromkeys(paths)))
+    return _projection(paths)
+
+
+def projection_of(names: Iterable[str]) -> Projection:
+    """Return the projection on whole attributes, by their names as they are."""
+    return _projection([(name,) for name in names])
+
+
+def _projection(paths: Sequence[Path]) -> Projection:
+    return Projection(
+        attributes=frozenset(heads(paths)),
+        nested_attributes=frozenset(heads(path for path in paths if len(path) > 1)),
+        paths=path_tree(dict.fromkeys(paths)),
+    )
 
 
 def path_tree(ends: Mapping[Path, Any]) -> PathTree:

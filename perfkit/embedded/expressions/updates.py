@@ -1,6 +1,6 @@
 """Update expressions: an old item in, a new item out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
@@ -34,7 +34,7 @@ from perfkit.embedded.expressions.syntax import (
 from perfkit.embedded.numbers import add, subtract
 from perfkit.embedded.values import check_levels, normalize_value, type_of
 
-__all__ = ["Update", "parse_update"]
+__all__ = ["AttributeAction", "Update", "parse_update", "update_of"]
 
 _Compute: TypeAlias = Callable[[Item], AttributeValue]
 """Returns the value of a SET clause for the old item."""
@@ -128,6 +128,63 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
         targets=path_tree(dict.fromkeys(paths)),
         changes=path_tree(dict(zip(paths, changes, strict=True))),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeAction:
+    """
+    What AttributeUpdates do to one attribute.
+
+    Attributes:
+        action: `PUT`, `ADD` or `DELETE`.
+        value: Canonical and of a type the action takes; None only deletes.
+    """
+
+    action: str
+    value: AttributeValue | None
+
+
+def update_of(actions: Mapping[str, AttributeAction]) -> Update:
+    """
+    Return the update that does something to each of some whole attributes.
+
+    It is held to the size of the finished item alone: what AWS counts beyond it is known for
+    expressions only.
+
+    Args:
+        actions: By the attributes' names as they are; at least one.
+    """
+    names: dict[Path, None] = dict.fromkeys((name,) for name in actions)
+    return Update(
+        attributes=frozenset(actions),
+        nested_attributes=frozenset(),
+        statement_bytes=0,
+        only_removes=all(action.action == "DELETE" for action in actions.values()),
+        targets=path_tree(names),
+        changes={name: _attribute_change(action) for name, action in actions.items()},
+    )
+
+
+def _attribute_change(action: AttributeAction) -> _Change:
+    value = action.value
+    if value is None:
+        return lambda _item, _old: None
+    if action.action == "PUT":
+        return lambda _item, _old: value
+    ((kind, content),) = value.items()
+    if action.action == "DELETE":
+        change = _deletion(value)
+    elif kind == "L":
+        change = lambda _item, old: {"L": [*(old or {"L": []})["L"], *content]}  # noqa: E731
+    else:
+        change = _addition(value)
+
+    def checked(item: Item, old: AttributeValue | None) -> AttributeValue | None:
+        if old is not None and kind not in old:
+            _refuse("Type mismatch for attribute to update")
+        return change(item, old)
+
+    return checked
 
 
 def _fill_placeholders(actions: Iterable[Action], placeholders: Placeholders) -> list[Path]:

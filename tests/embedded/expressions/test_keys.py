@@ -77,18 +77,17 @@ def test_values_are_canonical() -> None:
     assert term.operands == ({"N": "10"},)
 
 
-NESTED = "KeyConditionExpressions cannot have conditions on nested attributes"
+KCE = "Invalid KeyConditionExpression: "
+NESTED = f"{KCE}KeyConditionExpressions cannot have conditions on nested attributes"
 SEVERAL = (
-    "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
+    f"{KCE}Invalid condition in KeyConditionExpression: Multiple attribute names used in one"
+    " condition"
 )
-NO_KEY = "Invalid condition in KeyConditionExpression: No key attribute specified"
-OPERATION = "KeyConditionExpressions cannot contain nested operations"
-ONE_EACH = (
-    "Invalid KeyConditionExpression: "
-    "KeyConditionExpressions must only contain one condition per key"
-)
-OPERATOR = "Invalid operator used in KeyConditionExpression: "
-FIRST = "Invalid condition in KeyConditionExpression: {} operator must have the key attribute as its first operand"
+NO_KEY = f"{KCE}Invalid condition in KeyConditionExpression: No key attribute specified"
+OPERATION = f"{KCE}KeyConditionExpressions cannot contain nested operations"
+ONE_EACH = f"{KCE}KeyConditionExpressions must only contain one condition per key"
+OPERATOR = f"{KCE}Invalid operator used in KeyConditionExpression: "
+FIRST = "Invalid KeyConditionExpression: Invalid condition in KeyConditionExpression: {} operator must have the key attribute as its first operand"
 TYPE = (
     "Invalid KeyConditionExpression: Incorrect operand type for operator or function; "
     "operator or function: {}, operand type: {}"
