@@ -1,13 +1,27 @@
 """What CreateTable and UpdateTable may ask for: from a request to a checked table definition."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from perfkit.embedded.errors import validation
 from perfkit.embedded.schema import ACCOUNT, REGION, Index, IndexKind, Keys, Table, Throughput
 
-__all__ = ["check_throughput", "kept_settings", "new_index", "new_table", "read_attributes"]
+__all__ = [
+    "check_throughput",
+    "kept_settings",
+    "new_index",
+    "new_table",
+    "read_attributes",
+    "with_stream",
+]
+
+_log = logging.getLogger("perfkit.dynamodb")
+
 
 _INVALID = "One or more parameter values were invalid: "
 _MOST_GLOBAL = 20
@@ -69,15 +83,12 @@ def new_table(request: Mapping[str, Any]) -> Table:
     indexes = _read_indexes(local, other, keys, attributes, billing)
     _check_all_used(attributes, keys, indexes)
     stream = request.get("StreamSpecification") or {}
-    if stream.get("StreamEnabled"):
-        msg = "Streams are not supported by the embedded DynamoDB"
-        raise validation(msg)
-    if stream.get("StreamViewType"):
+    if not stream.get("StreamEnabled") and stream.get("StreamViewType"):
         raise validation(
             f"{_INVALID}Table is being created with a stream disabled, UpdateViewType should"
             " not be specified"
         )
-    return Table(
+    table = Table(
         name=name,
         keys=keys,
         attributes=attributes,
@@ -88,6 +99,47 @@ def new_table(request: Mapping[str, Any]) -> Table:
         deletion_protection=bool(request.get("DeletionProtectionEnabled")),
         settings=kept_settings(request),
     )
+    return with_stream(table, stream, table.created_s) if stream.get("StreamEnabled") else table
+
+
+def with_stream(table: Table, given: Mapping[str, Any], now_s: float) -> Table:
+    """
+    Return a table whose stream is turned on or off, which is kept and shown, nothing more.
+
+    Args:
+        given: The StreamSpecification.
+        now_s: Seconds since 1970, which name the stream.
+
+    Raises:
+        DynamoDBError: It is so already, or nothing says what the stream would hold.
+    """
+    enabled = "StreamSpecification" in table.settings
+    if bool(given["StreamEnabled"]) == enabled:
+        state = "an enabled" if enabled else "a disabled"
+        raise validation(f"Table already has {state} stream: TableName: {table.name}")
+    if enabled:
+        kept = {
+            name: kept for name, kept in table.settings.items() if name != "StreamSpecification"
+        }
+        return replace(table, settings=kept)
+    view = given.get("StreamViewType")
+    if view is None:
+        raise validation(f"{_INVALID}StreamViewType must be specified for an enabled stream")
+    _warn_of_streams()
+    moment = datetime.fromtimestamp(now_s, tz=UTC)
+    label = moment.isoformat(timespec="milliseconds").removesuffix("+00:00")
+    stream = {
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": view},
+        "LatestStreamLabel": label,
+        "LatestStreamArn": f"{table.arn}/stream/{label}",
+    }
+    return replace(table, settings={**table.settings, **stream})
+
+
+@cache
+def _warn_of_streams() -> None:
+    """Say once that a stream holds nothing."""
+    _log.warning("streams of the embedded DynamoDB are kept and shown, but nothing is streamed")
 
 
 def kept_settings(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,28 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic, time
 from typing import Any
 
 import orjson
 
 from perfkit.capacity import Item
-from perfkit.embedded import batches, reads, tables, transactions, writes
+from perfkit.embedded import (
+    batches,
+    features,
+    reads,
+    tables,
+    time_to_live,
+    transactions,
+    writes,
+)
 from perfkit.embedded.errors import unknown_operation, validation
 from perfkit.embedded.loading import load_items
 from perfkit.embedded.requests import check_legacy, check_request
 from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
 
-__all__ = ["OPERATIONS", "Engine"]
+__all__ = ["LOOK_S", "OPERATIONS", "Engine"]
 
 _Handler = Callable[[Storage, Mapping[str, Any]], dict[str, Any]]
 
@@ -24,9 +33,15 @@ _HANDLERS: dict[str, _Handler] = {
     "CreateTable": tables.create_table,
     "DeleteItem": writes.delete_item,
     "DeleteTable": tables.delete_table,
+    "DescribeContinuousBackups": features.describe_continuous_backups,
+    "DescribeContributorInsights": features.describe_contributor_insights,
+    "DescribeEndpoints": features.describe_endpoints,
+    "DescribeKinesisStreamingDestination": features.describe_kinesis_streaming_destination,
     "DescribeLimits": tables.describe_limits,
     "DescribeTable": tables.describe_table,
+    "DescribeTimeToLive": time_to_live.describe_time_to_live,
     "GetItem": reads.get_item,
+    "GetResourcePolicy": features.get_resource_policy,
     "ListTables": tables.list_tables,
     "ListTagsOfResource": tables.list_tags_of_resource,
     "PutItem": writes.put_item,
@@ -38,13 +53,17 @@ _HANDLERS: dict[str, _Handler] = {
     "UntagResource": tables.untag_resource,
     "UpdateItem": writes.update_item,
     "UpdateTable": tables.update_table,
+    "UpdateTimeToLive": time_to_live.update_time_to_live,
 }
+
+LOOK_S = 1.0
+"""At the first request after so long the engine removes what has expired meanwhile."""
 
 # these still answer bad values as an earlier generation of AWS's validation does
 _OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 
 OPERATIONS = tuple(_HANDLERS)
-"""What the engine answers; anything else is an UnknownOperationException."""
+"""What the engine answers; anything else is an UnknownOperationException that names it."""
 
 
 class Engine:
@@ -63,6 +82,7 @@ class Engine:
 
     def __init__(self, path: str | Path) -> None:
         self._storage = Storage(path)
+        self._next_look_s = 0.0
 
     def execute(self, operation: str, request: dict[str, Any]) -> bytes:
         """
@@ -86,6 +106,9 @@ class Engine:
             request = {name: value for name, value in request.items() if value is not None}
         check_request(operation, request)
         check_legacy(operation, request)
+        if (now_s := monotonic()) >= self._next_look_s:
+            self._next_look_s = now_s + LOOK_S
+            time_to_live.remove_expired(self._storage, time())
         try:
             answer = handler(self._storage, request)
         except InvalidValueError as error:

@@ -65,7 +65,14 @@ _CHECKED_FIRST = {
     ),
 }
 
-_TABLE_OPERATIONS = ("CreateTable", "DescribeTable", "UpdateTable", "DeleteTable")
+_TABLE_OPERATIONS = (
+    "CreateTable",
+    "DescribeTable",
+    "UpdateTable",
+    "DeleteTable",
+    "DescribeTimeToLive",
+    "UpdateTimeToLive",
+)
 
 # these answer in AWS's newer wording, naming the member in capitals and stopping at the first
 _TERSE = {("Query", "Limit"), ("Scan", "Limit"), ("Scan", "Segment")}

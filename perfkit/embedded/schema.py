@@ -34,6 +34,8 @@ ACCOUNT = "123456789012"
 MAX_PARTITION_KEY_BYTES = 2048
 MAX_SORT_KEY_BYTES = 1024
 
+_DAY_S = 86_400
+
 
 class IndexKind(StrEnum):
     """Global indexes have keys of their own; local ones share the table's partition key."""
@@ -112,10 +114,43 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """Provisioned units a second; zero on an on-demand table."""
+    """
+    Provisioned units a second; zero on an on-demand table.
+
+    Args:
+        increased_s: When they were last raised, in seconds since 1970.
+        decreased_s: When they were last lowered.
+        decreases: How often they were lowered on that day (UTC).
+    """
 
     read: int = 0
     write: int = 0
+    increased_s: float | None = None
+    decreased_s: float | None = None
+    decreases: int = 0
+
+    @property
+    def units(self) -> tuple[int, int]:
+        """Units for reading and for writing."""
+        return self.read, self.write
+
+    def decreases_on_day_of(self, now_s: float) -> int:
+        """Return how often the units were lowered on the day of a time."""
+        same_day = self.decreased_s is not None and self.decreased_s // _DAY_S == now_s // _DAY_S
+        return self.decreases if same_day else 0
+
+    def changed_to(self, other: "Throughput", now_s: float) -> "Throughput":
+        """Return other units, with what becomes of the history."""
+        raised = other.read > self.read or other.write > self.write
+        lowered = other.read < self.read or other.write < self.write
+        return replace(
+            self,
+            read=other.read,
+            write=other.write,
+            increased_s=now_s if raised else self.increased_s,
+            decreased_s=now_s if lowered else self.decreased_s,
+            decreases=self.decreases_on_day_of(now_s) + 1 if lowered else self.decreases,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +196,7 @@ class Table:
     Args:
         attributes: Types of the key attributes of the table and its indexes.
         store: Number of the SQL table that holds its items.
+        ttl_attribute: Attribute that says when an item expires, None without time to live.
         settings: Members of the description that the engine keeps and does nothing with.
     """
 
@@ -174,6 +210,7 @@ class Table:
     store: int = 0
     table_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     deletion_protection: bool = False
+    ttl_attribute: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,6 +1,7 @@
 """Operations on tables: create, describe, list, update, delete, tags, limits."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,10 @@ from perfkit.embedded.definitions import (
     new_index,
     new_table,
     read_attributes,
+    with_stream,
 )
 from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.expirations import forget_table
 from perfkit.embedded.keys import table_name
 from perfkit.embedded.schema import (
     ACCOUNT,
@@ -29,6 +32,8 @@ __all__ = [
     "delete_table",
     "describe_limits",
     "describe_table",
+    "find_described",
+    "find_resource",
     "list_tables",
     "list_tags_of_resource",
     "tag_resource",
@@ -65,7 +70,7 @@ def create_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
 def describe_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer DescribeTable, then move a running index operation on by one step."""
     with storage.read() as transaction:
-        table = _find(transaction, request)
+        table = find_described(transaction, request)
         described = _describe(transaction, table)
     if described["TableStatus"] == "UPDATING":
         with storage.write() as transaction:
@@ -89,7 +94,7 @@ def list_tables(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
 def delete_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer DeleteTable; the table is gone when the answer is out."""
     with storage.write() as transaction:
-        table = _find(transaction, request)
+        table = find_described(transaction, request)
         if table.deletion_protection:
             msg = (
                 "Resource cannot be deleted as it is currently protected against deletion."
@@ -99,6 +104,8 @@ def delete_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
         _refuse_while_updating(table)
         described = _describe(transaction, table, status="DELETING")
         transaction.remove_table(table)
+        if table.ttl_attribute is not None:
+            forget_table(transaction, table)
     for member in ("AttributeDefinitions", "KeySchema", "CreationDateTime"):
         described.pop(member)
     return {"TableDescription": described}
@@ -107,6 +114,11 @@ def delete_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
 def update_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer UpdateTable: settings at once, at most one index operation that goes on."""
     updates = request.get("GlobalSecondaryIndexUpdates") or []
+    for name in ("ReplicaUpdates", "GlobalTableWitnessUpdates", "MultiRegionConsistency"):
+        if request.get(name):
+            raise validation(
+                f"{name} cannot be carried out: the embedded DynamoDB is one region without replicas"
+            )
     changes = ("ProvisionedThroughput", "BillingMode", "StreamSpecification", "SSESpecification")
     others = ("DeletionProtectionEnabled", "TableClass", "OnDemandThroughput", "WarmThroughput")
     if not updates and all(request.get(name) is None for name in (*changes, *others)):
@@ -115,19 +127,17 @@ def update_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
             " GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required"
         )
         raise validation(msg)
-    if (request.get("StreamSpecification") or {}).get("StreamEnabled"):
-        msg = "Streams are not supported by the embedded DynamoDB"
-        raise validation(msg)
     _check_updates(updates)
     with storage.write() as transaction:
-        before = _find(transaction, request)
+        before = find_described(transaction, request)
         table = _update_settings(before, request)
         for update in updates:
             table = _update_index(transaction, table, update, request)
         transaction.save(table)
         described = _describe(transaction, table, status="UPDATING")
     # the answer still shows what is being changed
-    described["ProvisionedThroughput"] = _throughput(before)
+    units = ("ReadCapacityUnits", "WriteCapacityUnits", "NumberOfDecreasesToday")
+    described["ProvisionedThroughput"] |= {name: _throughput(before)[name] for name in units}
     return {"TableDescription": described}
 
 
@@ -145,14 +155,14 @@ def tag_resource(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
     """Answer TagResource."""
     tags = _read_tags(request["Tags"])
     with storage.write() as transaction:
-        _set_tags(transaction, _tagged_table(transaction, request).name, tags)
+        _set_tags(transaction, find_resource(transaction, request).name, tags)
     return {}
 
 
 def untag_resource(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer UntagResource."""
     with storage.write() as transaction:
-        name = _tagged_table(transaction, request).name
+        name = find_resource(transaction, request).name
         for key in request["TagKeys"]:
             transaction.run("DELETE FROM tags WHERE name = ? AND key = ?", (name, key))
     return {}
@@ -161,7 +171,7 @@ def untag_resource(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
 def list_tags_of_resource(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer ListTagsOfResource, all on one page."""
     with storage.read() as transaction:
-        name = _tagged_table(transaction, request).name
+        name = find_resource(transaction, request).name
         rows = transaction.run("SELECT key, value FROM tags WHERE name = ?", (name,)).fetchall()
     return {"Tags": [{"Key": key, "Value": value} for key, value in rows]}
 
@@ -198,7 +208,7 @@ def _update_settings(table: Table, request: Mapping[str, Any]) -> Table:
         _refuse_while_updating(table)
         wanted = billing or table.billing
         throughput = check_throughput(request, wanted, None)
-        if given is not None and not switched and throughput == table.throughput:
+        if given is not None and not switched and throughput.units == table.throughput.units:
             raise validation(
                 "The provisioned throughput for the table will not change. The requested value"
                 " equals the current value. Current ReadCapacityUnits provisioned for the"
@@ -208,9 +218,14 @@ def _update_settings(table: Table, request: Mapping[str, Any]) -> Table:
                 " to the Amazon DynamoDB Developer Guide for current limits and how to request"
                 " higher limits."
             )
+        if not switched:
+            throughput = table.throughput.changed_to(throughput, time.time())
         table = replace(table, billing=wanted, throughput=throughput)
     if request.get("DeletionProtectionEnabled") is not None:
         table = replace(table, deletion_protection=request["DeletionProtectionEnabled"])
+    stream = request.get("StreamSpecification")
+    if stream is not None:
+        table = with_stream(table, stream, time.time())
     return replace(table, settings={**table.settings, **kept_settings(request)})
 
 
@@ -228,6 +243,7 @@ def _update_index(
     if given.get("ProvisionedThroughput") is None:
         return table
     throughput = check_throughput(given, table.billing, index.name)
+    throughput = index.throughput.changed_to(throughput, time.time())
     return table.with_index(replace(index, throughput=throughput))
 
 
@@ -279,7 +295,13 @@ def _refuse_while_updating(table: Table) -> None:
 # ---- descriptions ----------------------------------------------------------------------
 
 
-def _find(transaction: Transaction, request: Mapping[str, Any]) -> Table:
+def find_described(transaction: Transaction, request: Mapping[str, Any]) -> Table:
+    """
+    Return the table an operation on tables names.
+
+    Raises:
+        DynamoDBError: ResourceNotFoundException, which names it.
+    """
     name = table_name(request["TableName"])
     table = transaction.table(name)
     if table is None:
@@ -289,12 +311,20 @@ def _find(transaction: Transaction, request: Mapping[str, Any]) -> Table:
     return table
 
 
-def _throughput(of: Table | Index) -> dict[str, int]:
-    return {
-        "NumberOfDecreasesToday": 0,
-        "ReadCapacityUnits": of.throughput.read,
-        "WriteCapacityUnits": of.throughput.write,
+def _throughput(of: Table | Index) -> dict[str, Any]:
+    throughput = of.throughput
+    answer: dict[str, Any] = {
+        "NumberOfDecreasesToday": throughput.decreases_on_day_of(time.time()),
+        "ReadCapacityUnits": throughput.read,
+        "WriteCapacityUnits": throughput.write,
     }
+    for member, moment in (
+        ("LastIncreaseDateTime", throughput.increased_s),
+        ("LastDecreaseDateTime", throughput.decreased_s),
+    ):
+        if moment is not None:
+            answer[member] = round(moment, 3)
+    return answer
 
 
 def _describe(
@@ -371,7 +401,13 @@ def _read_tags(given: list[dict[str, str]] | None) -> dict[str, str]:
     return tags
 
 
-def _tagged_table(transaction: Transaction, request: Mapping[str, Any]) -> Table:
+def find_resource(transaction: Transaction, request: Mapping[str, Any]) -> Table:
+    """
+    Return the table whose resource name (ARN) a request has.
+
+    Raises:
+        DynamoDBError: It is no resource name of a table, or not of one that is here.
+    """
     arn = request["ResourceArn"]
     match = _ARN.fullmatch(arn)
     if match is None:

@@ -15,6 +15,7 @@ from perfkit.capacity import (
     write_units,
 )
 from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.expirations import note
 from perfkit.embedded.expressions import (
     Condition,
     Placeholders,
@@ -157,6 +158,8 @@ def change_item(
     elif old is not None:
         transaction.delete(table, (old.row, old.size, old.data))
     meter.add_table(write_units(old_bytes, new_bytes, transactional=transactional))
+    if table.ttl_attribute is not None:
+        note(transaction, table, key, None if new is None else new.item)
     if table.indexes and (old is not None or new is not None):
         old_item = None if old is None else old.item
         new_item = None if new is None else new.item

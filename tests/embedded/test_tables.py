@@ -363,9 +363,9 @@ BAD_TABLES = [
         id="view type of a disabled stream",
     ),
     pytest.param(
-        {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}},
-        "Streams are not supported by the embedded DynamoDB",
-        id="streams",
+        {"StreamSpecification": {"StreamEnabled": True}},
+        f"{INVALID}StreamViewType must be specified for an enabled stream",
+        id="stream of nothing",
     ),
 ]
 
@@ -623,10 +623,13 @@ def test_limits_are_an_accounts_defaults(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", ["describe_endpoints", "list_backups", "list_global_tables", "list_exports"]
+    "operation", ["execute_statement", "list_backups", "list_global_tables", "list_exports"]
 )
 def test_what_the_engine_leaves_out_is_an_unknown_operation(
     client: Any, refused: Any, operation: str
 ) -> None:
-    with refused("UnknownOperationException"):
-        getattr(client, operation)()
+    name = operation.title().replace("_", "")
+    request = {"Statement": "SELECT * FROM things"} if operation == "execute_statement" else {}
+
+    with refused("UnknownOperationException", part=f"no such operation: '{name}'"):
+        getattr(client, operation)(**request)
