@@ -1,8 +1,8 @@
 """GetItem, Query and Scan: what a read touches, what it costs, where it stops."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
@@ -20,16 +20,13 @@ from perfkit.embedded.expressions import (
 from perfkit.embedded.keys import check_key, check_no_key_is_nested, find_table
 from perfkit.embedded.legacy import attributes_to_get, filter_condition, key_conditions
 from perfkit.embedded.metering import Meter
-from perfkit.embedded.pages import PAGE_BYTES, PIECE_BYTES, surplus
+from perfkit.embedded.pages import PAGE_BYTES, PIECE_BYTES, Room
 from perfkit.embedded.ranges import KeyRange, check_start, query_range, segment_range
 from perfkit.embedded.schema import Index, IndexKind, IndexStatus, Table
 from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import normalize_item
 
 __all__ = ["get_item", "project", "query", "read_consistency", "scan"]
-
-_Surplus: TypeAlias = Callable[[bytes], int]
-"""Returns by how many bytes a row weighs more in a page than it is billed."""
 
 
 def read_consistency(request: Mapping[str, Any]) -> Consistency:
@@ -390,9 +387,9 @@ def _read_page(
     fetched: list[int] = []
     sized = _noting_fetches(rows, fetched) if source.fetches else rows
     condition = expressions.filter
-    weigh = _surplus(transaction, source)
+    room = _room(transaction, source)
     page = (
-        _take(sized, limit, weigh) if condition is None else _filter(sized, limit, condition, weigh)
+        _take(sized, limit, room) if condition is None else _filter(sized, limit, condition, room)
     )
     page.fetched_sizes = fetched
     if source.counts and page.last is not None:
@@ -400,19 +397,14 @@ def _read_page(
     return page
 
 
-def _surplus(transaction: Transaction, source: _Source) -> _Surplus:
-    keys = source.table.keys if source.index is None else source.index.keys
+def _room(transaction: Transaction, source: _Source) -> Room | None:
     if source.fetches:
-        # the row is the item, and what is read of the index is its entry
-        return lambda _data: 0
+        # the rows are the items, and what is read of the index are its entries
+        return None
+    keys = source.table.keys if source.index is None else source.index.keys
     if not source.counts:
-        return lambda data: surplus(orjson.loads(data), keys.sort)
-
-    def of_key(key: bytes) -> int:
-        _, _, data = transaction.find(source.table, key) or (0, 0, b"{}")
-        return surplus(orjson.loads(data), keys.sort)
-
-    return of_key
+        return Room(keys.sort)
+    return Room(keys.sort, lambda key: (transaction.find(source.table, key) or (0, 0, b"{}"))[2])
 
 
 def _noting_fetches(
@@ -426,35 +418,37 @@ def _noting_fetches(
 # The two loops below run for every item of every scan: no call and no branch that is not needed.
 
 
-def _take(rows: Iterable[tuple[int, bytes]], limit: int, weigh: _Surplus) -> _Page:
+def _take(rows: Iterable[tuple[int, bytes]], limit: int, room: Room | None) -> _Page:
     kept: list[bytes] = []
     keep = kept.append
     size = 0
-    room = PAGE_BYTES
+    least = PAGE_BYTES
     for entry_bytes, data in rows:
         keep(data)
         size += entry_bytes
-        if entry_bytes >= PIECE_BYTES:
-            room -= weigh(data)
-        if size >= room:
-            break
-    stopped = size >= room or len(kept) == limit
+        if entry_bytes >= PIECE_BYTES and room is not None:
+            least = room.beside(entry_bytes, data)
+        if size >= least:
+            least = PAGE_BYTES if room is None else room.settled()
+            if size >= least:
+                break
+    stopped = size >= least or len(kept) == limit
     return _Page(kept, len(kept), size, kept[-1] if stopped else None)
 
 
 def _filter(
-    rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition, weigh: _Surplus
+    rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition, room: Room | None
 ) -> _Page:
     needle, *others = condition.needles or (b"",)
     kept: list[bytes] = []
     evaluated = size = 0
-    room = PAGE_BYTES
+    least = PAGE_BYTES
     data = b""
     for entry_bytes, data in rows:
         evaluated += 1
         size += entry_bytes
-        if entry_bytes >= PIECE_BYTES:
-            room -= weigh(data)
+        if entry_bytes >= PIECE_BYTES and room is not None:
+            least = room.beside(entry_bytes, data)
         # most items are rejected by their bytes, unparsed
         if (
             needle in data
@@ -462,9 +456,11 @@ def _filter(
             and condition.matches(orjson.loads(data))
         ):
             kept.append(data)
-        if size >= room:
-            break
-    stopped = size >= room or evaluated == limit
+        if size >= least:
+            least = PAGE_BYTES if room is None else room.settled()
+            if size >= least:
+                break
+    stopped = size >= least or evaluated == limit
     return _Page(kept, evaluated, size, data if stopped else None)
 
 
