@@ -6,7 +6,7 @@ from perfkit.capacity import Item
 from perfkit.embedded.schema import Table
 from perfkit.embedded.storage import Transaction
 
-__all__ = ["due", "forget_table", "note", "note_all"]
+__all__ = ["due", "forget", "forget_table", "note", "note_all"]
 
 _OLDEST_S = 5 * 365 * 86_400
 """What lies further back was never meant as a time to live: AWS leaves it alone, too."""
@@ -39,11 +39,16 @@ def note(transaction: Transaction, table: Table, key: bytes, item: Item | None) 
     if item is not None and table.ttl_attribute is not None:
         at = _expires_s(item, table.ttl_attribute)
     if at is None:
-        transaction.run("DELETE FROM expirations WHERE name = ? AND k = ?", (table.name, key))
+        forget(transaction, table.name, key)
     else:
         transaction.run(
             "INSERT OR REPLACE INTO expirations VALUES (?, ?, ?)", (table.name, key, at)
         )
+
+
+def forget(transaction: Transaction, table_name: str, key: bytes) -> None:
+    """Forget when what was stored under a key expires."""
+    transaction.run("DELETE FROM expirations WHERE name = ? AND k = ?", (table_name, key))
 
 
 def note_all(transaction: Transaction, table: Table) -> None:

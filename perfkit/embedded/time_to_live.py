@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfkit.embedded.errors import validation
-from perfkit.embedded.expirations import due, forget_table, note_all
+from perfkit.embedded.expirations import due, forget, forget_table, note_all
 from perfkit.embedded.metering import Meter
 from perfkit.embedded.storage import Storage
 from perfkit.embedded.tables import find_described
@@ -74,3 +74,6 @@ def remove_expired(storage: Storage, now_s: float) -> None:
             stored = None if table is None else load(transaction, table, key)
             if table is not None and stored is not None:
                 change_item(transaction, table, key, stored, None, Meter(name))
+            else:
+                # its table was removed by a version without time to live
+                forget(transaction, name, key)

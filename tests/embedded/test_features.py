@@ -10,6 +10,7 @@ import pytest
 
 from perfkit.embedded import engine as engine_module
 from perfkit.embedded.definitions import _warn_of_streams
+from perfkit.embedded.transport import answer
 
 NOW = 1_800_000_000
 YEAR = 365 * 86_400
@@ -364,6 +365,16 @@ def test_other_features_of_no_table_are_not_described(client: Any, refused: Any)
         client.describe_contributor_insights(TableName="nothing")
     with refused("ResourceNotFoundException"):
         client.describe_kinesis_streaming_destination(TableName="nothing")
+
+
+def test_a_request_to_another_service_is_named() -> None:
+    engine = engine_module.Engine(":memory:")
+
+    status, body = answer(engine, "DynamoDBStreams_20120810.ListStreams", b"{}")
+
+    assert status == 400
+    assert b"UnknownOperationException" in body
+    assert b"'DynamoDBStreams_20120810.ListStreams'" in body
 
 
 def test_an_endpoint_is_never_one_of_aws(client: Any) -> None:
