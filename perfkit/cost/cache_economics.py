@@ -1,6 +1,6 @@
 """What a cache saves at a hit rate, and the hit rate at which its node pays for itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfkit.cost import names
 from perfkit.cost.assumptions import MOST_HZ, Assumptions
@@ -45,7 +45,7 @@ class CacheEconomics:
         hits: Shares of requests and of read units that need no read; a miss reads as before.
         held: The hit rate is given or of a run, and so the same at every rate of requests.
         break_even_rate: Share of read units from which on the node pays for itself; None if none
-            does.
+            does that cached patterns could have.
         break_even_hz: Requests a second from which on it does, at this hit rate where it is held,
             else at the one that each rate has; None if none does.
     """
@@ -102,6 +102,11 @@ def _units_s(evidence: Evidence, assumptions: Assumptions, state: State) -> dict
     }
 
 
+def _cached_share(evidence: Evidence, assumptions: Assumptions, state: State) -> float:
+    """Return the share of read units that hits could take off at most: those of cached patterns."""
+    return hit_shares(evidence, replace(assumptions, hit_rate=1.0), state).units
+
+
 def hit_shares(evidence: Evidence, assumptions: Assumptions, state: State) -> HitShares:
     """
     Return how much is hits at the assumed traffic; nothing where nothing is asked.
@@ -136,8 +141,8 @@ def cache_economics(
         assumptions: Traffic, and the node.
         book: Prices.
         state: BEFORE or AFTER: what a miss reads.
-        hit_rate: Share of hits of every pattern, 0 to 1; None for each pattern's own, as assumed or
-            modelled.
+        hit_rate: Share of hits of every pattern that is cached, 0 to 1; None for each pattern's own,
+            as assumed or modelled.
 
     Raises:
         PriceError: The book lacks a price.
@@ -150,12 +155,12 @@ def cache_economics(
     amount = book.price(names.read_request()).cost(units_s * SECONDS_A_MONTH)
     node = node_cost(assumptions, book)
     rate = straight_crossing(float(node.usd), float(amount.usd))
+    reachable = _cached_share(evidence, assumptions, state)
     a_request = float(amount.usd) / total_hz if total_hz else 0.0
-    if hit_rate is None:
-        hits = hit_shares(evidence, assumptions, state)
-    else:
-        hits = HitShares(requests=hit_rate, units=hit_rate)
-    held = hit_rate is not None or assumptions.hit_rate is not None
+    if hit_rate is not None:
+        assumptions = replace(assumptions, hit_rate=hit_rate)
+    hits = hit_shares(evidence, assumptions, state)
+    held = assumptions.hit_rate is not None
 
     def saved_usd(hz: float) -> float:
         return a_request * hz * hit_shares(evidence, assumptions.with_rps(hz), state).units
@@ -176,6 +181,6 @@ def cache_economics(
         node=node,
         hits=hits,
         held=held,
-        break_even_rate=rate if rate is not None and rate <= 1 else None,
+        break_even_rate=rate if rate is not None and rate <= reachable else None,
         break_even_hz=break_even_hz,
     )

@@ -106,12 +106,20 @@ def _as_large(chosen: WriteCost, declared: WriteCost | None) -> bool:
 
 
 def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, float]:
-    """Return the hit rate of each pattern: as assumed, else modelled from its traffic."""
+    """
+    Return the hit rate of each pattern: as assumed, else modelled from its traffic.
+
+    It is 0 for a pattern without a cache policy: of it nothing is kept.
+    """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    if assumptions.hit_rate is not None:
-        return dict.fromkeys(rates, assumptions.hit_rate)
-    return {
-        name: expected_hit_rate(
+    cached = {each.name for each in evidence.patterns if each.cached}
+
+    def hit_rate(name: str, rate_hz: float) -> float:
+        if name not in cached or rate_hz <= 0:
+            return 0.0
+        if assumptions.hit_rate is not None:
+            return assumptions.hit_rate
+        return expected_hit_rate(
             Traffic(
                 rate_hz=rate_hz,
                 duration_s=3600,
@@ -121,10 +129,8 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
                 writes_hz=assumptions.invalidations_hz,
             )
         )
-        if rate_hz > 0
-        else 0.0
-        for name, rate_hz in rates.items()
-    }
+
+    return {name: hit_rate(name, rate_hz) for name, rate_hz in rates.items()}
 
 
 def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:

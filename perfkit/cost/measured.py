@@ -24,7 +24,7 @@ from perfkit.cost.instances import Need, find_type, instances_needed
 from perfkit.cost.monthly import Case, MonthlyLine, monthly_lines
 from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
-from perfkit.cost.transfer import data_out
+from perfkit.cost.transfer import answer_bytes, data_out
 from perfkit.errors import PriceError
 from perfkit.units import TIMES
 
@@ -51,17 +51,18 @@ class PatternCost:
         reads_hz: Requests a second.
         units_before: Read units of one by scan.
         units_after: By index or key; None where there is neither.
-        hit_rate: Of the cache.
+        hit_rate: Of the cache; None without a cache policy.
         before: By scan.
         after: By index or key.
-        cached: By index or key on a miss; the node is not in it.
+        cached: By index or key, of a pattern with a cache policy on a miss; the node is not in it.
+            None where nothing is cached.
     """
 
     name: str
     reads_hz: float
     units_before: float
     units_after: float | None
-    hit_rate: float
+    hit_rate: float | None
     before: Amount
     after: Amount | None
     cached: Amount | None
@@ -176,7 +177,9 @@ def work_out(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> M
             reasons.append(str(error))
             return ()
 
-    states = list(State) if any(each.after for each in evidence.patterns) else [State.BEFORE]
+    states = [State.BEFORE]
+    if any(each.after for each in evidence.patterns):
+        states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
     bills = {
         state: monthly_lines(Case(assumptions=assumptions, state=state), evidence, book)
         for state in states
@@ -219,10 +222,12 @@ def _patterns(
                 reads_hz=hz,
                 units_before=pattern.before.units,
                 units_after=after,
-                hit_rate=hit_rate,
+                hit_rate=hit_rate if pattern.cached else None,
                 before=reads(pattern.before.units, hz),
                 after=None if after is None else reads(after, hz),
-                cached=None if after is None else reads(after, hz * (1 - hit_rate)),
+                cached=reads(after, hz * (1 - hit_rate))
+                if after is not None and evidence.cached
+                else None,
             )
         )
     return tuple(rows)
@@ -308,7 +313,8 @@ def _mode_row(
 def _caches(
     evidence: Evidence, assumptions: Assumptions, book: PriceBook, states: Sequence[State]
 ) -> tuple[CacheRow, ...]:
-    if not any(assumptions.reads_hz(each.name for each in evidence.patterns).values()):
+    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
+    if not any(rates[each.name] for each in evidence.patterns if each.cached):
         return ()
     source = "this traffic" if assumptions.hit_rate is None else "as assumed"
     rows = []
@@ -316,8 +322,8 @@ def _caches(
         if state is State.CACHED:
             continue
         economics = cache_economics(evidence, assumptions, book, state)
-        asked = HitRate(rate=economics.hits.requests, provenance="modelled", source=source)
-        rows.append(CacheRow(economics=economics, hit_rate=asked))
+        own = HitRate(rate=economics.hits.requests, provenance="modelled", source=source)
+        rows.append(CacheRow(economics=economics, hit_rate=own))
         rows += [
             CacheRow(
                 economics=cache_economics(evidence, assumptions, book, state, each.rate),
@@ -352,7 +358,7 @@ def _instances(
     return tuple(rows)
 
 
-def data_out_of(measured: Measured, book: PriceBook) -> Mapping[str, Amount]:
+def data_out_of(measured: Measured, book: PriceBook, state: State) -> Mapping[str, Amount]:
     """
     Return what each pattern's answers cost to send, at the first tier's price.
 
@@ -361,7 +367,7 @@ def data_out_of(measured: Measured, book: PriceBook) -> Mapping[str, Amount]:
     """
     rates = {each.name: each.reads_hz for each in measured.patterns}
     return {
-        each.name: data_out(rates[each.name] * each.body_bytes, book)
+        each.name: data_out(rates[each.name] * size_bytes, book)
         for each in measured.evidence.patterns
-        if each.body_bytes and each.name in rates
+        if each.name in rates and (size_bytes := answer_bytes(each, state)) is not None
     }

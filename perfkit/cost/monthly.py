@@ -154,8 +154,8 @@ def _lines(case: Case, evidence: Evidence, book: PriceBook) -> Iterator[MonthlyL
             f"instances ({assumptions.instance})",
             lambda: need.cost(kind, book, free_tier=free_tier),
         )
-    bytes_s = data_out_bytes_s(evidence, assumptions)
-    if any(each.body_bytes for each in evidence.patterns):
+    bytes_s = data_out_bytes_s(evidence, assumptions, case.state)
+    if evidence.patterns and bytes_s is not None:
         yield _line("data-out", "data out", lambda: data_out(bytes_s, book, free_tier=free_tier))
 
 

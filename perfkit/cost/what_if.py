@@ -317,9 +317,18 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         book: Prices.
 
     Raises:
-        ConfigError: A setting is wrong, or traffic is assumed for what no run knows.
+        ConfigError: A setting is wrong or about a cache that keeps nothing, or traffic is assumed
+            for what no run knows.
     """
     changed, names = apply_settings(baseline, texts)
+    about_cache = [name for name in names if name.startswith("cache.")]
+    if not evidence.cached and (about_cache or changed.state is State.CACHED):
+        what = ", ".join(about_cache) or "answers=cache"
+        msg = (
+            f"{what} changes nothing: no access pattern that was measured has a cache policy; give"
+            " one a `cache` in the workload and measure again"
+        )
+        raise ConfigError(msg)
     before = {line.key: line for line in monthly_lines(baseline, evidence, book)}
     after = {line.key: line for line in monthly_lines(changed, evidence, book)}
     pairs = []

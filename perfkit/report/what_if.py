@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from perfkit.cost.evidence import Missing
 from perfkit.cost.monthly import MonthlyLine
-from perfkit.cost.prices import PriceBook
+from perfkit.cost.prices import PriceBook, free_tier_note
 from perfkit.cost.what_if import SETTINGS, Pair, WhatIf
 from perfkit.report.model import (
     Block,
@@ -58,6 +58,9 @@ def what_if_report(
             )
         )
     blocks += [_settings(answer), _bills(answer, book)]
+    if any(case.assumptions.free_tier for case in (answer.baseline, answer.changed)):
+        note = Statement(text=free_tier_note(book.used.values()), tone=Tone.FAINT)
+        blocks.append(Statements(name="free-tier", statements=(note,)))
     if explain:
         blocks += _arithmetic(answer)
     if missing:

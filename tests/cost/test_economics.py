@@ -62,18 +62,18 @@ KEYS = replace(
 SHELF = Pattern(
     name="shelf",
     table="Books",
-    before=Reading(way="scan", index=None, units=1_250.0),
-    after=Reading(way="query", index="ByShelf", units=6.5),
+    before=Reading(way="scan", index=None, units=1_250.0, body_bytes=50_000),
+    after=Reading(way="query", index="ByShelf", units=6.5, body_bytes=50_000),
     items=50,
-    body_bytes=50_000,
+    cached=True,
 )
 BOOK_BY_ID = Pattern(
     name="book",
     table="Books",
-    before=Reading(way="scan", index=None, units=1_250.0),
-    after=Reading(way="get", index=None, units=0.5),
+    before=Reading(way="scan", index=None, units=1_250.0, body_bytes=1_000),
+    after=Reading(way="get", index=None, units=0.5, body_bytes=1_000),
     items=1,
-    body_bytes=1_000,
+    cached=True,
 )
 # a million items, as scans counted them
 EVIDENCE = Evidence(
@@ -529,9 +529,7 @@ def test_what_no_run_says_has_no_line() -> None:
     assert [each.command for each in nothing.missing()] == [
         "perfkit bench",
         "perfkit bench --scenario index-cost",
-        "perfkit bench --scenario cache",
         "perfkit bench --scenario phases",
-        "perfkit bench --scenario cache-hour",
     ]
 
 

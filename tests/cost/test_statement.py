@@ -117,7 +117,7 @@ def test_the_arithmetic_of_a_line_can_be_followed() -> None:
             "100 × 730 h: 18,250 RCU-hours free + 54,750 RCU-hours × $0.00013 = $7.1175; 50 × 730 h: 18,250 WCU-hours free + 18,250 WCU-hours × $0.00065 = $11.8625; together $18.98",
             "1 ALB × 730 h: 730 load balancer hours × $0.0225 = $16.425; 0.684932 LCU × 730 h: 500 LCU-hours × $0.008 = $4.00; together $20.43",
             "100 GB free + 400 GB × $0.09 = $36.00",
-            "7 alarms × $0.10 = $0.70",
+            "7 alarms free = $0.00",
         ]
     )
 
@@ -250,7 +250,11 @@ def test_everything_that_can_run_has_a_line() -> None:
         "CloudWatch": "6.30",  # 12 * 0.30 + 3 * 0.10 + 10 * 0.01 + 4 * 0.50 + 10 * 0.03
         "SQS": "1.70",  # 3 * 0.40 + 1 * 0.50
     }
-    assert bill(text, free_tier=True)["CloudWatch"] == "3.30"  # 10 metrics less
+    free = bill(text, free_tier=True)
+    # less 10 metrics, all 3 alarms and all 4 GB of logs in: 2 * 0.30 + 10 * 0.01 + 10 * 0.03
+    assert free["CloudWatch"] == "1.00"
+    # less 1,000,000 of the standard requests: 2 * 0.40 + 1 * 0.50
+    assert free["SQS"] == "1.30"
 
 
 def test_free_units_are_shared_by_all_tables() -> None:

@@ -9,7 +9,14 @@ from perfkit.cost.architecture import Architectures
 from perfkit.cost.architecture_file import load_architectures
 from perfkit.cost.options import LIST, QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
-from perfkit.cost.prices import HOURS_A_MONTH, Price, PriceBook, age_warnings, write_amount
+from perfkit.cost.prices import (
+    HOURS_A_MONTH,
+    Price,
+    PriceBook,
+    age_warnings,
+    free_tier_note,
+    write_amount,
+)
 from perfkit.cost.statement import Basis, Comparison, Line, Statement, by_list, quoted
 from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
@@ -154,6 +161,8 @@ def _statements(costs: _Costs, *, measured: bool) -> Iterator[model.Statement]:
         yield model.Statement(text=text, tone=Tone.WARNING)
     for comparison in costs.comparisons:
         yield _headline(comparison, costs)
+        if costs.options.free_tier and comparison.basis is Basis.MODELLED:
+            yield model.Statement(text=free_tier_note(comparison.prices), tone=Tone.FAINT)
     if not measured:
         yield model.Statement(
             text="No runs are saved, so nothing of it is measured:"

@@ -48,7 +48,11 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
             "writes_per_s": {
                 table: assumptions.writes_to(table) for table in measured.evidence.tables
             },
-            "kept_s": {each.name: assumptions.ttl_of(each.name) for each in measured.patterns},
+            "kept_s": {
+                each.name: assumptions.ttl_of(each.name)
+                for each in measured.patterns
+                if each.hit_rate is not None
+            },
             "mix": dict(assumptions.mix),
             "peak_ratio": assumptions.peak_ratio,
             "target_utilisation": assumptions.target_utilisation,
@@ -94,7 +98,7 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
         "caches": [
             {
                 "state": names[each.economics.state],
-                "hit_rate": each.hit_rate.rate,
+                "hit_rate": each.economics.hits.requests,
                 "hit_rate_provenance": each.hit_rate.provenance,
                 "hit_rate_of": each.hit_rate.source,
                 "unit_hit_rate": each.economics.hits.units,

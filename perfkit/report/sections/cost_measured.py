@@ -8,14 +8,14 @@ from perfkit.cost.evidence import Evidence, gather
 from perfkit.cost.measured import Measured, work_out
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
-from perfkit.cost.prices import PriceBook, age_warnings
-from perfkit.errors import ConfigError, PriceError
+from perfkit.cost.prices import PriceBook, age_warnings, free_tier_note
+from perfkit.errors import ArchitectureError, ConfigError, PriceError
 from perfkit.report.mixed import not_measured
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
 from perfkit.report.selection import Group, Selection, target_title
 
-__all__ = ["build"]
+__all__ = ["build", "headline"]
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -29,8 +29,7 @@ def build(selection: Selection) -> Iterable[Section]:
     options = selection.cost
     if options is None or options.prices == QUOTED:
         return
-    groups = [(group, gather(group.runs)) for group in selection.groups]
-    groups = [(group, evidence) for group, evidence in groups if evidence.patterns]
+    groups = _answered(selection)
     if not groups:
         return
     try:
@@ -71,6 +70,31 @@ def build(selection: Selection) -> Iterable[Section]:
         documented = True
 
 
+def _answered(selection: Selection) -> list[tuple[Group, Evidence]]:
+    found = [(group, gather(group.runs)) for group in selection.groups]
+    return [(group, evidence) for group, evidence in found if evidence.patterns]
+
+
+def headline(group: Group, selection: Selection) -> str:
+    """
+    Return what a month of measured requests costs, for other sections.
+
+    "" unless a reader states how many come: nobody's rate makes no headline. Why a bill cannot be
+    made out, this section says.
+    """
+    options, evidence = selection.cost, gather(group.runs)
+    if options is None or options.prices == QUOTED or not evidence.patterns:
+        return ""
+    try:
+        stated = bool(options.rps) or load_architectures(options.architecture).traffic is not None
+        if not stated:
+            return ""
+        book = load_book(options.region, options.price_file)
+        return cost_words.bills(work_out(evidence, _assumptions(options, evidence), book))
+    except (ArchitectureError, ConfigError, PriceError):
+        return ""
+
+
 def _assumptions(options: CostOptions, evidence: Evidence) -> Assumptions:
     given = load_architectures(options.architecture).traffic
     return options.traffic(as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls))
@@ -102,6 +126,10 @@ def _blocks(
             *(Statement(text=text, tone=Tone.WARNING) for text in old),
             *(Statement(text=f"{text}.", tone=Tone.WARNING) for text in [spread] if text),
             *cost_words.statements(measured),
+            *(
+                Statement(text=free_tier_note(book.used.values()), tone=Tone.FAINT)
+                for _ in range(options.free_tier)
+            ),
         ),
     )
     blocks: tuple[Block | None, ...] = (

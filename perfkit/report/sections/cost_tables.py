@@ -4,10 +4,11 @@ from perfkit.cost import measured as money
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import State
 from perfkit.cost.instances import INSTANCE_CAVEAT, find_type
-from perfkit.cost.measured import Measured, ModeRow
+from perfkit.cost.measured import Measured, ModeRow, PatternCost
 from perfkit.cost.monthly import total_usd
 from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
+from perfkit.cost.transfer import answer_bytes
 from perfkit.errors import PriceError
 from perfkit.report.model import (
     Cell,
@@ -39,6 +40,7 @@ _TOGETHER_NOTE = (
     "All patterns are one line of the bill, rounded to cents once: cents of the rows may sum to a"
     " little more or less."
 )
+_NOT_CACHED_NOTE = "The workload has no cache policy for it, so no answer of it is ever kept."
 _FETCH_NOTE = (
     "It lacks attributes that the patterns need: a read of the table for each item found is in"
     " its queries."
@@ -53,14 +55,16 @@ _INDEX_NOTE = (
     " as measured, the others' modelled from measured sizes. Backfill is paid once."
 )
 _CACHE_NOTE = (
-    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear. For"
-    " this traffic each rate of requests has its own hit rate; one that is given or of a run is held"
+    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear, and"
+    " what has no cache policy is never hit. For this traffic each rate of requests has its own hit"
+    " rate; one that is given or of a run is held"
     " at all rates. A dash where none pays the node; what a cache takes off answer times is not in it."
 )
 
 _DATA_NOTE = (
     "Bodies of answers alone, each pattern for itself; the bill has them together, with tiers and,"
-    " if it is asked for, the free tier."
+    " if it is asked for, the free tier. A body is the answer's items as DynamoDB's JSON, types and"
+    " all; a service that sends plain JSON sends less."
 )
 _ORDER = (
     *("reads", "table-writes", "index-writes", "table-storage", "index-storage"),
@@ -114,7 +118,7 @@ def pattern_reads(measured: Measured) -> Table | None:
             "reads_per_s": _three(each.reads_hz),
             "units_before": each.units_before,
             "units_after": each.units_after,
-            "hit_rate": round(each.hit_rate, 4) if each.after is not None else None,
+            "hit_rate": _hit_rate(each),
             "before_usd": _number(each.before),
             "after_usd": _number(each.after),
             "cached_usd": _number(each.cached),
@@ -154,12 +158,20 @@ def pattern_reads(measured: Measured) -> Table | None:
                 "cached_usd",
                 "after, cached",
                 "a month",
-                "Reads of misses alone; the node is in the bill below.",
+                "Reads of misses, and all of what has no cache policy; the node is in the bill below.",
             ),
             *(_explained(f"{side}_arithmetic") for side in ("before", "after", "cached")),
         ),
         rows=tuple(rows),
     )
+
+
+def _hit_rate(pattern: PatternCost) -> Cell:
+    if pattern.cached is None:
+        return None
+    if pattern.hit_rate is None:
+        return Marked(value=None, note=_NOT_CACHED_NOTE)
+    return round(pattern.hit_rate, 4)
 
 
 def bill(measured: Measured) -> Table:
@@ -325,7 +337,7 @@ def caches(measured: Measured) -> Table | None:
                 "misses_by": "scans" if each.economics.state is State.BEFORE else "queries",
                 "rate_of": each.hit_rate.source,
                 "hit_rate": Marked(
-                    value=round(each.hit_rate.rate, 4),
+                    value=round(each.economics.hits.requests, 4),
                     provenance=Provenance(each.hit_rate.provenance),
                 ),
                 "unit_hit_rate": Marked(
@@ -388,14 +400,32 @@ def instances(measured: Measured) -> Table | None:
 
 
 def data_out(measured: Measured, book: PriceBook) -> Table | None:
-    """Return what answers weigh a month, pattern by pattern."""
+    """Return what answers weigh a month, pattern by pattern, by scan and in their best form."""
+    sides = {"before": State.BEFORE}
+    if measured.has_after:
+        sides["after"] = State.AFTER
     try:
-        amounts = money.data_out_of(measured, book)
+        amounts = {key: money.data_out_of(measured, book, state) for key, state in sides.items()}
     except PriceError:
         return None
     rates = {each.name: each.reads_hz for each in measured.patterns}
-    bodies = {each.name: each.body_bytes for each in measured.evidence.patterns if each.body_bytes}
-    if not amounts:
+    rows: dict[str, dict[str, Cell]] = {}
+    for key, state in sides.items():
+        for pattern in measured.evidence.patterns:
+            amount, size_bytes = amounts[key].get(pattern.name), answer_bytes(pattern, state)
+            if amount is None or size_bytes is None:
+                continue
+            hz = rates[pattern.name]
+            row = rows.setdefault(
+                pattern.name, {"pattern": pattern.name, "reads_per_s": _three(hz)}
+            )
+            row |= {
+                f"{key}_body_bytes": size_bytes,
+                f"{key}_gb": _three(hz * size_bytes * SECONDS_A_MONTH / GIGABYTE),
+                f"{key}_usd": float(amount.usd),
+                f"{key}_arithmetic": amount.arithmetic,
+            }
+    if not rows:
         return None
     return Table(
         name="cost-data-out",
@@ -403,21 +433,14 @@ def data_out(measured: Measured, book: PriceBook) -> Table | None:
         notes=(_DATA_NOTE,),
         columns=(
             Column(key="pattern", title="pattern", label=True),
-            Column(key="body_bytes", title="an answer", kind=Kind.BYTES),
             _rate("reads_per_s", "requests/s"),
-            _rate("gb", "GB a month"),
-            _usd("monthly_usd", "a month"),
-            _explained(),
+            *(
+                Column(key=f"{key}_body_bytes", title=key, kind=Kind.BYTES, group="an answer")
+                for key in sides
+            ),
+            *(_rate(f"{key}_gb", key, "GB a month") for key in sides),
+            *(_usd(f"{key}_usd", key, "a month") for key in sides),
+            *(_explained(f"{key}_arithmetic") for key in sides),
         ),
-        rows=tuple(
-            {
-                "pattern": name,
-                "body_bytes": bodies[name],
-                "reads_per_s": _three(rates[name]),
-                "gb": _three(rates[name] * (bodies[name] or 0) * SECONDS_A_MONTH / GIGABYTE),
-                "monthly_usd": float(amount.usd),
-                "arithmetic": amount.arithmetic,
-            }
-            for name, amount in amounts.items()
-        ),
+        rows=tuple(rows.values()),
     )

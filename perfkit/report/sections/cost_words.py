@@ -11,13 +11,19 @@ from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.units import format_share, format_usd
 
-__all__ = ["arithmetic", "missing", "spread", "statements"]
+__all__ = ["arithmetic", "bills", "missing", "spread", "statements"]
 
 
 def statements(measured: Measured) -> Iterator[Statement]:
     """Yield what was found, what was assumed for it, and what to heed."""
     for reason in measured.reasons:
         yield Statement(text=f"Left out: {reason}.", tone=Tone.WARNING)
+    yield Statement(text=f"{bills(measured)}; everything is on demand.")
+    yield Statement(text=_assumed(measured), tone=Tone.FAINT)
+
+
+def bills(measured: Measured) -> str:
+    """Return what the bills come to, and what they are of, in one sentence without its full stop."""
     totals = {state: float(total_usd(lines)) for state, lines in measured.bills.items()}
     before = totals[State.BEFORE]
     text = (
@@ -25,12 +31,10 @@ def statements(measured: Measured) -> Iterator[Statement]:
         f" at list prices of {measured.region}"
     )
     if State.AFTER in totals:
-        text += (
-            f", {format_usd(totals[State.AFTER])} by index and"
-            f" {format_usd(totals[State.CACHED])} by index behind the cache"
-        )
-    yield Statement(text=f"{text}{_only(measured)}; everything is on demand.")
-    yield Statement(text=_assumed(measured), tone=Tone.FAINT)
+        text += f", {format_usd(totals[State.AFTER])} by index"
+    if State.CACHED in totals:
+        text += f" and {format_usd(totals[State.CACHED])} by index behind the cache"
+    return f"{text}{_only(measured)}"
 
 
 _PARTS = {
@@ -92,13 +96,18 @@ def _assumed(measured: Measured) -> str:
         f" ({'cosine' if assumptions.peak_ratio <= 2 else 'raised cosine'})"
     )
     parts.append(f"auto scaling at {format_share(assumptions.target_utilisation)}")
-    if assumptions.hit_rate is None:
-        parts.append(
-            f"cache: {assumptions.keys:,} questions of each pattern, skew"
+    not_cached = ", ".join(each.name for each in measured.evidence.patterns if not each.cached)
+    if measured.evidence.cached:
+        kept = (
+            f"{assumptions.keys:,} questions of each pattern, skew"
             f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
             f"{' as the workload says' if assumptions.ttls else ''},"
             f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
+            if assumptions.hit_rate is None
+            else f"{format_share(assumptions.hit_rate)} hits"
         )
+        never = f"; {not_cached} never, without a cache policy" if not_cached else ""
+        parts.append(f"cache: {kept}{never}")
     parts.append(f"free tier {'taken off' if assumptions.free_tier else 'not counted'}")
     return "; ".join(parts) + "."
 
