@@ -88,9 +88,9 @@ def what_if(
     from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
     from perfkit.cost.demand import State
-    from perfkit.cost.monthly import Case
     from perfkit.cost.options import QUOTED, CostOptions, check_prices
     from perfkit.cost.price_file import load_book
+    from perfkit.cost.traffic_bill import Case
     from perfkit.cost.what_if import what_if as work_out
 
     if prices == QUOTED:
@@ -124,7 +124,7 @@ def what_if(
             what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)
         )
         return
-    for reason in answer.reasons:
+    for reason in answer.bills.reasons:
         warn(reason)
 
     from perfkit.report import terminal

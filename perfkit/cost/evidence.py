@@ -82,10 +82,9 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitRate:
-    """A hit rate of a saved run: `provenance` is "measured" or "modelled"."""
+    """A hit rate that a saved run modelled."""
 
     rate: float
-    provenance: str
     source: str
 
 
@@ -315,7 +314,7 @@ def _hit_rates(run: Run) -> Iterable[HitRate]:
         rate = hour.cache.hit_rate
         virtual = hour.provenance == "modelled" and hour.latencies == "measured"
         if rate is not None and virtual and hour.name == "an hour":
-            yield HitRate(rate=rate, provenance="modelled", source="the virtual hour")
+            yield HitRate(rate=rate, source="the virtual hour")
 
 
 def _lives(runs: Sequence[Run]) -> dict[str, float | None]:

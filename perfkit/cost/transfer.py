@@ -2,13 +2,13 @@
 
 from perfkit.cost import names
 from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.bill import Use
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Evidence, Pattern
-from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
 from perfkit.units import TIMES
 
-__all__ = ["answer_bytes", "data_out", "data_out_bytes_s"]
+__all__ = ["answer_bytes", "data_out_bytes_s", "data_out_use"]
 
 
 def data_out_bytes_s(evidence: Evidence, assumptions: Assumptions, state: State) -> float | None:
@@ -31,19 +31,10 @@ def answer_bytes(pattern: Pattern, state: State) -> int | None:
     return (pattern.before if state is State.BEFORE else pattern.best).body_bytes
 
 
-def data_out(bytes_s: float, book: PriceBook, *, free_tier: bool = False) -> Amount:
-    """
-    Return what a month of answers costs to send.
-
-    Args:
-        bytes_s: Bytes a second on average.
-        book: Prices.
-        free_tier: The free gigabytes are still to be had.
-
-    Raises:
-        PriceError: The book lacks the price.
-    """
-    gigabytes = bytes_s * SECONDS_A_MONTH / GIGABYTE
-    amount = book.price(names.DATA_OUT).cost(gigabytes, free_tier=free_tier)
-    text = f"{short(bytes_s)} B/s {TIMES} {SECONDS_A_MONTH:,} s ÷ {GIGABYTE:,} B: "
-    return Amount(usd=amount.usd, arithmetic=text + amount.arithmetic)
+def data_out_use(bytes_s: float) -> Use:
+    """Return what a month of so many bytes a second takes to send."""
+    return Use(
+        price=names.DATA_OUT,
+        quantity=bytes_s * SECONDS_A_MONTH / GIGABYTE,
+        arithmetic=f"{short(bytes_s)} B/s {TIMES} {SECONDS_A_MONTH:,} s ÷ {GIGABYTE:,} B",
+    )

@@ -15,8 +15,9 @@ from inline_snapshot import snapshot
 import perfkit.cost
 from perfkit.cost.architecture import Architectures
 from perfkit.cost.architecture_file import load_architectures, read_architectures
+from perfkit.cost.bill import Bill, Comparison
+from perfkit.cost.described import by_list, quoted
 from perfkit.cost.price_file import load_book, read_price_file
-from perfkit.cost.statement import Comparison, Statement, by_list, quoted
 from perfkit.errors import ArchitectureError, PriceError
 
 
@@ -29,13 +30,13 @@ def bill(text: str, *, free_tier: bool = False) -> dict[str, str]:
     architectures = read("[after]\n" + text)
     after = by_list(architectures, load_book("us-east-1"), free_tier=free_tier).after
     assert after is not None
-    return {line.service: f"{line.monthly_usd:.2f}" for line in after.lines}
+    return {line.service: f"{line.usd:.2f}" for line in after.lines}
 
 
-def rows(statement: Statement | None) -> list[tuple[str, str, str, str]]:
+def rows(statement: Bill | None) -> list[tuple[str, str, str, str]]:
     assert statement is not None
     return [
-        (line.service, line.configuration, f"{line.monthly_usd:.2f}", line.mark or "")
+        (line.service, line.configuration, f"{line.usd:.2f}", line.mark or "")
         for line in statement.lines
     ]
 
@@ -405,7 +406,7 @@ def test_a_group_of_instances_may_be_called_as_another_line_is(service: str) -> 
     for before, after in comparison.pairs:
         assert before is not None
         assert after is not None
-        assert (before.service, before.monthly_usd) == (after.service, after.monthly_usd)
+        assert (before.service, before.usd) == (after.service, after.usd)
         assert after.mark == "="
     assert comparison.after is not None
     assert len(comparison.pairs) == len(comparison.after.lines) == 8

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
-from perfkit.report import csv_tables, markdown, plain
+from perfkit.report import costs, csv_tables, markdown, plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table
@@ -448,6 +448,28 @@ def test_a_region_that_lacks_prices_says_which() -> None:
     assert "cost-patterns" in [each.name for each in built.sections[0].tables]
     with pytest.raises(PriceError):
         build_report(FULL, sections={"cost-measured"}, cost=CostOptions(region="mars-1"))
+
+
+def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Findings, dashboard, bills and curves show the same figures: none of them works one out."""
+    asked: list[str] = []
+    for name in ("load_architectures", "load_book", "quoted", "by_list", "gather", "estimate"):
+        work_out = getattr(costs, name)
+
+        def counted(*args: Any, name: str = name, work_out: Any = work_out, **more: Any) -> Any:
+            asked.append(name)
+            return work_out(*args, **more)
+
+        monkeypatch.setattr(costs, name, counted)
+    file = tmp_path / "traffic.toml"
+    file.write_text("[traffic]\nrps = 20\n")
+
+    names = {"findings", "dashboard", "cost", "cost-measured"}
+    built = build_report(FULL, sections=names, cost=CostOptions(architecture=file))
+
+    assert {each.name for each in built.sections} == names
+    assert sorted(asked) == sorted(set(asked))
+    assert len(asked) == 6
 
 
 # ---- what is missing or mixed --------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
-from perfkit.cost.statement import Basis
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Section, Statement, Statements, Tone
 from perfkit.report.outcome import Outcome, find_outcome
@@ -142,8 +142,8 @@ def _money(group: Group, selection: Selection) -> Iterator[Statement]:
         yield Statement(
             text=f"Modelled from these runs and the traffic that was given: {measured}."
         )
-    options = selection.cost
-    if options is None or not (options.architecture or _quotes(group)):
+    costs = selection.costs
+    if costs is None or not (costs.options.architecture or _quotes(group)):
         return
     written = [
         f"{'quoted' if each.basis is Basis.QUOTED else 'at list prices'}"
