@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from perfkit.cost import names
-from perfkit.cost.architecture import Architecture, Capacity, Index, OnDemand, Provisioned, Table
+from perfkit.cost.architecture import Architecture, Index, OnDemand, Provisioned, Table
 from perfkit.cost.bill import Usage, Use
 from perfkit.cost.prices import write_quantity
 from perfkit.units import TIMES
@@ -73,11 +73,11 @@ def _instances(architecture: Architecture) -> Iterator[Usage]:
 
 def _caches(architecture: Architecture) -> Iterator[Usage]:
     uses, texts = [], []
-    for nodes in architecture.cache_nodes:
+    for nodes in architecture.cache:
         price = names.cache_node(nodes.engine, nodes.type)
         uses.append(_hours(nodes.count, nodes.type, nodes.hours, price))
         texts.append(nodes.type if nodes.count == 1 else f"{nodes.count:,} {TIMES} {nodes.type}")
-    for cache in architecture.serverless_caches:
+    for cache in architecture.serverless_cache:
         gigabytes = write_quantity(cache.storage_gb)
         uses.append(
             Use(
@@ -86,7 +86,7 @@ def _caches(architecture: Architecture) -> Iterator[Usage]:
                 arithmetic=f"{gigabytes} GB {TIMES} {write_quantity(cache.hours)} h",
             )
         )
-        uses.append(Use(price=names.serverless_unit(cache.engine), quantity=cache.units))
+        uses.append(Use(price=names.serverless_unit(cache.engine), quantity=cache.ecpus))
         texts.append(f"serverless {cache.engine}, {gigabytes} GB")
     yield Usage(
         key="elasticache", service="ElastiCache", configuration=", ".join(texts), uses=tuple(uses)
@@ -94,23 +94,21 @@ def _caches(architecture: Architecture) -> Iterator[Usage]:
     yield Usage(
         key="dax",
         service="DAX",
-        configuration=", ".join(
-            f"{each.count:,} {TIMES} {each.type}" for each in architecture.accelerators
-        ),
+        configuration=", ".join(f"{each.count:,} {TIMES} {each.type}" for each in architecture.dax),
         uses=tuple(
             _hours(each.count, each.type, each.hours, names.accelerator(each.type))
-            for each in architecture.accelerators
+            for each in architecture.dax
         ),
     )
 
 
 def _dynamodb(architecture: Architecture) -> Iterator[Usage]:
-    tables = tuple((table, table) for table in architecture.tables)
+    tables = tuple((table, table) for table in architecture.tables.values())
     indexes = tuple(architecture.indexes)
     yield Usage(
         key=_TABLES,
         service="DynamoDB Base" if indexes else "DynamoDB",
-        configuration=_capacity_text([table.capacity for table in architecture.tables]),
+        configuration=_capacity_text([table.capacity for table in architecture.tables.values()]),
         uses=_dynamodb_uses(tables),
     )
     yield Usage(
@@ -153,7 +151,7 @@ def _dynamodb_uses(owners: Iterable[tuple[Table, Table | Index]]) -> tuple[Use, 
     )
 
 
-def _capacity_text(capacities: list[Capacity]) -> str:
+def _capacity_text(capacities: list[Provisioned | OnDemand]) -> str:
     provisioned = [each for each in capacities if isinstance(each, Provisioned)]
     on_demand = [each for each in capacities if isinstance(each, OnDemand)]
     texts = []
@@ -170,7 +168,7 @@ def _capacity_text(capacities: list[Capacity]) -> str:
     return "; ".join(texts)
 
 
-def _index_text(capacities: list[Capacity]) -> str:
+def _index_text(capacities: list[Provisioned | OnDemand]) -> str:
     if not capacities:
         return ""
     count = len(capacities)
@@ -203,13 +201,13 @@ def _load_balancer(architecture: Architecture) -> Iterator[Usage]:
 
 
 def _nat(architecture: Architecture) -> Iterator[Usage]:
-    count = architecture.nat_gateways
-    if count:
+    nat = architecture.nat
+    if nat is not None and nat.count:
         yield Usage(
             key="nat",
             service="NAT gateway",
-            configuration=f"{count:,} {TIMES} NAT, without the data through it",
-            uses=(_hours(count, "NAT", architecture.nat_hours, names.NAT),),
+            configuration=f"{nat.count:,} {TIMES} NAT, without the data through it",
+            uses=(_hours(nat.count, "NAT", nat.hours, names.NAT),),
         )
 
 
@@ -231,7 +229,7 @@ def _addresses(architecture: Architecture) -> Iterator[Usage]:
 
 
 def _network(architecture: Architecture) -> Iterator[Usage]:
-    network = architecture.network
+    network = architecture.data_transfer
     yield _single("Data Transfer", network.out_gb, "GB", names.DATA_OUT)
     between = network.between_zones_gb
     yield Usage(
@@ -251,7 +249,7 @@ def _network(architecture: Architecture) -> Iterator[Usage]:
 
 
 def _monitoring(architecture: Architecture) -> Iterator[Usage]:
-    used = architecture.monitoring
+    used = architecture.cloudwatch
     parts = (
         (used.metrics, "custom metric", names.METRIC),
         (used.alarms, "alarm", names.ALARM),

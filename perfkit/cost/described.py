@@ -89,25 +89,25 @@ def _quoted_keys(
     earlier: dict[str, list[tuple[str, str]]] = {}
     keys_before = []
     for line in before:
-        same = earlier.setdefault(line.replaces, [])
-        keys_before.append(f"{line.replaces}/{len(same) + 1}")
+        same = earlier.setdefault(line.follows, [])
+        keys_before.append(f"{line.follows}/{len(same) + 1}")
         same.append((line.configuration, keys_before[-1]))
     counts = {service: len(same) for service, same in earlier.items()}
     keys_after: list[str | None] = []
     for line in after:
-        same = earlier.get(line.replaces, [])
+        same = earlier.get(line.follows, [])
         kept = next((each for each in same if each[0] == line.configuration), None)
         if kept is not None:
             same.remove(kept)
         keys_after.append(None if kept is None else kept[1])
     for number, line in enumerate(after):
         if keys_after[number] is None:
-            same = earlier.get(line.replaces, [])
+            same = earlier.get(line.follows, [])
             if same:
                 keys_after[number] = same.pop(0)[1]
             else:
-                counts[line.replaces] = counts.get(line.replaces, 0) + 1
-                keys_after[number] = f"{line.replaces}/{counts[line.replaces]}"
+                counts[line.follows] = counts.get(line.follows, 0) + 1
+                keys_after[number] = f"{line.follows}/{counts[line.follows]}"
     return tuple(keys_before), tuple(key for key in keys_after if key is not None)
 
 
@@ -120,9 +120,9 @@ def _quoted_bill(side: Architecture, keys: Sequence[str], architectures: Archite
                 key=key,
                 service=line.service,
                 configuration=line.configuration,
-                usd=line.monthly_usd,
+                usd=line.monthly,
                 basis=Basis.QUOTED,
-                arithmetic=f"{write_amount(line.monthly_usd)}, as quoted by {source}",
+                arithmetic=f"{write_amount(line.monthly)}, as quoted by {source}",
             )
             for line, key in zip(side.quoted, keys, strict=True)
         ),

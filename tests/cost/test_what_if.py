@@ -16,13 +16,13 @@ from inline_snapshot import snapshot
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps, read_traffic
+from perfkit.cost.architecture_file import read_architectures
+from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
 from perfkit.cost.bill import Bill, Usage, Use, charge, difference_usd, key_of
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import Price, PriceBook, Tier
-from perfkit.cost.reading import describe, parse
 from perfkit.cost.traffic_bill import Case
 from perfkit.cost.what_if import SETTINGS, WhatIf, apply_settings, what_if
 from perfkit.errors import ConfigError
@@ -297,13 +297,9 @@ def test_rates_come_as_one_or_by_pattern() -> None:
 
 
 def traffic_of(text: str) -> Assumptions:
-    problems: list[Any] = []
-    fields = parse(text.encode(), problems).table("traffic")
-    assert fields is not None
-    read = read_traffic(fields)
-    if problems:
-        raise ConfigError(describe("file", problems))
-    return read
+    found = read_architectures(text.encode(), source="file").traffic
+    assert found is not None
+    return found
 
 
 def test_a_traffic_table_may_count_by_the_month() -> None:
