@@ -206,7 +206,7 @@ class Variant:
     rounds_s: tuple[Seconds, ...] = ()
     # which question it answers, where a run has several; only variants of one are compared
     question: str = ""
-    # whole answer of one call
+    # whole answer of one call: over HTTP as it came, otherwise its items as DynamoDB's JSON
     body_bytes: Count | None = None
     cache: CacheFigures | None = None
     service: ServiceFigures | None = None
@@ -366,6 +366,9 @@ class Run:
     # wire form, ":name" -> {"S": "..."}
     parameters: dict[str, Any] = field(default_factory=dict)
     workload_digest: str = ""
+    # how long the workload keeps an answer to the question in its cache, 0 where it has no cache
+    # policy; None in a run that does not say
+    cache_ttl_s: Seconds | None = None
     duration_s: Seconds = 0.0
     # name of its file without ".json"; given when saved
     id: str = ""

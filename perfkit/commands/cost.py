@@ -69,7 +69,7 @@ def what_if(
         Path | None, typer.Option(metavar="FILE", help="Architecture file with a [traffic] table.")
     ] = None,
     free_tier: Annotated[
-        bool, typer.Option("--free-tier", help="Leave out what AWS gives away each month.")
+        bool, typer.Option("--free-tier", help="Take off what AWS gives every account each month.")
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each amount comes about.")
@@ -87,9 +87,10 @@ def what_if(
 
     from perfkit.cost.architecture_file import load_architectures
     from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
-    from perfkit.cost.monthly import Case
+    from perfkit.cost.demand import State
     from perfkit.cost.options import QUOTED, CostOptions, check_prices
     from perfkit.cost.price_file import load_book
+    from perfkit.cost.traffic_bill import Case
     from perfkit.cost.what_if import what_if as work_out
 
     if prices == QUOTED:
@@ -104,7 +105,10 @@ def what_if(
     assumptions = read_rps(
         rps or (), as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls)
     )
-    baseline = Case(assumptions=replace(assumptions, free_tier=free_tier))
+    baseline = Case(
+        assumptions=replace(assumptions, free_tier=free_tier),
+        state=State.CACHED if evidence.cached else State.AFTER,
+    )
     answer = work_out(baseline, settings or (), evidence, book)
 
     from perfkit.cost.prices import age_warnings
@@ -120,7 +124,7 @@ def what_if(
             what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)
         )
         return
-    for reason in answer.reasons:
+    for reason in answer.bills.reasons:
         warn(reason)
 
     from perfkit.report import terminal

@@ -115,7 +115,8 @@ def report(
         bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
     ] = False,
     free_tier: Annotated[
-        bool, typer.Option("--free-tier", help="Cost: leave out what AWS gives away each month.")
+        bool,
+        typer.Option("--free-tier", help="Cost: take off what AWS gives every account each month."),
     ] = False,
 ) -> None:
     """

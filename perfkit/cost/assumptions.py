@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds, short
-from perfkit.cost.reading import Fields
+from perfkit.cost.toml_file import Number, Section, up_to
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "as_in_run", "read_rps", "read_traffic"]
+__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "Traffic", "as_in_run", "read_rps"]
 
 MOST_HZ = 1e7
 """No service is asked more often a second; what is, is a slip of the keyboard."""
@@ -216,72 +219,88 @@ def read_rps(texts: Iterable[str], base: Assumptions) -> Assumptions:
     return base if total is None else base.with_rps(total)
 
 
-def read_traffic(fields: Fields, base: Assumptions | None = None) -> Assumptions:
+_Rate = Annotated[Number, up_to(int(MOST_HZ))]
+_Monthly = Annotated[Number, up_to(int(MOST_HZ * SECONDS_A_MONTH))]
+_Ratio = Annotated[Number, up_to(20)]
+_Share = Annotated[Number, up_to(1)]
+_Rates = dict[str, _Rate]
+
+
+class Traffic(Section):
     """
-    Return what a `[traffic]` table says, over *base*.
+    A `[traffic]` table: what comes in, and how it varies.
 
-    What cannot be is noted in the table's problems, except for numbers that are out of bounds
-    together.
-
-    Raises:
-        ConfigError: The mix of writes does not sum to 1.
+    Rates are those a second but `monthly`; names are patterns' in `weights`, `patterns` and
+    `monthly`, tables' in `writes`, and kinds of writes in `mix`.
     """
-    base = base or Assumptions()
-    most = int(MOST_HZ)
 
-    def rates(key: str, divisor: float = 1.0) -> dict[str, float]:
-        table = fields.table(key)
-        if table is None:
-            return {}
-        return {
-            name: float(table.number(name, most=int(most * max(divisor, 1)))) / divisor
-            for name in table.data
+    monthly: dict[str, _Monthly] = Field(default_factory=dict)
+    patterns: _Rates = Field(default_factory=dict)
+    rps: _Rate | None = None
+    weights: _Rates = Field(default_factory=dict)
+    writes_per_s: _Rate | None = None
+    writes: _Rates = Field(default_factory=dict)
+    mix: _Rates = Field(default_factory=dict)
+    peak_ratio: _Ratio | None = None
+    target_utilisation: _Share | None = None
+    cpu_target: _Share | None = None
+    hit_rate: _Share | None = None
+
+    @field_validator("patterns")
+    @classmethod
+    def _once(cls, patterns: Mapping[str, Decimal], info: ValidationInfo) -> Mapping[str, Decimal]:
+        both = [name for name in patterns if name in info.data.get("monthly", ())]
+        if both:
+            msg = f"{', '.join(both)} is in [traffic.monthly] too; give one of them"
+            raise ValueError(msg)
+        return patterns
+
+    @field_validator("rps", "weights")
+    @classmethod
+    def _one_way(cls, given: Any, info: ValidationInfo) -> Any:
+        # of those that are there without a name in them nothing is said
+        single = next((key for key in ("patterns", "monthly") if info.data.get(key)), None)
+        if single and given not in (None, {}):
+            msg = (
+                f"contradicts [traffic.{single}], which says what single patterns get; give one of"
+                " them"
+            )
+            raise ValueError(msg)
+        return given
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        try:
+            self.assumptions()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def assumptions(self) -> Assumptions:
+        """
+        Return what is assumed, where nothing else is said as usual.
+
+        Raises:
+            ConfigError: Numbers are out of bounds together.
+        """
+
+        def floats(rates: Mapping[str, Decimal]) -> dict[str, float]:
+            return {name: float(rate) for name, rate in rates.items()}
+
+        monthly = {name: float(each) / SECONDS_A_MONTH for name, each in self.monthly.items()}
+        single = {
+            "rps": self.rps,
+            "writes_hz": self.writes_per_s,
+            "peak_ratio": self.peak_ratio,
+            "target_utilisation": self.target_utilisation,
+            "cpu_target": self.cpu_target,
+            "hit_rate": self.hit_rate,
         }
-
-    def number(key: str, default: float, most: int) -> float:
-        if not fields.has(key):
-            # asked for, so that it is offered to who writes another name
-            fields.number(key, default=0, most=most)
-            return default
-        return float(fields.number(key, most=most))
-
-    _refuse_both(fields)
-    patterns = {**rates("patterns"), **rates("monthly", SECONDS_A_MONTH)}
-    hit_rate = number("hit_rate", -1.0, 1)
-    read = {
-        "rps": number("rps", base.rps, most),
-        "weights": rates("weights") or dict(base.weights),
-        "patterns": patterns or dict(base.patterns),
-        "writes_hz": number("writes_per_s", base.writes_hz, most),
-        "writes": rates("writes") or dict(base.writes),
-        "mix": rates("mix") or dict(base.mix),
-        "peak_ratio": number("peak_ratio", base.peak_ratio, 20),
-        "target_utilisation": number("target_utilisation", base.target_utilisation, 1),
-        "cpu_target": number("cpu_target", base.cpu_target, 1),
-        "hit_rate": base.hit_rate if hit_rate < 0 else hit_rate,
-    }
-    fields.finish()
-    if fields.problems:
-        return base
-    return replace(base, **read)  # type: ignore[arg-type]
-
-
-def _refuse_both(fields: Fields) -> None:
-    """Note where a rate is said twice, so that one of them would be passed over."""
-    # of those that are there without a name in them nothing is said
-    said = {
-        key: fields.data[key]
-        for key in ("rps", "weights", "patterns", "monthly")
-        if fields.data.get(key) not in ({}, None)
-    }
-    for single in ("patterns", "monthly"):
-        for all_together in ("rps", "weights"):
-            if single in said and all_together in said:
-                fields.wrong(
-                    all_together,
-                    f"contradicts [traffic.{single}], which says what single patterns get;"
-                    " give one of them",
-                )
-    both = [each for each in said.get("patterns", ()) if each in said.get("monthly", ())]
-    for name in both:
-        fields.wrong("patterns", f"{name} is in [traffic.monthly] too; give one of them")
+        changes: dict[str, Any] = {
+            "weights": floats(self.weights),
+            "patterns": {**floats(self.patterns), **monthly},
+            "writes": floats(self.writes),
+            **({"mix": floats(self.mix)} if self.mix else {}),
+            **{key: float(value) for key, value in single.items() if value is not None},
+        }
+        return Assumptions(**changes)

@@ -1,18 +1,45 @@
-"""What an architecture uses in a month, line by line as on a bill, and what price each use has."""
+"""A month's bill: what is used, what each line of it costs and how, and two bills side by side."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import StrEnum
 
-from perfkit.cost import names
-from perfkit.cost.architecture import Architecture, Capacity, Index, OnDemand, Provisioned, Table
-from perfkit.cost.prices import write_quantity
-from perfkit.units import TIMES
+from perfkit.cost.prices import Amount, Price, PriceBook, round_to_cents, write_amount
+from perfkit.errors import PriceError
 
-__all__ = ["Use", "UsedLine", "used_lines"]
+__all__ = [
+    "Basis",
+    "Bill",
+    "Comparison",
+    "Line",
+    "Mark",
+    "Pair",
+    "Usage",
+    "Use",
+    "charge",
+    "compare",
+    "difference_usd",
+    "key_of",
+]
 
-_INDEXES = "dynamodb-indexes"
-_TABLES = "dynamodb-tables"
+
+class Basis(StrEnum):
+    """Where the amounts of a bill come from."""
+
+    QUOTED = "quoted"
+    """A document states them."""
+
+    MODELLED = "modelled"
+    """What is used, described or measured, at list prices."""
+
+
+class Mark(StrEnum):
+    """How a line stands to that of the earlier bill, in the reference document's signs."""
+
+    LESS = "↓"
+    MORE = "↑"
+    SAME = "="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +54,31 @@ class Use:
     """
 
     price: str
-    quantity: Decimal
+    quantity: Decimal | float
     arithmetic: str = ""
+
+    def cost(
+        self, book: PriceBook, *, after: Decimal | float = 0, free_tier: bool = False
+    ) -> Amount:
+        """
+        Return what it costs, exactly.
+
+        Args:
+            book: Prices.
+            after: How much of the same was charged before in this month.
+            free_tier: The account's free allowance is still to be had.
+
+        Raises:
+            PriceError: The book lacks the price.
+        """
+        amount = book.price(self.price).cost(self.quantity, after=after, free_tier=free_tier)
+        if not self.arithmetic:
+            return amount
+        return Amount(usd=amount.usd, arithmetic=f"{self.arithmetic}: {amount.arithmetic}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsedLine:
+class Usage:
     """
     A line of a bill before it is priced.
 
@@ -46,285 +92,212 @@ class UsedLine:
 
     key: str
     service: str
-    configuration: str
+    configuration: str = ""
     uses: tuple[Use, ...]
 
 
-def used_lines(architecture: Architecture) -> tuple[UsedLine, ...]:
-    """Return the lines of an architecture's bill, in the order of the reference document."""
-    lines = (
-        *_instances(architecture),
-        *_caches(architecture),
-        *_dynamodb(architecture),
-        *_load_balancer(architecture),
-        *_nat(architecture),
-        *_addresses(architecture),
-        *_network(architecture),
-        *_monitoring(architecture),
-        *_queue(architecture),
-    )
-    return tuple(line for line in lines if line.uses)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """
+    A line of a bill.
+
+    Args:
+        key: The earlier line that it is compared with has the same, and no other line of its bill.
+        service: What it is called.
+        configuration: What it is for.
+        usd: US dollars a month, to cents as on a bill; None where a price is not known.
+        basis: Where the amount comes from.
+        arithmetic: How it came about; empty where it cannot be said.
+        prices: The list prices that went into it.
+        reason: Why there is no amount.
+        mark: How it stands to the earlier bill; None on that one itself.
+    """
+
+    key: str
+    service: str
+    configuration: str = ""
+    usd: Decimal | None
+    basis: Basis = Basis.MODELLED
+    arithmetic: str = ""
+    prices: tuple[Price, ...] = ()
+    reason: str = ""
+    mark: Mark | None = None
 
 
-def _hours(count: int, what: str, hours: Decimal, price: str) -> Use:
-    return Use(
-        price=price,
-        quantity=count * hours,
-        arithmetic=f"{count:,} {what} {TIMES} {write_quantity(hours)} h",
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """A month's bill."""
+
+    title: str = ""
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total_usd(self) -> Decimal:
+        """Return the sum of the lines that have an amount, in US dollars a month."""
+        return _total(line.usd for line in self.lines)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return why lines have no amount."""
+        return tuple(line.reason for line in self.lines if line.reason)
+
+    def line(self, key: str) -> Line | None:
+        """Return a line by its key."""
+        return next((line for line in self.lines if line.key == key), None)
 
 
-def _instances(architecture: Architecture) -> Iterator[UsedLine]:
-    by_service: dict[str, list[tuple[str, Use]]] = {}
-    volumes = []
-    for group in architecture.instances:
-        price = names.instance(group.type)
-        by_service.setdefault(group.service, []).append(
-            (
-                f"{group.count:,} {TIMES} {group.type}",
-                _hours(group.count, group.type, group.hours, price),
+Pair = tuple[Line | None, Line | None]
+"""The same line of an earlier and of a later bill; None where one of them lacks it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """
+    Two bills of one basis; either may be missing.
+
+    Args:
+        basis: Where the amounts come from.
+        before: The earlier bill.
+        after: The later one, its lines marked against the earlier.
+    """
+
+    basis: Basis = Basis.MODELLED
+    before: Bill | None
+    after: Bill | None
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Return earlier and later lines side by side, in the later bill's order, gone ones last."""
+        earlier = {} if self.before is None else {line.key: line for line in self.before.lines}
+        later = () if self.after is None else self.after.lines
+        kept = tuple((earlier.pop(line.key, None), line) for line in later)
+        return (*kept, *((line, None) for line in earlier.values()))
+
+    @property
+    def left_out(self) -> tuple[Pair, ...]:
+        """Return the lines that one of the bills has no price for: they are in neither total."""
+        return tuple(pair for pair in self.pairs if difference_usd(*pair) is None)
+
+    @property
+    def totals_usd(self) -> tuple[Decimal, Decimal]:
+        """Return both totals of the same lines, so that they differ by what is known."""
+        known = [pair for pair in self.pairs if difference_usd(*pair) is not None]
+        return (
+            _total(before.usd for before, _ in known if before is not None),
+            _total(after.usd for _, after in known if after is not None),
+        )
+
+    @property
+    def savings_usd(self) -> Decimal | None:
+        """Return what the later bill saves a month, above 0 where it is the lower one."""
+        if self.before is None or self.after is None:
+            return None
+        before, after = self.totals_usd
+        return before - after
+
+    @property
+    def annual_savings_usd(self) -> Decimal | None:
+        """Return what it saves in twelve months."""
+        return None if self.savings_usd is None else 12 * self.savings_usd
+
+    @property
+    def reduction(self) -> Decimal | None:
+        """Return the share of the earlier bill that is saved: 0.42 is 42%."""
+        savings, before = self.savings_usd, self.totals_usd[0]
+        return savings / before if savings is not None and before else None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return why lines have no amount, each reason once."""
+        bills = (bill for bill in (self.before, self.after) if bill is not None)
+        return tuple(dict.fromkeys(reason for bill in bills for reason in bill.reasons))
+
+    @property
+    def prices(self) -> tuple[Price, ...]:
+        """Return the list prices that went into either bill, each once."""
+        lines = [line for bill in (self.before, self.after) if bill for line in bill.lines]
+        return tuple({price.name: price for line in lines for price in line.prices}.values())
+
+
+def key_of(pair: Pair) -> str:
+    """Return what the lines of a pair are compared by."""
+    return next(line.key for line in pair if line is not None)
+
+
+def difference_usd(before: Line | None, after: Line | None) -> Decimal | None:
+    """Return after less before, a missing line being nothing; None where one has no price."""
+    amounts = [Decimal(0) if line is None else line.usd for line in (before, after)]
+    if amounts[0] is None or amounts[1] is None:
+        return None
+    return amounts[1] - amounts[0]
+
+
+def _total(amounts: Iterable[Decimal | None]) -> Decimal:
+    return round_to_cents(sum((usd for usd in amounts if usd is not None), Decimal(0)))
+
+
+def charge(
+    usages: Iterable[Usage], book: PriceBook, *, free_tier: bool = False
+) -> tuple[Line, ...]:
+    """
+    Return priced lines, one after the other: tiers and free allowances go on from line to line.
+
+    A line that lacks a price has none, and says why; it is never $0.
+    """
+    charged: dict[str, Decimal | float] = {}
+    lines = []
+    for usage in usages:
+        try:
+            amounts = []
+            for use in usage.uses:
+                after = charged.get(use.price, 0)
+                amounts.append(use.cost(book, after=after, free_tier=free_tier))
+                charged[use.price] = _sum(after, use.quantity)
+            usd: Decimal | None = round_to_cents(sum((each.usd for each in amounts), Decimal(0)))
+            arithmetic, reason = _together([each.arithmetic for each in amounts], usd), ""
+            prices = tuple(book.price(use.price) for use in usage.uses)
+        except PriceError as error:
+            usd, arithmetic, prices, reason = None, "", (), str(error)
+        lines.append(
+            Line(
+                key=usage.key,
+                service=usage.service,
+                configuration=usage.configuration,
+                usd=usd,
+                arithmetic=arithmetic,
+                prices=prices,
+                reason=reason,
             )
         )
-        if group.volume_gb:
-            volumes.append((f"{group.count:,} {TIMES} {write_quantity(group.volume_gb)} GB", group))
-    for service, parts in by_service.items():
-        yield UsedLine(
-            # a group may be called as the file likes, "queue" or "nat" too
-            key=f"instances {service}",
-            service=service,
-            configuration=", ".join(text for text, _ in parts),
-            uses=tuple(use for _, use in parts),
-        )
-    yield UsedLine(
-        key="volumes",
-        service="EBS volumes",
-        configuration=", ".join(text for text, _ in volumes) + " gp3",
-        uses=tuple(
-            Use(price=names.VOLUME, quantity=group.count * group.volume_gb, arithmetic=text)
-            for text, group in volumes
-        ),
-    )
+    return tuple(lines)
 
 
-def _caches(architecture: Architecture) -> Iterator[UsedLine]:
-    uses, texts = [], []
-    for nodes in architecture.cache_nodes:
-        price = names.cache_node(nodes.engine, nodes.type)
-        uses.append(_hours(nodes.count, nodes.type, nodes.hours, price))
-        texts.append(nodes.type if nodes.count == 1 else f"{nodes.count:,} {TIMES} {nodes.type}")
-    for cache in architecture.serverless_caches:
-        gigabytes = write_quantity(cache.storage_gb)
-        uses.append(
-            Use(
-                price=names.serverless_storage(cache.engine),
-                quantity=cache.storage_gb * cache.hours,
-                arithmetic=f"{gigabytes} GB {TIMES} {write_quantity(cache.hours)} h",
-            )
-        )
-        uses.append(Use(price=names.serverless_unit(cache.engine), quantity=cache.units))
-        texts.append(f"serverless {cache.engine}, {gigabytes} GB")
-    yield UsedLine(
-        key="elasticache", service="ElastiCache", configuration=", ".join(texts), uses=tuple(uses)
-    )
-    yield UsedLine(
-        key="dax",
-        service="DAX",
-        configuration=", ".join(
-            f"{each.count:,} {TIMES} {each.type}" for each in architecture.accelerators
-        ),
-        uses=tuple(
-            _hours(each.count, each.type, each.hours, names.accelerator(each.type))
-            for each in architecture.accelerators
-        ),
-    )
+def _sum(before: Decimal | float, more: Decimal | float) -> Decimal:
+    # through text: 0.1 as a float is a little more than a tenth
+    return Decimal(str(before)) + Decimal(str(more))
 
 
-def _dynamodb(architecture: Architecture) -> Iterator[UsedLine]:
-    tables = tuple((table, table) for table in architecture.tables)
-    indexes = tuple(architecture.indexes)
-    yield UsedLine(
-        key=_TABLES,
-        service="DynamoDB Base" if indexes else "DynamoDB",
-        configuration=_capacity_text([table.capacity for table in architecture.tables]),
-        uses=_dynamodb_uses(tables),
-    )
-    yield UsedLine(
-        key=_INDEXES,
-        service="DynamoDB GSI",
-        configuration=_index_text([index.capacity for _, index in indexes]),
-        uses=_dynamodb_uses(indexes),
-    )
+def _together(texts: list[str], usd: Decimal | None) -> str:
+    together = [f"together {write_amount(usd)}"] if len(texts) > 1 and usd is not None else []
+    return "; ".join([*texts, *together])
 
 
-def _dynamodb_uses(owners: Iterable[tuple[Table, Table | Index]]) -> tuple[Use, ...]:
-    """Return what tables or indexes take, one use a price and a number of hours."""
-    # by price and hours; what is not paid by the hour has none
-    quantities: dict[tuple[str, Decimal | None], Decimal] = {}
-    for table, owner in owners:
-        kind = table.table_class
-        hours: Decimal | None
-        match owner.capacity:
-            case Provisioned(rcu=rcu, wcu=wcu, hours=hours):
-                parts = ((names.read_capacity(kind), rcu), (names.write_capacity(kind), wcu))
-            case OnDemand(read_requests=read, write_requests=written):
-                parts = ((names.read_request(kind), read), (names.write_request(kind), written))
-                hours = None
-        for price, quantity in parts:
-            key = (price, hours)
-            quantities[key] = quantities.get(key, Decimal(0)) + quantity
-        if owner.storage_gb:
-            stored = (names.storage(kind), None)
-            quantities[stored] = quantities.get(stored, Decimal(0)) + owner.storage_gb
-    return tuple(
-        Use(
-            price=price,
-            quantity=quantity if hours is None else quantity * hours,
-            arithmetic=""
-            if hours is None
-            else f"{write_quantity(quantity)} {TIMES} {write_quantity(hours)} h",
-        )
-        for (price, hours), quantity in quantities.items()
-        if quantity
-    )
-
-
-def _capacity_text(capacities: list[Capacity]) -> str:
-    provisioned = [each for each in capacities if isinstance(each, Provisioned)]
-    on_demand = [each for each in capacities if isinstance(each, OnDemand)]
-    texts = []
-    if provisioned:
-        rcu = sum((each.rcu for each in provisioned), Decimal(0))
-        wcu = sum((each.wcu for each in provisioned), Decimal(0))
-        texts.append(f"{write_quantity(rcu)} RCU, {write_quantity(wcu)} WCU")
-    if on_demand:
-        reads = sum((each.read_requests for each in on_demand), Decimal(0))
-        writes = sum((each.write_requests for each in on_demand), Decimal(0))
-        texts.append(
-            f"on demand: {write_quantity(reads)} read, {write_quantity(writes)} write units"
-        )
-    return "; ".join(texts)
-
-
-def _index_text(capacities: list[Capacity]) -> str:
-    if not capacities:
-        return ""
-    count = len(capacities)
-    if count > 1 and len(set(capacities)) == 1:
-        return f"{count} {TIMES} {_capacity_text(capacities[:1])}"
-    noun = "index" if count == 1 else "indexes"
-    return f"{count} {noun}: {_capacity_text(capacities)}"
-
-
-def _load_balancer(architecture: Architecture) -> Iterator[UsedLine]:
-    balancer = architecture.load_balancer
-    if balancer is None:
-        return
-    units = balancer.capacity_units
-    uses = [_hours(balancer.count, "ALB", balancer.hours, names.LOAD_BALANCER)]
-    if units:
-        uses.append(
-            Use(
-                price=names.LOAD_BALANCER_UNIT,
-                quantity=units * balancer.hours,
-                arithmetic=f"{write_quantity(units)} LCU {TIMES} {write_quantity(balancer.hours)} h",
-            )
-        )
-    yield UsedLine(
-        key="ALB",
-        service="ALB",
-        configuration=f"{balancer.count:,} {TIMES} ALB, {write_quantity(round(units, 3))} LCU",
-        uses=tuple(uses),
-    )
-
-
-def _nat(architecture: Architecture) -> Iterator[UsedLine]:
-    count = architecture.nat_gateways
-    if count:
-        yield UsedLine(
-            key="nat",
-            service="NAT gateway",
-            configuration=f"{count:,} {TIMES} NAT, without the data through it",
-            uses=(_hours(count, "NAT", architecture.nat_hours, names.NAT),),
-        )
-
-
-def _addresses(architecture: Architecture) -> Iterator[UsedLine]:
-    balancer = architecture.load_balancer
-    holders = [(each.count * each.public_addresses, each.hours) for each in architecture.instances]
-    if balancer is not None:
-        holders.append((balancer.count * balancer.public_addresses, balancer.hours))
-    holders = [(count, hours) for count, hours in holders if count]
-    total = sum(count for count, _ in holders)
-    yield UsedLine(
-        key="addresses",
-        service="Public IPv4",
-        configuration=f"{total:,} {'address' if total == 1 else 'addresses'}",
-        uses=tuple(
-            _hours(count, "in use", hours, names.PUBLIC_ADDRESS) for count, hours in holders
-        ),
-    )
-
-
-def _network(architecture: Architecture) -> Iterator[UsedLine]:
-    network = architecture.network
-    yield _single("Data Transfer", network.out_gb, "GB", names.DATA_OUT)
-    between = network.between_zones_gb
-    yield UsedLine(
-        key="zones",
-        service="Data between zones",
-        configuration=f"{write_quantity(between)} GB",
-        uses=(
-            Use(
-                price=names.INTER_ZONE,
-                quantity=2 * between,
-                arithmetic=f"{write_quantity(between)} GB out and in again",
+def compare(before: Bill | None, after: Bill | None, basis: Basis = Basis.MODELLED) -> Comparison:
+    """Return two bills side by side, the later one's lines marked against the earlier's."""
+    if before is not None and after is not None:
+        earlier = {line.key: line.usd or Decimal(0) for line in before.lines}
+        after = replace(
+            after,
+            lines=tuple(
+                replace(line, mark=_mark(earlier.get(line.key, Decimal(0)), line.usd))
+                for line in after.lines
             ),
         )
-        if between
-        else (),
-    )
+    return Comparison(basis=basis, before=before, after=after)
 
 
-def _monitoring(architecture: Architecture) -> Iterator[UsedLine]:
-    used = architecture.monitoring
-    parts = (
-        (used.metrics, "custom metric", names.METRIC),
-        (used.alarms, "alarm", names.ALARM),
-        (used.metric_requests, "metric request", names.METRIC_REQUEST),
-        (used.logs_in_gb, "GB of logs in", names.LOGS_IN),
-        (used.logs_stored_gb, "GB of logs kept", names.LOGS_STORED),
-    )
-    yield UsedLine(
-        key="CloudWatch",
-        service="CloudWatch",
-        configuration=", ".join(_many(quantity, noun) for quantity, noun, _ in parts if quantity),
-        uses=tuple(Use(price=price, quantity=quantity) for quantity, _, price in parts if quantity),
-    )
-
-
-def _queue(architecture: Architecture) -> Iterator[UsedLine]:
-    queue = architecture.queue
-    parts = (
-        (queue.standard_requests, "request", names.QUEUE_REQUEST),
-        (queue.fifo_requests, "FIFO request", names.FIFO_REQUEST),
-    )
-    yield UsedLine(
-        key="queue",
-        service="SQS",
-        configuration=", ".join(_many(quantity, noun) for quantity, noun, _ in parts if quantity),
-        uses=tuple(Use(price=price, quantity=quantity) for quantity, _, price in parts if quantity),
-    )
-
-
-def _single(service: str, quantity: Decimal, unit: str, price: str) -> UsedLine:
-    return UsedLine(
-        key=service,
-        service=service,
-        configuration=f"{write_quantity(quantity)} {unit}",
-        uses=(Use(price=price, quantity=quantity),) if quantity else (),
-    )
-
-
-def _many(quantity: Decimal, noun: str) -> str:
-    plural = "" if quantity == 1 or noun.startswith("GB") else "s"
-    return f"{write_quantity(quantity)} {noun}{plural}"
+def _mark(before: Decimal, after: Decimal | None) -> Mark | None:
+    if after is None or before == after:
+        return None if after is None else Mark.SAME
+    return Mark.LESS if after < before else Mark.MORE

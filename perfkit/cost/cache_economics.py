@@ -1,19 +1,21 @@
 """What a cache saves at a hit rate, and the hit rate at which its node pays for itself."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from perfkit.cost import names
 from perfkit.cost.assumptions import MOST_HZ, Assumptions
+from perfkit.cost.bill import Use
 from perfkit.cost.break_even import growing_crossing, straight_crossing
-from perfkit.cost.demand import State, hit_rates, units_after
+from perfkit.cost.demand import State, hit_rates, reads_use, units_after
 from perfkit.cost.evidence import Evidence
 from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
-from perfkit.cost.quantities import SECONDS_A_MONTH, short
+from perfkit.cost.quantities import SECONDS_A_MONTH
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CacheEconomics", "HitShares", "cache_economics", "hit_shares", "node_cost"]
+__all__ = ["CacheEconomics", "HitShares", "cache_economics", "node_use"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,10 @@ class CacheEconomics:
         without: Reads without the cache.
         node: The cache node.
         hits: Shares of requests and of read units that need no read; a miss reads as before.
+        unit_hits: Returns the share of read units that are hits at another rate of requests.
         held: The hit rate is given or of a run, and so the same at every rate of requests.
         break_even_rate: Share of read units from which on the node pays for itself; None if none
-            does.
+            does that cached patterns could have.
         break_even_hz: Requests a second from which on it does, at this hit rate where it is held,
             else at the one that each rate has; None if none does.
     """
@@ -56,6 +59,7 @@ class CacheEconomics:
     without: Amount
     node: Amount
     hits: HitShares
+    unit_hits: Callable[[float], float]
     held: bool
     break_even_rate: float | None
     break_even_hz: float | None
@@ -76,49 +80,26 @@ class CacheEconomics:
         return f"({self.without.arithmetic}) {TIMES} {self.hits.units:.4%} of read units hit"
 
 
-def node_cost(assumptions: Assumptions, book: PriceBook) -> Amount:
+def node_use(assumptions: Assumptions) -> Use:
     """
-    Return what the cache node costs a month.
+    Return what a month of the cache node takes.
 
     Raises:
-        PriceError: The book lacks the price.
         ConfigError: There is no such engine.
     """
     engines = {each.value: each for each in names.Engine}
     if assumptions.engine not in engines:
         msg = f"no cache engine {assumptions.engine!r}; {nearest(assumptions.engine, engines)}"
         raise ConfigError(msg)
-    price = book.price(names.cache_node(engines[assumptions.engine], assumptions.node))
-    return price.cost(HOURS_A_MONTH, free_tier=assumptions.free_tier)
-
-
-def _units_s(evidence: Evidence, assumptions: Assumptions, state: State) -> dict[str, float]:
-    """Return the read units a second of each pattern without the cache."""
-    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    return {
-        each.name: rates[each.name]
-        * (each.before.units if state is State.BEFORE else units_after(each, evidence))
-        for each in evidence.patterns
-    }
-
-
-def hit_shares(evidence: Evidence, assumptions: Assumptions, state: State) -> HitShares:
-    """
-    Return how much is hits at the assumed traffic; nothing where nothing is asked.
-
-    Raises:
-        ConfigError: Traffic is assumed for a pattern that no run knows.
-    """
-    hits = hit_rates(evidence, assumptions)
-
-    def share(weights: dict[str, float]) -> float:
-        total = sum(weights.values())
-        return sum(weights[name] * hits[name] for name in weights) / total if total else 0.0
-
-    return HitShares(
-        requests=share(assumptions.reads_hz(each.name for each in evidence.patterns)),
-        units=share(_units_s(evidence, assumptions, state)),
+    return Use(
+        price=names.cache_node(engines[assumptions.engine], assumptions.node),
+        quantity=HOURS_A_MONTH,
     )
+
+
+def _share(weights: Mapping[str, float], hits: Mapping[str, float]) -> float:
+    total = sum(weights.values())
+    return sum(weights[name] * hits[name] for name in weights) / total if total else 0.0
 
 
 def cache_economics(
@@ -136,46 +117,56 @@ def cache_economics(
         assumptions: Traffic, and the node.
         book: Prices.
         state: BEFORE or AFTER: what a miss reads.
-        hit_rate: Share of hits of every pattern, 0 to 1; None for each pattern's own, as assumed or
-            modelled.
+        hit_rate: Share of hits of every pattern that is cached, 0 to 1; None for each pattern's own,
+            as assumed or modelled.
 
     Raises:
         PriceError: The book lacks a price.
         ConfigError: Traffic is assumed for a pattern that no run knows.
     """
-    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    total_hz = sum(rates.values())
-    units_s = sum(_units_s(evidence, assumptions, state).values())
-    units = units_s / total_hz if total_hz else 0.0
-    amount = book.price(names.read_request()).cost(units_s * SECONDS_A_MONTH)
-    node = node_cost(assumptions, book)
-    rate = straight_crossing(float(node.usd), float(amount.usd))
-    a_request = float(amount.usd) / total_hz if total_hz else 0.0
-    if hit_rate is None:
-        hits = hit_shares(evidence, assumptions, state)
-    else:
-        hits = HitShares(requests=hit_rate, units=hit_rate)
-    held = hit_rate is not None or assumptions.hit_rate is not None
+    if hit_rate is not None:
+        assumptions = replace(assumptions, hit_rate=hit_rate)
+    units = {
+        each.name: each.before.units if state is State.BEFORE else units_after(each, evidence)
+        for each in evidence.patterns
+    }
 
-    def saved_usd(hz: float) -> float:
-        return a_request * hz * hit_shares(evidence, assumptions.with_rps(hz), state).units
+    def units_s(traffic: Assumptions) -> dict[str, float]:
+        """Return the read units a second of each pattern without the cache."""
+        return {name: hz * units[name] for name, hz in traffic.reads_hz(units).items()}
 
+    def unit_hits(hz: float) -> float:
+        traffic = assumptions.with_rps(hz)
+        return _share(units_s(traffic), hit_rates(evidence, traffic))
+
+    rates, hits = assumptions.reads_hz(units), hit_rates(evidence, assumptions)
+    total_hz, total_units_s = sum(rates.values()), sum(units_s(assumptions).values())
+    mean_units = total_units_s / total_hz if total_hz else 0.0
+    without = replace(
+        reads_use(mean_units, total_hz), quantity=total_units_s * SECONDS_A_MONTH
+    ).cost(book)
+    node = node_use(assumptions).cost(book, free_tier=assumptions.free_tier)
+    of_units = _share(units_s(assumptions), hits)
+    a_request = float(without.usd) / total_hz if total_hz else 0.0
+    held = assumptions.hit_rate is not None
     if held or not a_request:
-        break_even_hz = straight_crossing(float(node.usd), a_request * hits.units)
+        break_even_hz = straight_crossing(float(node.usd), a_request * of_units)
     else:
-        break_even_hz = growing_crossing(float(node.usd), saved_usd, MOST_HZ)
+        break_even_hz = growing_crossing(
+            float(node.usd), lambda hz: a_request * hz * unit_hits(hz), MOST_HZ
+        )
+    rate = straight_crossing(float(node.usd), float(without.usd))
+    # hits can take off no more than all reads of patterns that are cached
+    most = _share(units_s(assumptions), {each.name: each.cached for each in evidence.patterns})
     return CacheEconomics(
         state=state,
         reads_hz=total_hz,
-        units=units,
-        without=Amount(
-            usd=amount.usd,
-            arithmetic=f"{short(units)} RRU {TIMES} {short(total_hz)}/s {TIMES}"
-            f" {SECONDS_A_MONTH:,} s: {amount.arithmetic}",
-        ),
+        units=mean_units,
+        without=without,
         node=node,
-        hits=hits,
+        hits=HitShares(requests=_share(rates, hits), units=of_units),
+        unit_hits=(lambda _: of_units) if held else unit_hits,
         held=held,
-        break_even_rate=rate if rate is not None and rate <= 1 else None,
+        break_even_rate=rate if rate is not None and rate <= most else None,
         break_even_hz=break_even_hz,
     )

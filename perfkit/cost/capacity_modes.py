@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from perfkit.cost import names
+from perfkit.cost.bill import Use
 from perfkit.cost.break_even import (
     Steps,
     StepsOf,
@@ -23,7 +24,7 @@ from perfkit.cost.break_even import (
     last_growing_crossing,
     stairs,
 )
-from perfkit.cost.prices import HOURS_A_MONTH, Amount, Price, PriceBook
+from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
 from perfkit.units import TIMES
 
@@ -34,6 +35,7 @@ __all__ = [
     "Shape",
     "break_even_factor",
     "break_even_rate",
+    "capacity_uses",
     "cheapest",
     "cost_of",
     "daily_curve",
@@ -161,6 +163,34 @@ def _whole(units: float) -> int:
     return max(1, math.ceil(round(units, 9)))
 
 
+def capacity_uses(demands: Sequence[Demand], mode: Mode, shape: Shape) -> tuple[Use, Use]:
+    """
+    Return what a month of *demands* takes in one mode: reads, and writes.
+
+    Args:
+        demands: Of tables and indexes.
+        mode: How they are billed.
+        shape: How traffic varies.
+    """
+
+    def use(on_demand: str, provisioned: str, letter: str, units: Sequence[float]) -> Use:
+        if mode is Mode.ON_DEMAND:
+            text = f"{short(sum(units))} {letter}RU/s {TIMES} {SECONDS_A_MONTH:,} s"
+            return Use(price=on_demand, quantity=sum(units) * SECONDS_A_MONTH, arithmetic=text)
+        held = [provisioned_units(each, mode, shape) for each in units]
+        text = f"{_summed(held)} {letter}CU {TIMES} {HOURS_A_MONTH} h"
+        return Use(price=provisioned, quantity=sum(held) * HOURS_A_MONTH, arithmetic=text)
+
+    reads, writes = (
+        [each.read_units_s for each in demands],
+        [each.write_units_s for each in demands],
+    )
+    return (
+        use(names.read_request(), names.read_capacity(), "R", reads),
+        use(names.write_request(), names.write_capacity(), "W", writes),
+    )
+
+
 def cost_of(
     demands: Sequence[Demand],
     mode: Mode,
@@ -184,36 +214,13 @@ def cost_of(
     Raises:
         PriceError: The book lacks a price.
     """
-
-    def amount(price: Price, unit: str, units: Sequence[float], before: Sequence[float]) -> Amount:
-        if mode is Mode.ON_DEMAND:
-            length, factor = f"{SECONDS_A_MONTH:,} s", SECONDS_A_MONTH
-            text = f"{short(sum(units))} {unit}/s"
-        else:
-            units, before = (
-                [provisioned_units(each, mode, shape) for each in part] for part in (units, before)
-            )
-            length, factor = f"{HOURS_A_MONTH} h", HOURS_A_MONTH
-            text = f"{_summed(units)} {unit}"
-        cost = price.cost(sum(units) * factor, after=sum(before) * factor, free_tier=free_tier)
-        return Amount(usd=cost.usd, arithmetic=f"{text} {TIMES} {length}: {cost.arithmetic}")
-
-    on_demand = mode is Mode.ON_DEMAND
-    return ModeCost(
-        mode=mode,
-        reads=amount(
-            book.price(names.read_request() if on_demand else names.read_capacity()),
-            "RRU" if on_demand else "RCU",
-            [each.read_units_s for each in demands],
-            [each.read_units_s for each in after],
-        ),
-        writes=amount(
-            book.price(names.write_request() if on_demand else names.write_capacity()),
-            "WRU" if on_demand else "WCU",
-            [each.write_units_s for each in demands],
-            [each.write_units_s for each in after],
-        ),
+    reads, writes = (
+        use.cost(book, after=before.quantity, free_tier=free_tier)
+        for use, before in zip(
+            capacity_uses(demands, mode, shape), capacity_uses(after, mode, shape), strict=True
+        )
     )
+    return ModeCost(mode=mode, reads=reads, writes=writes)
 
 
 def _summed(units: Sequence[float]) -> str:

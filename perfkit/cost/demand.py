@@ -6,19 +6,24 @@ from enum import StrEnum
 
 from perfkit.cache.virtual_hour import Traffic, expected_hit_rate
 from perfkit.capacity import Consistency, read_units
+from perfkit.cost import names
 from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.bill import Use
 from perfkit.cost.capacity_modes import Demand
 from perfkit.cost.evidence import Evidence, Pattern
-from perfkit.cost.quantities import short
+from perfkit.cost.quantities import SECONDS_A_MONTH, short
 from perfkit.results import WriteCost
 from perfkit.units import TIMES
 
 __all__ = [
     "AS_DECLARED",
+    "Load",
     "State",
     "demands",
     "hit_rates",
     "index_writes",
+    "load_of",
+    "reads_use",
     "units_after",
     "write_terms",
     "write_units_s",
@@ -106,12 +111,20 @@ def _as_large(chosen: WriteCost, declared: WriteCost | None) -> bool:
 
 
 def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, float]:
-    """Return the hit rate of each pattern: as assumed, else modelled from its traffic."""
+    """
+    Return the hit rate of each pattern: as assumed, else modelled from its traffic.
+
+    It is 0 for a pattern without a cache policy: of it nothing is kept.
+    """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    if assumptions.hit_rate is not None:
-        return dict.fromkeys(rates, assumptions.hit_rate)
-    return {
-        name: expected_hit_rate(
+    cached = {each.name for each in evidence.patterns if each.cached}
+
+    def hit_rate(name: str, rate_hz: float) -> float:
+        if name not in cached or rate_hz <= 0:
+            return 0.0
+        if assumptions.hit_rate is not None:
+            return assumptions.hit_rate
+        return expected_hit_rate(
             Traffic(
                 rate_hz=rate_hz,
                 duration_s=3600,
@@ -121,10 +134,8 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
                 writes_hz=assumptions.invalidations_hz,
             )
         )
-        if rate_hz > 0
-        else 0.0
-        for name, rate_hz in rates.items()
-    }
+
+    return {name: hit_rate(name, rate_hz) for name, rate_hz in rates.items()}
 
 
 def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:
@@ -156,10 +167,94 @@ def _units_of(cost: WriteCost, change: str) -> float:
     return float(cost.units.get(change, 0.0))
 
 
-@dataclass(slots=True)
-class _Units:
-    read: float = 0.0
-    write: float = 0.0
+Place = tuple[str, str | None]
+"""A table, or one of its indexes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """
+    What requests and writes ask of tables and indexes in one state, however many come.
+
+    Args:
+        places: Every table, and every index where there are any.
+        reads: Read units of one call that the cache does not answer, by pattern and place.
+        writes: Write units a second by place.
+        cached: The cache answers some of the calls.
+    """
+
+    places: tuple[Place, ...]
+    reads: Mapping[str, Mapping[Place, float]]
+    writes: Mapping[Place, float]
+    cached: bool
+
+    def at(
+        self, rates: Mapping[str, float], hits: Mapping[str, float], writes: float = 1.0
+    ) -> tuple[Demand, ...]:
+        """
+        Return the units a second of every place.
+
+        Args:
+            rates: Requests a second by pattern.
+            hits: Hit rate by pattern; of use only where the cache answers.
+            writes: So many times the writes.
+        """
+        read_units_s = dict.fromkeys(self.places, 0.0)
+        for name, units in self.reads.items():
+            hz = rates[name] * (1 - hits[name]) if self.cached else rates[name]
+            for place, each in units.items():
+                read_units_s[place] += hz * each
+        return tuple(
+            Demand(
+                table=place[0],
+                index=place[1],
+                read_units_s=read_units_s[place],
+                write_units_s=self.writes.get(place, 0.0) * writes,
+            )
+            for place in self.places
+        )
+
+
+def load_of(
+    evidence: Evidence, assumptions: Assumptions, state: State, projection: str = AS_DECLARED
+) -> Load:
+    """
+    Return what traffic asks in a state.
+
+    Args:
+        evidence: What runs say.
+        assumptions: Writes.
+        state: How questions are answered.
+        projection: Of all indexes.
+
+    Raises:
+        ConfigError: Writes are assumed for a table that no run knows.
+    """
+    assumptions.check_tables(evidence.tables)
+    reads: dict[str, dict[Place, float]] = {}
+    for pattern in evidence.patterns:
+        table: Place = (pattern.table, None)
+        if state is State.BEFORE or pattern.after is None:
+            reads[pattern.name] = {table: pattern.before.units}
+            continue
+        # what an index does not hold is read from the table
+        from_index, from_table = _units_of_call(pattern, evidence, projection)
+        reads[pattern.name] = {table: from_table}
+        if pattern.after.index is not None:
+            reads[pattern.name][pattern.table, pattern.after.index] = from_index
+    costs = [each for each in evidence.writes if each.index is None]
+    if state is not State.BEFORE:
+        costs += index_writes(evidence, projection)
+    writes = {(each.table, each.index): write_units_s(each, assumptions) for each in costs}
+    asked = (place for units in reads.values() for place in units)
+    return Load(
+        places=tuple(
+            dict.fromkeys([*((table, None) for table in evidence.tables), *asked, *writes])
+        ),
+        reads=reads,
+        writes=writes,
+        cached=state is State.CACHED,
+    )
 
 
 def demands(
@@ -181,28 +276,14 @@ def demands(
         ConfigError: Traffic is assumed for a pattern or table that no run knows.
     """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    assumptions.check_tables(evidence.tables)
-    hits = hit_rates(evidence, assumptions) if state is State.CACHED else {}
-    units: dict[tuple[str, str | None], _Units] = {
-        (table, None): _Units() for table in evidence.tables
-    }
-    for pattern in evidence.patterns:
-        hz = rates[pattern.name] * (1 - hits.get(pattern.name, 0.0))
-        if state is State.BEFORE or pattern.after is None:
-            units[pattern.table, None].read += hz * pattern.before.units
-            continue
-        # what an index does not hold is read from the table
-        from_index, from_table = _units_of_call(pattern, evidence, projection)
-        units[pattern.table, None].read += hz * from_table
-        if pattern.after.index is not None:
-            units.setdefault((pattern.table, pattern.after.index), _Units()).read += hz * from_index
-    costs = [each for each in evidence.writes if each.index is None]
-    if state is not State.BEFORE:
-        costs += index_writes(evidence, projection)
-    for cost in costs:
-        place = (cost.table, cost.index)
-        units.setdefault(place, _Units()).write += write_units_s(cost, assumptions)
-    return tuple(
-        Demand(table=table, index=index, read_units_s=each.read, write_units_s=each.write)
-        for (table, index), each in units.items()
+    load = load_of(evidence, assumptions, state, projection)
+    return load.at(rates, hit_rates(evidence, assumptions) if load.cached else {})
+
+
+def reads_use(units: float, hz: float) -> Use:
+    """Return what a month of so many requests a second takes on demand, each of so many units."""
+    return Use(
+        price=names.read_request(),
+        quantity=units * hz * SECONDS_A_MONTH,
+        arithmetic=f"{short(units)} RRU {TIMES} {short(hz)}/s {TIMES} {SECONDS_A_MONTH:,} s",
     )

@@ -21,12 +21,14 @@ class Reading:
         units: Read units of one call.
         items_read: What it is billed on: the items of one call before any filter; None where no
             run says.
+        body_bytes: Size of its answer as JSON; None where no run says.
     """
 
     way: str
     index: str | None
     units: float
     items_read: int | None = None
+    body_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class Pattern:
         before: By scan.
         after: By index or key; None where there was none to measure.
         items: Items of an answer, after any filter.
-        body_bytes: Size of an answer as JSON; None if no run says.
+        cached: The workload has a cache policy for it; without one no answer is kept.
     """
 
     name: str
@@ -48,7 +50,18 @@ class Pattern:
     before: Reading
     after: Reading | None
     items: int
-    body_bytes: int | None = None
+    cached: bool = False
+
+    @property
+    def best(self) -> Reading:
+        """The way by index or key, else the scan."""
+        return self.after or self.before
+
+    @property
+    def unsized(self) -> tuple[str, ...]:
+        """Names of the ways whose answer no run has the size of."""
+        ways = (self.before, self.after)
+        return tuple(way.way for way in ways if way is not None and way.body_bytes is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +82,9 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitRate:
-    """A hit rate of a saved run: `provenance` is "measured" or "modelled"."""
+    """A hit rate that a saved run modelled."""
 
     rate: float
-    provenance: str
     source: str
 
 
@@ -96,8 +108,9 @@ class Evidence:
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed: `ttl_s`, `keys`, `skew`, `writes_an_hour`.
-        ttls: How long the workload keeps answers, by pattern, in seconds; without the patterns of a
-            workload that cannot be found, or is another one by now.
+        ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
+        unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
+            workload cannot be found, or is another one by now: they are taken to have none.
         runs: Identifiers of the runs that were used.
     """
 
@@ -108,6 +121,7 @@ class Evidence:
     hit_rates: tuple[HitRate, ...] = ()
     traffic: Mapping[str, float]
     ttls: Mapping[str, float] = field(default_factory=dict)
+    unknown_policies: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
 
     @property
@@ -115,6 +129,11 @@ class Evidence:
         """Every table that a run knows."""
         asked = (each.table for each in self.patterns)
         return tuple(dict.fromkeys((*asked, *(each.table for each in self.writes))))
+
+    @property
+    def cached(self) -> bool:
+        """Whether a cache would keep answers of any pattern."""
+        return any(each.cached for each in self.patterns)
 
     def items_of(self, cost: WriteCost) -> float:
         """Return the entries that an index, or items that a table, really has."""
@@ -139,11 +158,19 @@ class Evidence:
                     command="perfkit bench --scenario index-cost",
                 )
             )
-        if not any(each.body_bytes for each in self.patterns):
+        unsized = "; ".join(
+            f"{each.name} by {' and '.join(each.unsized)}" for each in self.patterns if each.unsized
+        )
+        if unsized:
+            found.append(
+                Missing(what=f"sizes of answers, for data out: {unsized}", command="perfkit bench")
+            )
+        if self.unknown_policies:
             found.append(
                 Missing(
-                    what="sizes of answers, for data out",
-                    command="perfkit bench --scenario cache",
+                    what="cache policies, so nothing of it is taken to be cached:"
+                    f" {', '.join(self.unknown_policies)}",
+                    command="perfkit bench",
                 )
             )
         if not self.cpu:
@@ -153,7 +180,7 @@ class Evidence:
                     command="perfkit bench --scenario phases",
                 )
             )
-        if not self.hit_rates:
+        if self.cached and not self.hit_rates:
             found.append(
                 Missing(
                     what="a hit rate of the cache beside the one modelled from traffic",
@@ -171,13 +198,9 @@ def gather(runs: Iterable[Run]) -> Evidence:
         runs: The newest of each scenario; of two with the same, the first counts.
     """
     runs = tuple(runs)
-    bodies = {
-        variant.question: variant.body_bytes
-        for run in reversed(runs)
-        if run.kind == "cache"
-        for variant in run.variants
-        if variant.body_bytes
-    }
+    bodies, lives = _bodies(runs), _lives(runs)
+    # a run of the cache asks every question that has a policy
+    asked = {each for run in runs if run.kind == "cache" for each in run.questions}
     patterns: dict[str, Pattern] = {}
     used: list[str] = []
     table_items: dict[str, int] = {}
@@ -187,7 +210,9 @@ def gather(runs: Iterable[Run]) -> Evidence:
     writes: tuple[WriteCost, ...] = ()
     for run in runs:
         if run.kind == "scenario":
-            pattern = _pattern(run, bodies.get(run.scenario))
+            known = run.scenario in lives
+            cached = lives[run.scenario] is not None if known else run.scenario in asked
+            pattern = _pattern(run, bodies, cached=cached)
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
@@ -212,12 +237,13 @@ def gather(runs: Iterable[Run]) -> Evidence:
         cpu=tuple(cpu),
         hit_rates=tuple(hit_rates),
         traffic=traffic,
-        ttls={name: ttl_s for name, ttl_s in _ttls(runs).items() if name in patterns},
+        ttls={name: ttl_s for name in patterns if (ttl_s := lives.get(name)) is not None},
+        unknown_policies=() if asked else tuple(name for name in patterns if name not in lives),
         runs=tuple(used),
     )
 
 
-def _pattern(run: Run, body_bytes: int | None) -> Pattern | None:
+def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) -> Pattern | None:
     """Return what a run of an access pattern says, None if it lacks a scan or its units."""
     scans = [each for each in run.variants if each.operation == "Scan"]
     before = next((each for each in scans if each.capacity_units is not None), None)
@@ -225,23 +251,42 @@ def _pattern(run: Run, body_bytes: int | None) -> Pattern | None:
         return None
     others = (each for each in run.variants if each.operation != "Scan")
     after = next((each for each in others if each.capacity_units is not None), None)
+
+    def reading(variant: Variant) -> Reading:
+        size_bytes = variant.body_bytes
+        if size_bytes is None:
+            size_bytes = bodies.get((run.scenario, variant.operation == "Scan"))
+        return Reading(
+            way=variant.name,
+            index=variant.index,
+            units=variant.capacity_units or 0.0,
+            items_read=variant.items_read,
+            body_bytes=size_bytes,
+        )
+
     return Pattern(
         name=run.scenario,
         table=before.table,
-        before=_reading(before),
-        after=None if after is None else _reading(after),
+        before=reading(before),
+        after=None if after is None else reading(after),
         items=before.items_returned,
-        body_bytes=body_bytes,
+        cached=cached,
     )
 
 
-def _reading(variant: Variant) -> Reading:
-    return Reading(
-        way=variant.name,
-        index=variant.index,
-        units=variant.capacity_units or 0.0,
-        items_read=variant.items_read,
-    )
+def _bodies(runs: Sequence[Run]) -> dict[tuple[str, bool], int]:
+    """
+    Return sizes of answers by question, and whether a scan found them, as runs of the cache say.
+
+    Older runs of access patterns do not say them.
+    """
+    return {
+        (variant.question, variant.operation == "Scan"): variant.body_bytes
+        for run in reversed(runs)
+        if run.kind == "cache"
+        for variant in run.variants
+        if variant.body_bytes is not None
+    }
 
 
 def _cpu(run: Run) -> Sequence[Cpu]:
@@ -259,24 +304,36 @@ def _cpu(run: Run) -> Sequence[Cpu]:
 
 
 def _hit_rates(run: Run) -> Iterable[HitRate]:
+    """
+    Yield the hit rate of the hour that a run let go by in virtual time.
+
+    What its short real run hit is no rate of any traffic: it begins with an empty cache, and lasts
+    seconds.
+    """
     for hour in run.hours:
         rate = hour.cache.hit_rate
-        if rate is None or hour.provenance == "quoted":
+        virtual = hour.provenance == "modelled" and hour.latencies == "measured"
+        if rate is not None and virtual and hour.name == "an hour":
+            yield HitRate(rate=rate, source="the virtual hour")
+
+
+def _lives(runs: Sequence[Run]) -> dict[str, float | None]:
+    """
+    Return how long the workload keeps answers, by pattern: None for one without a cache policy.
+
+    Runs say it; for older ones that do not, the workload's file does, if it is still the one.
+    """
+    lives: dict[str, float | None] = {}
+    for run in reversed(runs):
+        if run.kind != "scenario":
             continue
-        if hour.provenance == "measured":
-            yield HitRate(rate=rate, provenance="measured", source="the short real run")
-        elif hour.name == "an hour" and hour.latencies == "measured":
-            yield HitRate(rate=rate, provenance="modelled", source="the virtual hour")
-
-
-def _ttls(runs: Sequence[Run]) -> dict[str, float]:
-    """Return the times to live that the workload says; runs do not hold them."""
-    measured = next((run for run in runs if run.kind == "scenario"), None)
-    if measured is None or not measured.workload_digest:
-        return {}
-    known = outline(measured.workload, measured.workload_digest)
-    ttls_s = {} if known is None else known.ttls_s
-    return {name: ttl_s for name, ttl_s in ttls_s.items() if ttl_s is not None}
+        if run.cache_ttl_s is not None:
+            lives[run.scenario] = run.cache_ttl_s or None
+            continue
+        known = outline(run.workload, run.workload_digest) if run.workload_digest else None
+        if known is not None and run.scenario in known.ttls_s:
+            lives[run.scenario] = known.ttls_s[run.scenario]
+    return lives
 
 
 def _traffic(run: Run) -> dict[str, float]:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from perfkit.capacity import INDEX_ENTRY_OVERHEAD_BYTES
 from perfkit.cost import names
 from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.bill import Use
 from perfkit.cost.break_even import straight_crossing
-from perfkit.cost.demand import units_after, write_terms, write_units_s
+from perfkit.cost.demand import reads_use, units_after, write_terms, write_units_s
 from perfkit.cost.evidence import Evidence, Pattern
 from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
 from perfkit.results import WriteCost
 from perfkit.units import TIMES
 
-__all__ = ["IndexEconomics", "index_economics", "storage_of", "stored_bytes"]
+__all__ = ["IndexEconomics", "index_economics", "storage_use"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,6 @@ def _one(
     assumptions: Assumptions,
     book: PriceBook,
 ) -> IndexEconomics:
-    read, write = book.price(names.read_request()), book.price(names.write_request())
     total_hz = sum(rates[each.name] for each in asking)
     # the mix of its patterns stays when traffic grows; without traffic they are alike
     shares = {
@@ -101,75 +101,44 @@ def _one(
         shares[each.name] * units_after(each, evidence, "" if cost.declared else cost.projection)
         for each in asking
     )
-    entries = evidence.items_of(cost)
+    entries, inserted = evidence.items_of(cost), float(cost.units.get("insert", 0.0))
     written_s = write_units_s(cost, assumptions)
-    writes = write.cost(written_s * SECONDS_A_MONTH)
-    storage = storage_of(cost, entries, book)
-    inserted = float(cost.units.get("insert", 0.0))
-    backfill = write.cost(round(entries * inserted, 6))
-    saved_usd = (scan_units - query_units) * float(read.each_usd) * SECONDS_A_MONTH
+    writes = Use(
+        price=names.write_request(),
+        quantity=written_s * SECONDS_A_MONTH,
+        arithmetic=f"{write_terms(cost, assumptions)}; {short(written_s)} WRU/s {TIMES}"
+        f" {SECONDS_A_MONTH:,} s",
+    ).cost(book)
+    storage = storage_use(cost, entries).cost(book)
+    saved_usd = (
+        (scan_units - query_units)
+        * float(book.price(names.read_request()).each_usd)
+        * SECONDS_A_MONTH
+    )
     return IndexEconomics(
         cost=cost,
         patterns=tuple(each.name for each in asking),
         reads_hz=total_hz,
         scan_units=scan_units,
         query_units=query_units,
-        scan=_reads(scan_units, total_hz, book),
-        query=_reads(query_units, total_hz, book),
-        writes=Amount(
-            usd=writes.usd,
-            arithmetic=f"{write_terms(cost, assumptions)}; {short(written_s)} WRU/s {TIMES}"
-            f" {SECONDS_A_MONTH:,} s: {writes.arithmetic}",
-        ),
+        scan=reads_use(scan_units, total_hz).cost(book),
+        query=reads_use(query_units, total_hz).cost(book),
+        writes=writes,
         storage=storage,
-        backfill=Amount(
-            usd=backfill.usd,
-            arithmetic=f"{short(entries)} entries {TIMES} {short(inserted)} WRU:"
-            f" {backfill.arithmetic}",
-        ),
+        backfill=Use(
+            price=names.write_request(),
+            quantity=round(entries * inserted, 6),
+            arithmetic=f"{short(entries)} entries {TIMES} {short(inserted)} WRU",
+        ).cost(book),
         break_even_hz=straight_crossing(float(writes.usd + storage.usd), saved_usd),
     )
 
 
-def _reads(units: float, hz: float, book: PriceBook) -> Amount:
-    amount = book.price(names.read_request()).cost(units * hz * SECONDS_A_MONTH)
-    text = f"{short(units)} RRU {TIMES} {short(hz)}/s {TIMES} {SECONDS_A_MONTH:,} s: "
-    return Amount(usd=amount.usd, arithmetic=text + amount.arithmetic)
-
-
-def storage_of(
-    cost: WriteCost,
-    entries: float,
-    book: PriceBook,
-    *,
-    after_bytes: float = 0.0,
-    free_tier: bool = False,
-) -> Amount:
-    """
-    Return what storing a table or an index costs a month, 100 bytes an entry included.
-
-    Args:
-        cost: Says how large an entry is.
-        entries: How many there are.
-        book: Prices.
-        after_bytes: Bytes billed before these: free gigabytes go to them first.
-        free_tier: The account's free gigabytes are still to be had.
-
-    Raises:
-        PriceError: The book lacks the price.
-    """
-    amount = book.price(names.storage()).cost(
-        stored_bytes(cost, entries) / GIGABYTE,
-        after=after_bytes / GIGABYTE,
-        free_tier=free_tier,
+def storage_use(cost: WriteCost, entries: float) -> Use:
+    """Return what storing a table or an index takes a month, 100 bytes an entry included."""
+    return Use(
+        price=names.storage(),
+        quantity=entries * (cost.entry_bytes + INDEX_ENTRY_OVERHEAD_BYTES) / GIGABYTE,
+        arithmetic=f"{short(entries)} {TIMES} ({short(cost.entry_bytes)} +"
+        f" {INDEX_ENTRY_OVERHEAD_BYTES}) B ÷ {GIGABYTE:,} B",
     )
-    text = (
-        f"{short(entries)} {TIMES} ({short(cost.entry_bytes)} + {INDEX_ENTRY_OVERHEAD_BYTES}) B"
-        f" ÷ {GIGABYTE:,} B: "
-    )
-    return Amount(usd=amount.usd, arithmetic=text + amount.arithmetic)
-
-
-def stored_bytes(cost: WriteCost, entries: float) -> float:
-    """Return the bytes that are billed for so many entries."""
-    return entries * (cost.entry_bytes + INDEX_ENTRY_OVERHEAD_BYTES)

@@ -7,7 +7,8 @@ from functools import cache
 from importlib import resources
 
 from perfkit.cost import names
-from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
+from perfkit.cost.bill import Use
+from perfkit.cost.prices import HOURS_A_MONTH
 from perfkit.cost.quantities import short
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
@@ -96,17 +97,13 @@ class Need:
     bound: str
     arithmetic: str
 
-    def cost(self, kind: InstanceType, book: PriceBook, *, free_tier: bool = False) -> Amount:
-        """
-        Return what they cost a month.
-
-        Raises:
-            PriceError: The book lacks the price.
-        """
-        price = book.price(names.instance(kind.name))
-        amount = price.cost(self.count * HOURS_A_MONTH, free_tier=free_tier)
-        text = f"{self.count} {TIMES} {HOURS_A_MONTH} h: {amount.arithmetic}"
-        return Amount(usd=amount.usd, arithmetic=f"{self.arithmetic}; {text}")
+    def use(self, kind: InstanceType) -> Use:
+        """Return what a month of them takes."""
+        return Use(
+            price=names.instance(kind.name),
+            quantity=self.count * HOURS_A_MONTH,
+            arithmetic=f"{self.arithmetic}; {self.count} {TIMES} {HOURS_A_MONTH} h",
+        )
 
 
 def instances_needed(

@@ -8,10 +8,13 @@ from difflib import get_close_matches
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-from perfkit.cost import names
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from perfkit.cost import names, toml_file
 from perfkit.cost.prices import Price, PriceBook, Tier
-from perfkit.cost.reading import Fields, describe, parse
+from perfkit.cost.toml_file import Day, Flag, Number, Section, Tables, Text, Whole, up_to
 from perfkit.errors import PriceError
 from perfkit.workloads.problems import Problem, nearest
 
@@ -150,7 +153,7 @@ def _refuse_unknown(book: PriceBook) -> None:
         )
         problems.append(Problem.at("prices", name, message=message))
     if problems:
-        raise PriceError(describe(book.sources[0], problems))
+        raise PriceError(toml_file.problems_text(book.sources[0], problems))
 
 
 def _content(path: Path) -> bytes:
@@ -162,102 +165,144 @@ def _content(path: Path) -> bytes:
 
 
 def _read(content: bytes, source: str, latest: date | None) -> PriceBook:
-    problems: list[Problem] = []
-    file = parse(content, problems)
-    region, prices = "", {}
-    if not problems:
-        region = file.text("region")
-        prices = dict(_prices(file, latest))
-        file.finish()
+    file = toml_file.read(_BookFile, content, source=source, error=PriceError)
+    problems = [*_foreign_units(file), *_days_to_come(file, latest)]
     if problems:
-        raise PriceError(describe(source, problems))
-    return PriceBook(region=region, prices=prices, sources=(source,))
+        raise PriceError(toml_file.problems_text(source, problems))
+    prices = {name: row.price_of(name) for name, row in file.prices.items()}
+    return PriceBook(region=file.region, prices=prices, sources=(source,))
 
 
-def _prices(file: Fields, latest: date | None) -> Iterator[tuple[str, Price]]:
-    for name, row in file.named_tables("prices", required=True):
-        per = row.whole("per", default=1, least=1, most=10**9)
-        if str(per).strip("0") != "1":
-            row.wrong("per", "expected a power of ten, such as 1_000_000")
-            per = 1
-        unit, wanted = row.text("unit"), names.unit_of(name)
-        if unit and wanted is not None and unit.strip().lower() != wanted.lower():
-            row.wrong("unit", f'expected "{wanted}", which quantities are in; convert the price')
-        price = Price(
-            name=name,
-            # as it is printed
-            unit=wanted or unit,
-            tiers=_tiers(row),
-            source=row.text("source"),
-            date=_date(row, latest),
-            second_hand=row.flag("second_hand", default=False),
-            per=per,
-            free=row.number("free", default=0, most=_MOST_UNITS),
-        )
-        row.finish()
-        yield name, price
+def _foreign_units(file: "_BookFile") -> Iterator[Problem]:
+    for name, row in file.prices.items():
+        wanted = names.unit_of(name)
+        if wanted is not None and row.unit.strip().lower() != wanted.lower():
+            message = f'expected "{wanted}", which quantities are in; convert the price'
+            yield Problem.at("prices", name, "unit", value=row.unit, message=message)
 
 
-def _date(row: Fields, latest: date | None) -> date | None:
-    day = row.day("date")
-    if day is not None and day < _EARLIEST:
-        row.wrong("date", f"expected {_EARLIEST} or later: AWS had no prices before")
-    if day is not None and latest is not None and day > latest:
-        row.wrong("date", "expected a day that has come, not one in the future")
+def _days_to_come(file: "_BookFile", latest: date | None) -> Iterator[Problem]:
+    for name, row in file.prices.items():
+        if latest is not None and row.date is not None and row.date > latest:
+            message = "expected a day that has come, not one in the future"
+            yield Problem.at("prices", name, "date", value=row.date, message=message)
+
+
+def _above_0(price: Decimal) -> Decimal:
+    if not price:
+        msg = "expected more than 0; what is free a month goes into the key free"
+        raise ValueError(msg)
+    return price
+
+
+_Usd = Annotated[Number, up_to(_MOST_USD), AfterValidator(_above_0)]
+_Units = Annotated[Number, up_to(_MOST_UNITS)]
+
+
+class _Tier(Section):
+    """A stretch of a month's quantity with a price of its own."""
+
+    start: Annotated[_Units, Field(alias="from")]
+    to: _Units | None = None
+    price: _Usd
+
+
+def _power_of_ten(per: int) -> int:
+    if str(per).strip("0") != "1":
+        msg = "expected a power of ten, such as 1_000_000"
+        raise ValueError(msg)
+    return per
+
+
+def _old_enough(day: date) -> date:
+    if day < _EARLIEST:
+        msg = f"expected {_EARLIEST} or later: AWS had no prices before"
+        raise ValueError(msg)
     return day
 
 
-def _tiers(row: Fields) -> tuple[Tier, ...]:
-    """Return the tiers of a row; a flat price is one tier without an end."""
-    # both are asked for, so that either is proposed for a mistyped key
-    if all([row.has("price"), row.has("tiers")]):
-        row.wrong("price", "expected either a price or tiers, not both")
-    if not row.has("tiers"):
-        return (Tier(start=Decimal(0), end=None, price_usd=_usd(row)),)
-    tiers = []
-    known = len(row.problems)
-    for tier in row.tables("tiers"):
-        start = tier.number("from", most=_MOST_UNITS)
-        end = tier.number("to", most=_MOST_UNITS) if tier.has("to") else None
-        price_usd = _usd(tier)
-        tier.finish()
-        tiers.append(Tier(start=start, end=end, price_usd=price_usd))
-    if len(row.problems) > known:
-        return tuple(tiers)
-    if not tiers:
-        row.wrong("tiers", "expected at least one tier, such as { from = 0, price = 0.09 }")
-        return ()
-    fault = _fault(tiers)
-    if fault:
-        row.problems.append(Problem.at(*row.path, "tiers", message=fault))
-    return tuple(tiers)
+class _Row(Section):
+    """A price: the same for any quantity, or in tiers."""
+
+    unit: Text
+    source: Text
+    date: Annotated[Day, AfterValidator(_old_enough)] | None = None
+    second_hand: Flag = False
+    per: Annotated[Whole, up_to(10**9, least=1), AfterValidator(_power_of_ten)] = 1
+    free: _Units = Decimal(0)
+    tiers: Annotated[tuple[_Tier, ...], Tables] | None = None
+    price: _Usd | None = None
+
+    @field_validator("tiers")
+    @classmethod
+    def _ordered(cls, tiers: tuple[_Tier, ...] | None) -> tuple[_Tier, ...] | None:
+        fault = None if tiers is None else _fault(tiers)
+        if fault:
+            raise ValueError(fault)
+        return tiers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "price" in value and "tiers" in value:
+            msg = "expected either a price or tiers, not both"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.price is None and self.tiers is None:
+            msg = "missing its price; expected price, or tiers"
+            raise ValueError(msg)
+        return self
+
+    def price_of(self, name: str) -> Price:
+        """Return the price; a flat one is one tier without an end."""
+        flat = (Tier(start=Decimal(0), end=None, price_usd=self.price or Decimal(0)),)
+        return Price(
+            name=name,
+            # as it is printed
+            unit=names.unit_of(name) or self.unit,
+            tiers=flat
+            if self.tiers is None
+            else tuple(
+                Tier(start=each.start, end=each.to, price_usd=each.price) for each in self.tiers
+            ),
+            source=self.source,
+            date=self.date,
+            second_hand=self.second_hand,
+            per=self.per,
+            free=self.free,
+        )
 
 
-def _usd(row: Fields) -> Decimal:
-    price_usd = row.number("price", most=_MOST_USD)
-    if price_usd == 0:
-        row.wrong("price", "expected more than 0; what is free a month goes into the key free")
-    return price_usd
+class _BookFile(Section):
+    """A price file."""
+
+    region: Text
+    prices: dict[str, _Row]
 
 
-def _fault(tiers: list[Tier]) -> str | None:
+def _fault(tiers: tuple[_Tier, ...]) -> str | None:
     """Return what is wrong with the order of tiers: every unit must be in exactly one."""
+    if not tiers:
+        return "expected at least one tier, such as { from = 0, price = 0.09 }"
     if tiers[0].start != 0:
         return f"the first tier begins at {tiers[0].start:,}; expected from = 0"
     for number, (tier, following) in enumerate(pairwise(tiers), start=1):
         pair = f"tiers {number} and {number + 1}"
-        if tier.end is None:
+        if tier.to is None:
             return f"tier {number} has no end (to), so tier {number + 1} is never reached"
-        if tier.end <= tier.start:
-            return f"tier {number} ends at {tier.end:,}, before it begins at {tier.start:,}"
-        if tier.end < following.start:
-            return f"gap between {pair}: nothing from {tier.end:,} to {following.start:,}"
-        if tier.end > following.start:
-            return f"{pair} overlap from {following.start:,} to {tier.end:,}"
+        if tier.to <= tier.start:
+            return f"tier {number} ends at {tier.to:,}, before it begins at {tier.start:,}"
+        if tier.to < following.start:
+            return f"gap between {pair}: nothing from {tier.to:,} to {following.start:,}"
+        if tier.to > following.start:
+            return f"{pair} overlap from {following.start:,} to {tier.to:,}"
     last = tiers[-1]
-    if last.end is not None:
+    if last.to is not None:
         return (
-            f"tier {len(tiers)}, the last one, ends at {last.end:,}, so what is above has no price;"
+            f"tier {len(tiers)}, the last one, ends at {last.to:,}, so what is above has no price;"
             " leave out its key to"
         )
     return None

@@ -22,6 +22,7 @@ __all__ = [
     "PriceBook",
     "Tier",
     "age_warnings",
+    "free_tier_note",
     "local_day",
     "round_to_cents",
     "write_amount",
@@ -149,6 +150,11 @@ class Price:
         per = "" if self.per == 1 else f" per {self.per:,}"
         return f"{write_price(tier.price_usd)}{per}"
 
+    @property
+    def free_text(self) -> str:
+        """Return the free allowance for people: `25 GB-months of dynamodb-storage`."""
+        return f"{self._many(self.free)} of {self.name}"
+
     def _many(self, quantity: Decimal) -> str:
         # GB and ECPU have no plural
         plural = "" if quantity == 1 or self.unit[-1:].isupper() else "s"
@@ -244,6 +250,15 @@ def age_warnings(prices: Iterable[Price], *, today: date | None, region: str) ->
             " `perfkit prices refresh` renews what it can look up"
         )
     return tuple(warnings)
+
+
+def free_tier_note(prices: Iterable[Price]) -> str:
+    """Return in one sentence what `--free-tier` takes off these prices, and what it does not."""
+    taken = dict.fromkeys(price.free_text for price in prices if price.free)
+    return (
+        f"The free tier that is taken off: {', '.join(taken) or 'nothing'}. Nothing else that AWS"
+        " gives away is, such as a new account's first year of instances and load balancers."
+    )
 
 
 def round_to_cents(usd: Decimal) -> Decimal:

@@ -4,21 +4,21 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from perfkit.cost import instances
 from perfkit.cost.assumptions import MOST_HZ, Assumptions
+from perfkit.cost.bill import Comparison, Pair, compare, key_of
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import AS_DECLARED, State
 from perfkit.cost.evidence import Evidence
-from perfkit.cost.monthly import Case, MonthlyLine, monthly_lines, total_usd
 from perfkit.cost.names import Engine
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.quantities import short
+from perfkit.cost.traffic_bill import ORDER, Case, bill_of
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "Pair", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
+__all__ = ["SETTINGS", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
 
 _STATES: Mapping[str, State] = {
     "scan": State.BEFORE,
@@ -238,26 +238,6 @@ def apply_settings(case: Case, texts: Iterable[str]) -> tuple[Case, tuple[str, .
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One line of both bills; None where a bill lacks it."""
-
-    key: str
-    title: str
-    baseline: MonthlyLine | None
-    changed: MonthlyLine | None
-
-    @property
-    def difference_usd(self) -> float | None:
-        """Changed less baseline, a missing line being nothing; None where one cannot be said."""
-        amounts = []
-        for line in (self.baseline, self.changed):
-            if line is not None and line.billed_usd is None:
-                return None
-            amounts.append(Decimal(0) if line is None else line.billed_usd or Decimal(0))
-        return float(amounts[1] - amounts[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
     """
     Two bills side by side.
@@ -266,44 +246,18 @@ class WhatIf:
         baseline: What is compared with.
         changed: With the settings.
         names: What was set.
-        pairs: Line by line.
+        bills: Both bills.
     """
 
     baseline: Case
     changed: Case
     names: tuple[str, ...]
-    pairs: tuple[Pair, ...]
+    bills: Comparison
 
     @property
-    def left_out(self) -> tuple[Pair, ...]:
-        """Lines that one of the bills has no price for: they are in neither total."""
-        return tuple(pair for pair in self.pairs if pair.difference_usd is None)
-
-    @property
-    def baseline_usd(self) -> float:
-        """Sum of the lines that both bills can say, so that totals differ by what is known."""
-        return self._total([pair.baseline for pair in self.pairs if pair not in self.left_out])
-
-    @property
-    def changed_usd(self) -> float:
-        """The same lines as they would be."""
-        return self._total([pair.changed for pair in self.pairs if pair not in self.left_out])
-
-    @property
-    def difference_usd(self) -> float:
-        """What is added to the bill: one total less the other, as they are shown."""
-        # through text: 0.3 - 0.1 must be 0.2 and not something next to it
-        return float(Decimal(str(self.changed_usd)) - Decimal(str(self.baseline_usd)))
-
-    @staticmethod
-    def _total(lines: Iterable[MonthlyLine | None]) -> float:
-        return float(total_usd(line for line in lines if line is not None))
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why lines cannot be said, each reason once."""
-        lines = (line for pair in self.pairs for line in (pair.baseline, pair.changed))
-        return tuple(dict.fromkeys(line.reason for line in lines if line and line.reason))
+    def pairs(self) -> tuple[Pair, ...]:
+        """Return the lines of both bills side by side, in a bill's order."""
+        return tuple(sorted(self.bills.pairs, key=lambda pair: ORDER.index(key_of(pair))))
 
 
 def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: PriceBook) -> WhatIf:
@@ -317,19 +271,21 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         book: Prices.
 
     Raises:
-        ConfigError: A setting is wrong, or traffic is assumed for what no run knows.
+        ConfigError: A setting is wrong or about a cache that keeps nothing, or traffic is assumed
+            for what no run knows.
     """
     changed, names = apply_settings(baseline, texts)
-    before = {line.key: line for line in monthly_lines(baseline, evidence, book)}
-    after = {line.key: line for line in monthly_lines(changed, evidence, book)}
-    pairs = []
-    for key in dict.fromkeys((*before, *after)):
-        old, new = before.get(key), after.get(key)
-        titles = dict.fromkeys(line.title for line in (old, new) if line is not None)
-        pairs.append(Pair(key=key, title=" → ".join(titles), baseline=old, changed=new))
+    about_cache = [name for name in names if name.startswith("cache.")]
+    if not evidence.cached and (about_cache or changed.state is State.CACHED):
+        what = ", ".join(about_cache) or "answers=cache"
+        msg = (
+            f"{what} changes nothing: no access pattern that was measured has a cache policy; give"
+            " one a `cache` in the workload and measure again"
+        )
+        raise ConfigError(msg)
     return WhatIf(
         baseline=baseline,
         changed=changed,
         names=names,
-        pairs=tuple(pairs),
+        bills=compare(bill_of(baseline, evidence, book), bill_of(changed, evidence, book)),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perfkit.cost.options import CostOptions
+from perfkit.report.costs import Costs
 from perfkit.report.figures import one_line
 from perfkit.results import Run
 
@@ -36,7 +37,7 @@ class Selection:
         older: Earlier runs of the same questions, newest first.
         list_older: The reader asked to see them.
         unreadable: What was wrong with run files that could not be read.
-        cost: What the reader wants to know about cost; None for nothing.
+        costs: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None where that does not matter.
     """
 
@@ -44,7 +45,7 @@ class Selection:
     older: tuple[Run, ...] = ()
     list_older: bool = False
     unreadable: tuple[str, ...] = ()
-    cost: CostOptions | None = None
+    costs: Costs | None = None
     now: datetime | None = None
 
     @property
@@ -105,7 +106,7 @@ def select(
         older=tuple(run for run in newest_first if id(run) not in shown),
         list_older=list_older,
         unreadable=tuple(str(problem) for problem in problems),
-        cost=cost,
+        costs=None if cost is None else Costs(cost),
         now=now,
     )
 

@@ -1,13 +1,31 @@
 """Comparisons in words: how much faster, how much cheaper, and whether that is certain."""
 
+from collections.abc import Iterable
+
 from perfkit.report.figures import ABSENT, format_value
 from perfkit.report.model import Cell, Kind, Marked, Tone
 from perfkit.results import Comparison
 from perfkit.units import format_ratio
 
-__all__ = ["capacity_verdict", "latency_verdict", "short_verdict"]
+__all__ = [
+    "INTERVALS_NOTE",
+    "capacity_verdict",
+    "interval_notes",
+    "latency_verdict",
+    "short_verdict",
+]
+
+INTERVALS_NOTE = (
+    "Each interval holds with 95% for itself; they are not corrected for their number (Bonferroni),"
+    " so of twenty about one misses."
+)
 
 _ROUNDING_SHARE = 0.005
+
+
+def interval_notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+    """Return what a table of comparisons says of their intervals; nothing where there are none."""
+    return (INTERVALS_NOTE,) if any(each.latency_ratio_ci95 for each in comparisons) else ()
 
 
 def short_verdict(comparison: Comparison) -> Cell:

@@ -1,11 +1,12 @@
 """A question of the kind "what if", as a report: what was set, two bills, and their arithmetic."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
+from perfkit.cost.bill import Line, Pair, difference_usd, key_of
 from perfkit.cost.evidence import Missing
-from perfkit.cost.monthly import MonthlyLine
-from perfkit.cost.prices import PriceBook
-from perfkit.cost.what_if import SETTINGS, Pair, WhatIf
+from perfkit.cost.prices import PriceBook, free_tier_note
+from perfkit.cost.what_if import SETTINGS, WhatIf
 from perfkit.report.model import (
     Block,
     Cell,
@@ -58,6 +59,9 @@ def what_if_report(
             )
         )
     blocks += [_settings(answer), _bills(answer, book)]
+    if any(case.assumptions.free_tier for case in (answer.baseline, answer.changed)):
+        note = Statement(text=free_tier_note(book.used.values()), tone=Tone.FAINT)
+        blocks.append(Statements(name="free-tier", statements=(note,)))
     if explain:
         blocks += _arithmetic(answer)
     if missing:
@@ -101,7 +105,8 @@ def _settings(answer: WhatIf) -> Table:
 
 def _bills(answer: WhatIf, book: PriceBook) -> Table:
     rows = [_row(pair) for pair in answer.pairs]
-    left_out = ", ".join(pair.title for pair in answer.left_out)
+    left_out = ", ".join(_title(pair) for pair in answer.bills.left_out)
+    baseline, changed = answer.bills.totals_usd
     same = "; both totals are of the same lines" if answer.names else ""
     rows.append(
         {
@@ -109,9 +114,9 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
                 value="TOTAL",
                 note=f"Without {left_out}{same}." if left_out else None,
             ),
-            "baseline_usd": answer.baseline_usd,
-            "changed_usd": answer.changed_usd,
-            "difference_usd": answer.difference_usd,
+            "baseline_usd": float(baseline),
+            "changed_usd": float(changed),
+            "difference_usd": float(changed - baseline),
         }
     )
     columns = [
@@ -133,35 +138,45 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
 
 
 def _row(pair: Pair) -> Row:
-    def cell(line: MonthlyLine | None) -> Cell:
+    difference = difference_usd(*pair)
+
+    def cell(line: Line | None) -> Cell:
         if line is None:
             return None
         if line.usd is None:
             return Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
-        if pair.difference_usd is None:
-            return Marked(value=line.usd, note=_OTHER_HAS_NO_PRICE)
-        return line.usd
+        if difference is None:
+            return Marked(value=float(line.usd), note=_OTHER_HAS_NO_PRICE)
+        return float(line.usd)
 
     return {
-        "line": pair.title,
-        "baseline_usd": cell(pair.baseline),
-        "changed_usd": cell(pair.changed),
-        "difference_usd": pair.difference_usd,
+        "line": _title(pair),
+        "baseline_usd": cell(pair[0]),
+        "changed_usd": cell(pair[1]),
+        "difference_usd": _number(difference),
     }
+
+
+def _title(pair: Pair) -> str:
+    return " → ".join(dict.fromkeys(line.service for line in pair if line is not None))
+
+
+def _number(usd: Decimal | None) -> float | None:
+    return None if usd is None else float(usd)
 
 
 def _arithmetic(answer: WhatIf) -> Iterator[Statements]:
     for title, pick in (("baseline", 0), ("what if", 1)):
         if pick and not answer.names:
             continue
-        lines = ((pair.baseline, pair.changed)[pick] for pair in answer.pairs)
+        lines = (pair[pick] for pair in answer.pairs)
         yield Statements(
             name=f"arithmetic-{title.replace(' ', '-')}",
             title=f"How it came about: {title}",
             statements=tuple(
-                Statement(text=f"{line.title}: {line.amount.arithmetic}.")
+                Statement(text=f"{line.service}: {line.arithmetic}.")
                 for line in lines
-                if line is not None and line.amount is not None
+                if line is not None and line.usd is not None
             ),
         )
 
@@ -185,6 +200,7 @@ def what_if_document(
     warnings: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the answer as plain JSON values: US dollars a month, to cents as shown."""
+    baseline, changed = answer.bills.totals_usd
     return {
         "format": 1,
         "kind": "what-if",
@@ -201,25 +217,25 @@ def what_if_document(
         },
         "lines": [
             {
-                "key": pair.key,
-                "title": pair.title,
-                "provenance": "modelled",
-                "baseline": None if pair.baseline is None else pair.baseline.usd,
-                "changed": None if pair.changed is None else pair.changed.usd,
-                "difference": pair.difference_usd,
-                "baseline_arithmetic": _text(pair.baseline),
-                "changed_arithmetic": _text(pair.changed),
+                "key": key_of((before, after)),
+                "title": _title((before, after)),
+                "provenance": answer.bills.basis.value,
+                "baseline": None if before is None else _number(before.usd),
+                "changed": None if after is None else _number(after.usd),
+                "difference": _number(difference_usd(before, after)),
+                "baseline_arithmetic": _text(before),
+                "changed_arithmetic": _text(after),
             }
-            for pair in answer.pairs
+            for before, after in answer.pairs
         ],
-        "baseline": {"total": answer.baseline_usd},
-        "changed": {"total": answer.changed_usd},
-        "difference": answer.difference_usd,
-        "not_in_totals": [pair.key for pair in answer.left_out],
+        "baseline": {"total": float(baseline)},
+        "changed": {"total": float(changed)},
+        "difference": float(changed - baseline),
+        "not_in_totals": [key_of(pair) for pair in answer.bills.left_out],
         "missing": [{"what": each.what, "command": each.command} for each in missing],
-        "warnings": [*warnings, *answer.reasons],
+        "warnings": [*warnings, *answer.bills.reasons],
     }
 
 
-def _text(line: MonthlyLine | None) -> str | None:
-    return None if line is None or line.amount is None else line.amount.arithmetic
+def _text(line: Line | None) -> str | None:
+    return None if line is None or line.usd is None else line.arithmetic

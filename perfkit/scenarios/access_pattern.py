@@ -111,6 +111,7 @@ class AccessPatternScenario:
             description=self.description,
             workload=context.workload.name,
             workload_digest=context.workload.digest,
+            cache_ttl_s=0.0 if self.pattern.cache is None else self.pattern.cache.ttl_s,
             target=dict(context.target),
             parameters=dict(self.pattern.parameters),
             started_at=started_at,

@@ -23,7 +23,7 @@ from perfkit.errors import TargetError
 from perfkit.results import Comparison, Run, Variant, now_utc
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import Contender, Context, Scenario
-from perfkit.scenarios.items import canonical
+from perfkit.scenarios.items import as_json, canonical
 from perfkit.scenarios.turns import (
     Budget,
     Facts,
@@ -79,10 +79,8 @@ class Fill:
 
     def ask(self) -> tuple[bytes, float | None]:
         """Return the answer as JSON, and the read units it took."""
-        import orjson
-
         answer = self.contender.call()
-        return orjson.dumps(answer.items, default=_as_text), answer.capacity_units
+        return as_json(answer.items), answer.capacity_units
 
     def digest(self, body: bytes) -> tuple[str, int]:
         """Return what equal answers share, whatever the order of their items, and their number."""
@@ -90,16 +88,6 @@ class Fill:
 
         items = sorted(canonical(item, self.pattern.returns) for item in orjson.loads(body))
         return hashlib.sha256("\n".join(items).encode()).hexdigest(), len(items)
-
-
-def _as_text(value: object) -> str:
-    """Return binary content as JSON can hold it."""
-    import base64
-
-    if not isinstance(value, bytes):
-        msg = f"no JSON for {type(value).__name__}"
-        raise TypeError(msg)
-    return base64.b64encode(value).decode()
 
 
 def fill_of(pattern: AccessPattern, contenders: list[Contender]) -> Fill:

@@ -24,6 +24,7 @@ from perfkit.measure.rounds import (
 from perfkit.measure.statistics import Ratio, paired_ratio, summarize
 from perfkit.results import Comparison, Variant
 from perfkit.scenarios.base import Answer, Contender, Context, Progress
+from perfkit.scenarios.items import as_json
 from perfkit.units import format_count, format_units
 
 __all__ = ["Measured", "compare"]
@@ -245,6 +246,7 @@ def _variant(
         items_returned=len(answer.items),
         bytes_read=size_bytes,
         bytes_read_source=size_source,
+        body_bytes=len(as_json(answer.items)),
         capacity_units=units,
         capacity_source="none" if units is None else str(context.target.get("kind", "unknown")),
         capacity_units_strong=strong_units,

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfkit.capacity import Item
 
-__all__ = ["canonical", "describe_difference", "to_client"]
+__all__ = ["as_json", "canonical", "describe_difference", "to_client"]
 
 _MOST_NAMED = 3
 _SETS = frozenset({"SS", "NS", "BS"})
@@ -39,6 +39,21 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(content: Any) -> Any:
     return base64.b64encode(content).decode() if isinstance(content, bytes) else content
+
+
+def as_json(items: Sequence[Item]) -> bytes:
+    """Return an answer's items as a service would send them, in DynamoDB's JSON without spaces."""
+    import orjson
+
+    return orjson.dumps(items, default=_binary)
+
+
+def _binary(value: object) -> str:
+    """Return binary content as JSON can hold it."""
+    if not isinstance(value, bytes):
+        msg = f"no JSON for {type(value).__name__}"
+        raise TypeError(msg)
+    return base64.b64encode(value).decode()
 
 
 def to_client(value: Mapping[str, Any]) -> dict[str, Any]:

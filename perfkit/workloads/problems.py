@@ -4,16 +4,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from decimal import Decimal
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from perfkit.errors import WorkloadError
-
-if TYPE_CHECKING:
-    from perfkit.workloads.kinds import Section
 
 __all__ = [
     "InvalidWorkloadError",
@@ -108,7 +106,7 @@ def toml_path(parts: Iterable[str | int]) -> str:
 
 
 def structural_problems(
-    root: "type[Section]", data: Mapping[str, Any], error: ValidationError
+    root: type[BaseModel], data: Mapping[str, Any], error: ValidationError
 ) -> list[Problem]:
     """Translate what pydantic refused in *data*, read as *root*, into the file's own terms."""
     # others want only the words of a problem, without the model of a workload file
@@ -120,9 +118,10 @@ def structural_problems(
         kind, context = entry["type"], entry.get("ctx", {})
         if kind == "missing":
             path.append(entry["loc"][-1])
-            problem = Problem.at(*path, message=f"missing; {_wanted(str(path[-1]))}")
+            wanted = _wanted(str(path[-1]), _held_at(root, entry["loc"]))
+            problem = Problem.at(*path, message=f"missing; {wanted}")
         elif kind == "extra_forbidden":
-            advice = nearest(str(path[-1]), _known_keys(root, entry["loc"][:-1]))
+            advice = nearest(str(path[-1]), _known_keys(_held_at(root, entry["loc"][:-1])))
             problem = Problem.at(*path, message=f"no such key; {advice}")
         elif kind == "union_tag_invalid":
             given = value["kind"]
@@ -152,20 +151,29 @@ def _find(data: Any, location: Iterable[str | int]) -> tuple[list[str | int], An
     return path, value
 
 
-def _known_keys(root: "type[Section]", location: Iterable[str | int]) -> Iterable[str]:
-    """Return the keys a table of the file may have, by walking the types down to it."""
-    from perfkit.workloads.kinds import KINDS, Section
+def _held_at(root: type[BaseModel], location: Iterable[str | int]) -> Any:
+    """Return the type of what is at a place of the file, by walking the types down to it."""
+    from perfkit.workloads.kinds import KINDS
 
     held: Any = root
     for part in location:
-        if isinstance(held, type) and issubclass(held, Section):
-            held = _plain(held.model_fields[str(part)].annotation)
+        if isinstance(held, type) and issubclass(held, BaseModel):
+            held = _plain(_fields(held)[str(part)])
         elif get_origin(held) in _UNIONS:
             held = KINDS[str(part)]
         else:
             # what a dict holds, or a tuple of any length
             held = _plain([arg for arg in get_args(held) if arg is not Ellipsis][-1])
-    keys: Iterable[str] = held.known_keys()
+    return held
+
+
+def _fields(held: type[BaseModel]) -> dict[str, Any]:
+    """Return what a table of the file holds, by the keys that are written in it."""
+    return {field.alias or name: field.annotation for name, field in held.model_fields.items()}
+
+
+def _known_keys(held: Any) -> Iterable[str]:
+    keys: Iterable[str] = held.known_keys() if hasattr(held, "known_keys") else _fields(held)
     return keys
 
 
@@ -197,8 +205,15 @@ _MISSING = {
 }
 
 
-def _wanted(key: str) -> str:
-    return _MISSING.get(key, "it is required here")
+_TYPES: Mapping[Any, str] = {
+    str: "expected a text",
+    int: "expected a whole number",
+    Decimal: "expected a number",
+}
+
+
+def _wanted(key: str, held: Any) -> str:
+    return _MISSING.get(key, _TYPES.get(held, "it is required here"))
 
 
 _EXPECTATIONS = {

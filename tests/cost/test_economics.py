@@ -21,14 +21,14 @@ from perfkit.cost.demand import (
     write_terms,
     write_units_s,
 )
+from perfkit.cost.estimate import ModeRow, estimate
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
-from perfkit.cost.index_economics import index_economics, storage_of
+from perfkit.cost.index_economics import index_economics, storage_use
 from perfkit.cost.instances import find_type, instances_needed, types
-from perfkit.cost.measured import ModeRow, work_out
-from perfkit.cost.monthly import Case, cpu_of, monthly_lines, total_usd
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import round_to_cents
-from perfkit.cost.transfer import data_out
+from perfkit.cost.traffic_bill import Case, bill_of, cpu_of
+from perfkit.cost.transfer import data_out_use
 from perfkit.errors import ConfigError, PriceError
 from perfkit.results import WriteCost
 
@@ -62,18 +62,18 @@ KEYS = replace(
 SHELF = Pattern(
     name="shelf",
     table="Books",
-    before=Reading(way="scan", index=None, units=1_250.0),
-    after=Reading(way="query", index="ByShelf", units=6.5),
+    before=Reading(way="scan", index=None, units=1_250.0, body_bytes=50_000),
+    after=Reading(way="query", index="ByShelf", units=6.5, body_bytes=50_000),
     items=50,
-    body_bytes=50_000,
+    cached=True,
 )
 BOOK_BY_ID = Pattern(
     name="book",
     table="Books",
-    before=Reading(way="scan", index=None, units=1_250.0),
-    after=Reading(way="get", index=None, units=0.5),
+    before=Reading(way="scan", index=None, units=1_250.0, body_bytes=1_000),
+    after=Reading(way="get", index=None, units=0.5, body_bytes=1_000),
     items=1,
-    body_bytes=1_000,
+    cached=True,
 )
 # a million items, as scans counted them
 EVIDENCE = Evidence(
@@ -231,7 +231,7 @@ def test_entries_that_few_items_have_cost_little() -> None:
     ],
 )
 def test_storage_has_100_bytes_an_entry(items: float, free_tier: bool, usd: str) -> None:
-    assert cents(storage_of(TABLE, items, BOOK, free_tier=free_tier).usd) == usd
+    assert cents(storage_use(TABLE, items).cost(BOOK, free_tier=free_tier).usd) == usd
 
 
 # ---- the cache ---------------------------------------------------------------------------
@@ -298,15 +298,15 @@ def test_money_follows_the_hits_of_read_units() -> None:
     evidence = Evidence(patterns=(cheap, dear), table_items={}, traffic={})
     traffic = replace(EVEN, patterns={"cheap": 50.0, "dear": 0.02})
 
-    measured = work_out(evidence, traffic, BOOK)
+    measured = estimate(evidence, traffic, BOOK)
 
     (economics,) = (row.economics for row in measured.caches if row.economics.state is State.AFTER)
     assert economics.hits.requests == pytest.approx(0.93713, abs=1e-5)
     assert economics.hits.units == pytest.approx(0.52348, abs=1e-5)
     assert cents(economics.saved_usd) == "7.74"
     bill = {
-        state: {line.key: line.usd or 0 for line in lines}
-        for state, lines in measured.bills.items()
+        state: {line.key: float(line.usd or 0) for line in each.lines}
+        for state, each in measured.bills.items()
     }
     after, cached = bill[State.AFTER], bill[State.CACHED]
     # lines of a bill are rounded to cents
@@ -352,7 +352,7 @@ def test_the_rate_from_which_provisioning_pays_behind_a_cache_is_one(asked_hz: f
     evidence = Evidence(patterns=(SHELF,), table_items={"Books": 1}, traffic={})
 
     def cached(traffic: Assumptions) -> Mapping[Mode, float | None]:
-        rows = work_out(evidence, traffic, BOOK).modes
+        rows = estimate(evidence, traffic, BOOK).modes
         return next(row.break_even_hz for row in rows if row.state is State.CACHED)
 
     traffic = replace(EVEN, keys=100, ttl_s=60, rps=asked_hz)
@@ -378,7 +378,7 @@ def test_behind_a_cache_on_demand_is_never_cheaper_beyond_the_break_even(
     def row(factor: float) -> ModeRow:
         at = replace(traffic, rps=rps * factor, writes_hz=writes_hz * factor)
         return next(
-            each for each in work_out(EVIDENCE, at, BOOK).modes if each.state is State.CACHED
+            each for each in estimate(EVIDENCE, at, BOOK).modes if each.state is State.CACHED
         )
 
     for mode, crossing in row(1).break_even_hz.items():
@@ -436,11 +436,11 @@ def test_answers_kept_longer_are_hit_more_often(ttl_s: float, times: float) -> N
 
 def test_data_out_is_what_answers_weigh() -> None:
     # 50,000 B × 10/s × 2,628,000 s ÷ 2**30 = 1,223.76 GB at $0.09
-    assert cents(data_out(500_000, BOOK).usd) == "110.14"
+    assert cents(data_out_use(500_000).cost(BOOK).usd) == "110.14"
     # 100 GB less
-    assert cents(data_out(500_000, BOOK, free_tier=True).usd) == "101.14"
+    assert cents(data_out_use(500_000).cost(BOOK, free_tier=True).usd) == "101.14"
     # 12,237.578 GB: 10,240 at $0.09 and the rest at $0.085
-    assert cents(data_out(5_000_000, BOOK).usd) == "1091.39"
+    assert cents(data_out_use(5_000_000).cost(BOOK).usd) == "1091.39"
 
 
 @pytest.mark.parametrize(
@@ -462,7 +462,7 @@ def test_instances_are_those_whose_credits_never_run_out(
 
     assert (need.count, need.bound) == (count, bound)
     # 730 h × $0.0104
-    assert cents(need.cost(find_type("t3.micro"), BOOK).usd) == cents(count * 7.592)
+    assert cents(need.use(find_type("t3.micro")).cost(BOOK).usd) == cents(count * 7.592)
 
 
 def test_every_type_agrees_with_its_own_rule() -> None:
@@ -483,9 +483,9 @@ def test_an_unknown_type_names_the_nearest() -> None:
 
 
 def test_a_bill_has_a_line_for_everything_that_was_measured() -> None:
-    lines = monthly_lines(Case(assumptions=TRAFFIC), EVIDENCE, BOOK)
+    bill = bill_of(Case(assumptions=TRAFFIC), EVIDENCE, BOOK)
 
-    assert [(line.key, cents(line.usd or 0)) for line in lines] == [
+    assert [(line.key, cents(line.usd or 0)) for line in bill.lines] == [
         ("reads", "2.30"),
         ("table-writes", "3.29"),
         ("index-writes", "4.93"),
@@ -496,24 +496,24 @@ def test_a_bill_has_a_line_for_everything_that_was_measured() -> None:
         ("instances", "7.59"),
         ("data-out", "112.34"),
     ]
-    assert float(total_usd(lines)) == pytest.approx(143.38, abs=0.01)
+    assert float(bill.total_usd) == pytest.approx(143.38, abs=0.01)
 
 
 def test_before_there_are_no_indexes_and_no_cache() -> None:
-    lines = monthly_lines(Case(assumptions=TRAFFIC, state=State.BEFORE), EVIDENCE, BOOK)
+    lines = bill_of(Case(assumptions=TRAFFIC, state=State.BEFORE), EVIDENCE, BOOK).lines
 
     assert [line.key for line in lines] == [
         *("reads", "table-writes", "table-storage", "instances", "data-out"),
     ]
     # 20/s × 0.5 s = 10 vCPU ÷ 0.2 of a t3.micro = 50
-    assert "50 \N{MULTIPLICATION SIGN} 730 h" in str(lines[3].amount)
+    assert "50 \N{MULTIPLICATION SIGN} 730 h" in lines[3].arithmetic
     assert cpu_of(Case(assumptions=TRAFFIC, state=State.AFTER), EVIDENCE) == 0.011
 
 
 def test_a_line_without_a_price_says_so_and_is_not_free() -> None:
     ireland = load_book("eu-west-1")
 
-    lines = {line.key: line for line in monthly_lines(Case(assumptions=TRAFFIC), EVIDENCE, ireland)}
+    lines = {line.key: line for line in bill_of(Case(assumptions=TRAFFIC), EVIDENCE, ireland).lines}
 
     assert lines["reads"].usd is not None
     assert lines["cache"].usd is None
@@ -525,13 +525,11 @@ def test_a_line_without_a_price_says_so_and_is_not_free() -> None:
 def test_what_no_run_says_has_no_line() -> None:
     nothing = Evidence(table_items={}, traffic={})
 
-    assert [each.key for each in monthly_lines(Case(), nothing, BOOK)] == ["cache"]
+    assert [each.key for each in bill_of(Case(), nothing, BOOK).lines] == ["cache"]
     assert [each.command for each in nothing.missing()] == [
         "perfkit bench",
         "perfkit bench --scenario index-cost",
-        "perfkit bench --scenario cache",
         "perfkit bench --scenario phases",
-        "perfkit bench --scenario cache-hour",
     ]
 
 
@@ -544,9 +542,9 @@ def test_free_allowances_go_to_tables_and_their_indexes_once() -> None:
 
     lines = {
         line.key: line
-        for line in monthly_lines(
+        for line in bill_of(
             Case(assumptions=busy, state=State.AFTER, mode=Mode.PROVISIONED), large, BOOK
-        )
+        ).lines
     }
 
     assert cents(lines["table-storage"].usd or 0) == "0.00"

@@ -415,10 +415,7 @@ def test_what_a_price_file_may_not_say() -> None:
         wrong("{ from = 20, price = 1 }", "{ from = 20, price = 1, unti = 3 }"),
     ] == snapshot(
         [
-            """\
-mine.toml: prices.widget.price: missing; expected a number
-mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit\
-""",
+            "mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit",
             "mine.toml: prices.widget.price = -0.5: expected at least 0",
             "mine.toml: prices.widget.price = NaN: expected a finite number",
             "mine.toml: prices.widget.price = Infinity: expected a finite number",
@@ -428,10 +425,7 @@ mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from d
             "mine.toml: prices.widget.price = true: expected a number",
             "mine.toml: prices.widget.per = 12: expected a power of ten, such as 1_000_000",
             "mine.toml: prices.widget.second_hand = 1: expected true or false",
-            """\
-mine.toml: prices.widget.price = 0.5: expected either a price or tiers, not both
-mine.toml: prices.widget.tiers = []: expected at least one tier, such as { from = 0, price = 0.09 }\
-""",
+            "mine.toml: prices.widget: expected either a price or tiers, not both",
             'mine.toml: prices.widget.date = "1 September": expected a date without quotes, such as 2026-09-29',
             "mine.toml: prices.widget.date = 2999-09-01: expected a day that has come, not one in the future",
             "mine.toml: prices.widget.date = 1999-09-01: expected 2006-01-01 or later: AWS had no prices before",
@@ -471,7 +465,7 @@ def test_what_is_wrong_with_tiers() -> None:
             "mine.toml: prices.data-out.tiers: tier 3, the last one, ends at 30, so what is above has no price; leave out its key to",
             "mine.toml: prices.data-out.tiers[2].price = 0: expected more than 0; what is free a month goes into the key free",
             "mine.toml: prices.data-out.tiers[2].from = -20: expected at least 0",
-            "mine.toml: prices.data-out.tiers = [{ from = 0, to = 10, price = 2 }, { from = 10, to = 20, pr…: expected tables, such as [[tiers]]",
+            "mine.toml: prices.data-out.tiers: expected one table or a list of tables",
         ]
     )
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
-from perfkit.report import csv_tables, markdown, plain
+from perfkit.report import costs, csv_tables, markdown, plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table
@@ -87,7 +87,10 @@ WRITES = run("index-cost", "index-cost", write_costs=(TABLE, ALL, KEYS))
 CACHE = run(
     "cache",
     "cache",
-    variants=(variant("query", "Query", 6.5, question="shelf", body_bytes=50_000),),
+    variants=(
+        variant("scan", "Scan", 1250.0, question="shelf", body_bytes=50_000),
+        variant("query", "Query", 6.5, question="shelf", body_bytes=50_000),
+    ),
 )
 
 
@@ -122,6 +125,14 @@ HOUR = run(
             latencies="measured",
             duration_s=4.0,
             ttl_s=0.5,
+            cache=CacheFigures(hits=30, misses=70, errors=0),
+        ),
+        Hour(
+            name="an hour",
+            provenance="modelled",
+            latencies="measured",
+            duration_s=3600.0,
+            ttl_s=60.0,
             cache=CacheFigures(hits=80, misses=20, errors=0),
         ),
     ),
@@ -161,7 +172,7 @@ shelf             20          1,250    6.5      99.1%  $8,212.50  $42.71        
 TOTAL²            20              –      –          –  $8,212.50  $42.71            $0.37
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ Reads of misses alone; the node is in the bill below.
+¹ Reads of misses, and all of what has no cache policy; the node is in the bill below.
 ² All patterns are one line of the bill, rounded to cents once: cents of the rows may sum to a little more or
   less.
 """)
@@ -236,29 +247,30 @@ ByShelf  ALL              $8,167.99            $0.01               0.004429
 """)
 
 
-def test_the_cache_is_shown_at_the_measured_hit_rate_too() -> None:
+def test_the_cache_is_shown_at_the_hit_rate_of_the_virtual_hour_too() -> None:
     assert text(report(), "cost-cache") == snapshot("""\
 What the cache saves and costs (cache.t3.micro)¹
-                                 hits of              reads a month             a month
-instead of  hit rate of         requests  read units       ≈without     ≈saved    ≈node      ≈left
---------------------------------------------------------------------------------------------------
-scans       this traffic          ≈99.1%      ≈99.1%      $8,212.50  $8,141.38   $12.41  $8,128.97
-            the short real run       80%         80%      $8,212.50  $6,570.00   $12.41  $6,557.59
-queries     this traffic          ≈99.1%      ≈99.1%         $42.71     $42.34   $12.41     $29.93
-            the short real run       80%         80%         $42.71     $34.16   $12.41     $21.75
+                               hits of              reads a month             a month
+instead of  hit rate of       requests  read units       ≈without     ≈saved    ≈node      ≈left
+------------------------------------------------------------------------------------------------
+scans       this traffic        ≈99.1%      ≈99.1%      $8,212.50  $8,141.38   $12.41  $8,128.97
+            the virtual hour      ≈80%        ≈80%      $8,212.50  $6,570.00   $12.41  $6,557.59
+queries     this traffic        ≈99.1%      ≈99.1%         $42.71     $42.34   $12.41     $29.93
+            the virtual hour      ≈80%        ≈80%         $42.71     $34.16   $12.41     $21.75
 
-                                the node pays from
-instead of  hit rate of             ≈of read units  ≈requests/s
----------------------------------------------------------------
-scans       this traffic                      0.2%      0.08209
-            the short real run                0.2%      0.03778
-queries     this traffic                     29.1%        5.981
-            the short real run               29.1%        7.265
+                              the node pays from
+instead of  hit rate of           ≈of read units  ≈requests/s
+-------------------------------------------------------------
+scans       this traffic                    0.2%      0.08209
+            the virtual hour                0.2%      0.03778
+queries     this traffic                   29.1%        5.981
+            the virtual hour               29.1%        7.265
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ On demand. Money follows the hits of read units: what is asked seldom may be what is dear. For this traffic
-  each rate of requests has its own hit rate; one that is given or of a run is held at all rates. A dash where
-  none pays the node; what a cache takes off answer times is not in it.
+¹ On demand. Money follows the hits of read units: what is asked seldom may be what is dear, and what has no
+  cache policy is never hit. For this traffic each rate of requests has its own hit rate; one that is given or
+  of a run is held at all rates. A dash where none pays the node; what a cache takes off answer times is not
+  in it.
 """)
 
 
@@ -282,13 +294,15 @@ phase-3-cold        11.0 ms          0.22           0.44          2  baseline   
 """)
     assert text(report(), "cost-data-out") == snapshot("""\
 Data out a month¹
-pattern  an answer  ≈requests/s  ≈GB a month  ≈a month
-------------------------------------------------------
-shelf      50.0 kB           20        2,448   $220.28
+                      an answer           GB a month          a month
+pattern  ≈requests/s     before    after     ≈before  ≈after  ≈before   ≈after
+------------------------------------------------------------------------------
+shelf             20    50.0 kB  50.0 kB       2,448   2,448  $220.28  $220.28
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
 ¹ Bodies of answers alone, each pattern for itself; the bill has them together, with tiers and, if it is asked
-  for, the free tier.
+  for, the free tier. A body is the answer's items as DynamoDB's JSON, types and all; a service that sends
+  plain JSON sends less.
 """)
 
 
@@ -347,14 +361,14 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
     roster = of_courses(replace(SHELF, scenario="roster"), digest)
     alone = build_report([roster], cost=CostOptions())
     assert "kept 300 s as the workload says" in " ".join(plain.render_report(alone, 100).split())
-    # another workload of that name, so nothing is known
-    assert measured(built("0" * 64))["traffic"]["kept_s"] == {"profile": 300.0, "roster": 300.0}
-    assert "kept 300 s, 60 forgotten" in " ".join(plain.render_report(built("0" * 64), 100).split())
+    # another workload of that name, so nothing is known, and nothing is taken to be kept
+    assert measured(built("0" * 64))["traffic"]["kept_s"] == {}
+    assert "forgotten an hour" not in plain.render_report(built("0" * 64), 100)
 
 
 def test_a_bill_that_is_not_whole_says_what_is_in_it() -> None:
     """Of one pattern alone: 20/s by scan, by index, and behind the cache with its node."""
-    some = build_report([SHELF], cost=CostOptions())
+    some = build_report([replace(SHELF, cache_ttl_s=300.0)], cost=CostOptions())
 
     assert "behind the cache: reads and cache node only; everything is on demand." in " ".join(
         plain.render_report(some, 100).split()
@@ -408,6 +422,11 @@ def test_the_free_tier_is_off_unless_asked_for() -> None:
     paid, free = measured(report()), measured(report(free_tier=True))
 
     assert not paid["free_tier"]
+    # the report lists the allowances it took off
+    shown = " ".join(plain.render_report(report(free_tier=True), 110).split())
+    assert (
+        "taken off: 25 GB-months of dynamodb-storage, 100 GB of data-out, 18,250 RCU-hours" in shown
+    )
     # 100 GB of data out and all of the storage
     difference = paid["before"]["total"] - free["before"]["total"]
     storage = next(line for line in paid["before"]["lines"] if line["key"] == "table-storage")
@@ -429,6 +448,28 @@ def test_a_region_that_lacks_prices_says_which() -> None:
     assert "cost-patterns" in [each.name for each in built.sections[0].tables]
     with pytest.raises(PriceError):
         build_report(FULL, sections={"cost-measured"}, cost=CostOptions(region="mars-1"))
+
+
+def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Findings, dashboard, bills and curves show the same figures: none of them works one out."""
+    asked: list[str] = []
+    for name in ("load_architectures", "load_book", "quoted", "by_list", "gather", "estimate"):
+        work_out = getattr(costs, name)
+
+        def counted(*args: Any, name: str = name, work_out: Any = work_out, **more: Any) -> Any:
+            asked.append(name)
+            return work_out(*args, **more)
+
+        monkeypatch.setattr(costs, name, counted)
+    file = tmp_path / "traffic.toml"
+    file.write_text("[traffic]\nrps = 20\n")
+
+    names = {"findings", "dashboard", "cost", "cost-measured"}
+    built = build_report(FULL, sections=names, cost=CostOptions(architecture=file))
+
+    assert {each.name for each in built.sections} == names
+    assert sorted(asked) == sorted(set(asked))
+    assert len(asked) == 6
 
 
 # ---- what is missing or mixed --------------------------------------------------------------

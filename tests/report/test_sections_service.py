@@ -281,12 +281,12 @@ def text(of: Run, section: str, name: str) -> str:
 
 def test_promises_stand_beside_what_was_measured() -> None:
     assert text(PHASES, "phases", "promises") == snapshot("""\
-What the phases promise, against phase 0¹
+What the phases promise, against phase 0¹²
                                                           95% interval
 endpoint  phase    figure            †promised  measured          from      to  verdict
 ---------------------------------------------------------------------------------------
-GET /a    phase 3  latency less²           99%     99.9%         99.9%  99.95%  pass
-          phase 2  read units less³        95%     72.5%         72.5%   72.5%  fail\
+GET /a    phase 3  latency less³           99%     99.9%         99.9%  99.95%  pass
+          phase 2  read units less⁴        95%     72.5%         72.5%   72.5%  fail\
 """)
 
 
@@ -395,16 +395,16 @@ def test_the_waterfall_and_its_table_agree() -> None:
 
 def test_each_switch_has_its_worth() -> None:
     assert text(ABLATION, "ablation", "worth") == snapshot("""\
-Phase 3 without one switch, against phase 3
+Phase 3 without one switch, against phase 3¹
 endpoint  variant        warm (95% CI)             with an empty cache (95% CI)
 -------------------------------------------------------------------------------
-GET /a    without cache  10.0× slower (9.09–11.1)  no difference (0.90–1.10)
+GET /a    without cache  10.0× slower (9.09–11.1)  no difference (0.90–1.10)\
 """)
 
 
 def test_off_against_on_is_one_table() -> None:
     assert text(SWITCH, "switches", "switches") == snapshot("""\
-One call of each¹
+One call of each¹²
                            latency
 scenario    variant  does      p50      p99     mean  RCU      CPU  on against off
 ---------------------------------------------------------------------------------------------------
@@ -857,7 +857,8 @@ def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
     }
 
     assert "Cost, quoted: 42% reduction ($118.50 → $68.50 a month)." in texts["dashboard"]
-    assert "before → after: quoted $118.50 → $68.50." in texts["findings"]
+    assert "Not measured here" in texts["findings"]
+    assert "quoted $118.50 before, $68.50 after." in texts["findings"]
 
 
 def test_bills_that_cannot_be_made_out_are_left_out_of_the_dashboard(tmp_path: Path) -> None:

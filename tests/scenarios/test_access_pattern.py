@@ -105,6 +105,42 @@ def test_every_figure_of_a_run_is_right(context: Context) -> None:
     assert query.bytes_read_source == "items"
 
 
+def test_every_variant_says_how_large_its_answer_is(tmp_path: Path) -> None:
+    """Scans answer whole items, and an index that holds some attributes less; policy or not."""
+    workload = load(str(SHOP))
+    target = Target(data=tmp_path / "data.sqlite3")
+    seed(target, workload, 0.3)
+    index(target, workload)
+    context = make_context(target, workload)
+    client = context.client
+    asked = {
+        "TableName": "Shop",
+        "ExpressionAttributeValues": {":reason": {"S": "payment"}},
+    }
+    pages = client.get_paginator("scan").paginate(
+        **asked, FilterExpression="review_reason = :reason"
+    )
+    scanned = [item for page in pages for item in page["Items"]]
+    queried = client.query(
+        **asked, IndexName="OrdersToReview", KeyConditionExpression="review_reason = :reason"
+    )["Items"]
+
+    review, orders = measure(context, "review"), measure(context, "orders")
+
+    def size(items: Any) -> int:
+        return len(json.dumps(items, separators=(",", ":"), ensure_ascii=False).encode())
+
+    assert scanned
+    assert size(queried) < size(scanned)
+    assert {each.name: each.body_bytes for each in review.variants} == {
+        **dict.fromkeys(SCANS, size(scanned)),
+        "query": size(queried),
+    }
+    # how long answers are kept: of review never
+    assert (review.cache_ttl_s, orders.cache_ttl_s) == (0.0, 60.0)
+    client.close()
+
+
 def test_strong_figures_are_measured_where_they_can_be(context: Context) -> None:
     run = measure(context, "courses")
 

@@ -6,7 +6,7 @@ from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.sections.phases import endpoints
 from perfkit.report.selection import Selection
-from perfkit.report.verdicts import short_verdict
+from perfkit.report.verdicts import interval_notes, short_verdict
 from perfkit.results import Comparison, Run
 
 __all__ = ["build"]
@@ -40,6 +40,7 @@ def _worth(run: Run) -> Table:
         name="worth",
         title="Phase 3 without one switch, against phase 3",
         main=True,
+        notes=interval_notes(run.comparisons),
         columns=(
             Column(key="question", title="endpoint", label=True),
             Column(key="variant", title="variant", label=True),

@@ -24,7 +24,7 @@ from perfkit.report.outcome import (
 )
 from perfkit.report.percentiles import few_notes, percentile
 from perfkit.report.selection import Selection
-from perfkit.report.verdicts import capacity_verdict, latency_verdict
+from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
 from perfkit.results import Comparison, Run, Variant
 
 __all__ = ["build"]
@@ -158,6 +158,7 @@ def _comparisons(run: Run) -> Table:
     return Table(
         name="comparisons",
         title=f"Compared with {next(iter(baselines))}" if one else "Compared",
+        notes=interval_notes(run.comparisons),
         columns=(
             Column(key="candidate", title="variant", label=True),
             Column(key="baseline", title="against", label=True, data_only=one),

@@ -24,7 +24,7 @@ from perfkit.report.model import (
 from perfkit.report.outcome import latency_note
 from perfkit.report.percentiles import few_notes, median_title, percentile
 from perfkit.report.selection import Selection
-from perfkit.report.verdicts import latency_verdict
+from perfkit.report.verdicts import interval_notes, latency_verdict
 from perfkit.results import CacheFigures, Run, Variant
 
 __all__ = ["build", "flow", "flow_diagram", "statistics_columns", "statistics_row"]
@@ -120,6 +120,7 @@ def _comparisons(run: Run) -> Table:
     return Table(
         name="comparisons",
         title="Compared",
+        notes=interval_notes(run.comparisons),
         columns=(
             Column(key="question", title="pattern", label=True),
             Column(key="candidate", title="variant", label=True),

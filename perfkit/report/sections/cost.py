@@ -1,18 +1,21 @@
 """What runs before and after, as bills of a month: quoted by a document, and at list prices."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from perfkit.cost.architecture import Architectures
-from perfkit.cost.architecture_file import load_architectures
-from perfkit.cost.options import LIST, QUOTED, CostOptions
-from perfkit.cost.price_file import load_book
-from perfkit.cost.prices import HOURS_A_MONTH, Price, PriceBook, age_warnings, write_amount
-from perfkit.cost.statement import Basis, Comparison, Line, Statement, by_list, quoted
+from perfkit.cost.bill import Basis, Bill, Comparison, Line
+from perfkit.cost.options import LIST, QUOTED
+from perfkit.cost.prices import (
+    HOURS_A_MONTH,
+    Price,
+    PriceBook,
+    free_tier_note,
+    write_amount,
+)
 from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
+from perfkit.report.costs import Costs, Described
 from perfkit.report.model import (
     Bar,
     Bars,
@@ -37,26 +40,6 @@ _WORDS = {Basis.QUOTED: QUOTED, Basis.MODELLED: LIST}
 _SIDES = ("before", "after")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Costs:
-    """
-    What a section shows.
-
-    Args:
-        options: What the reader wants to know.
-        architectures: What runs.
-        comparisons: The bills, the ones that count first.
-        book: The list prices that were used; None where none were.
-        warnings: What to heed.
-    """
-
-    options: CostOptions
-    architectures: Architectures
-    comparisons: tuple[Comparison, ...]
-    book: PriceBook | None
-    warnings: tuple[str, ...]
-
-
 def build(selection: Selection) -> Iterable[Section]:
     """
     Yield the bills, if the report is to have them.
@@ -65,78 +48,52 @@ def build(selection: Selection) -> Iterable[Section]:
         ArchitectureError: The architecture file will not do.
         PriceError: Prices that were asked for are missing.
     """
-    if selection.cost is None:
+    costs = selection.costs
+    if costs is None:
         return
-    costs = _work_out(selection.cost)
-    measured = bool(selection.runs)
+    described = costs.described
     yield Section(
         name="cost",
         title=f"Cost of what runs: {costs.architectures.name}",
-        blocks=tuple(_blocks(costs, measured=measured)),
-        facts={"prices": _WORDS[costs.comparisons[0].basis], "region": _region(costs)},
-        document=_document(costs),
+        blocks=tuple(_blocks(costs, described, measured=bool(selection.runs))),
+        facts={
+            "prices": _WORDS[described.comparisons[0].basis],
+            "region": _region(described),
+        },
+        document=_document(costs, described),
     )
 
 
 def bills_of(selection: Selection) -> tuple[Comparison, ...]:
     """Return the bills for other sections; none where this section shows none, or says why."""
-    if selection.cost is None:
+    if selection.costs is None:
         return ()
     try:
-        return _work_out(selection.cost).comparisons
+        return selection.costs.described.comparisons
     except (ArchitectureError, PriceError):
         return ()
 
 
-def _work_out(options: CostOptions) -> _Costs:
-    architectures = load_architectures(options.architecture)
-    comparisons: list[Comparison] = []
-    if options.prices == QUOTED or (options.prices is None and architectures.quoted):
-        comparisons.append(quoted(architectures))
-    book: PriceBook | None = None
-    warnings: tuple[str, ...] = ()
-    if options.prices != QUOTED:
-        # A price file that nobody named here must not keep a report from being shown.
-        asked = options.prices or options.region or options.architecture or not comparisons
-        try:
-            book = load_book(options.region, options.price_file)
-            listed = by_list(architectures, book, free_tier=options.free_tier)
-        except PriceError as error:
-            if asked:
-                raise
-            book, warnings = (
-                None,
-                tuple(f"no list prices: {each}" for each in str(error).split("\n")),
-            )
-        else:
-            comparisons.append(listed)
-            warnings = age_warnings(listed.prices, today=options.today, region=book.region)
-    return _Costs(
-        options=options,
-        architectures=architectures,
-        comparisons=tuple(comparisons),
-        book=book,
-        warnings=warnings,
-    )
-
-
-def _region(costs: _Costs) -> str | None:
-    return None if costs.book is None else costs.book.region
+def _region(described: Described) -> str | None:
+    return None if described.book is None else described.book.region
 
 
 # --- what people see
 
 
-def _blocks(costs: _Costs, *, measured: bool) -> Iterator[Block]:
-    yield Statements(name="cost-summary", statements=tuple(_statements(costs, measured=measured)))
-    for comparison in costs.comparisons:
-        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
-            if statement is not None:
-                yield _bill(side, statement, comparison, costs)
-    if all(each.savings_usd is not None for each in costs.comparisons):
-        yield _side_by_side(costs, main=not measured)
-        yield _totals(costs)
-    bars = tuple(_bars(costs))
+def _blocks(costs: Costs, described: Described, *, measured: bool) -> Iterator[Block]:
+    comparisons = described.comparisons
+    yield Statements(
+        name="cost-summary", statements=tuple(_statements(costs, described, measured=measured))
+    )
+    for comparison in comparisons:
+        for side, bill in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            if bill is not None:
+                yield _bill(side, bill, comparison, explain=costs.options.explain)
+    if all(each.savings_usd is not None for each in comparisons):
+        yield _side_by_side(comparisons, main=not measured)
+        yield _totals(comparisons)
+    bars = tuple(_bars(comparisons))
     if bars:
         yield Bars(
             name="cost-by-service",
@@ -145,15 +102,17 @@ def _blocks(costs: _Costs, *, measured: bool) -> Iterator[Block]:
             stacked=True,
             bars=bars,
         )
-    if costs.book is not None:
-        yield _prices(costs, costs.book)
+    if described.book is not None:
+        yield _prices(comparisons[-1], described.book)
 
 
-def _statements(costs: _Costs, *, measured: bool) -> Iterator[model.Statement]:
-    for text in costs.warnings:
+def _statements(costs: Costs, described: Described, *, measured: bool) -> Iterator[model.Statement]:
+    for text in described.warnings:
         yield model.Statement(text=text, tone=Tone.WARNING)
-    for comparison in costs.comparisons:
-        yield _headline(comparison, costs)
+    for comparison in described.comparisons:
+        yield _headline(comparison, _origin(comparison, costs, described))
+        if costs.options.free_tier and comparison.basis is Basis.MODELLED:
+            yield model.Statement(text=free_tier_note(comparison.prices), tone=Tone.FAINT)
     if not measured:
         yield model.Statement(
             text="No runs are saved, so nothing of it is measured:"
@@ -167,8 +126,7 @@ def _statements(costs: _Costs, *, measured: bool) -> Iterator[model.Statement]:
         )
 
 
-def _headline(comparison: Comparison, costs: _Costs) -> model.Statement:
-    origin = _origin(comparison, costs)
+def _headline(comparison: Comparison, origin: str) -> model.Statement:
     if comparison.before is None or comparison.after is None:
         only = comparison.before or comparison.after
         total = Decimal(0) if only is None else only.total_usd
@@ -189,13 +147,13 @@ def _headline(comparison: Comparison, costs: _Costs) -> model.Statement:
     )
 
 
-def _origin(comparison: Comparison, costs: _Costs) -> str:
+def _origin(comparison: Comparison, costs: Costs, described: Described) -> str:
     if comparison.basis is Basis.QUOTED:
         return f"Quoted ({costs.architectures.quoted_source or costs.architectures.name})"
     days = sorted(price.date for price in comparison.prices if price.date is not None)
     of = f", oldest of {days[0].isoformat()}" if days else ""
     free = ", free tier taken off" if costs.options.free_tier else ""
-    return f"List prices ({_region(costs)}{of}{free})"
+    return f"List prices ({_region(described)}{of}{free})"
 
 
 def share_of(comparison: Comparison) -> str:
@@ -214,14 +172,13 @@ def _share_note(comparison: Comparison) -> str | None:
     return f"{abs(comparison.reduction):.2%}, rounded to the whole percent as quoted"
 
 
-def _bill(side: str, statement: Statement, comparison: Comparison, costs: _Costs) -> Table:
+def _bill(side: str, bill: Bill, comparison: Comparison, *, explain: bool) -> Table:
     word = _WORDS[comparison.basis]
-    title = statement.title
     listed = comparison.basis is Basis.MODELLED
     hours = f"Hourly prices are for {HOURS_A_MONTH} hours a month unless the file says otherwise."
     return Table(
         name=f"cost-{side}-{word}",
-        title=f"{title}, {'list prices' if listed else 'quoted'}",
+        title=f"{bill.title}, {'list prices' if listed else 'quoted'}",
         columns=(
             Column(key="service", title="service", label=True),
             Column(key="configuration", title="configuration"),
@@ -235,14 +192,14 @@ def _bill(side: str, statement: Statement, comparison: Comparison, costs: _Costs
             Column(
                 key="arithmetic",
                 title="arithmetic",
-                data_only=not costs.options.explain,
+                data_only=not explain,
                 weight=0,
             ),
             Column(key="provenance", title="provenance", data_only=True),
         ),
-        rows=(*map(_line, statement.lines), *_sums(side, statement, comparison)),
+        rows=(*map(_line, bill.lines), *_sums(side, bill, comparison)),
         notes=(
-            *(f"{_capital(note)}." for note in statement.notes),
+            *(f"{_capital(note)}." for note in bill.notes),
             *((hours,) if listed else ()),
         ),
     )
@@ -252,22 +209,22 @@ def _line(line: Line) -> Row:
     return {
         "service": line.service,
         "configuration": line.configuration,
-        "monthly_usd": float(line.monthly_usd),
+        "monthly_usd": _number(line.usd),
         "mark": line.mark,
         "arithmetic": line.arithmetic,
         "provenance": line.basis.value,
     }
 
 
-def _sums(side: str, statement: Statement, comparison: Comparison) -> Iterator[Row]:
+def _sums(side: str, bill: Bill, comparison: Comparison) -> Iterator[Row]:
     empty: Row = {
         "configuration": "",
         # a column without marks is left out
-        "mark": "" if any(line.mark for line in statement.lines) else None,
+        "mark": "" if any(line.mark for line in bill.lines) else None,
         "arithmetic": "",
         "provenance": comparison.basis.value,
     }
-    yield {**empty, "service": "TOTAL", "monthly_usd": float(statement.total_usd)}
+    yield {**empty, "service": "TOTAL", "monthly_usd": float(bill.total_usd)}
     savings = comparison.savings_usd
     if side == "before" or savings is None:
         return
@@ -290,16 +247,16 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _side_by_side(costs: _Costs, *, main: bool) -> Table:
+def _side_by_side(comparisons: Sequence[Comparison], *, main: bool) -> Table:
     """
     Return all bills in one table; lines of the same name in two of them stand in one row.
 
     Args:
-        costs: What is shown.
+        comparisons: What is shown.
         main: The report has no measured table that a reader would rather have.
     """
     rows: dict[tuple[str, str], dict[str, model.Cell]] = {}
-    for comparison in costs.comparisons:
+    for comparison in comparisons:
         word = _WORDS[comparison.basis]
         names = _names(comparison)
         for before, after in comparison.pairs:
@@ -310,18 +267,18 @@ def _side_by_side(costs: _Costs, *, main: bool) -> Table:
             # two lines of one service may even say the same
             place = ("", name) if name == line.service else (word, line.key)
             row = rows.setdefault(place, {"service": name})
-            row[f"{word}_before_usd"] = None if before is None else float(before.monthly_usd)
-            row[f"{word}_after_usd"] = None if after is None else float(after.monthly_usd)
+            row[f"{word}_before_usd"] = None if before is None else _number(before.usd)
+            row[f"{word}_after_usd"] = None if after is None else _number(after.usd)
             # what is gone costs less
             row[f"{word}_mark"] = "↓" if after is None else after.mark
     total: dict[str, model.Cell] = {"service": "TOTAL"}
-    for comparison in costs.comparisons:
+    for comparison in comparisons:
         word = _WORDS[comparison.basis]
         total[f"{word}_mark"] = ""
-        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
-            total[f"{word}_{side}_usd"] = None if statement is None else float(statement.total_usd)
+        for side, bill in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+            total[f"{word}_{side}_usd"] = None if bill is None else float(bill.total_usd)
     columns = [Column(key="service", title="service", label=True)]
-    for comparison in costs.comparisons:
+    for comparison in comparisons:
         word = _WORDS[comparison.basis]
         provenance = _PROVENANCES[comparison.basis]
         columns += [
@@ -356,9 +313,9 @@ def _names(comparison: Comparison) -> Mapping[str, str]:
     }
 
 
-def _totals(costs: _Costs) -> Table:
+def _totals(comparisons: Sequence[Comparison]) -> Table:
     rows: list[Row] = []
-    for comparison in costs.comparisons:
+    for comparison in comparisons:
         provenance = _PROVENANCES[comparison.basis]
         before, after = comparison.before, comparison.after
         # a document's share is shown to the whole percent, as it writes them
@@ -397,20 +354,20 @@ def _totals(costs: _Costs) -> Table:
     )
 
 
-def _bars(costs: _Costs) -> Iterator[Bar]:
-    for comparison in costs.comparisons:
+def _bars(comparisons: Sequence[Comparison]) -> Iterator[Bar]:
+    for comparison in comparisons:
         word = _WORDS[comparison.basis]
-        for side, statement in zip(_SIDES, (comparison.before, comparison.after), strict=True):
+        for side, bill in zip(_SIDES, (comparison.before, comparison.after), strict=True):
             services: dict[str, Decimal] = {}
-            for line in statement.lines if statement is not None else ():
-                services[line.service] = services.get(line.service, Decimal(0)) + line.monthly_usd
+            for line in bill.lines if bill is not None else ():
+                usd = line.usd or Decimal(0)
+                services[line.service] = services.get(line.service, Decimal(0)) + usd
             for service, usd in services.items():
                 if usd > 0:
                     yield Bar(label=f"{side}, {word}", series=service, value=float(usd))
 
 
-def _prices(costs: _Costs, book: PriceBook) -> Table:
-    used = next(each for each in costs.comparisons if each.basis is Basis.MODELLED).prices
+def _prices(listed: Comparison, book: PriceBook) -> Table:
     return Table(
         name="cost-prices",
         title=f"List prices used, {book.region}",
@@ -421,7 +378,7 @@ def _prices(costs: _Costs, book: PriceBook) -> Table:
             Column(key="source", title="source"),
             Column(key="date", title="date"),
         ),
-        rows=tuple(map(_price, used)),
+        rows=tuple(map(_price, listed.prices)),
         notes=(f"Prices from {', then '.join(book.sources)}; `perfkit prices show` has all.",),
     )
 
@@ -447,15 +404,15 @@ def _price(price: Price) -> Row:
 # --- what programs read
 
 
-def _document(costs: _Costs) -> Mapping[str, object]:
+def _document(costs: Costs, described: Described) -> Mapping[str, object]:
     """Return the bills for the top of a JSON document: US dollars a month, nothing rounded."""
-    first, *others = costs.comparisons
+    first, *others = described.comparisons
     return {
         "currency": "USD",
         "architecture": costs.architectures.name,
-        "region": _region(costs),
+        "region": _region(described),
         "free_tier": costs.options.free_tier,
-        "warnings": list(costs.warnings),
+        "warnings": list(described.warnings),
         **_comparison(first),
         **{_WORDS[each.basis]: _comparison(each) for each in others},
     }
@@ -465,25 +422,25 @@ def _comparison(comparison: Comparison) -> dict[str, object]:
     reduction = comparison.reduction
     return {
         "prices": _WORDS[comparison.basis],
-        "before": _statement(comparison.before),
-        "after": _statement(comparison.after),
+        "before": _bill_document(comparison.before),
+        "after": _bill_document(comparison.after),
         "savings": _number(comparison.savings_usd),
         "reduction_percent": None if reduction is None else float(100 * reduction),
         "annual_savings": _number(comparison.annual_savings_usd),
     }
 
 
-def _statement(statement: Statement | None) -> dict[str, object] | None:
-    if statement is None:
+def _bill_document(bill: Bill | None) -> dict[str, object] | None:
+    if bill is None:
         return None
     return {
-        "title": statement.title,
-        "total": float(statement.total_usd),
+        "title": bill.title,
+        "total": float(bill.total_usd),
         "lines": [
             {
                 "service": line.service,
                 "configuration": line.configuration,
-                "monthly": float(line.monthly_usd),
+                "monthly": _number(line.usd),
                 "mark": line.mark,
                 "provenance": line.basis.value,
                 "arithmetic": line.arithmetic,
@@ -497,7 +454,7 @@ def _statement(statement: Statement | None) -> dict[str, object] | None:
                     for price in line.prices
                 ],
             }
-            for line in statement.lines
+            for line in bill.lines
         ],
     }
 

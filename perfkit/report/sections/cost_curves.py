@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from perfkit.cost.cache_economics import hit_shares
-from perfkit.cost.capacity_modes import Mode, break_even_factor, cost_of
-from perfkit.cost.demand import State, demands
-from perfkit.cost.measured import Measured
-from perfkit.cost.monthly import Case
-from perfkit.cost.prices import PriceBook
+from perfkit.cost.capacity_modes import Mode, cost_of
+from perfkit.cost.demand import State
+from perfkit.cost.estimate import Estimate
 from perfkit.cost.quantities import short
+from perfkit.cost.traffic_bill import Case
 from perfkit.report.model import Curve, Curves, Kind, Point, Provenance, VerticalLine
 from perfkit.units import format_share
 
@@ -48,26 +46,22 @@ def _against_rate(
     )
 
 
-def capacity_modes(measured: Measured, book: PriceBook) -> Curves | None:
+def capacity_modes(found: Estimate) -> Curves | None:
     """Return what queries and writes cost in every mode, by requests a second."""
-    if not measured.modes or not measured.rps:
+    state = State.AFTER if found.has_after else State.BEFORE
+    rows = [row for row in found.modes if row.state is state and row.demand is None]
+    if not rows or not found.rps:
         return None
-    state = State.AFTER if measured.has_after else State.BEFORE
-    assumptions = measured.assumptions
-    shape = Case(assumptions=assumptions).shape
-    every = demands(measured.evidence, assumptions, state)
-    rps, free_tier = measured.rps, assumptions.free_tier
-    break_even = {}
-    for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING):
-        factor = break_even_factor(every, mode, book, shape, free_tier=free_tier)
-        break_even[mode] = None if factor is None else factor * rps
+    shape = Case(assumptions=found.assumptions).shape
+    every, break_even = found.demands[state], rows[0].break_even_hz
+    rps, free_tier = found.rps, found.assumptions.free_tier
     # far beyond all crossings the lines fan out, and where they cross could not be seen
     end = _end(list(break_even.values())) if any(break_even.values()) else 2 * rps
 
     def cost(mode: Mode) -> Callable[[float], float]:
         def at(rate: float) -> float:
             some = [each.times(rate / rps) for each in every]
-            return float(cost_of(some, mode, book, shape, free_tier=free_tier).usd)
+            return float(cost_of(some, mode, found.book, shape, free_tier=free_tier).usd)
 
         return at
 
@@ -83,9 +77,9 @@ def capacity_modes(measured: Measured, book: PriceBook) -> Curves | None:
     )
 
 
-def indexes(measured: Measured) -> Curves | None:
+def indexes(found: Estimate) -> Curves | None:
     """Return what scans cost against queries with all the indexes they need."""
-    declared = [each for each in measured.indexes if each.cost.declared]
+    declared = [each for each in found.indexes if each.cost.declared]
     total_hz = sum(each.reads_hz for each in declared)
     if not declared or not total_hz:
         return None
@@ -107,10 +101,10 @@ def indexes(measured: Measured) -> Curves | None:
     )
 
 
-def caches(measured: Measured) -> Curves | None:
+def caches(found: Estimate) -> Curves | None:
     """Return what reads cost with the cache and without it, by requests a second."""
-    rows = [each for each in measured.caches if each.economics.state is State.AFTER]
-    rows = rows or list(measured.caches)
+    rows = [each for each in found.caches if each.economics.state is State.AFTER]
+    rows = rows or list(found.caches)
     if not rows:
         return None
     economics = rows[0].economics
@@ -118,13 +112,6 @@ def caches(measured: Measured) -> Curves | None:
         return None
     a_request = float(economics.without.usd) / economics.reads_hz
     node, held = float(economics.node.usd), economics.hits.units
-
-    def hits(rate: float) -> float:
-        if economics.held:
-            return held
-        assumptions = measured.assumptions.with_rps(rate)
-        return hit_shares(measured.evidence, assumptions, economics.state).units
-
     crossing = economics.break_even_hz
     end = _end([crossing] if crossing else [economics.reads_hz])
     what = "scans" if economics.state is State.BEFORE else "queries"
@@ -136,7 +123,9 @@ def caches(measured: Measured) -> Curves | None:
             _curve("without the cache", _points(end, lambda rate: a_request * rate)),
             _curve(
                 "with the cache and its node",
-                _points(end, lambda rate: node + a_request * rate * (1 - hits(rate))),
+                _points(
+                    end, lambda rate: node + a_request * rate * (1 - economics.unit_hits(rate))
+                ),
             ),
         ),
         ()

@@ -1,10 +1,8 @@
 """What programs read of measured money."""
 
-from collections.abc import Iterable
-
+from perfkit.cost.bill import Bill
 from perfkit.cost.demand import State
-from perfkit.cost.measured import Measured
-from perfkit.cost.monthly import total_usd
+from perfkit.cost.estimate import Estimate
 from perfkit.cost.prices import Amount
 
 __all__ = ["document"]
@@ -14,53 +12,52 @@ def _number(amount: Amount | None) -> float | None:
     return None if amount is None else float(amount.usd)
 
 
-def _text(amount: Amount | None) -> str | None:
-    return None if amount is None else amount.arithmetic
-
-
-def document(measured: Measured, subject: str) -> dict[str, object]:
+def document(found: Estimate, subject: str) -> dict[str, object]:
     """
     Return the main figures for the top of a JSON document, in US dollars a month.
 
     Lines of bills are to cents, and totals sums of them; the rest is not rounded.
     """
 
-    def lines(state: State) -> Iterable[dict[str, object]]:
-        for line in measured.bills[state]:
-            yield {
-                "key": line.key,
-                "service": line.title,
-                "monthly": line.usd,
-                "provenance": "modelled",
-                "arithmetic": _text(line.amount),
-            }
+    def bill_document(bill: Bill) -> dict[str, object]:
+        return {
+            "total": float(bill.total_usd),
+            "lines": [
+                {
+                    "key": line.key,
+                    "service": line.service,
+                    "monthly": None if line.usd is None else float(line.usd),
+                    "provenance": line.basis.value,
+                    "arithmetic": None if line.usd is None else line.arithmetic,
+                }
+                for line in bill.lines
+            ],
+        }
 
     names = {State.BEFORE: "before", State.AFTER: "after", State.CACHED: "cached"}
-    assumptions = measured.assumptions
+    assumptions = found.assumptions
     return {
         "subject": subject,
         "currency": "USD",
-        "region": measured.region,
-        "runs": list(measured.evidence.runs),
+        "region": found.book.region,
+        "runs": list(found.evidence.runs),
         "traffic": {
-            "requests_per_s": measured.rps,
-            "patterns": {each.name: each.reads_hz for each in measured.patterns},
+            "requests_per_s": found.rps,
+            "patterns": {each.name: each.reads_hz for each in found.patterns},
             "writes_per_s": {
-                table: assumptions.writes_to(table) for table in measured.evidence.tables
+                table: assumptions.writes_to(table) for table in found.evidence.tables
             },
-            "kept_s": {each.name: assumptions.ttl_of(each.name) for each in measured.patterns},
+            "kept_s": {
+                each.name: assumptions.ttl_of(each.name)
+                for each in found.patterns
+                if each.hit_rate is not None
+            },
             "mix": dict(assumptions.mix),
             "peak_ratio": assumptions.peak_ratio,
             "target_utilisation": assumptions.target_utilisation,
         },
         "free_tier": assumptions.free_tier,
-        **{
-            names[state]: {
-                "total": float(total_usd(measured.bills[state])),
-                "lines": list(lines(state)),
-            }
-            for state in measured.bills
-        },
+        **{names[state]: bill_document(bill) for state, bill in found.bills.items()},
         "capacity_modes": [
             {
                 "state": names[row.state],
@@ -72,7 +69,7 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
                     mode.value: rate for mode, rate in row.break_even_hz.items()
                 },
             }
-            for row in measured.modes
+            for row in found.modes
         ],
         "indexes": [
             {
@@ -89,14 +86,14 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
                 "saved": each.saved_usd,
                 "pays_from_requests_per_s": each.break_even_hz,
             }
-            for each in measured.indexes
+            for each in found.indexes
         ],
         "caches": [
             {
                 "state": names[each.economics.state],
-                "hit_rate": each.hit_rate.rate,
-                "hit_rate_provenance": each.hit_rate.provenance,
-                "hit_rate_of": each.hit_rate.source,
+                "hit_rate": each.economics.hits.requests,
+                "hit_rate_provenance": "modelled",
+                "hit_rate_of": each.source,
                 "unit_hit_rate": each.economics.hits.units,
                 "without": _number(each.economics.without),
                 "saved": each.economics.saved_usd,
@@ -105,7 +102,7 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
                 "pays_from_hit_rate": each.economics.break_even_rate,
                 "pays_from_requests_per_s": each.economics.break_even_hz,
             }
-            for each in measured.caches
+            for each in found.caches
         ],
         "instances": [
             {
@@ -116,10 +113,10 @@ def document(measured: Measured, subject: str) -> dict[str, object]:
                 "monthly": _number(each.amount),
                 "provenance": "modelled",
             }
-            for each in measured.instances
+            for each in found.instances
         ],
         "missing": [
-            {"what": each.what, "command": each.command} for each in measured.evidence.missing()
+            {"what": each.what, "command": each.command} for each in found.evidence.missing()
         ],
-        "warnings": list(measured.reasons),
+        "warnings": list(found.reasons),
     }

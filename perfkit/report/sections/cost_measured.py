@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.cost.architecture_file import load_architectures
-from perfkit.cost.assumptions import Assumptions, as_in_run
-from perfkit.cost.evidence import Evidence, gather
-from perfkit.cost.measured import Measured, work_out
-from perfkit.cost.options import QUOTED, CostOptions
-from perfkit.cost.price_file import load_book
-from perfkit.cost.prices import PriceBook, age_warnings
-from perfkit.errors import ConfigError, PriceError
+from perfkit.cost.estimate import Estimate
+from perfkit.cost.options import CostOptions
+from perfkit.cost.prices import age_warnings, free_tier_note
+from perfkit.errors import ArchitectureError, ConfigError, PriceError
 from perfkit.report.mixed import not_measured
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
 from perfkit.report.selection import Group, Selection, target_title
 
-__all__ = ["build"]
+__all__ = ["build", "headline"]
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -26,54 +22,59 @@ def build(selection: Selection) -> Iterable[Section]:
         ConfigError: Traffic is assumed for a pattern that was not measured.
         PriceError: Prices that were asked for are missing.
     """
-    options = selection.cost
-    if options is None or options.prices == QUOTED:
-        return
-    groups = [(group, gather(group.runs)) for group in selection.groups]
-    groups = [(group, evidence) for group, evidence in groups if evidence.patterns]
-    if not groups:
-        return
-    try:
-        book = load_book(options.region, options.price_file)
-    except PriceError:
-        # the section before this one has said so, unless somebody asked for these prices
-        if options.region or options.prices:
-            raise
+    costs = selection.costs
+    if costs is None:
         return
     several = len(selection.groups) > 1
     documented = False
-    for group, evidence in groups:
+    for group in selection.groups:
         title = "Cost of what was measured"
         if several:
             title += f" ({group.title})"
         try:
-            measured = work_out(evidence, _assumptions(options, evidence), book)
+            found = costs.estimate(group.title, group.runs)
+        except (ArchitectureError, PriceError):
+            raise
         except ConfigError as error:
             # of several workloads, traffic is given for the patterns of one
             if not several:
                 raise
             yield _refused(group, title, error)
             continue
+        if found is None:
+            continue
         run = group.runs[0]
         yield Section(
             name="cost-measured",
             subject=group.title if several else "",
             title=title,
-            blocks=tuple(_blocks(group, measured, book, options)),
+            blocks=tuple(_blocks(group, found, costs.options)),
             facts={
                 "workload": run.workload,
                 "target": target_title(run.target),
-                "region": book.region,
-                "runs": list(evidence.runs),
+                "region": found.book.region,
+                "runs": list(found.evidence.runs),
             },
-            document={} if documented else cost_document.document(measured, group.title),
+            document={} if documented else cost_document.document(found, group.title),
         )
         documented = True
 
 
-def _assumptions(options: CostOptions, evidence: Evidence) -> Assumptions:
-    given = load_architectures(options.architecture).traffic
-    return options.traffic(as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls))
+def headline(group: Group, selection: Selection) -> str:
+    """
+    Return what a month of measured requests costs, for other sections.
+
+    "" unless a reader states how many come: nobody's rate makes no headline. Why a bill cannot be
+    made out, this section says.
+    """
+    costs = selection.costs
+    try:
+        if costs is None or not costs.traffic_is_stated:
+            return ""
+        found = costs.estimate(group.title, group.runs)
+    except ConfigError:
+        return ""
+    return "" if found is None else cost_words.bills(found)
 
 
 def _refused(group: Group, title: str, error: ConfigError) -> Section:
@@ -90,32 +91,33 @@ def _refused(group: Group, title: str, error: ConfigError) -> Section:
     )
 
 
-def _blocks(
-    group: Group, measured: Measured, book: PriceBook, options: CostOptions
-) -> Iterator[Block]:
-    old = age_warnings(book.used.values(), today=options.today, region=book.region)
-    names = [each.name for each in measured.patterns]
-    spread = cost_words.spread(measured.assumptions, names, not_measured(group.runs, names))
+def _blocks(group: Group, found: Estimate, options: CostOptions) -> Iterator[Block]:
+    used = found.book.used.values()
+    old = age_warnings(used, today=options.today, region=found.book.region)
+    names = [each.name for each in found.patterns]
+    spread = cost_words.spread(found.assumptions, names, not_measured(group.runs, names))
+    free = [free_tier_note(used)] if options.free_tier else []
     yield Statements(
         name="cost-measured-summary",
         statements=(
             *(Statement(text=text, tone=Tone.WARNING) for text in old),
             *(Statement(text=f"{text}.", tone=Tone.WARNING) for text in [spread] if text),
-            *cost_words.statements(measured),
+            *cost_words.statements(found),
+            *(Statement(text=text, tone=Tone.FAINT) for text in free),
         ),
     )
     blocks: tuple[Block | None, ...] = (
-        cost_tables.pattern_reads(measured),
-        cost_tables.bill(measured),
-        cost_tables.capacity_modes(measured),
-        cost_curves.capacity_modes(measured, book),
-        cost_tables.indexes(measured),
-        cost_curves.indexes(measured),
-        cost_tables.caches(measured),
-        cost_curves.caches(measured),
-        cost_tables.instances(measured),
-        cost_tables.data_out(measured, book),
-        cost_words.arithmetic(measured) if options.explain else None,
-        cost_words.missing(measured),
+        cost_tables.pattern_reads(found),
+        cost_tables.bill(found),
+        cost_tables.capacity_modes(found),
+        cost_curves.capacity_modes(found),
+        cost_tables.indexes(found),
+        cost_curves.indexes(found),
+        cost_tables.caches(found),
+        cost_curves.caches(found),
+        cost_tables.instances(found),
+        cost_tables.data_out(found),
+        cost_words.arithmetic(found) if options.explain else None,
+        cost_words.missing(found),
     )
     yield from filter(None, blocks)

@@ -1,14 +1,12 @@
 """The tables of measured money."""
 
-from perfkit.cost import measured as money
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import State
+from perfkit.cost.estimate import Estimate, ModeRow, PatternCost
 from perfkit.cost.instances import INSTANCE_CAVEAT, find_type
-from perfkit.cost.measured import Measured, ModeRow
-from perfkit.cost.monthly import total_usd
-from perfkit.cost.prices import Amount, PriceBook
+from perfkit.cost.prices import Amount
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
-from perfkit.errors import PriceError
+from perfkit.cost.traffic_bill import ORDER
 from perfkit.report.model import (
     Cell,
     Column,
@@ -39,6 +37,7 @@ _TOGETHER_NOTE = (
     "All patterns are one line of the bill, rounded to cents once: cents of the rows may sum to a"
     " little more or less."
 )
+_NOT_CACHED_NOTE = "The workload has no cache policy for it, so no answer of it is ever kept."
 _FETCH_NOTE = (
     "It lacks attributes that the patterns need: a read of the table for each item found is in"
     " its queries."
@@ -53,18 +52,16 @@ _INDEX_NOTE = (
     " as measured, the others' modelled from measured sizes. Backfill is paid once."
 )
 _CACHE_NOTE = (
-    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear. For"
-    " this traffic each rate of requests has its own hit rate; one that is given or of a run is held"
+    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear, and"
+    " what has no cache policy is never hit. For this traffic each rate of requests has its own hit"
+    " rate; one that is given or of a run is held"
     " at all rates. A dash where none pays the node; what a cache takes off answer times is not in it."
 )
 
 _DATA_NOTE = (
     "Bodies of answers alone, each pattern for itself; the bill has them together, with tiers and,"
-    " if it is asked for, the free tier."
-)
-_ORDER = (
-    *("reads", "table-writes", "index-writes", "table-storage", "index-storage"),
-    *("cache", "instances", "data-out"),
+    " if it is asked for, the free tier. A body is the answer's items as DynamoDB's JSON, types and"
+    " all; a service that sends plain JSON sends less."
 )
 
 
@@ -104,9 +101,9 @@ def _three(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def pattern_reads(measured: Measured) -> Table | None:
+def pattern_reads(found: Estimate) -> Table | None:
     """Return each pattern's reads before, after and behind the cache."""
-    if not measured.patterns:
+    if not found.patterns:
         return None
     rows: list[Row] = [
         {
@@ -114,7 +111,7 @@ def pattern_reads(measured: Measured) -> Table | None:
             "reads_per_s": _three(each.reads_hz),
             "units_before": each.units_before,
             "units_after": each.units_after,
-            "hit_rate": round(each.hit_rate, 4) if each.after is not None else None,
+            "hit_rate": _hit_rate(each),
             "before_usd": _number(each.before),
             "after_usd": _number(each.after),
             "cached_usd": _number(each.cached),
@@ -122,7 +119,7 @@ def pattern_reads(measured: Measured) -> Table | None:
             "after_arithmetic": _text(each.after),
             "cached_arithmetic": _text(each.cached),
         }
-        for each in measured.patterns
+        for each in found.patterns
     ]
 
     def total(key: str) -> float | None:
@@ -133,7 +130,7 @@ def pattern_reads(measured: Measured) -> Table | None:
     rows.append(
         {
             "pattern": Marked(value=_TOTAL, note=_TOGETHER_NOTE),
-            "reads_per_s": _three(measured.rps),
+            "reads_per_s": _three(found.rps),
             "before_usd": total("before_usd"),
             "after_usd": total("after_usd"),
             "cached_usd": total("cached_usd"),
@@ -154,7 +151,7 @@ def pattern_reads(measured: Measured) -> Table | None:
                 "cached_usd",
                 "after, cached",
                 "a month",
-                "Reads of misses alone; the node is in the bill below.",
+                "Reads of misses, and all of what has no cache policy; the node is in the bill below.",
             ),
             *(_explained(f"{side}_arithmetic") for side in ("before", "after", "cached")),
         ),
@@ -162,48 +159,52 @@ def pattern_reads(measured: Measured) -> Table | None:
     )
 
 
-def bill(measured: Measured) -> Table:
+def _hit_rate(pattern: PatternCost) -> Cell:
+    if pattern.cached is None:
+        return None
+    if pattern.hit_rate is None:
+        return Marked(value=None, note=_NOT_CACHED_NOTE)
+    return round(pattern.hit_rate, 4)
+
+
+def bill(found: Estimate) -> Table:
     """Return the month's lines by state."""
-    keys = ("before", "after", "cached")
-    titles: dict[str, str] = {}
-    cells: dict[str, dict[str, Cell]] = {}
-    for key, state in zip(keys, State, strict=True):
-        for line in measured.bills.get(state, ()):
-            titles.setdefault(line.key, line.title)
-            cell: Cell = line.usd
+    keys = dict(zip(State, ("before", "after", "cached"), strict=True))
+    lines = {(state, line.key): line for state, bill in found.bills.items() for line in bill.lines}
+    rows: list[dict[str, Cell]] = []
+    for key in ORDER:
+        row: dict[str, Cell] = {}
+        for state, side in keys.items():
+            line = lines.get((state, key))
+            if line is None:
+                continue
+            row |= {
+                "line": line.service,
+                f"{side}_usd": None if line.usd is None else float(line.usd),
+            }
             if line.usd is None:
-                cell = Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
-            cells.setdefault(line.key, {})[f"{key}_usd"] = cell
-            cells[line.key][f"{key}_arithmetic"] = _text(line.amount)
-    rows: list[Row] = [{"line": titles[key], **cells[key]} for key in _ORDER if key in cells]
-    rows.append(
-        {
-            "line": _TOTAL,
-            **{
-                f"{key}_usd": float(total_usd(measured.bills[state]))
-                for key, state in zip(keys, State, strict=True)
-                if state in measured.bills
-            },
-        }
-    )
+                row[f"{side}_usd"] = Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
+            row[f"{side}_arithmetic"] = None if line.usd is None else line.arithmetic
+        if row:
+            rows.append(row)
+    total: dict[str, Cell] = {"line": _TOTAL}
+    for state, bill in found.bills.items():
+        total[f"{keys[state]}_usd"] = float(bill.total_usd)
     return Table(
         name="cost-measured-bill",
         title="The month's bill, on demand",
         columns=(
             Column(key="line", title="for", label=True),
-            *(
-                _usd(f"{key}_usd", state.value, "a month")
-                for key, state in zip(keys, State, strict=True)
-            ),
-            *(_explained(f"{key}_arithmetic") for key in keys),
+            *(_usd(f"{side}_usd", state.value, "a month") for state, side in keys.items()),
+            *(_explained(f"{side}_arithmetic") for side in keys.values()),
         ),
-        rows=tuple(rows),
+        rows=(*rows, total),
     )
 
 
-def capacity_modes(measured: Measured) -> Table | None:
+def capacity_modes(found: Estimate) -> Table | None:
     """Return tables, indexes and totals in every mode, the cheapest and from when on."""
-    if not measured.modes:
+    if not found.modes:
         return None
     return Table(
         name="cost-capacity-modes",
@@ -221,7 +222,7 @@ def capacity_modes(measured: Measured) -> Table | None:
                 for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING)
             ),
         ),
-        rows=tuple(map(_mode_row, measured.modes)),
+        rows=tuple(map(_mode_row, found.modes)),
     )
 
 
@@ -242,12 +243,12 @@ def _mode_row(row: ModeRow) -> Row:
     }
 
 
-def indexes(measured: Measured) -> Table | None:
+def indexes(found: Estimate) -> Table | None:
     """Return every index with its projections side by side."""
-    if not measured.indexes:
+    if not found.indexes:
         return None
     rows = []
-    for each in measured.indexes:
+    for each in found.indexes:
         projection: Cell = each.cost.projection
         if not each.cost.covers:
             projection = Marked(value=each.cost.projection, note=_FETCH_NOTE, tone=Tone.WARNING)
@@ -293,13 +294,13 @@ def indexes(measured: Measured) -> Table | None:
     )
 
 
-def caches(measured: Measured) -> Table | None:
+def caches(found: Estimate) -> Table | None:
     """Return what a cache saves at each hit rate there is, and when its node is paid."""
-    if not measured.caches:
+    if not found.caches:
         return None
     return Table(
         name="cost-cache",
-        title=f"What the cache saves and costs ({measured.assumptions.node})",
+        title=f"What the cache saves and costs ({found.assumptions.node})",
         notes=(_CACHE_NOTE,),
         columns=(
             Column(key="misses_by", title="instead of", label=True),
@@ -323,14 +324,14 @@ def caches(measured: Measured) -> Table | None:
         rows=tuple(
             {
                 "misses_by": "scans" if each.economics.state is State.BEFORE else "queries",
-                "rate_of": each.hit_rate.source,
+                "rate_of": each.source,
                 "hit_rate": Marked(
-                    value=round(each.hit_rate.rate, 4),
-                    provenance=Provenance(each.hit_rate.provenance),
+                    value=round(each.economics.hits.requests, 4),
+                    provenance=_MODELLED,
                 ),
                 "unit_hit_rate": Marked(
                     value=round(each.economics.hits.units, 4),
-                    provenance=Provenance(each.hit_rate.provenance),
+                    provenance=_MODELLED,
                 ),
                 "without_usd": _number(each.economics.without),
                 "saved_usd": each.economics.saved_usd,
@@ -340,17 +341,17 @@ def caches(measured: Measured) -> Table | None:
                 "break_even_rps": _three(each.economics.break_even_hz),
                 "arithmetic": each.economics.arithmetic,
             }
-            for each in measured.caches
+            for each in found.caches
         ),
     )
 
 
-def instances(measured: Measured) -> Table | None:
+def instances(found: Estimate) -> Table | None:
     """Return how many instances the traffic needs at each variant's processor time."""
-    if not measured.instances:
+    if not found.instances:
         return None
-    kind = find_type(measured.assumptions.instance)
-    target = format_share(measured.assumptions.cpu_target)
+    kind = find_type(found.assumptions.instance)
+    target = format_share(found.assumptions.cpu_target)
     note = (
         f"{kind.name}: {kind.vcpus} vCPUs, of which {short(kind.baseline_vcpus)} may be used for"
         f" good; {short(kind.most_credits)} credits at most, which is"
@@ -359,7 +360,7 @@ def instances(measured: Measured) -> Table | None:
     )
     return Table(
         name="cost-instances",
-        title=f"Instances for {short(measured.rps)} requests a second",
+        title=f"Instances for {short(found.rps)} requests a second",
         notes=(INSTANCE_CAVEAT, note),
         columns=(
             Column(key="variant", title="variant", label=True),
@@ -382,20 +383,25 @@ def instances(measured: Measured) -> Table | None:
                 "monthly_usd": _number(each.amount),
                 "arithmetic": each.need.arithmetic,
             }
-            for each in measured.instances
+            for each in found.instances
         ),
     )
 
 
-def data_out(measured: Measured, book: PriceBook) -> Table | None:
-    """Return what answers weigh a month, pattern by pattern."""
-    try:
-        amounts = money.data_out_of(measured, book)
-    except PriceError:
-        return None
-    rates = {each.name: each.reads_hz for each in measured.patterns}
-    bodies = {each.name: each.body_bytes for each in measured.evidence.patterns if each.body_bytes}
-    if not amounts:
+def data_out(found: Estimate) -> Table | None:
+    """Return what answers weigh a month, pattern by pattern, by scan and in their best form."""
+    sides = {State.BEFORE: "before", **({State.AFTER: "after"} if found.has_after else {})}
+    rows: dict[str, dict[str, Cell]] = {}
+    for each in found.data_out:
+        side, hz = sides[each.state], each.reads_hz
+        row = rows.setdefault(each.pattern, {"pattern": each.pattern, "reads_per_s": _three(hz)})
+        row |= {
+            f"{side}_body_bytes": each.body_bytes,
+            f"{side}_gb": _three(hz * each.body_bytes * SECONDS_A_MONTH / GIGABYTE),
+            f"{side}_usd": float(each.amount.usd),
+            f"{side}_arithmetic": each.amount.arithmetic,
+        }
+    if not rows:
         return None
     return Table(
         name="cost-data-out",
@@ -403,21 +409,14 @@ def data_out(measured: Measured, book: PriceBook) -> Table | None:
         notes=(_DATA_NOTE,),
         columns=(
             Column(key="pattern", title="pattern", label=True),
-            Column(key="body_bytes", title="an answer", kind=Kind.BYTES),
             _rate("reads_per_s", "requests/s"),
-            _rate("gb", "GB a month"),
-            _usd("monthly_usd", "a month"),
-            _explained(),
+            *(
+                Column(key=f"{key}_body_bytes", title=key, kind=Kind.BYTES, group="an answer")
+                for key in sides.values()
+            ),
+            *(_rate(f"{key}_gb", key, "GB a month") for key in sides.values()),
+            *(_usd(f"{key}_usd", key, "a month") for key in sides.values()),
+            *(_explained(f"{key}_arithmetic") for key in sides.values()),
         ),
-        rows=tuple(
-            {
-                "pattern": name,
-                "body_bytes": bodies[name],
-                "reads_per_s": _three(rates[name]),
-                "gb": _three(rates[name] * (bodies[name] or 0) * SECONDS_A_MONTH / GIGABYTE),
-                "monthly_usd": float(amount.usd),
-                "arithmetic": amount.arithmetic,
-            }
-            for name, amount in amounts.items()
-        ),
+        rows=tuple(rows.values()),
     )

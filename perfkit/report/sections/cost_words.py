@@ -4,33 +4,36 @@ from collections.abc import Iterator, Sequence
 
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.demand import State
-from perfkit.cost.measured import Measured
-from perfkit.cost.monthly import total_usd
+from perfkit.cost.estimate import Estimate
 from perfkit.cost.quantities import short
 from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.units import format_share, format_usd
 
-__all__ = ["arithmetic", "missing", "spread", "statements"]
+__all__ = ["arithmetic", "bills", "missing", "spread", "statements"]
 
 
-def statements(measured: Measured) -> Iterator[Statement]:
+def statements(found: Estimate) -> Iterator[Statement]:
     """Yield what was found, what was assumed for it, and what to heed."""
-    for reason in measured.reasons:
+    for reason in found.reasons:
         yield Statement(text=f"Left out: {reason}.", tone=Tone.WARNING)
-    totals = {state: float(total_usd(lines)) for state, lines in measured.bills.items()}
+    yield Statement(text=f"{bills(found)}; everything is on demand.")
+    yield Statement(text=_assumed(found), tone=Tone.FAINT)
+
+
+def bills(found: Estimate) -> str:
+    """Return what the bills come to, and what they are of, in one sentence without its full stop."""
+    totals = {state: float(bill.total_usd) for state, bill in found.bills.items()}
     before = totals[State.BEFORE]
     text = (
-        f"{short(measured.rps)} requests a second cost {format_usd(before)} a month by scan"
-        f" at list prices of {measured.region}"
+        f"{short(found.rps)} requests a second cost {format_usd(before)} a month by scan"
+        f" at list prices of {found.book.region}"
     )
     if State.AFTER in totals:
-        text += (
-            f", {format_usd(totals[State.AFTER])} by index and"
-            f" {format_usd(totals[State.CACHED])} by index behind the cache"
-        )
-    yield Statement(text=f"{text}{_only(measured)}; everything is on demand.")
-    yield Statement(text=_assumed(measured), tone=Tone.FAINT)
+        text += f", {format_usd(totals[State.AFTER])} by index"
+    if State.CACHED in totals:
+        text += f" and {format_usd(totals[State.CACHED])} by index behind the cache"
+    return f"{text}{_only(found)}"
 
 
 _PARTS = {
@@ -43,10 +46,10 @@ _PARTS = {
 """Lines that a whole bill has, by key."""
 
 
-def _only(measured: Measured) -> str:
+def _only(found: Estimate) -> str:
     """Return what the bills are of, if that is not everything."""
     keys = {
-        line.key for lines in measured.bills.values() for line in lines if line.amount is not None
+        line.key for bill in found.bills.values() for line in bill.lines if line.usd is not None
     }
     if keys >= _PARTS.keys():
         return ""
@@ -75,13 +78,13 @@ def spread(assumptions: Assumptions, measured: Sequence[str], lacking: Sequence[
     )
 
 
-def _assumed(measured: Measured) -> str:
-    assumptions = measured.assumptions
-    rates = ", ".join(f"{each.name} {short(each.reads_hz)}/s" for each in measured.patterns)
+def _assumed(found: Estimate) -> str:
+    assumptions = found.assumptions
+    rates = ", ".join(f"{each.name} {short(each.reads_hz)}/s" for each in found.patterns)
     mix = ", ".join(f"{share:.0%} {kind}" for kind, share in assumptions.mix.items() if share)
     writes = {
         table: assumptions.writes_to(table)
-        for table in dict.fromkeys(each.table for each in measured.evidence.writes)
+        for table in dict.fromkeys(each.table for each in found.evidence.writes)
     }
     written = ", ".join(f"{table} {short(rate)}/s" for table, rate in writes.items())
     parts = [f"Assumed: reads {rates or 'none'}"]
@@ -92,20 +95,25 @@ def _assumed(measured: Measured) -> str:
         f" ({'cosine' if assumptions.peak_ratio <= 2 else 'raised cosine'})"
     )
     parts.append(f"auto scaling at {format_share(assumptions.target_utilisation)}")
-    if assumptions.hit_rate is None:
-        parts.append(
-            f"cache: {assumptions.keys:,} questions of each pattern, skew"
+    not_cached = ", ".join(each.name for each in found.evidence.patterns if not each.cached)
+    if found.evidence.cached:
+        kept = (
+            f"{assumptions.keys:,} questions of each pattern, skew"
             f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
             f"{' as the workload says' if assumptions.ttls else ''},"
             f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
+            if assumptions.hit_rate is None
+            else f"{format_share(assumptions.hit_rate)} hits"
         )
+        never = f"; {not_cached} never, without a cache policy" if not_cached else ""
+        parts.append(f"cache: {kept}{never}")
     parts.append(f"free tier {'taken off' if assumptions.free_tier else 'not counted'}")
     return "; ".join(parts) + "."
 
 
-def missing(measured: Measured) -> Statements | None:
+def missing(found: Estimate) -> Statements | None:
     """Return what no run says, with the commands that would measure it."""
-    lacking = measured.evidence.missing()
+    lacking = found.evidence.missing()
     if not lacking:
         return None
     return Statements(
@@ -117,23 +125,23 @@ def missing(measured: Measured) -> Statements | None:
     )
 
 
-def arithmetic(measured: Measured) -> Statements:
+def arithmetic(found: Estimate) -> Statements:
     """Return how the amounts came about."""
     texts: list[str] = []
-    for each in measured.patterns:
+    for each in found.patterns:
         parts = (("before", each.before), ("after", each.after), ("cached", each.cached))
         texts += [
             f"Reads of {each.name}, {side}: {amount.arithmetic}"
             for side, amount in parts
             if amount is not None
         ]
-    for state, lines in measured.bills.items():
+    for state, bill in found.bills.items():
         texts += [
-            f"{line.title}, {state}: {line.amount.arithmetic}"
-            for line in lines
-            if line.amount is not None and line.key != "reads"
+            f"{line.service}, {state}: {line.arithmetic}"
+            for line in bill.lines
+            if line.usd is not None and line.key != "reads"
         ]
-    for row in measured.modes:
+    for row in found.modes:
         if row.demand is None:
             texts += [
                 f"Capacity {row.state}, {cost.mode}: reads {cost.reads.arithmetic};"
@@ -144,7 +152,7 @@ def arithmetic(measured: Measured) -> Statements:
         f"{index.cost.index} {index.cost.projection}: scans {index.scan.arithmetic};"
         f" queries {index.query.arithmetic}; writes {index.writes.arithmetic};"
         f" storage {index.storage.arithmetic}; backfill {index.backfill.arithmetic}"
-        for index in measured.indexes
+        for index in found.indexes
     ]
     return Statements(
         name="cost-arithmetic",

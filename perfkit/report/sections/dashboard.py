@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
-from perfkit.cost.statement import Basis
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (

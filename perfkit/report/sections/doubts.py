@@ -6,7 +6,7 @@ from perfkit.report.mixed import not_alike, too_old, unjudged
 from perfkit.report.model import Section, Statement, Statements, Tone
 from perfkit.report.selection import Selection
 
-__all__ = ["build"]
+__all__ = ["build", "warned_of"]
 
 _KINDS_SHOWN = frozenset(
     {"scenario", "switch", "cache", "cache-hour", "index-cost", "phases", "ablation"}
@@ -15,14 +15,7 @@ _KINDS_SHOWN = frozenset(
 
 def build(selection: Selection) -> Iterable[Section]:
     """Yield one section with every warning, or none."""
-    statements = [
-        *_left_out(selection),
-        *_warnings(selection),
-        *(text for group in selection.groups for text in not_alike(group)),
-        *too_old(selection),
-        *unjudged(selection),
-        *_cautions(selection),
-    ]
+    statements = warned_of(selection)
     if statements:
         yield Section(
             name="warnings",
@@ -36,6 +29,18 @@ def build(selection: Selection) -> Iterable[Section]:
                 ),
             ),
         )
+
+
+def warned_of(selection: Selection) -> list[str]:
+    """Return every warning of a report."""
+    return [
+        *_left_out(selection),
+        *_warnings(selection),
+        *(text for group in selection.groups for text in not_alike(group)),
+        *too_old(selection),
+        *unjudged(selection),
+        *_cautions(selection),
+    ]
 
 
 def _warnings(selection: Selection) -> Iterable[str]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
-from perfkit.cost.statement import Basis
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Section, Statement, Statements, Tone
 from perfkit.report.outcome import Outcome, find_outcome
 from perfkit.report.sections.cost import bills_of
+from perfkit.report.sections.cost_measured import headline
+from perfkit.report.sections.doubts import warned_of
 from perfkit.report.sections.sides import sides_of
 from perfkit.report.selection import Group, Selection, target_title
 from perfkit.report.verdicts import latency_verdict
@@ -20,9 +22,10 @@ __all__ = ["build"]
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each group that has something to say."""
     for group in selection.groups:
-        found = [*_reads(group), *_change(group, selection)]
+        found = [*_reads(group), *_change(group)]
         if not found:
             continue
+        found += _money(group, selection)
         several = len(selection.groups) > 1
         yield Section(
             name="findings",
@@ -31,7 +34,10 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks=(
                 Statements(
                     name="findings",
-                    statements=(*found, Statement(text=_doubt(group), tone=Tone.WARNING)),
+                    statements=(
+                        *found,
+                        Statement(text=_doubt(group, selection), tone=Tone.WARNING),
+                    ),
                 ),
             ),
             facts={
@@ -89,7 +95,7 @@ def _cost(units: float | None, items: int | None) -> str:
     return " for ".join(parts) or "an unknown number of read units"
 
 
-def _change(group: Group, selection: Selection) -> Iterator[Statement]:
+def _change(group: Group) -> Iterator[Statement]:
     """Yield what the phases change, or where there are none, the cache."""
     for run in group.runs:
         sides = sides_of(run)
@@ -103,7 +109,7 @@ def _change(group: Group, selection: Selection) -> Iterator[Statement]:
             )
             yield Statement(
                 text=f"{run.questions[0]} takes {_seconds(before.latency_s.mean)} on average at"
-                f" {before.name} and {_seconds(after.latency_s.mean)} at {after.name}{promises}{_bills(selection)}.",
+                f" {before.name} and {_seconds(after.latency_s.mean)} at {after.name}{promises}.",
                 tone=Tone.GOOD if after.latency_s.mean < before.latency_s.mean else Tone.WARNING,
             )
             return
@@ -129,27 +135,48 @@ def _change(group: Group, selection: Selection) -> Iterator[Statement]:
             return
 
 
-def _bills(selection: Selection) -> str:
-    """Return what a month of what runs costs; "" where no bills are shown."""
+def _money(group: Group, selection: Selection) -> Iterator[Statement]:
+    """Yield the bill of what was measured, and apart from it what a document says of its own."""
+    measured = headline(group, selection)
+    if measured:
+        yield Statement(
+            text=f"Modelled from these runs and the traffic that was given: {measured}."
+        )
+    costs = selection.costs
+    if costs is None or not (costs.options.architecture or _quotes(group)):
+        return
     written = [
-        f"{'quoted' if each.basis is Basis.QUOTED else 'list prices'}"
-        f" {write_amount(each.before.total_usd)} → {write_amount(each.after.total_usd)}"
+        f"{'quoted' if each.basis is Basis.QUOTED else 'at list prices'}"
+        f" {write_amount(each.before.total_usd)} before, {write_amount(each.after.total_usd)} after"
         for each in bills_of(selection)
         if each.before is not None and each.after is not None
     ]
-    return f"; a month of what runs, before → after: {', '.join(written)}" if written else ""
+    if written:
+        yield Statement(
+            text="Not measured here: a month of the architectures that are described costs"
+            f" {'; '.join(written)}.",
+            tone=Tone.FAINT,
+        )
+
+
+def _quotes(group: Group) -> bool:
+    """Return whether the workload has figures of a document; runs of a cache always have some."""
+    return any(run.quoted for run in group.runs if run.kind in {"scenario", "phases"})
 
 
 def _seconds(value_s: float) -> str:
     return format_value(value_s, Kind.SECONDS)
 
 
-def _doubt(group: Group) -> str:
+def _doubt(group: Group, selection: Selection) -> str:
     """Return what a reader should not take for certain."""
     doubts = []
     warned = sum(bool(run.warnings) for run in group.runs)
     if warned:
         doubts.append(f"{warned} of {len(group.runs)} runs carry warnings")
+    cautious = sum(bool(run.cautions) for run in group.runs)
+    if cautious:
+        doubts.append(f"{cautious} of {len(group.runs)} runs have figures with a margin")
     checks = [check for run in group.runs for check in run.checks]
     for verdict, words in (("fail", "are not kept"), ("invalid", "cannot be judged")):
         number = sum(check.verdict == verdict for check in checks)
@@ -161,4 +188,6 @@ def _doubt(group: Group) -> str:
         doubts.append(f"{unsure} of {total} comparisons show no significant difference")
     if any(run.target.get("kind") == "embedded" for run in group.runs):
         doubts.append("latencies are those of the embedded engine, without a network or AWS")
+    if not doubts and warned_of(selection):
+        doubts.append("what the warnings above say")
     return f"Doubtful: {'; '.join(doubts)}." if doubts else "Nothing in these runs is in doubt."

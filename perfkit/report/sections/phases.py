@@ -18,7 +18,12 @@ from perfkit.report.model import (
 )
 from perfkit.report.percentiles import few_notes, median_title, percentile
 from perfkit.report.selection import Selection
-from perfkit.report.verdicts import capacity_verdict, latency_verdict
+from perfkit.report.verdicts import (
+    INTERVALS_NOTE,
+    capacity_verdict,
+    interval_notes,
+    latency_verdict,
+)
 from perfkit.results import Check, Run
 
 __all__ = ["build"]
@@ -78,7 +83,10 @@ def _promises(checks: tuple[Check, ...]) -> Table:
             Column(key="source", title="promised by", data_only=True),
         ),
         rows=tuple(_promise(check) for check in checks),
-        notes=(f"Promised by: {sources}.",) if sources else (),
+        notes=(
+            *((f"Promised by: {sources}.",) if sources else ()),
+            *((INTERVALS_NOTE,) if any(check.interval for check in checks) else ()),
+        ),
     )
 
 
@@ -184,6 +192,7 @@ def _comparisons(run: Run) -> Table:
     return Table(
         name="comparisons",
         title="Compared with phase 0",
+        notes=interval_notes(run.comparisons),
         columns=(
             Column(key="question", title="endpoint", label=True),
             Column(key="candidate", title="variant", label=True),

@@ -6,7 +6,7 @@ from perfkit.report.about import cautions
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.percentiles import few_notes, percentile
 from perfkit.report.selection import Selection, target_title
-from perfkit.report.verdicts import capacity_verdict, latency_verdict
+from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
 from perfkit.results import Run
 
 __all__ = ["build"]
@@ -38,7 +38,11 @@ def _table(runs: tuple[Run, ...]) -> Table:
         name="switches",
         title="One call of each",
         main=True,
-        notes=(_NOTE, *few_notes([each for run in runs for each in run.variants], 0.5, 0.99)),
+        notes=(
+            _NOTE,
+            *few_notes([each for run in runs for each in run.variants], 0.5, 0.99),
+            *interval_notes(each for run in runs for each in run.comparisons),
+        ),
         columns=(
             Column(key="scenario", title="scenario", label=True),
             Column(key="variant", title="variant", label=True),

@@ -1,0 +1,383 @@
+"""What saved runs and an assumed traffic make of money, worked out once, for reports to show."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TypeVar
+
+from perfkit.cost import names
+from perfkit.cost.assumptions import MOST_HZ, Assumptions
+from perfkit.cost.bill import Bill
+from perfkit.cost.cache_economics import CacheEconomics, cache_economics
+from perfkit.cost.capacity_modes import (
+    Demand,
+    Mode,
+    ModeCost,
+    break_even_factor,
+    break_even_rate,
+    cheapest,
+    cost_of,
+)
+from perfkit.cost.demand import State, hit_rates, load_of, reads_use, units_after
+from perfkit.cost.evidence import Evidence
+from perfkit.cost.index_economics import IndexEconomics, index_economics
+from perfkit.cost.instances import Need, find_type, instances_needed
+from perfkit.cost.prices import Amount, PriceBook
+from perfkit.cost.traffic_bill import Case, bill_of
+from perfkit.cost.transfer import answer_bytes, data_out_use
+from perfkit.errors import PriceError
+
+__all__ = [
+    "CacheRow",
+    "DataOut",
+    "Estimate",
+    "InstanceRow",
+    "ModeRow",
+    "PatternCost",
+    "estimate",
+]
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternCost:
+    """
+    One pattern's reads, on demand, a month.
+
+    Args:
+        name: The pattern.
+        reads_hz: Requests a second.
+        units_before: Read units of one by scan.
+        units_after: By index or key; None where there is neither.
+        hit_rate: Of the cache; None without a cache policy.
+        before: By scan.
+        after: By index or key.
+        cached: By index or key, of a pattern with a cache policy on a miss; the node is not in it.
+            None where nothing is cached.
+    """
+
+    name: str
+    reads_hz: float
+    units_before: float
+    units_after: float | None
+    hit_rate: float | None
+    before: Amount
+    after: Amount | None
+    cached: Amount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeRow:
+    """
+    One table or index, or all of a state, in every mode.
+
+    Args:
+        state: How questions are answered.
+        demand: What is asked of it; None for all together.
+        read_units_s: Read units a second.
+        write_units_s: Write units a second.
+        costs: By mode.
+        break_even_hz: Requests a second of all patterns from which on a mode is cheaper than on
+            demand for good; None if none are, or nothing is read.
+    """
+
+    state: State
+    demand: Demand | None
+    read_units_s: float
+    write_units_s: float
+    costs: Mapping[Mode, ModeCost]
+    break_even_hz: Mapping[Mode, float | None]
+
+    @property
+    def cheapest(self) -> Mode:
+        return cheapest(self.costs.values()).mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRow:
+    """What a cache does at a hit rate, which is modelled, and where that rate comes from."""
+
+    economics: CacheEconomics
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRow:
+    """Instances for the traffic at the processor time of one variant."""
+
+    variant: str
+    cpu_s: float
+    need: Need
+    amount: Amount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOut:
+    """What a month of one pattern's answers costs to send in a state, at the first tier's price."""
+
+    pattern: str
+    state: State
+    reads_hz: float
+    body_bytes: int
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """
+    Money out of the runs over one workload on one target; all of it is modelled.
+
+    Args:
+        evidence: What runs say.
+        assumptions: What is assumed.
+        book: Prices; those that were used are in `book.used`.
+        patterns: Reads by pattern.
+        bills: The month's bill by state.
+        demands: What each state asks of tables and indexes.
+        modes: Tables, indexes and totals in every mode.
+        indexes: Every index with each projection.
+        caches: What a cache does.
+        instances: How many each variant needs.
+        data_out: What answers cost to send, by pattern and form.
+        reasons: Why something is missing, each once.
+    """
+
+    evidence: Evidence
+    assumptions: Assumptions
+    book: PriceBook
+    patterns: tuple[PatternCost, ...]
+    bills: Mapping[State, Bill]
+    demands: Mapping[State, tuple[Demand, ...]]
+    modes: tuple[ModeRow, ...]
+    indexes: tuple[IndexEconomics, ...]
+    caches: tuple[CacheRow, ...]
+    instances: tuple[InstanceRow, ...]
+    data_out: tuple[DataOut, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def rps(self) -> float:
+        """Requests a second of all patterns together."""
+        return sum(each.reads_hz for each in self.patterns)
+
+    @property
+    def has_after(self) -> bool:
+        """Whether any pattern was measured by index or key."""
+        return State.AFTER in self.bills
+
+
+def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> Estimate:
+    """
+    Return everything that follows.
+
+    What lacks a price is left out and said in `reasons`.
+
+    Args:
+        evidence: What runs say.
+        assumptions: What is assumed.
+        book: Prices.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern or table that no run knows, or a type is not
+            known.
+    """
+    work = _Work(evidence, assumptions, book)
+    reasons: list[str] = []
+
+    def tried(work_out: Callable[[], tuple[Found, ...]]) -> tuple[Found, ...]:
+        try:
+            return work_out()
+        except PriceError as error:
+            reasons.append(str(error))
+            return ()
+
+    bills = {
+        state: bill_of(Case(assumptions=assumptions, state=state), evidence, book, every)
+        for state, every in work.demands.items()
+    }
+    for bill in bills.values():
+        reasons += bill.reasons
+    patterns, modes = tried(work.patterns), tried(work.modes)
+    indexes = tried(lambda: index_economics(evidence, assumptions, book))
+    caches = tried(work.caches)
+    return Estimate(
+        evidence=evidence,
+        assumptions=assumptions,
+        book=book,
+        patterns=patterns,
+        bills=bills,
+        demands=work.demands,
+        modes=modes,
+        indexes=indexes,
+        caches=caches,
+        instances=work.instances(),
+        # a price that the book lacks, the bill has said
+        data_out=work.data_out() if names.DATA_OUT in book else (),
+        reasons=tuple(dict.fromkeys(reasons)),
+    )
+
+
+class _Work:
+    """
+    Parts of an estimate over the same traffic.
+
+    Args:
+        evidence: What runs say.
+        assumptions: What is assumed.
+        book: Prices.
+    """
+
+    def __init__(self, evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> None:
+        self._evidence, self._assumptions, self._book = evidence, assumptions, book
+        self._rates = assumptions.reads_hz(each.name for each in evidence.patterns)
+        self._rps = sum(self._rates.values())
+        self._hits = hit_rates(evidence, assumptions)
+        self._shape = Case(assumptions=assumptions).shape
+        states = [State.BEFORE]
+        if any(each.after for each in evidence.patterns):
+            states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
+        self._loads = {state: load_of(evidence, assumptions, state) for state in states}
+        self.demands = {
+            state: load.at(self._rates, self._hits) for state, load in self._loads.items()
+        }
+
+    def patterns(self) -> tuple[PatternCost, ...]:
+        rows = []
+        for pattern in self._evidence.patterns:
+            hz, hit_rate = self._rates[pattern.name], self._hits[pattern.name]
+            after = None if pattern.after is None else units_after(pattern, self._evidence)
+            missed_hz = hz * (1 - hit_rate)
+            rows.append(
+                PatternCost(
+                    name=pattern.name,
+                    reads_hz=hz,
+                    units_before=pattern.before.units,
+                    units_after=after,
+                    hit_rate=hit_rate if pattern.cached else None,
+                    before=reads_use(pattern.before.units, hz).cost(self._book),
+                    after=None if after is None else reads_use(after, hz).cost(self._book),
+                    cached=reads_use(after, missed_hz).cost(self._book)
+                    if after is not None and self._evidence.cached
+                    else None,
+                )
+            )
+        return tuple(rows)
+
+    def modes(self) -> tuple[ModeRow, ...]:
+        rows = []
+        for state, every in self.demands.items():
+            if state is State.AFTER or len(self.demands) == 1:
+                rows += [
+                    self._mode_row(state, (each,), each)
+                    for each in every
+                    if each.read_units_s or each.write_units_s
+                ]
+            rows.append(self._mode_row(state, every, None))
+        return tuple(rows)
+
+    def _mode_row(self, state: State, every: tuple[Demand, ...], demand: Demand | None) -> ModeRow:
+        free_tier = self._assumptions.free_tier and demand is None
+        modelled = state is State.CACHED and self._assumptions.hit_rate is None and self._rps
+        break_even = {}
+        for mode in (Mode.PROVISIONED, Mode.AUTO_SCALING):
+            if modelled:
+                break_even[mode] = self._cached_break_even(mode)
+                continue
+            factor = break_even_factor(every, mode, self._book, self._shape, free_tier=free_tier)
+            # without reads no rate of them says how often the writes come
+            break_even[mode] = factor * self._rps if factor is not None and self._rps else None
+        return ModeRow(
+            state=state,
+            demand=demand,
+            read_units_s=sum(each.read_units_s for each in every),
+            write_units_s=sum(each.write_units_s for each in every),
+            costs={
+                mode: cost_of(every, mode, self._book, self._shape, free_tier=free_tier)
+                for mode in Mode
+            },
+            break_even_hz=break_even,
+        )
+
+    def _cached_break_even(self, mode: Mode) -> float | None:
+        """Return the rate from which on a mode is cheaper, each rate with the hits that it has."""
+        return break_even_rate(
+            self._cached_demands_at,
+            mode,
+            self._book,
+            self._shape,
+            most_hz=MOST_HZ,
+            free_tier=self._assumptions.free_tier,
+        )
+
+    @cached_property
+    def _cached_demands_at(self) -> Callable[[float], tuple[Demand, ...]]:
+        load = self._loads[State.CACHED]
+
+        # both modes are held against the same on demand, at nearly the same rates
+        @cache
+        def demands_at(hz: float) -> tuple[Demand, ...]:
+            traffic = self._assumptions.with_rps(hz)
+            return load.at(
+                traffic.reads_hz(self._rates), hit_rates(self._evidence, traffic), hz / self._rps
+            )
+
+        return demands_at
+
+    def caches(self) -> tuple[CacheRow, ...]:
+        evidence, assumptions = self._evidence, self._assumptions
+        if not any(self._rates[each.name] for each in evidence.patterns if each.cached):
+            return ()
+        source = "this traffic" if assumptions.hit_rate is None else "as assumed"
+        rows = []
+        for state in self.demands:
+            if state is State.CACHED:
+                continue
+            rows.append(
+                CacheRow(
+                    economics=cache_economics(evidence, assumptions, self._book, state),
+                    source=source,
+                )
+            )
+            rows += [
+                CacheRow(
+                    economics=cache_economics(evidence, assumptions, self._book, state, each.rate),
+                    source=each.source,
+                )
+                for each in evidence.hit_rates
+            ]
+        return tuple(rows)
+
+    def instances(self) -> tuple[InstanceRow, ...]:
+        assumptions = self._assumptions
+        kind = find_type(assumptions.instance)
+        rows = []
+        for cpu in self._evidence.cpu:
+            need = instances_needed(
+                self._rps if self._evidence.patterns else assumptions.rps,
+                cpu.seconds,
+                kind,
+                peak_ratio=assumptions.peak_ratio,
+                cpu_target=assumptions.cpu_target,
+            )
+            use = need.use(kind)
+            # a price that the bill lacks, it has said
+            priced = use.price in self._book
+            amount = use.cost(self._book, free_tier=assumptions.free_tier) if priced else None
+            rows.append(InstanceRow(variant=cpu.name, cpu_s=cpu.seconds, need=need, amount=amount))
+        return tuple(rows)
+
+    def data_out(self) -> tuple[DataOut, ...]:
+        states = [state for state in self.demands if state is not State.CACHED]
+        return tuple(
+            DataOut(
+                pattern=pattern.name,
+                state=state,
+                reads_hz=self._rates[pattern.name],
+                body_bytes=size_bytes,
+                amount=data_out_use(self._rates[pattern.name] * size_bytes).cost(self._book),
+            )
+            for pattern in self._evidence.patterns
+            for state in states
+            if (size_bytes := answer_bytes(pattern, state)) is not None
+        )

@@ -1,0 +1,139 @@
+"""The month's bill of one way to run things, out of measured units and assumed traffic."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from perfkit.cost.assumptions import Assumptions
+from perfkit.cost.bill import Bill, Usage, Use, charge
+from perfkit.cost.cache_economics import node_use
+from perfkit.cost.capacity_modes import Demand, Mode, Shape, capacity_uses
+from perfkit.cost.demand import AS_DECLARED, State, demands, hit_rates, index_writes
+from perfkit.cost.evidence import Cpu, Evidence
+from perfkit.cost.index_economics import storage_use
+from perfkit.cost.instances import find_type, instances_needed
+from perfkit.cost.prices import PriceBook
+from perfkit.cost.transfer import data_out_bytes_s, data_out_use
+from perfkit.results import WriteCost
+
+__all__ = ["ORDER", "Case", "bill_of", "cpu_of"]
+
+ORDER = (
+    *("reads", "table-writes", "index-writes", "table-storage", "index-storage"),
+    *("cache", "instances", "data-out"),
+)
+"""Keys of all lines there can be, as a bill has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """
+    One way to run things.
+
+    Args:
+        assumptions: Traffic, and what it runs on.
+        state: How questions are answered.
+        mode: How capacity is billed.
+        projection: Of all indexes; `AS_DECLARED` for what the workload says.
+    """
+
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    state: State = State.CACHED
+    mode: Mode = Mode.ON_DEMAND
+    projection: str = AS_DECLARED
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(
+            peak_ratio=self.assumptions.peak_ratio,
+            target_utilisation=self.assumptions.target_utilisation,
+        )
+
+
+def bill_of(
+    case: Case, evidence: Evidence, book: PriceBook, every: Sequence[Demand] | None = None
+) -> Bill:
+    """
+    Return a month's bill; a line without a price says so and never is $0.
+
+    Args:
+        case: What runs.
+        evidence: What runs say; what they do not say has no line.
+        book: Prices.
+        every: The demands of the case, if they are known; None works them out.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern or table that no run knows, or a type is not
+            known.
+    """
+    if every is None:
+        every = demands(evidence, case.assumptions, case.state, case.projection)
+    usages = _usages(case, evidence, every)
+    return Bill(title=case.state, lines=charge(usages, book, free_tier=case.assumptions.free_tier))
+
+
+def _usages(case: Case, evidence: Evidence, every: Sequence[Demand]) -> Iterator[Usage]:
+    assumptions = case.assumptions
+    tables = [each for each in every if each.index is None]
+    indexes = [each for each in every if each.index is not None]
+
+    def usage(key: str, service: str, *uses: Use) -> Usage:
+        return Usage(key=key, service=service, uses=uses)
+
+    if evidence.patterns:
+        reads, _ = capacity_uses([*tables, *indexes], case.mode, case.shape)
+        yield usage("reads", "DynamoDB reads", reads)
+    if evidence.writes:
+        for key, owners in (("table", tables), ("index", indexes)):
+            if owners:
+                _, writes = capacity_uses(owners, case.mode, case.shape)
+                plural = "tables" if key == "table" else "indexes"
+                yield usage(f"{key}-writes", f"DynamoDB writes to {plural}", writes)
+        own = [each for each in evidence.writes if each.index is None]
+        yield usage("table-storage", "storage of tables", *_storage(own, evidence))
+        if case.state is not State.BEFORE:
+            entries = index_writes(evidence, case.projection)
+            yield usage("index-storage", "storage of indexes", *_storage(entries, evidence))
+    if case.state is State.CACHED:
+        yield usage("cache", f"cache node ({assumptions.node})", node_use(assumptions))
+    cpu_s = cpu_of(case, evidence)
+    if cpu_s is not None:
+        kind = find_type(assumptions.instance)
+        need = instances_needed(
+            sum(assumptions.reads_hz(each.name for each in evidence.patterns).values()),
+            cpu_s,
+            kind,
+            peak_ratio=assumptions.peak_ratio,
+            cpu_target=assumptions.cpu_target,
+        )
+        yield usage("instances", f"instances ({assumptions.instance})", need.use(kind))
+    bytes_s = data_out_bytes_s(evidence, assumptions, case.state)
+    if evidence.patterns and bytes_s is not None:
+        yield usage("data-out", "data out", data_out_use(bytes_s))
+
+
+def _storage(costs: Sequence[WriteCost], evidence: Evidence) -> Iterator[Use]:
+    for cost in costs:
+        use = storage_use(cost, evidence.items_of(cost))
+        yield replace(use, arithmetic=f"{cost.index or cost.table}: {use.arithmetic}")
+
+
+def cpu_of(case: Case, evidence: Evidence) -> float | None:
+    """
+    Return the processor time of a mean request, None if no run says.
+
+    Before: of the first variant of the phases. Otherwise of the last one, with an empty cache for
+    misses, and of the same one warm for hits.
+    """
+    if not evidence.cpu:
+        return None
+    if case.state is State.BEFORE:
+        return evidence.cpu[0].seconds
+    by_name: dict[str, Cpu] = {each.name: each for each in evidence.cpu}
+    warm = [each for each in evidence.cpu if not each.name.endswith("-cold")][-1]
+    cold = by_name.get(f"{warm.name}-cold", warm)
+    if case.state is State.AFTER:
+        return cold.seconds
+    rates = case.assumptions.reads_hz(each.name for each in evidence.patterns)
+    hits, total = hit_rates(evidence, case.assumptions), sum(rates.values())
+    hit_rate = sum(rates[name] * hits[name] for name in rates) / total if total else 0.0
+    return hit_rate * warm.seconds + (1 - hit_rate) * cold.seconds

@@ -1,0 +1,147 @@
+"""What a report says of money, each thing worked out once, when the first section asks for it."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from perfkit.cost.architecture import Architectures
+from perfkit.cost.architecture_file import load_architectures
+from perfkit.cost.assumptions import Assumptions, as_in_run
+from perfkit.cost.bill import Comparison
+from perfkit.cost.described import by_list, quoted
+from perfkit.cost.estimate import Estimate, estimate
+from perfkit.cost.evidence import gather
+from perfkit.cost.options import QUOTED, CostOptions
+from perfkit.cost.price_file import load_book
+from perfkit.cost.prices import PriceBook, age_warnings
+from perfkit.errors import ConfigError, PriceError
+from perfkit.results import Run
+
+__all__ = ["Costs", "Described"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """
+    The bills of what is described.
+
+    Args:
+        comparisons: The bills, the ones that count first.
+        book: The list prices that were used; None where none were.
+        warnings: What to heed.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    book: PriceBook | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Costs:
+    """
+    The money of one report.
+
+    Args:
+        options: What the reader wants to know.
+    """
+
+    def __init__(self, options: CostOptions) -> None:
+        self.options = options
+        self._estimates: dict[str, Estimate | ConfigError | None] = {}
+
+    @cached_property
+    def architectures(self) -> Architectures:
+        """
+        Return what is described.
+
+        Raises:
+            ArchitectureError: The file will not do.
+        """
+        return load_architectures(self.options.architecture)
+
+    @cached_property
+    def book(self) -> PriceBook:
+        """
+        Return the list prices.
+
+        Raises:
+            PriceError: There are none of the region, or a file will not do.
+        """
+        return load_book(self.options.region, self.options.price_file)
+
+    @cached_property
+    def described(self) -> Described:
+        """
+        Return the bills of what is described: quoted, at list prices, or both.
+
+        Raises:
+            ArchitectureError: The architecture file will not do.
+            PriceError: Prices that were asked for are missing.
+        """
+        options, architectures = self.options, self.architectures
+        comparisons: list[Comparison] = []
+        if options.prices == QUOTED or (options.prices is None and architectures.quoted):
+            comparisons.append(quoted(architectures))
+        if options.prices == QUOTED:
+            return Described(comparisons=tuple(comparisons))
+        try:
+            listed = by_list(architectures, self.book, free_tier=options.free_tier)
+        except PriceError as error:
+            # a price file that nobody named here must not keep a report from being shown
+            if options.prices or options.region or options.architecture or not comparisons:
+                raise
+            return Described(
+                comparisons=tuple(comparisons),
+                warnings=tuple(f"no list prices: {each}" for each in str(error).split("\n")),
+            )
+        return Described(
+            comparisons=(*comparisons, listed),
+            book=self.book,
+            warnings=age_warnings(listed.prices, today=options.today, region=self.book.region),
+        )
+
+    @property
+    def traffic_is_stated(self) -> bool:
+        """Return whether anybody says how many requests come."""
+        return bool(self.options.rps) or self.architectures.traffic is not None
+
+    def estimate(self, title: str, runs: tuple[Run, ...]) -> Estimate | None:
+        """
+        Return the money of the runs over one workload on one target.
+
+        Args:
+            title: Tells these runs from others of the report.
+            runs: The newest of each scenario.
+
+        Returns:
+            None where no access pattern was measured, quoted prices alone are asked for, or there
+            are no list prices that anybody asked for.
+
+        Raises:
+            ArchitectureError: The architecture file will not do.
+            ConfigError: Traffic is assumed for a pattern that was not measured.
+            PriceError: Prices that were asked for are missing.
+        """
+        if title not in self._estimates:
+            try:
+                self._estimates[title] = self._estimate(runs)
+            except ConfigError as error:
+                self._estimates[title] = error
+        found = self._estimates[title]
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    def _estimate(self, runs: tuple[Run, ...]) -> Estimate | None:
+        evidence = gather(runs)
+        if self.options.prices == QUOTED or not evidence.patterns:
+            return None
+        try:
+            book = self.book
+        except PriceError:
+            # the section of what is described says so
+            if self.options.region or self.options.prices:
+                raise
+            return None
+        given = self.architectures.traffic or Assumptions()
+        assumptions = as_in_run(given, evidence.traffic, evidence.ttls)
+        # what another section asks of the book is none of this one's prices
+        return estimate(evidence, self.options.traffic(assumptions), replace(book, used={}))
