@@ -283,10 +283,18 @@ def redis_url(cache_server: str) -> str:
 
 
 @contextmanager
-def run_server(data: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run `perfkit dynamodb` on a free port of 127.0.0.1; yields its URL and the process."""
+def run_server(
+    data: str | Path, *options: str, setup: str = ""
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """
+    Run `perfkit dynamodb` on a free port of 127.0.0.1; yields its URL and the process.
+
+    *setup* is Python that runs before it, to make limits short.
+    """
+    script = f"{setup}\nfrom perfkit.cli import main\nmain()"
+    command = [sys.executable, "-c", script] if setup else [PERFKIT]
     with subprocess.Popen(
-        [PERFKIT, "dynamodb", "--port", "0", "--data", str(data)],
+        [*command, "dynamodb", "--port", "0", "--data", str(data), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -18,6 +18,14 @@ def dynamodb(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name under which clients and web pages may reach it, beside this machine's own;"
+            " repeatable.",
+        ),
+    ] = None,
     data: Annotated[
         str,
         typer.Option(
@@ -48,4 +56,4 @@ def dynamodb(
                 err=True,
             )
 
-    serve(engine, host, port, started=started)
+    serve(engine, host, port, allowed=allow_host or (), started=started)

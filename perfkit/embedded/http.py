@@ -1,142 +1,235 @@
-"""The engine behind HTTP, for any AWS SDK: an ASGI application served by uvicorn."""
+"""The engine behind HTTP, for any AWS SDK: who may ask, and what is answered."""
 
-import asyncio
+import ipaddress
 import logging
+import re
+import socket
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import orjson
 
 from perfkit.embedded.engine import Engine
+from perfkit.embedded.server import Request, Response, Server
 from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
 
-__all__ = ["application", "serve"]
+__all__ = ["Doors", "serve"]
 
-_LARGEST_BODY_BYTES = 20 << 20
-"""AWS takes 16 MB; a little more lets its own error answer what is over."""
-
-_Application = Callable[[Any, Any, Any], Awaitable[None]]
+_CORAL = "com.amazon.coral.service"
+_PREFLIGHT_S = 600
+_NAME = re.compile(r"[a-z0-9._-]{1,253}")
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/]*)(?::[0-9]*)?", re.IGNORECASE)
+_SHOWN_CHARACTERS = 100
 
 _log = logging.getLogger("perfkit.dynamodb")
 
 
-def application(engine: Engine) -> _Application:
-    """Return the ASGI application that answers DynamoDB's protocol from *engine*."""
+class Doors:
+    """
+    Who may ask.
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        headers = dict(scope["headers"])
-        body = await _read(receive)
-        if body is None:
-            await _respond(send, 413, b'{"message":"Request size limit exceeded"}')
-            return
-        target = headers.get(b"x-amz-target", b"").decode("latin-1")
-        if scope["method"] != "POST":
-            # what AWS answers to a health check
-            await _respond(send, 200, b"healthy: perfkit embedded DynamoDB", b"text/plain")
-            return
+    A page that a browser shows can send requests to servers on the same machine.  It is kept
+    out by two headers that a browser always sends and no page can change: `Origin`, where the
+    page is from, and `Host`, the name it asked for, which is the page's own where it had that
+    name lead to this machine (DNS rebinding).  SDKs send no `Origin`.
+
+    Args:
+        host: Address or name that is listened on.
+        allowed: Further names.
+
+    Raises:
+        ConfigError: A name is none.
+    """
+
+    def __init__(self, host: str, allowed: Iterable[str] = ()) -> None:
+        self._names = {_host_name(name) for name in (host, *allowed)}
+        # an address cannot be led elsewhere, as a name can
+        self._any_address = any(name in ("0.0.0.0", "::") for name in self._names)  # noqa: S104
+
+    def refusal(self, request: Request) -> str | None:
+        """Return why a request is not answered; None lets it in."""
+        for host in request.headers.get("host", ()):
+            if not self._allows(_authority(host)):
+                return self._reason(f"it was sent to the host {_shown(host)}", _authority(host))
+        for origin in request.headers.get("origin", ()):
+            name = _origin_name(origin)
+            if not self._allows(name):
+                return self._reason(f"it is from a web page of {_shown(origin)}", name)
+        return None
+
+    def _allows(self, name: str) -> bool:
+        if name in self._names or name == "localhost" or name.endswith(".localhost"):
+            return True
         try:
-            status, content = await asyncio.to_thread(answer, engine, target, body)
-        except PerfkitError as error:
-            _log.error("%s", error)
-            status, content = 500, _failure(str(error))
-        except Exception as error:  # noqa: BLE001 - one bad request must not end the server
-            _log.exception("internal error in %s", target)
-            status, content = 500, _failure(f"{type(error).__name__}: {error}")
-        await _respond(send, status, content)
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or self._any_address
 
-    return app
-
-
-def _failure(message: str) -> bytes:
-    import orjson
-
-    kind = "com.amazonaws.dynamodb.v20120810#InternalServerError"
-    return orjson.dumps({"__type": kind, "message": message})
+    @staticmethod
+    def _reason(what: str, name: str) -> str:
+        if not _is_name(name):
+            return f"this request is refused: {what}, which has no name that can be allowed"
+        return (
+            f"this request is refused: {what}; if that is yours, start perfkit dynamodb with"
+            f" --allow-host {name}"
+        )
 
 
-async def _read(receive: Any) -> bytes | None:
-    """Return the whole body, or None if it is too large."""
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > _LARGEST_BODY_BYTES:
-            return None
-        if not message.get("more_body"):
-            return b"".join(chunks)
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) or ":" in name
 
 
-async def _respond(
-    send: Any, status: int, content: bytes, content_type: bytes = CONTENT_TYPE.encode()
-) -> None:
-    headers = [
-        (b"content-type", content_type),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-amzn-requestid", uuid.uuid4().hex.upper().encode()),
-        (b"x-amz-crc32", checksum(content).encode()),
-        (b"server", b"perfkit"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _host_name(given: str) -> str:
+    name = _plain(given)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if not _NAME.fullmatch(name):
+            msg = f"{given!r} is no name of a host; give it bare, without http:// and port"
+            raise ConfigError(msg) from None
+    return name
+
+
+def _plain(name: str) -> str:
+    return name.strip("[]").rstrip(".").lower()
+
+
+def _authority(host: str) -> str:
+    """Return the name in a Host header, without its port; empty if it is none."""
+    match = _AUTHORITY.fullmatch(host.strip())
+    return _plain(match[1]) if match else ""
+
+
+def _origin_name(origin: str) -> str:
+    """Return the name in an Origin header; empty for `null`, which sandboxed pages send."""
+    try:
+        parts = urlsplit(origin.strip())
+    except ValueError:
+        return ""
+    return _authority(parts.netloc)
+
+
+def _shown(text: str) -> str:
+    return repr(text[:_SHOWN_CHARACTERS])
 
 
 def serve(
-    engine: Engine, host: str, port: int, *, started: Callable[[str], None] | None = None
+    engine: Engine,
+    host: str,
+    port: int,
+    *,
+    allowed: Iterable[str] = (),
+    started: Callable[[str], None] | None = None,
 ) -> None:
     """
     Answer requests until interrupted.
 
     Args:
         port: 0 takes a free one.
+        allowed: Names of hosts beside *host* and those of this machine, for `Doors`.
         started: Called with the URL once connections are accepted.
 
     Raises:
-        ConfigError: The address cannot be listened on.
+        ConfigError: The address cannot be listened on, or a name is none.
     """
-    import socket
+    try:
+        doors = Doors(host, allowed)
+        with _listen(host, port) as listener:
+            shown = f"[{host}]" if listener.family is socket.AF_INET6 else host
+            url = f"http://{shown}:{listener.getsockname()[1]}"
+            server = Server(listener, lambda request: _answer(engine, doors, request), _refuse)
+            if started is not None:
+                started(url)
+            server.run()
+    finally:
+        engine.close()
 
-    import uvicorn
 
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches delayed sending off only for sockets that name their protocol; left on,
-    # it holds every answer back for 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(512)
     except (OSError, OverflowError) as error:
         listener.close()
         msg = f"cannot listen on {host} port {port} ({error}); choose another --port"
         raise ConfigError(msg) from error
-    shown = f"[{host}]" if family is socket.AF_INET6 else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
+    return listener
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[Any] | None = None) -> None:
-            await super().startup(sockets)
-            if started is not None:
-                started(url)
 
-    config = uvicorn.Config(
-        application(engine),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-    )
+def _answer(engine: Engine, doors: Doors, request: Request) -> Response:
+    refusal = doors.refusal(request)
+    if refusal is not None:
+        return _refuse(HTTPStatus.FORBIDDEN, refusal)
+    if request.method == "POST":
+        response = _carry_out(engine, request)
+    elif request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+        response = Response(HTTPStatus.NO_CONTENT, b"", _preflight_headers(request))
+    else:
+        # what AWS answers to a health check
+        healthy = b"healthy: perfkit embedded DynamoDB"
+        response = _respond(HTTPStatus.OK, healthy, content_type="text/plain")
+    if origin := request.header("origin"):
+        # only pages whose origin was let in come here, and each is told of its own alone
+        response.headers["access-control-allow-origin"] = origin
+        response.headers["access-control-expose-headers"] = "x-amzn-requestid, x-amz-crc32"
+        response.headers["vary"] = "origin"
+    return response
+
+
+def _carry_out(engine: Engine, request: Request) -> Response:
+    target = request.header("x-amz-target")
     try:
-        # uvicorn raises the interrupt again when it has shut down
-        with suppress(KeyboardInterrupt):
-            Server(config).run(sockets=[listener])
-    finally:
-        listener.close()
-        engine.close()
+        status, content = answer(engine, target, request.body)
+    except PerfkitError as error:
+        _log.error("%s", error)
+        status, content = 500, _failure(str(error))
+    except Exception as error:  # noqa: BLE001 - one bad request must not end the server
+        _log.exception("internal error in %s", target)
+        status, content = 500, _failure(f"{type(error).__name__}: {error}")
+    return _respond(status, content)
+
+
+def _failure(message: str) -> bytes:
+    kind = "com.amazonaws.dynamodb.v20120810#InternalServerError"
+    return orjson.dumps({"__type": kind, "message": message})
+
+
+_CODES = {
+    HTTPStatus.FORBIDDEN: "AccessDeniedException",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "RequestEntityTooLargeException",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "RequestHeaderFieldsTooLargeException",
+    HTTPStatus.REQUEST_TIMEOUT: "RequestTimeoutException",
+}
+
+
+def _refuse(status: HTTPStatus, message: str) -> Response:
+    code = _CODES.get(status, "SerializationException")
+    return _respond(status, orjson.dumps({"__type": f"{_CORAL}#{code}", "Message": message}))
+
+
+def _respond(status: int, content: bytes, *, content_type: str = CONTENT_TYPE) -> Response:
+    headers = {
+        "server": "perfkit",
+        "content-type": content_type,
+        "x-amzn-requestid": uuid.uuid4().hex.upper(),
+        "x-amz-crc32": checksum(content),
+    }
+    return Response(status, content, headers)
+
+
+def _preflight_headers(request: Request) -> dict[str, str]:
+    headers = {
+        "access-control-allow-methods": "POST",
+        "access-control-max-age": str(_PREFLIGHT_S),
+    }
+    # its names were checked by the parser, so there is no line break in them
+    if wanted := request.header("access-control-request-headers"):
+        headers["access-control-allow-headers"] = wanted
+    return headers

@@ -179,10 +179,19 @@ class Transaction:
         self._grow(table.store, -1, -old[1])
 
     def put_entry(
-        self, index: Index, key: bytes, item_row: int, size: int, data: bytes | None
+        self,
+        index: Index,
+        key: bytes,
+        item_row: int,
+        size: int,
+        data: bytes | None,
+        *,
+        is_new: bool = False,
     ) -> None:
-        """Write one entry of an index, new or over the one under the same key."""
-        old = self.run(f"SELECT size FROM i{index.store} WHERE k = ?", (key,)).fetchone()
+        """Write one entry of an index, over the one under the same key unless it *is_new*."""
+        old = None
+        if not is_new:
+            old = self.run(f"SELECT size FROM i{index.store} WHERE k = ?", (key,)).fetchone()
         if old is None:
             self.run(f"INSERT INTO i{index.store} VALUES (?, ?, ?, ?)", (key, item_row, size, data))
             self._grow(index.store, 1, size)
@@ -220,7 +229,7 @@ class Transaction:
 
 
 class _Handle:
-    """What one thread of one process has open; closed when the thread ends."""
+    """What one transaction at a time has open."""
 
     connection: sqlite3.Connection
     file: tuple[int, int] | None
@@ -228,6 +237,7 @@ class _Handle:
     def __init__(self, lock: int | None) -> None:
         self.lock = lock
         self.process = os.getpid()
+        self.closed = False
         # held during a transaction: SQLite crashes if a connection is closed within one
         self.in_use = threading.RLock()
 
@@ -235,6 +245,7 @@ class _Handle:
         """Close both; in a forked child leave them to the parent."""
         if self.process != os.getpid():
             return
+        self.closed = True
         with suppress(AttributeError, sqlite3.Error):
             self.connection.close()
         if self.lock is not None:
@@ -250,7 +261,7 @@ _INHERITED: list[_Handle] = []
 
 class Storage:
     """
-    A data file, opened by each thread for itself.
+    A data file, opened as many times as there are transactions at once.
 
     Args:
         path: File, made with its folder if missing; `:memory:` keeps all in this object.
@@ -263,20 +274,20 @@ class Storage:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self._in_memory = self.path == ":memory:"
-        self._log = Path(f"{self.path}-wal")
+        self._log = f"{self.path}-wal"
         # in memory all threads share one connection, so reads queue as well
         self._guard = threading.RLock() if self._in_memory else nullcontext()
-        self._local = threading.local()
+        self._idle: list[_Handle] = []
         self._cache: dict[str, tuple[int, Table]] = {}
         self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
         self._shared = self._open() if self._in_memory else None
-        self._handle()
+        with self._lent():
+            pass
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Run the body against one consistent state of the file."""
-        with self._guard, self._errors():
-            handle = self._handle()
+        with self._guard, self._errors(), self._lent() as handle:
             connection = handle.connection
             with handle.in_use:
                 # all within the try: an interrupt may come between any two lines
@@ -290,8 +301,7 @@ class Storage:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Run the body as the file's only writer; all of it is kept, or on an error nothing."""
-        with self._guard, self._errors():
-            handle = self._handle()
+        with self._guard, self._errors(), self._lent() as handle:
             connection = handle.connection
             with handle.in_use, _exclusive(handle.lock):
                 try:
@@ -306,10 +316,11 @@ class Storage:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
-                if self._log_bytes() > _LONGEST_LOG_BYTES:
+                log_bytes = self._log_bytes()
+                if log_bytes > _LONGEST_LOG_BYTES:
                     _checkpoint(connection, "RESTART")
                     return
-            if self._log_bytes() > _LONG_LOG_BYTES:
+            if log_bytes > _LONG_LOG_BYTES:
                 with handle.in_use:
                     _checkpoint(connection, "PASSIVE")
 
@@ -317,30 +328,51 @@ class Storage:
         """Return how long the write-ahead log is."""
         if self._in_memory:
             return 0
-        with suppress(FileNotFoundError):
-            return self._log.stat().st_size
-        return 0
+        try:
+            return os.stat(self._log).st_size  # noqa: PTH116 - as in _identity
+        except FileNotFoundError:
+            return 0
 
     def close(self) -> None:
-        """Close what all threads have open, each when its transaction is over."""
+        """Close all that is open, each when its transaction is over."""
         for handle in list(self._handles):
             with handle.in_use:
                 handle.close()
-        self._local = threading.local()
+        # what came over a fork is its parent's to close
+        _INHERITED.extend(handle for handle in self._idle if handle.process != os.getpid())
+        self._idle.clear()
 
-    def _handle(self) -> _Handle:
+    @contextmanager
+    def _lent(self) -> Iterator[_Handle]:
+        """Lend a connection for one transaction."""
         if self._shared is not None:
-            return self._shared
-        handle: _Handle | None = getattr(self._local, "handle", None)
-        if handle is not None and handle.process != os.getpid():
-            # a connection must not be used, nor closed, on the other side of a fork
-            _INHERITED.append(handle)
-            handle = None
-        if handle is None or handle.file != _identity(self.path):
-            # without the second question, what is written after somebody removed the file
-            # would be lost without a word
-            handle = self._local.handle = self._open()
-        return handle
+            yield self._shared
+            return
+        handle = self._take()
+        try:
+            yield handle
+        finally:
+            # one that is not given back is closed by being forgotten
+            if not handle.closed and not handle.connection.in_transaction:
+                self._idle.append(handle)
+
+    def _take(self) -> _Handle:
+        # the last one given back first: what it has cached is what was written last, if nobody
+        # else wrote, and few are open
+        while True:
+            try:
+                handle = self._idle.pop()
+            except IndexError:
+                return self._open()
+            if handle.process != os.getpid():
+                # a connection must not be used, nor closed, on the other side of a fork
+                _INHERITED.append(handle)
+            elif handle.file == _identity(self.path):
+                return handle
+            # without this question, what is written after somebody removed the file would be
+            # lost without a word
+            else:
+                handle.close()
 
     def _open(self) -> _Handle:
         with self._errors():

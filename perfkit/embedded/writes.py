@@ -161,9 +161,7 @@ def change_item(
     if table.ttl_attribute is not None:
         note(transaction, table, key, None if new is None else new.item)
     if table.indexes and (old is not None or new is not None):
-        old_item = None if old is None else old.item
-        new_item = None if new is None else new.item
-        _change_indexes(transaction, table, row, old_item, new_item, meter)
+        _change_indexes(transaction, table, row, old, new, meter)
     return Change(old_bytes, new_bytes)
 
 
@@ -171,19 +169,21 @@ def _change_indexes(
     transaction: Transaction,
     table: Table,
     row: int,
-    old: Item | None,
-    new: Item | None,
+    old: Stored | None,
+    new: NewItem | None,
     meter: Meter,
 ) -> None:
+    old_item = None if old is None else old.item
+    new_item = None if new is None else new.item
     for index in table.writable_indexes:
-        old_key = None if old is None else table.entry_key(index, old)
-        new_key = None if new is None else table.entry_key(index, new)
+        old_key = None if old_item is None else table.entry_key(index, old_item)
+        new_key = None if new_item is None else table.entry_key(index, new_item)
         if old_key is None and new_key is None:
             continue
-        old_view = index.view(old, table.keys) if old is not None and old_key else None
-        new_view = index.view(new, table.keys) if new is not None and new_key else None
-        old_size = None if old_view is None else item_size(old_view)
-        new_size = None if new_view is None else item_size(new_view)
+        old_view = index.view(old_item, table.keys) if old_item is not None and old_key else None
+        new_view = index.view(new_item, table.keys) if new_item is not None and new_key else None
+        old_size = None if old is None or old_view is None else _view_size(old_view, old_item, old)
+        new_size = None if new is None or new_view is None else _view_size(new_view, new_item, new)
         changed = old_view != new_view
         if old_key is not None and old_key != new_key:
             transaction.delete_entry(index, old_key)
@@ -191,12 +191,18 @@ def _change_indexes(
         # nothing in it changed
         if new_key is not None and new_size is not None and (changed or index.backfilling):
             data = None if index.projection == "ALL" else orjson.dumps(new_view)
-            transaction.put_entry(index, new_key, row, new_size, data)
+            is_new = old_key != new_key and not index.backfilling
+            transaction.put_entry(index, new_key, row, new_size, data, is_new=is_new)
         units = index_write_units(
             old_size, new_size, key_changed=old_key != new_key, view_changed=changed
         )
         if units:
             meter.add_index(index.name, units, local=index.kind is IndexKind.LOCAL)
+
+
+def _view_size(view: Item, item: Item | None, whole: Stored | NewItem) -> int:
+    # an index that projects everything hands the item itself out, whose size is known
+    return whole.size if view is item else item_size(view)
 
 
 # ---- the three operations ------------------------------------------------------------

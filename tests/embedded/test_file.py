@@ -191,7 +191,8 @@ def test_many_tokens_do_not_slow_a_transaction_down(tmp_path: Path) -> None:
             taken += 1
             return 0
 
-        connection = engine._storage._handle().connection
+        with engine._storage._lent() as handle:
+            connection = handle.connection
         connection.set_progress_handler(step, 1)
         transact(number)
         connection.set_progress_handler(None, 1)

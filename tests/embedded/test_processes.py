@@ -293,10 +293,12 @@ def test_a_client_may_be_carried_over_a_fork(shared: Any) -> None:
         from perfkit.embedded.storage import Storage
         client.put_item(TableName="things", Item={"pk": {"S": "before"}})
         storage = Storage("data.sqlite3")
-        opened = storage._handle()
+        with storage._lent() as opened:
+            pass
         child = os.fork()
         # each process must open the file for itself: SQLite's locks are not inherited
-        assert (storage._handle() is opened) == (child != 0)
+        with storage._lent() as lent:
+            assert (lent is opened) == (child != 0)
         for number in range(20):
             item = {"pk": {"S": f"{'child' if child == 0 else 'parent'}-{number}"}}
             client.put_item(TableName="things", Item=item)
