@@ -68,7 +68,7 @@ def compare(*, quick: bool) -> Section:
             f"Medians over {len(seconds[_UNFILTERED])} interleaved rounds in one process;"
             f" {format_count(items)} items of 1,024 bytes in one file, all pages.\n"
             "Bare SQLite is `SELECT size, data`, what a scan needs of each row, in Python's sqlite3"
-            " with the engine's 64 MB of cache and of mapped file.\n"
+            " with the engine's 64 MB of cache and its mapped file.\n"
             "A Scan has to go in order of key, or it could not be resumed or cut into segments;"
             " the file holds items in order of writing. Both reads are shown.\n"
             "The engine's answers are finished JSON."
@@ -108,7 +108,7 @@ def _measure(
     engine: Engine, connection: sqlite3.Connection, items: int, *, rounds: int
 ) -> dict[str, list[float]]:
     connection.execute("PRAGMA cache_size = -65536")
-    connection.execute("PRAGMA mmap_size = 67108864")
+    connection.execute(f"PRAGMA mmap_size = {2 << 30}")
     (definition,) = connection.execute("SELECT definition FROM catalog").fetchone()
     rows = f"SELECT size, data FROM t{json.loads(definition)['store']}"
 

@@ -36,6 +36,7 @@ _LONG_LOG_BYTES = 32 << 20
 _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
+_MAPPED_BYTES = 2 << 30
 
 _CATALOG = """
 CREATE TABLE IF NOT EXISTS catalog (
@@ -425,8 +426,10 @@ class Storage:
         # a killed process loses nothing; a power cut may lose the last moments
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA cache_size = -65536")
-        # a larger map reads a little faster and makes memory grow with the file
-        run("PRAGMA mmap_size = 67108864")
+        # all of the file that SQLite maps, 2 GB: a scan in order of key visits pages at random,
+        # and reading one that is not mapped is a call of the system. The pages are the
+        # system's, shared and given back when it needs them, though they count as resident
+        run(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
         # by itself SQLite copies the log into the file while it holds the write lock, and
         # the other writers wait for the disk
         run("PRAGMA wal_autocheckpoint = 0")

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 
+pytestmark = pytest.mark.processes
+
 TARGET = "DynamoDB_20120810."
 DENIED = "com.amazon.coral.service#AccessDeniedException"
 
