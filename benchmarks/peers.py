@@ -201,7 +201,7 @@ def _dynalite(folder: Path) -> Iterator[Contender]:
 
 def _ministack_command() -> Path | None:
     # it pins an older botocore than boto3 needs here, so it has an environment of its own;
-    # `make bench` makes one within this one
+    # `make figures` makes one within this one
     folders = [Path(sys.prefix) / "ministack"]
     if home := os.environ.get("MINISTACK_HOME"):
         folders.insert(0, Path(home))
