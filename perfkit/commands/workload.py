@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, print_json
+from perfkit.commands.common import JsonOption, print_json, print_text
 from perfkit.settings import WORKLOAD_VARIABLE
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def validate(
         return
     items = sum(table.items for table in checked.tables)
     indexes = sum(len(table.indexes) for table in checked.tables)
-    typer.echo(
+    print_text(
         f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}, "
         f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
@@ -86,13 +86,13 @@ def show(
 def _print(document: dict[str, Any]) -> None:
     from perfkit.report import terminal
 
-    typer.echo(f"{document['workload']} ({document['source']}): {document['description']}\n")
+    print_text(f"{document['workload']} ({document['source']}): {document['description']}\n")
     blocks = (_tables(document), _indexes(document), *_attributes(document))
     terminal.print_blocks(tuple(block for block in blocks if block.rows))
     for pattern in document["patterns"]:
-        typer.echo(f"\n{pattern['name']}: {pattern['description']}")
+        print_text(f"\n{pattern['name']}: {pattern['description']}")
         for label, text in _pattern_lines(pattern):
-            typer.echo(f"  {label:<8} {text}")
+            print_text(f"  {label:<8} {text}")
     for table in document["tables"]:
         for entity in table["entities"]:
             _print_example(table, entity)
@@ -252,7 +252,7 @@ def _quoted_text(quoted: dict[str, Any]) -> str:
 def _print_example(table: dict[str, Any], entity: dict[str, Any]) -> None:
     if entity["example"] is None:
         return
-    typer.echo(f"\nFirst item of {_title(table, entity)}")
+    print_text(f"\nFirst item of {_title(table, entity)}")
     width = max(map(len, entity["example"]))
     for name, wire in entity["example"].items():
-        typer.echo(f"  {name:<{width}}  {_plain(wire)}")
+        print_text(f"  {name:<{width}}  {_plain(wire)}")

@@ -36,6 +36,8 @@ _LONG_LOG_BYTES = 32 << 20
 _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
+_FILES_OF_A_DATABASE = 4
+"""The file, its log, the index of the log, and the folder while files are made in it."""
 
 _CATALOG = """
 CREATE TABLE IF NOT EXISTS catalog (
@@ -418,6 +420,8 @@ class Storage:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full(self.path) from error
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise _too_many_files(self.path) from error
             msg = f"cannot use {self.path}: {error.strerror}; name another file with --data"
             raise ConfigError(msg) from error
 
@@ -467,12 +471,21 @@ def _full(path: str) -> StorageFullError:
     )
 
 
+def _too_many_files(path: str) -> TargetError:
+    return TargetError(
+        f"too many open files to open {path}; allow more with `ulimit -n 256` in the shell and run"
+        " the command again"
+    )
+
+
 def _explain(path: str, error: sqlite3.Error) -> Exception:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code == sqlite3.SQLITE_IOERR and not _can_grow(path):
         return _full(path)
+    if code == sqlite3.SQLITE_CANTOPEN and _no_descriptor_left():
+        return _too_many_files(path)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return DataFileError(
             f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
@@ -486,6 +499,19 @@ def _explain(path: str, error: sqlite3.Error) -> Exception:
         f"cannot read or write {path} ({error}); what was written before is kept: check the disk"
         " and the limit on the size of files, or name a file elsewhere with --data"
     )
+
+
+def _no_descriptor_left() -> bool:
+    # SQLite keeps to itself why it cannot open a file
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES_OF_A_DATABASE))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return False
 
 
 def _can_grow(path: str) -> bool:

@@ -5,13 +5,11 @@ import unicodedata
 
 from perfkit import units
 from perfkit.report.model import Cell, Kind, Marked
+from perfkit.units import one_line
 
 __all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line"]
 
 ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
-
-_UNSEEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def format_cell(cell: Cell, kind: Kind) -> str:
@@ -53,30 +51,11 @@ def format_value(value: float | None, kind: Kind) -> str:
             return units.format_units(value)
 
 
-def one_line(text: str) -> str:
-    r"""
-    Write text so that it stays on its line: a line feed becomes `\n`, an escape code `\x1b`.
-
-    Names come from workload files and saved runs, which may hold anything; a terminal obeys
-    control characters, and direction controls reorder what is printed after them.
-    """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
 def display_width(text: str) -> int:
     """Return how many terminal cells *text* takes: two for a wide character, none for an accent."""
     if text.isascii():
         return len(text)
     return sum(map(_cells, text))
-
-
-def _visible(character: str) -> str:
-    hidden = (
-        character in _DIRECTION_CONTROLS or unicodedata.category(character) in _UNSEEN_CATEGORIES
-    )
-    return repr(character)[1:-1] if hidden else character
 
 
 def _cells(character: str) -> int:
