@@ -99,14 +99,17 @@ MaxWcuOption = Annotated[
 
 def read_workload(name_or_path: str | None) -> "Workload":
     """
-    Return the workload an option names.
+    Return the workload an option names; warn of what it says and hardly means.
 
     Raises:
         WorkloadError: There is none, or it says something it may not.
     """
-    from perfkit.workloads.loader import load
+    from perfkit.workloads.loader import doubts, load
 
-    return load(name_or_path)
+    workload = load(name_or_path)
+    for doubt in doubts(workload):
+        warn(doubt.at_line(workload.source))
+    return workload
 
 
 def make_target(

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, print_json, print_text
+from perfkit.commands.common import JsonOption, print_json, print_text, warn
 from perfkit.settings import WORKLOAD_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from perfkit.report.model import Table
+    from perfkit.workloads.problems import Problem
 
 __all__ = ["workload"]
 
@@ -24,12 +25,12 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Check a workload file and list everything that is wrong with it.
+    Check a workload file and list everything that is wrong with it, and questions without answer.
 
     Example: perfkit workload validate shop.toml
     """
     from perfkit.units import format_many
-    from perfkit.workloads.loader import load
+    from perfkit.workloads.loader import doubts, load
     from perfkit.workloads.problems import InvalidWorkloadError
 
     try:
@@ -37,15 +38,14 @@ def validate(
     except InvalidWorkloadError as error:
         if not as_json:
             raise
-        problems = [
-            {"key": problem.key, "value": problem.value, "message": problem.message}
-            for problem in error.problems
-        ]
-        print_json({"file": file, "valid": False, "problems": problems})
+        print_json({"file": file, "valid": False, "problems": _listed(error.problems)})
         raise typer.Exit(error.exit_code) from error
+    found = doubts(checked, make_items=True)
     if as_json:
-        print_json({"file": file, "valid": True, "problems": []})
+        print_json({"file": file, "valid": True, "problems": [], "warnings": _listed(found)})
         return
+    for doubt in found:
+        warn(doubt.at_line(file))
     items = sum(table.items for table in checked.tables)
     indexes = sum(len(table.indexes) for table in checked.tables)
     print_text(
@@ -53,6 +53,18 @@ def validate(
         f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
+
+
+def _listed(problems: "Iterable[Problem]") -> list[dict[str, Any]]:
+    return [
+        {
+            "line": problem.line,
+            "key": problem.key,
+            "value": problem.value,
+            "message": problem.message,
+        }
+        for problem in problems
+    ]
 
 
 @workload.command()

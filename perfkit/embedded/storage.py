@@ -78,6 +78,9 @@ class Transaction:
                 "SELECT definition FROM catalog WHERE name = ?", (name,)
             ).fetchone()
             cached = (row[0], Table.from_json(orjson.loads(definition)))
+            if cached[1].name != name:
+                msg = f"the definition of {name} is one of {cached[1].name}"
+                raise ValueError(msg)
             self._cache[name] = cached
         return cached[1]
 
@@ -417,6 +420,9 @@ class Storage:
             yield
         except sqlite3.Error as error:
             raise _explain(self.path, error) from error
+        except UnicodeDecodeError as error:
+            # from the names in a damaged catalogue, or from SQLite's words about them
+            raise _damaged(self.path, error) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full(self.path) from error
@@ -471,6 +477,13 @@ def _full(path: str) -> StorageFullError:
     )
 
 
+def _damaged(path: str, error: Exception) -> DataFileError:
+    return DataFileError(
+        f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
+        " another with --data"
+    )
+
+
 def _too_many_files(path: str) -> TargetError:
     return TargetError(
         f"too many open files to open {path}; allow more with `ulimit -n 256` in the shell and run"
@@ -486,11 +499,10 @@ def _explain(path: str, error: sqlite3.Error) -> Exception:
         return _full(path)
     if code == sqlite3.SQLITE_CANTOPEN and _no_descriptor_left():
         return _too_many_files(path)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return DataFileError(
-            f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
-            " another with --data"
-        )
+    # Python's own module gives no code to a text that is none
+    undecodable = str(error).startswith("Could not decode")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or undecodable:
+        return _damaged(path, error)
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return ConfigError(f"cannot write {path} ({error}); name another file with --data")
     if code == sqlite3.SQLITE_BUSY:

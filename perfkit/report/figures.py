@@ -5,11 +5,13 @@ import unicodedata
 
 from perfkit import units
 from perfkit.report.model import Cell, Kind, Marked
-from perfkit.units import one_line
 
 __all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line"]
 
 ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
+
+
+_LONGEST = 4_000
 
 
 def format_cell(cell: Cell, kind: Kind) -> str:
@@ -49,6 +51,14 @@ def format_value(value: float | None, kind: Kind) -> str:
             return units.format_share(value)
         case _:
             return units.format_units(value)
+
+
+def one_line(text: str) -> str:
+    """Write text so that it stays on its line and can be read: beyond 4,000 characters it is cut."""
+    if len(text) > _LONGEST:
+        more = len(text) - _LONGEST
+        text = f"{text[:_LONGEST]}… ({units.format_count(more)} more characters)"
+    return units.one_line(text)
 
 
 def display_width(text: str) -> int:
