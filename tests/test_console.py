@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 PERFKIT = [sys.executable, "-m", "perfkit"]
 COMMAND = shlex.join(PERFKIT)
 

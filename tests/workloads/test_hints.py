@@ -15,10 +15,10 @@ from perfkit.workloads.lines import Lines
 from perfkit.workloads.loader import doubts, load, read
 from perfkit.workloads.problems import InvalidWorkloadError
 
-FOLDER = Path(__file__).with_name("workloads")
+FOLDER = Path(__file__).parent
 VALID = FOLDER.joinpath("notes.toml").read_text()
-COURSES = Path(__file__).parents[1] / "perfkit" / "workloads" / "courses.toml"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "shop.toml"
+COURSES = Path(__file__).parents[2] / "perfkit" / "workloads" / "courses.toml"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "shop.toml"
 
 COUNT = "items = 100"
 SIZE = "item_size = 600"

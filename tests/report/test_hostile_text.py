@@ -16,8 +16,8 @@ from perfkit.report.build import build_report
 from perfkit.report.formats import Format
 from perfkit.results import Run
 
-SAMPLE = min(Path(__file__).with_name("report_runs").glob("*courses*.json"))
-VALID = Path(__file__).with_name("workloads").joinpath("notes.toml").read_text()
+SAMPLE = min(Path(__file__).with_name("runs").glob("*courses*.json"))
+VALID = Path(__file__).parents[1].joinpath("workloads", "notes.toml").read_text()
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x9d0;owned\x9c\u202e"
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -13,6 +13,8 @@ import pytest
 
 from perfkit.errors import DataFileError
 
+pytestmark = pytest.mark.processes
+
 DATA = Path("data.sqlite3")
 
 
