@@ -146,7 +146,7 @@ def structural_problems(
         else:
             message = _expectation(kind, context) or entry["msg"]
             key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
-            if kind in _TYPES or message == "expected a number":
+            if kind in _WRONG_TYPES or message == "expected a number":
                 hint = value_hint(key, value, kind)
             elif kind == "union_tag_not_found":
                 hint = _missing_kind(value)
@@ -160,7 +160,7 @@ def structural_problems(
     return list(dict.fromkeys(problems))
 
 
-_TYPES = frozenset(
+_WRONG_TYPES = frozenset(
     {
         "bool_type",
         "dict_type",
