@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from perfkit import __version__
 from perfkit.commands.bench import bench
 from perfkit.commands.clean import clean
+from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
 from perfkit.commands.cost import cost
 from perfkit.commands.create_indexes import create_indexes
@@ -26,11 +27,14 @@ from perfkit.commands.status import status
 from perfkit.commands.up import up
 from perfkit.commands.worker import worker
 from perfkit.commands.workload import workload
-from perfkit.errors import PerfkitError, StorageFullError
+from perfkit.console import INTERRUPTED, interrupts, is_out_of_files, silence
+from perfkit.errors import PerfkitError, StorageFullError, TargetError
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130
+_TOO_MANY_FILES = (
+    "too many open files; allow more with `ulimit -n 256` in the shell and run the command again"
+)
 
 
 class ErrorBoundary(TyperGroup):
@@ -39,25 +43,45 @@ class ErrorBoundary(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
+            # within the try, so that no interrupt falls between the two
+            interrupts.begin()
             return super().invoke(ctx)
         except PerfkitError as error:
             if os.environ.get("PERFKIT_DEBUG"):
                 raise
-            typer.secho(f"Error: {error}", fg="red", err=True)
+            say_error(str(error))
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            typer.secho("Interrupted.", fg="yellow", err=True)
-            raise typer.Exit(_INTERRUPTED) from error
+            say("Interrupted.", fg="yellow")
+            raise typer.Exit(INTERRUPTED) from error
         except OSError as error:
-            # Python would try to write what is left, and complain again, at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):
-                # the reader, head or less, has seen enough
-                raise typer.Exit(0) from error
-            if error.errno != errno.ENOSPC:
+            raise typer.Exit(_explain(error)) from error
+        except Exception as error:
+            if not is_out_of_files(error):
                 raise
-            typer.secho("Error: no space left to write the output", fg="red", err=True)
-            raise typer.Exit(StorageFullError.exit_code) from error
+            say_error(_TOO_MANY_FILES)
+            raise typer.Exit(TargetError.exit_code) from error
+
+
+def _explain(error: OSError) -> int:
+    """Print what the system refused, and return the exit code; raise it if that explains nothing."""
+    if is_out_of_files(error):
+        say_error(_TOO_MANY_FILES)
+        return TargetError.exit_code
+    # where a file is named, it is not about the output
+    if error.filename is not None or os.environ.get("PERFKIT_DEBUG"):
+        raise error
+    silence(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        # the reader, head or less, has seen enough
+        return 0
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        say_error("no space left to write the output")
+        return StorageFullError.exit_code
+    if error.errno in {errno.EBADF, errno.EIO}:
+        say_error("the output cannot be written: standard output is closed")
+        return PerfkitError.exit_code
+    raise error
 
 
 app = typer.Typer(
@@ -118,5 +142,14 @@ app.add_typer(prices, name="prices")
 
 
 def main() -> None:
-    """Run perfkit; the entry point of the installed command."""
-    app(prog_name="perfkit")
+    """Run perfkit."""
+    try:
+        try:
+            app(prog_name="perfkit")
+        finally:
+            # Python would do it at exit, where nobody explains what goes wrong
+            sys.stdout.flush()
+    except OSError as error:
+        sys.exit(_explain(error))
+    finally:
+        interrupts.end()

@@ -1,11 +1,14 @@
-"""Figures as people read them: seconds, bytes, counts, capacity units, ratios and shares."""
+"""Figures and text as people read them: seconds, bytes, counts, units, ratios; nothing hidden."""
 
 import math
+import re
 from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
     "MINUS",
     "TIMES",
+    "escape",
+    "escape_json",
     "format_bytes",
     "format_change",
     "format_count",
@@ -16,14 +19,47 @@ __all__ = [
     "format_share",
     "format_units",
     "format_usd",
+    "one_line",
 ]
 
 # written out, because they look like the letter x and a hyphen
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 
+# what a terminal obeys (C0 and C1 control characters), what reorders or ends a line (direction
+# controls, line and paragraph separators), and halves of characters, which no file can hold
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
 _SECOND_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTE_STEPS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+def one_line(text: str) -> str:
+    r"""
+    Write text so that it stays on its line: a line feed becomes `\n`, an escape code `\x1b`.
+
+    Names come from workload files, saved runs and answers of servers, which may hold anything; a
+    terminal obeys control characters, and direction controls reorder what is printed after them.
+    """
+    return text if text.isprintable() else _UNSEEN.sub(_code, text)
+
+
+def escape(text: str) -> str:
+    """Write text of several lines like `one_line`, but for its line feeds."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def escape_json(document: str) -> str:
+    """Write a JSON document so that it means the same and holds nothing that a terminal obeys."""
+    return _UNSEEN.sub(
+        lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", document
+    )
+
+
+def _code(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
 
 
 def _three_digits(value: float) -> str:

@@ -21,7 +21,7 @@ LEVELS = (
     ("cache", "dynamodb", "measure"),
     ("embedded", "workloads"),
     ("capacity", "results", "settings"),
-    ("units", "errors"),
+    ("units", "errors", "console"),
 )
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
 

@@ -1,5 +1,7 @@
 """Figures as text: three digits where digits are noise, every digit where they are money."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from perfkit.units import (
     MINUS,
     TIMES,
+    escape,
+    escape_json,
     format_bytes,
     format_count,
     format_duration,
@@ -15,6 +19,7 @@ from perfkit.units import (
     format_share,
     format_units,
     format_usd,
+    one_line,
 )
 
 
@@ -153,3 +158,21 @@ def test_counts_are_exact() -> None:
 )
 def test_amounts_have_cents_and_prices_all_their_digits(value_usd: float, text: str) -> None:
     assert format_usd(value_usd) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("plain text with é, 語, 👩\N{ZERO WIDTH JOINER}💻", None, id="text"),
+        pytest.param("\x1b]0;title\x07\x1b[31m", r"\x1b]0;title\x07\x1b[31m", id="escape codes"),
+        pytest.param("\x9b31m\x9d0;x\x9c", r"\x9b31m\x9d0;x\x9c", id="C1 codes"),
+        pytest.param("a\tb\r\nc\x7f", r"a\tb\r\nc\x7f", id="lines"),
+        pytest.param("\u202egnp.exe\u2066\u200f", r"\u202egnp.exe\u2066\u200f", id="direction"),
+        pytest.param("caf\udce9\u2028", r"caf\udce9\u2028", id="no text"),
+    ],
+)
+def test_what_a_terminal_obeys_is_shown_instead(text: str, shown: str | None) -> None:
+    assert one_line(text) == (shown or text)
+    assert escape(f"{text}\n{text}") == escape(text) + "\n" + escape(text)
+    assert json.loads(escape_json(json.dumps([text], ensure_ascii=False))) == [text]
+    assert escape_json(json.dumps(text, ensure_ascii=False)).isprintable() is (shown is not None)

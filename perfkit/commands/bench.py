@@ -18,6 +18,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     read_workload,
+    say,
 )
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.settings import RUNS_FOLDER
@@ -186,7 +187,7 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             for run in measure_scenarios(chosen, replace(context, progress=show), store):
                 runs.append(run)  # noqa: PERF402 - an interrupt must leave those it has
     except KeyboardInterrupt as error:
-        typer.secho(f"Interrupted: {_saved(runs, chosen)}", fg="yellow", err=True)
+        say(f"Interrupted: {_saved(runs, chosen)}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
     except PerfkitError:
         if runs:

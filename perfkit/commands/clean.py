@@ -14,6 +14,7 @@ from perfkit.commands.common import (
     make_permission,
     make_target,
     note,
+    print_text,
     read_workload,
 )
 from perfkit.settings import RUNS_FOLDER
@@ -49,7 +50,7 @@ def clean(
     for name in planned.kept:
         note(f"Table {name} stays: it does not carry the tag of tables that perfkit created.")
     if not planned.effects:
-        typer.echo("Nothing to remove.")
+        print_text("Nothing to remove.")
         return
     if not approve(planned.preview(), where, make_permission(yes=yes), show=note):
         note("Nothing was removed.")
@@ -57,4 +58,4 @@ def clean(
     effects = planned.effects
     cleaning.clean(planned)
     for effect in effects:
-        typer.echo(f"Removed {effect}")
+        print_text(f"Removed {effect}")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfkit.console import INTERRUPTED
 from perfkit.settings import DATA_FILE, DATA_VARIABLE, TARGET_VARIABLE, WORKLOAD_VARIABLE
+from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.safety import Permission
@@ -32,12 +34,12 @@ __all__ = [
     "make_target",
     "note",
     "print_json",
+    "print_text",
     "read_workload",
+    "say",
+    "say_error",
     "warn",
 ]
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 WorkloadOption = Annotated[
     str | None,
@@ -97,14 +99,17 @@ MaxWcuOption = Annotated[
 
 def read_workload(name_or_path: str | None) -> "Workload":
     """
-    Return the workload an option names.
+    Return the workload an option names; warn of what it says and hardly means.
 
     Raises:
         WorkloadError: There is none, or it says something it may not.
     """
-    from perfkit.workloads.loader import load
+    from perfkit.workloads.loader import doubts, load
 
-    return load(name_or_path)
+    workload = load(name_or_path)
+    for doubt in doubts(workload):
+        warn(doubt.at_line(workload.source))
+    return workload
 
 
 def make_target(
@@ -137,21 +142,42 @@ def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission"
 
 
 def _ask(question: str) -> bool:
-    return typer.confirm(question, err=True)
+    try:
+        return typer.confirm(escape(question), err=True)
+    except typer.Abort as error:
+        # the end of the input is a no
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        return False
+
+
+def print_text(text: str = "") -> None:
+    """Print a part of a result; what a terminal would obey is shown instead."""
+    typer.echo(escape(text))
+
+
+def say(text: str, *, fg: str | None = None) -> None:
+    """Print to standard error."""
+    typer.secho(escape(text), fg=fg, err=True)
 
 
 def note(text: str) -> None:
     """Tell a person something that is no result: to standard error."""
-    typer.echo(text, err=True)
+    say(text)
 
 
 def warn(text: str) -> None:
     """Tell a person something to heed."""
-    typer.secho(f"Warning: {text}", fg="yellow", err=True)
+    say(f"Warning: {text}", fg="yellow")
+
+
+def say_error(text: str) -> None:
+    """Tell a person why a command ends."""
+    say(f"Error: {text}", fg="red")
 
 
 def print_json(document: dict[str, Any]) -> None:
     """Print the one JSON document of a command."""
     import json
 
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    typer.echo(escape_json(json.dumps(document, indent=2, ensure_ascii=False)))

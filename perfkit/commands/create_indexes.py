@@ -19,7 +19,9 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_text,
     read_workload,
+    say,
 )
 from perfkit.errors import TargetError
 
@@ -124,11 +126,10 @@ def apply_with_bars(
 
             return indexes.apply(target, plans, indexes.Goal.PRESENT, wait=wait, watch=watch)
     except KeyboardInterrupt as error:
-        typer.secho(
+        say(
             "Interrupted: what was begun stays; `perfkit status` shows how far it is, and running"
             " the same command again continues.",
             fg="yellow",
-            err=True,
         )
         raise typer.Exit(INTERRUPTED) from error
 
@@ -200,10 +201,10 @@ def _print_changes(changes: "dict[tuple[str, str], Change]", elapsed_s: float) -
         Change.UNDER_WAY: "Under way (`perfkit status` shows how far)",
         Change.QUEUED: "Not started yet, one at a time on each table (run the command again)",
     }
-    typer.echo()
+    print_text()
     for change, text in texts.items():
         if change in by_change:
-            typer.echo(f"{text}: {', '.join(by_change[change])}")
+            print_text(f"{text}: {', '.join(by_change[change])}")
 
 
 def _document(

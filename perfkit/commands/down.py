@@ -1,8 +1,6 @@
 """`perfkit down`: stops what `perfkit up` started."""
 
-import typer
-
-from perfkit.commands.common import note
+from perfkit.commands.common import note, print_text
 from perfkit.settings import FOLDER
 
 __all__ = ["down"]
@@ -21,9 +19,9 @@ def down() -> None:
 
     stopped = launch.down()
     for what in stopped:
-        typer.echo(f"Stopped the {what}.")
+        print_text(f"Stopped the {what}.")
     if not stopped:
-        typer.echo("Nothing was running.")
+        print_text("Nothing was running.")
     if server.find(FOLDER) is not None:
         note(
             "The cache server goes on: not `perfkit up` started it but a process in the"

@@ -18,7 +18,9 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_text,
     read_workload,
+    say,
 )
 from perfkit.errors import ConfigError
 
@@ -69,10 +71,9 @@ def drop_indexes(
     try:
         changes = indexes.apply(where, plans, indexes.Goal.ABSENT, wait=wait)
     except KeyboardInterrupt as error:
-        typer.secho(
+        say(
             "Interrupted: what was begun goes on; run the same command again for the rest.",
             fg="yellow",
-            err=True,
         )
         raise typer.Exit(INTERRUPTED) from error
     if as_json:
@@ -95,4 +96,4 @@ def drop_indexes(
     for change, text in texts.items():
         names = [name for (_, name), became in changes.items() if became is change]
         if names:
-            typer.echo(f"{text}: {', '.join(names)}")
+            print_text(f"{text}: {', '.join(names)}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from perfkit.commands.common import print_text, say
 from perfkit.settings import DATA_FILE, DATA_VARIABLE
 
 __all__ = ["dynamodb"]
@@ -48,12 +49,11 @@ def dynamodb(
     engine = Engine(data if data == ":memory:" else Path(data))
 
     def started(url: str) -> None:
-        typer.echo(f"DynamoDB at {url} ({data}); Ctrl-C ends it")
+        print_text(f"DynamoDB at {url} ({data}); Ctrl-C ends it")
         if host not in _LOCAL:
-            typer.secho(
+            say(
                 f"Warning: {host} is reachable from other machines and nothing asks for a password",
                 fg="yellow",
-                err=True,
             )
 
     serve(engine, host, port, allowed=allow_host or (), started=started)

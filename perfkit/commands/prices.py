@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, ProfileOption, note, print_json, warn
+from perfkit.commands.common import JsonOption, ProfileOption, note, print_json, print_text, warn
 
 if TYPE_CHECKING:
     from perfkit.cost.prices import Price, PriceBook
@@ -92,7 +92,7 @@ def refresh(
             }
         )
         return
-    typer.echo(f"Wrote {done.file}: {len(done.fetched)} prices from the {source.name}")
+    print_text(f"Wrote {done.file}: {len(done.fetched)} prices from the {source.name}")
     if done.left:
         names = ", ".join(sorted(price.name for price in done.left))
         note(f"Not in that source, so as before: {names}.")

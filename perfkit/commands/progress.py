@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from perfkit.units import one_line
+
 __all__ = ["Bars", "bars"]
 
 
@@ -37,7 +39,7 @@ class Bars:
 
     def add(self, name: str, total: float | None) -> None:
         """Show a bar; *total* None shows that something goes on, not how far it is."""
-        number = self._progress.add_task(name, total=total, unit=self._unit)
+        number = self._progress.add_task(one_line(name), total=total, unit=self._unit)
         self._tasks[name] = self._progress.tasks[number]
 
     def advance(self, name: str, by: float) -> None:
@@ -50,7 +52,7 @@ class Bars:
 
     def label(self, name: str, text: str) -> None:
         """Change what stands before a bar."""
-        self._progress.update(self._tasks[name].id, description=text)
+        self._progress.update(self._tasks[name].id, description=one_line(text))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -318,14 +319,14 @@ def _tell_other_tables(built: "Report") -> None:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[None]:
-    """Explain a full disk behind `> file`; a reader that went away is the caller's affair."""
+    """Explain a full disk behind `> file`; a reader that is not there is the caller's affair."""
     from perfkit.report.files import explain_write_error
 
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
+        if error.errno in {errno.EBADF, errno.EIO, errno.EPIPE}:
+            raise
         # What is still buffered cannot be written either, and Python would try again at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,7 @@ from perfkit.commands.common import (
     note,
     print_json,
     read_workload,
+    say,
     warn,
 )
 from perfkit.errors import ConfigError
@@ -133,11 +134,10 @@ def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
                 progress=advance,
             )
     except KeyboardInterrupt as error:
-        typer.secho(
+        say(
             f"Interrupted: {done:,} of {planned.items:,} items are in; run the same command again"
             " to continue.",
             fg="yellow",
-            err=True,
         )
         raise typer.Exit(INTERRUPTED) from error
 

@@ -14,6 +14,7 @@ from perfkit.commands.common import (
     WorkloadOption,
     make_target,
     note,
+    print_text,
     read_workload,
     warn,
 )
@@ -156,7 +157,7 @@ def serve(
         tell(plan, supervisor.url)
         if plan.settings.switches.needs_queue:
             note("Notifications are queued; `perfkit worker` delivers them.")
-        typer.echo("Ctrl-C ends it.")
+        print_text("Ctrl-C ends it.")
 
     launch.serve(plan, started=started)
 
@@ -232,10 +233,10 @@ def tell(plan: "Plan", url: str) -> None:
     settings = plan.settings
     on = [name for name, is_on in asdict(settings.switches).items() if is_on]
     token = Tokens(settings.secret).issue(DEMO_USER)
-    typer.echo(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}")
-    typer.echo(f"On: {', '.join(on) or 'nothing'}")
-    typer.echo(f"Token of {DEMO_USER}: {token}")
-    typer.echo(
+    print_text(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}")
+    print_text(f"On: {', '.join(on) or 'nothing'}")
+    print_text(f"Token of {DEMO_USER}: {token}")
+    print_text(
         f"Try: curl -i -H 'Authorization: Bearer {token}'"
         f" '{url}/api/courses?semester=1&department=CS'"
     )

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
@@ -14,6 +12,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_text,
     read_workload,
     warn,
 )
@@ -211,20 +210,20 @@ def _print(document: dict[str, Any], target: "Target") -> None:
     if document["runs"]:
         blocks.append(_runs(document["runs"]))
     terminal.print_blocks(tuple(block for block in blocks if block.rows))
-    typer.echo()
+    print_text()
     file = document["data_file"]
     if file is None:
-        typer.echo(f"Target: {target.name}")
+        print_text(f"Target: {target.name}")
     elif file["exists"]:
-        typer.echo(f"Data file: {file['path']} ({format_bytes(file['size_bytes'])})")
+        print_text(f"Data file: {file['path']} ({format_bytes(file['size_bytes'])})")
     else:
-        typer.echo(f"Data file: {file['path']} (not made yet)")
+        print_text(f"Data file: {file['path']} (not made yet)")
     _say_service(document["service"])
     more = len(document["runs"]) - _RUNS_SHOWN
     if more > 0:
-        typer.echo(f"{more} older runs are not shown; --json lists all.")
+        print_text(f"{more} older runs are not shown; --json lists all.")
     if not document["runs"]:
-        typer.echo(f"No saved runs in {RUNS_FOLDER}.")
+        print_text(f"No saved runs in {RUNS_FOLDER}.")
     _say_next(document["tables"])
 
 
@@ -236,8 +235,8 @@ def _say_service(service: dict[str, Any]) -> None:
         + (f": {check['detail']}" if check["status"] == "failing" else "")
         for name, check in service["checks"].items()
     )
-    typer.echo(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
-    typer.echo(f"Its log: {service['log']}; `perfkit down` stops it")
+    print_text(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
+    print_text(f"Its log: {service['log']}; `perfkit down` stops it")
 
 
 def _say_next(tables: list[dict[str, Any]]) -> None:

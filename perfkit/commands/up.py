@@ -1,7 +1,5 @@
 """`perfkit up`: the reference service in the background."""
 
-import typer
-
 from perfkit.commands.common import (
     DataOption,
     ProfileOption,
@@ -9,6 +7,7 @@ from perfkit.commands.common import (
     TargetOption,
     WorkloadOption,
     make_target,
+    print_text,
 )
 from perfkit.commands.serve import (
     BackgroundOption,
@@ -91,4 +90,4 @@ def up(
     look_for_redis(plan, needed=plan.settings.switches.needs_queue)
     running = launch.up(plan)
     tell(plan, running.url)
-    typer.echo("`perfkit status` shows how it is, `perfkit down` stops it.")
+    print_text("`perfkit status` shows how it is, `perfkit down` stops it.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import note, print_json
+from perfkit.commands.common import note, print_json, print_text
 from perfkit.errors import ConfigError, TargetError
 from perfkit.settings import FOLDER
 
@@ -115,13 +115,13 @@ def _work(
     stop = _stop_on_signals()
 
     def started() -> None:
-        typer.echo(
+        print_text(
             f"Worker: queue {parse_url(redis_url)}, mail to {where}, {threads} at a time; "
             "Ctrl-C ends it"
         )
 
     delivering.run(stop, started=started)
-    typer.echo("Worker ended.")
+    print_text("Worker ended.")
 
 
 def _stop_on_signals() -> threading.Event:
@@ -148,14 +148,14 @@ def _look_after_dead(redis_url: str, *, put_back: bool, as_json: bool) -> None:
     client = connect(redis_url)
     if put_back:
         count = retry_dead(client)
-        typer.echo(f"{count} dead letters put back into the queue.")
+        print_text(f"{count} dead letters put back into the queue.")
         return
     found = list(dead_letters(client))
     if as_json:
         print_json({"dead_letters": [letter.to_dict() for letter in found]})
         return
     for letter in found:
-        typer.echo(
+        print_text(
             f"{letter.died_at:%Y-%m-%d %H:%M:%S} {letter.queue} {letter.id}"
             f" after {letter.attempts} attempts: {letter.reason}"
         )

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, print_json
+from perfkit.commands.common import JsonOption, print_json, print_text, warn
 from perfkit.settings import WORKLOAD_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from perfkit.report.model import Table
+    from perfkit.workloads.problems import Problem
 
 __all__ = ["workload"]
 
@@ -24,12 +25,12 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Check a workload file and list everything that is wrong with it.
+    Check a workload file and list everything that is wrong with it, and questions without answer.
 
     Example: perfkit workload validate shop.toml
     """
     from perfkit.units import format_many
-    from perfkit.workloads.loader import load
+    from perfkit.workloads.loader import doubts, load
     from perfkit.workloads.problems import InvalidWorkloadError
 
     try:
@@ -37,22 +38,33 @@ def validate(
     except InvalidWorkloadError as error:
         if not as_json:
             raise
-        problems = [
-            {"key": problem.key, "value": problem.value, "message": problem.message}
-            for problem in error.problems
-        ]
-        print_json({"file": file, "valid": False, "problems": problems})
+        print_json({"file": file, "valid": False, "problems": _listed(error.problems)})
         raise typer.Exit(error.exit_code) from error
+    found = doubts(checked, make_items=True)
     if as_json:
-        print_json({"file": file, "valid": True, "problems": []})
+        print_json({"file": file, "valid": True, "problems": [], "warnings": _listed(found)})
         return
+    for doubt in found:
+        warn(doubt.at_line(file))
     items = sum(table.items for table in checked.tables)
     indexes = sum(len(table.indexes) for table in checked.tables)
-    typer.echo(
+    print_text(
         f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}, "
         f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
+
+
+def _listed(problems: "Iterable[Problem]") -> list[dict[str, Any]]:
+    return [
+        {
+            "line": problem.line,
+            "key": problem.key,
+            "value": problem.value,
+            "message": problem.message,
+        }
+        for problem in problems
+    ]
 
 
 @workload.command()
@@ -86,13 +98,13 @@ def show(
 def _print(document: dict[str, Any]) -> None:
     from perfkit.report import terminal
 
-    typer.echo(f"{document['workload']} ({document['source']}): {document['description']}\n")
+    print_text(f"{document['workload']} ({document['source']}): {document['description']}\n")
     blocks = (_tables(document), _indexes(document), *_attributes(document))
     terminal.print_blocks(tuple(block for block in blocks if block.rows))
     for pattern in document["patterns"]:
-        typer.echo(f"\n{pattern['name']}: {pattern['description']}")
+        print_text(f"\n{pattern['name']}: {pattern['description']}")
         for label, text in _pattern_lines(pattern):
-            typer.echo(f"  {label:<8} {text}")
+            print_text(f"  {label:<8} {text}")
     for table in document["tables"]:
         for entity in table["entities"]:
             _print_example(table, entity)
@@ -252,7 +264,7 @@ def _quoted_text(quoted: dict[str, Any]) -> str:
 def _print_example(table: dict[str, Any], entity: dict[str, Any]) -> None:
     if entity["example"] is None:
         return
-    typer.echo(f"\nFirst item of {_title(table, entity)}")
+    print_text(f"\nFirst item of {_title(table, entity)}")
     width = max(map(len, entity["example"]))
     for name, wire in entity["example"].items():
-        typer.echo(f"  {name:<{width}}  {_plain(wire)}")
+        print_text(f"  {name:<{width}}  {_plain(wire)}")

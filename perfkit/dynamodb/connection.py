@@ -35,7 +35,11 @@ class EngineConnection:
     def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
         import orjson
 
-        answer: Answer = orjson.loads(self._engine.execute(operation, dict(request)))
+        body = self._engine.execute(operation, dict(request))
+        try:
+            answer: Answer = orjson.loads(body)
+        except ValueError as error:
+            raise self._engine.explain(error) from error
         return answer
 
     def load(self, table: str, items: Sequence[Item]) -> float:

@@ -17,11 +17,13 @@ from perfkit.embedded import (
     transactions,
     writes,
 )
+from perfkit.embedded.damage import find_damage
 from perfkit.embedded.errors import unknown_operation, validation
 from perfkit.embedded.loading import load_items
 from perfkit.embedded.requests import check_legacy, check_request
 from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
+from perfkit.errors import DataFileError
 
 __all__ = ["LOOK_S", "OPERATIONS", "Engine"]
 
@@ -62,6 +64,12 @@ LOOK_S = 1.0
 # these still answer bad values as an earlier generation of AWS's validation does
 _OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 
+# what reading a damaged item, entry or definition ends with
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+_SHORT_BYTES = 1 << 16
+"""Answers up to here are checked to be JSON; of longer ones, that would take longer than reading."""
+
 OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException that names it."""
 
@@ -88,6 +96,8 @@ class Engine:
         """
         Carry out one operation and return the JSON body of its answer.
 
+        A long answer from a damaged file may be no JSON; `check` tells.
+
         Args:
             operation: Name such as `PutItem`.
             request: The request as it is on the wire: binary values in base64.
@@ -106,16 +116,34 @@ class Engine:
             request = {name: value for name, value in request.items() if value is not None}
         check_request(operation, request)
         check_legacy(operation, request)
-        if (now_s := monotonic()) >= self._next_look_s:
-            self._next_look_s = now_s + LOOK_S
-            time_to_live.remove_expired(self._storage, time())
         try:
-            answer = handler(self._storage, request)
+            if (now_s := monotonic()) >= self._next_look_s:
+                self._next_look_s = now_s + LOOK_S
+                time_to_live.remove_expired(self._storage, time())
+            body = orjson.dumps(handler(self._storage, request))
+            if len(body) <= _SHORT_BYTES:
+                # items go into it as they are stored: damaged ones would be for the client to explain
+                orjson.loads(body)
         except InvalidValueError as error:
             if operation in _OLDER_WORDING:
                 raise validation(error.older_message) from error
             raise
-        return orjson.dumps(answer)
+        except _UNREADABLE as error:
+            raise self.explain(error) from error
+        return body
+
+    def check(self, body: bytes) -> None:
+        """
+        Make sure that a long answer is JSON, for whoever passes it on unread.
+
+        Raises:
+            DataFileError: It is not, because the file is damaged.
+        """
+        if len(body) > _SHORT_BYTES:
+            try:
+                orjson.loads(body)
+            except ValueError as error:
+                raise self.explain(error) from error
 
     def load(self, table: str, items: Sequence[Item]) -> float:
         """
@@ -131,7 +159,20 @@ class Engine:
             DynamoDBError: An item cannot be stored; then none is.
             StorageFullError: The disk is full; none is stored.
         """
-        return load_items(self._storage, table, items)
+        try:
+            return load_items(self._storage, table, items)
+        except _UNREADABLE as error:
+            raise self.explain(error) from error
+
+    def explain(self, error: Exception) -> Exception:
+        """Return the error to raise for one that nothing but a damaged file should lead to."""
+        damage = find_damage(self._storage)
+        if damage is None:
+            return error
+        return DataFileError(
+            f"{self._storage.path} is damaged: {damage} cannot be read; put a copy in its place, or"
+            " move it away and seed again, or name another with --data"
+        )
 
     def close(self) -> None:
         """Close the file in all threads."""

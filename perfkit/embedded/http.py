@@ -187,6 +187,7 @@ def _carry_out(engine: Engine, request: Request) -> Response:
     target = request.header("x-amz-target")
     try:
         status, content = answer(engine, target, request.body)
+        engine.check(content)
     except PerfkitError as error:
         _log.error("%s", error)
         status, content = 500, _failure(str(error))

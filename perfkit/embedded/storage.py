@@ -37,6 +37,8 @@ _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
+_FILES_OF_A_DATABASE = 4
+"""The file, its log, the index of the log, and the folder while files are made in it."""
 
 _CATALOG = """
 CREATE TABLE IF NOT EXISTS catalog (
@@ -77,6 +79,9 @@ class Transaction:
                 "SELECT definition FROM catalog WHERE name = ?", (name,)
             ).fetchone()
             cached = (row[0], Table.from_json(orjson.loads(definition)))
+            if cached[1].name != name:
+                msg = f"the definition of {name} is one of {cached[1].name}"
+                raise ValueError(msg)
             self._cache[name] = cached
         return cached[1]
 
@@ -450,9 +455,14 @@ class Storage:
             yield
         except sqlite3.Error as error:
             raise _explain(self.path, error) from error
+        except UnicodeDecodeError as error:
+            # from the names in a damaged catalogue, or from SQLite's words about them
+            raise _damaged(self.path, error) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full(self.path) from error
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise _too_many_files(self.path) from error
             msg = f"cannot use {self.path}: {error.strerror}; name another file with --data"
             raise ConfigError(msg) from error
 
@@ -502,17 +512,32 @@ def _full(path: str) -> StorageFullError:
     )
 
 
+def _damaged(path: str, error: Exception) -> DataFileError:
+    return DataFileError(
+        f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
+        " another with --data"
+    )
+
+
+def _too_many_files(path: str) -> TargetError:
+    return TargetError(
+        f"too many open files to open {path}; allow more with `ulimit -n 256` in the shell and run"
+        " the command again"
+    )
+
+
 def _explain(path: str, error: sqlite3.Error) -> Exception:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code == sqlite3.SQLITE_IOERR and not _can_grow(path):
         return _full(path)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return DataFileError(
-            f"{path} is no perfkit data file or is damaged ({error}); move it away, or name"
-            " another with --data"
-        )
+    if code == sqlite3.SQLITE_CANTOPEN and _no_descriptor_left():
+        return _too_many_files(path)
+    # Python's own module gives no code to a text that is none
+    undecodable = str(error).startswith("Could not decode")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or undecodable:
+        return _damaged(path, error)
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return ConfigError(f"cannot write {path} ({error}); name another file with --data")
     if code == sqlite3.SQLITE_BUSY:
@@ -521,6 +546,19 @@ def _explain(path: str, error: sqlite3.Error) -> Exception:
         f"cannot read or write {path} ({error}); what was written before is kept: check the disk"
         " and the limit on the size of files, or name a file elsewhere with --data"
     )
+
+
+def _no_descriptor_left() -> bool:
+    # SQLite keeps to itself why it cannot open a file
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES_OF_A_DATABASE))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return False
 
 
 def _can_grow(path: str) -> bool:

@@ -81,7 +81,13 @@ def attach(client: Any, engine: Engine) -> None:
         response._content = content  # noqa: SLF001
         return response
 
+    def check(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        # botocore takes a body that is no JSON for an empty one
+        if parsed.keys() <= {"ResponseMetadata"}:
+            engine.check(http_response.content)
+
     client.meta.events.register("before-send.dynamodb", send)
+    client.meta.events.register("after-call.dynamodb", check)
 
 
 def checksum(content: bytes) -> str:

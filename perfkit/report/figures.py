@@ -10,8 +10,8 @@ __all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line"]
 
 ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
 
-_UNSEEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_LONGEST = 4_000
 
 
 def format_cell(cell: Cell, kind: Kind) -> str:
@@ -54,15 +54,11 @@ def format_value(value: float | None, kind: Kind) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""
-    Write text so that it stays on its line: a line feed becomes `\n`, an escape code `\x1b`.
-
-    Names come from workload files and saved runs, which may hold anything; a terminal obeys
-    control characters, and direction controls reorder what is printed after them.
-    """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
+    """Write text so that it stays on its line and can be read: beyond 4,000 characters it is cut."""
+    if len(text) > _LONGEST:
+        more = len(text) - _LONGEST
+        text = f"{text[:_LONGEST]}… ({units.format_count(more)} more characters)"
+    return units.one_line(text)
 
 
 def display_width(text: str) -> int:
@@ -70,13 +66,6 @@ def display_width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(map(_cells, text))
-
-
-def _visible(character: str) -> str:
-    hidden = (
-        character in _DIRECTION_CONTROLS or unicodedata.category(character) in _UNSEEN_CATEGORIES
-    )
-    return repr(character)[1:-1] if hidden else character
 
 
 def _cells(character: str) -> int:

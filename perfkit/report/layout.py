@@ -221,11 +221,11 @@ def _wrap(text: str, width: int) -> str:
 
 def _write(table: Table, columns: Sequence[Column], marks: Marks) -> Grid:
     groups = [
-        column.group if index == 0 or columns[index - 1].group != column.group else ""
+        one_line(column.group) if index == 0 or columns[index - 1].group != column.group else ""
         for index, column in enumerate(columns)
     ]
     titles = [
-        f"{marks.provenance(column.provenance)}{column.title}{marks.note(column.note)}"
+        f"{marks.provenance(column.provenance)}{one_line(column.title)}{marks.note(column.note)}"
         for column in columns
     ]
     rows = [
@@ -267,6 +267,4 @@ def left_out_line(grid: Grid) -> str:
     """Return what to say under a grid that had no room for some columns."""
     if not grid.left_out:
         return ""
-    return (
-        f"No room here for: {', '.join(grid.left_out)}. Widen the terminal, or use --format json."
-    )
+    return f"No room here for: {', '.join(map(one_line, grid.left_out))}. Widen the terminal, or use --format json."

@@ -1,8 +1,10 @@
 """Finding a workload file, reading it, and saying what is wrong with it."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -11,15 +13,18 @@ from pydantic import ValidationError
 
 from perfkit.errors import WorkloadError
 from perfkit.settings import WORKLOAD_FILE
+from perfkit.workloads.answers import unanswered
 from perfkit.workloads.build import build
 from perfkit.workloads.checks import table_problems
+from perfkit.workloads.hints import syntax_hint
+from perfkit.workloads.lines import Lines
 from perfkit.workloads.model import Workload
 from perfkit.workloads.names import circles, name_problems
 from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural_problems
 from perfkit.workloads.questions import pattern_problems
 from perfkit.workloads.schema import FileSection
 
-__all__ = ["BUILT_IN", "load"]
+__all__ = ["BUILT_IN", "doubts", "load"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
@@ -45,6 +50,20 @@ def load(name_or_path: str | Path | None = None) -> Workload:
     return read(_content(Path(name_or_path)), source=str(name_or_path))
 
 
+def doubts(workload: Workload, *, make_items: bool = False) -> list[Problem]:
+    """
+    Return what is allowed in a workload's file and hardly meant: parameters that no item has.
+
+    Args:
+        make_items: Look among the items as well, where they are few; takes up to a second.
+    """
+    problems = list(unanswered(workload, make_items=make_items))
+    if not problems or not Path(workload.source).is_file():
+        return problems
+    lines = Lines(_content(Path(workload.source)).decode("utf-8-sig"))
+    return [replace(problem, line=lines.line(problem.path)) for problem in problems]
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -60,6 +79,25 @@ def _content(path: Path) -> bytes:
         raise WorkloadError(msg) from error
 
 
+def _syntax_problem(text: str, reason: str) -> Problem:
+    """Return what Python's TOML reader says, and what is meant by the line it stopped at."""
+    place = _PLACE.search(reason)
+    if place is None:
+        return Problem.at(message=f"not valid TOML: {reason}")
+    lines = text.splitlines() or [""]
+    number = min(int(place["line"]) if place["line"] else len(lines), len(lines))
+    where = f" (column {place['column']})" if place["column"] else " (at the end of the file)"
+    message = f"not valid TOML: {reason[: place.start()].rstrip()}{where}"
+    hint = syntax_hint(lines[number - 1], reason)
+    return replace(
+        Problem.at(message=f"{message}; {hint}" if hint else message),
+        line=number,
+    )
+
+
+_PLACE = re.compile(r"\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+
+
 def read(content: bytes, *, source: str) -> Workload:
     """
     Return the workload that *content* describes.
@@ -73,18 +111,23 @@ def read(content: bytes, *, source: str) -> Workload:
     """
 
     def wrong(problems: Sequence[Problem]) -> InvalidWorkloadError:
-        return InvalidWorkloadError(source, problems)
+        lines = Lines(text)
+        return InvalidWorkloadError(
+            source, [replace(problem, line=lines.line(problem.path)) for problem in problems]
+        )
 
     try:
         # some editors start a file with a byte order mark
-        data = tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
+        text = content.decode("utf-8-sig")
+        data = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise wrong([Problem.at(message=f"not UTF-8 text (at line {line})")]) from error
+        problem = replace(Problem.at(message="not UTF-8 text"), line=line)
+        raise InvalidWorkloadError(source, [problem]) from error
     except (ValueError, ArithmeticError, RecursionError) as error:
         # besides syntax errors: numbers too long and lists too deep for Python
         reason = str(error) or "a number that is out of range"
-        raise wrong([Problem.at(message=f"not valid TOML: {reason}")]) from error
+        raise InvalidWorkloadError(source, [_syntax_problem(text, reason)]) from error
     try:
         file = FileSection.model_validate(data)
     except ValidationError as error:

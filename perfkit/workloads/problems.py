@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from perfkit.errors import WorkloadError
+from perfkit.workloads.hints import key_hint, kind_hint, value_hint
 
 __all__ = [
     "InvalidWorkloadError",
@@ -36,13 +37,21 @@ class Problem:
     value: str | None
     """What is there, as TOML would write it; None where a key is missing or unknown."""
     message: str
+    path: tuple[str | int, ...] = ()
+    """The parts of the key."""
+    line: int | None = None
+    """Of the file, counted from 1; None where that is not known."""
 
     @classmethod
     def at(cls, *path: str | int, message: str, value: Any = None) -> Self:
         """Return a problem with the key at *path*, and with *value* if that is there."""
         shown = None if value is None else written(value)
         # an expression may span lines, and a message quote it
-        return cls(key=toml_path(path), value=shown, message=" ".join(message.split()))
+        return cls(key=toml_path(path), value=shown, message=" ".join(message.split()), path=path)
+
+    def at_line(self, source: str) -> str:
+        """Return the problem as a line of text, with where it is: `shop.toml:12: …`."""
+        return f"{source}{'' if self.line is None else f':{self.line}'}: {self}"
 
     def __str__(self) -> str:
         place = self.key if self.value is None else f"{self.key} = {self.value}"
@@ -55,7 +64,7 @@ class InvalidWorkloadError(WorkloadError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        super().__init__("\n".join(problem.at_line(source) for problem in self.problems))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -63,10 +72,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
     choices = sorted(names)
     if not choices:
         return "there is none"
+    meant = key_hint(name, choices)
     # by small letters, so that "courses" finds "Courses"
     lowered = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(name.lower(), lowered, n=1)
-    advice = f"did you mean {lowered[close[0]]!r}? " if close else ""
+    # comparing is quadratic, and no name is longer
+    close = get_close_matches(name.lower()[:255], lowered, n=1)
+    likely = meant or (lowered[close[0]] if close else None)
+    advice = f"did you mean {likely!r}? " if likely else ""
     return f"{advice}choose from {', '.join(choices)}"
 
 
@@ -125,14 +137,57 @@ def structural_problems(
             problem = Problem.at(*path, message=f"no such key; {advice}")
         elif kind == "union_tag_invalid":
             given = value["kind"]
-            advice = nearest(str(given), KINDS)
-            problem = Problem.at(*path, "kind", value=given, message=f"no such kind; {advice}")
+            meant = kind_hint(str(given))
+            choices = (
+                f"choose from {', '.join(sorted(KINDS))}" if meant else nearest(str(given), KINDS)
+            )
+            text = "; ".join(filter(None, ["no such kind", meant, choices]))
+            problem = Problem.at(*path, "kind", value=given, message=text)
         else:
             message = _expectation(kind, context) or entry["msg"]
+            key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
+            if kind in _WRONG_TYPES or message == "expected a number":
+                hint = value_hint(key, value, kind)
+            elif kind == "union_tag_not_found":
+                hint = _missing_kind(value)
+            else:
+                hint = _beyond(key, value)
+            if hint is not None:
+                message = f"{message}; {hint}"
             problem = Problem.at(*path, value=value, message=message)
         problems.append(problem)
     # one value may be read in two places, and is then wrong in both
     return list(dict.fromkeys(problems))
+
+
+_WRONG_TYPES = frozenset(
+    {
+        "bool_type",
+        "dict_type",
+        "float_type",
+        "int_from_float",
+        "int_type",
+        "model_attributes_type",
+        "model_type",
+        "tuple_type",
+    }
+)
+
+
+def _beyond(key: str, value: Any) -> str | None:
+    """Return what is meant by a share above 1."""
+    shares = {"present", "probability"}
+    if key in shares and isinstance(value, int | Decimal) and 2 <= value <= 100:
+        return f"write {Decimal(value) / 100:f} for {value}%"
+    return None
+
+
+def _missing_kind(value: Mapping[str, Any]) -> str | None:
+    """Return which kind a table without one has keys of."""
+    from perfkit.workloads.kinds import KINDS
+
+    able = [name for name, kind in KINDS.items() if value.keys() <= set(kind.known_keys())]
+    return f'write kind = "{able[0]}" in it' if len(able) == 1 else None
 
 
 def _find(data: Any, location: Iterable[str | int]) -> tuple[list[str | int], Any]:

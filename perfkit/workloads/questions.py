@@ -13,6 +13,7 @@ from perfkit.embedded.expressions import (
     parse_condition,
     parse_key_condition,
 )
+from perfkit.workloads.hints import expression_hint
 from perfkit.workloads.kinds import plain_value
 from perfkit.workloads.model import AccessPattern, GetForm, Key, QueryForm, Table, Workload
 from perfkit.workloads.problems import Problem, nearest
@@ -62,6 +63,7 @@ class _Check:
     def _read(self, parse: Callable[[str, Placeholders], T], text: str, *path: str) -> T | None:
         """Return what *parse* makes of the expression at *path*, None if that is wrong."""
         pattern = self._pattern
+        hint = expression_hint(text, key=parse is parse_key_condition)
         known = {*pattern.parameters, *pattern.names}
         for placeholder in AccessPattern.mentioned(text):
             if placeholder not in known:
@@ -80,6 +82,8 @@ class _Check:
             if reserved:
                 short = keyword.lower()
                 message += f'; write #{short} and add names = {{ {short} = "{keyword}" }}'
+            if hint is not None:
+                message += f"; {hint}"
             self._report(*path, value=text, message=message)
             return None
 

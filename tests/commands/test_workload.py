@@ -44,10 +44,10 @@ def test_a_wrong_file_is_refused_with_every_problem_on_standard_error() -> None:
         2,
         "",
         (
-            "Error: wrong.toml: tables.Notes.items = -1: expected at least 0\n"
-            "wrong.toml: patterns.by-author.cache.ttl_s: "
+            "Error: wrong.toml:10: tables.Notes.items = -1: expected at least 0\n"
+            "wrong.toml:40: patterns.by-author.cache.ttl_s: "
             "missing; expected how many seconds an answer is kept\n"
-            "wrong.toml: patterns.by-author.cache.ttl: "
+            "wrong.toml:40: patterns.by-author.cache.ttl: "
             "no such key; did you mean 'ttl_s'? choose from key, ttl_s\n"
         ),
     )
@@ -63,10 +63,16 @@ def test_problems_come_as_a_document_when_asked_for() -> None:
         "file": "wrong.toml",
         "valid": False,
         "problems": [
-            {"key": "tables.Notes.items", "value": "-1", "message": "expected at least 0"}
+            {
+                "line": 10,
+                "key": "tables.Notes.items",
+                "value": "-1",
+                "message": "expected at least 0",
+            }
         ],
     }
-    assert document("validate", NOTES) == {"file": str(NOTES), "valid": True, "problems": []}
+    valid = document("validate", NOTES)
+    assert (valid["file"], valid["valid"], valid["problems"]) == (str(NOTES), True, [])
 
 
 def test_a_file_that_is_not_there_is_an_error_with_the_choices() -> None:

@@ -67,21 +67,22 @@ def test_the_digest_tells_files_apart() -> None:
     [
         pytest.param(
             b"name = ",
-            "w.toml: not valid TOML: Invalid value (at end of document)",
+            "w.toml:1: not valid TOML: Invalid value (at the end of the file); expected the value on"
+            " the line of its key",
             id="cut short",
         ),
         pytest.param(
             b'name = "x"\n[tables.A\nitems = 3',
-            "w.toml: not valid TOML: Expected ']' at the end of a table declaration "
-            "(at line 2, column 10)",
+            "w.toml:2: not valid TOML: Expected ']' at the end of a table declaration (column 10)",
             id="bracket missing",
         ),
         pytest.param(
             b'name = "x"\nname = "y"',
-            "w.toml: not valid TOML: Cannot overwrite a value (at end of document)",
+            "w.toml:2: not valid TOML: Cannot overwrite a value (at the end of the file); it is there"
+            " already, further up; keep one of the two",
             id="key twice",
         ),
-        pytest.param(b'name = "x"\n# \xff', "w.toml: not UTF-8 text (at line 2)", id="not UTF-8"),
+        pytest.param(b'name = "x"\n# \xff', "w.toml:2: not UTF-8 text", id="not UTF-8"),
         pytest.param(
             b"",
             "w.toml: name: missing; expected a short name for the workload\n"
@@ -91,7 +92,7 @@ def test_the_digest_tells_files_apart() -> None:
         ),
         pytest.param(
             b'name = "x"\ndescription = "y"\ntables = 3',
-            "w.toml: tables = 3: expected a table",
+            "w.toml:3: tables = 3: expected a table",
             id="no table",
         ),
     ],
@@ -124,7 +125,7 @@ def test_a_file_is_found_by_path_and_named_in_its_problems(tmp_path: Path) -> No
     with pytest.raises(WorkloadError, match="expected at least 0") as caught:
         load(file)
 
-    assert str(caught.value).startswith(f"{file}: tables.Notes.items")
+    assert str(caught.value).startswith(f"{file}:10: tables.Notes.items")
 
 
 def test_a_workload_that_is_not_there_lists_what_is() -> None:

@@ -1,6 +1,7 @@
 """Everything a workload file may not say, and the line that says so."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date, time
@@ -30,8 +31,8 @@ def problems(text: str) -> list[str]:
     with pytest.raises(InvalidWorkloadError) as caught:
         parse(text)
     lines = str(caught.value).splitlines()
-    assert all(line.startswith("notes.toml: ") for line in lines)
-    return [line.removeprefix("notes.toml: ") for line in lines]
+    assert all(re.match(r"notes\.toml(:\d+)?: ", line) for line in lines)
+    return [line.split(": ", 1)[1] for line in lines]
 
 
 def changed(old: str, new: str) -> str:
