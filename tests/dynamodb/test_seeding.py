@@ -13,9 +13,10 @@ from moto import mock_aws
 from perfkit.capacity import Item
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
+from perfkit.dynamodb.ownership import Mark, Ownership
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
-from perfkit.dynamodb.tables import TAG, describe, is_ours
+from perfkit.dynamodb.tables import TAG, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import Chunk, ChunkWriter, Job, Progress, chunks_of, same_items, write
 from perfkit.embedded import DynamoDBError
@@ -136,7 +137,7 @@ def test_tables_are_on_demand_and_carry_the_tag(target: Target) -> None:
         "PAY_PER_REQUEST",
         "house (S), keeper_id (N)",
     )
-    assert is_ours(connection, state)
+    assert Ownership(target).mark_of(connection, state) == Mark(scale=1.0)
     connection.close()
 
 
