@@ -152,7 +152,9 @@ def test_on_aws_only_tagged_tables_of_the_workload_are_deleted(
 
 
 def test_a_table_of_the_workload_that_is_somebody_elses_stops_it() -> None:
-    assert perfkit("seed", "--processes", "1", "--scale", "0.01", "--table", "Courses").exit_code == 0
+    assert (
+        perfkit("seed", "--processes", "1", "--scale", "0.01", "--table", "Courses").exit_code == 0
+    )
     ask("CreateTable", FOREIGN | {"TableName": "Users"})
 
     result = perfkit("clean", "--yes")
