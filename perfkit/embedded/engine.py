@@ -108,7 +108,7 @@ class Engine:
             request = {name: value for name, value in request.items() if value is not None}
         check_request(operation, request)
         check_legacy(operation, request)
-        if (now_s := monotonic()) >= self._next_look_s:
+        if (now_s := monotonic()) >= self._next_look_s and not self._storage.read_only:
             self._next_look_s = now_s + LOOK_S
             time_to_live.remove_expired(self._storage, time())
         try:
