@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format figures sample-report clean
+.PHONY: help run test test-fast stand-ins lint format figures sample-report clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,15 @@ test: $(VENV)/.installed-dev ## Run the tests
 test-fast: $(VENV)/.installed-dev ## Run those that start no process, server or browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not processes"
 
+# in an environment of its own, because it wants one certain botocore; from npm comes what package.json says
+$(VENV)/.stand-ins: package.json $(VENV)/.installed-dev
+	$(PYTHON) -m venv $(VENV)/ministack
+	$(VENV)/ministack/bin/python -m pip install --quiet --disable-pip-version-check ministack==1.5.33
+	npm install --silent --no-package-lock --no-audit --no-fund
+	@touch $@
+
+stand-ins: $(VENV)/.stand-ins ## Install engines of others that tests hold perfkit against: ministack, dynalite (npm)
+
 lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,5 +61,6 @@ figures: $(VENV)/.installed-ministack ## Measure what tests cannot hold, into be
 sample-report: $(VENV)/.installed-dev ## Measure, and write a sample of every report format to reports/
 	$(BIN)/python scripts/sample_report.py
 
-clean: ## Remove the virtual environment and perfkit's data
-	rm -rf $(VENV) .perfkit
+clean: ## Remove what perfkit made, and the virtual environment
+	if [ -x $(BIN)/perfkit ]; then $(BIN)/perfkit clean --runs --yes; fi
+	rm -rf $(VENV) node_modules

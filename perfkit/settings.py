@@ -7,6 +7,7 @@ __all__ = [
     "DATA_VARIABLE",
     "FOLDER",
     "RUNS_FOLDER",
+    "TABLES_FOLDER",
     "TARGET_VARIABLE",
     "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
@@ -17,6 +18,9 @@ FOLDER = Path(".perfkit")
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
 RUNS_FOLDER = FOLDER / "runs"
+
+TABLES_FOLDER = FOLDER / "tables"
+"""Which tables perfkit made on targets that keep no tags."""
 
 WORKLOAD_FILE = Path("perfkit.toml")
 """The workload of the folder one is in."""

@@ -1,16 +1,25 @@
-"""What the tests share: an empty working folder, clients of the engine, tables, a real server."""
+"""What the tests share: an empty working folder, clients, tables, servers of ours and of others."""
 
 import functools
+import http.client
+import http.server
+import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -40,7 +49,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # ---- which tests start something -----------------------------------------------------------
 
-_STARTERS = frozenset({"cache_server", "chromium", "live", "server", "start_server"})
+_STARTERS = frozenset(
+    {"cache_server", "chromium", "live", "record", "server", "stand_in", "start_server"}
+)
 """Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
 
 _EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
@@ -321,3 +332,185 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a server that the tests of a module share."""
     with run_server(tmp_path_factory.mktemp("server") / "data.sqlite3") as (url, _):
         yield url
+
+
+# ---- servers that are not ours -------------------------------------------------------------
+# Engines that know nothing of perfkit. `make stand-ins` installs ministack and dynalite; moto is
+# among the tools of development.
+
+CHECKOUT = Path(__file__).parents[1]
+STAND_INS = ("moto", "ministack", "dynalite")
+
+
+def _missing(what: str) -> None:
+    """Skip for a user who has it not; where everything is to be tested that is a failure."""
+    reason = f"{what} is missing: `make stand-ins` installs it"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _stand_in_command(name: str) -> tuple[list[str], dict[str, str]]:
+    """Return how a stand-in is started, on 127.0.0.1 and a port that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    if name == "moto":
+        return [str(PERFKIT.with_name("moto_server")), "-H", "127.0.0.1", "-p", port], {}
+    if name == "ministack":
+        own = Path(sys.prefix) / "ministack" / "bin" / "ministack"
+        found = str(own) if own.exists() else shutil.which("ministack")
+        if found is None:
+            _missing("ministack")
+        wanted = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port, "SERVICES": "dynamodb"}
+        return [str(found)], wanted
+    node, script = shutil.which("node"), CHECKOUT / "node_modules" / "dynalite" / "cli.js"
+    if node is None or not script.exists():
+        _missing("dynalite")
+    options = [f"--{what}TableMs=0" for what in ("create", "update", "delete")]
+    return [str(node), str(script), "--host", "127.0.0.1", "--port", port, *options], {}
+
+
+@contextmanager
+def _run_stand_in(name: str, folder: Path) -> Iterator[str]:
+    """Run an engine that is not perfkit's; yields its URL."""
+    command, variables = _stand_in_command(name)
+    log = folder / f"{name}.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env={**os.environ, **variables}, cwd=folder
+        ) as process,
+    ):
+        try:
+            while (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())) is None:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            yield found[0]
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def run_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Return a function that gives the URL of a stand-in, started when it is first asked for."""
+    started: dict[str, str] = {}
+    with ExitStack() as stack:
+
+        def url(name: str) -> str:
+            if name not in started:
+                running = _run_stand_in(name, tmp_path_factory.mktemp(name))
+                started[name] = stack.enter_context(running)
+            return started[name]
+
+        yield url
+
+
+def client_of(url: str) -> Any:
+    """Return an ordinary boto3 client of a server that checks no credentials."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="somebody",
+        aws_secret_access_key="else",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture(name="client_of")
+def _client_of() -> Callable[[str], Any]:
+    """Return `client_of`."""
+    return client_of
+
+
+@pytest.fixture(params=STAND_INS)
+def stand_in(request: pytest.FixtureRequest, run_stand_in: Callable[[str], str]) -> str:
+    """Return the URL of each stand-in in turn, without any tables."""
+    url = run_stand_in(request.param)
+    client = client_of(url)
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+    return url
+
+
+class Recorder:
+    """
+    A server in front of another one that counts what is asked, and can be made worse.
+
+    Attributes:
+        url: Where it is.
+        operations: How often each operation was asked for.
+        tagless: Answer as a server that knows no tags.
+        before: Called with the operation before each request is passed on.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.operations: Counter[str] = Counter()
+        self.tagless = False
+        self.before: Callable[[str], None] = lambda _: None
+        recorder, behind = self, urlsplit(upstream)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+                recorder.operations[operation] += 1
+                recorder.before(operation)
+                if recorder.tagless and "Tag" in operation:
+                    kind = "com.amazon.coral.service#UnknownOperationException"
+                    self._answer(400, json.dumps({"__type": kind}).encode(), {})
+                    return
+                if recorder.tagless and operation == "CreateTable":
+                    wanted = json.loads(body)
+                    wanted.pop("Tags", None)
+                    body = json.dumps(wanted).encode()
+                passed = {
+                    name: value
+                    for name, value in self.headers.items()
+                    if name.lower() not in {"host", "content-length", "connection"}
+                }
+                connection = http.client.HTTPConnection(behind.hostname or "", behind.port)
+                try:
+                    connection.request("POST", "/", body, passed)
+                    answer = connection.getresponse()
+                    self._answer(answer.status, answer.read(), dict(answer.getheaders()))
+                finally:
+                    connection.close()
+
+            def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() in {"content-type", "x-amz-crc32", "x-amzn-requestid"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def record() -> Iterator[Callable[[str], Recorder]]:
+    """Return a function that puts a `Recorder` in front of a server."""
+    with ExitStack() as stack:
+
+        def start(upstream: str) -> Recorder:
+            recorder = Recorder(upstream)
+            stack.callback(recorder.close)
+            return recorder
+
+        yield start

@@ -82,11 +82,12 @@ def bench(
     """
     Measure access patterns, scans against the query or get, or other scenarios.
 
-    Checks first that all variants answer the same. Each run is saved as it finishes;
-    `perfkit report` shows them again.
+    Only reads, whosever the tables are. Checks first that all variants answer the same. Each run
+    is saved as it finishes; `perfkit report` shows them again.
 
     Example: perfkit bench --scenario courses --min-time 10
     """
+    from perfkit.dynamodb.ownership import unmarked
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.scenarios import registry
 
@@ -99,9 +100,16 @@ def bench(
         _check_taken(chosen)
     where = make_target(target, data, region, profile)
     context = make_context(where, read, options)
-    if where.is_guarded:
+    title = f"Measure workload {read.name}"
+    foreign: tuple[str, ...] = ()
+    if where.kind == "endpoint":
+        # a tunnel to somebody's production listens on this machine, too
+        foreign = unmarked(where, (table.name for table in read.tables))
+        if foreign:
+            title = f"Read {', '.join(foreign)}, which perfkit did not create,"
+    if where.is_guarded or foreign:
         effects = tuple(each.effect(context) for each in chosen)
-        preview = Preview(title=f"Measure workload {read.name}", effects=effects)
+        preview = Preview(title=title, effects=effects, always_ask=bool(foreign))
         if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
             note("Nothing was done.")
             raise typer.Exit(1)

@@ -35,8 +35,8 @@ def clean(
     """
     Remove what perfkit made: its tables, its data file and, with --runs, the saved runs.
 
-    Only tables that carry perfkit's tag are deleted: all of them in the embedded data file, those
-    of the workload elsewhere.
+    Only tables that carry perfkit's mark are deleted: all of them in the embedded data file,
+    those of the workload elsewhere.
 
     Example: perfkit clean --runs
     """
@@ -48,14 +48,14 @@ def clean(
 
     planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None)
     for name in planned.kept:
-        note(f"Table {name} stays: it does not carry the tag of tables that perfkit created.")
-    if not planned.effects:
+        note(f"Table {name} stays: it does not carry the mark of tables that perfkit created.")
+    if not planned.effects and not planned.foreign:
         print_text("Nothing to remove.")
         return
     if not approve(planned.preview(), where, make_permission(yes=yes), show=note):
         note("Nothing was removed.")
         raise typer.Exit(1)
     effects = planned.effects
-    cleaning.clean(planned)
+    cleaning.clean(planned, read)
     for effect in effects:
         print_text(f"Removed {effect}")

@@ -27,7 +27,7 @@ __all__ = [
     "ProfileOption",
     "RegionOption",
     "TargetOption",
-    "UntaggedOption",
+    "TimeoutOption",
     "WorkloadOption",
     "YesOption",
     "make_permission",
@@ -79,10 +79,6 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
-UntaggedOption = Annotated[
-    bool,
-    typer.Option("--untagged", help="With --yes: touch tables that perfkit did not create, too."),
-]
 MaxCostOption = Annotated[
     float | None,
     typer.Option("--max-cost", min=0, metavar="USD", help="On AWS, refuse what costs more."),
@@ -94,6 +90,10 @@ MaxRcuOption = Annotated[
 MaxWcuOption = Annotated[
     float | None,
     typer.Option("--max-wcu", metavar="UNITS", help="Hold writes below so many units a second."),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait no longer than this."),
 ]
 
 

@@ -10,9 +10,11 @@ from perfkit.commands.common import (
     DataOption,
     JsonOption,
     MaxCostOption,
+    MaxRcuOption,
     ProfileOption,
     RegionOption,
     TargetOption,
+    TimeoutOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -22,16 +24,18 @@ from perfkit.commands.common import (
     print_text,
     read_workload,
     say,
+    warn,
 )
-from perfkit.errors import TargetError
+from perfkit.errors import ConfigError, ThresholdError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfkit.dynamodb.index_items import IndexCount
     from perfkit.dynamodb.indexes import Change, IndexPlan
     from perfkit.dynamodb.targets import Target
 
-__all__ = ["apply_with_bars", "create_indexes"]
+__all__ = ["check_counts", "create_indexes", "create_with_bars"]
 
 
 def create_indexes(
@@ -50,14 +54,17 @@ def create_indexes(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Return only when every index answers.")
     ] = True,
+    timeout: TimeoutOption = None,
+    max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Create the indexes of a workload on its tables, while these stay in use.
+    Create the indexes of a workload on tables that perfkit created, while these stay in use.
 
-    Indexes that are there are left alone, also those that differ from the workload's.
+    Indexes that are there are left alone, also those that differ from the workload's. The items
+    are looked at before, and the entries of what was created counted after.
 
     Example: perfkit create-indexes --dry-run
     """
@@ -66,52 +73,87 @@ def create_indexes(
 
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.safety import approve
+    from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read, index or ())
     if not as_json:
         _print_plan(plans)
     if dry_run:
+        indexes.check_types(plans)
         if as_json:
-            print_json(_document(plans, where, {}, elapsed_s=0.0, dry_run=True))
+            print_json(_document(plans, where, {}, (), elapsed_s=0.0, dry_run=True))
         return
     permission = make_permission(yes=yes, max_cost=max_cost)
     if not approve(indexes.create_preview(plans, read), where, permission, show=note):
         note("Nothing was done.")
         raise typer.Exit(1)
     started_s = time.monotonic()
-    changes = apply_with_bars(where, plans, wait=wait)
+    changes, counts = create_with_bars(where, plans, wait=wait, timeout_s=timeout, max_rcu=max_rcu)
     elapsed_s = time.monotonic() - started_s
     if as_json:
-        print_json(_document(plans, where, changes, elapsed_s=elapsed_s, dry_run=False))
+        print_json(_document(plans, where, changes, counts, elapsed_s=elapsed_s, dry_run=False))
     else:
         _print_changes(changes, elapsed_s)
-    different = [each for each in plans if each.state is indexes.State.DIFFERENT]
+    different = "; ".join(
+        f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
+        for each in plans
+        if each.state is indexes.State.DIFFERENT
+    )
+    try:
+        check_counts(counts)
+    except ThresholdError:
+        # one error ends the command, and both are to be known
+        if different:
+            warn(different)
+        raise
     if different:
-        msg = "; ".join(
-            f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
-            for each in different
-        )
-        msg += (
-            ". perfkit rebuilds no index by itself: run `perfkit drop-indexes --index"
-            f" {different[0].index.name}`, then this command again"
-        )
-        raise TargetError(msg)
+        msg = f"{different}. It was left as it is: {NEW_NAME}"
+        raise ConfigError(msg)
 
 
-def apply_with_bars(
-    target: "Target", plans: "Sequence[IndexPlan]", *, wait: bool
-) -> "dict[tuple[str, str], Change]":
+def check_counts(counts: "Sequence[IndexCount]") -> None:
+    """
+    Say what indexes that were created lack.
+
+    Raises:
+        ThresholdError: One does not hold what it should.
+    """
+    from perfkit.dynamodb.index_items import shortfall
+
+    lacking = [text for text in map(shortfall, counts) if text]
+    if lacking:
+        raise ThresholdError("; ".join(lacking))
+
+
+def create_with_bars(
+    target: "Target",
+    plans: "Sequence[IndexPlan]",
+    *,
+    wait: bool = True,
+    timeout_s: float | None = None,
+    max_rcu: float | None = None,
+) -> "tuple[dict[tuple[str, str], Change], tuple[IndexCount, ...]]":
+    """
+    Look at the items, create the indexes, count their entries; under progress bars.
+
+    Raises:
+        ConfigError: The workload describes an index wrongly; nothing was created.
+        TargetError: The target failed, or it took too long.
+        typer.Exit: Ctrl-C, with exit code 130.
+    """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
 
+    indexes.check_types(plans)
     try:
         with bars(unit="") as shown:
-            names = [
-                f"{each.table.name} {each.index.name}"
-                for each in plans
-                if each.state
-                in {indexes.State.MISSING, indexes.State.CREATING, indexes.State.DELETING}
-            ]
+            names = [f"{each.table.name} {each.index.name}" for each in plans if each.is_to_create]
+            stage = "items"
+            if names:
+                shown.add(stage, None)
+            looks = indexes.look(
+                target, plans, max_rcu=max_rcu, stage=lambda text: shown.label(stage, text)
+            )
             for name in names:
                 shown.add(name, None)
 
@@ -124,7 +166,23 @@ def apply_with_bars(
                 elif event.fraction is not None:
                     shown.reach(name, event.fraction, 1.0)
 
-            return indexes.apply(target, plans, indexes.Goal.PRESENT, wait=wait, watch=watch)
+            changes = indexes.apply(
+                target,
+                plans,
+                indexes.Goal.PRESENT,
+                wait=wait,
+                timeout_s=timeout_s,
+                watch=watch,
+                stalled=note,
+            )
+            counts = indexes.count(
+                target,
+                plans,
+                looks,
+                changes,
+                max_rcu=max_rcu,
+                stage=lambda text: shown.label(stage, text),
+            )
     except KeyboardInterrupt as error:
         say(
             "Interrupted: what was begun stays; `perfkit status` shows how far it is, and running"
@@ -132,6 +190,7 @@ def apply_with_bars(
             fg="yellow",
         )
         raise typer.Exit(INTERRUPTED) from error
+    return changes, counts
 
 
 def _print_plan(plans: "Sequence[IndexPlan]") -> None:
@@ -211,12 +270,15 @@ def _document(
     plans: "Sequence[IndexPlan]",
     target: "Target",
     changes: "dict[tuple[str, str], Change]",
+    counts: "Sequence[IndexCount]",
     *,
     elapsed_s: float,
     dry_run: bool,
 ) -> dict[str, Any]:
+    from perfkit.dynamodb.index_items import shortfall
     from perfkit.dynamodb.tables import Keys
 
+    counted = {(count.table.name, count.look.index.name): count for count in counts}
     return {
         "target": target.describe(),
         "dry_run": dry_run,
@@ -231,6 +293,16 @@ def _document(
                 "state_before": str(each.state),
                 "difference": each.difference,
                 "change": str(changes.get((each.table.name, each.index.name), "")),
+                **(
+                    {
+                        "items": count.look.items,
+                        "items_that_belong": count.look.belonging,
+                        "entries": count.entries,
+                        "shortfall": shortfall(count),
+                    }
+                    if (count := counted.get((each.table.name, each.index.name)))
+                    else {}
+                ),
                 **(
                     {}
                     if str(each.state) in {"active", "creating", "different"}

@@ -1,6 +1,6 @@
 """`perfkit drop-indexes`: the way back from `perfkit create-indexes`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
-    UntaggedOption,
+    TimeoutOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -23,6 +23,9 @@ from perfkit.commands.common import (
     say,
 )
 from perfkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.indexes import Change
 
 __all__ = ["drop_indexes"]
 
@@ -40,12 +43,14 @@ def drop_indexes(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Return only when every index is gone.")
     ] = True,
-    untagged: UntaggedOption = False,
+    timeout: TimeoutOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Drop the indexes of a workload; its items stay, and so do indexes it does not name.
+    Drop the indexes of a workload from tables that perfkit created; the items stay.
+
+    An index that the workload does not name, or that differs from the workload's, stays too.
 
     Example: perfkit drop-indexes --index CoursesBySemester
     """
@@ -56,23 +61,17 @@ def drop_indexes(
     from perfkit.dynamodb.safety import approve
 
     plans = indexes.plan(where, read, index or ())
-    existing = [each for each in plans if each.state is not indexes.State.MISSING]
-    foreign = sorted({each.table.name for each in existing if not each.ours})
-    if foreign and where.is_guarded and yes and not untagged:
-        msg = (
-            f"perfkit did not create {', '.join(foreign)} in {where.name}; add --untagged if their"
-            " indexes are to be dropped all the same. Nothing was done"
-        )
-        raise ConfigError(msg)
     permission = make_permission(yes=yes)
     if not approve(indexes.drop_preview(plans, read), where, permission, show=note):
         note("Nothing was done.")
         raise typer.Exit(1)
     try:
-        changes = indexes.apply(where, plans, indexes.Goal.ABSENT, wait=wait)
+        changes = indexes.apply(
+            where, plans, indexes.Goal.ABSENT, wait=wait, timeout_s=timeout, stalled=note
+        )
     except KeyboardInterrupt as error:
         say(
-            "Interrupted: what was begun goes on; run the same command again for the rest.",
+            "Interrupted: what was begun stays; run the same command again for the rest.",
             fg="yellow",
         )
         raise typer.Exit(INTERRUPTED) from error
@@ -86,12 +85,27 @@ def drop_indexes(
                 ],
             }
         )
-        return
+    else:
+        _print_changes(changes)
+    different = "; ".join(
+        f"index {each.index.name} of {each.table.name} differs from the workload's and was left"
+        f" alone: {each.difference}"
+        for each in plans
+        if each.state is indexes.State.DIFFERENT
+    )
+    if different:
+        raise ConfigError(different)
+
+
+def _print_changes(changes: "dict[tuple[str, str], Change]") -> None:
+    from perfkit.dynamodb.indexes import Change
+
     texts = {
-        indexes.Change.DROPPED: "Dropped",
-        indexes.Change.NOT_THERE: "Not there",
-        indexes.Change.UNDER_WAY: "Under way",
-        indexes.Change.QUEUED: "Not started yet, one at a time on each table (run again)",
+        Change.DROPPED: "Dropped",
+        Change.NOT_THERE: "Not there",
+        Change.UNDER_WAY: "Under way",
+        Change.QUEUED: "Not started yet, one at a time on each table (run again)",
+        Change.LEFT: "Left as it is",
     }
     for change, text in texts.items():
         names = [name for (_, name), became in changes.items() if became is change]

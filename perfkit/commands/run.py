@@ -22,11 +22,11 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
-from perfkit.commands.create_indexes import apply_with_bars
+from perfkit.commands.create_indexes import check_counts, create_with_bars
 from perfkit.commands.seed import seed_with_bars
-from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from perfkit.dynamodb.index_items import IndexCount
     from perfkit.dynamodb.safety import Permission, Preview
     from perfkit.dynamodb.targets import Target
     from perfkit.results import Run
@@ -80,7 +80,7 @@ def run(
     permission = make_permission(yes=yes, max_cost=max_cost)
     budget = _Budget(where, permission)
     _seed(where, read, scale, budget)
-    _create_indexes(where, read, budget)
+    counts = _create_indexes(where, read, budget)
     runs = _measure(where, read, options, budget, patterns_only=patterns_only)
     report = build_report(runs)
     if as_json:
@@ -92,6 +92,7 @@ def run(
 
         terminal.print_report(report)
     note(f"Done in {time.monotonic() - started_s:.0f} s; `perfkit report` shows this again.")
+    check_counts(counts)
 
 
 class _Budget:
@@ -118,13 +119,6 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
     from perfkit.dynamodb import seeding
 
     planned = seeding.plan(where, read, scale=scale)
-    foreign = [each.table.name for each in planned.tables if not each.ours]
-    if foreign and where.is_guarded:
-        msg = (
-            f"perfkit did not create {', '.join(foreign)} in {where.name}, and seeding would"
-            " replace items of the same key; measure what is there with `perfkit bench`"
-        )
-        raise ConfigError(msg)
     budget.approve(seeding.preview(planned))
     outcome = seed_with_bars(planned, seeding.default_processes())
     for remark in outcome.remarks():
@@ -137,13 +131,14 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
     )
 
 
-def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> None:
+def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> "tuple[IndexCount, ...]":
     from perfkit.dynamodb import indexes
+    from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read)
     budget.approve(indexes.create_preview(plans, read))
     started_s = time.monotonic()
-    changes = apply_with_bars(where, plans, wait=True)
+    changes, counts = create_with_bars(where, plans)
     created = sum(change is indexes.Change.CREATED for change in changes.values())
     note(
         f"Created {created} of {len(plans)} indexes while the tables stayed in use, in"
@@ -151,7 +146,11 @@ def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> None:
     )
     for each in plans:
         if each.state is indexes.State.DIFFERENT:
-            warn(f"index {each.index.name} of {each.table.name} differs: {each.difference}")
+            warn(
+                f"index {each.index.name} of {each.table.name} differs: {each.difference};"
+                f" {NEW_NAME}"
+            )
+    return counts
 
 
 def _measure(

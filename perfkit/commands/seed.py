@@ -14,7 +14,6 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
-    UntaggedOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -25,7 +24,6 @@ from perfkit.commands.common import (
     say,
     warn,
 )
-from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.seeding import SeedOutcome, SeedPlan
@@ -58,7 +56,6 @@ def seed(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
-    untagged: UntaggedOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +63,7 @@ def seed(
     Create the tables of a workload and fill them.
 
     May be interrupted and run again at any time: what is there is found or written again,
-    never doubled.
+    never doubled. A table that perfkit did not create is refused.
 
     Example: perfkit seed --scale 0.1
     """
@@ -87,13 +84,6 @@ def seed(
         max_wcu=max_wcu,
     )
     permission = make_permission(yes=yes, max_cost=max_cost)
-    foreign = [each.table.name for each in planned.tables if not each.ours]
-    if foreign and where.is_guarded and yes and not untagged:
-        msg = (
-            f"perfkit did not create {', '.join(foreign)} in {where.name}, and seeding replaces"
-            " items of the same key; add --untagged if that is meant. Nothing was done"
-        )
-        raise ConfigError(msg)
     if not approve(seeding.preview(planned), where, permission, show=note):
         note("Nothing was done.")
         raise typer.Exit(1)

@@ -16,11 +16,14 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
+from perfkit.errors import ConfigError, StorageFullError
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfkit.dynamodb.connection import Connection
+    from perfkit.dynamodb.ownership import Ownership
     from perfkit.dynamodb.patience import PatientConnection
     from perfkit.dynamodb.tables import IndexState, TableState
     from perfkit.dynamodb.targets import Target
@@ -90,6 +93,7 @@ def status(
 def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.index_progress import build_progress
+    from perfkit.dynamodb.ownership import Ownership
     from perfkit.dynamodb.patience import Backoff, PatientConnection
     from perfkit.dynamodb.tables import describe
 
@@ -97,12 +101,13 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
         # opening the engine would make the file; looking should leave no trace
         return [_absent(table.name, table.items) for table in workload.tables]
     progress = build_progress(target)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    ownership = Ownership(target)
+    connection = PatientConnection(_connect(target), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             states = [(table, describe(connection, table.name)) for table in workload.tables]
             expected = {
-                table.name: _seeded_items(connection, workload, table.name, state)
+                table.name: _seeded_items(connection, ownership, workload, state)
                 for table, state in states
             }
     finally:
@@ -141,15 +146,29 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     ]
 
 
+def _connect(target: "Target") -> "Connection":
+    """Return a connection that moves an unfinished index on, where anything can be written."""
+    try:
+        return target.connect()
+    except (ConfigError, StorageFullError):
+        if target.kind != "embedded":
+            raise
+        return target.connect(read_only=True)
+
+
 def _seeded_items(
-    connection: "PatientConnection", workload: "Workload", name: str, state: "TableState | None"
+    connection: "PatientConnection",
+    ownership: "Ownership",
+    workload: "Workload",
+    state: "TableState | None",
 ) -> int:
     """Return how many items seeding was to put into a table; 0 if it was never seeded."""
-    from perfkit.dynamodb.tables import seeded_scale, tags
     from perfkit.workloads.generator import ItemGenerator
 
-    scale = None if state is None else seeded_scale(tags(connection, state))
-    return 0 if scale is None else ItemGenerator(workload, scale=scale).count(name)
+    mark = None if state is None else ownership.mark_of(connection, state)
+    if state is None or mark is None or mark.scale is None:
+        return 0
+    return ItemGenerator(workload, scale=mark.scale).count(state.name)
 
 
 def _absent(name: str, workload_items: int) -> dict[str, Any]:

@@ -1,13 +1,20 @@
-"""Removing what perfkit made: tables that carry its tag, its data file, saved runs."""
+"""Removing what perfkit made: tables that carry its mark, its data file, saved runs."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.ownership import Ownership, not_ours
 from perfkit.dynamodb.patience import Backoff, PatientConnection
 from perfkit.dynamodb.safety import Effect, Preview
-from perfkit.dynamodb.tables import delete, describe, is_ours, table_names, wait_until_gone
+from perfkit.dynamodb.tables import (
+    TableState,
+    delete,
+    describe,
+    table_names,
+    wait_until_gone,
+)
 from perfkit.dynamodb.targets import Target, TargetKind, data_files
 from perfkit.errors import ConfigError
 from perfkit.units import format_bytes
@@ -23,22 +30,25 @@ class CleanPlan:
 
     Args:
         target: Where the tables are.
-        tables: Tables to delete, with their items.
-        kept: Tables that are looked at and stay, because perfkit did not create them.
+        tables: Tables to delete.
+        kept: Tables in the data file that stay, because perfkit did not create them and the
+            workload does not name them.
+        foreign: Tables of the workload that perfkit did not create: with them nothing is removed.
         files: The data file with its companions; empty if it holds a table that stays.
         runs: Run files.
     """
 
     target: Target
-    tables: tuple[tuple[str, int], ...]
+    tables: tuple[TableState, ...]
     kept: tuple[str, ...]
+    foreign: tuple[str, ...]
     files: tuple[Path, ...]
     runs: tuple[Path, ...]
 
     @property
     def effects(self) -> tuple[str, ...]:
         """What is removed, one line each."""
-        lines = [f"table {name} with {items:,} items" for name, items in self.tables]
+        lines = [f"table {table.name} with {table.items:,} items" for table in self.tables]
         if self.files:
             size_bytes = sum(file.stat().st_size for file in self.files if file.exists())
             lines.append(f"data file {self.target.data} ({format_bytes(size_bytes)})")
@@ -51,14 +61,21 @@ class CleanPlan:
         """Return what a person is asked about."""
         return Preview(
             title="Remove",
-            effects=tuple(Effect(text=text) for text in self.effects),
+            effects=(
+                *(Effect(text=text) for text in self.effects),
+                *(
+                    Effect(text=f"table {name}, which perfkit did not create")
+                    for name in self.foreign
+                ),
+            ),
             always_ask=True,
+            foreign=self.foreign,
         )
 
 
 def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
     """
-    Look at what there is to remove; changes nothing.
+    Look at what there is to remove; changes nothing, and writes nothing, so a full disk is no hindrance.
 
     Args:
         target: Where; in the embedded data file every table is looked at, elsewhere those of
@@ -68,63 +85,71 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
 
     Raises:
         TargetError: The target does not answer, or the data file is not one of perfkit's.
+        ConfigError: Whose the tables are cannot be told without writing.
     """
-    embedded = target.kind is TargetKind.EMBEDDED
     run_files = () if runs is None else tuple(sorted(runs.glob("*.json")))
-    if not target.may_exist:
-        return CleanPlan(target=target, tables=(), kept=(), files=(), runs=run_files)
-    ours, kept = [], []
-    connection = PatientConnection(target.connect(), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            names = (
-                table_names(connection) if embedded else [table.name for table in workload.tables]
-            )
-            for name in names:
-                state = describe(connection, name)
-                if state is None:
-                    continue
-                if is_ours(connection, state):
-                    ours.append((name, state.items))
-                else:
-                    kept.append(name)
-    finally:
-        connection.close()
+    ours, others = _look(target, workload) if target.may_exist else ((), ())
+    named = {table.name for table in workload.tables}
+    keeps_file = target.kind is not TargetKind.EMBEDDED or not target.may_exist or others
     return CleanPlan(
         target=target,
-        tables=tuple(ours),
-        kept=tuple(kept),
-        files=tuple(data_files(target.data)) if embedded and not kept else (),
+        tables=ours,
+        kept=tuple(name for name in others if name not in named),
+        foreign=tuple(name for name in others if name in named),
+        files=() if keeps_file else tuple(data_files(target.data)),
         runs=run_files,
     )
 
 
-def clean(planned: CleanPlan) -> None:
+def _look(target: Target, workload: Workload) -> tuple[tuple[TableState, ...], tuple[str, ...]]:
+    """Return perfkit's own tables, and the names of the others."""
+    ours, others = [], []
+    ownership = Ownership(target)
+    connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
+    try:
+        with answer_errors("looking at the tables", target.name):
+            names = [table.name for table in workload.tables]
+            if target.kind is TargetKind.EMBEDDED:
+                names = table_names(connection)
+            for name in names:
+                state = describe(connection, name)
+                if state is not None and ownership.mark_of(connection, state) is not None:
+                    ours.append(state)
+                elif state is not None:
+                    others.append(name)
+    finally:
+        connection.close()
+    return tuple(ours), tuple(others)
+
+
+def clean(planned: CleanPlan, workload: Workload) -> None:
     """
     Remove what is planned.
 
     Raises:
         TargetError: The target failed.
-        ConfigError: A file cannot be removed.
+        ConfigError: A file cannot be removed, or a table became somebody else's meanwhile.
     """
     if planned.files:
+        # somebody may have put a table into the file since the plan was shown
+        _, others = _look(planned.target, workload)
+        if others:
+            raise not_ours(others, planned.target.name)
         # the tables go with their file
         _remove(planned.files)
     elif planned.tables:
+        ownership = Ownership(planned.target)
         connection = PatientConnection(planned.target.connect(), backoff=Backoff())
         try:
-            for name, _ in planned.tables:
-                with answer_errors(f"deleting table {name}", planned.target.name):
-                    # somebody may have made another table of that name since the plan was shown
-                    state = describe(connection, name)
-                    if state is not None and not is_ours(connection, state):
-                        msg = f"table {name} no longer carries perfkit's tag; it was left alone"
-                        raise ConfigError(msg)
-                    if state is not None:
-                        delete(connection, name)
-            for name, _ in planned.tables:
-                with answer_errors(f"deleting table {name}", planned.target.name):
-                    wait_until_gone(connection, name, pause=time.sleep)
+            for table in planned.tables:
+                with answer_errors(f"deleting table {table.name}", planned.target.name):
+                    if describe(connection, table.name) is not None:
+                        ownership.check(connection, table.name, table.identity)
+                        delete(connection, table.name)
+                        ownership.forget(table.name)
+            for table in planned.tables:
+                with answer_errors(f"deleting table {table.name}", planned.target.name):
+                    wait_until_gone(connection, table.name, pause=time.sleep)
         finally:
             connection.close()
     _remove(planned.runs)

@@ -1,16 +1,26 @@
 """Global indexes on tables in use: planned, created online, watched until they answer, dropped."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from perfkit.capacity import Consistency, item_size, read_units
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import BUSY, answer_errors
 from perfkit.dynamodb.estimates import estimate_index, sample
+from perfkit.dynamodb.index_items import (
+    IndexCount,
+    IndexLook,
+    check_definitions,
+    check_look,
+    count_entries,
+    look_at_items,
+)
 from perfkit.dynamodb.index_progress import BuildProgress, build_progress
-from perfkit.dynamodb.patience import Backoff, PatientConnection, Pause
+from perfkit.dynamodb.ownership import Ownership, not_the_same
+from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     IndexState,
@@ -18,7 +28,6 @@ from perfkit.dynamodb.tables import (
     TableState,
     describe,
     index_difference,
-    is_ours,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
@@ -31,12 +40,26 @@ __all__ = [
     "Event",
     "Goal",
     "IndexPlan",
+    "Looks",
     "State",
     "apply",
+    "check_types",
+    "count",
     "create_preview",
     "drop_preview",
+    "look",
     "plan",
 ]
+
+Looks = dict[tuple[str, str], IndexLook]
+"""What items say about indexes, by the names of table and index."""
+
+_STALLED_S = 30.0
+"""After so long without anything moving, it is said; and once more after as long again."""
+
+_COUNTS = 5
+"""So often entries that are missing are looked for again: global indexes lag behind their table."""
+_COUNT_AGAIN_S = 1.0
 
 
 class State(StrEnum):
@@ -82,7 +105,9 @@ class IndexPlan:
         index: The index as the workload wants it.
         state: How it stands on the target.
         difference: How the existing index differs, empty if it does not.
-        ours: Whether perfkit created the table.
+        ours: Whether perfkit created the table; no other table's indexes are changed.
+        table_state: The table as it is.
+        look_units: Estimated units to read the table once.
         entries: Estimated items that have the index's keys and so are copied.
         write_units: Estimated units to copy them.
         storage_bytes: Estimated size of the index.
@@ -93,9 +118,21 @@ class IndexPlan:
     state: State
     difference: str
     ours: bool
+    table_state: TableState
+    look_units: float
     entries: int
     write_units: float
     storage_bytes: int
+
+    @property
+    def is_to_create(self) -> bool:
+        """Whether there is something to create or to wait for."""
+        return self.state in {State.MISSING, State.CREATING, State.DELETING}
+
+    @property
+    def is_to_drop(self) -> bool:
+        """Whether there is an index to drop, and it is the workload's."""
+        return self.state in {State.CREATING, State.ACTIVE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +176,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
     if not target.may_exist:
         raise _no_table(workload.tables[0].name, target)
     generator = ItemGenerator(workload)
+    ownership = Ownership(target)
     connection = PatientConnection(target.connect(), backoff=Backoff())
     plans: list[IndexPlan] = []
     try:
@@ -149,12 +187,14 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                 state = describe(connection, table.name)
                 if state is None:
                     raise _no_table(table.name, target)
-                ours = is_ours(connection, state)
+                ours = ownership.mark_of(connection, state) is not None
             items = state.items
             if not items and target.kind is not TargetKind.EMBEDDED:
                 # AWS counts every six hours, and some stand-ins never do
                 items = generator.count(table.name)
             some = sample(generator, table.name)
+            mean_bytes = sum(map(item_size, some)) / max(1, len(some))
+            size_bytes = max(state.size_bytes, round(mean_bytes * items))
             for index in (index for owner, index in wanted if owner is table):
                 existing = state.index(index.name)
                 difference = index_difference(index, existing)
@@ -166,6 +206,8 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                         state=_state(existing, difference),
                         difference=difference,
                         ours=ours,
+                        table_state=state,
+                        look_units=read_units(size_bytes, Consistency.STRONG),
                         entries=estimate.entries,
                         write_units=estimate.write_units,
                         storage_bytes=estimate.storage_bytes,
@@ -193,33 +235,152 @@ def _state(existing: IndexState | None, difference: str) -> State:
 
 def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
     """Return what creating the missing indexes does."""
+    wanted = [each for each in plans if each.is_to_create]
+    effects = []
+    for each in wanted:
+        if each.state is not State.CREATING:
+            text = f"create index {each.index.name} on table {each.table.name}, copying about"
+            effects.append(
+                Effect(text=f"{text} {each.entries:,} items", write_units=each.write_units)
+            )
+    for name in dict.fromkeys(each.table.name for each in wanted):
+        of_table = [each for each in wanted if each.table.name == name]
+        entries_bytes = sum(each.storage_bytes for each in of_table)
+        effects.append(
+            Effect(
+                text=f"read table {name} once, to see which items belong in"
+                f" {', '.join(each.index.name for each in of_table)}, and count the entries",
+                read_units=of_table[0].look_units + read_units(entries_bytes, Consistency.EVENTUAL),
+            )
+        )
     return Preview(
         title=f"Create indexes of workload {workload.name}",
-        effects=tuple(
-            Effect(
-                text=f"create index {each.index.name} on table {each.table.name}, copying about"
-                f" {each.entries:,} items",
-                write_units=each.write_units,
-            )
-            for each in plans
-            if each.state in {State.MISSING, State.DELETING}
-        ),
+        effects=tuple(effects),
+        foreign=_foreign(wanted),
     )
 
 
 def drop_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
     """Return what dropping the existing indexes does."""
+    wanted = [each for each in plans if each.is_to_drop]
     return Preview(
         title=f"Drop indexes of workload {workload.name}",
         effects=tuple(
             Effect(
                 text=f"drop index {each.index.name} of table {each.table.name}"
-                + ("" if each.ours else ", which perfkit did NOT create")
+                + ("" if each.ours else ", which perfkit did not create")
             )
-            for each in plans
-            if each.state not in {State.MISSING, State.DELETING}
+            for each in wanted
         ),
+        foreign=_foreign(wanted),
     )
+
+
+def _foreign(plans: Sequence[IndexPlan]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.table.name for each in plans if not each.ours))
+
+
+def check_types(plans: Sequence[IndexPlan]) -> None:
+    """
+    Refuse indexes whose key attributes the tables define with another type; reads nothing.
+
+    Raises:
+        ConfigError: Names attribute, type found and type wanted.
+    """
+    for each in plans:
+        if each.state in {State.MISSING, State.DELETING}:
+            check_definitions(each.table, each.index, each.table_state)
+
+
+def look(
+    target: Target,
+    plans: Sequence[IndexPlan],
+    *,
+    max_rcu: float | None = None,
+    stage: Callable[[str], None] = lambda _: None,
+) -> Looks:
+    """
+    Read every table that gets an index once, and return what its items say about it.
+
+    Args:
+        target: Where.
+        plans: What `plan` found.
+        max_rcu: Hold the reads below so many units a second.
+        stage: Called with what is being done, as a short text.
+
+    Raises:
+        ConfigError: The workload describes an index wrongly: nothing was created.
+        TargetError: The target failed.
+    """
+    looks: Looks = {}
+    connection = PatientConnection(target.connect(), backoff=Backoff())
+    pacer = Pacer(max_rcu)
+    try:
+        for table in {each.table.name: each.table for each in plans}.values():
+            wanted = [each.index for each in plans if each.table is table and each.is_to_create]
+            if not wanted:
+                continue
+            stage(f"reading {table.name}")
+            with answer_errors(f"reading table {table.name}", target.name):
+                found = look_at_items(connection, table.name, wanted, pacer=pacer)
+                for each in found.values():
+                    check_look(connection, table, each)
+            looks |= {(table.name, name): each for name, each in found.items()}
+    finally:
+        connection.close()
+    return looks
+
+
+def count(
+    target: Target,
+    plans: Sequence[IndexPlan],
+    looks: Looks,
+    changes: Mapping[tuple[str, str], Change],
+    *,
+    max_rcu: float | None = None,
+    stage: Callable[[str], None] = lambda _: None,
+    pause: Pause = time.sleep,
+) -> tuple[IndexCount, ...]:
+    """
+    Count the entries of the indexes that were created; `shortfall` says what one lacks.
+
+    Where there are fewer than items that belong in the index, both are looked at again: an index
+    lags behind its table, and somebody may be deleting.
+
+    Args:
+        target: Where.
+        plans: What `plan` found.
+        looks: What `look` found before.
+        changes: What became of the indexes.
+        max_rcu: Hold the reads below so many units a second.
+        stage: Called with what is being done, as a short text.
+        pause: Sleeps.
+
+    Raises:
+        TargetError: The target failed.
+    """
+    counts = []
+    connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
+    pacer = Pacer(max_rcu, pause=pause)
+    try:
+        for each in plans:
+            table, index = each.table.name, each.index.name
+            seen = looks.get((table, index))
+            if seen is None or changes.get((table, index)) is not Change.CREATED:
+                continue
+            stage(f"counting {index}")
+            with answer_errors(f"counting index {index} of {table}", target.name):
+                entries = count_entries(connection, table, index, pacer=pacer)
+                for _ in range(_COUNTS):
+                    if entries >= seen.belonging:
+                        break
+                    pause(_COUNT_AGAIN_S)
+                    seen = look_at_items(connection, table, [each.index], pacer=pacer)[index]
+                    entries = count_entries(connection, table, index, pacer=pacer)
+            counts.append(IndexCount(table=each.table, look=seen, entries=entries))
+    finally:
+        connection.close()
+    return tuple(counts)
 
 
 def apply(
@@ -228,7 +389,10 @@ def apply(
     goal: Goal,
     *,
     wait: bool = True,
+    timeout_s: float | None = None,
     watch: Callable[[Event], None] = lambda _: None,
+    stalled: Callable[[str], None] = lambda _: None,
+    clock: Clock = time.monotonic,
     pause: Pause = time.sleep,
 ) -> dict[tuple[str, str], Change]:
     """
@@ -239,31 +403,41 @@ def apply(
 
     Args:
         target: Where.
-        plans: What `plan` found; indexes that differ are left alone when *goal* is PRESENT.
+        plans: What `plan` found; indexes that differ from the workload's are left alone.
         goal: What is wanted.
         wait: Whether to return only when all is done.
+        timeout_s: Wait no longer than so many seconds; None waits for ever.
         watch: Called with the state of every index whenever it was looked at.
+        stalled: Called with one line for a person when nothing has moved for 30 s, and after
+            every further 30 s.
+        clock: Seconds that only grow.
         pause: Sleeps.
 
     Returns:
         What became of each index, by the names of table and index.
 
     Raises:
-        TargetError: The target failed, or an index vanished while it was being built.
+        ConfigError: A table is not perfkit's, or was made anew meanwhile.
+        TargetError: The target failed, an index vanished while it was being built, or it took
+            longer than *timeout_s*.
     """
     doing = "creating indexes" if goal is Goal.PRESENT else "dropping indexes"
     connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
     try:
         with answer_errors(doing, target.name):
-            tables = {each.table.name: each.table for each in plans}
-            works = [_TableWork(connection, table, plans, goal) for table in tables.values()]
+            works = _works(connection, target, plans, goal)
+            ownership = Ownership(target)
+            for work in works:
+                if not work.is_done:
+                    ownership.check(connection, work.table_name, work.identity)
             progress = build_progress(target)
             intervals = _intervals(target)
+            patience = _Patience(works, timeout_s, stalled, clock)
             while True:
                 moved = [work.step(progress, watch) for work in works if not work.is_done]
                 if not wait or all(work.is_done for work in works):
                     break
-                pause(intervals.next(moved=any(moved)))
+                pause(patience.allow(intervals.next(moved=any(moved)), moved=any(moved)))
     finally:
         connection.close()
     return {
@@ -271,24 +445,33 @@ def apply(
     }
 
 
+def _works(
+    connection: Connection, target: Target, plans: Sequence[IndexPlan], goal: Goal
+) -> list["_TableWork"]:
+    by_table: dict[str, list[IndexPlan]] = {}
+    for each in plans:
+        by_table.setdefault(each.table.name, []).append(each)
+    return [_TableWork(connection, target, some, goal) for some in by_table.values()]
+
+
 class _TableWork:
     """The index operations of one table, one after the other."""
 
     def __init__(
-        self, connection: Connection, table: Table, plans: Sequence[IndexPlan], goal: Goal
+        self, connection: Connection, target: Target, plans: Sequence[IndexPlan], goal: Goal
     ) -> None:
         self._connection = connection
-        self._table = table
+        self._target = target
+        self._table = plans[0].table
+        self.identity = plans[0].table_state.identity
         self._goal = goal
         self._begun: set[str] = set()
-        self._seen: TableState | None = None
+        self._seen: tuple[TableState, list[float | None]] | None = None
         self._open: dict[str, Index] = {}
         self.changes: dict[str, Change] = {}
         for each in plans:
-            if each.table.name != table.name:
-                continue
             name = each.index.name
-            if goal is Goal.PRESENT and each.state is State.DIFFERENT:
+            if each.state is State.DIFFERENT:
                 self.changes[name] = Change.LEFT
             elif goal is Goal.PRESENT and each.state is State.ACTIVE:
                 self.changes[name] = Change.ALREADY_THERE
@@ -314,17 +497,32 @@ class _TableWork:
         if state is None:
             msg = f"table {self._table.name} was deleted meanwhile"
             raise TargetError(msg)
+        if state.identity != self.identity:
+            raise not_the_same(self._table.name, self._target.name, is_there=True)
+        fractions = []
         for name in list(self._open):
             self._settle(name, state.index(name))
-            watch(self._event(name, state, progress))
+            event = self._event(name, state, progress)
+            fractions.append(event.fraction)
+            watch(event)
         startable = next((name for name in self._open if self._may_start(name, state)), None)
         if startable is not None and self._start(self._open[startable], state):
             self._begun.add(startable)
             self.changes[startable] = Change.UNDER_WAY
             return True
-        moved = state != self._seen
-        self._seen = state
+        moved = (state, fractions) != self._seen
+        self._seen = (state, fractions)
         return moved
+
+    def waiting_for(self) -> list[str]:
+        """Return the indexes that are not done, each with its status."""
+        state = None if self._seen is None else self._seen[0]
+        texts = []
+        for name in self._open:
+            index = None if state is None else state.index(name)
+            status = "not begun" if index is None else index.status
+            texts.append(f"{name} of {self._table.name} ({status})")
+        return texts
 
     def _settle(self, name: str, index: IndexState | None) -> None:
         if self._goal is Goal.ABSENT:
@@ -409,6 +607,46 @@ def _creation(index: Index, state: TableState) -> dict[str, Any]:
         ],
         "GlobalSecondaryIndexUpdates": [{"Create": creation}],
     }
+
+
+class _Patience:
+    """How long to wait in all, and what to say when nothing moves."""
+
+    def __init__(
+        self,
+        works: Sequence[_TableWork],
+        timeout_s: float | None,
+        stalled: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self._works = works
+        self._timeout_s = timeout_s
+        self._stalled = stalled
+        self._clock = clock
+        self._started_s = self._moved_s = self._said_s = clock()
+
+    def allow(self, interval_s: float, *, moved: bool) -> float:
+        """Return how long to wait before the next look, at most *interval_s*."""
+        now_s = self._clock()
+        waiting = ", ".join(text for work in self._works for text in work.waiting_for())
+        if moved:
+            self._moved_s = self._said_s = now_s
+        elif now_s - self._said_s >= _STALLED_S:
+            self._said_s = now_s
+            self._stalled(
+                f"Nothing has moved for {now_s - self._moved_s:.0f} s: {waiting}; still waiting."
+                " Ctrl-C ends the waiting, and what was begun stays."
+            )
+        if self._timeout_s is None:
+            return interval_s
+        left_s = self._timeout_s - (now_s - self._started_s)
+        if left_s <= 0:
+            msg = (
+                f"not done after {self._timeout_s:g} s: {waiting}. What was begun stays:"
+                " `perfkit status` shows how far it is, and the same command waits for the rest"
+            )
+            raise TargetError(msg)
+        return min(interval_s, left_s)
 
 
 class _Intervals:

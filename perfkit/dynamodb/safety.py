@@ -8,6 +8,7 @@ tier, discounts, provisioned capacity and taxes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from perfkit.dynamodb.ownership import not_ours
 from perfkit.dynamodb.targets import STAND_IN_REGION, Target
 from perfkit.errors import ConfigError
 
@@ -54,11 +55,13 @@ class Preview:
         title: The command's intent, e.g. `Seed workload courses`.
         effects: What will happen, in order.
         always_ask: Whether to ask on this machine's own targets too.
+        foreign: Tables it would change and must not, because they carry no mark of perfkit's.
     """
 
     title: str
     effects: tuple[Effect, ...]
     always_ask: bool = False
+    foreign: tuple[str, ...] = ()
 
     @property
     def read_units(self) -> float:
@@ -99,7 +102,8 @@ def approve(
     Show what will happen where it matters, and return whether to go on.
 
     On the embedded engine and on this machine's own endpoints nothing is asked, unless the
-    preview says so.
+    preview says so. What would change somebody else's table is refused on every target, whatever
+    is allowed.
 
     Args:
         preview: What will happen.
@@ -111,9 +115,13 @@ def approve(
         True to go on; False if the person said no.
 
     Raises:
-        ConfigError: It costs more than allowed, or nobody is there to ask and `--yes` was not
-            given.
+        ConfigError: A table is somebody else's, it costs more than allowed, or nobody is there
+            to ask and `--yes` was not given.
     """
+    if preview.foreign:
+        for line in describe(preview, target):
+            show(line)
+        raise not_ours(preview.foreign, target.name)
     if not preview.effects or not (target.is_guarded or preview.always_ask):
         return True
     for line in describe(preview, target):

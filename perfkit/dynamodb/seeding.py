@@ -11,18 +11,16 @@ from math import isfinite
 from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
+from perfkit.dynamodb.ownership import Mark, Ownership, not_ours
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
-    TAG,
+    Identity,
     TableState,
     check_keys,
     count_items,
     create,
     describe,
-    note_scale,
-    seeded_scale,
-    tags,
     wait_until_active,
 )
 from perfkit.dynamodb.targets import Target
@@ -78,7 +76,7 @@ class PlannedTable:
         table: As the workload wants it.
         expected: Items it is to hold.
         state: As it is now, None if it is missing.
-        ours: Whether perfkit created it, or will.
+        ours: Whether perfkit created it, or will; no other table is seeded.
         write_units: Estimated units to write all items.
         read_units: Estimated units to count them and compare some.
     """
@@ -207,7 +205,7 @@ def plan(
     Raises:
         WorkloadError: The workload has no such table.
         ConfigError: A number is out of range.
-        TargetError: A table exists with another key schema, or the target does not answer.
+        TargetError: A table of perfkit's has another key schema, or the target does not answer.
     """
     for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
         if value is not None and not (isfinite(value) and value > 0):
@@ -216,17 +214,17 @@ def plan(
     generator = ItemGenerator(workload, random_seed, scale)
     chosen = [workload.table(name) for name in dict.fromkeys(tables)] or list(workload.tables)
     connection = PatientConnection(target.connect(), backoff=Backoff())
+    ownership = Ownership(target)
     planned = []
     try:
         with answer_errors("looking at the tables", target.name):
             for table in chosen:
                 state = describe(connection, table.name)
-                if state is not None:
+                mark = Mark() if state is None else ownership.mark_of(connection, state)
+                if state is not None and mark is not None:
                     check_keys(table, state, where=target.name)
-                found = {} if state is None else tags(connection, state)
-                _check_scale(table.name, seeded_scale(found), scale)
-                ours = state is None or found.get(TAG["Key"]) == TAG["Value"]
-                planned.append(_planned(table, state, ours=ours, generator=generator))
+                    _check_scale(table.name, mark.scale, scale)
+                planned.append(_planned(table, state, ours=mark is not None, generator=generator))
     finally:
         connection.close()
     return SeedPlan(
@@ -287,11 +285,7 @@ def preview(planned: SeedPlan) -> Preview:
             effects.append(
                 Effect(text=f"create table {name}, on demand, tagged created-by=perfkit")
             )
-        whose = (
-            ""
-            if each.ours
-            else ", which perfkit did NOT create (items of the same key are replaced)"
-        )
+        whose = "" if each.ours else ", which perfkit did not create"
         effects.append(
             Effect(
                 text=f"write up to {each.expected:,} items to table {name}{whose}, and count them",
@@ -299,7 +293,11 @@ def preview(planned: SeedPlan) -> Preview:
                 write_units=each.write_units,
             )
         )
-    return Preview(title=f"Seed workload {planned.job.workload.name}", effects=tuple(effects))
+    return Preview(
+        title=f"Seed workload {planned.job.workload.name}",
+        effects=tuple(effects),
+        foreign=tuple(each.table.name for each in planned.tables if not each.ours),
+    )
 
 
 def seed(
@@ -323,6 +321,7 @@ def seed(
         progress: Called with items written or found in place, several times a second.
 
     Raises:
+        ConfigError: A table is not perfkit's, or was replaced by another one meanwhile.
         TargetError: The target failed, or lost items while being written to.
         StorageFullError: No space left; what was written stays.
     """
@@ -355,7 +354,9 @@ class _Run:
         progress: Callable[[Progress], None],
     ) -> None:
         self._plan = planned
+        self._job = planned.job
         self._connection = connection
+        self._ownership = Ownership(planned.job.target)
         self._processes = processes
         self._stage = stage
         self._progress = progress
@@ -373,23 +374,43 @@ class _Run:
         return sum(done.refusals for done in self._done.values())
 
     def prepare(self) -> None:
-        """Create what is missing, and find out what the rest holds."""
+        """
+        Create what is missing, and find out what the rest holds.
+
+        Every table that is there is perfkit's before the first thing is changed, and every
+        table that is written to is once more perfkit's before the first note is made.
+        """
+        where = self._job.target.name
+        missing = [each.table for each in self._plan.tables if each.state is None]
         for each in self._plan.tables:
-            name = each.table.name
-            self._created[name] = each.state is None and create(self._connection, each.table)
+            if each.state is not None:
+                self._ownership.check(self._connection, each.table.name, each.state.identity)
+        if missing:
+            self._ownership.prepare()
+        for table in missing:
+            made = create(self._connection, table)
+            self._created[table.name] = made is not None
+            if made is not None:
+                self._ownership.note_created(made)
+        states = {}
         for each in self._plan.tables:
             name = each.table.name
             self._stage(f"waiting for table {name}")
-            state = wait_until_active(self._connection, name, pause=time.sleep)
-            check_keys(each.table, state, where=self._plan.job.target.name)
-            if each.ours:
-                note_scale(self._connection, state, self._plan.job.scale)
+            state = states[name] = wait_until_active(self._connection, name, pause=time.sleep)
+            # one that somebody else made a moment earlier, or in place of ours
+            if self._ownership.mark_of(self._connection, state) is None:
+                raise not_ours([name], where, begun=True)
+            check_keys(each.table, state, where=where)
+        for state in states.values():
+            self._ownership.note_scale(self._connection, state, self._job.scale)
+        identities: dict[str, Identity] = {name: each.identity for name, each in states.items()}
+        self._job = replace(self._job, identities=identities)
         for each in self._plan.tables:
             self._found[each.table.name] = self._look(each)
 
     def _look(self, each: PlannedTable) -> Found:
         name = each.table.name
-        if self._created[name]:
+        if self._created.get(name):
             return Found.NOTHING
         if self._plan.force:
             return Found.UNKNOWN
@@ -433,7 +454,7 @@ class _Run:
                 chunks += chunks_of(name, each.expected, look_first=look_first)
         if chunks:
             self._stage("writing items")
-            write(self._plan.job, chunks, processes=self._processes, report=self._report)
+            write(self._job, chunks, processes=self._processes, report=self._report)
 
     def verify(self, each: PlannedTable) -> SeededTable:
         """Count a table, and write it whole if skipping left a gap."""
@@ -444,7 +465,7 @@ class _Run:
             self._stage(f"writing all items of {name}: it has gaps")
             chunks = list(chunks_of(name, each.expected, look_first=False))
             self._done[name] = replace(self._done[name], skipped=0)
-            write(self._plan.job, chunks, processes=self._processes, report=self._add)
+            write(self._job, chunks, processes=self._processes, report=self._add)
             items = self._count(name)
         if items < each.expected:
             msg = (
@@ -458,7 +479,7 @@ class _Run:
             name=name,
             expected=each.expected,
             items=items,
-            created=self._created[name],
+            created=self._created.get(name, False),
             found=found,
             written=done.written,
             already=done.skipped,

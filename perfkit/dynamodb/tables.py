@@ -1,7 +1,8 @@
-"""Tables on a target: made from a workload, described, counted, recognised as perfkit's own."""
+"""Tables on a target: made from a workload, described, counted, deleted."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from perfkit.dynamodb.connection import Connection
@@ -11,8 +12,11 @@ from perfkit.errors import TargetError
 from perfkit.workloads.model import Index, Table
 
 __all__ = [
+    "NEW_NAME",
     "SCALE_TAG",
     "TAG",
+    "TAGLESS",
+    "Identity",
     "IndexState",
     "Keys",
     "TableCount",
@@ -24,8 +28,6 @@ __all__ = [
     "describe",
     "index_difference",
     "index_states",
-    "is_ours",
-    "note_scale",
     "seeded_scale",
     "table_names",
     "tags",
@@ -34,10 +36,19 @@ __all__ = [
 ]
 
 TAG = {"Key": "created-by", "Value": "perfkit"}
-"""Put on every table perfkit creates; `perfkit clean` deletes no table without it."""
+"""Put on every table perfkit creates; see `ownership`."""
+
+TAGLESS = frozenset({"UnknownOperation", "UnknownOperationException"})
+"""What a target answers that has no tags."""
 
 SCALE_TAG = "perfkit-scale"
 """Says at which scale a table was filled, so that nobody mixes two."""
+
+NEW_NAME = (
+    "give the workload's index a new name and create that, switch the service to it, and remove"
+    " the old one only when nothing reads it any more"
+)
+"""What to do about an index that differs from the workload's: something may be reading it."""
 
 _POLL_S = 0.2
 _MAX_POLL_S = 5.0
@@ -134,11 +145,34 @@ class IndexState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """
+    What tells a table from another one made later under the same name.
+
+    Args:
+        table_id: `TableId`, empty where the target gives none.
+        created_s: `CreationDateTime` in seconds since 1970, to the millisecond; None where the
+            target gives none.
+    """
+
+    table_id: str = ""
+    created_s: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the target said anything to know the table by."""
+        return bool(self.table_id) or self.created_s is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableState:
     """
     A table as the target describes it.
 
     Args:
+        identity: Which table of that name it is.
+        attributes: Types of the attributes that the table defines: those of its own keys and
+            of all its indexes' keys.
         items: Items, as far as the target knows; about six hours old on AWS.
         billing: `PAY_PER_REQUEST` or `PROVISIONED`.
         read_capacity: Provisioned units a second, 0 on demand.
@@ -155,6 +189,8 @@ class TableState:
     read_capacity: int
     write_capacity: int
     indexes: tuple[IndexState, ...]
+    identity: Identity = field(default_factory=Identity)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def index(self, name: str) -> IndexState | None:
         """Return the index of that name, None if there is none."""
@@ -187,11 +223,14 @@ def describe(connection: Connection, name: str) -> TableState | None:
         if error.code == "ResourceNotFoundException":
             return None
         raise
-    table = answer["Table"]
+    return _table_state(answer["Table"])
+
+
+def _table_state(table: Mapping[str, Any]) -> TableState:
     types = _types(table)
     throughput = table.get("ProvisionedThroughput", {})
     return TableState(
-        name=name,
+        name=table["TableName"],
         arn=table.get("TableArn", ""),
         status=table["TableStatus"],
         keys=Keys.from_wire(table["KeySchema"], types),
@@ -201,6 +240,18 @@ def describe(connection: Connection, name: str) -> TableState | None:
         write_capacity=throughput.get("WriteCapacityUnits", 0),
         billing=table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         indexes=index_states(table),
+        identity=_identity(table),
+        attributes=types,
+    )
+
+
+def _identity(table: Mapping[str, Any]) -> Identity:
+    created = table.get("CreationDateTime")
+    if isinstance(created, datetime):
+        created = created.timestamp()
+    return Identity(
+        table_id=table.get("TableId") or "",
+        created_s=None if created is None else round(float(created), 3),
     )
 
 
@@ -258,22 +309,21 @@ def check_keys(table: Table, state: TableState, *, where: str) -> None:
     if state.keys != wanted:
         msg = (
             f"table {table.name} exists in {where} with the key {state.keys}, the workload wants"
-            f" {wanted}; rename the table in the workload, or delete it yourself if it is not"
-            " needed"
+            f" {wanted}; give the workload's table another name"
         )
         raise TargetError(msg)
 
 
-def create(connection: Connection, table: Table) -> bool:
+def create(connection: Connection, table: Table) -> TableState | None:
     """
     Ask for a workload's table, on demand and with perfkit's tag, without its global indexes.
 
     Returns:
-        Whether this call created it; False if somebody else did a moment earlier.
+        The table this call created; None if there was one of that name, whoever made it.
     """
     schema, definitions = Keys.of(table).to_wire()
     try:
-        connection.execute(
+        answer = connection.execute(
             "CreateTable",
             {
                 "TableName": table.name,
@@ -285,9 +335,9 @@ def create(connection: Connection, table: Table) -> bool:
         )
     except DynamoDBError as error:
         if error.code == "ResourceInUseException":
-            return False
+            return None
         raise
-    return True
+    return _table_state(answer["TableDescription"])
 
 
 def _intervals() -> Iterator[float]:
@@ -397,7 +447,7 @@ def tags(connection: Connection, state: TableState) -> dict[str, str]:
             answer = connection.execute("ListTagsOfResource", request)
         except DynamoDBError as error:
             # a stand-in without tags, or a table deleted by now
-            if error.code in {"UnknownOperationException", "ResourceNotFoundException"}:
+            if error.code in TAGLESS | {"ResourceNotFoundException"}:
                 return found
             raise
         found |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", ())}
@@ -406,22 +456,9 @@ def tags(connection: Connection, state: TableState) -> dict[str, str]:
         request["NextToken"] = answer["NextToken"]
 
 
-def is_ours(connection: Connection, state: TableState) -> bool:
-    """Tell whether perfkit created this table, by its tag; False where there are no tags."""
-    return tags(connection, state).get(TAG["Key"]) == TAG["Value"]
-
-
 def seeded_scale(found: Mapping[str, str]) -> float | None:
     """Return the scale a table was filled at, as its tags say; None if they do not."""
     try:
         return float(found[SCALE_TAG])
     except (KeyError, ValueError):
         return None
-
-
-def note_scale(connection: Connection, state: TableState, scale: float) -> None:
-    """Keep the scale a table is filled at, in its tags."""
-    connection.execute(
-        "TagResource",
-        {"ResourceArn": state.arn, "Tags": [{"Key": SCALE_TAG, "Value": f"{scale:g}"}]},
-    )

@@ -170,12 +170,15 @@ class Target:
         with aws_errors(f"connecting to {self.name}", self.name):
             return session.client(service, **options)
 
-    def connect(self) -> Connection:
+    def connect(self, *, read_only: bool = False) -> Connection:
         """
         Return the shortest way to this target, for perfkit's own data rather than for timing.
 
         The embedded engine is called directly; elsewhere a boto3 client without parameter
         validation and without retries, because perfkit retries by its own rules.
+
+        Args:
+            read_only: Write nothing into the embedded engine's folder, not even to look.
 
         Raises:
             ConfigError: Region, profile or data folder are missing or unusable.
@@ -183,7 +186,7 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
 
-            return EngineConnection(Engine(self.data))
+            return EngineConnection(Engine(self.data, read_only=read_only))
         client = self.client(max_attempts=1, parameter_validation=False)
         return ClientConnection(client, where=self.name)
 

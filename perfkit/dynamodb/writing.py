@@ -6,7 +6,7 @@ import multiprocessing.connection
 import multiprocessing.resource_tracker
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -15,7 +15,9 @@ from typing import Any, cast
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.ownership import check_same
 from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.values import equal, key_bytes
 from perfkit.errors import PerfkitError, TargetError, ThrottledError
@@ -63,7 +65,12 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What every writing process needs to know; goes to it by pickle."""
+    """
+    What every writing process needs to know; goes to it by pickle.
+
+    Args:
+        identities: The tables of perfkit's own, by name; nothing is written into another one.
+    """
 
     target: Target
     workload: Workload
@@ -71,6 +78,7 @@ class Job:
     scale: float
     max_rcu: float | None
     max_wcu: float | None
+    identities: Mapping[str, Identity] = field(default_factory=dict)
 
     def share(self, processes: int) -> "Job":
         """Return the job of one of several processes: rates are divided among them."""
@@ -152,8 +160,13 @@ def _write_here(
             report=report,
             check=check,
         )
+        checked: set[str] = set()
         for chunk in chunks:
             with answer_errors(f"writing items of {chunk.table}", job.target.name):
+                if chunk.table not in checked:
+                    where = job.target.name
+                    check_same(connection, chunk.table, job.identities[chunk.table], where)
+                    checked.add(chunk.table)
                 writer.write(chunk)
     finally:
         connection.close()

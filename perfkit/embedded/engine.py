@@ -82,14 +82,16 @@ class Engine:
 
     Args:
         path: Data file, made if missing; `:memory:` keeps everything in this object.
+        read_only: Open a file that is there and write nothing, so that it can be read on a full
+            disk and in a folder that may not be written to.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
-        ConfigError: The file cannot be written.
+        ConfigError: The file cannot be written, or not be read without writing.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._storage = Storage(path)
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self._storage = Storage(path, read_only=read_only)
         self._next_look_s = 0.0
 
     def execute(self, operation: str, request: dict[str, Any]) -> bytes:
@@ -117,7 +119,7 @@ class Engine:
         check_request(operation, request)
         check_legacy(operation, request)
         try:
-            if (now_s := monotonic()) >= self._next_look_s:
+            if (now_s := monotonic()) >= self._next_look_s and not self._storage.read_only:
                 self._next_look_s = now_s + LOOK_S
                 time_to_live.remove_expired(self._storage, time())
             body = orjson.dumps(handler(self._storage, request))

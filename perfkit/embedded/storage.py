@@ -271,14 +271,17 @@ class Storage:
 
     Args:
         path: File, made with its folder if missing; `:memory:` keeps all in this object.
+        read_only: Open a file that is there, and write nothing: neither into it nor beside it.
+            So it opens on a full disk and in a folder that may not be written to.
 
     Raises:
         DataFileError: The file is no perfkit data file, is damaged or is from a newer version.
-        ConfigError: The file or its folder cannot be written.
+        ConfigError: The file or its folder cannot be written, or not be read without writing.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = str(path)
+        self.read_only = read_only
         self._in_memory = self.path == ":memory:"
         self._log = f"{self.path}-wal"
         # in memory all threads share one connection, so reads queue as well
@@ -384,7 +387,7 @@ class Storage:
         with self._errors():
             lock = None
             made = False
-            if not self._in_memory:
+            if not self._in_memory and not self.read_only:
                 path = Path(self.path)
                 path.absolute().parent.mkdir(parents=True, exist_ok=True)
                 # a file of its own: opening and closing the database file itself, even to look
@@ -393,13 +396,10 @@ class Storage:
             handle = _Handle(lock)
             try:
                 with _exclusive(lock):
-                    handle.connection = sqlite3.connect(
-                        self.path,
-                        timeout=_BUSY_TIMEOUT_S,
-                        isolation_level=None,
-                        check_same_thread=False,
-                        cached_statements=512,
-                    )
+                    if self.read_only:
+                        handle.connection = self._connect_to_read()
+                    else:
+                        handle.connection = _connect(self.path)
                     self._prepare(handle.connection)
             except BaseException:
                 handle.close()
@@ -410,6 +410,33 @@ class Storage:
             self._cache.clear()
         self._handles.add(handle)
         return handle
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        """
+        Return a connection that writes nothing.
+
+        Source: https://www.sqlite.org/wal.html#readonly
+        """
+        address = Path(self.path).absolute().as_uri()
+        connection = _connect(f"{address}?mode=ro", uri=True)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY):
+                raise
+            if self._log_bytes():
+                # what is in the log counts, and cannot be read without a file beside it
+                msg = (
+                    f"cannot read {self.path} without writing beside it ({error}): its last"
+                    " changes are still in its log; make a little room, or the folder writable,"
+                    " and run again"
+                )
+                raise ConfigError(msg) from error
+            # the log is empty, so nobody is writing and all is in the file itself
+            return _connect(f"{address}?immutable=1", uri=True)
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         run = connection.execute
@@ -427,6 +454,11 @@ class Storage:
                 f" {DATA_FILE_VERSION}; upgrade perfkit or name another file with --data"
             )
             raise DataFileError(msg)
+        if self.read_only:
+            if not tables:
+                msg = f"{self.path} is empty; name another with --data"
+                raise DataFileError(msg)
+            return
         run("PRAGMA journal_mode = WAL")
         # a killed process loses nothing; a power cut may lose the last moments
         run("PRAGMA synchronous = NORMAL")
@@ -465,6 +497,17 @@ class Storage:
                 raise _too_many_files(self.path) from error
             msg = f"cannot use {self.path}: {error.strerror}; name another file with --data"
             raise ConfigError(msg) from error
+
+
+def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(
+        database,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        uri=uri,
+    )
 
 
 def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:

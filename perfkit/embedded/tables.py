@@ -72,7 +72,7 @@ def describe_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
     with storage.read() as transaction:
         table = find_described(transaction, request)
         described = _describe(transaction, table)
-    if described["TableStatus"] == "UPDATING":
+    if described["TableStatus"] == "UPDATING" and not storage.read_only:
         with storage.write() as transaction:
             current = transaction.table(table.name)
             if current is not None:

@@ -8,7 +8,14 @@ from typing import Any
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
-from perfkit.dynamodb.tables import IndexState, Keys, index_difference, index_states, seeded_scale
+from perfkit.dynamodb.tables import (
+    NEW_NAME,
+    IndexState,
+    Keys,
+    index_difference,
+    index_states,
+    seeded_scale,
+)
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.doubts import Doubt
 from perfkit.measure.rounds import FEWEST_ROUNDS
@@ -348,8 +355,7 @@ def _obstacle(table: str, wanted: Index, existing: IndexState | None) -> str:
     if existing.keys != Keys.of(wanted):
         return (
             f"index {wanted.name} of {table} has other keys, so it is not queried"
-            f" ({index_difference(wanted, existing)}): change the workload, or drop the index,"
-            " run `perfkit create-indexes` and measure again"
+            f" ({index_difference(wanted, existing)}); {NEW_NAME}"
         )
     if existing.status == "CREATING":
         return (

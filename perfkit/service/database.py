@@ -12,12 +12,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, as_answer, is_transient
+from perfkit.dynamodb.ownership import Ownership, not_ours
+from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError
@@ -32,6 +34,8 @@ _FIRST_PAUSE_S = 0.025
 _RETRY_AFTER_S = 2
 _CONNECT_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
+_LOOK_AGAIN_S = 5.0
+"""For so long a table that was perfkit's is taken for the same."""
 
 _LATE = "DynamoDB did not answer in time; try again later"
 _AWAY = "DynamoDB does not answer; try again later"
@@ -75,6 +79,46 @@ class RetryBudget:
             return True
 
 
+class _Own:
+    """
+    Lets nothing be written into a table that is not perfkit's.
+
+    Looks again now and then: a service may run for days, and somebody may put a table of his own
+    in the place of the one it began with.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._ownership = Ownership(target)
+        self._where = target.name
+        self._looked_s: dict[str, float] = {}
+
+    def check(self, session: "Session", table: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s.get(table, -_LOOK_AGAIN_S) < _LOOK_AGAIN_S:
+            return
+        connection = _SessionConnection(session)
+        state = describe(connection, table)
+        # one that is missing, the write itself finds missing
+        if state is not None and self._ownership.mark_of(connection, state) is None:
+            raise not_ours([table], self._where)
+        self._looked_s[table] = now_s
+
+
+class _SessionConnection:
+    """A session as `perfkit.dynamodb` asks a target."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        from botocore import xform_name
+
+        return self._session.call(xform_name(operation), metered=False, **request)
+
+    def close(self) -> None:
+        """Leave that to the session's owner."""
+
+
 class Session:
     """
     The calls of one request, made in a thread of the database's.
@@ -83,6 +127,7 @@ class Session:
 
     Args:
         connect: Returns a client; called in the thread, when the first call is made.
+        own: Knows which tables may be written to.
         owns_client: Whether the client is this session's own, to be closed with it.
         expires_at_s: On `time.monotonic`: no call starts after it.
     """
@@ -91,6 +136,7 @@ class Session:
         self,
         connect: Callable[[], Any],
         budget: RetryBudget,
+        own: _Own,
         *,
         owns_client: bool,
         expires_at_s: float,
@@ -100,6 +146,7 @@ class Session:
         self._owns_client = owns_client
         self._client: Any = None
         self._budget = budget
+        self._own = own
         self._where = where
         self.expires_at_s = expires_at_s
         self.read_units = 0.0
@@ -124,7 +171,10 @@ class Session:
         Raises:
             DynamoDBError: DynamoDB answered an error that a repeat does not change.
             Problem: 503: it cannot be asked, refuses, or time is up.
+            ConfigError: It would write into a table that is not perfkit's.
         """
+        if writes:
+            self._own.check(self, request["TableName"])
         if metered:
             request["ReturnConsumedCapacity"] = "TOTAL"
         attempt = 0
@@ -230,6 +280,7 @@ class Database:
         self, target: Target, *, pooled: bool, threads: int, waiting: int, deadline_s: float
     ) -> None:
         self._target = target
+        self._own = _Own(target)
         self._where = target.name
         self._pooled = pooled
         self._threads = threads
@@ -260,6 +311,7 @@ class Database:
         return Session(
             self._shared_client if self._pooled else self._connect,
             self._budget,
+            self._own,
             owns_client=not self._pooled,
             expires_at_s=time.monotonic() + self._deadline_s,
             where=self._where,

@@ -57,13 +57,15 @@ def read_secret(folder: Path) -> str:
 
 def check_tables(target: Target, workload: Workload, switches: Switches) -> None:
     """
-    Make sure that there is something to serve.
+    Make sure that there is something to serve, and that what the service writes to is perfkit's.
 
     Raises:
-        ConfigError: The workload is another than the service serves.
+        ConfigError: The workload is another than the service serves, or the table of enrollments
+            is somebody else's.
         TargetError: Tables are missing or empty, or indexes that the switches want.
     """
     from perfkit.dynamodb.errors import answer_errors
+    from perfkit.dynamodb.ownership import Ownership, not_ours
     from perfkit.dynamodb.patience import Backoff, PatientConnection
     from perfkit.dynamodb.tables import describe
 
@@ -76,6 +78,9 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     try:
         with answer_errors("looking at the tables", target.name):
             states = {name: describe(connection, name) for name in names}
+            written = states[ENROLLMENTS]
+            if written is not None and Ownership(target).mark_of(connection, written) is None:
+                raise not_ours([ENROLLMENTS], target.name)
             empty = [
                 name
                 for name, state in states.items()

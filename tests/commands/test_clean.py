@@ -142,12 +142,24 @@ def test_on_aws_only_tagged_tables_of_the_workload_are_deleted(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     aws = Target(kind=TargetKind.AWS)
     ask("CreateTable", FOREIGN, aws)
-    ask("CreateTable", FOREIGN | {"TableName": "Users"}, aws)
     arguments = ("--target", "aws", "--yes", "--table", "Courses", "--scale", "0.01")
     assert perfkit("seed", "--processes", "1", *arguments).exit_code == 0
 
     result = perfkit("clean", "--target", "aws", "--yes")
 
     assert result.stdout == "Removed table Courses with 101 items\n"
-    assert "Table Users stays" in result.stderr
-    assert ask("ListTables", {}, aws)["TableNames"] == ["Mine", "Users"]
+    assert ask("ListTables", {}, aws)["TableNames"] == ["Mine"]
+
+
+def test_a_table_of_the_workload_that_is_somebody_elses_stops_it() -> None:
+    assert (
+        perfkit("seed", "--processes", "1", "--scale", "0.01", "--table", "Courses").exit_code == 0
+    )
+    ask("CreateTable", FOREIGN | {"TableName": "Users"})
+
+    result = perfkit("clean", "--yes")
+
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("table Users in the embedded engine")
+    assert "  - table Users, which perfkit did not create\n" in result.stderr
+    assert ask("ListTables", {}) == {"TableNames": ["Courses", "Users"]}

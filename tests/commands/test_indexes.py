@@ -17,7 +17,7 @@ from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.seed import seed
 from perfkit.dynamodb import indexes
 from perfkit.dynamodb.targets import Target
-from perfkit.errors import PerfkitError
+from perfkit.errors import ConfigError, PerfkitError
 
 APP = typer.Typer()
 for command in (seed, create_indexes, drop_indexes):
@@ -97,6 +97,10 @@ def test_json_is_one_document_and_nothing_else() -> None:
                     "state_before": "missing",
                     "difference": "",
                     "change": "created",
+                    "items": 1000,
+                    "items_that_belong": 1000,
+                    "entries": 1000,
+                    "shortfall": "",
                     "items_to_copy": 1000,
                     "estimated_write_units": 1000.0,
                     "estimated_storage_bytes": 1124000,
@@ -129,9 +133,9 @@ def test_an_index_that_differs_ends_with_an_error_after_the_others_are_made() ->
 
     exit_code, message = refusal("create-indexes")
 
-    assert exit_code == 3
+    assert exit_code == 2
     assert message == snapshot(
-        "index CoursesBySemester of Courses exists and differs: its key is title (S), the workload wants semester_id (S), department_id (S). perfkit rebuilds no index by itself: run `perfkit drop-indexes --index CoursesBySemester`, then this command again"
+        "index CoursesBySemester of Courses exists and differs: its key is title (S), the workload wants semester_id (S), department_id (S). It was left as it is: give the workload's index a new name and create that, switch the service to it, and remove the old one only when nothing reads it any more"
     )
     changes = json.loads(perfkit("create-indexes", "--dry-run", "--json").stdout)["indexes"]
     assert [each["state_before"] for each in changes] == ["different", *["active"] * 3]
@@ -210,19 +214,65 @@ def test_an_account_is_changed_with_yes_only() -> None:
     assert "  - drop index CoursesBySemester of table Courses\n" in dropped.stderr
 
 
-@mock_aws
-@pytest.mark.usefixtures("_aws", "quick")
-def test_indexes_of_somebody_elses_table_need_a_word_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perfkit.dynamodb.tables.TAG", {"Key": "made-by", "Value": "somebody"})
-    assert perfkit("seed", "--processes", "1", "--scale", "0.01", *AWS).exit_code == 0
-    assert perfkit("create-indexes", *AWS).exit_code == 0
-    monkeypatch.undo()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "mine")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+@pytest.mark.usefixtures("_seeded")
+def test_indexes_of_a_table_without_the_mark_are_left_alone() -> None:
+    assert perfkit("create-indexes", "--index", "CoursesBySemester").exit_code == 0
+    connection = Target().connect()
+    table = connection.execute("DescribeTable", {"TableName": "Courses"})["Table"]
+    gone = {"ResourceArn": table["TableArn"], "TagKeys": ["created-by"]}
+    connection.execute("UntagResource", gone)
 
-    exit_code, message = refusal("drop-indexes", *AWS)
+    dropping = perfkit("drop-indexes")
+    creating = perfkit("create-indexes", "--yes")
+
+    assert "drop index CoursesBySemester of table Courses, which perfkit did not" in dropping.stderr
+    assert "items to copy" in creating.stdout
+    for result in (dropping, creating):
+        assert isinstance(result.exception, ConfigError)
+        assert "table Courses in the embedded engine" in str(result.exception)
+    after = connection.execute("DescribeTable", {"TableName": "Courses"})["Table"]
+    assert [each["IndexName"] for each in after["GlobalSecondaryIndexes"]] == ["CoursesBySemester"]
+    connection.close()
+
+
+@pytest.mark.usefixtures("_seeded")
+def test_an_index_that_differs_is_named_and_not_dropped() -> None:
+    connection = Target().connect()
+    creation = {
+        "IndexName": "CoursesBySemester",
+        "KeySchema": [{"AttributeName": "title", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    connection.execute(
+        "UpdateTable",
+        {
+            "TableName": "Courses",
+            "AttributeDefinitions": [{"AttributeName": "title", "AttributeType": "S"}],
+            "GlobalSecondaryIndexUpdates": [{"Create": creation}],
+        },
+    )
+
+    exit_code, message = refusal("drop-indexes", "--index", "CoursesBySemester")
 
     assert exit_code == 2
-    assert "perfkit did not create Courses, Enrollments" in message
-    assert "add --untagged" in message
+    assert message.startswith(
+        "index CoursesBySemester of Courses differs from the workload's and was left alone: its"
+        " key is title (S)"
+    )
+    table = connection.execute("DescribeTable", {"TableName": "Courses"})["Table"]
+    assert [each["IndexName"] for each in table["GlobalSecondaryIndexes"]] == ["CoursesBySemester"]
+    connection.close()
+
+
+@pytest.mark.usefixtures("_seeded")
+@pytest.mark.parametrize("command", ["create-indexes", "drop-indexes"])
+def test_waiting_may_be_limited(command: str) -> None:
+    if command == "drop-indexes":
+        perfkit("create-indexes")
+
+    exit_code, message = refusal(command, "--timeout", "0")
+    rest = perfkit(command)
+
+    assert exit_code == 3
+    assert message.startswith("not done after 0 s: CoursesBySemester of Courses")
+    assert rest.exit_code == 0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
@@ -12,7 +12,7 @@ from moto import mock_aws
 from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.index_progress import CloudWatchProgress
 from perfkit.dynamodb.indexes import Change, Event, Goal, State
-from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe
+from perfkit.dynamodb.tables import TAG, IndexState, Keys, TableState, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded import DynamoDBError
 from perfkit.errors import TargetError, WorkloadError
@@ -301,6 +301,7 @@ def test_a_provisioned_table_lends_its_throughput(target: Target) -> None:
             "KeySchema": [{"AttributeName": "keeper_id", "KeyType": "HASH"}],
             "AttributeDefinitions": definitions,
             "ProvisionedThroughput": {"ReadCapacityUnits": 7, "WriteCapacityUnits": 9},
+            "Tags": [TAG],
         },
     )
 
@@ -350,7 +351,7 @@ class BusyTarget(Target):
     __slots__ = ()
     refusals: list[str]
 
-    def connect(self) -> Any:
+    def connect(self, **_: Any) -> Any:
         real = super().connect()
         refusals = self.refusals  # of the class, because the dataclass is frozen
 
@@ -489,3 +490,91 @@ def test_progress_on_aws_is_unknown_without_the_permission() -> None:
 
 def test_every_change_has_words_of_its_own() -> None:
     assert len({str(change) for change in Change}) == len(Change)
+
+
+# ---- waiting -----------------------------------------------------------------------------------------
+
+
+class StuckTarget(Target):
+    """The embedded engine with an index that does not get on."""
+
+    __slots__ = ()
+
+    def connect(self, **_: Any) -> Any:
+        real = super().connect()
+
+        class Stuck:
+            stuck: ClassVar[dict[str, Any]] = {}
+
+            def execute(self, operation: str, request: Mapping[str, Any]) -> Any:
+                if operation == "DescribeTable" and self.stuck:
+                    return self.stuck
+                answer = real.execute(operation, request)
+                if operation == "DescribeTable" and answer["Table"]["TableStatus"] == "UPDATING":
+                    self.stuck.update(answer)
+                return answer
+
+            def close(self) -> None:
+                real.close()
+
+        return Stuck()
+
+
+def wait(target: Target, goal: Goal, clock: FakeClock, **options: Any) -> Any:
+    plans = indexes.plan(target, ZOO, ["ByHouse"])
+    return indexes.apply(target, plans, goal, clock=clock.now, pause=clock.sleep, **options)
+
+
+@pytest.mark.parametrize("goal", [Goal.PRESENT, Goal.ABSENT])
+def test_waiting_ends_and_says_so_when_nothing_moves(seeded: Target, goal: Goal) -> None:
+    if goal is Goal.ABSENT:
+        create(seeded, "ByHouse")
+    target, clock, said = StuckTarget(data=seeded.data), FakeClock(), []
+
+    def say(text: str) -> None:
+        said.append((clock.now(), text))
+
+    with pytest.raises(TargetError) as caught:
+        wait(target, goal, clock, timeout_s=100.0, stalled=say)
+
+    status = "CREATING" if goal is Goal.PRESENT else "DELETING"
+    assert str(caught.value) == (
+        f"not done after 100 s: ByHouse of Animals ({status}). What was begun stays: `perfkit"
+        " status` shows how far it is, and the same command waits for the rest"
+    )
+    # once for every 30 s, and not a look longer
+    assert [round(when_s / 30) for when_s, _ in said] == [1, 2, 3]
+    assert said[0][1].startswith(f"Nothing has moved for 30 s: ByHouse of Animals ({status}); ")
+    assert clock.now() == pytest.approx(100.0)
+    # it goes on from where it is
+    again = create if goal is Goal.PRESENT else drop
+    again(seeded, "ByHouse")
+    assert states(seeded, "ByHouse") == {"ByHouse": "active" if goal is Goal.PRESENT else "missing"}
+
+
+def test_nothing_is_said_while_something_moves(seeded: Target) -> None:
+    clock = FakeClock()
+    said: list[str] = []
+
+    def slow(seconds: float) -> None:
+        clock.sleep(seconds + 29.0)
+
+    plans = indexes.plan(seeded, ZOO, ["ByHouse"])
+    indexes.apply(seeded, plans, Goal.PRESENT, clock=clock.now, pause=slow, stalled=said.append)
+
+    assert clock.now() > 29.0
+    assert said == []
+
+
+def test_an_index_that_differs_is_not_dropped(seeded: Target) -> None:
+    ask(seeded, "UpdateTable", creation(Projection={"ProjectionType": "KEYS_ONLY"}))
+    create(seeded, "Ill")
+
+    changes = drop(seeded)
+
+    assert changes == {
+        "ByHouse": "left as it is",
+        "Ill": "dropped",
+        "KeepersByHouse": "not there",
+    }
+    assert states(seeded, "ByHouse") == {"ByHouse": "different"}

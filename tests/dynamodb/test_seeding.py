@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from moto import mock_aws
 from perfkit.capacity import Item
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
+from perfkit.dynamodb.ownership import Mark, Ownership
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
-from perfkit.dynamodb.tables import TAG, describe, is_ours
+from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import Chunk, ChunkWriter, Job, Progress, chunks_of, same_items, write
 from perfkit.embedded import DynamoDBError
@@ -136,7 +138,7 @@ def test_tables_are_on_demand_and_carry_the_tag(target: Target) -> None:
         "PAY_PER_REQUEST",
         "house (S), keeper_id (N)",
     )
-    assert is_ours(connection, state)
+    assert Ownership(target).mark_of(connection, state) == Mark(scale=1.0)
     connection.close()
 
 
@@ -158,7 +160,10 @@ def test_what_is_in_place_is_skipped_and_the_rest_written(target: Target) -> Non
     planned = seeding.plan(target, ZOO)
     whole = Chunk(table="Animals", start=0, stop=1000, look_first=False)
     part = Chunk(table="Animals", start=1000, stop=1500, look_first=False)
-    write(planned.job, [whole, part], processes=1, report=lambda _: None)
+    (state,) = (each.state for each in planned.tables if each.table.name == "Animals")
+    assert state is not None
+    job = replace(planned.job, identities={"Animals": state.identity})
+    write(job, [whole, part], processes=1, report=lambda _: None)
 
     outcome = run(target, tables=["Animals"])
 
@@ -328,7 +333,15 @@ def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> N
 @pytest.mark.processes
 def test_a_failure_in_a_process_is_the_failure_of_all() -> None:
     nowhere = Target(kind=TargetKind.ENDPOINT, endpoint_url="http://127.0.0.1:1")
-    job = Job(target=nowhere, workload=ZOO, random_seed=1, scale=1.0, max_rcu=None, max_wcu=None)
+    job = Job(
+        target=nowhere,
+        workload=ZOO,
+        random_seed=1,
+        scale=1.0,
+        max_rcu=None,
+        max_wcu=None,
+        identities={"Animals": Identity()},
+    )
     chunks = list(chunks_of("Animals", 2_120, look_first=False))
 
     with pytest.raises(TargetError, match="connection refused"):

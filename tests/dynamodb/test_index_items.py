@@ -1,0 +1,316 @@
+"""Which items belong in an index, and the count after it was created."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.index_items import violations
+from perfkit.dynamodb.tables import Keys
+
+KEYS = Keys(partition=(("who", "S"),), sort=(("when", "N"),))
+BINARY = Keys(partition=(("who", "B"),), sort=(("part", "S"),))
+
+# the limits are AWS's: 2,048 bytes of a partition key, 1,024 of a sort key
+CASES = [
+    pytest.param({"who": {"S": "a"}, "when": {"N": "1"}}, KEYS, [], id="belongs"),
+    pytest.param({"when": {"N": "1"}}, KEYS, [("who", "missing")], id="missing"),
+    pytest.param({"who": {"NULL": True}, "when": {"N": "1"}}, KEYS, [("who", "NULL")], id="NULL"),
+    pytest.param({"who": {"N": "7"}, "when": {"N": "1"}}, KEYS, [("who", "type")], id="type"),
+    pytest.param({"who": {"S": ""}, "when": {"N": "1"}}, KEYS, [("who", "empty")], id="empty"),
+    pytest.param({"who": {"S": "é" * 1_024}, "when": {"N": "1"}}, KEYS, [], id="2,048 bytes"),
+    pytest.param(
+        {"who": {"S": "é" * 1_024 + "e"}, "when": {"N": "1"}},
+        KEYS,
+        [("who", "too long")],
+        id="2,049 bytes",
+    ),
+    pytest.param(
+        {"who": {"S": ""}, "when": {"S": "1"}},
+        KEYS,
+        [("who", "empty"), ("when", "type")],
+        id="both",
+    ),
+    pytest.param({"who": {"B": b"\0" * 2_048}, "part": {"S": "x" * 1_024}}, BINARY, [], id="bytes"),
+    pytest.param(
+        {"who": {"B": base64.b64encode(b"\0" * 2_048).decode()}, "part": {"S": "x" * 1_025}},
+        BINARY,
+        [("part", "too long")],
+        id="base64",
+    ),
+    pytest.param(
+        {"who": {"B": base64.b64encode(b"\0" * 2_049).decode()}, "part": {"S": "x"}},
+        BINARY,
+        [("who", "too long")],
+        id="base64 too long",
+    ),
+]
+
+
+@pytest.mark.parametrize(("item", "keys", "expected"), CASES)
+def test_each_reason_is_named(item: Any, keys: Keys, expected: list[tuple[str, str]]) -> None:
+    assert [(each.attribute, str(each.reason)) for each in violations(item, keys)] == expected
+
+
+VALUES = st.one_of(
+    st.just({"S": ""}),
+    st.integers(1_000, 2_100).map(lambda size: {"S": "x" * size}),
+    st.integers(0, 99).map(lambda number: {"N": str(number)}),
+    st.just({"NULL": True}),
+    st.just({"B": b"x"}),
+    st.just({"SS": ["x"]}),
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["who", "when"]), VALUES), min_size=1, max_size=15))
+def test_the_rule_is_the_engines(items: list[dict[str, Any]]) -> None:
+    """The engine leaves out what AWS leaves out; see its own tests."""
+    client = embedded_client(":memory:")
+    client.create_table(
+        TableName="things",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for number, item in enumerate(items):
+        client.put_item(TableName="things", Item={"id": {"N": str(number)}, **item})
+    schema, definitions = KEYS.to_wire()
+    creation = {
+        "IndexName": "ByWho",
+        "KeySchema": schema,
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+    client.update_table(
+        TableName="things",
+        AttributeDefinitions=definitions,
+        GlobalSecondaryIndexUpdates=[{"Create": creation}],
+    )
+    while client.describe_table(TableName="things")["Table"]["TableStatus"] != "ACTIVE":
+        pass
+
+    entries = client.scan(TableName="things", IndexName="ByWho")["Items"]
+
+    belonging = [number for number, item in enumerate(items) if not violations(item, KEYS)]
+    assert sorted(int(entry["id"]["N"]) for entry in entries) == belonging
+
+
+# ---- the commands ----------------------------------------------------------------------------------
+
+WORKLOAD = """
+name = "orders"
+description = "Orders"
+
+[tables.Orders]
+items = {items}
+item_size = 150
+partition_key = "order_id"
+
+[tables.Orders.attributes]
+order_id = {{ kind = "sequence" }}
+{attribute} = {kind}
+notes = {{ kind = "padding" }}
+
+[tables.Orders.indexes]
+ByCustomer = {{ partition_key = "{attribute}" }}
+"""
+TEXT = '{ kind = "choice", values = ["c1", "c2", "c3"] }'
+NUMBER = '{ kind = "integer", min = 1, max = 3 }'
+SPARSE = '{ kind = "choice", values = ["c1", "c2"], present = 0.05 }'
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def workload(attribute: str = "customer_id", kind: str = TEXT, items: int = 200) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD.format(attribute=attribute, kind=kind, items=items))
+
+
+def seeded(*, kind: str = TEXT, items: int = 200) -> Any:
+    """Seed the workload; return a client that may put other items in."""
+    workload(kind=kind, items=items)
+    result = perfkit("seed", "--processes", "1")
+    assert result.exit_code == 0, result.output
+    return embedded_client()
+
+
+def put(client: Any, number: int, value: dict[str, Any] | None) -> None:
+    item = {"order_id": {"N": str(10_000 + number)}}
+    if value is not None:
+        item["customer_id"] = value
+    client.put_item(TableName="Orders", Item=item)
+
+
+def has_index(client: Any) -> bool:
+    return "GlobalSecondaryIndexes" in client.describe_table(TableName="Orders")["Table"]
+
+
+@pytest.mark.parametrize("command", [("create-indexes",), ("create-indexes", "--no-wait")])
+def test_a_type_that_the_items_have_not_is_an_error_before_anything_is_created(
+    command: tuple[str, ...],
+) -> None:
+    client = seeded()
+    for number in range(53):
+        put(client, number, {"N": "7"})
+    workload(kind=NUMBER)
+
+    result = perfkit(*command)
+
+    assert result.exit_code == 2
+    assert (
+        "index ByCustomer of Orders wants customer_id as N, and 200 of the 253 items that have it"
+        " hold it as S" in result.stderr
+    )
+    assert not has_index(client)
+
+
+def test_a_misspelt_attribute_is_an_error_before_anything_is_created() -> None:
+    client = seeded()
+    workload(attribute="custmer_id")
+
+    result = perfkit("create-indexes")
+
+    assert result.exit_code == 2
+    assert (
+        "index ByCustomer of Orders wants custmer_id (S), and none of the table's 200 items has it"
+        " (there is customer_id)" in result.stderr
+    )
+    assert not has_index(client)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_type_that_the_table_defines_otherwise_is_an_error(options: tuple[str, ...]) -> None:
+    client = seeded()
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=[
+            {"AttributeName": "order_id", "AttributeType": "N"},
+            {"AttributeName": "customer_id", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "Other",
+                    "KeySchema": [{"AttributeName": "customer_id", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    )
+    workload(kind=NUMBER)
+
+    result = perfkit("create-indexes", *options)
+
+    assert result.exit_code == 2
+    assert "wants customer_id as N, and the table defines it as S" in result.stderr
+    table = client.describe_table(TableName="Orders")["Table"]
+    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["Other"]
+
+
+def test_what_an_index_lacks_is_said_with_its_size_and_why() -> None:
+    client = seeded()
+    values: list[dict[str, Any] | None] = [
+        *[{"N": "7"}] * 5,
+        *[{"S": ""}] * 4,
+        *[{"S": "x" * 2_049}] * 3,
+        *[{"NULL": True}] * 2,
+        None,
+    ]
+    for number, value in enumerate(values):
+        put(client, number, value)
+
+    result = perfkit("create-indexes", "--json")
+
+    assert result.exit_code == 4
+    (index,) = json.loads(result.stdout)["indexes"]
+    assert (index["items"], index["items_that_belong"], index["entries"]) == (215, 200, 200)
+    said = index["shortfall"]
+    assert said.startswith("index ByCustomer of Orders holds 200 of 215 items: ")
+    for part in (
+        "5 have customer_id as N, where it wants S",
+        "4 have an empty customer_id",
+        "3 have a customer_id of more than 2,048 bytes",
+        "2 have NULL in customer_id",
+        "1 lacks customer_id",
+    ):
+        assert part in said
+    assert said in result.stderr
+
+
+def test_a_run_says_it_too_and_measures_all_the_same() -> None:
+    client = seeded()
+    put(client, 1, {"S": ""})
+    text = Path("perfkit.toml").read_text()
+    Path("perfkit.toml").write_text(
+        text
+        + """
+[patterns.customer]
+description = "Orders of a customer"
+table = "Orders"
+parameters = { customer = "c1" }
+scan.filter = "customer_id = :customer"
+query.index = "ByCustomer"
+query.key_condition = "customer_id = :customer"
+"""
+    )
+
+    result = perfkit("run", "--patterns-only", "--iterations", "1")
+
+    assert result.exit_code == 4, result.output
+    assert "holds 200 of 201 items: 1 has an empty customer_id" in result.stderr
+    assert "customer" in result.stdout
+
+
+def test_an_index_that_is_meant_to_be_sparse_is_no_alarm() -> None:
+    client = seeded(kind=SPARSE)
+
+    result = perfkit("create-indexes", "--json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    (index,) = json.loads(result.stdout)["indexes"]
+    having = client.scan(TableName="Orders", FilterExpression="attribute_exists(customer_id)")
+    assert 0 < index["entries"] == index["items_that_belong"] == having["Count"] < 200
+
+
+def test_a_sparse_index_may_be_empty() -> None:
+    """Of ten items with an attribute in one of twenty, none is no mistake."""
+    client = seeded(kind=SPARSE, items=10)
+    for item in client.scan(TableName="Orders")["Items"]:
+        client.put_item(TableName="Orders", Item={"order_id": item["order_id"]})
+
+    result = perfkit("create-indexes", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["indexes"][0]["entries"] == 0
+
+
+def test_entries_that_a_target_loses_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for again a few times, because an index lags behind its table."""
+    from perfkit.dynamodb import indexes
+    from perfkit.dynamodb.index_items import shortfall
+    from perfkit.dynamodb.targets import Target
+    from perfkit.workloads.loader import load
+
+    seeded()
+    target, read = Target(), load(None)
+    plans = indexes.plan(target, read)
+    looks = indexes.look(target, plans)
+    changes = indexes.apply(target, plans, indexes.Goal.PRESENT, pause=lambda _: None)
+    counted = iter([150, 160, 170, 180, 190, 195])
+    monkeypatch.setattr("perfkit.dynamodb.indexes.count_entries", lambda *_, **__: next(counted))
+    waits: list[float] = []
+
+    (count,) = indexes.count(target, plans, looks, changes, pause=waits.append)
+
+    assert shortfall(count) == (
+        "index ByCustomer of Orders holds 195 of 200 items: 5 have its keys and are not in it all"
+        " the same"
+    )
+    assert waits == [1.0] * 5

@@ -1,0 +1,278 @@
+"""perfkit's mark: a tag, or a record where a target keeps no tags; tables replaced in between."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.indexes import Goal
+from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.errors import ConfigError
+from perfkit.workloads.loader import read
+from perfkit.workloads.model import Workload
+
+TEXT = b"""
+name = "zoo"
+description = "Animals"
+
+[tables.Animals]
+items = 60
+item_size = 200
+partition_key = "animal_id"
+
+[tables.Animals.attributes]
+animal_id = { kind = "sequence", format = "A{:05}" }
+house     = { kind = "choice", values = ["birds", "apes", "reptiles"] }
+notes     = { kind = "padding" }
+
+[tables.Animals.indexes]
+ByHouse = { partition_key = "house" }
+"""
+RECORDS = Path(".perfkit/tables")
+
+
+@pytest.fixture
+def zoo() -> Workload:
+    Path("perfkit.toml").write_bytes(TEXT)
+    return read(TEXT, source="zoo.toml")
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def animals(client: Any) -> None:
+    """Make the table as somebody else would, and put one item into it."""
+    client.create_table(
+        TableName="Animals",
+        KeySchema=[{"AttributeName": "animal_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "animal_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.put_item(TableName="Animals", Item={"animal_id": {"S": "A00001"}, "dear": {"S": "yes"}})
+
+
+def replace_animals(client: Any) -> None:
+    client.delete_table(TableName="Animals")
+    animals(client)
+
+
+def is_untouched(client: Any) -> bool:
+    items = client.scan(TableName="Animals")["Items"]
+    return bool(items == [{"animal_id": {"S": "A00001"}, "dear": {"S": "yes"}}])
+
+
+CHANGING = (("seed",), ("run", "--patterns-only"), ("create-indexes",), ("clean",))
+
+
+@pytest.mark.usefixtures("zoo")
+def test_on_every_server_perfkit_knows_its_own_tables_again(
+    stand_in: str, client_of: Callable[[str], Any]
+) -> None:
+    first = perfkit("seed", "--target", stand_in)
+    again = perfkit("seed", "--target", stand_in, "--json")
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    (table,) = json.loads(again.stdout)["tables"]
+    assert (table["found"], table["already"]) == ("everything", 60)
+    smaller = perfkit("seed", "--target", stand_in, "--scale", "0.5")
+    assert "was filled at scale 1" in smaller.stderr
+    # a name of the same machine
+    cleaned = perfkit("clean", "--yes", "--target", stand_in.replace("127.0.0.1", "localhost"))
+    assert cleaned.stdout.startswith("Removed table Animals with")
+    assert client_of(stand_in).list_tables()["TableNames"] == []
+    assert not list(RECORDS.glob("*.json"))
+
+
+@pytest.mark.usefixtures("zoo")
+def test_on_every_server_a_table_made_anew_is_not_taken_for_ours(
+    stand_in: str, client_of: Callable[[str], Any]
+) -> None:
+    assert perfkit("seed", "--target", stand_in).exit_code == 0
+    client = client_of(stand_in)
+    replace_animals(client)
+
+    for command in CHANGING:
+        result = perfkit(*command, "--yes", "--target", stand_in)
+
+        assert result.exit_code == 2, result.output
+        assert "does not carry perfkit's mark" in result.stderr
+    assert is_untouched(client)
+
+
+@pytest.fixture
+def tagless(start_server: Callable[..., Any], record: Callable[[str], Any], tmp_path: Path) -> Any:
+    """Return a server that knows no tags; `upstream` is one that does, on the same tables."""
+    with start_server(tmp_path / "behind.sqlite3") as (url, _):
+        recorder = record(url)
+        recorder.tagless = True
+        recorder.upstream = url
+        yield recorder
+
+
+@pytest.mark.usefixtures("zoo")
+def test_without_tags_a_record_says_whose_a_table_is(
+    tagless: Any, client_of: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert perfkit("seed", "--target", tagless.url).exit_code == 0
+    described = client_of(tagless.upstream).describe_table(TableName="Animals")["Table"]
+
+    (record,) = RECORDS.glob("*.json")
+    port = tagless.url.rpartition(":")[2]
+    assert json.loads(record.read_text()) == {
+        "format": 1,
+        "endpoint": f"http://localhost:{port}",
+        "region": "us-east-1",
+        "table": "Animals",
+        "table_id": described["TableId"],
+        "created_s": described["CreationDateTime"].timestamp(),
+        "scale": 1.0,
+    }
+    for command in (("create-indexes",), ("drop-indexes",), ("seed",)):
+        assert perfkit(*command, "--target", tagless.url).exit_code == 0
+    # another folder has no record, and another region is another place
+    assert perfkit("seed", "--target", tagless.url, "--region", "eu-west-1").exit_code == 2
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "perfkit.toml").write_bytes(TEXT)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert perfkit("seed", "--target", tagless.url).exit_code == 2
+
+
+@pytest.mark.usefixtures("zoo")
+def test_a_record_that_cannot_be_read_proves_nothing(tagless: Any) -> None:
+    assert perfkit("seed", "--target", tagless.url).exit_code == 0
+    (record,) = RECORDS.glob("*.json")
+    record.write_text(record.read_text()[:40])
+
+    assert perfkit("seed", "--target", tagless.url).exit_code == 2
+
+
+@pytest.mark.usefixtures("zoo")
+def test_a_table_made_anew_without_tags_is_somebody_elses(
+    tagless: Any, client_of: Callable[[str], Any]
+) -> None:
+    assert perfkit("seed", "--target", tagless.url).exit_code == 0
+    client = client_of(tagless.upstream)
+    replace_animals(client)
+
+    for command in CHANGING:
+        assert perfkit(*command, "--yes", "--target", tagless.url).exit_code == 2
+
+    assert is_untouched(client)
+
+
+def test_a_record_that_cannot_be_written_comes_before_the_table(
+    tagless: Any, zoo: Workload, client_of: Callable[[str], Any]
+) -> None:
+    Path(".perfkit").write_text("a file in the way")
+    target = Target(kind=TargetKind.ENDPOINT, endpoint_url=tagless.url)
+
+    with pytest.raises(ConfigError, match=r"cannot note in \.perfkit/tables"):
+        seeding.seed(seeding.plan(target, zoo), processes=1)
+
+    assert client_of(tagless.upstream).list_tables()["TableNames"] == []
+
+
+# ---- races ---------------------------------------------------------------------------------------
+
+
+def test_who_creates_a_table_a_moment_earlier_owns_it(
+    tagless: Any, zoo: Workload, client_of: Callable[[str], Any]
+) -> None:
+    client = client_of(tagless.upstream)
+    target = Target(kind=TargetKind.ENDPOINT, endpoint_url=tagless.url)
+    planned = seeding.plan(target, zoo)
+
+    def be_faster(operation: str) -> None:
+        if operation == "CreateTable":
+            animals(client)
+
+    tagless.before = be_faster
+    with pytest.raises(ConfigError, match=r"Animals .* does not carry perfkit's mark"):
+        seeding.seed(planned, processes=1)
+
+    assert is_untouched(client)
+
+
+def test_a_table_replaced_after_the_plan_is_not_seeded(zoo: Workload) -> None:
+    target = Target()
+    seeding.seed(seeding.plan(target, zoo), processes=1)
+    planned = seeding.plan(target, zoo, force=True)
+    client = embedded_client()
+    replace_animals(client)
+
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        seeding.seed(planned, processes=1)
+
+    assert is_untouched(client)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_table_replaced_before_the_first_item_is_not_written_to(
+    processes: int, zoo: Workload
+) -> None:
+    """In every process that writes."""
+    target = Target()
+    client = embedded_client()
+    scale = 50.0
+
+    def replace_it(text: str) -> None:
+        if text == "writing items":
+            replace_animals(client)
+
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        seeding.seed(seeding.plan(target, zoo, scale=scale), processes=processes, stage=replace_it)
+
+    assert is_untouched(client)
+
+
+@pytest.mark.parametrize("goal", [Goal.PRESENT, Goal.ABSENT])
+def test_a_table_replaced_after_the_plan_keeps_its_indexes(goal: Goal, zoo: Workload) -> None:
+    target = Target()
+    seeding.seed(seeding.plan(target, zoo), processes=1)
+    if goal is Goal.ABSENT:
+        indexes.apply(target, indexes.plan(target, zoo), Goal.PRESENT, pause=lambda _: None)
+    plans = indexes.plan(target, zoo)
+    client = embedded_client()
+    replace_animals(client)
+    before = client.describe_table(TableName="Animals")["Table"]
+
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        indexes.apply(target, plans, goal, pause=lambda _: None)
+
+    assert client.describe_table(TableName="Animals")["Table"] == before
+
+
+@pytest.mark.usefixtures("zoo")
+def test_a_file_that_somebody_uses_after_the_question_is_not_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from perfkit.dynamodb.safety import Permission
+
+    assert perfkit("seed").exit_code == 0
+
+    def answer(_: str) -> bool:
+        client = embedded_client()
+        client.create_table(
+            TableName="Theirs",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return True
+
+    monkeypatch.setattr(
+        "perfkit.commands.clean.make_permission", lambda **_: Permission(ask=answer)
+    )
+
+    result = perfkit("clean")
+
+    assert result.exit_code == 2
+    assert embedded_client().list_tables()["TableNames"] == ["Animals", "Theirs"]
