@@ -17,6 +17,7 @@ LEVELS = (
     ("cli",),
     ("commands",),
     ("scenarios", "load", "report"),
+    ("analysis",),
     ("service", "cost"),
     ("cache", "dynamodb", "measure"),
     ("embedded", "workloads"),

@@ -65,9 +65,9 @@ def compare(
     chosen = choose_format(report_format, output, as_json=as_json)
     limit = _limit(fail_on_regression)
 
-    from perfkit.report.compare.build import Outcome, compare_sides
-    from perfkit.report.compare.match import match_sides
-    from perfkit.report.compare.sides import find_side
+    from perfkit.analysis.matching import match_sides
+    from perfkit.analysis.sides import find_side
+    from perfkit.report.comparison import Outcome, compare_sides
     from perfkit.results import RunStore
 
     store = RunStore(RUNS_FOLDER)

@@ -143,9 +143,9 @@ def _evidence() -> "tuple[str, Evidence, tuple[str, ...]]":
     Raises:
         ConfigError: No access pattern was measured.
     """
+    from perfkit.analysis.comparability import not_measured
+    from perfkit.analysis.selection import select
     from perfkit.cost.evidence import Evidence, gather
-    from perfkit.report.mixed import not_measured
-    from perfkit.report.selection import select
     from perfkit.results import RunStore
 
     listing = RunStore(RUNS_FOLDER).list()

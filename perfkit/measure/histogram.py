@@ -1,12 +1,12 @@
 """Latency histograms that hold every sample and fit into a run file."""
 
 import binascii
-import math
 import zlib
 from collections.abc import Iterable
 from typing import Any, Self
 
 from perfkit.errors import RunFileError
+from perfkit.measure.statistics import nearest_rank
 
 __all__ = ["Histogram"]
 
@@ -48,7 +48,7 @@ class Histogram:
             fraction: Rank in (0, 1]; 0.99 is the 99th percentile.
         """
         # the library rounds to the nearest rank below or above: hand it the rank itself
-        rank = max(math.ceil(round(fraction * self.count, 6)), 1)
+        rank = nearest_rank(fraction, self.count)
         return float(self._histogram.get_value_at_percentile(100 * rank / self.count)) / 1e6
 
     def add(self, other: Self) -> None:

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 from perfkit.results import LatencySummary
 
-__all__ = ["Ratio", "paired_ratio", "percentile", "summarize", "t_quantile_975"]
+__all__ = ["Ratio", "nearest_rank", "paired_ratio", "percentile", "summarize", "t_quantile_975"]
 
 # A clock tick too short to see must not become a division by zero.
 _SHORTEST_S = 1e-9
+
+
+def nearest_rank(fraction: float, count: int) -> int:
+    """Return which of *count* ordered values, from 1 on, is the percentile *fraction*."""
+    # 0.07 * 100 is 7.000000000000001, which would round up to the wrong rank.
+    return max(math.ceil(round(fraction * count, 6)), 1)
 
 
 def percentile(ordered_s: Sequence[float], fraction: float) -> float:
@@ -33,9 +39,7 @@ def percentile(ordered_s: Sequence[float], fraction: float) -> float:
     if not 0 < fraction <= 1:
         msg = f"a percentile's fraction is above 0 and at most 1, got {fraction}"
         raise ValueError(msg)
-    # 0.07 * 100 is 7.000000000000001, which would round up to the wrong rank.
-    rank = math.ceil(round(fraction * len(ordered_s), 6))
-    return ordered_s[max(rank, 1) - 1]
+    return ordered_s[nearest_rank(fraction, len(ordered_s)) - 1]
 
 
 def summarize(samples_s: Sequence[float]) -> LatencySummary:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from perfkit.analysis.selection import target_title
 from perfkit.report.model import Statement, Statements, Tone
-from perfkit.report.selection import target_title
 from perfkit.results import Run
 
 __all__ = ["about", "cautions", "facts_of"]

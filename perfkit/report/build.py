@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.model import Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
-from perfkit.report.selection import Selection, select
 from perfkit.results import Run
 
 __all__ = ["build_report"]

@@ -12,10 +12,11 @@ import pytest
 from inline_snapshot import snapshot
 from typer.testing import CliRunner
 
+from perfkit.analysis import costs
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
-from perfkit.report import costs, csv_tables, markdown, plain
+from perfkit.report import csv_tables, markdown, plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table

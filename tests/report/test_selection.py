@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.selection import select
 from perfkit.errors import RunFileError
+from perfkit.report.before_after import before_after
 from perfkit.report.build import build_report
 from perfkit.report.model import Marked, Provenance, Report, Section, Statements, Table
-from perfkit.report.outcome import before_after, find_outcome
-from perfkit.report.selection import select
 from perfkit.results import Run, RunStore, Variant
 
 RUNS = RunStore(Path(__file__).parent / "runs")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section
 from perfkit.report.sections import (
     ablation,
@@ -32,7 +33,6 @@ from perfkit.report.sections import (
     summary,
     switches,
 )
-from perfkit.report.selection import Selection
 
 __all__ = ["MISSING", "SECTIONS", "Builder", "Entry", "Topic", "names_of"]
 

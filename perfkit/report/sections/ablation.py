@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.sections.phases import endpoints
-from perfkit.report.selection import Selection
 from perfkit.report.verdicts import interval_notes, short_verdict
 from perfkit.results import Comparison, Run
 

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from perfkit.analysis.outcome import Outcome, find_outcome
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
+from perfkit.report.before_after import STRONG_NOTE, before_after, latency_note
 from perfkit.report.model import (
     Block,
     Cell,
@@ -15,15 +19,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.outcome import (
-    STRONG_NOTE,
-    Outcome,
-    before_after,
-    find_outcome,
-    latency_note,
-)
-from perfkit.report.percentiles import few_notes, percentile
-from perfkit.report.selection import Selection
+from perfkit.report.percentiles import few_notes
 from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
 from perfkit.results import Comparison, Run, Variant
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
@@ -19,10 +22,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.outcome import find_outcome
-from perfkit.report.percentiles import percentile
 from perfkit.report.sections.sides import sides_of
-from perfkit.report.selection import Selection
 from perfkit.results import Run, ServiceFigures, Variant
 from perfkit.units import format_many
 

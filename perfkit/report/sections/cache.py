@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
+from perfkit.report.before_after import latency_note
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
     Bar,
@@ -21,9 +24,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.outcome import latency_note
-from perfkit.report.percentiles import few_notes, median_title, percentile
-from perfkit.report.selection import Selection
+from perfkit.report.percentiles import few_notes, median_title
 from perfkit.report.verdicts import interval_notes, latency_verdict
 from perfkit.results import CacheFigures, Run, Variant
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import (
     Bar,
@@ -18,7 +19,6 @@ from perfkit.report.model import (
     Table,
 )
 from perfkit.report.sections.cache import flow, flow_diagram, statistics_columns, statistics_row
-from perfkit.report.selection import Selection
 from perfkit.results import Hour, Run
 
 __all__ = ["build"]

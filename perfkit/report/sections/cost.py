@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from perfkit.analysis.costs import Costs, Described
+from perfkit.analysis.selection import Selection
 from perfkit.cost.bill import Basis, Bill, Comparison, Line
 from perfkit.cost.options import LIST, QUOTED
 from perfkit.cost.prices import (
@@ -15,7 +17,6 @@ from perfkit.cost.prices import (
 )
 from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
-from perfkit.report.costs import Costs, Described
 from perfkit.report.model import (
     Bar,
     Bars,
@@ -30,7 +31,6 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.selection import Selection
 from perfkit.units import format_share
 
 __all__ = ["bills_of", "build", "share_of"]

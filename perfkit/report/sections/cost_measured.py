@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.analysis.comparability import not_measured
+from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.cost.estimate import Estimate
 from perfkit.cost.options import CostOptions
 from perfkit.cost.prices import age_warnings, free_tier_note
 from perfkit.errors import ArchitectureError, ConfigError, PriceError
-from perfkit.report.mixed import not_measured
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
-from perfkit.report.selection import Group, Selection, target_title
 
 __all__ = ["build", "headline"]
 

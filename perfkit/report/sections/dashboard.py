@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
 from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
 from perfkit.report.about import facts_of
@@ -24,10 +26,9 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.percentiles import few_notes, percentile
+from perfkit.report.percentiles import few_notes
 from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.report.sections.sides import COLD, mapping, number, sides_of
-from perfkit.report.selection import Selection
 from perfkit.results import Run, Variant
 
 __all__ = ["Status", "build", "judge"]

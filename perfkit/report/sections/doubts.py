@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from perfkit.report.mixed import not_alike, too_old, unjudged
+from perfkit.analysis.comparability import not_alike, too_old, unjudged
+from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section, Statement, Statements, Tone
-from perfkit.report.selection import Selection
 
 __all__ = ["build", "warned_of"]
 

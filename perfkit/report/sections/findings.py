@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.analysis.outcome import Outcome, find_outcome
+from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Section, Statement, Statements, Tone
-from perfkit.report.outcome import Outcome, find_outcome
 from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.cost_measured import headline
 from perfkit.report.sections.doubts import warned_of
 from perfkit.report.sections.sides import sides_of
-from perfkit.report.selection import Group, Selection, target_title
 from perfkit.report.verdicts import latency_verdict
 from perfkit.results import Run
 from perfkit.units import format_many

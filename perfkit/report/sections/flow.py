@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
@@ -20,7 +21,6 @@ from perfkit.report.model import (
     Waterfall,
 )
 from perfkit.report.sections.sides import COLD, mapping, number
-from perfkit.report.selection import Selection
 from perfkit.report.waterfall import stages_of
 from perfkit.results import Run, Variant
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, facts_of
 from perfkit.report.model import Column, Kind, Marked, Provenance, Row, Section, Table, Tone
-from perfkit.report.selection import Selection
 from perfkit.results import Run, WriteCost
 
 __all__ = ["build"]

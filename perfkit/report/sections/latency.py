@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.analysis.percentiles import percentiles
+from perfkit.analysis.selection import Selection, target_title
+from perfkit.report.before_after import latency_note
 from perfkit.report.model import (
     Block,
     Column,
@@ -14,10 +17,8 @@ from perfkit.report.model import (
     Section,
     Table,
 )
-from perfkit.report.outcome import latency_note
-from perfkit.report.percentiles import FEW_NOTE, percentiles
+from perfkit.report.percentiles import FEW_NOTE
 from perfkit.report.sections.sides import COLD
-from perfkit.report.selection import Selection, target_title
 from perfkit.results import Run, Variant
 
 __all__ = ["build"]

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.model import Column, Row, Section, Table
-from perfkit.report.selection import Selection
 from perfkit.results import Run
 from perfkit.units import format_share
 

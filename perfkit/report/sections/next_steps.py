@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section, Statement, Statements
-from perfkit.report.selection import Selection
 
 __all__ = ["build"]
 

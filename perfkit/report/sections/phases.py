@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import (
     Bar,
@@ -16,8 +18,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.percentiles import few_notes, median_title, percentile
-from perfkit.report.selection import Selection
+from perfkit.report.percentiles import few_notes, median_title
 from perfkit.report.verdicts import (
     INTERVALS_NOTE,
     capacity_verdict,

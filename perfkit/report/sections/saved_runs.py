@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.selection import Selection, target_title
 from perfkit.report.model import Column, Kind, Row, Section, Statement, Statements, Table, Tone
-from perfkit.report.outcome import find_outcome
 from perfkit.report.percentiles import median_cell
-from perfkit.report.selection import Selection, target_title
 from perfkit.results import Run
 
 __all__ = ["build"]

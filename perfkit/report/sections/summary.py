@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.selection import Group, Selection, target_title
+from perfkit.report.before_after import before_after
 from perfkit.report.model import Bar, Bars, Block, Kind, Section, Statement, Statements
-from perfkit.report.outcome import before_after, find_outcome
 from perfkit.report.percentiles import median_title
-from perfkit.report.selection import Group, Selection, target_title
 from perfkit.results import Run, Variant
 
 __all__ = ["build"]

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection, target_title
 from perfkit.report.about import cautions
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
-from perfkit.report.percentiles import few_notes, percentile
-from perfkit.report.selection import Selection, target_title
+from perfkit.report.percentiles import few_notes
 from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
 from perfkit.results import Run
 

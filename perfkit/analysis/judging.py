@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfkit.analysis.matching import Match, Matching
+from perfkit.analysis.percentiles import percentile
 from perfkit.measure.changes import FEWEST_ROUNDS, Change, change_between
 from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
-from perfkit.report.compare.match import Match, Matching
-from perfkit.report.percentiles import percentile
 from perfkit.results import Run, Variant
 from perfkit.units import format_share
 

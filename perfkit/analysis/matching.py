@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import NamedTuple
 
+from perfkit.analysis.selection import target_title
+from perfkit.analysis.sides import Side
 from perfkit.errors import ConfigError
-from perfkit.report.compare.sides import Side
-from perfkit.report.figures import one_line
-from perfkit.report.selection import target_title
 from perfkit.results import Run
+from perfkit.units import one_line
 
 __all__ = ["Match", "Matching", "match_sides"]
 

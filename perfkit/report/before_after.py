@@ -1,21 +1,14 @@
-"""What a run found, in one row: before and after, as measured, as modelled and as quoted."""
+"""What runs found as a table: before and after, as measured, as modelled and as quoted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
 from perfkit.report.percentiles import median_cell
-from perfkit.results import Comparison, Run, Variant
+from perfkit.results import Run, Variant
 
-__all__ = [
-    "EMBEDDED_NOTE",
-    "STRONG_NOTE",
-    "Outcome",
-    "before_after",
-    "find_outcome",
-    "latency_note",
-]
+__all__ = ["EMBEDDED_NOTE", "STRONG_NOTE", "before_after", "latency_note"]
 
 EMBEDDED_NOTE = (
     "Measured through boto3 against the embedded engine on this machine: engine latencies, with"
@@ -31,52 +24,6 @@ STRONG_NOTE = (
     " others."
 )
 _NOT_SIGNIFICANT = "No significant difference."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """
-    What a run has to say in one line.
-
-    Args:
-        before: The variant that the others are compared with.
-        after: The candidate that costs least, or None where none costs less.
-        comparison: Of these two.
-    """
-
-    before: Variant
-    after: Variant | None = None
-    comparison: Comparison | None = None
-
-
-def find_outcome(run: Run) -> Outcome | None:
-    """
-    Return the outcome of a run; None if it measured nothing.
-
-    The candidate is the one that consumes least capacity, the faster of equals, and it must
-    consume less than the baseline or be significantly faster at the same. Where the target told
-    no capacity, it is the fastest that is significantly faster. A candidate that returned other
-    items is none.
-    """
-    if not run.variants:
-        return None
-    before = run.variants[0]
-    if run.comparisons:
-        before = run.variant(run.comparisons[0].baseline) or before
-    rivals = [
-        (comparison, variant)
-        for comparison in run.comparisons
-        if comparison.baseline == before.name
-        and comparison.results_equal
-        and (variant := run.variant(comparison.candidate)) is not None
-    ]
-    better = [pair for pair in rivals if _is_better(before, *pair)]
-    if not better:
-        return Outcome(before=before)
-    comparison, after = min(
-        better, key=lambda pair: (pair[1].capacity_units or 0.0, -pair[0].latency_ratio)
-    )
-    return Outcome(before=before, after=after, comparison=comparison)
 
 
 def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
@@ -116,15 +63,6 @@ def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
 def latency_note(runs: Sequence[Run]) -> str | None:
     """Return the footnote that latencies of these runs need."""
     return EMBEDDED_NOTE if any(run.target.get("kind") == "embedded" for run in runs) else None
-
-
-def _is_better(before: Variant, comparison: Comparison, candidate: Variant) -> bool:
-    faster = comparison.significant and comparison.latency_ratio > 1
-    if before.capacity_units is None or candidate.capacity_units is None:
-        return faster
-    # only an index or a key answers in another way; filters and threads read all the same
-    same = candidate.capacity_units == before.capacity_units and candidate.operation != "Scan"
-    return candidate.capacity_units < before.capacity_units or (same and faster)
 
 
 def _column(group: str, key: str, title: str, kind: Kind, note: str | None = None) -> Column:

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfkit.report.compare.judge import ROUNDING, CapacityVerdict
-from perfkit.report.compare.match import Match, Matching
+from perfkit.analysis.judging import ROUNDING, CapacityVerdict
+from perfkit.analysis.matching import Match, Matching
 from perfkit.results import Run, WriteCost
 from perfkit.units import format_units
 

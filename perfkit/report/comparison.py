@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from perfkit.measure.changes import RUN_TO_RUN, Change, Method
-from perfkit.report.compare.judge import (
+from perfkit.analysis.judging import (
     CapacityVerdict,
     Figures,
     LatencyVerdict,
     VariantChange,
     judge,
 )
-from perfkit.report.compare.match import Match, Matching
-from perfkit.report.compare.sides import Side
-from perfkit.report.compare.writes import WriteChange, compare_writes
+from perfkit.analysis.matching import Match, Matching
+from perfkit.analysis.selection import target_title
+from perfkit.analysis.sides import Side
+from perfkit.analysis.writes import WriteChange, compare_writes
+from perfkit.measure.changes import RUN_TO_RUN, Change, Method
 from perfkit.report.figures import ABSENT, one_line
 from perfkit.report.model import (
     Block,
@@ -30,7 +31,6 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.selection import target_title
 from perfkit.units import format_change, format_share, format_units
 
 __all__ = ["Outcome", "Result", "compare_sides"]

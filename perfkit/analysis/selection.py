@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from perfkit.analysis.costs import Costs
 from perfkit.cost.options import CostOptions
-from perfkit.report.costs import Costs
-from perfkit.report.figures import one_line
 from perfkit.results import Run
+from perfkit.units import one_line
 
 __all__ = ["Group", "Selection", "select", "target_title"]
 

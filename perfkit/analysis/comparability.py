@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from perfkit.report.selection import Group, Selection
+from perfkit.analysis.selection import Group, Selection
 from perfkit.results import Run
 from perfkit.workloads.outline import outline
 

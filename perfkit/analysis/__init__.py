@@ -1,0 +1,1 @@
+"""What runs say: which belong together, how they compare, what was found. Nothing here draws."""
