@@ -16,7 +16,17 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import engines, html_report, layouts, run, seeding, service, sqlite, startup
+from benchmarks import (
+    engines,
+    html_report,
+    judging,
+    layouts,
+    run,
+    seeding,
+    service,
+    sqlite,
+    startup,
+)
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
@@ -31,6 +41,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "service": service.compare,
     "html": html_report.compare,
     "layouts": layouts.compare,
+    "judging": judging.compare,
 }
 _BY_NAME_ONLY = ("layouts",)
 """Those that take too long, or too much of the disk, to be measured each time."""

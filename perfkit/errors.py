@@ -13,6 +13,7 @@ Everything perfkit raises on purpose, with the exit code each becomes.
         DataFileError             the embedded engine's file is unusable
         StorageFullError          no space left to write
         ResultsDifferError        two variants returned different items
+      EvidenceError           3   what was measured supports no verdict
       ThresholdError          4   the run finished and missed its target
 
 Typer itself exits with 2 for a bad option; an interrupt exits with 130.
@@ -22,6 +23,7 @@ __all__ = [
     "ArchitectureError",
     "ConfigError",
     "DataFileError",
+    "EvidenceError",
     "PerfkitError",
     "PriceError",
     "ResultsDifferError",
@@ -87,6 +89,12 @@ class StorageFullError(TargetError):
 
 class ResultsDifferError(TargetError):
     """Two variants of one question returned different items, so they cannot be compared."""
+
+
+class EvidenceError(PerfkitError):
+    """What was measured supports neither pass nor fail."""
+
+    exit_code = 3
 
 
 class ThresholdError(PerfkitError):

@@ -1,45 +1,54 @@
 """The figures of each variant on both sides, and what may be said of their change."""
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from perfkit.analysis.conditions import busy, load_of, loads_differ
+from perfkit.analysis.history import earlier_runs
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.percentiles import percentile
-from perfkit.measure.changes import FEWEST_ROUNDS, Change, change_between
-from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
+from perfkit.analysis.verdict import Ruling, Verdict, hold_below, taken_together
+from perfkit.errors import ConfigError
+from perfkit.measure.changes import (
+    FEWEST_ROUNDS,
+    STATED_SPREAD,
+    Change,
+    Method,
+    Spread,
+    change_between,
+    find_spread,
+)
 from perfkit.results import Run, Variant
-from perfkit.units import format_share
+from perfkit.units import format_change, format_units
 
 __all__ = [
     "ROUNDING",
-    "CapacityVerdict",
+    "Amount",
+    "Direction",
     "Figures",
     "Judgement",
-    "LatencyVerdict",
     "VariantChange",
     "judge",
+    "with_interval",
 ]
 
 # float arithmetic of averages over calls, no more
 ROUNDING = 1e-6
 
 
-class LatencyVerdict(StrEnum):
-    """What the latencies of two sides allow to say."""
+class Direction(StrEnum):
+    """Where a latency went, as far as can be told."""
 
     SLOWER = "slower"
     FASTER = "faster"
     NOT_SIGNIFICANT = "not significant"
     CANNOT_TELL = "cannot tell"
-    """Too few rounds, a busy machine, failed calls: no statement either way."""
-
-    INVALID = "invalid"
-    """Different machines or answers: a statement would be wrong."""
+    """Nothing can be said either way."""
 
 
-class CapacityVerdict(StrEnum):
+class Amount(StrEnum):
     """How consumed capacity changed; where it is counted, any change is one."""
 
     SAME = "the same"
@@ -78,11 +87,12 @@ class VariantChange:
         variant: Its name.
         baseline: Figures of the side that the other is held against.
         candidate: Figures of the other.
-        change: Of the latency; None where the sides cannot be compared.
-        latency: The verdict on it.
-        reason: Why there is none, for `CANNOT_TELL` and `INVALID`.
-        capacity: The verdict on consumed capacity.
-        limit: Share from which on a rise counts as a regression; None for never.
+        change: Of the latency, or of its ratio to the control; None where it cannot be compared.
+        reason: Why nothing can be said of the latency, or nothing.
+        capacity: How consumed capacity changed.
+        limit: Share from which on a rise is a regression; None for no gate.
+        control: What its latency was divided by in each run, or nothing.
+        is_control: Others are compared with it, so its own latency is not judged.
     """
 
     match: Match
@@ -91,14 +101,24 @@ class VariantChange:
     baseline: Figures
     candidate: Figures
     change: Change | None
-    latency: LatencyVerdict
     reason: str
-    capacity: CapacityVerdict
+    capacity: Amount
     limit: float | None
+    control: str = ""
+    is_control: bool = False
 
     @property
     def name(self) -> str:
         return _title(self.match, self.question, self.variant)
+
+    @property
+    def direction(self) -> Direction:
+        """Where the latency went: beyond its interval, or nobody can tell."""
+        if self.change is None or self.change.interval is None:
+            return Direction.CANNOT_TELL
+        if not self.change.significant:
+            return Direction.NOT_SIGNIFICANT
+        return Direction.SLOWER if self.change.ratio > 1 else Direction.FASTER
 
     @property
     def capacity_ratio(self) -> float | None:
@@ -106,22 +126,44 @@ class VariantChange:
         return after / before if before and after is not None else None
 
     @property
-    def latency_regressed(self) -> bool:
-        """Whether the whole interval is above no change, and the change itself at the limit."""
-        return (
-            self.limit is not None
-            and self.change is not None
-            and self.latency is LatencyVerdict.SLOWER
-            and self.change.ratio - 1 >= self.limit
+    def latency_verdict(self) -> Verdict | None:
+        """Return what the limit makes of the latency; None for a control, or without a limit."""
+        if self.limit is None or self.is_control:
+            return None
+        gate = None if self.change is None else self.change.gate
+        if self.change is None or gate is None:
+            return Verdict(ruling=Ruling.INVALID, reason=self.reason)
+        return hold_below(
+            gate,
+            1 + self.limit,
+            why_invalid=self._why_undecided(self.change),
+            evidence=f"{self.name}: latency {with_interval(self.change.ratio, gate)}",
         )
 
+    def _why_undecided(self, change: Change) -> str:
+        """Return why an interval includes the limit, and what would make it narrower."""
+        if change.method is Method.SINGLE:
+            return "the interval of a single run includes the limit; measure several runs a side, in turns"
+        if change.spread is not None and not self.match.in_turns:
+            return (
+                "not measured in turns, so the interval includes the limit; measure in turns, or name"
+                " a --control"
+            )
+        return "the interval includes the limit; measure more runs, in turns"
+
     @property
-    def capacity_regressed(self) -> bool:
-        """Whether more capacity is consumed, and that by the limit."""
-        if self.limit is None or self.capacity is not CapacityVerdict.MORE:
-            return False
+    def capacity_verdict(self) -> Verdict | None:
+        """Return what the limit makes of consumed capacity; None where it is not judged."""
+        if self.limit is None or self.capacity in {Amount.VARIES, Amount.NOT_KNOWN}:
+            return None
+        before, after = self.baseline.capacity_units, self.candidate.capacity_units
+        evidence = (
+            f"{self.name}: {format_units(before or 0)} → {format_units(after or 0)} read units"
+        )
         # from nothing to something is beyond every limit
-        return self.capacity_ratio is None or self.capacity_ratio - 1 >= self.limit - ROUNDING
+        risen = self.capacity_ratio is None or self.capacity_ratio - 1 >= self.limit - ROUNDING
+        fails = self.capacity is Amount.MORE and risen
+        return Verdict(ruling=Ruling.FAIL if fails else Ruling.PASS, evidence=evidence)
 
     @property
     def calls_fail(self) -> bool:
@@ -134,15 +176,22 @@ class VariantChange:
         return f"{self.name}: {_failed(self.candidate)}, none before" if self.calls_fail else ""
 
     @property
-    def regressed(self) -> bool:
-        """Whether any of it is a regression; calls that fail are one by every limit."""
-        failed = self.limit is not None and self.calls_fail
-        return failed or self.latency_regressed or self.capacity_regressed
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the limit makes of it; calls that fail are a regression by every limit."""
+        if self.limit is None:
+            return ()
+        broken = Verdict(ruling=Ruling.FAIL, evidence=self.failure) if self.calls_fail else None
+        # that calls fail is why the latency cannot be judged, and needs no second verdict
+        latency = None if broken else self.latency_verdict
+        return tuple(filter(None, (broken, latency, self.capacity_verdict)))
 
     @property
-    def judged(self) -> bool:
-        """Whether anything could be said about the latency."""
-        return self.latency not in {LatencyVerdict.CANNOT_TELL, LatencyVerdict.INVALID}
+    def verdict(self) -> Verdict | None:
+        return taken_together(self.verdicts)
+
+    @property
+    def regressed(self) -> bool:
+        return any(each.ruling is Ruling.FAIL for each in self.verdicts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,27 +212,41 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """One variant as it stands in all runs of both sides."""
+    """One variant as it stands in all runs of both sides, and its control, if it has one."""
 
     match: Match
     question: str
     name: str
     before: tuple[Variant, ...]
     after: tuple[Variant, ...]
-    obstacle: tuple[LatencyVerdict, str] | None
+    obstacle: str
+    control: "_Candidate | None" = None
+    is_control: bool = False
 
     @property
     def all(self) -> tuple[Variant, ...]:
         return self.before + self.after
 
 
-def judge(matching: Matching, limit: float | None) -> Judgement:
+def judge(
+    matching: Matching,
+    limit: float | None = None,
+    *,
+    controls: Sequence[str] = (),
+    others: Sequence[Run] = (),
+) -> Judgement:
     """
     Return the change of every variant, which are gone, and what is left out.
 
     Args:
         matching: The runs.
         limit: Share from which on a rise is a regression, 0.1 for 10%; None to judge without.
+        controls: Variants that the change cannot have touched. Of each question the first of them
+            that it has is its control: the ratios to it within each run are compared.
+        others: Further runs of this machine, which may show how far its runs lie apart.
+
+    Raises:
+        ConfigError: No question has one of the controls.
     """
     candidates: list[_Candidate] = []
     gone: list[str] = []
@@ -194,19 +257,70 @@ def judge(matching: Matching, limit: float | None) -> Judgement:
         )
         if not keys and not any(run.write_costs for run in match.runs):
             left_out.append(f"{match.title}: its runs hold no variants.")
+        found = {}
         for question, name in keys:
             gone += _gone(match, question, name)
-            found = _find(match, question, name)
-            if isinstance(found, str):
-                left_out.append(found)
+            one = _find(match, question, name)
+            if isinstance(one, str):
+                left_out.append(one)
             else:
-                candidates.append(found)
-    compared = sum(each.obstacle is None for each in candidates)
+                found[question, name] = one
+        candidates += _with_controls(match, found, list(keys), controls)
+    _check_controls(matching, controls)
+    compared = sum(not each.obstacle and not each.is_control for each in candidates)
+    earlier = {id(match): earlier_runs(match, others) for match in matching.matches}
     return Judgement(
-        changes=tuple(_judge(each, compared, limit) for each in candidates),
+        changes=tuple(
+            _judge(each, compared, limit, earlier[id(each.match)]) for each in candidates
+        ),
         gone=tuple(gone),
         left_out=tuple(left_out),
     )
+
+
+def _with_controls(
+    match: Match,
+    found: Mapping[tuple[str, str], _Candidate],
+    keys: Sequence[tuple[str, str]],
+    controls: Sequence[str],
+) -> Iterator[_Candidate]:
+    """Yield what was found, each beside the control of its question."""
+    named = {
+        question: next((name for name in controls if (question, name) in keys), "")
+        for question, _ in keys
+    }
+    for (question, name), each in found.items():
+        wanted = named[question]
+        if not wanted:
+            yield replace(each, obstacle=each.obstacle or _load_obstacle(match))
+        elif name == wanted:
+            yield replace(each, is_control=True)
+        elif (question, wanted) not in found:
+            missing = f"the control {wanted} is not in all runs"
+            yield replace(each, obstacle=each.obstacle or missing)
+        else:
+            control = found[question, wanted]
+            of_control = f"the control {wanted}: {control.obstacle}" if control.obstacle else ""
+            obstacle = each.obstacle or of_control or _load_obstacle(match)
+            yield replace(each, control=control, obstacle=obstacle)
+
+
+def _check_controls(matching: Matching, controls: Sequence[str]) -> None:
+    names = dict.fromkeys(
+        variant.name for match in matching.matches for run in match.runs for variant in run.variants
+    )
+    for name in controls:
+        if name not in names:
+            msg = f"no variant named {name!r} to serve as --control; there are {', '.join(names)}"
+            raise ConfigError(msg)
+
+
+def _load_obstacle(match: Match) -> str:
+    """Return why the load on the two sides forbids a statement about latencies, or nothing."""
+    before, after = load_of(match.baseline), load_of(match.candidate)
+    if not match.in_turns and loads_differ(before, after):
+        return f"other programs used {before} of the CPU before and {after} after; measure in turns"
+    return ""
 
 
 def _gone(match: Match, question: str, name: str) -> Iterator[str]:
@@ -245,48 +359,38 @@ def _find(match: Match, question: str, name: str) -> "_Candidate | str":
     )
 
 
-def _obstacle(
-    match: Match, before: Sequence[Variant], after: Sequence[Variant]
-) -> tuple[LatencyVerdict, str] | None:
+def _obstacle(match: Match, before: Sequence[Variant], after: Sequence[Variant]) -> str:
     """Return what stands in the way of comparing latencies, if anything does."""
     everything = (*before, *after)
     if match.other_machine:
-        return LatencyVerdict.INVALID, "different machines"
+        return "different machines"
     if any(variant.errors for variant in everything):
-        return LatencyVerdict.CANNOT_TELL, "calls failed"
+        return "calls failed"
     if len({(variant.items_returned, variant.consistency) for variant in everything}) > 1:
-        return LatencyVerdict.INVALID, "the answers differ"
+        return "the answers differ"
     fewest = min(len(variant.rounds_s) for variant in everything)
     single = min(len(before), len(after)) < 2
     if fewest < (FEWEST_ROUNDS if single else 1):
-        return LatencyVerdict.CANNOT_TELL, f"{fewest} round{'s' * (fewest != 1)} are too few"
+        return "1 round is too few" if fewest == 1 else f"{fewest} rounds are too few"
     # with several runs a side, what others did to them is in the interval
-    busy = next(filter(None, map(_busy, match.runs)), "") if single else ""
-    return (LatencyVerdict.CANNOT_TELL, busy) if busy else None
+    return next(filter(None, map(busy, match.runs)), "") if single else ""
 
 
-def _busy(run: Run) -> str:
-    others, stolen = run.settings.get("others_cpu_share"), run.settings.get("stolen_cpu_share")
-    if isinstance(others, int | float) and others > OTHERS_SHARE:
-        return f"other programs used {format_share(round(others, 2))} of the CPU"
-    if isinstance(stolen, int | float) and stolen > STOLEN_SHARE:
-        return f"the hypervisor took {format_share(round(stolen, 2))} of the CPU"
-    return ""
-
-
-def _judge(each: _Candidate, compared: int, limit: float | None) -> VariantChange:
+def _judge(
+    each: _Candidate, compared: int, limit: float | None, earlier: Sequence[Run]
+) -> VariantChange:
     change: Change | None = None
-    if each.obstacle is None:
+    reason = each.obstacle
+    if not reason and not each.is_control:
         change = change_between(
-            [variant.rounds_s for variant in each.before],
-            [variant.rounds_s for variant in each.after],
+            _values(each.before, each.control.before if each.control else ()),
+            _values(each.after, each.control.after if each.control else ()),
             in_turns=each.match.in_turns,
+            controlled=each.control is not None,
+            spread=_known_spread(each, earlier),
             comparisons=compared,
         )
-        verdict = _latency_verdict(change)
         reason = "" if change.interval is not None else _too_few(each, compared)
-    else:
-        verdict, reason = each.obstacle
     return VariantChange(
         match=each.match,
         question=each.question,
@@ -294,47 +398,81 @@ def _judge(each: _Candidate, compared: int, limit: float | None) -> VariantChang
         baseline=_figures(each.before),
         candidate=_figures(each.after),
         change=change,
-        latency=verdict,
         reason=reason,
-        capacity=_capacity_verdict(each),
+        capacity=_capacity(each),
         limit=limit,
+        control=each.control.name if each.control else "",
+        is_control=each.is_control,
     )
 
 
-def _latency_verdict(change: Change) -> LatencyVerdict:
-    if change.interval is None:
-        return LatencyVerdict.CANNOT_TELL
-    if not change.significant:
-        return LatencyVerdict.NOT_SIGNIFICANT
-    return LatencyVerdict.SLOWER if change.ratio > 1 else LatencyVerdict.FASTER
+def _values(
+    variants: Sequence[Variant], controls: Sequence[Variant]
+) -> tuple[tuple[float, ...], ...]:
+    """Return for each run what its rounds took, as ratios to its control where there is one."""
+    if not controls:
+        return tuple(variant.rounds_s for variant in variants)
+    return tuple(
+        _ratios(variant.rounds_s, control.rounds_s)
+        for variant, control in zip(variants, controls, strict=True)
+    )
+
+
+def _ratios(rounds_s: Sequence[float], control_s: Sequence[float]) -> tuple[float, ...]:
+    # a round too short to see must not be divided by
+    shortest_s = 1e-9
+    if len(rounds_s) == len(control_s):
+        return tuple(
+            one / max(other, shortest_s) for one, other in zip(rounds_s, control_s, strict=True)
+        )
+    # they did not take part in the same rounds
+    middle_s = max(statistics.median(control_s), shortest_s)
+    return tuple(one / middle_s for one in rounds_s)
+
+
+def _known_spread(each: _Candidate, earlier: Sequence[Run]) -> Spread:
+    found: list[Sequence[float]] = []
+    for run in earlier:
+        variant = run.variant(each.name, each.question)
+        control = run.variant(each.control.name, each.question) if each.control else None
+        if variant is None or not variant.rounds_s or variant.errors:
+            return STATED_SPREAD
+        if each.control is not None and (control is None or not control.rounds_s):
+            return STATED_SPREAD
+        found += _values((variant,), () if control is None else (control,))
+    return find_spread(found) if found else STATED_SPREAD
 
 
 def _too_few(each: _Candidate, compared: int) -> str:
     """Return why an interval came out too wide to say anything."""
     fewest = min(len(each.before), len(each.after))
-    if fewest < 2 <= max(len(each.before), len(each.after)):
+    few = f"{fewest} runs a side are too few"
+    if fewest < 2:
         few = f"{len(each.before)} against {len(each.after)} runs are too few"
-    elif fewest < 2:
-        fewest = min(len(variant.rounds_s) for variant in each.all)
-        few = f"{fewest} rounds are too few"
-    else:
-        few = f"{fewest} runs a side are too few"
     return f"{few} for {compared} comparisons" if compared > 1 else f"{few} for such a spread"
 
 
-def _capacity_verdict(each: _Candidate) -> CapacityVerdict:
+def _capacity(each: _Candidate) -> Amount:
     sides = [[variant.capacity_units for variant in side] for side in (each.before, each.after)]
     known = [[units for units in side if units is not None] for side in sides]
     if any(len(side) < len(all_of_it) for side, all_of_it in zip(known, sides, strict=True)):
-        return CapacityVerdict.NOT_KNOWN
+        return Amount.NOT_KNOWN
     if any(variant.cache or variant.service for variant in each.all):
-        return CapacityVerdict.VARIES
+        return Amount.VARIES
     if any(max(side) - min(side) > ROUNDING * max(side) for side in known):
-        return CapacityVerdict.VARIES
+        return Amount.VARIES
     before, after = known[0][0], known[1][0]
     if abs(after - before) <= ROUNDING * max(before, after):
-        return CapacityVerdict.SAME
-    return CapacityVerdict.MORE if after > before else CapacityVerdict.LESS
+        return Amount.SAME
+    return Amount.MORE if after > before else Amount.LESS
+
+
+def with_interval(ratio: float, interval: tuple[float, float] | None) -> str:
+    """Return a change with its interval: `+45% (+30% to +60%)`."""
+    if interval is None:
+        return format_change(ratio)
+    low, high = map(format_change, interval)
+    return f"{format_change(ratio)} ({low} to {high})"
 
 
 def _figures(variants: Sequence[Variant]) -> Figures:

@@ -12,7 +12,7 @@ from perfkit.errors import ConfigError
 from perfkit.results import Run
 from perfkit.units import one_line
 
-__all__ = ["Match", "Matching", "match_sides"]
+__all__ = ["Match", "Matching", "match_sides", "same_machine", "same_work"]
 
 _HOW_LONG = ("iterations", "min_time_s")
 # how it was measured, or what went on meanwhile; all other settings say what was measured
@@ -157,47 +157,62 @@ def _match(title: str, before: Sequence[Run], after: Sequence[Run], *, edited: b
     )
 
 
+def same_work(one: Run, other: Run) -> bool:
+    """Tell whether two runs did the same work, their workload's file not edited in between."""
+    return not _other_work("", one, other, edited=False)
+
+
 def _refuse_other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> None:
     """Raise if two runs did not do the same work."""
+    difference = _other_work(scenario, one, other, edited=edited)
+    if difference:
+        raise ConfigError(difference)
+
+
+def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
+    """Return how the work of two runs differs, and what to do about it; or nothing."""
     both = f"runs {one.id} and {other.id} of {scenario}"
     if one.kind != other.kind:
-        msg = f"{both} are of different kinds, {one.kind} and {other.kind}; they cannot be compared"
-        raise ConfigError(msg)
+        return (
+            f"{both} are of different kinds, {one.kind} and {other.kind}; they cannot be compared"
+        )
     if one.workload != other.workload:
-        msg = (
+        return (
             f"{both} are of different workloads, {one_line(one.workload)} and"
             f" {one_line(other.workload)}; they cannot be compared"
         )
-        raise ConfigError(msg)
     if _identity(one.target) != _identity(other.target):
-        msg = (
+        return (
             f"{both} are of different targets, {target_title(one.target)} and"
             f" {target_title(other.target)}; they cannot be compared"
         )
-        raise ConfigError(msg)
     if one.workload_digest != other.workload_digest and not edited:
-        msg = (
+        return (
             f"the file of workload {one_line(one.workload)} was edited between {both}"
             f" (digests {one.workload_digest[:8]} and {other.workload_digest[:8]}); measure both"
             " with one file, or give --edited to compare what they have in common"
         )
-        raise ConfigError(msg)
     for key in sorted((one.settings.keys() | other.settings.keys()) - _NOT_THE_WORK):
         mine, theirs = one.settings.get(key), other.settings.get(key)
         if mine != theirs:
-            msg = (
+            return (
                 f"{both} were measured with different settings, {key} {json.dumps(mine)} and"
                 f" {json.dumps(theirs)}; measure both with the same"
             )
-            raise ConfigError(msg)
+    return ""
 
 
 def _take_turns(before: Sequence[Run], after: Sequence[Run]) -> bool:
     """Return whether the first run of each side came before the second of either, and so on."""
-    if len(before) != len(after):
+    if len(before) != len(after) or len(before) < 2:
         return False
     pairs = [sorted((a.started_at, b.started_at)) for a, b in zip(before, after, strict=True)]
     return all(one[1] < other[0] for one, other in pairwise(pairs))
+
+
+def same_machine(one: Run, other: Run) -> bool:
+    """Tell whether two runs are of machines of the same make."""
+    return not _other_machine((one, other))
 
 
 def _other_machine(runs: Sequence[Run]) -> str:

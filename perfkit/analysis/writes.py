@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfkit.analysis.judging import ROUNDING, CapacityVerdict
+from perfkit.analysis.judging import ROUNDING, Amount
 from perfkit.analysis.matching import Match, Matching
+from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.results import Run, WriteCost
 from perfkit.units import format_units
 
@@ -43,18 +44,18 @@ class WriteChange:
         of_index = f", {self.index} ({self.projection})" if self.index is not None else ""
         return f"{self.match.title}, {self.table}{of_index}"
 
-    def verdict(self, kind: str) -> CapacityVerdict:
+    def direction(self, kind: str) -> Amount:
         """Return how the units of a kind of change moved."""
         before, after = self.units[kind]
         if before is None or after is None:
-            return CapacityVerdict.NOT_KNOWN
+            return Amount.NOT_KNOWN
         if abs(after - before) <= ROUNDING * max(before, after):
-            return CapacityVerdict.SAME
-        return CapacityVerdict.MORE if after > before else CapacityVerdict.LESS
+            return Amount.SAME
+        return Amount.MORE if after > before else Amount.LESS
 
     @property
-    def verdicts(self) -> frozenset[CapacityVerdict]:
-        return frozenset(map(self.verdict, self.units))
+    def directions(self) -> frozenset[Amount]:
+        return frozenset(map(self.direction, self.units))
 
     @property
     def regressions(self) -> tuple[str, ...]:
@@ -64,16 +65,21 @@ class WriteChange:
         return tuple(
             kind
             for kind, (before, after) in self.units.items()
-            if self.verdict(kind) is CapacityVerdict.MORE
+            if self.direction(kind) is Amount.MORE
             # from nothing to something is beyond every limit
             and (not before or (after or 0.0) / before - 1 >= self.limit - ROUNDING)
         )
 
     @property
-    def regression(self) -> str:
-        """The regressions in words; or nothing."""
+    def verdict(self) -> Verdict | None:
+        """Return what the limit makes of it; None without one, or where nobody pays for it."""
+        if self.limit is None or not self.declared:
+            return None
         moved = [f"{kind} {self.moved(kind)}" for kind in self.regressions]
-        return f"{self.name}: {', '.join(moved)} write units" if moved else ""
+        if not moved:
+            return Verdict(ruling=Ruling.PASS)
+        evidence = f"{self.name}: {', '.join(moved)} write units"
+        return Verdict(ruling=Ruling.FAIL, evidence=evidence)
 
     def moved(self, kind: str) -> str:
         """Return the units of a kind of change on both sides, once if they are the same."""

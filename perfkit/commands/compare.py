@@ -7,7 +7,7 @@ import typer
 
 from perfkit.commands.common import JsonOption
 from perfkit.commands.report import choose_format, print_built, write_built
-from perfkit.errors import ConfigError, TargetError, ThresholdError
+from perfkit.errors import ConfigError
 from perfkit.report.formats import Format
 from perfkit.settings import RUNS_FOLDER
 
@@ -31,8 +31,16 @@ def compare(
         float | None,
         typer.Option(
             metavar="PCT",
-            help="Exit with 4 if latency rose by PCT percent or more, significantly, or read or write units,"
-            " or if calls fail or a variant is gone.",
+            help="A gate: exit with 4 if latency surely rose by more than PCT percent, if read or write"
+            " units did, or if calls fail or a variant is gone; with 3 if a latency may have.",
+        ),
+    ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VARIANT",
+            help="A variant that the change cannot have touched: latencies are compared as ratios"
+            " to it. May be repeated; each question takes the first that it has.",
         ),
     ] = None,
     edited: Annotated[
@@ -54,43 +62,57 @@ def compare(
         ),
     ] = None,
     as_json: JsonOption = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all figures, doubts and methods.")
+    ] = False,
 ) -> None:
     """
     Compare two runs of a scenario, or all scenarios of two folders: what changed, and how surely.
 
-    Noise is no change: what is not significant is printed as such.
+    Without --fail-on-regression it only informs.
 
-    Example: perfkit compare courses~1 courses --fail-on-regression 10
+    Example: perfkit compare base branch --control scan --fail-on-regression 10
     """
     chosen = choose_format(report_format, output, as_json=as_json)
     limit = _limit(fail_on_regression)
 
+    from perfkit.analysis.comparing import compare_sides
     from perfkit.analysis.matching import match_sides
     from perfkit.analysis.sides import find_side
-    from perfkit.report.comparison import Outcome, compare_sides
+    from perfkit.report.comparison import build_comparison, shorten, why_invalid
     from perfkit.results import RunStore
 
     store = RunStore(RUNS_FOLDER)
     before, after = find_side(baseline, store), find_side(candidate, store)
-    result = compare_sides(before, after, match_sides(before, after, edited=edited), limit=limit)
-    if output is None:
-        print_built(result.report, chosen)
+    compared = compare_sides(
+        before,
+        after,
+        match_sides(before, after, edited=edited),
+        limit=limit,
+        controls=control or (),
+        others=store.list().runs,
+    )
+    built = build_comparison(compared)
+    if output is not None:
+        write_built(built, chosen, output)
+    elif chosen is Format.TERMINAL and not verbose:
+        print_built(shorten(built, compared), chosen)
     else:
-        write_built(result.report, chosen, output)
-    if result.outcome is Outcome.FAIL:
+        print_built(built, chosen)
+    verdict = compared.verdict
+    if verdict is None:
+        return
+    text = why_invalid(compared)
+    if compared.regressions:
         by = (
             f"at or above --fail-on-regression {fail_on_regression:g}"
-            if len(result.regressions) > len(result.broken)
+            if len(compared.regressions) > len(compared.broken)
             else "a regression at any limit"
         )
-        msg = f"{'; '.join(result.regressions)}: {by}"
-        raise ThresholdError(msg)
-    if result.outcome is Outcome.INVALID:
-        msg = (
-            "no latency could be judged, so --fail-on-regression was not tested;"
-            " the verdicts say why"
-        )
-        raise TargetError(msg)
+        text = f"{'; '.join(compared.regressions)}: {by}"
+    error = verdict.to_error(text)
+    if error is not None:
+        raise error
 
 
 def _limit(percent: float | None) -> float | None:

@@ -4,13 +4,33 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from perfkit.results import LatencySummary
 
-__all__ = ["Ratio", "nearest_rank", "paired_ratio", "percentile", "summarize", "t_quantile_975"]
+__all__ = [
+    "CONFIDENCE",
+    "Centre",
+    "Ratio",
+    "find_centre",
+    "log_of",
+    "nearest_rank",
+    "paired_ratio",
+    "percentile",
+    "summarize",
+    "t_quantile",
+]
+
+CONFIDENCE = 0.95
 
 # A clock tick too short to see must not become a division by zero.
 _SHORTEST_S = 1e-9
+
+_FEWEST_ROUNDS = 3
+_MOST_TO_TRIM = 12
+"""Up to so many values are trimmed; more show well enough which of them are outliers."""
+_BISQUARE = 4.685
+_LARGEST_DEGREES = 1_000
 
 
 def nearest_rank(fraction: float, count: int) -> int:
@@ -76,13 +96,13 @@ def paired_ratio(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> R
     Compare two variants measured in the same rounds.
 
     Each round gives one ratio, baseline ÷ candidate, of the medians of its two turns; whatever
-    slowed the whole round (drift, a neighbour) cancels out of it. The value is the geometric mean
-    of these ratios, the interval is Student's t on their logarithms, turned back. Two rounds are
-    too few for an interval worth printing: at three, t is 4.3.
+    slowed the whole round (drift, a neighbour) cancels out of it. The value is the centre of these
+    ratios on logarithms, which a few disturbed rounds do not move, and the interval is Student's t.
+    Two rounds are too few for an interval worth printing: at three, t is 4.3.
 
-    Sources: Student (1908); Georges, Buytaert & Eeckhout, "Statistically rigorous Java
-    performance evaluation" (2007), for t where there are few measurements; Fleming & Wallace
-    (1986) for the geometric mean of ratios.
+    Sources: Georges, Buytaert & Eeckhout, "Statistically rigorous Java performance evaluation"
+    (2007), for t where there are few measurements; Fleming & Wallace (1986) for logarithms of
+    ratios; `find_centre` for the centre.
 
     Args:
         baseline_s: Median latency of each round in seconds.
@@ -91,44 +111,156 @@ def paired_ratio(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> R
     Raises:
         ValueError: The two differ in length, or are empty.
     """
-    logs = [
-        math.log(max(base_s, _SHORTEST_S) / max(other_s, _SHORTEST_S))
-        for base_s, other_s in zip(baseline_s, candidate_s, strict=True)
-    ]
-    mean = statistics.fmean(logs)
+    centre = find_centre(
+        [
+            log_of(base_s) - log_of(other_s)
+            for base_s, other_s in zip(baseline_s, candidate_s, strict=True)
+        ]
+    )
     interval = None
-    if len(logs) >= 3:
-        half = t_quantile_975(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-        interval = (math.exp(mean - half), math.exp(mean + half))
-    return Ratio(value=math.exp(mean), interval=interval, rounds=len(logs))
+    if len(baseline_s) >= _FEWEST_ROUNDS:
+        half = t_quantile(CONFIDENCE, centre.degrees) * math.sqrt(centre.variance)
+        interval = (math.exp(centre.value - half), math.exp(centre.value + half))
+    return Ratio(value=math.exp(centre.value), interval=interval, rounds=len(baseline_s))
 
 
-# NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2: upper 2.5% points, 1 to 30 degrees
-_T_975 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-_Z_975 = 1.959963984540054
+def log_of(seconds: float) -> float:
+    """Return the logarithm of a latency; one too short to see counts as a nanosecond."""
+    return math.log(max(seconds, _SHORTEST_S))
 
 
-def t_quantile_975(degrees: int) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Centre:
     """
-    Return the 97.5% point of Student's t, right to three decimals.
-
-    Source: NIST's table up to 30 degrees of freedom; above, the first terms of the expansion in
-    Abramowitz & Stegun 26.7.5.
+    Where the middle of some values lies, and how surely.
 
     Args:
+        value: The centre.
+        variance: Of the centre itself, the square of its standard error; 0 where it is not known.
+        degrees: Degrees of freedom of Student's t for an interval around it.
+    """
+
+    value: float
+    variance: float
+    degrees: float
+
+
+def find_centre(values: Sequence[float], *, trim: float = 0.2) -> Centre:
+    """
+    Return the centre of values of which some may be far off, and how surely.
+
+    Up to 12 values: the mean without the lowest and the highest *trim* of them, with Yuen's
+    standard error. More: Tukey's bisquare mean around the median, tuned to 95% efficiency, with
+    its usual standard error; a value 4.7 standard deviations off has no weight. 0.6 degrees of
+    freedom for each value but one make up for a scale that is itself estimated.
+
+    By simulation (benchmarks/judging.py), with 3 to 60 values, clean or with 15% of them 2 to 5
+    times larger on one side or on both, 94% to 98% of the intervals hold the true centre; only
+    where 60 values scatter by 20% already are 92% left. Without outliers the interval is 7% to 10%
+    wider than that of the mean from 8 values on, 43% with 5.
+
+    Sources: Yuen, "The two-sample trimmed t for unequal population variances" (1974); Mosteller &
+    Tukey, "Data Analysis and Regression" (1977); Huber, "Robust Statistics" (1981), 6.8, for the
+    standard error.
+
+    Args:
+        values: At least one.
+        trim: Share of the values to leave out at either end, where there are 12 at most.
+
+    Raises:
+        ValueError: There are no values.
+    """
+    if not values:
+        msg = "no values to find the centre of"
+        raise ValueError(msg)
+    if len(values) == 1:
+        return Centre(value=values[0], variance=0.0, degrees=1.0)
+    if len(values) > _MOST_TO_TRIM:
+        return _bisquare(values)
+    return _trimmed(values, int(trim * len(values)))
+
+
+def _trimmed(values: Sequence[float], cut: int) -> Centre:
+    ordered, count = sorted(values), len(values)
+    kept = ordered[cut : count - cut]
+    # the spread is that of all values, each outer one drawn in to the outermost that is kept
+    drawn_in = [min(max(value, kept[0]), kept[-1]) for value in ordered]
+    variance = statistics.variance(drawn_in) * (count - 1) / (len(kept) * (len(kept) - 1))
+    return Centre(value=statistics.fmean(kept), variance=variance, degrees=len(kept) - 1.0)
+
+
+def _bisquare(values: Sequence[float]) -> Centre:
+    count = len(values)
+    centre = statistics.median(values)
+    # 1.4826 makes it a standard deviation, the rest is for few values (Croux & Rousseeuw, 1992)
+    reach = (
+        _BISQUARE
+        * 1.4826
+        * statistics.median(abs(value - centre) for value in values)
+        * count
+        / (count - 0.8)
+    )
+    if reach <= 0:
+        # more than half of the values are equal
+        return _trimmed(values, count // 5)
+    for _ in range(20):
+        weights = [max(1 - ((value - centre) / reach) ** 2, 0.0) ** 2 for value in values]
+        centre = math.fsum(
+            weight * value for weight, value in zip(weights, values, strict=True)
+        ) / math.fsum(weights)
+    squares = slope = 0.0
+    for value in values:
+        share = ((value - centre) / reach) ** 2
+        if share < 1:
+            squares += ((value - centre) * (1 - share) ** 2) ** 2
+            slope += (1 - share) * (1 - 5 * share)
+    if slope < count / 4:
+        # two heaps and no middle
+        return _trimmed(values, count // 5)
+    variance = squares / slope**2 * count / (count - 1)
+    return Centre(value=centre, variance=variance, degrees=max(0.6 * (count - 1), 1.0))
+
+
+def t_quantile(level: float, degrees: float) -> float:
+    """
+    Return how far Student's t lies from 0 at most, with probability *level*.
+
+    A fraction of a degree of freedom is dropped, which errs on the side of caution.
+
+    Args:
+        level: Probability in (0, 1), of both sides: 0.95 gives the 97.5% point.
         degrees: Degrees of freedom, at least 1.
     """
-    if degrees < 1:
-        msg = f"Student's t needs at least 1 degree of freedom, got {degrees}"
+    if not 0 < level < 1 or degrees < 1:
+        msg = f"Student's t needs a level within 0 and 1 and a degree of freedom, got {level}, {degrees}"
         raise ValueError(msg)
-    if degrees <= len(_T_975):
-        return _T_975[degrees - 1]
-    z = _Z_975
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees + second / degrees**2 + third / degrees**3
+    # sums of variances may miss a whole number by a rounding error
+    return _t_quantile(level, min(int(degrees + 1e-9), _LARGEST_DEGREES))
+
+
+@lru_cache(maxsize=1024)
+def _t_quantile(level: float, degrees: int) -> float:
+    low, high = 0.0, 1.0
+    while _t_within(high, degrees) < level:
+        low, high = high, high * 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_within(middle, degrees) < level else (low, middle)
+    return high
+
+
+def _t_within(limit: float, degrees: int) -> float:
+    """
+    Return the probability that Student's t lies within ±*limit*.
+
+    Source: Abramowitz & Stegun 26.7.3 and 26.7.4, exact for whole degrees of freedom.
+    """
+    angle = math.atan(limit / math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2 == 1
+    term = cosine if odd else 1.0
+    total = term if degrees > 1 else 0.0
+    for each in range(3 if odd else 2, degrees - 1, 2):
+        term *= cosine**2 * (each - 1) / each
+        total += term
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total

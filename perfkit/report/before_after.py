@@ -15,7 +15,7 @@ EMBEDDED_NOTE = (
     " no network and no AWS in them."
 )
 _RATIO_NOTE = (
-    "The mean of the ratios of all rounds, with its interval in the pattern's own table; not the"
+    "The middle of the ratios of all rounds, with its interval in the pattern's own table; not the"
     " quotient of the two medians."
 )
 STRONG_NOTE = (

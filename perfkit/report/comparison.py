@@ -1,21 +1,16 @@
-"""Comparisons of runs as a report: a verdict in one line, what to heed, a compact table, the rest."""
+"""Comparisons of runs as a report: the verdict first, a compact table, what to doubt, the rest."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from perfkit.analysis.judging import (
-    CapacityVerdict,
-    Figures,
-    LatencyVerdict,
-    VariantChange,
-    judge,
-)
+from perfkit.analysis.comparing import Compared, Conditions
+from perfkit.analysis.judging import Amount, Direction, Figures, VariantChange, with_interval
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.selection import target_title
 from perfkit.analysis.sides import Side
-from perfkit.analysis.writes import WriteChange, compare_writes
-from perfkit.measure.changes import RUN_TO_RUN, Change, Method
+from perfkit.analysis.verdict import Ruling
+from perfkit.analysis.writes import WriteChange
+from perfkit.measure.changes import Method
 from perfkit.report.figures import ABSENT, one_line
 from perfkit.report.model import (
     Block,
@@ -31,14 +26,20 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_change, format_share, format_units
+from perfkit.units import format_change, format_many, format_share
 
-__all__ = ["Outcome", "Result", "compare_sides"]
+__all__ = ["build_comparison", "shorten", "summarize"]
 
 _CHANGE_NOTE = (
     "Of the rounds' medians, with an interval that holds with 95% for all rows of this table"
     " together; p50 is the median of all calls."
 )
+_GATE_NOTE = (
+    "Of the rounds' medians; the lower end is wrong in 2.5% of whole comparisons at most, the upper"
+    " end in 2.5% of single rows, as one row is enough to fail and all must pass. p50 is the median"
+    " of all calls."
+)
+_CONTROL_NOTE = "Of its ratio to {}, round by round: what slowed the whole run cancels."
 _UNJUDGED_NOTE = "Shown for information: one run says too little about its tail to judge it."
 
 _IN_USE_NOTE = "Whether the workload says this projection; only what it says can be a regression."
@@ -50,213 +51,203 @@ _METHODS = {
         " what slows the machine for a while cancels."
     ),
     Method.RUNS: "Each run counts as one value; the interval is Welch's t on them.",
-    Method.ONE: (
-        "One run against several: each run counts as one value, and the interval is Student's t with"
-        " the one taken to lie off as far as the several lie from each other, at least as far as one"
-        f" of its own rounds and {format_share(RUN_TO_RUN)}. Several runs a side show more."
-    ),
-    Method.ROUNDS: (
-        "One run a side: the interval is Welch's t on its rounds, and takes each run to lie off as"
-        f" far as one of its rounds, at least {format_share(RUN_TO_RUN)}. Only several runs a side,"
-        " taken in turns, show what differs from run to run."
+    Method.SINGLE: (
+        "A side of one run: the interval is what its rounds scatter, and by how far whole runs of the"
+        " same code are known to lie apart. Only several runs a side, taken in turns, show that."
     ),
 }
 
-
-class Outcome(StrEnum):
-    """What a threshold makes of a comparison."""
-
-    PASS = "pass"  # noqa: S105 - a verdict
-    FAIL = "fail"
-    INVALID = "invalid"
-    """No latency could be judged, so the threshold was not tested."""
+_ROWS_ON_A_SCREEN = 14
+_DOUBTS_ON_A_SCREEN = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """
-    A comparison of two sides.
-
-    Args:
-        report: For any of the renderers.
-        outcome: What the threshold makes of it; None without one.
-        regressions: What got worse by the threshold, in words.
-        broken: What the candidate cannot do any more, in words; among the regressions if there is a
-            threshold, whatever it is.
-        summary: The verdict in one line.
-    """
-
-    report: Report
-    outcome: Outcome | None
-    regressions: tuple[str, ...]
-    broken: tuple[str, ...]
-    summary: str
-
-
-def compare_sides(
-    baseline: Side, candidate: Side, matching: Matching, *, limit: float | None = None
-) -> Result:
-    """
-    Compare what two sides have in common.
-
-    Args:
-        baseline: The side that the other is held against.
-        candidate: The other.
-        matching: Their runs, as `match_sides` brought them together.
-        limit: Share from which on a rise is a regression, 0.1 for 10%; None for no threshold.
-    """
-    found = judge(matching, limit)
-    writes, writes_left_out = compare_writes(matching, limit)
-    changes, left_out = found.changes, (*found.left_out, *writes_left_out)
-    broken = (*found.gone, *(change.failure for change in changes if change.calls_fail))
-    risen = (
-        *(text for change in changes for text in _regressions(change)),
-        *(write.regression for write in writes if write.regressions),
-    )
-    regressions = () if limit is None else (*broken, *risen)
-    outcome = None if limit is None else _outcome(changes, writes, regressions)
-    tone, summary = _summary(changes, writes, outcome, broken, risen, limit)
-    for title, names in (
-        (baseline.title, matching.only_baseline),
-        (candidate.title, matching.only_candidate),
-    ):
-        if names:
-            left_out = (*left_out, f"{', '.join(names)}: only in {title}.")
+def build_comparison(compared: Compared) -> Report:
+    """Return everything there is to say of two sides, for any of the renderers."""
+    changes, writes = compared.changes, compared.writes
+    tone, summary = _tone(compared), summarize(compared)
     blocks: list[Block] = [
         Statements(name="verdict", statements=(Statement(text=summary, tone=tone),))
     ]
-    heed = [*matching.warnings, *left_out]
-    if heed:
-        blocks.append(
-            Statements(
-                name="warnings",
-                statements=tuple(Statement(text=text, tone=Tone.WARNING) for text in heed),
-            )
-        )
     if changes:
-        blocks += [_compact(changes), _statements("method", _method(changes))]
+        blocks.append(_compact(compared))
+    blocks += _statements("warnings", _doubts(compared), Tone.WARNING)
+    blocks += _statements("cautions", compared.cautions, Tone.FAINT, title="Cautions of the runs")
+    if changes:
+        blocks += _statements("method", _method(compared), Tone.FAINT)
     section = Section(
         name="compare",
         title="",
         blocks=tuple(blocks),
-        facts={"baseline": baseline.title, "candidate": candidate.title},
-        document={
-            "baseline": _side(baseline, matching, "baseline"),
-            "candidate": _side(candidate, matching, "candidate"),
-            "threshold": limit,
-            "outcome": outcome,
-            "summary": summary,
-            "regressions": list(regressions),
-            "broken": list(broken),
-            "warnings": list(matching.warnings),
-            "left_out": list(left_out),
-            "changes": [_document(change) for change in changes],
-            "write_costs": [_write_document(write) for write in writes],
-        },
+        facts=_titles(compared),
+        document=_document(compared, summary),
     )
     sections = [section]
     if changes:
-        sections.append(_details(changes, baseline, candidate))
+        sections.append(_details(changes, compared.baseline, compared.candidate))
     if writes:
-        sections.append(_writes(writes, baseline, candidate))
-    return Result(
-        report=Report(
-            title=f"perfkit compare: {baseline.title} → {candidate.title}",
-            sections=tuple(sections),
-        ),
-        outcome=outcome,
-        regressions=regressions,
-        broken=broken,
-        summary=summary,
+        sections.append(_writes(writes, compared.baseline, compared.candidate))
+    return Report(
+        title=f"perfkit compare: {compared.baseline.title} → {compared.candidate.title}",
+        sections=tuple(sections),
     )
 
 
-def _outcome(
-    changes: Sequence[VariantChange], writes: Sequence[WriteChange], regressions: Sequence[str]
-) -> Outcome:
-    if regressions:
-        return Outcome.FAIL
-    if not changes and writes:
-        return Outcome.PASS
-    return Outcome.PASS if any(change.judged for change in changes) else Outcome.INVALID
+def shorten(report: Report, compared: Compared) -> Report:
+    """
+    Return what fits a screen: the verdict, the rows that matter most, the first doubts, what next.
 
-
-def _regressions(change: VariantChange) -> list[str]:
-    texts = []
-    if change.latency_regressed and change.change is not None:
-        texts.append(f"{change.name}: latency {_with_interval(change.change)}")
-    if change.capacity_regressed:
-        before, after = change.baseline.capacity_units, change.candidate.capacity_units
-        texts.append(
-            f"{change.name}: {format_units(before or 0)} → {format_units(after or 0)} read units"
-        )
-    return texts
-
-
-def _summary(
-    changes: Sequence[VariantChange],
-    writes: Sequence[WriteChange],
-    outcome: Outcome | None,
-    broken: Sequence[str],
-    risen: Sequence[str],
-    limit: float | None,
-) -> tuple[Tone, str]:
-    threshold = "" if limit is None else f" of {format_share(limit)} or more"
-    counts = {
-        verdict: sum(each.latency is verdict for each in changes) for verdict in LatencyVerdict
-    }
-    dearer = sum(each.capacity is CapacityVerdict.MORE for each in changes)
-    cheaper = sum(each.capacity is CapacityVerdict.LESS for each in changes)
-    parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
-    capacity = [
-        f"{count} {word} read units"
-        for count, word in ((dearer, "with more"), (cheaper, "with fewer"))
-        if count
+    Args:
+        report: As `build_comparison` made it.
+        compared: What it was made of.
+    """
+    section = report.sections[0]
+    blocks = [block for block in section.blocks if block.name in {"verdict", "changes"}]
+    hidden = 0
+    if compared.changes:
+        first = {id(each) for each in sorted(compared.changes, key=_weight)[:_ROWS_ON_A_SCREEN]}
+        hidden = len(compared.changes) - len(first)
+        rows = tuple(each for each in compared.changes if id(each) in first)
+        blocks[-1] = _compact(replace(compared, changes=rows))
+    blocks += [
+        block for each in report.sections for block in each.blocks if block.name == "write-costs"
     ]
-    taking = {
-        verdict: sum(write.declared and verdict in write.verdicts for write in writes)
-        for verdict in (CapacityVerdict.MORE, CapacityVerdict.LESS)
+    doubts = _doubts(compared)
+    if len(doubts) > _DOUBTS_ON_A_SCREEN:
+        more = len(doubts) - _DOUBTS_ON_A_SCREEN + 1
+        doubts = [*doubts[: _DOUBTS_ON_A_SCREEN - 1], f"{format_many(more, 'more doubt')}: see -v."]
+    if hidden:
+        doubts.append(f"{format_many(hidden, 'more row')}, none of them worse: see -v.")
+    if compared.cautions:
+        doubts.append(
+            f"{format_many(len(compared.cautions), 'caution')} in"
+            f" {format_many(compared.cautious_runs, 'run')}: see -v."
+        )
+    blocks += _statements("warnings", doubts, Tone.WARNING)
+    blocks += _statements("next", list(_next(compared)), Tone.PLAIN)
+    return replace(report, sections=(replace(section, blocks=tuple(blocks)),))
+
+
+def _weight(change: VariantChange) -> tuple[int, float]:
+    """Return where a row stands when there is no room for all: what failed first."""
+    verdict = change.verdict
+    order = {Ruling.FAIL: 0, Ruling.INVALID: 1, Ruling.PASS: 2}
+    worse = change.capacity is Amount.MORE or change.direction is Direction.SLOWER
+    rank = order[verdict.ruling] if verdict is not None else int(not worse)
+    return rank, -(change.change.ratio if change.change else 0.0)
+
+
+def _next(compared: Compared) -> Iterator[str]:
+    """Yield what to do about latencies that nobody can judge."""
+    if not compared.changes or not (compared.undecided or compared.limit is None):
+        return
+    if compared.limit is None and any(
+        each.direction is not Direction.CANNOT_TELL for each in compared.changes
+    ):
+        return
+    if all(each.match.in_turns for each in compared.changes):
+        more = "measure more or longer runs in turns, when the machine has less else to do"
+    else:
+        more = "measure both sides in turns, eight runs each (docs/compare.md)"
+    named = any(each.controls for each in compared.conditions)
+    control = "" if named else "; --control NAME takes a variant that the change cannot touch"
+    yield f"Next: {more}{control}."
+
+
+def summarize(compared: Compared) -> str:
+    """Return the verdict in one line; without a limit, what changed."""
+    limit = "" if compared.limit is None else f" of {format_share(compared.limit)} or more"
+    verdict, tally = compared.verdict, _tally(compared)
+    if verdict is None:
+        return _what_changed(compared, tally)
+    match verdict.ruling:
+        case Ruling.FAIL:
+            # what broke is a regression by every limit
+            by = limit if len(compared.regressions) > len(compared.broken) else ""
+            return f"Fail: regression{by}: {_first(compared.regressions)}. {tally}"
+        case Ruling.INVALID:
+            return f"Invalid: {why_invalid(compared)}. {tally}"
+        case Ruling.PASS:
+            return f"Pass: no regression{limit}. {tally}"
+
+
+def why_invalid(compared: Compared) -> str:
+    """Return how many latencies cannot be judged, and why, in one line."""
+    undecided = compared.undecided
+    if not undecided:
+        verdict = compared.verdict
+        return verdict.reason if verdict is not None else ""
+    reasons: dict[str, int] = {}
+    for change in undecided:
+        verdict = change.latency_verdict
+        reason = verdict.reason if verdict is not None else ""
+        reasons[reason] = reasons.get(reason, 0) + 1
+    judged = sum(not each.is_control for each in compared.changes)
+    most = max(reasons, key=lambda reason: reasons[reason])
+    others = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 2 else ""
+    if len(reasons) == 2:
+        others = f"; or {next(reason for reason in reasons if reason != most)}"
+    return f"{len(undecided)} of {format_many(judged, 'latency', 'latencies')} cannot be judged: {most}{others}"
+
+
+def _tone(compared: Compared) -> Tone:
+    verdict = compared.verdict
+    if verdict is not None:
+        return Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+    worse, better = _moved(compared)
+    return Tone.WARNING if worse else Tone.GOOD if better else Tone.PLAIN
+
+
+def _moved(compared: Compared) -> tuple[bool, bool]:
+    """Return whether anything got worse, and whether anything got better."""
+    changes = compared.changes
+    amounts = {
+        *(each.capacity for each in changes),
+        *(each for write in compared.writes if write.declared for each in write.directions),
     }
-    tally = _tally(len(changes), [*parts, *capacity], writes, taking)
-    match outcome:
-        case Outcome.FAIL:
-            by = threshold if risen else ""
-            return Tone.WARNING, f"Regression{by}: {_first([*broken, *risen])}. {tally}"
-        case Outcome.INVALID:
-            return Tone.WARNING, f"No verdict: no latency could be judged. {tally}"
-        case Outcome.PASS:
-            return Tone.GOOD, f"No regression{threshold} found. {tally}{_missed(changes)}"
-        case None:
-            worse = (
-                counts[LatencyVerdict.SLOWER] or dearer or broken or taking[CapacityVerdict.MORE]
-            )
-            better = counts[LatencyVerdict.FASTER] or cheaper or taking[CapacityVerdict.LESS]
-            words = {
-                (True, True): "Better and worse.",
-                (True, False): "Worse.",
-                (False, True): "Better.",
-                (False, False): "No significant change.",
-            }
-            judged = any(each.judged for each in changes) or worse or better
-            judged = judged or bool(writes and not changes)
-            said = words[bool(worse), bool(better)] if judged else "Nobody can tell."
-            tone = Tone.WARNING if worse else Tone.GOOD if better else Tone.PLAIN
-            named = f" {_first(broken)}." if broken else ""
-            return tone, f"{said}{named} {tally}{_missed(changes)}"
+    directions = {each.direction for each in changes}
+    worse = Direction.SLOWER in directions or Amount.MORE in amounts or bool(compared.broken)
+    return worse, Direction.FASTER in directions or Amount.LESS in amounts
 
 
-def _tally(
-    changes: int,
-    parts: Sequence[str],
-    writes: Sequence[WriteChange],
-    taking: Mapping[CapacityVerdict, int],
-) -> str:
-    texts = [f"Of {changes} compared: {', '.join(parts)}."] if changes else []
-    if writes:
-        declared = sum(write.declared for write in writes)
-        moved = [f"{count} take {verdict}" for verdict, count in taking.items() if count]
+def _what_changed(compared: Compared, tally: str) -> str:
+    words = {
+        (True, True): "Better and worse.",
+        (True, False): "Worse.",
+        (False, True): "Better.",
+        (False, False): "No significant change.",
+    }
+    changes = compared.changes
+    worse, better = _moved(compared)
+    told = worse or better or any(each.direction is not Direction.CANNOT_TELL for each in changes)
+    told = told or bool(compared.writes and not changes)
+    first = words[worse, better] if told else "Nobody can tell."
+    named = f" {_first(compared.broken)}." if compared.broken else ""
+    return f"{first}{named} {tally}{_missed(changes)}"
+
+
+def _tally(compared: Compared) -> str:
+    texts = []
+    changes = compared.changes
+    if changes:
+        parts = []
+        for direction in Direction:
+            count = sum(each.direction is direction and not each.is_control for each in changes)
+            parts += [f"{count} {direction}"] if count else []
+        controls = sum(each.is_control for each in changes)
+        parts += [format_many(controls, "control")] if controls else []
+        for amount, words in ((Amount.MORE, "with more"), (Amount.LESS, "with fewer")):
+            count = sum(each.capacity is amount for each in changes)
+            parts += [f"{count} {words} read units"] if count else []
+        texts.append(f"Of {len(changes)} compared: {', '.join(parts)}.")
+    if compared.writes:
+        declared = [write for write in compared.writes if write.declared]
+        moved = [
+            f"{count} take {amount}"
+            for amount in (Amount.MORE, Amount.LESS)
+            if (count := sum(amount in write.directions for write in declared))
+        ]
         texts.append(
-            f"Write units of {declared} tables and indexes compared:"
+            f"Write units of {len(declared)} tables and indexes compared:"
             f" {', '.join(moved) or 'the same'}."
         )
     return " ".join(texts) or "There was nothing to compare."
@@ -272,7 +263,7 @@ def _missed(changes: Sequence[VariantChange]) -> str:
     reach = [
         each.change.interval[1]
         for each in changes
-        if each.latency is LatencyVerdict.NOT_SIGNIFICANT
+        if each.direction is Direction.NOT_SIGNIFICANT
         and each.change is not None
         and each.change.interval is not None
     ]
@@ -281,14 +272,39 @@ def _missed(changes: Sequence[VariantChange]) -> str:
     return f" What is not significant may still be up to {format_change(max(reach))}."
 
 
-def _with_interval(change: Change) -> str:
-    if change.interval is None:
-        return format_change(change.ratio)
-    low, high = map(format_change, change.interval)
-    return f"{format_change(change.ratio)} ({low} to {high})"
+def _doubts(compared: Compared) -> list[str]:
+    """Return what speaks against relying on the figures, and what was left out."""
+    texts = []
+    several = len({_under(each) for each in compared.conditions}) > 1
+    for each in compared.conditions:
+        if not each.match.runs[0].variants:
+            continue
+        name = f"{each.match.title}: " if several else ""
+        texts += [_sentence(f"{name}{text}") for text in (each.order, each.load) if text]
+    return [*dict.fromkeys([*texts, *compared.matching.warnings, *compared.left_out])]
 
 
-def _compact(changes: Sequence[VariantChange]) -> Table:
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _under(each: Conditions) -> tuple[str, str]:
+    return each.order, each.load
+
+
+def _method(compared: Compared) -> list[str]:
+    changes = compared.changes
+    methods = {each.change.method for each in changes if each.change is not None}
+    texts = [_METHODS[method] for method in Method if method in methods]
+    runs = {(each.baseline.runs, each.candidate.runs) for each in changes}
+    if len(runs) == 1:
+        before, after = next(iter(runs))
+        texts.insert(0, f"Runs: {before} before, {after} after.")
+    return texts
+
+
+def _compact(compared: Compared) -> Table:
+    changes = compared.changes
     return Table(
         name="changes",
         title="",
@@ -297,7 +313,14 @@ def _compact(changes: Sequence[VariantChange]) -> Table:
             *_labels(changes),
             Column(key="p50_baseline_s", title="before", kind=Kind.SECONDS, group="p50"),
             Column(key="p50_candidate_s", title="after", kind=Kind.SECONDS, group="p50"),
-            Column(key="change", title="change", note=_CHANGE_NOTE, group="latency", weight=2),
+            Column(
+                key="change",
+                title="change",
+                note=_CHANGE_NOTE if compared.limit is None else _GATE_NOTE,
+                group="latency",
+                weight=2,
+            ),
+            Column(key="direction", title="direction", data_only=True),
             Column(key="verdict", title="verdict", group="latency", weight=2),
             Column(key="capacity_baseline", title="before", kind=Kind.CAPACITY, group="RCU"),
             Column(key="capacity_candidate", title="after", kind=Kind.CAPACITY, group="RCU"),
@@ -306,6 +329,7 @@ def _compact(changes: Sequence[VariantChange]) -> Table:
             Column(key="ratio_low", title="from", kind=Kind.RATIO, data_only=True),
             Column(key="ratio_high", title="to", kind=Kind.RATIO, data_only=True),
             Column(key="significant", title="significant", data_only=True),
+            Column(key="control", title="control", data_only=True),
             Column(key="regression", title="regression", data_only=True),
         ),
         rows=tuple(map(_compact_row, changes)),
@@ -343,14 +367,15 @@ def _work(match: Match) -> dict[str, str]:
 
 
 def _compact_row(each: VariantChange) -> Row:
-    low, high = (each.change and each.change.interval) or (None, None)
+    low, high = _shown_interval(each) or (None, None)
     return {
         **_work(each.match),
         "question": each.question or None,
         "variant": each.variant,
         "p50_baseline_s": each.baseline.p50_s,
         "p50_candidate_s": each.candidate.p50_s,
-        "change": ABSENT if each.change is None else _with_interval(each.change),
+        "change": _latency(each),
+        "direction": None if each.is_control else str(each.direction),
         "verdict": _verdict(each),
         "capacity_baseline": each.baseline.capacity_units,
         "capacity_candidate": each.candidate.capacity_units,
@@ -359,45 +384,58 @@ def _compact_row(each: VariantChange) -> Row:
         "ratio_low": low,
         "ratio_high": high,
         "significant": each.change.significant if each.change is not None else None,
+        "control": each.control or None,
         "regression": each.regressed,
     }
 
 
+def _shown_interval(each: VariantChange) -> tuple[float, float] | None:
+    """Return the interval that the verdict rests on."""
+    if each.change is None:
+        return None
+    return each.change.interval if each.limit is None else each.change.gate
+
+
+def _latency(each: VariantChange) -> Cell:
+    if each.change is None:
+        return ABSENT
+    text = with_interval(each.change.ratio, _shown_interval(each))
+    return Marked(value=text, note=_CONTROL_NOTE.format(each.control)) if each.control else text
+
+
 def _verdict(each: VariantChange) -> Cell:
-    if each.latency_regressed:
-        return Marked(value="slower: regression", tone=Tone.WARNING)
+    """Return pass, fail or invalid; without a limit, where the latency went."""
+    if each.is_control:
+        return Marked(value="control", note=each.reason or None)
     if each.calls_fail:
-        said = "calls fail: regression" if each.regressed else "calls fail, none did before"
-        return Marked(value=said, tone=Tone.WARNING)
-    if each.reason:
-        return f"{each.latency}: {each.reason}"
-    tones = {LatencyVerdict.SLOWER: Tone.WARNING, LatencyVerdict.FASTER: Tone.GOOD}
-    return Marked(value=str(each.latency), tone=tones.get(each.latency, Tone.PLAIN))
+        text = "calls fail, none did before" if each.limit is None else "fail: calls fail"
+        return Marked(value=text, tone=Tone.WARNING)
+    verdict = each.latency_verdict
+    if verdict is not None:
+        tone = Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+        return Marked(value=str(verdict.ruling), tone=tone, note=verdict.reason or None)
+    tones = {Direction.SLOWER: Tone.WARNING, Direction.FASTER: Tone.GOOD}
+    return Marked(
+        value=str(each.direction),
+        tone=tones.get(each.direction, Tone.PLAIN),
+        note=each.reason or None,
+    )
 
 
 def _capacity(each: VariantChange) -> Cell:
     ratio = each.capacity_ratio
     moved = str(each.capacity) if ratio is None else format_change(ratio)
     match each.capacity:
-        case CapacityVerdict.MORE:
-            text = f"{moved}: regression" if each.capacity_regressed else moved
-            return Marked(value=text, tone=Tone.WARNING)
-        case CapacityVerdict.LESS:
+        case Amount.MORE:
+            verdict = each.capacity_verdict
+            fails = verdict is not None and verdict.ruling is Ruling.FAIL
+            return Marked(value=f"{moved}: fail" if fails else moved, tone=Tone.WARNING)
+        case Amount.LESS:
             return Marked(value=moved, tone=Tone.GOOD)
-        case CapacityVerdict.VARIES:
+        case Amount.VARIES:
             return f"{moved}, not judged"
         case _:
             return str(each.capacity)
-
-
-def _method(changes: Sequence[VariantChange]) -> list[str]:
-    methods = {each.change.method for each in changes if each.change is not None}
-    texts = [_METHODS[method] for method in Method if method in methods]
-    runs = {(each.baseline.runs, each.candidate.runs) for each in changes}
-    if len(runs) == 1:
-        before, after = next(iter(runs))
-        texts.insert(0, f"Runs: {before} before, {after} after.")
-    return texts
 
 
 def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) -> Section:
@@ -480,19 +518,19 @@ def _writes_row(each: WriteChange) -> Row:
         "verdict": _write_verdict(each),
         "regression": bool(each.regressions),
     }
-    tones = {CapacityVerdict.MORE: Tone.WARNING, CapacityVerdict.LESS: Tone.GOOD}
+    tones = {Amount.MORE: Tone.WARNING, Amount.LESS: Tone.GOOD}
     for kind, (before, after) in each.units.items():
         key = kind.replace("-", "_")
         row[f"{key}_baseline"], row[f"{key}_candidate"] = before, after
-        row[key] = Marked(value=each.moved(kind), tone=tones.get(each.verdict(kind), Tone.PLAIN))
+        row[key] = Marked(value=each.moved(kind), tone=tones.get(each.direction(kind), Tone.PLAIN))
     return row
 
 
 def _write_verdict(each: WriteChange) -> Cell:
     if each.regressions:
-        return Marked(value="more: regression", tone=Tone.WARNING)
-    moved = [v for v in (CapacityVerdict.MORE, CapacityVerdict.LESS) if v in each.verdicts]
-    return " and ".join(moved) or str(CapacityVerdict.SAME)
+        return Marked(value="more: fail", tone=Tone.WARNING)
+    moved = [v for v in (Amount.MORE, Amount.LESS) if v in each.directions]
+    return " and ".join(moved) or str(Amount.SAME)
 
 
 def _write_document(each: WriteChange) -> Mapping[str, object]:
@@ -504,7 +542,7 @@ def _write_document(each: WriteChange) -> Mapping[str, object]:
         "declared": each.declared,
         "regression": bool(each.regressions),
         "units": {
-            kind: {"verdict": each.verdict(kind), "baseline": before, "candidate": after}
+            kind: {"direction": each.direction(kind), "baseline": before, "candidate": after}
             for kind, (before, after) in each.units.items()
         },
     }
@@ -524,10 +562,51 @@ def _details_row(each: VariantChange) -> Row:
     return row
 
 
-def _statements(name: str, texts: Sequence[str]) -> Statements:
-    return Statements(
-        name=name, statements=tuple(Statement(text=text, tone=Tone.FAINT) for text in texts)
-    )
+def _statements(
+    name: str, texts: Sequence[str], tone: Tone, *, title: str = ""
+) -> Iterator[Statements]:
+    """Yield a block of sentences, if there are any."""
+    if texts:
+        statements = tuple(Statement(text=text, tone=tone) for text in texts)
+        yield Statements(name=name, statements=statements, title=title)
+
+
+def _titles(compared: Compared) -> Mapping[str, object]:
+    return {"baseline": compared.baseline.title, "candidate": compared.candidate.title}
+
+
+def _document(compared: Compared, summary: str) -> Mapping[str, object]:
+    verdict = compared.verdict
+    return {
+        "baseline": _side(compared.baseline, compared.matching, "baseline"),
+        "candidate": _side(compared.candidate, compared.matching, "candidate"),
+        "threshold": compared.limit,
+        "outcome": None if verdict is None else verdict.ruling,
+        "summary": summary,
+        "regressions": list(compared.regressions),
+        "broken": list(compared.broken),
+        "warnings": list(compared.matching.warnings),
+        "left_out": list(compared.left_out),
+        "conditions": [_conditions(each) for each in compared.conditions],
+        "cautions": list(compared.cautions),
+        "changes": [_change(change) for change in compared.changes],
+        "write_costs": [_write_document(write) for write in compared.writes],
+    }
+
+
+def _conditions(each: Conditions) -> Mapping[str, object]:
+    return {
+        **_work(each.match),
+        "in_turns": each.match.in_turns,
+        "order": each.order,
+        "load": {
+            side: None
+            if load is None
+            else {"median": load.median, "least": load.least, "most": load.most}
+            for side, load in (("baseline", each.before), ("candidate", each.after))
+        },
+        "controls": list(each.controls),
+    }
 
 
 def _side(side: Side, matching: Matching, name: str) -> Mapping[str, object]:
@@ -540,22 +619,32 @@ def _side(side: Side, matching: Matching, name: str) -> Mapping[str, object]:
     }
 
 
-def _document(each: VariantChange) -> Mapping[str, object]:
-    change = each.change
+def _change(each: VariantChange) -> Mapping[str, object]:
+    change, latency, capacity = each.change, each.latency_verdict, each.capacity_verdict
+    interval = None if change is None else change.interval
+    gate = None if change is None or each.limit is None else change.gate
     return {
         **_work(each.match),
         "question": each.question,
         "variant": each.variant,
         "regression": each.regressed,
         "latency": {
-            "verdict": each.latency,
-            "reason": each.reason,
+            "verdict": None if latency is None else latency.ruling,
+            "direction": None if each.is_control else each.direction,
+            "reason": each.reason if latency is None else latency.reason,
             "ratio": None if change is None else change.ratio,
-            "interval": None if change is None or not change.interval else list(change.interval),
+            "interval": None if interval is None else list(interval),
+            "gate_interval": None if gate is None else list(gate),
             "significant": change is not None and change.significant,
             "method": None if change is None else change.method,
+            "control": each.control or None,
+            "is_control": each.is_control,
         },
-        "capacity": {"verdict": each.capacity, "ratio": each.capacity_ratio},
+        "capacity": {
+            "verdict": None if capacity is None else capacity.ruling,
+            "direction": each.capacity,
+            "ratio": each.capacity_ratio,
+        },
         "baseline": _figures(each.baseline),
         "candidate": _figures(each.candidate),
     }

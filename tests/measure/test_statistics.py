@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.measure.statistics import (
+    find_centre,
     paired_ratio,
     percentile,
     summarize,
-    t_quantile_975,
+    t_quantile,
 )
 
 LATENCIES = st.lists(st.floats(1e-7, 3600), min_size=1, max_size=300)
@@ -58,22 +59,78 @@ def test_a_summary_does_not_depend_on_the_order(samples_s: list[float], seed: in
     assert summarize(shuffled) == summarize(samples_s)
 
 
-def test_t_agrees_with_the_tables() -> None:
-    # NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2
-    published = {1: 12.706, 2: 4.303, 10: 2.228, 30: 2.042, 31: 2.040, 60: 2.000, 100: 1.984}
+@pytest.mark.parametrize(
+    ("level", "degrees", "quantile"),
+    [
+        # NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2
+        (0.95, 1, 12.706),
+        (0.95, 2, 4.303),
+        (0.95, 4, 2.776),
+        (0.95, 10, 2.228),
+        (0.95, 30, 2.042),
+        (0.95, 60, 2.000),
+        (0.95, 100, 1.984),
+        (0.98, 5, 3.365),
+        (0.99, 8, 3.355),
+        (0.998, 4, 7.173),
+        (0.998, 30, 3.385),
+        pytest.param(0.95, 4.9, 2.776, id="a fraction of a degree is dropped"),
+    ],
+)
+def test_students_t_agrees_with_the_table(level: float, degrees: float, quantile: float) -> None:
+    assert t_quantile(level, degrees) == pytest.approx(quantile, abs=0.0006)
 
-    assert {degrees: round(t_quantile_975(degrees), 3) for degrees in published} == published
+
+@pytest.mark.parametrize(("level", "degrees"), [(0.0, 3), (1.0, 3), (0.95, 0.5)])
+def test_students_t_needs_a_level_and_a_degree_of_freedom(level: float, degrees: float) -> None:
+    with pytest.raises(ValueError, match="Student's t needs"):
+        t_quantile(level, degrees)
 
 
-def test_t_has_no_step_where_the_table_ends() -> None:
-    values = [t_quantile_975(degrees) for degrees in range(1, 200)]
+def test_a_few_values_are_trimmed_as_yuen_has_it() -> None:
+    """
+    By hand: 1, 2, 3, 4, 100 without both ends have the mean 3; drawn in they are 2, 2, 3, 4, 4.
 
-    assert values == sorted(values, reverse=True)
+    Their squares about 3 sum to 4, and Yuen's variance is that by h (h - 1) = 6, with 2 degrees.
+    """
+    centre = find_centre([100.0, 3.0, 1.0, 2.0, 4.0])
+
+    assert (centre.value, centre.degrees) == (3.0, 2.0)
+    assert centre.variance == pytest.approx(4 / 6)
 
 
-def test_t_needs_a_degree_of_freedom() -> None:
-    with pytest.raises(ValueError, match="got 0"):
-        t_quantile_975(0)
+def test_many_values_lose_those_that_are_far_off() -> None:
+    chance = random.Random(1)
+    usual = [chance.gauss(0, 1) for _ in range(40)]
+
+    clean, disturbed = find_centre(usual), find_centre([*usual, *[50.0 + n for n in range(6)]])
+
+    assert clean.value == pytest.approx(statistics.fmean(usual), abs=0.05)
+    # the mean of all would be 6.8
+    assert disturbed.value == pytest.approx(clean.value, abs=0.05)
+    assert disturbed.variance < 1.3 * clean.variance
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([1.0] * 20, id="all equal"),
+        pytest.param([1.0] * 12 + [2.0] * 8, id="more than half equal"),
+        pytest.param([-1.0, 1.0] * 10, id="two heaps"),
+        pytest.param([float(n) ** 9 for n in range(1, 30)], id="ever further apart"),
+    ],
+)
+def test_odd_values_have_a_centre_among_them(values: list[float]) -> None:
+    centre = find_centre(values)
+
+    assert min(values) <= centre.value <= max(values)
+    assert math.isfinite(centre.variance)
+    assert centre.degrees >= 1
+
+
+def test_no_values_have_no_centre() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        find_centre([])
 
 
 def test_a_ratio_is_baseline_over_candidate() -> None:
@@ -88,7 +145,7 @@ def test_an_interval_by_hand() -> None:
     # logs of 1, e and e², mean 1, standard deviation 1, t(2) = 4.303
     ratio = paired_ratio([1, math.e, math.e**2], [1, 1, 1])
 
-    half = 4.303 / math.sqrt(3)
+    half = 4.302653 / math.sqrt(3)
     assert ratio.value == pytest.approx(math.e)
     assert ratio.interval == pytest.approx((math.exp(1 - half), math.exp(1 + half)))
     assert not ratio.significant
@@ -186,3 +243,63 @@ def test_equal_variants_are_rarely_called_different() -> None:
         called_different += paired_ratio(one, other).significant
 
     assert 0.03 <= called_different / 1000 <= 0.07
+
+
+def disturbed(
+    chance: random.Random, rounds: int, factor: float, share: float, both: bool
+) -> tuple[list[float], list[float]]:
+    """Return round medians that scatter by 5%; *share* of them take 2 to 5 times as long."""
+
+    def round_s(scale: float, hit: bool) -> float:
+        slow = chance.uniform(2, 5) if hit and chance.random() < share else 1.0
+        return scale * math.exp(chance.gauss(0, 0.05)) * slow
+
+    return (
+        [round_s(factor, True) for _ in range(rounds)],
+        [round_s(1.0, both) for _ in range(rounds)],
+    )
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["of one variant", "of both"])
+@pytest.mark.parametrize("rounds", [3, 5, 8, 12, 20, 40])
+def test_disturbed_rounds_do_not_move_an_interval_away(rounds: int, both: bool) -> None:
+    """With the mean of logarithms 20 rounds, 15% of one variant's disturbed, held 72%."""
+    chance = random.Random(f"{rounds} {both}")
+    cases = 600
+
+    held = 0
+    for _ in range(cases):
+        interval = paired_ratio(*disturbed(chance, rounds, 1.3, 0.15, both)).interval
+        assert interval is not None
+        held += interval[0] <= 1.3 <= interval[1]
+
+    # 93%, and what 600 cases may be off: 2 * sqrt(0.93 * 0.07 / 600)
+    assert held / cases >= 0.909
+
+
+@pytest.mark.parametrize(("rounds", "most"), [(8, 1.2), (12, 1.2), (20, 1.15), (40, 1.1)])
+def test_an_undisturbed_interval_is_hardly_wider_than_that_of_the_mean(
+    rounds: int, most: float
+) -> None:
+    chance = random.Random(rounds)
+    ours, means = [], []
+    for _ in range(400):
+        logs = [chance.gauss(0, 0.05) for _ in range(rounds)]
+        centre = find_centre(logs)
+        ours.append(t_quantile(0.95, centre.degrees) * math.sqrt(centre.variance))
+        means.append(t_quantile(0.95, rounds - 1) * statistics.stdev(logs) / math.sqrt(rounds))
+
+    assert statistics.median(ours) < most * statistics.median(means)
+
+
+@pytest.mark.parametrize("rounds", [8, 20])
+def test_a_few_disturbed_rounds_leave_an_interval_useful(rounds: int) -> None:
+    """The mean's would reach by a factor of 1.4 and more either way."""
+    chance = random.Random(rounds)
+    widths = []
+    for _ in range(400):
+        interval = paired_ratio(*disturbed(chance, rounds, 1.0, 0.15, both=False)).interval
+        assert interval is not None
+        widths.append(math.sqrt(interval[1] / interval[0]))
+
+    assert statistics.median(widths) < 1.12

@@ -1,0 +1,75 @@
+"""How busy the machine was while the runs of two sides were measured, and whether that differed."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
+from perfkit.results import Run
+from perfkit.units import format_share
+
+__all__ = ["Load", "busy", "load_of", "loads_differ"]
+
+_APART = 0.05
+"""Share of the CPU by which the load of two sides may differ, at the median."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """
+    Share of the machine's CPU time that was not perfkit's, over the runs of a side.
+
+    Args:
+        median: Over the runs.
+        least: Of any run.
+        most: Of any run.
+    """
+
+    median: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        middle, *ends = (
+            format_share(round(share, 2)) for share in (self.median, self.least, self.most)
+        )
+        return middle if ends[0] == ends[1] else f"{middle} ({ends[0]} to {ends[1]})"
+
+
+def load_of(runs: Sequence[Run]) -> Load | None:
+    """Return what other programs and the hypervisor took while *runs* were measured, if known."""
+    shares = [share for share in map(_load, runs) if share is not None]
+    if not shares or len(shares) < len(runs):
+        return None
+    return Load(statistics.median(shares), min(shares), max(shares))
+
+
+def loads_differ(before: Load | None, after: Load | None) -> bool:
+    """Tell whether one side had the machine more to itself than the other, as far as is known."""
+    return before is not None and after is not None and abs(after.median - before.median) > _APART
+
+
+def busy(run: Run) -> str:
+    """Return what kept the machine from a run, in words; or nothing."""
+    others, stolen = _others(run), _stolen(run)
+    if others is not None and others > OTHERS_SHARE:
+        return f"other programs used {format_share(round(others, 2))} of the CPU"
+    if stolen is not None and stolen > STOLEN_SHARE:
+        return f"the hypervisor took {format_share(round(stolen, 2))} of the CPU"
+    return ""
+
+
+def _load(run: Run) -> float | None:
+    others = _others(run)
+    return None if others is None else others + (_stolen(run) or 0.0)
+
+
+def _share(key: str) -> Callable[[Run], float | None]:
+    def read(run: Run) -> float | None:
+        value = run.settings.get(key)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    return read
+
+
+_others, _stolen = _share("others_cpu_share"), _share("stolen_cpu_share")
