@@ -26,8 +26,8 @@ __all__ = ["compare"]
 _RUNS = 8
 _SLOWER = 1.3
 _LIMIT = 0.1
-_DRAWS, _DRAWS_QUICK = 1_000, 40
-_COVERED, _COVERED_QUICK = 4_000, 200
+_DRAWS, _DRAWS_QUICK = 400, 40
+_COVERED, _COVERED_QUICK = 2_000, 200
 # three runs a turn: two of the same code, one with the slower query
 _REAL_S, _REAL_S_QUICK = 300.0, 40.0
 _BENCH = ("bench", "--scenario", "courses", "--min-time", "0.5", "--json")
