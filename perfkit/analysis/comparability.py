@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from perfkit.analysis.selection import Group, Selection
+from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.results import Run
 from perfkit.workloads.outline import outline
 
@@ -92,7 +93,8 @@ def _moment(run: Run) -> datetime:
 def unjudged(selection: Selection) -> Iterator[str]:
     """Yield a warning for each run with promises that it cannot support a verdict on."""
     for run in selection.runs:
-        invalid = [check for check in run.checks if check.verdict == "invalid"]
+        verdicts = [Verdict.of_check(check) for check in run.checks]
+        invalid = [each for each in verdicts if each.ruling is Ruling.INVALID]
         if invalid:
             reasons = "; ".join(dict.fromkeys(each.reason for each in invalid if each.reason))
             yield (

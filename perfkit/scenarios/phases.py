@@ -1,11 +1,12 @@
 """The phases of the reference checklist over HTTP, each held against what the checklist promises."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from perfkit.analysis.phases import Promise, cold, hold_against, warm
 from perfkit.dynamodb.safety import Effect
-from perfkit.results import Check, Comparison, Run, Variant, now_utc
+from perfkit.results import Run, now_utc
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.services import (
     Endpoint,
@@ -19,11 +20,10 @@ from perfkit.scenarios.services import (
 from perfkit.scenarios.turns import Budget, Facts, Way, compare_ways
 from perfkit.workloads.model import Workload
 
-__all__ = ["PROMISES", "PhasesScenario", "Promise", "hold_against", "phases_scenarios"]
+__all__ = ["PROMISES", "PhasesScenario", "phases_scenarios"]
 
 NAME = "phases"
 _PHASES = (0, 1, 2, 3)
-_SOURCE = "reference architecture, implementation checklist"
 
 _TURN_S = 0.2
 # each service has answered health checks by then, and a cold request comes before the warm ones
@@ -32,22 +32,6 @@ _COLD_TURN_S = 0.05
 _COLD_CALLS = 5
 # a cold request that takes longer is seen once: its read units have no scatter
 _COLD_S = 1.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """
-    What the checklist expects of a phase, against phase 0.
-
-    Args:
-        phase: Which.
-        figure: `latency`, of warm requests, or `read units`, of requests that reach DynamoDB.
-        share: By how much it should fall, at least.
-    """
-
-    phase: int
-    figure: str
-    share: float
 
 
 QUOTED: Mapping[str, Any] = {
@@ -99,16 +83,6 @@ def phases_scenarios(workload: Workload) -> Iterator[Scenario]:
     """Yield the scenario for the workload that the reference service serves."""
     if is_served(workload):
         yield PhasesScenario()
-
-
-def warm(phase: int) -> str:
-    """Return the name of a phase's warm variant."""
-    return f"phase-{phase}"
-
-
-def cold(phase: int) -> str:
-    """Return the name of a phase's cold variant; phase 0 keeps nothing, so it has none."""
-    return warm(phase) if phase == 0 else f"phase-{phase}-cold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,81 +177,3 @@ def _budget(way: Way) -> Budget:
 def _scan_units(workload: Workload, endpoint: Endpoint) -> float:
     table = workload.table(workload.pattern(endpoint.pattern).table)
     return table.items * (table.item_size.max_bytes if table.item_size else 4096) / 8192
-
-
-def hold_against(
-    promises: Sequence[Promise], variants: Sequence[Variant], comparisons: Sequence[Comparison]
-) -> Iterator[Check]:
-    """
-    Yield each promise beside what was measured, for every endpoint.
-
-    The verdict is pass or fail only where the whole 95% interval is on one side; read units are
-    counted and have no scatter.
-    """
-    by_name: Mapping[tuple[str, str], Variant] = {
-        (variant.question, variant.name): variant for variant in variants
-    }
-    compared = {(each.question, each.candidate): each for each in comparisons}
-    for question in dict.fromkeys(variant.question for variant in variants):
-        for promise in promises:
-            name = warm(promise.phase) if promise.figure == "latency" else cold(promise.phase)
-            before, after = by_name[question, warm(0)], by_name[question, name]
-            if promise.figure == "latency":
-                measured, interval = _fall_of_latency(compared.get((question, name)))
-            else:
-                measured, interval = _fall_of_units(before, after)
-            verdict, reason = _judge(promise.share, measured, interval, before, after)
-            yield Check(
-                name=f"phase {promise.phase}",
-                question=question,
-                figure=promise.figure,
-                promised=promise.share,
-                measured=measured,
-                interval=interval,
-                verdict=verdict,
-                reason=reason,
-                baseline=before.name,
-                candidate=after.name,
-                source=_SOURCE,
-            )
-
-
-_Fall = tuple[float | None, tuple[float, float] | None]
-
-
-def _fall_of_latency(comparison: Comparison | None) -> _Fall:
-    if comparison is None:
-        return None, None
-    interval = comparison.latency_ratio_ci95
-    return (
-        1 - 1 / comparison.latency_ratio,
-        None if interval is None else (1 - 1 / interval[0], 1 - 1 / interval[1]),
-    )
-
-
-def _fall_of_units(before: Variant, after: Variant) -> _Fall:
-    if not before.capacity_units or after.capacity_units is None:
-        return None, None
-    fall = 1 - after.capacity_units / before.capacity_units
-    return fall, (fall, fall)
-
-
-def _judge(
-    promised: float,
-    measured: float | None,
-    interval: tuple[float, float] | None,
-    before: Variant,
-    after: Variant,
-) -> tuple[str, str]:
-    failed = [each.name for each in (before, after) if each.errors]
-    if failed:
-        return "invalid", f"requests failed at {', '.join(failed)}"
-    if measured is None:
-        return "invalid", "the target does not say what it consumed"
-    if interval is None:
-        return "invalid", "too few rounds for an interval; raise --min-time"
-    if interval[0] >= promised:
-        return "pass", ""
-    if interval[1] < promised:
-        return "fail", ""
-    return "invalid", "the interval holds the promise; raise --min-time"

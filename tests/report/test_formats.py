@@ -121,7 +121,7 @@ def test_markdown_has_a_heading_a_table_and_a_footnote_for_everything() -> None:
 - ³ Measured through boto3 against the embedded engine on this machine: engine latencies, with no network and no AWS in them.
 - ⁴ Processor time of the calling process for one call: boto3, and for the embedded target the engine itself.
 - ⁵ Each interval holds with 95% for itself; they are not corrected for their number (Bonferroni), so of twenty about one misses.
-- ⁶ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two medians.
+- ⁶ The middle of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two medians.
 - ⁷ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
 """)
 

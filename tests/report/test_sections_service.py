@@ -30,7 +30,6 @@ from perfkit.report.model import (
     Waterfall,
 )
 from perfkit.report.sections import Topic
-from perfkit.report.sections.dashboard import judge
 from perfkit.report.waterfall import stages_of
 from perfkit.results import (
     CacheFigures,
@@ -630,26 +629,6 @@ Error rate, quoted: 100% reduction (12% → 0%).
 ¹ 40× of the earlier figure: that is 3,900% more, and a document that writes
   4,000% means that the later figure is 4,000% of the earlier one.
 """)
-
-
-@pytest.mark.parametrize(
-    ("figures", "status"),
-    [
-        pytest.param(
-            {"mean_s": 0.1, "p99_s": 0.2, "hit_rate": 0.9}, "EXCELLENT", id="at the limits"
-        ),
-        pytest.param({"mean_s": 0.101, "hit_rate": 0.99}, "GOOD", id="a little slower"),
-        pytest.param({"mean_s": 0.01, "hit_rate": 0.8}, "GOOD", id="fewer hits"),
-        pytest.param({"mean_s": 0.01, "hit_rate": 0.79}, "STRAINED", id="few hits"),
-        pytest.param({"mean_s": 0.01, "unhealthy": 1}, "STRAINED", id="an instance is down"),
-        pytest.param({"mean_s": 0.01, "failed_share": 0.011}, "CRITICAL", id="requests fail"),
-        pytest.param({"p99_s": 2.01}, "CRITICAL", id="some wait very long"),
-        pytest.param({"mean_s": 0.01, "cpu_share": 1.0}, "EXCELLENT", id="busy is no fault"),
-        pytest.param({}, "STRAINED", id="nothing is known"),
-    ],
-)
-def test_the_worst_metric_decides_the_status(figures: dict[str, float], status: str) -> None:
-    assert judge(figures)[0].name == status
 
 
 def test_architecture_diagrams_are_filled_with_what_was_measured() -> None:

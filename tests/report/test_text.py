@@ -144,7 +144,7 @@ others cpu  3%
 ⁴ Processor time of the calling process for one call: boto3, and for the embedded target the engine itself.
 ⁵ Each interval holds with 95% for itself; they are not corrected for their number (Bonferroni), so of twenty about one
   misses.
-⁶ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two
+⁶ The middle of the ratios of all rounds, with its interval in the pattern's own table; not the quotient of the two
   medians.
 ⁷ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
 """)
@@ -250,7 +250,7 @@ others cpu  3%
   embedded target the engine itself.
 ⁵ Each interval holds with 95% for itself; they are not corrected for their
   number (Bonferroni), so of twenty about one misses.
-⁶ The mean of the ratios of all rounds, with its interval in the pattern's own
+⁶ The middle of the ratios of all rounds, with its interval in the pattern's own
   table; not the quotient of the two medians.
 ⁷ Quoted from: reference architecture. It counts RCU as if every read were
   strongly consistent.
@@ -398,8 +398,8 @@ others cpu  3%
   row says otherwise.
 ¹ Measured through boto3 against the embedded engine on this machine: engine
   latencies, with no network and no AWS in them.
-² The mean of the ratios of all rounds, with its interval in the pattern's own
-  table; not the quotient of the two medians.
+² The middle of the ratios of all rounds, with its interval in the pattern's
+  own table; not the quotient of the two medians.
 ³ If every read were strongly consistent: one unit for each 4 KB. Eventually
   consistent reads, which perfkit makes as DynamoDB does by default, are billed
   half, and a global index has no others.
@@ -505,7 +505,7 @@ no index CoursesBySemester on Courses: run `perfkit create-indexes`, then measur
   itself.
 ⁵ Each interval holds with 95% for itself; they are not corrected for their number (Bonferroni), so
   of twenty about one misses.
-⁶ The mean of the ratios of all rounds, with its interval in the pattern's own table; not the
+⁶ The middle of the ratios of all rounds, with its interval in the pattern's own table; not the
   quotient of the two medians.
 ⁷ Quoted from: reference architecture. It counts RCU as if every read were strongly consistent.
 """)

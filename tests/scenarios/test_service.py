@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from perfkit.analysis.phases import Promise, hold_against
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
 from perfkit.measure.rounds import Plan
 from perfkit.results import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.http_load import LoadProcess
-from perfkit.scenarios.phases import Promise, hold_against
 from perfkit.scenarios.registry import find
 from perfkit.scenarios.services import HttpWay, cpu_of, endpoints_of, services
 from perfkit.service.settings import Switches

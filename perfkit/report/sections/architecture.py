@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from perfkit.analysis.outcome import find_outcome
 from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.phases import sides_of
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
@@ -22,7 +23,6 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.report.sections.sides import sides_of
 from perfkit.results import Run, ServiceFigures, Variant
 from perfkit.units import format_many
 

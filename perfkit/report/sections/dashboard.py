@@ -1,11 +1,13 @@
-"""The metrics of a service's dashboard before and after, measured and quoted, with a verdict."""
+"""The metrics of a service's dashboard before and after, measured and quoted, with a status."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
+from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
 from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.phases import is_cold, sides_of
 from perfkit.analysis.selection import Selection
+from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
 from perfkit.report.about import facts_of
@@ -28,10 +30,10 @@ from perfkit.report.model import (
 )
 from perfkit.report.percentiles import few_notes
 from perfkit.report.sections.cost import bills_of, share_of
-from perfkit.report.sections.sides import COLD, mapping, number, sides_of
+from perfkit.report.sections.quoted import mapping, number
 from perfkit.results import Run, Variant
 
-__all__ = ["Status", "build", "judge"]
+__all__ = ["build"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -45,44 +47,23 @@ _INCREASE_NOTE = (
 )
 
 
-class Status(IntEnum):
-    """How a service is doing; the worst of its metrics decides."""
-
-    EXCELLENT = 0
-    GOOD = 1
-    STRAINED = 2
-    CRITICAL = 3
-
-
-_LIMITS: Mapping[str, tuple[float, float, float]] = {
-    # up to the first EXCELLENT, up to the second GOOD, up to the third STRAINED
-    "mean_s": (0.1, 0.2, 1.0),
-    "p99_s": (0.2, 0.5, 2.0),
-    "failed_share": (0.0, 0.001, 0.01),
-    "unhealthy": (0.0, 0.0, float("inf")),
-}
-_HITS = (0.9, 0.8)
-"""Hit rates from which a cache is EXCELLENT and GOOD; below it is STRAINED."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Metric:
     key: str
     label: str
-    words: str
     kind: Kind
     unit: str = ""
 
 
 _METRICS = (
-    _Metric("mean_s", "TargetResponseTime (avg)", "average response time", Kind.SECONDS),
-    _Metric("p99_s", "TargetResponseTime (p99)", "99th percentile", Kind.SECONDS),
-    _Metric("requests_per_s", "RequestCount", "requests", Kind.COUNT, "/s"),
-    _Metric("unhealthy", "UnhealthyHostCount", "unhealthy instances", Kind.COUNT),
-    _Metric("failed_share", "HTTPCode_Target_5XX", "failed requests", Kind.SHARE),
-    _Metric("cpu_share", "CPUUtilization", "CPU", Kind.SHARE),
-    _Metric("read_units_per_s", "DynamoDB ConsumedRCU", "read units", Kind.COUNT, "/s"),
-    _Metric("hit_rate", "Cache Hit Rate", "cache hits", Kind.SHARE),
+    _Metric("mean_s", "TargetResponseTime (avg)", Kind.SECONDS),
+    _Metric("p99_s", "TargetResponseTime (p99)", Kind.SECONDS),
+    _Metric("requests_per_s", "RequestCount", Kind.COUNT, "/s"),
+    _Metric("unhealthy", "UnhealthyHostCount", Kind.COUNT),
+    _Metric("failed_share", "HTTPCode_Target_5XX", Kind.SHARE),
+    _Metric("cpu_share", "CPUUtilization", Kind.SHARE),
+    _Metric("read_units_per_s", "DynamoDB ConsumedRCU", Kind.COUNT, "/s"),
+    _Metric("hit_rate", "Cache Hit Rate", Kind.SHARE),
 )
 
 _Figures = Mapping[str, float | None]
@@ -124,33 +105,10 @@ def _title(run: Run, before: Variant) -> str:
     return f"{run.questions[0]}, {before.concurrency} requests at a time"
 
 
-def judge(figures: _Figures) -> tuple[Status, str]:
-    """
-    Return how a service is doing, and which metric says so.
-
-    How many requests, read units and how much processor time there are depends on what was asked
-    and is not judged; neither is a figure that does not exist.
-    """
-    judged = [
-        (status, metric)
-        for metric in _METRICS
-        if (status := _status(metric.key, figures.get(metric.key))) is not None
-    ]
-    if not judged:
-        return Status.STRAINED, "there is no figure to judge by"
-    worst = max(status for status, _ in judged)
-    named = ", ".join(
-        f"{metric.words} {_written(metric, figures)}"
-        for status, metric in judged
-        if status is worst
-    )
-    return worst, f"{named}: {worst.name} by the limits noted below"
-
-
 def _limits_note() -> str:
     """Return the limits in words: whoever gets a page by mail has nothing else to look them up in."""
     excellent, good, strained = zip(
-        *(_LIMITS[key] for key in ("mean_s", "p99_s", "failed_share")), strict=True
+        *(LIMITS[key] for key in ("mean_s", "p99_s", "failed_share")), strict=True
     )
 
     def up_to(limits: tuple[float, ...]) -> str:
@@ -160,7 +118,7 @@ def _limits_note() -> str:
             f" and {format_value(failed, Kind.SHARE)} failed"
         )
 
-    most, least = (format_value(each, Kind.SHARE) for each in _HITS)
+    most, least = (format_value(each, Kind.SHARE) for each in HITS)
     return (
         f"The status is the worst of its metrics: EXCELLENT up to {up_to(excellent)}, with no"
         f" unhealthy instance and, if there is a cache, at least {most} hits; GOOD up to"
@@ -173,28 +131,15 @@ def _round_text(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
-def _status(key: str, value: float | None) -> Status | None:
-    if value is None:
-        return None
-    if key == "hit_rate":
-        excellent, good = _HITS
-        return (
-            Status.EXCELLENT
-            if value >= excellent
-            else Status.GOOD
-            if value >= good
-            else Status.STRAINED
-        )
-    if key not in _LIMITS:
-        return None
-    return Status(sum(value > limit for limit in _LIMITS[key]))
-
-
 def _panels(
     before: Variant, after: Variant, earlier: _Figures, later: _Figures, provenance: Provenance
 ) -> Iterator[Panel]:
     for word, variant, figures in (("Before", before, earlier), ("After", after, later)):
-        status, reason = judge(figures)
+        health = find_health(figures)
+        verdict = health.verdict
+        reason = f"{verdict.evidence}: {health.name} by the limits noted below"
+        if verdict.ruling is Ruling.INVALID:
+            reason = verdict.reason
         if provenance is Provenance.MEASURED and figures.get("p99_s") is None:
             calls = format_value(variant.latency_s.count, Kind.COUNT)
             verb = "request is" if variant.latency_s.count == 1 else "requests are"
@@ -202,19 +147,19 @@ def _panels(
         yield Panel(
             title=f"{word}: {variant.name}, {provenance}",
             gauges=tuple(_gauge(each, figures, (earlier, later)) for each in _METRICS),
-            status=status.name,
+            status=health.name,
             reason=reason,
-            tone=Tone.WARNING if status >= Status.STRAINED else Tone.GOOD,
+            tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
             provenance=provenance,
         )
 
 
 def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
     value = figures.get(metric.key)
-    status = _status(metric.key, value)
+    status = status_of(metric.key, value)
     tone = Tone.PLAIN
     if status is not None:
-        tone = Tone.WARNING if status >= Status.STRAINED else Tone.GOOD
+        tone = Tone.GOOD if status.passes else Tone.WARNING
     return Gauge(
         label=metric.label,
         value=_rounded(metric.key, value),
@@ -330,10 +275,6 @@ def _text(value: float, kind: Kind) -> str:
     return format_value(value, kind)
 
 
-def _written(metric: _Metric, figures: _Figures) -> str:
-    return f"{format_value(figures.get(metric.key), metric.kind)}{metric.unit}"
-
-
 def _measured(variant: Variant) -> _Figures:
     service = variant.service
     figures: dict[str, float | None] = {
@@ -361,7 +302,7 @@ def _table(run: Run, quoted: Mapping[str, object]) -> Table:
     warm = [
         each
         for each in run.variants
-        if each.question == run.questions[0] and not each.name.endswith(COLD)
+        if each.question == run.questions[0] and not is_cold(each.name)
     ]
     for variant in warm:
         rows.append(_row(variant.name, Provenance.MEASURED, _measured(variant)))

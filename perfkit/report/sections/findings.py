@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.analysis.outcome import Outcome, find_outcome
+from perfkit.analysis.findings import count_promises, fastest, find_savings, unsure
+from perfkit.analysis.outcome import Outcome
+from perfkit.analysis.phases import sides_of
 from perfkit.analysis.selection import Group, Selection, target_title
+from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
 from perfkit.report.figures import format_value
@@ -11,7 +14,6 @@ from perfkit.report.model import Kind, Section, Statement, Statements, Tone
 from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.cost_measured import headline
 from perfkit.report.sections.doubts import warned_of
-from perfkit.report.sections.sides import sides_of
 from perfkit.report.verdicts import latency_verdict
 from perfkit.results import Run
 from perfkit.units import format_many
@@ -49,28 +51,17 @@ def build(selection: Selection) -> Iterable[Section]:
 
 def _reads(group: Group) -> Iterator[Statement]:
     """Yield what the access patterns read, and how much less the best way does."""
-    outcomes = [
-        (run, outcome)
-        for run in group.runs
-        if run.kind == "scenario" and (outcome := find_outcome(run)) is not None
-    ]
-    if not outcomes:
+    savings = find_savings(group)
+    if savings is None:
         return
-    # a way that is only faster reads no less
-    better = [(run, outcome) for run, outcome in outcomes if _saving(outcome) > 1]
-    if not better:
+    if savings.best is None:
         yield Statement(text="No access pattern measured here has a way that reads less yet.")
         return
-    run, outcome = max(better, key=lambda each: _saving(each[1]))
-    several = f"{len(better)} of {len(outcomes)} access patterns have a way that reads less: "
+    several = f"{savings.better} of {savings.patterns} access patterns have a way that reads less: "
     yield Statement(
-        text=f"{several if len(outcomes) > 1 else ''}{_contrast(run, outcome)}.", tone=Tone.GOOD
+        text=f"{several if savings.patterns > 1 else ''}{_contrast(*savings.best)}.",
+        tone=Tone.GOOD,
     )
-
-
-def _saving(outcome: Outcome) -> float:
-    comparison = outcome.comparison
-    return 0.0 if comparison is None else comparison.capacity_ratio or 0.0
 
 
 def _contrast(run: Run, outcome: Outcome) -> str:
@@ -101,7 +92,7 @@ def _change(group: Group) -> Iterator[Statement]:
         sides = sides_of(run)
         if sides is not None:
             before, after = sides
-            held = sum(check.verdict == "pass" for check in run.checks)
+            held = count_promises([run])[Ruling.PASS]
             promises = (
                 f"; {held} of {len(run.checks)} promises of the phases are kept"
                 if run.checks
@@ -115,11 +106,7 @@ def _change(group: Group) -> Iterator[Statement]:
             return
     for run in group.runs:
         if run.kind == "cache" and run.comparisons:
-            best = max(
-                (each for each in run.comparisons if each.significant and each.latency_ratio > 1),
-                key=lambda each: each.latency_ratio,
-                default=None,
-            )
+            best = fastest(run)
             if best is not None:
                 verdict = latency_verdict(best)
                 yield Statement(
@@ -177,15 +164,13 @@ def _doubt(group: Group, selection: Selection) -> str:
     cautious = sum(bool(run.cautions) for run in group.runs)
     if cautious:
         doubts.append(f"{cautious} of {len(group.runs)} runs have figures with a margin")
-    checks = [check for run in group.runs for check in run.checks]
-    for verdict, words in (("fail", "are not kept"), ("invalid", "cannot be judged")):
-        number = sum(check.verdict == verdict for check in checks)
-        if number:
-            doubts.append(f"{number} of {len(checks)} promises {words}")
-    unsure = sum(not each.significant for run in group.runs for each in run.comparisons)
-    if unsure:
-        total = sum(len(run.comparisons) for run in group.runs)
-        doubts.append(f"{unsure} of {total} comparisons show no significant difference")
+    promises = count_promises(group.runs)
+    for ruling, words in ((Ruling.FAIL, "are not kept"), (Ruling.INVALID, "cannot be judged")):
+        if promises[ruling]:
+            doubts.append(f"{promises[ruling]} of {promises.total()} promises {words}")
+    alike, total = unsure(group.runs)
+    if alike:
+        doubts.append(f"{alike} of {total} comparisons show no significant difference")
     if any(run.target.get("kind") == "embedded" for run in group.runs):
         doubts.append("latencies are those of the embedded engine, without a network or AWS")
     if not doubts and warned_of(selection):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
+from perfkit.analysis.phases import is_cold
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
@@ -20,7 +21,7 @@ from perfkit.report.model import (
     Tone,
     Waterfall,
 )
-from perfkit.report.sections.sides import COLD, mapping, number
+from perfkit.report.sections.quoted import mapping, number
 from perfkit.report.waterfall import stages_of
 from perfkit.results import Run, Variant
 
@@ -67,8 +68,8 @@ def build(selection: Selection) -> Iterable[Section]:
 def _shown(run: Run) -> list[Variant]:
     """Return the warm variants of the first endpoint, and its last cold one: a miss."""
     variants = [each for each in run.variants if each.question == run.questions[0]]
-    warm = [each for each in variants if not each.name.endswith(COLD)]
-    return warm + [each for each in variants if each.name.endswith(COLD)][-1:]
+    warm = [each for each in variants if not is_cold(each.name)]
+    return warm + [each for each in variants if is_cold(each.name)][-1:]
 
 
 def _lanes(run: Run, variant: Variant) -> Iterator[Lane]:

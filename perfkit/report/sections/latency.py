@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from perfkit.analysis.percentiles import percentiles
+from perfkit.analysis.phases import is_cold
 from perfkit.analysis.selection import Selection, target_title
 from perfkit.report.before_after import latency_note
 from perfkit.report.model import (
@@ -18,7 +19,6 @@ from perfkit.report.model import (
     Table,
 )
 from perfkit.report.percentiles import FEW_NOTE
-from perfkit.report.sections.sides import COLD
 from perfkit.results import Run, Variant
 
 __all__ = ["build"]
@@ -58,7 +58,7 @@ def _charts(run: Run) -> Iterator[Curves]:
     curves = tuple(
         Curve(label=variant.name, points=points)
         for variant in run.variants
-        if variant.question == question and not variant.name.endswith(COLD)
+        if variant.question == question and not is_cold(variant.name)
         if (points := _points(variant))
     )
     if curves:

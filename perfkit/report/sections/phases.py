@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.phases import is_cold
 from perfkit.analysis.selection import Selection
+from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import (
     Bar,
@@ -29,11 +31,8 @@ from perfkit.results import Check, Run
 
 __all__ = ["build"]
 
-_COLD = "-cold"
-
-_TONES = {"pass": Tone.GOOD, "fail": Tone.WARNING, "invalid": Tone.WARNING}
-_VERDICTS = {"invalid": "cannot be judged"}
-"""Verdicts in the words that warnings have for them, where those differ from the run file's."""
+_IN_WORDS = {Ruling.INVALID: "cannot be judged"}
+"""Rulings in the words that warnings have for them, where those differ."""
 
 _WARM_NOTE = (
     "The same request again and again, with its answer in the cache where there is one; -cold:"
@@ -93,6 +92,7 @@ def _promises(checks: tuple[Check, ...]) -> Table:
 
 def _promise(check: Check) -> Row:
     low, high = check.interval or (None, None)
+    verdict = Verdict.of_check(check)
     note = _LATENCY_NOTE if check.figure == "latency" else _CAPACITY_NOTE
     return {
         "question": check.question,
@@ -102,13 +102,13 @@ def _promise(check: Check) -> Row:
         "measured": _rounded(check.measured),
         "low": _rounded(low),
         "high": _rounded(high),
-        "verdict": check.verdict,
+        "verdict": str(verdict.ruling),
         "judged": Marked(
-            value=_VERDICTS.get(check.verdict, check.verdict),
-            tone=_TONES.get(check.verdict, Tone.PLAIN),
-            note=check.reason or None,
+            value=_IN_WORDS.get(verdict.ruling, str(verdict.ruling)),
+            tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+            note=verdict.reason or None,
         ),
-        "reason": check.reason or None,
+        "reason": verdict.reason or None,
         "baseline": check.baseline,
         "candidate": check.candidate,
         "source": check.source,
@@ -176,7 +176,7 @@ def _failed(run: Run) -> bool:
 
 
 def _bars(run: Run) -> Bars:
-    warm = [each for each in run.variants if not each.name.endswith(_COLD)]
+    warm = [each for each in run.variants if not is_cold(each.name)]
     return Bars(
         name="latency",
         title=median_title("Latency of a warm request", warm),
