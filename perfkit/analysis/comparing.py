@@ -56,7 +56,11 @@ class Conditions:
                 f"not measured in turns; only {', '.join(self.controls)} says what the machine did"
             )
         else:
-            text = "not measured in turns, so either side may lie off as a whole"
+            counts = len(match.baseline), len(match.candidate)
+            pairs = (
+                "" if counts[0] == counts[1] else f" ({counts[0]} runs before, {counts[1]} after)"
+            )
+            text = f"not measured in turns{pairs}, so either side may lie off as a whole"
         return f"{text}; allowed for: {self.spread}" if self.spread else text
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from perfkit.analysis.matching import Match, same_machine, same_work
+from perfkit.analysis.matching import Match, same_work
 from perfkit.results import Run
 
 __all__ = ["FEWEST_EARLIER", "earlier_runs"]
@@ -16,8 +16,8 @@ def earlier_runs(match: Match, runs: Sequence[Run]) -> tuple[Run, ...]:
     """
     Return the runs that show how far those of a match may lie apart by chance; none if too few.
 
-    They are of the same scenario, workload, target, settings, machine and version of perfkit,
-    started before those of the match, and lie apart in time as far as its two sides do: what was
+    They are of the same scenario, workload, target, settings, machine and versions (perfkit, boto3,
+    Python), started before those of the match, and lie apart in time as far as its two sides do: what was
     measured within a minute says nothing about the difference between two days.
 
     Args:
@@ -33,10 +33,9 @@ def earlier_runs(match: Match, runs: Sequence[Run]) -> tuple[Run, ...]:
         if run.id not in own
         and _moment(run) < start_s
         and run.perfkit == first.perfkit
-        and run.workload_digest == first.workload_digest
         and run.scenario == first.scenario
         and same_work(first, run)
-        and same_machine(first, run)
+        and run.machine == first.machine
     ]
     if len(found) < FEWEST_EARLIER:
         return ()

@@ -12,7 +12,7 @@ from perfkit.errors import ConfigError
 from perfkit.results import Run
 from perfkit.units import one_line
 
-__all__ = ["Match", "Matching", "match_sides", "same_machine", "same_work"]
+__all__ = ["Match", "Matching", "match_sides", "same_work"]
 
 _HOW_LONG = ("iterations", "min_time_s")
 # how it was measured, or what went on meanwhile; all other settings say what was measured
@@ -208,11 +208,6 @@ def _take_turns(before: Sequence[Run], after: Sequence[Run]) -> bool:
         return False
     pairs = [sorted((a.started_at, b.started_at)) for a, b in zip(before, after, strict=True)]
     return all(one[1] < other[0] for one, other in pairwise(pairs))
-
-
-def same_machine(one: Run, other: Run) -> bool:
-    """Tell whether two runs are of machines of the same make."""
-    return not _other_machine((one, other))
 
 
 def _other_machine(runs: Sequence[Run]) -> str:

@@ -218,6 +218,8 @@ def test_earlier_runs_of_the_same_code_say_what_a_pair_may_differ_by() -> None:
         {"workload_digest": "0000"},
         {"perfkit": "0.0.9"},
         {"machine": {**run(1).machine, "cpu": "b"}},
+        {"machine": {**run(1).machine, "boto3": "1.0"}},
+        {"settings": {**run(1).settings, "scale": 0.1}},
         {"scenario": "profile"},
         {"target": {"kind": "endpoint"}},
     ],

@@ -1,12 +1,12 @@
-"""What each switch is worth: how much slower and dearer the service is without it."""
+"""What each switch is worth: how much slower and more expensive the service is without it."""
 
 from collections.abc import Iterable
 
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
+from perfkit.report.ratios import interval_notes, write_short
 from perfkit.report.sections.phases import endpoints
-from perfkit.report.verdicts import interval_notes, short_verdict
 from perfkit.results import Comparison, Run
 
 __all__ = ["build"]
@@ -80,7 +80,7 @@ def _row(
 
 
 def _verdict(comparison: Comparison | None) -> Cell:
-    return None if comparison is None else short_verdict(comparison)
+    return None if comparison is None else write_short(comparison)
 
 
 def _units(run: Run, question: str, name: str) -> float | None:

@@ -20,7 +20,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
+from perfkit.report.ratios import interval_notes, write_capacity, write_latency
 from perfkit.results import Comparison, Run, Variant
 
 __all__ = ["build"]
@@ -174,8 +174,8 @@ def _comparisons(run: Run) -> Table:
 def _comparison(comparison: Comparison) -> Row:
     low, high = comparison.latency_ratio_ci95 or (None, None)
     verdicts: Mapping[str, Cell] = {
-        "latency": latency_verdict(comparison),
-        "capacity": capacity_verdict(comparison.capacity_ratio),
+        "latency": write_latency(comparison),
+        "capacity": write_capacity(comparison.capacity_ratio),
     }
     if not comparison.results_equal:
         verdicts = {

@@ -25,7 +25,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes, median_title
-from perfkit.report.verdicts import interval_notes, latency_verdict
+from perfkit.report.ratios import interval_notes, write_latency
 from perfkit.results import CacheFigures, Run, Variant
 
 __all__ = ["build", "flow", "flow_diagram", "statistics_columns", "statistics_row"]
@@ -134,7 +134,7 @@ def _comparisons(run: Run) -> Table:
                 "question": each.question,
                 "candidate": each.candidate,
                 "baseline": each.baseline,
-                "latency": latency_verdict(each),
+                "latency": write_latency(each),
                 "latency_ratio": each.latency_ratio,
             }
             for each in run.comparisons

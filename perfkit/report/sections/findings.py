@@ -11,10 +11,10 @@ from perfkit.cost.bill import Basis
 from perfkit.cost.prices import write_amount
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Section, Statement, Statements, Tone
+from perfkit.report.ratios import write_latency
 from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.cost_measured import headline
 from perfkit.report.sections.doubts import warned_of
-from perfkit.report.verdicts import latency_verdict
 from perfkit.results import Run
 from perfkit.units import format_many
 
@@ -69,7 +69,7 @@ def _contrast(run: Run, outcome: Outcome) -> str:
     if after is None or comparison is None:
         return run.scenario
     ratio = comparison.capacity_ratio
-    verdict = latency_verdict(comparison)
+    verdict = write_latency(comparison)
     words = [f"{format_value(ratio, Kind.RATIO)} fewer read units"] if ratio else []
     words.append(str(getattr(verdict, "value", verdict)))
     return (
@@ -108,7 +108,7 @@ def _change(group: Group) -> Iterator[Statement]:
         if run.kind == "cache" and run.comparisons:
             best = fastest(run)
             if best is not None:
-                verdict = latency_verdict(best)
+                verdict = write_latency(best)
                 yield Statement(
                     text=f"{best.question}: {best.candidate} is"
                     f" {getattr(verdict, 'value', verdict)} than {best.baseline}.",

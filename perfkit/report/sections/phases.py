@@ -21,11 +21,11 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes, median_title
-from perfkit.report.verdicts import (
+from perfkit.report.ratios import (
     INTERVALS_NOTE,
-    capacity_verdict,
     interval_notes,
-    latency_verdict,
+    write_capacity,
+    write_latency,
 )
 from perfkit.results import Check, Run
 
@@ -206,11 +206,11 @@ def _comparisons(run: Run) -> Table:
             {
                 "question": each.question,
                 "candidate": each.candidate,
-                "latency": latency_verdict(each),
+                "latency": write_latency(each),
                 "capacity": (
                     "none consumed"
                     if _consumes_nothing(run, each.question, each.candidate)
-                    else capacity_verdict(each.capacity_ratio)
+                    else write_capacity(each.capacity_ratio)
                 ),
                 "latency_ratio": each.latency_ratio,
                 "capacity_ratio": each.capacity_ratio,

@@ -7,7 +7,7 @@ from perfkit.analysis.selection import Selection, target_title
 from perfkit.report.about import cautions
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.percentiles import few_notes
-from perfkit.report.verdicts import capacity_verdict, interval_notes, latency_verdict
+from perfkit.report.ratios import interval_notes, write_capacity, write_latency
 from perfkit.results import Run
 
 __all__ = ["build"]
@@ -81,8 +81,8 @@ def _rows(run: Run) -> Iterable[Row]:
         }
         if comparison is not None:
             row |= {
-                "latency": latency_verdict(comparison),
-                "capacity": capacity_verdict(comparison.capacity_ratio),
+                "latency": write_latency(comparison),
+                "capacity": write_capacity(comparison.capacity_ratio),
                 "latency_ratio": comparison.latency_ratio,
             }
         yield row

@@ -9,10 +9,10 @@ from perfkit.units import format_ratio
 
 __all__ = [
     "INTERVALS_NOTE",
-    "capacity_verdict",
     "interval_notes",
-    "latency_verdict",
-    "short_verdict",
+    "write_capacity",
+    "write_latency",
+    "write_short",
 ]
 
 INTERVALS_NOTE = (
@@ -28,18 +28,18 @@ def interval_notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
     return (INTERVALS_NOTE,) if any(each.latency_ratio_ci95 for each in comparisons) else ()
 
 
-def short_verdict(comparison: Comparison) -> Cell:
+def write_short(comparison: Comparison) -> Cell:
     """Return how the candidate's latency compares, for a column that says what the interval is."""
     interval = comparison.latency_ratio_ci95
     if not comparison.significant:
         return f"no difference ({_range(*interval)})" if interval else "too few rounds"
-    verdict = latency_verdict(comparison)
-    if not isinstance(verdict, Marked):
-        return verdict
-    return Marked(value=str(verdict.value).replace("95% CI ", ""), tone=verdict.tone)
+    written = write_latency(comparison)
+    if not isinstance(written, Marked):
+        return written
+    return Marked(value=str(written.value).replace("95% CI ", ""), tone=written.tone)
 
 
-def latency_verdict(comparison: Comparison) -> Cell:
+def write_latency(comparison: Comparison) -> Cell:
     """Return how the candidate's latency compares, with its interval."""
     interval = comparison.latency_ratio_ci95
     if not comparison.significant:
@@ -57,7 +57,7 @@ def _range(low: float, high: float) -> str:
     return f"{format_ratio(low)[:-1]}{ABSENT}{format_ratio(high)[:-1]}"
 
 
-def capacity_verdict(ratio: float | None) -> Cell:
+def write_capacity(ratio: float | None) -> Cell:
     """Return how the candidate's capacity compares."""
     if ratio is None:
         return "not known"
@@ -68,4 +68,4 @@ def capacity_verdict(ratio: float | None) -> Cell:
         return "the same, but for rounding"
     if ratio > 1:
         return Marked(value=f"{format_value(ratio, Kind.RATIO)} cheaper", tone=Tone.GOOD)
-    return Marked(value=f"{format_value(1 / ratio, Kind.RATIO)} dearer", tone=Tone.WARNING)
+    return Marked(value=f"{format_value(1 / ratio, Kind.RATIO)} more expensive", tone=Tone.WARNING)
