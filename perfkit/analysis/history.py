@@ -6,9 +6,9 @@ from datetime import datetime
 from perfkit.analysis.matching import Match, same_work
 from perfkit.results import Run
 
-__all__ = ["FEWEST_EARLIER", "earlier_runs"]
+__all__ = ["earlier_runs"]
 
-FEWEST_EARLIER = 5
+_FEWEST = 5
 """Earlier runs from which on they show how far runs lie apart."""
 
 
@@ -37,7 +37,7 @@ def earlier_runs(match: Match, runs: Sequence[Run]) -> tuple[Run, ...]:
         and same_work(first, run)
         and run.machine == first.machine
     ]
-    if len(found) < FEWEST_EARLIER:
+    if len(found) < _FEWEST:
         return ()
     moments_s = sorted(map(_moment, found))
     return tuple(found) if moments_s[-1] - moments_s[0] >= _apart(match) else ()

@@ -12,7 +12,6 @@ __all__ = [
     "FEWEST_ROUNDS",
     "LEAST_SPREAD",
     "STATED_SPREAD",
-    "WIDEST_FACTOR",
     "Change",
     "Method",
     "Spread",
@@ -23,7 +22,7 @@ __all__ = [
 FEWEST_ROUNDS = 3
 """Rounds that a single run needs: of fewer nobody knows how far they scatter."""
 
-WIDEST_FACTOR = 1_000
+_WIDEST_FACTOR = 1_000
 """An interval that reaches further than by this factor, either way, says nothing."""
 
 LEAST_SPREAD = 0.08
@@ -95,7 +94,7 @@ class Change:
         ratio: By estimate.
         interval: Holds with 95% together with those of all other comparisons; None where there is
             too little to tell: too few rounds or runs, or so few for so many comparisons that it
-            is wider than `WIDEST_FACTOR`.
+            is wider than `_WIDEST_FACTOR`.
         highest: Upper end of the interval that holds with 95% for this comparison alone. A gate
             passes only if each of its comparisons passes, so none needs to allow for the others.
         method: How the interval came about; None without one.
@@ -196,7 +195,7 @@ def change_between(
     degrees = min(variance**2 / doubt, _LARGEST_DEGREES) if doubt > 0 else _LARGEST_DEGREES
     together = t_quantile(1 - (1 - CONFIDENCE) / comparisons, degrees) * math.sqrt(variance)
     alone = t_quantile(CONFIDENCE, degrees) * math.sqrt(variance)
-    if together > math.log(WIDEST_FACTOR):
+    if together > math.log(_WIDEST_FACTOR):
         return Change(ratio=math.exp(shift), interval=None, highest=None, method=None, spread=used)
     return Change(
         ratio=math.exp(shift),

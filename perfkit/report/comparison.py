@@ -28,7 +28,7 @@ from perfkit.report.model import (
 )
 from perfkit.units import format_change, format_many, format_share
 
-__all__ = ["build_comparison", "shorten", "summarize"]
+__all__ = ["build_comparison", "shorten", "why_invalid"]
 
 _CHANGE_NOTE = (
     "Of the rounds' medians, with an interval that holds with 95% for all rows of this table"
@@ -64,7 +64,7 @@ _DOUBTS_ON_A_SCREEN = 4
 def build_comparison(compared: Compared) -> Report:
     """Return everything there is to say of two sides, for any of the renderers."""
     changes, writes = compared.changes, compared.writes
-    tone, summary = _tone(compared), summarize(compared)
+    tone, summary = _tone(compared), _summarize(compared)
     blocks: list[Block] = [
         Statements(name="verdict", statements=(Statement(text=summary, tone=tone),))
     ]
@@ -153,7 +153,7 @@ def _next(compared: Compared) -> Iterator[str]:
     yield f"Next: {more}{control}."
 
 
-def summarize(compared: Compared) -> str:
+def _summarize(compared: Compared) -> str:
     """Return the verdict in one line; without a limit, what changed."""
     limit = "" if compared.limit is None else f" of {format_share(compared.limit)} or more"
     verdict, tally = compared.verdict, _tally(compared)

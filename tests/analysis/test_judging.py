@@ -2,10 +2,14 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.simulated_runs import MACHINES, judged, ruling, sides
+from perfkit.analysis.judging import judge
+from perfkit.analysis.matching import match_sides
+from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling
 
 DRAWS = 120
@@ -48,6 +52,28 @@ def test_a_single_pair_of_the_same_code_fails_no_gate(name: str) -> None:
     found = rulings(name, runs=1, in_turns=True, control=False, limit=0.05)
 
     assert found[Ruling.FAIL] <= 0.05 + BY_CHANCE
+
+
+@pytest.mark.parametrize("earlier", [5, 9])
+@pytest.mark.parametrize("name", ["quiet", "rounds of 2%, runs of 15%", "busy"])
+def test_nor_does_one_that_earlier_runs_say_what_to_expect_of(name: str, earlier: int) -> None:
+    """Each run resembles the one before it, so that a few earlier ones show too small a spread."""
+    chance = random.Random(20260101)
+    machine = replace(MACHINES[name], load=(0.02, 0.02), scattered=0.0)
+
+    failed = 0
+    for _ in range(DRAWS):
+        two = sides(machine, chance, runs=(earlier + 3) // 2, in_turns=True, rounds=5)
+        runs = sorted((*two[0].runs, *two[1].runs), key=lambda run: int(run.id))
+        *before, first, second = runs[: earlier + 2]
+        matching = match_sides(Side(title="a", runs=(first,)), Side(title="b", runs=(second,)))
+        judgement = judge(matching, 0.0, others=before)
+        failed += ruling(judgement) is Ruling.FAIL
+        spread = judgement.changes[0].change and judgement.changes[0].change.spread
+        assert spread
+        assert spread.runs == earlier
+
+    assert failed / DRAWS <= 0.05 + BY_CHANCE
 
 
 @pytest.mark.parametrize("in_turns", [False, True], ids=["blocks", "turns"])
