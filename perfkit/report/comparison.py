@@ -57,7 +57,7 @@ _METHODS = {
     ),
 }
 
-_ROWS_ON_A_SCREEN = 14
+_ROWS_ON_A_SCREEN = 10
 _DOUBTS_ON_A_SCREEN = 4
 
 
@@ -103,11 +103,17 @@ def shorten(report: Report, compared: Compared) -> Report:
     section = report.sections[0]
     blocks = [block for block in section.blocks if block.name in {"verdict", "changes"}]
     hidden = 0
+    notes: list[str] = []
     if compared.changes:
         first = {id(each) for each in sorted(compared.changes, key=_weight)[:_ROWS_ON_A_SCREEN]}
         hidden = len(compared.changes) - len(first)
         rows = tuple(each for each in compared.changes if id(each) in first)
-        blocks[-1] = _compact(replace(compared, changes=rows))
+        table = _compact(replace(compared, changes=rows))
+        if all(each.capacity is Amount.SAME for each in compared.changes):
+            columns = tuple(each for each in table.columns if each.group != "RCU")
+            table = replace(table, columns=columns)
+            notes.append("Read units are the same in every row.")
+        blocks[-1] = table
     blocks += [
         block for each in report.sections for block in each.blocks if block.name == "write-costs"
     ]
@@ -122,6 +128,7 @@ def shorten(report: Report, compared: Compared) -> Report:
             f"{format_many(len(compared.cautions), 'caution')} in"
             f" {format_many(compared.cautious_runs, 'run')}: see -v."
         )
+    blocks += _statements("capacity", notes, Tone.PLAIN)
     blocks += _statements("warnings", doubts, Tone.WARNING)
     blocks += _statements("next", list(_next(compared)), Tone.PLAIN)
     return replace(report, sections=(replace(section, blocks=tuple(blocks)),))

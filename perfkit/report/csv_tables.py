@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Mapping
 
-from perfkit.report.figures import one_line
 from perfkit.report.model import Cell, Marked, Report, Table
+from perfkit.units import one_line
 
 __all__ = ["main_table", "render_tables"]
 
