@@ -9,7 +9,7 @@ from perfkit.cost.assumptions import Assumptions, as_in_run
 from perfkit.cost.bill import Comparison
 from perfkit.cost.described import by_list, quoted
 from perfkit.cost.estimate import Estimate, estimate
-from perfkit.cost.evidence import gather
+from perfkit.cost.evidence import Evidence, gather
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import PriceBook, age_warnings
@@ -98,6 +98,17 @@ class Costs:
             warnings=age_warnings(listed.prices, today=options.today, region=self.book.region),
         )
 
+    def assumptions(self, evidence: Evidence) -> Assumptions:
+        """
+        Return the traffic: as options say, else the file, else the runs, else as usual.
+
+        Raises:
+            ArchitectureError: The architecture file will not do.
+            ConfigError: The runs' numbers are out of bounds.
+        """
+        given = self.architectures.traffic or Assumptions()
+        return self.options.traffic(as_in_run(given, evidence.traffic, evidence.ttls))
+
     @property
     def traffic_is_stated(self) -> bool:
         """Return whether anybody says how many requests come."""
@@ -141,7 +152,5 @@ class Costs:
             if self.options.region or self.options.prices:
                 raise
             return None
-        given = self.architectures.traffic or Assumptions()
-        assumptions = as_in_run(given, evidence.traffic, evidence.ttls)
         # what another section asks of the book is none of this one's prices
-        return estimate(evidence, self.options.traffic(assumptions), replace(book, used={}))
+        return estimate(evidence, self.assumptions(evidence), replace(book, used={}))
