@@ -430,7 +430,12 @@ def test_findings_have_the_measured_bill_of_a_stated_traffic(tmp_path: Path) -> 
     )
     assert stated in findings(build_report(runs, cost=CostOptions(rps=("20",))))
     assert stated in findings(build_report(runs, cost=CostOptions(architecture=file)))
-    assert "requests a second cost" not in findings(build_report(runs, cost=CostOptions()))
+    unstated = build_report(runs, cost=CostOptions())
+    assert "requests a second cost" not in findings(unstated)
+    # where the bill itself stands, the rate is called what it is
+    assumed = "How many requests come is assumed (--rps says it): 20 requests a second cost"
+    assert assumed in shown(unstated)
+    assert assumed not in shown(build_report(runs, cost=CostOptions(rps=("20",))))
 
 
 def test_intervals_are_said_not_to_be_corrected_for_their_number() -> None:
