@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from perfkit.results import (
 )
 from perfkit.results import Comparison as Compared
 from perfkit.workloads.loader import load
+from perfkit.workloads.outline import outline
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 LATENCY = LatencySummary(count=1, mean=1.0, p50=1.0, p90=1.0, p95=1.0, p99=1.0, max=1.0)
@@ -129,9 +130,12 @@ PHASES = run(
 
 
 @pytest.fixture(autouse=True)
-def _shop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The measured workload's file is the one that commands take."""
+def _shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The measured workload's file is the one that commands take, whatever was found before."""
     monkeypatch.setenv("PERFKIT_WORKLOAD", str(SHOP))
+    outline.cache_clear()
+    yield
+    outline.cache_clear()
 
 
 def report(*runs: Run, **options: Any) -> Report:
