@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from perfkit.cost.architecture import Architectures
-from perfkit.cost.architecture_file import load_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run
 from perfkit.cost.bill import Comparison
-from perfkit.cost.described import by_list, quoted
 from perfkit.cost.estimate import Estimate, estimate
-from perfkit.cost.evidence import gather
+from perfkit.cost.evidence import Evidence, gather
 from perfkit.cost.options import QUOTED, CostOptions
-from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import PriceBook, age_warnings
 from perfkit.errors import ConfigError, PriceError
 from perfkit.results import Run
+
+if TYPE_CHECKING:
+    from perfkit.cost.architecture import Architectures
 
 __all__ = ["Costs", "Described"]
 
@@ -48,13 +48,16 @@ class Costs:
         self._estimates: dict[str, Estimate | ConfigError | None] = {}
 
     @cached_property
-    def architectures(self) -> Architectures:
+    def architectures(self) -> "Architectures":
         """
         Return what is described.
 
         Raises:
             ArchitectureError: The file will not do.
         """
+        # reports without money need not wait for what files may say
+        from perfkit.cost.architecture_file import load_architectures
+
         return load_architectures(self.options.architecture)
 
     @cached_property
@@ -65,6 +68,8 @@ class Costs:
         Raises:
             PriceError: There are none of the region, or a file will not do.
         """
+        from perfkit.cost.price_file import load_book
+
         return load_book(self.options.region, self.options.price_file)
 
     @cached_property
@@ -76,6 +81,8 @@ class Costs:
             ArchitectureError: The architecture file will not do.
             PriceError: Prices that were asked for are missing.
         """
+        from perfkit.cost.described import by_list, quoted
+
         options, architectures = self.options, self.architectures
         comparisons: list[Comparison] = []
         if options.prices == QUOTED or (options.prices is None and architectures.quoted):
@@ -97,6 +104,17 @@ class Costs:
             book=self.book,
             warnings=age_warnings(listed.prices, today=options.today, region=self.book.region),
         )
+
+    def assumptions(self, evidence: Evidence) -> Assumptions:
+        """
+        Return the traffic: as options say, else the file, else the runs, else as usual.
+
+        Raises:
+            ArchitectureError: The architecture file will not do.
+            ConfigError: The runs' numbers are out of bounds.
+        """
+        given = self.architectures.traffic or Assumptions()
+        return self.options.traffic(as_in_run(given, evidence.traffic, evidence.ttls))
 
     @property
     def traffic_is_stated(self) -> bool:
@@ -141,7 +159,5 @@ class Costs:
             if self.options.region or self.options.prices:
                 raise
             return None
-        given = self.architectures.traffic or Assumptions()
-        assumptions = as_in_run(given, evidence.traffic, evidence.ttls)
         # what another section asks of the book is none of this one's prices
-        return estimate(evidence, self.options.traffic(assumptions), replace(book, used={}))
+        return estimate(evidence, self.assumptions(evidence), replace(book, used={}))

@@ -83,38 +83,32 @@ def what_if(
 
     Example: perfkit cost what-if --set cache.ttl=600 --set rps=200
     """
-    from dataclasses import replace
-
-    from perfkit.cost.architecture_file import load_architectures
-    from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
+    from perfkit.analysis.costs import Costs
     from perfkit.cost.demand import State
     from perfkit.cost.options import QUOTED, CostOptions, check_prices
-    from perfkit.cost.price_file import load_book
+    from perfkit.cost.prices import age_warnings
     from perfkit.cost.traffic_bill import Case
     from perfkit.cost.what_if import what_if as work_out
+    from perfkit.report.sections import cost_words
+    from perfkit.report.what_if import what_if_document, what_if_report
 
     if prices == QUOTED:
         msg = (
             "--prices quoted: nothing of this bill is quoted; give list or the path of a price file"
         )
         raise ConfigError(msg)
-    price_file = CostOptions(prices=check_prices(prices)).price_file
+    options = CostOptions(
+        region=region,
+        prices=check_prices(prices),
+        architecture=architecture,
+        rps=tuple(rps or ()),
+        free_tier=free_tier,
+    )
     subject, evidence, lacking = _evidence()
-    book = load_book(region, price_file)
-    given = None if architecture is None else load_architectures(architecture).traffic
-    assumptions = read_rps(
-        rps or (), as_in_run(given or Assumptions(), evidence.traffic, evidence.ttls)
-    )
-    baseline = Case(
-        assumptions=replace(assumptions, free_tier=free_tier),
-        state=State.CACHED if evidence.cached else State.AFTER,
-    )
+    costs = Costs(options)
+    assumptions, book = costs.assumptions(evidence), costs.book
+    baseline = Case(assumptions=assumptions, state=State.CACHED if evidence.cached else State.AFTER)
     answer = work_out(baseline, settings or (), evidence, book)
-
-    from perfkit.cost.prices import age_warnings
-    from perfkit.report.sections import cost_words
-    from perfkit.report.what_if import what_if_document, what_if_report
-
     missing = evidence.missing()
     old = age_warnings(book.used.values(), today=None, region=book.region)
     spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from perfkit.cost.capacity_modes import Shape
 from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds, short
 from perfkit.cost.toml_file import Number, Section, up_to
 from perfkit.errors import ConfigError
@@ -98,6 +99,11 @@ class Assumptions:
                 f"shares of the mix of writes sum to {sum(self.mix.values()):g}; make them sum to 1"
             )
             raise ConfigError(msg)
+
+    @property
+    def shape(self) -> Shape:
+        """Return how traffic varies."""
+        return Shape(peak_ratio=self.peak_ratio, target_utilisation=self.target_utilisation)
 
     def reads_hz(self, names: Iterable[str]) -> dict[str, float]:
         """

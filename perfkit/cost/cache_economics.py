@@ -8,29 +8,14 @@ from perfkit.cost.assumptions import MOST_HZ, Assumptions
 from perfkit.cost.bill import Use
 from perfkit.cost.break_even import growing_crossing, straight_crossing
 from perfkit.cost.demand import State, hit_rates, reads_use, units_after
-from perfkit.cost.evidence import Evidence
+from perfkit.cost.evidence import Evidence, HitRate
 from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CacheEconomics", "HitShares", "cache_economics", "node_use"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HitShares:
-    """
-    How much of the traffic is hits.
-
-    Args:
-        requests: Share of requests.
-        units: Share of the read units that they would take without the cache: money follows this
-            one, as what is asked seldom may be what is dear.
-    """
-
-    requests: float
-    units: float
+__all__ = ["CacheEconomics", "cache_economics", "node_use"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +29,11 @@ class CacheEconomics:
         units: Read units of a mean miss.
         without: Reads without the cache.
         node: The cache node.
-        hits: Shares of requests and of read units that need no read; a miss reads as before.
-        unit_hits: Returns the share of read units that are hits at another rate of requests.
+        source: Where the hit rate comes from; it is modelled or given, never measured.
+        request_hits: Share of requests that are hits.
+        unit_hits: Share of the read units that they would take without the cache: money follows
+            this one, as what is asked seldom may be what is dear.
+        unit_hits_at: Returns that share at another rate of requests.
         held: The hit rate is given or of a run, and so the same at every rate of requests.
         break_even_rate: Share of read units from which on the node pays for itself; None if none
             does that cached patterns could have.
@@ -58,8 +46,10 @@ class CacheEconomics:
     units: float
     without: Amount
     node: Amount
-    hits: HitShares
-    unit_hits: Callable[[float], float]
+    source: str
+    request_hits: float
+    unit_hits: float
+    unit_hits_at: Callable[[float], float]
     held: bool
     break_even_rate: float | None
     break_even_hz: float | None
@@ -67,7 +57,7 @@ class CacheEconomics:
     @property
     def saved_usd(self) -> float:
         """What is saved in reads."""
-        return float(self.without.usd) * self.hits.units
+        return float(self.without.usd) * self.unit_hits
 
     @property
     def net_usd(self) -> float:
@@ -77,7 +67,7 @@ class CacheEconomics:
     @property
     def arithmetic(self) -> str:
         """How `saved_usd` came about."""
-        return f"({self.without.arithmetic}) {TIMES} {self.hits.units:.4%} of read units hit"
+        return f"({self.without.arithmetic}) {TIMES} {self.unit_hits:.4%} of read units hit"
 
 
 def node_use(assumptions: Assumptions) -> Use:
@@ -107,7 +97,7 @@ def cache_economics(
     assumptions: Assumptions,
     book: PriceBook,
     state: State,
-    hit_rate: float | None = None,
+    given: HitRate | None = None,
 ) -> CacheEconomics:
     """
     Return what a cache does to the reads of a state.
@@ -117,15 +107,16 @@ def cache_economics(
         assumptions: Traffic, and the node.
         book: Prices.
         state: BEFORE or AFTER: what a miss reads.
-        hit_rate: Share of hits of every pattern that is cached, 0 to 1; None for each pattern's own,
-            as assumed or modelled.
+        given: Hit rate of every pattern that is cached; None for each pattern's own, as assumed or
+            modelled.
 
     Raises:
         PriceError: The book lacks a price.
         ConfigError: Traffic is assumed for a pattern that no run knows.
     """
-    if hit_rate is not None:
-        assumptions = replace(assumptions, hit_rate=hit_rate)
+    source = "this traffic" if assumptions.hit_rate is None else "as assumed"
+    if given is not None:
+        assumptions, source = replace(assumptions, hit_rate=given.rate), given.source
     units = {
         each.name: each.before.units if state is State.BEFORE else units_after(each, evidence)
         for each in evidence.patterns
@@ -135,7 +126,7 @@ def cache_economics(
         """Return the read units a second of each pattern without the cache."""
         return {name: hz * units[name] for name, hz in traffic.reads_hz(units).items()}
 
-    def unit_hits(hz: float) -> float:
+    def unit_hits_at(hz: float) -> float:
         traffic = assumptions.with_rps(hz)
         return _share(units_s(traffic), hit_rates(evidence, traffic))
 
@@ -146,14 +137,14 @@ def cache_economics(
         reads_use(mean_units, total_hz), quantity=total_units_s * SECONDS_A_MONTH
     ).cost(book)
     node = node_use(assumptions).cost(book, free_tier=assumptions.free_tier)
-    of_units = _share(units_s(assumptions), hits)
+    unit_hits = _share(units_s(assumptions), hits)
     a_request = float(without.usd) / total_hz if total_hz else 0.0
     held = assumptions.hit_rate is not None
     if held or not a_request:
-        break_even_hz = straight_crossing(float(node.usd), a_request * of_units)
+        break_even_hz = straight_crossing(float(node.usd), a_request * unit_hits)
     else:
         break_even_hz = growing_crossing(
-            float(node.usd), lambda hz: a_request * hz * unit_hits(hz), MOST_HZ
+            float(node.usd), lambda hz: a_request * hz * unit_hits_at(hz), MOST_HZ
         )
     rate = straight_crossing(float(node.usd), float(without.usd))
     # hits can take off no more than all reads of patterns that are cached
@@ -164,8 +155,10 @@ def cache_economics(
         units=mean_units,
         without=without,
         node=node,
-        hits=HitShares(requests=_share(rates, hits), units=of_units),
-        unit_hits=(lambda _: of_units) if held else unit_hits,
+        source=source,
+        request_hits=_share(rates, hits),
+        unit_hits=unit_hits,
+        unit_hits_at=(lambda _: unit_hits) if held else unit_hits_at,
         held=held,
         break_even_rate=rate if rate is not None and rate <= most else None,
         break_even_hz=break_even_hz,

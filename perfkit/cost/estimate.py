@@ -28,7 +28,6 @@ from perfkit.cost.transfer import answer_bytes, data_out_use
 from perfkit.errors import PriceError
 
 __all__ = [
-    "CacheRow",
     "DataOut",
     "Estimate",
     "InstanceRow",
@@ -95,14 +94,6 @@ class ModeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRow:
-    """What a cache does at a hit rate, which is modelled, and where that rate comes from."""
-
-    economics: CacheEconomics
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRow:
     """Instances for the traffic at the processor time of one variant."""
 
@@ -151,7 +142,7 @@ class Estimate:
     demands: Mapping[State, tuple[Demand, ...]]
     modes: tuple[ModeRow, ...]
     indexes: tuple[IndexEconomics, ...]
-    caches: tuple[CacheRow, ...]
+    caches: tuple[CacheEconomics, ...]
     instances: tuple[InstanceRow, ...]
     data_out: tuple[DataOut, ...]
     reasons: tuple[str, ...]
@@ -233,7 +224,6 @@ class _Work:
         self._rates = assumptions.reads_hz(each.name for each in evidence.patterns)
         self._rps = sum(self._rates.values())
         self._hits = hit_rates(evidence, assumptions)
-        self._shape = Case(assumptions=assumptions).shape
         states = [State.BEFORE]
         if any(each.after for each in evidence.patterns):
             states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
@@ -284,7 +274,9 @@ class _Work:
             if modelled:
                 break_even[mode] = self._cached_break_even(mode)
                 continue
-            factor = break_even_factor(every, mode, self._book, self._shape, free_tier=free_tier)
+            factor = break_even_factor(
+                every, mode, self._book, self._assumptions.shape, free_tier=free_tier
+            )
             # without reads no rate of them says how often the writes come
             break_even[mode] = factor * self._rps if factor is not None and self._rps else None
         return ModeRow(
@@ -293,7 +285,7 @@ class _Work:
             read_units_s=sum(each.read_units_s for each in every),
             write_units_s=sum(each.write_units_s for each in every),
             costs={
-                mode: cost_of(every, mode, self._book, self._shape, free_tier=free_tier)
+                mode: cost_of(every, mode, self._book, self._assumptions.shape, free_tier=free_tier)
                 for mode in Mode
             },
             break_even_hz=break_even,
@@ -305,7 +297,7 @@ class _Work:
             self._cached_demands_at,
             mode,
             self._book,
-            self._shape,
+            self._assumptions.shape,
             most_hz=MOST_HZ,
             free_tier=self._assumptions.free_tier,
         )
@@ -324,29 +316,16 @@ class _Work:
 
         return demands_at
 
-    def caches(self) -> tuple[CacheRow, ...]:
-        evidence, assumptions = self._evidence, self._assumptions
-        if not any(self._rates[each.name] for each in evidence.patterns if each.cached):
+    def caches(self) -> tuple[CacheEconomics, ...]:
+        patterns = self._evidence.patterns
+        if not any(self._rates[each.name] for each in patterns if each.cached):
             return ()
-        source = "this traffic" if assumptions.hit_rate is None else "as assumed"
-        rows = []
-        for state in self.demands:
-            if state is State.CACHED:
-                continue
-            rows.append(
-                CacheRow(
-                    economics=cache_economics(evidence, assumptions, self._book, state),
-                    source=source,
-                )
-            )
-            rows += [
-                CacheRow(
-                    economics=cache_economics(evidence, assumptions, self._book, state, each.rate),
-                    source=each.source,
-                )
-                for each in evidence.hit_rates
-            ]
-        return tuple(rows)
+        return tuple(
+            cache_economics(self._evidence, self._assumptions, self._book, state, given)
+            for state in self.demands
+            if state is not State.CACHED
+            for given in (None, *self._evidence.hit_rates)
+        )
 
     def instances(self) -> tuple[InstanceRow, ...]:
         assumptions = self._assumptions

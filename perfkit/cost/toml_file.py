@@ -22,7 +22,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class Section(BaseModel):
     """A table of a file: every key known, nothing changed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # most reports read no architecture file, and need not wait for what one may say
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _text(value: Any) -> str:

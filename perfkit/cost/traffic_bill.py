@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.bill import Bill, Usage, Use, charge
 from perfkit.cost.cache_economics import node_use
-from perfkit.cost.capacity_modes import Demand, Mode, Shape, capacity_uses
+from perfkit.cost.capacity_modes import Demand, Mode, capacity_uses
 from perfkit.cost.demand import AS_DECLARED, State, demands, hit_rates, index_writes
 from perfkit.cost.evidence import Cpu, Evidence
 from perfkit.cost.index_economics import storage_use
@@ -41,13 +41,6 @@ class Case:
     mode: Mode = Mode.ON_DEMAND
     projection: str = AS_DECLARED
 
-    @property
-    def shape(self) -> Shape:
-        return Shape(
-            peak_ratio=self.assumptions.peak_ratio,
-            target_utilisation=self.assumptions.target_utilisation,
-        )
-
 
 def bill_of(
     case: Case, evidence: Evidence, book: PriceBook, every: Sequence[Demand] | None = None
@@ -80,12 +73,12 @@ def _usages(case: Case, evidence: Evidence, every: Sequence[Demand]) -> Iterator
         return Usage(key=key, service=service, uses=uses)
 
     if evidence.patterns:
-        reads, _ = capacity_uses([*tables, *indexes], case.mode, case.shape)
+        reads, _ = capacity_uses([*tables, *indexes], case.mode, assumptions.shape)
         yield usage("reads", "DynamoDB reads", reads)
     if evidence.writes:
         for key, owners in (("table", tables), ("index", indexes)):
             if owners:
-                _, writes = capacity_uses(owners, case.mode, case.shape)
+                _, writes = capacity_uses(owners, case.mode, assumptions.shape)
                 plural = "tables" if key == "table" else "indexes"
                 yield usage(f"{key}-writes", f"DynamoDB writes to {plural}", writes)
         own = [each for each in evidence.writes if each.index is None]

@@ -22,7 +22,7 @@ from perfkit.cost.demand import (
     write_units_s,
 )
 from perfkit.cost.estimate import ModeRow, estimate
-from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading
+from perfkit.cost.evidence import Cpu, Evidence, HitRate, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_use
 from perfkit.cost.instances import find_type, instances_needed, types
 from perfkit.cost.price_file import load_book
@@ -88,6 +88,7 @@ EVIDENCE = Evidence(
     traffic={},
 )
 # ten of each a second, two writes a second of which half insert and half change a key
+NINE_OF_TEN = HitRate(rate=0.9, source="a run")
 TRAFFIC = Assumptions(rps=20, writes_hz=2, mix={"insert": 0.5, "key-change": 0.5}, hit_rate=0.9)
 
 
@@ -238,8 +239,8 @@ def test_storage_has_100_bytes_an_entry(items: float, free_tier: bool, usd: str)
 
 
 def test_a_cache_saves_its_hits_and_costs_its_node() -> None:
-    before = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.BEFORE, 0.9)
-    after = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.AFTER, 0.9)
+    before = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.BEFORE, NINE_OF_TEN)
+    after = cache_economics(EVIDENCE, TRAFFIC, BOOK, State.AFTER, NINE_OF_TEN)
 
     # 730 × $0.017
     assert cents(after.node.usd) == "12.41"
@@ -256,27 +257,41 @@ def test_a_cache_saves_its_hits_and_costs_its_node() -> None:
 def test_a_cache_that_can_never_pay_says_so() -> None:
     quiet = replace(TRAFFIC, rps=1)
 
-    economics = cache_economics(EVIDENCE, quiet, BOOK, State.AFTER, 0.9)
+    economics = cache_economics(EVIDENCE, quiet, BOOK, State.AFTER, NINE_OF_TEN)
 
     assert economics.break_even_rate is None
     assert economics.net_usd < 0
-    none = cache_economics(EVIDENCE, replace(TRAFFIC, rps=0), BOOK, State.AFTER, 0.9)
+    none = cache_economics(EVIDENCE, replace(TRAFFIC, rps=0), BOOK, State.AFTER, NINE_OF_TEN)
     assert none.break_even_hz is None
 
 
 @given(st.floats(0.001, 1e6), st.floats(0.01, 1))
 def test_at_its_break_even_the_node_is_paid_by_its_hits(rps: float, hit_rate: float) -> None:
-    there = cache_economics(EVIDENCE, replace(TRAFFIC, rps=rps), BOOK, State.AFTER, hit_rate)
+    there = cache_economics(
+        EVIDENCE,
+        replace(TRAFFIC, rps=rps),
+        BOOK,
+        State.AFTER,
+        HitRate(rate=hit_rate, source="a run"),
+    )
     assert there.break_even_hz is not None
 
     again = cache_economics(
-        EVIDENCE, replace(TRAFFIC, rps=there.break_even_hz), BOOK, State.AFTER, hit_rate
+        EVIDENCE,
+        replace(TRAFFIC, rps=there.break_even_hz),
+        BOOK,
+        State.AFTER,
+        HitRate(rate=hit_rate, source="a run"),
     )
 
     assert again.net_usd == pytest.approx(0, abs=1e-6)
     if there.break_even_rate is not None:
         same = cache_economics(
-            EVIDENCE, replace(TRAFFIC, rps=rps), BOOK, State.AFTER, there.break_even_rate
+            EVIDENCE,
+            replace(TRAFFIC, rps=rps),
+            BOOK,
+            State.AFTER,
+            HitRate(rate=there.break_even_rate, source="a run"),
         )
         assert same.net_usd == pytest.approx(0, abs=1e-6)
 
@@ -300,9 +315,9 @@ def test_money_follows_the_hits_of_read_units() -> None:
 
     measured = estimate(evidence, traffic, BOOK)
 
-    (economics,) = (row.economics for row in measured.caches if row.economics.state is State.AFTER)
-    assert economics.hits.requests == pytest.approx(0.93713, abs=1e-5)
-    assert economics.hits.units == pytest.approx(0.52348, abs=1e-5)
+    (economics,) = (row for row in measured.caches if row.state is State.AFTER)
+    assert economics.request_hits == pytest.approx(0.93713, abs=1e-5)
+    assert economics.unit_hits == pytest.approx(0.52348, abs=1e-5)
     assert cents(economics.saved_usd) == "7.74"
     bill = {
         state: {line.key: float(line.usd or 0) for line in each.lines}

@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from perfkit.results import (
 )
 from perfkit.results import Comparison as Compared
 from perfkit.workloads.loader import load
+from perfkit.workloads.outline import outline
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 LATENCY = LatencySummary(count=1, mean=1.0, p50=1.0, p90=1.0, p95=1.0, p99=1.0, max=1.0)
@@ -129,9 +130,12 @@ PHASES = run(
 
 
 @pytest.fixture(autouse=True)
-def _shop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The measured workload's file is the one that commands take."""
+def _shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The measured workload's file is the one that commands take, whatever was found before."""
     monkeypatch.setenv("PERFKIT_WORKLOAD", str(SHOP))
+    outline.cache_clear()
+    yield
+    outline.cache_clear()
 
 
 def report(*runs: Run, **options: Any) -> Report:
@@ -430,7 +434,12 @@ def test_findings_have_the_measured_bill_of_a_stated_traffic(tmp_path: Path) -> 
     )
     assert stated in findings(build_report(runs, cost=CostOptions(rps=("20",))))
     assert stated in findings(build_report(runs, cost=CostOptions(architecture=file)))
-    assert "requests a second cost" not in findings(build_report(runs, cost=CostOptions()))
+    unstated = build_report(runs, cost=CostOptions())
+    assert "requests a second cost" not in findings(unstated)
+    # where the bill itself stands, the rate is called what it is
+    assumed = "How many requests come is assumed (--rps says it): 20 requests a second cost"
+    assert assumed in shown(unstated)
+    assert assumed not in shown(build_report(runs, cost=CostOptions(rps=("20",))))
 
 
 def test_intervals_are_said_not_to_be_corrected_for_their_number() -> None:

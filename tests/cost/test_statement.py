@@ -527,7 +527,7 @@ before.instances[0].cuont: no such key; did you mean 'count'? choose from count,
 before.tables.Orders.indexes.ByUser.rcu = 0: expected at least 1
 before.tables.Orders.indexes.ByUser.wcu = 0: expected at least 1\
 """,
-            'before.tables.Orders.rcu = "100": expected a whole number',
+            'before.tables.Orders.rcu = "100": expected a whole number; write 100',
             "before.tables.Orders: expected rcu and wcu or read_requests and write_requests, not both",
             "before.tables.Orders: missing what it is billed by; expected rcu and wcu, or read_requests and write_requests a month",
             "before.tables.Orders.class = \"standrad\": did you mean 'standard'? choose from infrequent-access, standard",

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from perfkit.analysis import costs
 from perfkit.cli import app
+from perfkit.cost import architecture_file, described, price_file
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
 from perfkit.report import csv_tables, markdown, plain
@@ -451,22 +452,27 @@ def test_a_region_that_lacks_prices_says_which() -> None:
         build_report(FULL, sections={"cost-measured"}, cost=CostOptions(region="mars-1"))
 
 
-def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings, dashboard, bills and curves show the same figures: none of them works one out."""
     asked: list[str] = []
-    for name in ("load_architectures", "load_book", "quoted", "by_list", "gather", "estimate"):
-        work_out = getattr(costs, name)
+    for module, name in (
+        (architecture_file, "load_architectures"),
+        (price_file, "load_book"),
+        (described, "quoted"),
+        (described, "by_list"),
+        (costs, "gather"),
+        (costs, "estimate"),
+    ):
+        work_out = getattr(module, name)
 
         def counted(*args: Any, name: str = name, work_out: Any = work_out, **more: Any) -> Any:
             asked.append(name)
             return work_out(*args, **more)
 
-        monkeypatch.setattr(costs, name, counted)
-    file = tmp_path / "traffic.toml"
-    file.write_text("[traffic]\nrps = 20\n")
+        monkeypatch.setattr(module, name, counted)
 
     names = {"findings", "dashboard", "cost", "cost-measured"}
-    built = build_report(FULL, sections=names, cost=CostOptions(architecture=file))
+    built = build_report(FULL, sections=names, cost=CostOptions(rps=("20",)))
 
     assert {each.name for each in built.sections} == names
     assert sorted(asked) == sorted(set(asked))

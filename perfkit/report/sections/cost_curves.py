@@ -6,7 +6,6 @@ from perfkit.cost.capacity_modes import Mode, cost_of
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate
 from perfkit.cost.quantities import short
-from perfkit.cost.traffic_bill import Case
 from perfkit.report.model import Curve, Curves, Kind, Point, Provenance, VerticalLine
 from perfkit.units import format_share
 
@@ -52,7 +51,7 @@ def capacity_modes(found: Estimate) -> Curves | None:
     rows = [row for row in found.modes if row.state is state and row.demand is None]
     if not rows or not found.rps:
         return None
-    shape = Case(assumptions=found.assumptions).shape
+    shape = found.assumptions.shape
     every, break_even = found.demands[state], rows[0].break_even_hz
     rps, free_tier = found.rps, found.assumptions.free_tier
     # far beyond all crossings the lines fan out, and where they cross could not be seen
@@ -103,15 +102,15 @@ def indexes(found: Estimate) -> Curves | None:
 
 def caches(found: Estimate) -> Curves | None:
     """Return what reads cost with the cache and without it, by requests a second."""
-    rows = [each for each in found.caches if each.economics.state is State.AFTER]
+    rows = [each for each in found.caches if each.state is State.AFTER]
     rows = rows or list(found.caches)
     if not rows:
         return None
-    economics = rows[0].economics
+    economics = rows[0]
     if not economics.reads_hz or not economics.without.usd:
         return None
     a_request = float(economics.without.usd) / economics.reads_hz
-    node, held = float(economics.node.usd), economics.hits.units
+    node, held = float(economics.node.usd), economics.unit_hits
     crossing = economics.break_even_hz
     end = _end([crossing] if crossing else [economics.reads_hz])
     what = "scans" if economics.state is State.BEFORE else "queries"
@@ -124,7 +123,7 @@ def caches(found: Estimate) -> Curves | None:
             _curve(
                 "with the cache and its node",
                 _points(
-                    end, lambda rate: node + a_request * rate * (1 - economics.unit_hits(rate))
+                    end, lambda rate: node + a_request * rate * (1 - economics.unit_hits_at(rate))
                 ),
             ),
         ),

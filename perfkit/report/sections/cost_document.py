@@ -90,17 +90,17 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
         ],
         "caches": [
             {
-                "state": names[each.economics.state],
-                "hit_rate": each.economics.hits.requests,
+                "state": names[each.state],
+                "hit_rate": each.request_hits,
                 "hit_rate_provenance": "modelled",
                 "hit_rate_of": each.source,
-                "unit_hit_rate": each.economics.hits.units,
-                "without": _number(each.economics.without),
-                "saved": each.economics.saved_usd,
-                "node": _number(each.economics.node),
-                "net": each.economics.net_usd,
-                "pays_from_hit_rate": each.economics.break_even_rate,
-                "pays_from_requests_per_s": each.economics.break_even_hz,
+                "unit_hit_rate": each.unit_hits,
+                "without": _number(each.without),
+                "saved": each.saved_usd,
+                "node": _number(each.node),
+                "net": each.net_usd,
+                "pays_from_hit_rate": each.break_even_rate,
+                "pays_from_requests_per_s": each.break_even_hz,
             }
             for each in found.caches
         ],

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from perfkit.analysis.comparability import not_measured
+from perfkit.analysis.costs import Costs
 from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.cost.estimate import Estimate
-from perfkit.cost.options import CostOptions
 from perfkit.cost.prices import age_warnings, free_tier_note
 from perfkit.errors import ArchitectureError, ConfigError, PriceError
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
@@ -48,7 +48,7 @@ def build(selection: Selection) -> Iterable[Section]:
             name="cost-measured",
             subject=group.title if several else "",
             title=title,
-            blocks=tuple(_blocks(group, found, costs.options)),
+            blocks=tuple(_blocks(group, found, costs)),
             facts={
                 "workload": run.workload,
                 "target": target_title(run.target),
@@ -91,8 +91,8 @@ def _refused(group: Group, title: str, error: ConfigError) -> Section:
     )
 
 
-def _blocks(group: Group, found: Estimate, options: CostOptions) -> Iterator[Block]:
-    used = found.book.used.values()
+def _blocks(group: Group, found: Estimate, costs: Costs) -> Iterator[Block]:
+    options, used = costs.options, found.book.used.values()
     old = age_warnings(used, today=options.today, region=found.book.region)
     names = [each.name for each in found.patterns]
     spread = cost_words.spread(found.assumptions, names, not_measured(group.runs, names))
@@ -102,7 +102,7 @@ def _blocks(group: Group, found: Estimate, options: CostOptions) -> Iterator[Blo
         statements=(
             *(Statement(text=text, tone=Tone.WARNING) for text in old),
             *(Statement(text=f"{text}.", tone=Tone.WARNING) for text in [spread] if text),
-            *cost_words.statements(found),
+            *cost_words.statements(found, is_stated=costs.traffic_is_stated),
             *(Statement(text=text, tone=Tone.FAINT) for text in free),
         ),
     )

@@ -323,23 +323,23 @@ def caches(found: Estimate) -> Table | None:
         ),
         rows=tuple(
             {
-                "misses_by": "scans" if each.economics.state is State.BEFORE else "queries",
+                "misses_by": "scans" if each.state is State.BEFORE else "queries",
                 "rate_of": each.source,
                 "hit_rate": Marked(
-                    value=round(each.economics.hits.requests, 4),
+                    value=round(each.request_hits, 4),
                     provenance=_MODELLED,
                 ),
                 "unit_hit_rate": Marked(
-                    value=round(each.economics.hits.units, 4),
+                    value=round(each.unit_hits, 4),
                     provenance=_MODELLED,
                 ),
-                "without_usd": _number(each.economics.without),
-                "saved_usd": each.economics.saved_usd,
-                "node_usd": _number(each.economics.node),
-                "net_usd": each.economics.net_usd,
-                "break_even_hit_rate": _three(each.economics.break_even_rate),
-                "break_even_rps": _three(each.economics.break_even_hz),
-                "arithmetic": each.economics.arithmetic,
+                "without_usd": _number(each.without),
+                "saved_usd": each.saved_usd,
+                "node_usd": _number(each.node),
+                "net_usd": each.net_usd,
+                "break_even_hit_rate": _three(each.break_even_rate),
+                "break_even_rps": _three(each.break_even_hz),
+                "arithmetic": each.arithmetic,
             }
             for each in found.caches
         ),

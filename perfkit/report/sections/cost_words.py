@@ -13,11 +13,18 @@ from perfkit.units import format_share, format_usd
 __all__ = ["arithmetic", "bills", "missing", "spread", "statements"]
 
 
-def statements(found: Estimate) -> Iterator[Statement]:
-    """Yield what was found, what was assumed for it, and what to heed."""
+def statements(found: Estimate, *, is_stated: bool) -> Iterator[Statement]:
+    """
+    Yield what was found, what was assumed for it, and what to heed.
+
+    Args:
+        found: What was worked out.
+        is_stated: A reader said how many requests come.
+    """
     for reason in found.reasons:
         yield Statement(text=f"Left out: {reason}.", tone=Tone.WARNING)
-    yield Statement(text=f"{bills(found)}; everything is on demand.")
+    assumed = "" if is_stated else "How many requests come is assumed (--rps says it): "
+    yield Statement(text=f"{assumed}{bills(found)}; everything is on demand.")
     yield Statement(text=_assumed(found), tone=Tone.FAINT)
 
 
