@@ -55,6 +55,9 @@ _STARTERS = frozenset(
 )
 """Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
 
+_MADE_ONCE = frozenset({"cache_run", "chromium", "hour_run", "phases_run"})
+"""Fixtures that take long to make: the tests of one run in the same process."""
+
 _EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 """Python's audit events of starting one."""
 
@@ -77,6 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _STARTERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.processes)
+        for name in _MADE_ONCE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 

@@ -131,7 +131,8 @@ def test_ctrl_c_ends_a_command_with_one_line(command: list[str], tmp_path: Path)
         start_new_session=True,
     ) as process:
         # under way, however long this machine takes to start it
-        wait_for(tmp_path / ".perfkit" / "dynamodb.sqlite3")
+        made = "runs" if command[0] == "bench" else "dynamodb.sqlite3"
+        wait_for(tmp_path / ".perfkit" / made)
         time.sleep(1)
 
         # what a terminal does: the whole group of processes gets it
