@@ -126,8 +126,9 @@ def within() -> Callable[..., Any]:
 
 @pytest.fixture(autouse=True)
 def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run the test in an empty folder, without anybody's AWS settings or prices."""
+    """Run the test in an empty folder, without anybody's AWS settings, prices or width."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own-prices"))
