@@ -81,8 +81,8 @@ def make_app(
     """
     Return a function that makes the application from switches, or a phase, and settings.
 
-    With `told` off, mails go where the switches say and not to the recording notifier. The cache
-    waits long for its server, unless told otherwise: a busy machine must not look like a fault.
+    With `told` off, mails go where the switches say and not to the recording notifier. Cache and
+    health wait long for their servers: a busy machine must not look like a fault.
     """
 
     def make_app(
@@ -97,6 +97,7 @@ def make_app(
         monkeypatch.setattr(
             "perfkit.service.app.CacheSettings", partial(CacheSettings, time_limit_s=cache_limit_s)
         )
+        monkeypatch.setattr("perfkit.service.health._PATIENCE_S", 60.0)
         if isinstance(switches, int):
             switches = Switches.of_phase(switches)
         given: dict[str, Any] = {
