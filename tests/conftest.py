@@ -1,5 +1,6 @@
 """What the tests share: an empty working folder, clients, tables, servers of ours and of others."""
 
+import asyncio
 import functools
 import http.client
 import http.server
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,15 +55,21 @@ _STARTERS = frozenset(
 )
 """Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
 
+_MADE_ONCE = frozenset({"cache_run", "chromium", "hour_run", "phases_run"})
+"""Fixtures that take long to make: the tests of one run in the same process."""
+
 _EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 """Python's audit events of starting one."""
 
 _started: list[str] = []
+_connected: list[object] = []
 
 
-def _watch(event: str, _: object) -> None:
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
     if event in _EVENTS:
         _started.append(event)
+    elif event == "socket.connect":
+        _connected.append(arguments[1])
 
 
 sys.addaudithook(_watch)
@@ -73,6 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _STARTERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.processes)
+        for name in _MADE_ONCE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 
@@ -85,10 +94,41 @@ def _marked(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"{_started[0]} in a test that is not marked with pytest.mark.processes")
 
 
+@pytest.fixture
+def connections() -> list[object]:
+    """Return the addresses that this process connects to, or tries to, from now on."""
+    _connected.clear()
+    return _connected
+
+
+@pytest.fixture
+def within() -> Callable[..., Any]:
+    """
+    Return an async function that awaits all of some things, but no longer than so many seconds.
+
+    What fails at a time limit of the same event loop ends before a later one however slow the
+    machine is: timers go off in order.
+    """
+
+    async def within(limit_s: float, *awaitables: Awaitable[Any]) -> list[Any]:
+        waiting = asyncio.gather(*awaitables)
+        await asyncio.wait({waiting}, timeout=limit_s)
+        # what was due before may take some more turns of the loop
+        for _ in range(1000):
+            if waiting.done():
+                break
+            await asyncio.sleep(0)
+        assert waiting.done(), f"not done within {limit_s} s"
+        return waiting.result()
+
+    return within
+
+
 @pytest.fixture(autouse=True)
 def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run the test in an empty folder, without anybody's AWS settings or prices."""
+    """Run the test in an empty folder, without anybody's AWS settings, prices or width."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own-prices"))

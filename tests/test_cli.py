@@ -85,11 +85,13 @@ def test_every_command_has_help_that_fits_80_columns(command: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    arguments: list[str], code: int, message: str, tmp_path: Path
+    arguments: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = perfkit(*arguments, cwd=tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
 
-    assert (answer.returncode, answer.stdout) == (code, "")
+    answer = CliRunner().invoke(app, arguments)
+
+    assert (answer.exit_code, answer.stdout) == (code, "")
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
 
@@ -129,8 +131,9 @@ def test_ctrl_c_ends_a_command_with_one_line(command: list[str], tmp_path: Path)
         start_new_session=True,
     ) as process:
         # under way, however long this machine takes to start it
-        wait_for(tmp_path / ".perfkit" / "dynamodb.sqlite3")
-        time.sleep(5 if command[0] == "bench" else 1)
+        made = "runs" if command[0] == "bench" else "dynamodb.sqlite3"
+        wait_for(tmp_path / ".perfkit" / made)
+        time.sleep(1)
 
         # what a terminal does: the whole group of processes gets it
         os.killpg(process.pid, signal.SIGINT)

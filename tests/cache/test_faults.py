@@ -302,7 +302,9 @@ def test_a_reply_never_goes_to_another_request(folder: Path) -> None:
 # ---- servers that do not answer ----------------------------------------------------------
 
 
-def test_a_dead_server_costs_nothing_once_it_is_known(folder: Path) -> None:
+def test_a_dead_server_costs_nothing_once_it_is_known(
+    folder: Path, connections: list[object]
+) -> None:
     async def main() -> None:
         clock = FakeClock()
         url = unix_url(str(folder / "nobody.sock"))
@@ -312,28 +314,35 @@ def test_a_dead_server_costs_nothing_once_it_is_known(folder: Path) -> None:
             assert {lookup.status for lookup in found} == {Status.ERROR}
             assert cache.snapshot().server.breaker_openings == 1
             assert counts(cache) == (0, 0, 100)
-            assert sorted(lookup.cache_s for lookup in found)[50] < 0.02
+            # three to open the breaker, and from then on nobody tries
+            assert len(connections) == 3
 
     run(main)
 
 
-def test_a_hanging_server_costs_its_first_requests_the_time_limit(folder: Path) -> None:
+def test_a_hanging_server_costs_its_first_requests_the_time_limit(
+    folder: Path, connections: list[object], within: Callable[..., Any]
+) -> None:
     async def main() -> None:
+        clock = FakeClock()
         started = server.start(folder)
         assert started.pid is not None
-        async with Cache(started.url, KEYS, HASTY) as cache:
+        async with Cache(started.url, KEYS, HASTY, clock=clock) as cache:
             await until(cache, Status.HIT)
+            connections.clear()
             os.kill(started.pid, signal.SIGSTOP)
             try:
-                found = [await ask(cache) for _ in range(50)]
+                found = [await ask(cache) for _ in range(3)]
+                # the breaker is open: nobody waits for a timer any more
+                found += await within(0, *(ask(cache) for _ in range(50)))
 
                 assert {lookup.status for lookup in found} == {Status.ERROR}
-                slow = [lookup for lookup in found if lookup.cache_s > 0.04]
-                # three to open the breaker; a few more if the machine itself is slow
-                assert 3 <= len(slow) < 10
-                assert sorted(lookup.cache_s for lookup in found)[25] < 0.02
+                assert [lookup.cache_s > 0.04 for lookup in found[:3]] == [True] * 3
+                # the first found the connection it had, the others try to open one
+                assert 1 <= len(connections) <= 2
             finally:
                 os.kill(started.pid, signal.SIGCONT)
+            clock.advance(HASTY.breaker_open_s)
             await until(cache, Status.HIT)
 
     run(main)
@@ -366,7 +375,11 @@ def test_what_is_said_of_a_hanging_server_is_how_long_it_was_waited_for(folder: 
     run(main)
 
 
-def test_a_hanging_server_holds_up_those_who_come_together_once(folder: Path) -> None:
+def test_a_hanging_server_holds_up_those_who_come_together_once(
+    folder: Path, within: Callable[..., Any]
+) -> None:
+    """Fifty time limits one after the other would be 2.5 s."""
+
     async def main() -> None:
         started = server.start(folder)
         assert started.pid is not None
@@ -375,13 +388,13 @@ def test_a_hanging_server_holds_up_those_who_come_together_once(folder: Path) ->
             os.kill(started.pid, signal.SIGSTOP)
             try:
                 started_s = time.perf_counter()
-                found = await asyncio.gather(*(ask(cache) for _ in range(50)))
+                found = await within(1.0, *(ask(cache) for _ in range(50)))
                 took_s = time.perf_counter() - started_s
             finally:
                 os.kill(started.pid, signal.SIGCONT)
 
             assert {lookup.status for lookup in found} == {Status.ERROR}
-            assert 0.05 <= took_s < 2
+            assert took_s >= 0.05
 
     run(main)
 
@@ -407,7 +420,6 @@ def test_a_server_that_hangs_in_the_middle_of_a_miss_is_given_up(folder: Path) -
                 os.kill(pid, signal.SIGCONT)
 
             assert (lookup.status, lookup.body) == (Status.ERROR, b"[]")
-            assert lookup.cache_s < 2
 
     run(main)
 

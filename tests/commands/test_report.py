@@ -353,6 +353,7 @@ def forget_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webbrowser._browsers", {})
 
 
+@pytest.mark.processes
 def test_open_writes_a_page_and_shows_it(browser: Path, tmp_path: Path) -> None:
     result = perfkit_report("--open")
 
@@ -362,6 +363,7 @@ def test_open_writes_a_page_and_shows_it(browser: Path, tmp_path: Path) -> None:
     assert browser.read_text() == page.as_uri()
 
 
+@pytest.mark.processes
 def test_open_shows_the_page_that_output_names(browser: Path, tmp_path: Path) -> None:
     perfkit_report("--open", "--output", "a b#c.html")
 

