@@ -3,7 +3,6 @@
 import http.client
 import http.server
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -198,20 +197,19 @@ def test_a_name_that_is_none_is_refused_at_once(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def chromium(program: Callable[..., str]) -> Iterator[Any]:
     """Return a browser for which all names under .example lead to this machine."""
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium on the PATH")
+    from playwright.sync_api import sync_playwright
+
     arguments = [
         "--no-sandbox",
         "--host-resolver-rules=MAP *.example 127.0.0.1",
         # newer browsers ask before a page reaches into the local network; older ones do not
         "--disable-features=LocalNetworkAccessChecks",
     ]
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    executable = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield browser
         browser.close()
 
@@ -522,15 +520,13 @@ def test_an_offer_that_comes_in_pieces(server: str, parts: int) -> None:
         assert read_answer(raw)[0] == 200
 
 
-def test_curl_offers_http2(server: str) -> None:
-    program = shutil.which("curl")
-    if program is None:
-        pytest.skip("no curl on the PATH")
-    features = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stdout
+def test_curl_offers_http2(server: str, program: Callable[..., str], missing: Any) -> None:
+    curl = program("curl")
+    features = subprocess.run([curl, "-V"], capture_output=True, text=True, check=True).stdout
     if "HTTP2" not in features:
-        pytest.skip("this curl was built without HTTP/2")
+        missing("this curl was built without HTTP/2")
     headers = ["-H", f"X-Amz-Target: {TARGET}ListTables"]
-    command = [program, "-sS", "--http2", *headers, "-d", "{}", "-w", " %{http_code}\n", server]
+    command = [curl, "-sS", "--http2", *headers, "-d", "{}", "-w", " %{http_code}\n", server]
 
     # twice on one connection
     done = subprocess.run(
@@ -560,17 +556,15 @@ class Ask {
 """
 
 
-def test_the_jdks_client_offers_http2(server: str, tmp_path: Path) -> None:
-    program = shutil.which("java")
-    if program is None:
-        pytest.skip("no java on the PATH: the JDK's HttpClient is not tried")
+def test_the_jdks_client_offers_http2(
+    server: str, tmp_path: Path, program: Callable[..., str], missing: Any
+) -> None:
+    java = program("java")
     source = tmp_path / "Ask.java"
     source.write_text(_JAVA)
 
-    done = subprocess.run(
-        [program, str(source), server], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([java, str(source), server], capture_output=True, text=True, check=False)
     if "no compiler" in done.stderr or "jdk.compiler" in done.stderr:
-        pytest.skip("this java has no compiler: the JDK's HttpClient is not tried")
+        missing("this java has no compiler: the JDK's HttpClient is not tried")
 
     assert (done.stdout, done.stderr) == ('200 {"TableNames":[]}\n' * 3, "")
