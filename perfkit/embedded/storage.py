@@ -5,6 +5,8 @@ One file holds everything.  `catalog` has one row a table (its definition as JSO
 version number, so that any process notices a change by reading one integer); items of a
 table are in `t<N>`, entries of an index in `i<N>`, each under its stored key (see
 `schema`).  An entry of an index that projects everything only points to the item's row.
+Beside each is its size in bytes as it is billed and what it weighs in a page (see `pages`),
+which is NULL for what a version without that column wrote.
 """
 
 import errno
@@ -26,8 +28,12 @@ from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetE
 
 __all__ = ["DATA_FILE_VERSION", "Storage", "Transaction"]
 
-DATA_FILE_VERSION = 1
-"""Stored in the file's `user_version`. 1: first."""
+DATA_FILE_VERSION = 2
+"""
+Stored in the file's `user_version`; older files become this when they are opened to write.
+
+1: first. 2: a column for the weight; definitions with streams and a time to live.
+"""
 
 _APPLICATION_ID = 0x50464B54  # "PFKT"
 _BUSY_TIMEOUT_S = 60.0
@@ -111,7 +117,7 @@ class Transaction:
         table = replace(table, store=self._new_store())
         self.run(
             f"CREATE TABLE t{table.store} (id INTEGER PRIMARY KEY, k BLOB NOT NULL,"
-            " size INTEGER NOT NULL, data BLOB NOT NULL)"
+            " size INTEGER NOT NULL, weight INTEGER, data BLOB NOT NULL)"
         )
         self.run(f"CREATE UNIQUE INDEX k{table.store} ON t{table.store} (k)")
         for index in table.indexes:
@@ -124,7 +130,7 @@ class Transaction:
         index = replace(index, store=self._new_store())
         self.run(
             f"CREATE TABLE i{index.store} (k BLOB PRIMARY KEY, item INTEGER NOT NULL,"
-            " size INTEGER NOT NULL, data BLOB) WITHOUT ROWID"
+            " size INTEGER NOT NULL, weight INTEGER, data BLOB) WITHOUT ROWID"
         )
         return index
 
@@ -165,17 +171,22 @@ class Transaction:
         table: Table,
         key: bytes,
         size: int,
+        weight: int,
         data: bytes,
         old: tuple[int, int, bytes] | None,
     ) -> int:
         """Write one item over *old* and return its row number."""
         if old is None:
             cursor = self.run(
-                f"INSERT INTO t{table.store} (k, size, data) VALUES (?, ?, ?)", (key, size, data)
+                f"INSERT INTO t{table.store} (k, size, weight, data) VALUES (?, ?, ?, ?)",
+                (key, size, weight, data),
             )
             self._grow(table.store, 1, size)
             return cursor.lastrowid or 0
-        self.run(f"UPDATE t{table.store} SET size = ?, data = ? WHERE id = ?", (size, data, old[0]))
+        self.run(
+            f"UPDATE t{table.store} SET size = ?, weight = ?, data = ? WHERE id = ?",
+            (size, weight, data, old[0]),
+        )
         self._grow(table.store, 0, size - old[1])
         return old[0]
 
@@ -190,6 +201,7 @@ class Transaction:
         key: bytes,
         item_row: int,
         size: int,
+        weight: int,
         data: bytes | None,
         *,
         is_new: bool = False,
@@ -199,12 +211,15 @@ class Transaction:
         if not is_new:
             old = self.run(f"SELECT size FROM i{index.store} WHERE k = ?", (key,)).fetchone()
         if old is None:
-            self.run(f"INSERT INTO i{index.store} VALUES (?, ?, ?, ?)", (key, item_row, size, data))
+            self.run(
+                f"INSERT INTO i{index.store} (k, item, size, weight, data) VALUES (?, ?, ?, ?, ?)",
+                (key, item_row, size, weight, data),
+            )
             self._grow(index.store, 1, size)
             return
         self.run(
-            f"UPDATE i{index.store} SET item = ?, size = ?, data = ? WHERE k = ?",
-            (item_row, size, data, key),
+            f"UPDATE i{index.store} SET item = ?, size = ?, weight = ?, data = ? WHERE k = ?",
+            (item_row, size, weight, data, key),
         )
         self._grow(index.store, 0, size - old[0])
 
@@ -477,6 +492,13 @@ class Storage:
                 run(statement)
             run("INSERT INTO sequence VALUES (0)")
             run(f"PRAGMA application_id = {_APPLICATION_ID}")
+            run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
+            run("COMMIT")
+        elif version < DATA_FILE_VERSION:
+            run("BEGIN IMMEDIATE")
+            stores = run("SELECT name FROM sqlite_schema WHERE name GLOB '[ti][0-9]*'").fetchall()
+            for (store,) in stores:
+                run(f"ALTER TABLE {store} ADD COLUMN weight INTEGER")
             run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
             run("COMMIT")
 
