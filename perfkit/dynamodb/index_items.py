@@ -302,7 +302,7 @@ def _similar(connection: Connection, table: str, attribute: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexCount:
     """
-    The entries of an index that was just created, against the items of its table.
+    The entries of an index, against the items of its table.
 
     Args:
         look: What the items said.

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import isfinite
 
 from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
 from perfkit.dynamodb.ownership import Mark, Ownership, not_ours
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     Identity,
@@ -207,10 +206,7 @@ def plan(
         ConfigError: A number is out of range.
         TargetError: A table of perfkit's has another key schema, or the target does not answer.
     """
-    for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
-        if value is not None and not (isfinite(value) and value > 0):
-            msg = f"{option} must be above 0 units a second, got {value:g}"
-            raise ConfigError(msg)
+    check_rates(max_rcu=max_rcu, max_wcu=max_wcu)
     generator = ItemGenerator(workload, random_seed, scale)
     chosen = [workload.table(name) for name in dict.fromkeys(tables)] or list(workload.tables)
     connection = PatientConnection(target.connect(), backoff=Backoff())
