@@ -37,6 +37,7 @@ __all__ = [
     "ServiceFigures",
     "Variant",
     "WriteCost",
+    "is_run_file",
     "now_utc",
 ]
 
@@ -411,7 +412,7 @@ class Run:
         """
         version = data.get("format") if isinstance(data, dict) else None
         if type(version) is not int or version < 1:
-            msg = f'{source} is not a perfkit run (no "format" number); leave it out or delete it'
+            msg = f'{source} is not a perfkit run (no "format" number); leave it out'
             raise RunFileError(msg)
         if version > FORMAT:
             msg = (
@@ -424,7 +425,7 @@ class Run:
             _parse_moment(run.started_at)
             _check_traffic(run.settings)
         except _WrongShapeError as error:
-            msg = f"{source} is damaged: {error}; delete it and measure again"
+            msg = f"{source} is damaged: {error}; leave it out and measure again"
             raise RunFileError(msg) from error
         return run
 
@@ -668,7 +669,8 @@ class RunStore:
         except (ValueError, RecursionError) as error:
             # UnicodeDecodeError and JSONDecodeError are both ValueErrors
             msg = (
-                f"run file {path} is cut short or is no JSON ({error}); delete it and measure again"
+                f"run file {path} is cut short or is no JSON ({error}); leave it out and measure"
+                " again"
             )
             raise RunFileError(msg) from error
         run = Run.from_dict(data, f"run file {path}")
@@ -700,6 +702,18 @@ class RunStore:
                 runs.append(run)
         runs.sort(key=lambda run: (_parse_moment(run.started_at), run.id), reverse=True)
         return Listing(runs, problems)
+
+
+_BEGINNING = re.compile(rb'\s*\{\s*"format":\s*\d+,\s*"perfkit":')
+
+
+def is_run_file(path: Path) -> bool:
+    """Tell whether a file can be read and was written as a run, also one cut short since."""
+    try:
+        with path.open("rb") as file:
+            return _BEGINNING.match(file.read(200)) is not None
+    except OSError:
+        return False
 
 
 def new_id(scenario: str, started_at: str) -> str:

@@ -22,7 +22,7 @@ from perfkit.dynamodb.tables import (
     describe,
     wait_until_active,
 )
-from perfkit.dynamodb.targets import Target
+from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import (
     BATCH_ITEMS,
     CHUNK_ITEMS,
@@ -219,7 +219,7 @@ def plan(
                 mark = Mark() if state is None else ownership.mark_of(connection, state)
                 if state is not None and mark is not None:
                     check_keys(table, state, where=target.name)
-                    _check_scale(table.name, mark.scale, scale)
+                    _check_scale(table.name, mark.scale, scale, target)
                 planned.append(_planned(table, state, ours=mark is not None, generator=generator))
     finally:
         connection.close()
@@ -237,12 +237,14 @@ def plan(
     )
 
 
-def _check_scale(name: str, before: float | None, scale: float) -> None:
+def _check_scale(name: str, before: float | None, scale: float, target: Target) -> None:
     if before is not None and before > scale:
+        way_out = "give its table another name in the workload"
+        if target.kind is TargetKind.EMBEDDED:
+            way_out = "keep the smaller one in a file of its own with --data"
         msg = (
             f"table {name} was filled at scale {before:g}: at scale {scale:g} its other items"
-            " would stay and be measured, too. Run `perfkit clean` first, or keep the smaller"
-            " one in a file of its own with --data"
+            f" would stay and be measured, too. Run `perfkit clean` first, or {way_out}"
         )
         raise ConfigError(msg)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.ownership import unmarked
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.tables import (
     NEW_NAME,
@@ -181,6 +182,12 @@ class AccessPatternScenario:
         if index is not None and is_global:
             wanted = context.workload.table(pattern.table).index(index)
             obstacle = _obstacle(pattern.table, wanted, table.global_indexes.get(index))
+            if index not in table.global_indexes and _is_foreign(context, pattern.table):
+                obstacle = (
+                    f"no index {index} on {pattern.table}, and perfkit adds none to a table that it"
+                    " did not create: under another name in the workload, `perfkit seed` and"
+                    " `perfkit create-indexes` make one of its own to measure"
+                )
             if obstacle:
                 return scans, (obstacle,)
         query = Query(
@@ -312,6 +319,11 @@ def _scale(context: Context, arn: str) -> float | None:
         # not every stand-in knows tags, and not every account may read them
         return None
     return seeded_scale({tag["Key"]: tag["Value"] for tag in found})
+
+
+def _is_foreign(context: Context, table: str) -> bool:
+    """Tell whether perfkit did not create a table, as far as the target is known."""
+    return context.source is not None and bool(unmarked(context.source, [table]))
 
 
 def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[Doubt]:

@@ -291,6 +291,26 @@ def test_without_the_index_the_scans_are_measured_and_the_next_step_is_told(
     )
 
 
+def test_no_index_is_advised_on_a_table_that_perfkit_did_not_create(
+    tmp_path: Path, workload: Workload
+) -> None:
+    """`create-indexes` would refuse it."""
+    target = Target(data=tmp_path / "data.sqlite3")
+    seed(target, workload, 0.01)
+    client = target.client()
+    arn = client.describe_table(TableName="Courses")["Table"]["TableArn"]
+    client.untag_resource(ResourceArn=arn, TagKeys=["created-by"])
+
+    run = measure(dataclasses.replace(make_context(target, workload), source=target), "courses")
+
+    (step,) = run.next_steps
+    assert step == (
+        "no index CoursesBySemester on Courses, and perfkit adds none to a table that it did not"
+        " create: under another name in the workload, `perfkit seed` and `perfkit create-indexes`"
+        " make one of its own to measure"
+    )
+
+
 def test_without_a_table_the_way_out_is_seeding(tmp_path: Path, workload: Workload) -> None:
     target = Target(data=tmp_path / "data.sqlite3")
 
