@@ -10,7 +10,7 @@ from enum import StrEnum
 from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
-from perfkit.dynamodb.ownership import Mark, Ownership, not_ours
+from perfkit.dynamodb.ownership import Mark, Ownership, check_same, not_ours
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
@@ -466,6 +466,7 @@ class _Run:
             write(self._job, chunks, processes=self._processes, report=self._add)
             items = self._count(name)
         if items < each.expected:
+            check_same(self._connection, name, self._job.identities[name], self._job.target.name)
             msg = (
                 f"all {each.expected:,} items of {name} were written, and it holds {items:,}:"
                 " something else deletes items there; stop that, and run again"

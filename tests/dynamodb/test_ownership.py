@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.indexes import Goal
 from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.dynamodb.writing import Progress
 from perfkit.errors import ConfigError
 from perfkit.workloads.loader import read
 from perfkit.workloads.model import Workload
@@ -290,6 +291,28 @@ def test_a_table_replaced_before_the_first_item_is_not_written_to(
 
     with pytest.raises(ConfigError, match="made anew by somebody else"):
         seeding.seed(seeding.plan(target, zoo, scale=scale), processes=processes, stage=replace_it)
+
+    assert is_untouched(client)
+
+
+@pytest.mark.parametrize("max_wcu", [None, 1e6], ids=["loaded", "in batches"])
+def test_a_table_replaced_while_it_is_filled_is_not_written_to(
+    max_wcu: float | None, zoo: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(writing, "_REPORT_EVERY_S", 0.0)
+    target = Target()
+    client = embedded_client()
+    reports: list[Progress] = []
+
+    def replace_it(progress: Progress) -> None:
+        reports.append(progress)
+        if len(reports) == 2:
+            replace_animals(client)
+
+    planned = seeding.plan(target, zoo, scale=50.0, max_wcu=max_wcu)
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        seeding.seed(planned, processes=1, progress=replace_it)
 
     assert is_untouched(client)
 
