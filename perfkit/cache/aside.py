@@ -198,7 +198,15 @@ class Cache:
         place = template.place(parameters, variant)
         body, failed = None, True
         if not self._invalidations.owes(place.key) and self._connection.usable():
-            body, failed = await self._look(place)
+            try:
+                (reply,) = await self._connection.ask(("HGET", *place))
+                stored = value(reply)
+                if isinstance(stored, bytes):
+                    body = await decode(stored, self._settings.largest_bytes)
+                failed = not (stored is None or isinstance(stored, bytes))
+            except CacheError:
+                # the request is answered by its fill
+                pass
         return Fetched(place, body, failed, time.perf_counter() - started_s)
 
     def count_hit(self, pattern: str, fetched: Fetched) -> None:
@@ -246,17 +254,3 @@ class Cache:
         whole_s = job.spent_s + time.perf_counter() - started_s
         job.statistics.record(Outcome.ERROR if failed else Outcome.MISS, whole_s)
         return Lookup(body, Status.ERROR if failed else Status.MISS, whole_s - fill_s, fill_s)
-
-    async def _look(self, place: Place) -> tuple[bytes | None, bool]:
-        """Return the value at *place*, None if there is none, and whether the cache failed."""
-        try:
-            (reply,) = await self._connection.ask(("HGET", *place))
-            match value(reply):
-                case None:
-                    return None, False
-                case bytes(stored):
-                    return await decode(stored, self._settings.largest_bytes), False
-                case _:
-                    return None, True
-        except CacheError:
-            return None, True

@@ -1,20 +1,21 @@
 """
 The way to a Redis server that may come and go: redis-py behind a time limit and a breaker.
 
-redis-py keeps the connections, reads and writes, and connects again; it repeats nothing, since a
-request that has lost its time does better without an answer. A few connections are enough: with
-a process's requests on four of them it does more than on many. They are handed out in the order
-they were asked for, so that nobody is passed over until his time is up.
+redis-py keeps the connections, writes, reads and connects again; it repeats nothing, since a
+request that has lost its time does better without an answer. What a process's requests ask
+while others are being answered goes to the server together, as one pipeline: with many requests
+at a time that costs each of them a fraction of a round trip of its own.
 """
 
 import asyncio
-from typing import Any
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from perfkit.cache.address import parse_url
@@ -26,7 +27,11 @@ __all__ += ["value"]
 Command = tuple[str | bytes | int | float, ...]
 """A command and its arguments."""
 
-CONNECTIONS = 4
+CONNECTIONS = 2
+"""Pipelines on their way at a time; more of them would be shorter ones."""
+
+AT_ONCE = 64
+"""Requests whose commands go together; the first waits for the reply to the last."""
 
 # A reply may be there and this process too busy to have read it; so its time is up only when the
 # loop has come round so often without it.
@@ -34,6 +39,9 @@ _TICKS = 5
 
 LONGEST_S = 1.0
 """For a reply before which others keep coming; then the server is too slow to be of use."""
+
+
+_CLOSED = "the cache is closed"
 
 
 class CacheError(Exception):
@@ -58,6 +66,15 @@ def value(reply: Any) -> Any:
     if isinstance(reply, ResponseError):
         raise CommandRefusedError(str(reply))
     return reply
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """Commands of a request, and where their replies go."""
+
+    commands: tuple[Command, ...]
+    limit_s: float
+    replies: "asyncio.Future[list[Any]]"
 
 
 class Connection:
@@ -87,10 +104,10 @@ class Connection:
             socket_timeout=None,
             socket_connect_timeout=None,
         )
-        self._turn = asyncio.Semaphore(CONNECTIONS)
+        self._waiting: deque[_Asked] = deque()
+        self._sending: set[asyncio.Task[None]] = set()
         self.heard_at_s = float("-inf")
         """When the server last answered anybody."""
-        self._failed_at_s = float("-inf")
         self._probe: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -110,48 +127,72 @@ class Connection:
 
         Args:
             commands: At least one.
-            limit_s: Seconds for all of it, waiting for a connection included.
+            limit_s: Seconds from when they are sent.
 
         Raises:
             CacheUnavailableError: There is no connection, or no answer in time.
         """
         if self._closed:
-            msg = "the cache is closed"
-            raise CacheUnavailableError(msg)
+            raise CacheUnavailableError(_CLOSED)
+        loop = asyncio.get_running_loop()
         limit_s = self._limit_s if limit_s is None else limit_s
-        asked_at_s = asyncio.get_running_loop().time()
+        asked = _Asked(commands, limit_s, loop.create_future())
+        self._waiting.append(asked)
+        if len(self._sending) < CONNECTIONS:
+            self._sending.add(loop.create_task(self._send_all()))
+        return await asked.replies
+
+    async def _send_all(self) -> None:
+        """Send what waits, and what comes meanwhile, until nothing does."""
+        batch: list[_Asked] = []
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+                replies = iter(await self._send(batch))
+                for asked in batch:
+                    mine = [next(replies) for _ in asked.commands]
+                    # whoever asked may be gone
+                    if not asked.replies.done():
+                        asked.replies.set_result(mine)
+        except CacheError as error:
+            # those who came meanwhile have waited, too, and would in vain
+            self._fail([*batch, *self._waiting], str(error))
+            self._waiting.clear()
+        except BaseException:
+            self._fail(batch, _CLOSED)
+            raise
+        finally:
+            # at once: whoever asks next must know that nobody sends any more
+            self._sending.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    @staticmethod
+    def _fail(batch: list["_Asked"], reason: str) -> None:
+        for asked in batch:
+            if not asked.replies.done():
+                asked.replies.set_exception(CacheUnavailableError(reason))
+
+    async def _send(self, batch: list["_Asked"]) -> list[Any]:
+        """Return the replies to all commands of *batch*."""
+        limit_s = max(asked.limit_s for asked in batch)
+        pipeline = self._client.pipeline(transaction=False)
+        for asked in batch:
+            for command in asked.commands:
+                pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(None) as given_up:
                 with _Patience(self, given_up, limit_s):
-                    async with self._turn:
-                        replies = await self._send(commands)
+                    replies: list[Any] = await pipeline.execute(raise_on_error=False)
         except (TimeoutError, RedisTimeoutError) as error:
-            # those who came together and waited together are one failure
-            if asked_at_s >= self._failed_at_s:
-                self._failed_at_s = asyncio.get_running_loop().time()
-                self._breaker.failed()
+            self._breaker.failed()
             msg = f"no answer from {self._address} within {limit_s * 1e3:.0f} ms"
             raise CacheUnavailableError(msg) from error
-        except (RedisConnectionError, InvalidResponse, OSError, ValueError) as error:
+        except (RedisError, OSError, ValueError) as error:
             self._breaker.failed()
             msg = f"no connection to {self._address}: {str(error) or type(error).__name__}"
             raise CacheUnavailableError(msg) from error
-        except RedisError as error:
-            raise CommandRefusedError(str(error)) from error
         self._breaker.succeeded()
         self.heard_at_s = asyncio.get_running_loop().time()
         return replies
-
-    async def _send(self, commands: tuple[Command, ...]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [await self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-            except ResponseError as error:
-                return [error]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
 
     async def _look(self) -> None:
         try:
@@ -162,8 +203,11 @@ class Connection:
     async def close(self) -> None:
         """End all connections; nothing is asked any more."""
         self._closed = True
-        if self._probe is not None:
-            self._probe.cancel()
+        tasks = [*self._sending, *([] if self._probe is None else [self._probe])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._fail(list(self._waiting), _CLOSED)
         await self._client.aclose()
 
 

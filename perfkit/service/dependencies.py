@@ -16,30 +16,33 @@ from perfkit.service.answers import Answers, Writes
 from perfkit.service.database import Session
 from perfkit.service.notifications import Notifications
 from perfkit.service.problems import Problem
-from perfkit.service.store import Store, User
+from perfkit.service.store import Questions, User
 from perfkit.service.timing import Stage, current_trace, stage
 from perfkit.service.tokens import no_token
 
-__all__ = ["AnswersDep", "ClockDep", "CurrentUser", "NotificationsDep", "SessionDep", "StoreDep"]
+__all__ = ["AnswersDep", "ClockDep", "CurrentUser", "DatabaseDep", "NotificationsDep"]
 __all__ += ["WritesDep"]
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT")
 
 
-async def get_session(request: Request) -> Session:
-    """Return the request's session with DynamoDB; it connects when it is first used."""
-    session: Session = request.app.state.parts.database.session()
-    # the outermost layer reads the units it consumed, and closes it
-    current_trace().session = session
+def _session_of(request: Request) -> Session:
+    """Return the request's session with DynamoDB; it connects when the first question is asked."""
+    session: Session | None = getattr(request.state, "session", None)
+    if session is None:
+        session = request.state.session = request.app.state.parts.database.session()
+        # the outermost layer reads the units it consumed, and closes it
+        current_trace().session = session
     return session
 
 
-SessionDep = Annotated[Session, Depends(get_session)]
+async def get_database(request: Request) -> Questions:
+    """Return the questions to DynamoDB."""
+    return Questions(request.app.state.parts.store, _session_of(request))
 
 
 async def get_current_user(
     request: Request,
-    session: SessionDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> User:
     """
@@ -52,7 +55,7 @@ async def get_current_user(
         raise no_token()
     with stage(Stage.AUTH):
         user: User = await request.app.state.parts.sessions.user_of(
-            credentials.credentials, session
+            credentials.credentials, _session_of(request)
         )
     current_trace().user = user.id
     if not user.active:
@@ -64,12 +67,6 @@ async def get_answers(request: Request) -> Answers:
     """Return where answers come from."""
     answers: Answers = request.app.state.parts.answers
     return answers
-
-
-async def get_store(request: Request) -> Store:
-    """Return the questions to DynamoDB."""
-    store: Store = request.app.state.parts.store
-    return store
 
 
 async def get_writes(request: Request) -> Writes:
@@ -92,7 +89,7 @@ async def get_clock(request: Request) -> Callable[[], datetime]:
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
 AnswersDep = Annotated[Answers, Depends(get_answers)]
-StoreDep = Annotated[Store, Depends(get_store)]
+DatabaseDep = Annotated[Questions, Depends(get_database)]
 WritesDep = Annotated[Writes, Depends(get_writes)]
 NotificationsDep = Annotated[Notifications, Depends(get_notifications)]
 ClockDep = Annotated[Callable[[], datetime], Depends(get_clock)]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from perfkit.dynamodb.targets import Target
@@ -213,33 +213,33 @@ def up(plan: Plan) -> Running:
         _state_file(folder).unlink(missing_ok=True)
         log = folder / _SUBFOLDER / _LOG
         options = {"host": plan.host, "port": plan.port, "workers": plan.workers}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "perfkit.service.launch"],
-                env={
-                    **os.environ,
-                    **plan.settings.to_environment(),
-                    _PLAN_VARIABLE: json.dumps(options),
-                },
-                pass_fds=(lock.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        # for `down`, while there is no more to tell
-        lock.truncate(0)
-        lock.write(str(process.pid))
-    try:
-        return _await_running(process, folder, log)
-    except BaseException:
-        # also when somebody loses patience: nothing may be left that nobody knows of
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_DOWN_S)
-        process.kill()
-        process.wait()
-        raise
+        # a byte hands the service over; until then it ends when nobody holds the other end
+        life, hold = os.pipe()
+        try:
+            with log.open("wb") as output:
+                process = subprocess.Popen(  # noqa: S603 - this very program
+                    [sys.executable, "-m", "perfkit.service.launch", str(life)],
+                    env={
+                        **os.environ,
+                        **plan.settings.to_environment(),
+                        _PLAN_VARIABLE: json.dumps(options),
+                    },
+                    pass_fds=(lock.fileno(), life),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            # for `down`, while there is no more to tell
+            lock.truncate(0)
+            lock.write(str(process.pid))
+            lock.flush()
+            running = _await_running(process, folder, log)
+            os.write(hold, b"k")
+        finally:
+            os.close(life)
+            os.close(hold)
+    return running
 
 
 def _await_running(process: "subprocess.Popen[bytes]", folder: Path, log: Path) -> Running:
@@ -330,11 +330,17 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
     return found
 
 
+def _end_unless_handed_over(life: int) -> None:
+    if not os.read(life, 1):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _run_in_background() -> None:
     """What the process that `up` starts does."""
     import logging
 
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    Thread(target=_end_unless_handed_over, args=(int(sys.argv[1]),), daemon=True).start()
     settings = ServiceSettings.from_environment()
     options = json.loads(os.environ[_PLAN_VARIABLE])
     plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)

@@ -1,7 +1,7 @@
 """The outermost layer: every answer, refusals and failures too, is timed, counted and labelled."""
 
 import logging
-import secrets
+import os
 from time import perf_counter
 from typing import Any
 
@@ -90,7 +90,7 @@ def _read_headers(scope: Scope, trace: Trace) -> None:
         raise Problem(431, msg, headers={"Connection": "close"})
     text = given.decode("latin-1")
     usable = 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()
-    trace.request_id = text if usable else secrets.token_hex(8)
+    trace.request_id = text if usable else os.urandom(8).hex()
 
 
 def _limited(receive: Receive) -> Receive:

@@ -9,13 +9,13 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from fastapi import Depends, Query
+from fastapi import Query
 
 from perfkit.service.problems import Problem
 
-__all__ = ["LARGEST_PAGE", "Key", "Page", "PageQuery"]
+__all__ = ["LARGEST_PAGE", "Following", "Key", "Limit", "Page"]
 
 LARGEST_PAGE = 100
 
@@ -35,10 +35,20 @@ class Page:
     limit: int = LARGEST_PAGE
     after: Key = ()
 
+    @classmethod
+    def read(cls, limit: int, following: str | None) -> Self:
+        """
+        Return the page that a request asks for.
+
+        Raises:
+            Problem: 422: *following* is no token of this service's.
+        """
+        return cls(limit) if following is None else cls(limit, _read(following))
+
     @property
     def variant(self) -> str:
         """A name under which this page can be kept; another page, another name."""
-        return f"{self.limit} {json.dumps(self.after)}"
+        return f"{self.limit} {self.after}"
 
     def of(self, rows: Sequence[Row], key: Callable[[Row], Key]) -> dict[str, Any]:
         """Return the page of a whole list that is in order of *key*."""
@@ -72,16 +82,8 @@ def _may_be_in_a_key(part: object) -> bool:
     return isinstance(part, str) and 0 < len(part) <= _LONGEST_PART and part.isprintable()
 
 
-async def _page(
-    limit: Annotated[
-        int, Query(ge=1, le=LARGEST_PAGE, description="Items on a page.")
-    ] = LARGEST_PAGE,
-    following: Annotated[
-        str | None,
-        Query(alias="next", max_length=_LONGEST_TOKEN, description="Of the page before."),
-    ] = None,
-) -> Page:
-    return Page(limit, () if following is None else _read(following))
-
-
-PageQuery = Annotated[Page, Depends(_page)]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Items on a page.")]
+Following = Annotated[
+    str | None,
+    Query(alias="next", max_length=_LONGEST_TOKEN, description="Of the page before."),
+]

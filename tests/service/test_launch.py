@@ -308,6 +308,127 @@ def test_up_runs_in_the_background_until_down(command: list[str], seeded: Path) 
     assert redis_server.find(FOLDER) is None
 
 
+def of_this_folder() -> list[int]:
+    """Return the processes that work for this test's folder, by their working directory."""
+    here, found = str(Path.cwd()), []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == here and process.pid != os.getpid():
+                found.append(process.pid)
+        except psutil.Error:
+            # gone, or somebody else's
+            continue
+    return found
+
+
+def test_of_two_that_start_at_once_one_is_refused(command: list[str], seeded: Path) -> None:
+    """Two left a service that no `down` could end."""
+    options = ["up", "--port", "0", "--data", str(seeded), "--phase", "1"]
+    starting = [
+        subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    answers = [process.communicate(timeout=120) for process in starting]
+    try:
+        codes = [process.returncode for process in starting]
+        refused = codes.index(max(codes))
+
+        assert min(codes) == 0, answers
+        assert codes[refused] != 0
+        assert "a service is " in answers[refused][1]
+        assert launch.health()["state"] == "up"
+    finally:
+        stopped = subprocess.run([*command, "down"], capture_output=True, text=True, check=False)
+    assert "Stopped the service at" in stopped.stdout
+    eventually(lambda: not of_this_folder())
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.8, 1.5])
+def test_ctrl_c_while_it_starts_ends_what_was_started(
+    after_s: float, command: list[str], seeded: Path
+) -> None:
+    options = ["up", "--port", "0", "--data", str(seeded), "--workers", "2"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        # from here on there is something to end; how far it comes until then is chance
+        eventually((FOLDER / "service" / "service.log").exists)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    if process.returncode == 0:
+        # it was quicker
+        subprocess.run([*command, "down"], capture_output=True, check=True)
+    eventually(lambda: not of_this_folder())
+    assert launch.health() == {"state": "down"}
+    assert redis_server.find(FOLDER) is None
+
+
+def test_down_ends_a_service_that_is_still_starting(command: list[str], seeded: Path) -> None:
+    options = ["up", "--port", "0", "--data", str(seeded)]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ):
+        lock = FOLDER / "service" / "lock"
+        eventually(lambda: lock.exists() and lock.read_text())
+        stopped = subprocess.run([*command, "down"], capture_output=True, text=True, check=True)
+
+    assert "Stopped the service" in stopped.stdout
+    eventually(lambda: not of_this_folder())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits of other processes")
+def test_workers_answer_on_a_full_disk_and_recover(
+    plan: Callable[..., Plan], headers: dict[str, str]
+) -> None:
+    """What cannot be written is not written; once it was a memory map, and the end of them."""
+    name = 'perfkit_requests_total{method="GET",route="/api/courses",status="200"}'
+    with serving(plan(Switches.of_phase(3, notify=False), workers=2)) as service:
+        pids = list(service.pids)
+        for pid in pids:
+            # a write beyond it fails as on a full disk
+            psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (0, -1))
+        full = [httpx2.get(service.url + COURSES, headers=headers).status_code for _ in range(20)]
+        told = httpx2.get(f"{service.url}/metrics").status_code
+        for pid in pids:
+            psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+        eventually(lambda: [samples(service.url).get(name) for _ in range(6)] == [20] * 6)
+
+        assert service.pids == pids
+    assert (set(full), told) == ({200}, 200)
+
+
+def test_a_queue_that_was_damaged_is_set_aside_while_requests_go_on(
+    plan: Callable[..., Plan], headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        serving(plan()) as service,
+        httpx2.Client(headers=headers) as client,
+    ):
+
+        def state() -> str:
+            answer = client.get(service.url + COURSES)
+            assert answer.status_code == 200
+            return str(answer.headers["x-cache"])
+
+        eventually(lambda: state() == "HIT")
+        found = redis_server.find(FOLDER)
+        assert found is not None
+        assert found.pid is not None
+        os.kill(found.pid, signal.SIGKILL)
+        eventually(lambda: redis_server.find(FOLDER) is None)
+        (log,) = (FOLDER / "cache" / "appendonlydir").glob("*.manifest")
+        log.write_text("nonsense")
+        with kept_running(service):
+            eventually(lambda: state() == "HIT")
+
+    assert "is set aside in" in caplog.text
+    assert list((FOLDER / "cache").glob("appendonlydir.damaged-*"))
+
+
 def test_down_leaves_the_cache_server_of_a_service_in_the_foreground_alone(
     command: list[str], seeded: Path
 ) -> None:

@@ -8,15 +8,14 @@ from fastapi.responses import Response
 from perfkit.service.dependencies import (
     AnswersDep,
     CurrentUser,
+    DatabaseDep,
     NotificationsDep,
-    SessionDep,
-    StoreDep,
 )
 from perfkit.service.models import CoursePage, Identifier, SeatPage
-from perfkit.service.paging import Key, PageQuery
+from perfkit.service.paging import LARGEST_PAGE, Following, Key, Limit, Page
 from perfkit.service.problems import Problem, documented
 from perfkit.service.responses import JSONBytes
-from perfkit.service.store import SEMESTER
+from perfkit.service.store import SEMESTER, Store
 
 __all__ = ["router"]
 
@@ -45,28 +44,29 @@ def by_time(row: dict[str, Any]) -> Key:
 )
 async def list_courses(
     user: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     answers: AnswersDep,
     notifications: NotificationsDep,
-    page: PageQuery,
     semester: Annotated[Identifier, Query(description="The semester, e.g. 1.")],
     department: Annotated[
         Identifier | None, Query(description="The department, e.g. CS; all if left out.")
     ] = None,
+    limit: Limit = LARGEST_PAGE,
+    following: Following = None,
 ) -> Response:
     """Courses of a semester and department by course, or of a semester by department and course."""
+    page = Page.read(limit, following)
     if department is None:
 
         async def fill() -> dict[str, Any]:
-            rows = await session.ask(store.semester, semester, page.after, page.limit + 1)
+            rows = await database.ask(Store.semester, semester, page.after, page.limit + 1)
             return page.part(rows, by_department)
 
         pattern, parameters = SEMESTER, {"semester": semester}
     else:
 
         async def fill() -> dict[str, Any]:
-            rows = await session.ask(store.courses, semester, department)
+            rows = await database.ask(Store.courses, semester, department)
             return page.of(rows, by_course)
 
         pattern, parameters = "courses", {"semester": semester, "department": department}
@@ -83,15 +83,16 @@ async def list_courses(
 async def list_courses_of_an_instructor(
     instructor_id: Annotated[Identifier, Path(description="The instructor, e.g. I042.")],
     _: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     answers: AnswersDep,
-    page: PageQuery,
+    limit: Limit = LARGEST_PAGE,
+    following: Following = None,
 ) -> Response:
     """Courses of an instructor, by course."""
+    page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any] | None:
-        rows = await session.ask(store.instructor, instructor_id)
+        rows = await database.ask(Store.instructor, instructor_id)
         return None if rows is None else page.of(rows, by_course)
 
     body = await answers.get_or_fill(
@@ -110,15 +111,16 @@ async def list_courses_of_an_instructor(
 async def list_enrollments_of_a_course(
     course_id: Annotated[Identifier, Path(description="The course, e.g. C00101.")],
     _: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     answers: AnswersDep,
-    page: PageQuery,
+    limit: Limit = LARGEST_PAGE,
+    following: Following = None,
 ) -> Response:
     """Enrollments of a course, the oldest first; whose they are is not told."""
+    page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any] | None:
-        rows = await session.ask(store.roster, course_id)
+        rows = await database.ask(Store.roster, course_id)
         return None if rows is None else page.of(rows, by_time)
 
     body = await answers.get_or_fill(

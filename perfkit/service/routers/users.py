@@ -8,16 +8,16 @@ from perfkit.service.dependencies import (
     AnswersDep,
     ClockDep,
     CurrentUser,
+    DatabaseDep,
     NotificationsDep,
-    SessionDep,
-    StoreDep,
     WritesDep,
 )
 from perfkit.service.models import Enrollment, EnrollmentPage, Identifier, NewEnrollment, Profile
-from perfkit.service.paging import PageQuery
+from perfkit.service.paging import LARGEST_PAGE, Following, Limit, Page
 from perfkit.service.problems import Problem, documented
 from perfkit.service.responses import JSONBytes
 from perfkit.service.routers.courses import by_time
+from perfkit.service.store import Store
 
 __all__ = ["router"]
 
@@ -30,12 +30,17 @@ router = APIRouter(prefix="/api", tags=["users"])
     responses=documented(401, 403, 413, 422, 431, 503),
 )
 async def list_enrollments(
-    user: CurrentUser, session: SessionDep, store: StoreDep, answers: AnswersDep, page: PageQuery
+    user: CurrentUser,
+    database: DatabaseDep,
+    answers: AnswersDep,
+    limit: Limit = LARGEST_PAGE,
+    following: Following = None,
 ) -> Response:
     """Your enrollments with the titles of their courses, the oldest first."""
+    page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any]:
-        rows = await session.ask(store.enrollments, user.id)
+        rows = await database.ask(Store.enrollments, user.id)
         return page.of(rows, by_time)
 
     body = await answers.get_or_fill(
@@ -52,15 +57,14 @@ async def list_enrollments(
 async def enroll(
     new: NewEnrollment,
     user: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     writes: WritesDep,
     notifications: NotificationsDep,
     clock: ClockDep,
     response: Response,
 ) -> Enrollment:
     """Enroll in a course."""
-    row = await writes.make(session, store.enroll, user.id, new.course_id, clock())
+    row = await writes.make(database, Store.enroll, user.id, new.course_id, clock())
     await notifications.tell(user, f"enrolled in course {new.course_id}")
     response.headers["Location"] = f"/api/enrollments/{row['enrollment_id']}"
     return Enrollment.model_validate(row)
@@ -74,13 +78,12 @@ async def enroll(
 async def withdraw(
     enrollment_id: Annotated[Identifier, Path(description="An enrollment of yours.")],
     user: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     writes: WritesDep,
     notifications: NotificationsDep,
 ) -> None:
     """Leave a course."""
-    course = await writes.make(session, store.withdraw, user.id, enrollment_id)
+    course = await writes.make(database, Store.withdraw, user.id, enrollment_id)
     await notifications.tell(user, f"left course {course}")
 
 
@@ -92,8 +95,7 @@ async def withdraw(
 async def get_profile(
     user_id: Annotated[Identifier, Path(description="The token's user.")],
     user: CurrentUser,
-    session: SessionDep,
-    store: StoreDep,
+    database: DatabaseDep,
     answers: AnswersDep,
 ) -> Response:
     """Your profile."""
@@ -101,7 +103,7 @@ async def get_profile(
         raise Problem(403, "what is kept of another user is not for you to read")
 
     async def fill() -> dict[str, Any] | None:
-        return await session.ask(store.profile, user_id)
+        return await database.ask(Store.profile, user_id)
 
     body = await answers.get_or_fill("profile", {"user": user_id}, Profile, fill)
     if not body:
