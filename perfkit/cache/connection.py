@@ -10,7 +10,7 @@ at a time that costs each of them a fraction of a round trip of its own.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -26,9 +26,6 @@ __all__ += ["value"]
 
 Command = tuple[str | bytes | int | float, ...]
 """A command and its arguments."""
-
-CONNECTIONS = 2
-"""Pipelines on their way at a time; more of them would be shorter ones."""
 
 AT_ONCE = 64
 """Requests whose commands go together; the first waits for the reply to the last."""
@@ -105,7 +102,8 @@ class Connection:
             socket_connect_timeout=None,
         )
         self._waiting: deque[_Asked] = deque()
-        self._sending: set[asyncio.Task[None]] = set()
+        # one pipeline at a time: more of them would be shorter ones, and cost more
+        self._sending: asyncio.Task[None] | None = None
         self.heard_at_s = float("-inf")
         """When the server last answered anybody."""
         self._probe: asyncio.Task[None] | None = None
@@ -138,8 +136,8 @@ class Connection:
         limit_s = self._limit_s if limit_s is None else limit_s
         asked = _Asked(commands, limit_s, loop.create_future())
         self._waiting.append(asked)
-        if len(self._sending) < CONNECTIONS:
-            self._sending.add(loop.create_task(self._send_all()))
+        if self._sending is None:
+            self._sending = loop.create_task(self._send_all())
         return await asked.replies
 
     async def _send_all(self) -> None:
@@ -163,7 +161,7 @@ class Connection:
             raise
         finally:
             # at once: whoever asks next must know that nobody sends any more
-            self._sending.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._sending = None
 
     @staticmethod
     def _fail(batch: list["_Asked"], reason: str) -> None:
@@ -203,7 +201,7 @@ class Connection:
     async def close(self) -> None:
         """End all connections; nothing is asked any more."""
         self._closed = True
-        tasks = [*self._sending, *([] if self._probe is None else [self._probe])]
+        tasks = [task for task in (self._sending, self._probe) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
