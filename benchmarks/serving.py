@@ -182,7 +182,7 @@ def plain(folder: Path, redis: RedisServer, *, workers: int) -> Iterator[Plain]:
             ).pid
             for worker in range(workers)
         ]
-        yield Plain(url=url_of(place), pids=pids)
+        yield Plain(url=url_of(place, _HOST), pids=pids)
 
 
 @contextmanager

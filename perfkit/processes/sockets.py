@@ -42,7 +42,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return the URL under which a bound socket is reached."""
-    host, port = listener.getsockname()[:2]
+def url_of(listener: socket.socket, host: str) -> str:
+    """Return the URL of a socket that was bound to *host*."""
+    port = listener.getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

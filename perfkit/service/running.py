@@ -76,7 +76,7 @@ class RunningService:
             # so that other programs which do not share cannot be listening there
             bind(plan.host, plan.port).close()
             listener = self._open.enter_context(bind(plan.host, plan.port, shared=_SHARES))
-            self.url = url_of(listener)
+            self.url = url_of(listener, plan.host)
             environment = settings.to_environment()
             command = [sys.executable, "-m", _MODULE]
             descriptors: tuple[int, ...] = ()

@@ -347,7 +347,9 @@ def test_a_hanging_server_costs_its_first_requests_the_time_limit(
     run(main)
 
 
-def test_a_hanging_server_holds_up_those_who_come_together_once(folder: Path) -> None:
+def test_a_hanging_server_holds_up_those_who_come_together_once(
+    folder: Path, within: Callable[..., Any]
+) -> None:
     async def main() -> None:
         started = server.start(folder)
         assert started.pid is not None

@@ -156,7 +156,7 @@ def run_live(app: Any) -> Iterator[str]:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield url_of(listener)
+        yield url_of(listener, "127.0.0.1")
     finally:
         server.should_exit = True
         thread.join()
