@@ -30,11 +30,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import settings
 
-from perfkit.cache import server as cache
 from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
+from perfkit.processes import redis_server as cache
 from perfkit.workloads.loader import load
 
 PERFKIT = Path(sys.executable).with_name("perfkit")

@@ -19,7 +19,10 @@ LEVELS = (
     ("scenarios", "load", "report"),
     ("analysis",),
     ("service", "cost"),
-    ("cache", "dynamodb", "measure"),
+    ("queue",),
+    ("cache", "dynamodb"),
+    ("processes",),
+    ("measure",),
     ("embedded", "workloads"),
     ("capacity", "results", "settings"),
     ("units", "errors", "console"),
@@ -30,7 +33,6 @@ LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in part
 BESIDE = {
     ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
     ("results", "capacity"),  # what a stored entry takes beside its size
-    ("cache", "measure"),  # the cache keeps its latencies in histograms
 }
 
 MAY_USE_A_TERMINAL = ("cli.py", "commands/", "report/terminal.py")

@@ -20,6 +20,7 @@ __all__ = ["Doors", "serve"]
 
 _CORAL = "com.amazon.coral.service"
 _PREFLIGHT_S = 600
+_BACKLOG = 512
 _NAME = re.compile(r"[a-z0-9._-]{1,253}")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/]*)(?::[0-9]*)?", re.IGNORECASE)
 _SHOWN_CHARACTERS = 100
@@ -119,48 +120,33 @@ def _shown(text: str) -> str:
 
 def serve(
     engine: Engine,
+    listener: socket.socket,
     host: str,
-    port: int,
     *,
     allowed: Iterable[str] = (),
-    started: Callable[[str], None] | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Answer requests until interrupted.
+    Answer requests until interrupted, then close socket and engine.
 
     Args:
-        port: 0 takes a free one.
+        listener: A socket, bound.
+        host: The name or address it was bound to.
         allowed: Names of hosts beside *host* and those of this machine, for `Doors`.
-        started: Called with the URL once connections are accepted.
+        started: Called once connections are accepted.
 
     Raises:
-        ConfigError: The address cannot be listened on, or a name is none.
+        ConfigError: A name is none.
     """
     try:
-        doors = Doors(host, allowed)
-        with _listen(host, port) as listener:
-            shown = f"[{host}]" if listener.family is socket.AF_INET6 else host
-            url = f"http://{shown}:{listener.getsockname()[1]}"
+        with listener:
+            doors = Doors(host, allowed)
+            listener.listen(_BACKLOG)
             server = Server(listener, lambda request: _answer(engine, doors, request), _refuse)
-            if started is not None:
-                started(url)
+            started()
             server.run()
     finally:
         engine.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(512)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        msg = f"cannot listen on {host} port {port} ({error}); choose another --port"
-        raise ConfigError(msg) from error
-    return listener
 
 
 def _answer(engine: Engine, doors: Doors, request: Request) -> Response:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit.cache import server
 from perfkit.cache.aside import Cache, Status
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
@@ -20,6 +19,7 @@ from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
 from perfkit.errors import TargetError
+from perfkit.processes import redis_server
 from perfkit.results import Comparison, Run, Variant, now_utc
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import Contender, Context, Scenario
@@ -209,10 +209,10 @@ class CacheServers:
     _started: int = 0
     _stopped: set[int] = field(default_factory=set)
 
-    def start(self) -> server.Server:
+    def start(self) -> redis_server.RedisServer:
         """Start a server that ends with the scenario, whatever state it is in."""
         self._started += 1
-        started = server.start(self.folder / str(self._started))
+        started = redis_server.start(self.folder / str(self._started))
         self.stack.callback(self._end, started)
         return started
 
@@ -225,23 +225,23 @@ class CacheServers:
         self.stack.callback(lambda: self.runner.run(cache.close()))
         return cache
 
-    def freeze(self, frozen: server.Server) -> None:
+    def freeze(self, frozen: redis_server.RedisServer) -> None:
         """Let a server hang: it accepts connections and answers nothing."""
         os.kill(_pid(frozen), signal.SIGSTOP)
         self._stopped.add(_pid(frozen))
 
-    def thaw(self, frozen: server.Server) -> None:
+    def thaw(self, frozen: redis_server.RedisServer) -> None:
         """Let it go on."""
         if _pid(frozen) in self._stopped:
             os.kill(_pid(frozen), signal.SIGCONT)
             self._stopped.discard(_pid(frozen))
 
-    def _end(self, started: server.Server) -> None:
+    def _end(self, started: redis_server.RedisServer) -> None:
         self.thaw(started)
         started.stop()
 
 
-def _pid(started: server.Server) -> int:
+def _pid(started: redis_server.RedisServer) -> int:
     if started.pid is None:
         msg = "a server that was just started has no process"
         raise RuntimeError(msg)
@@ -399,7 +399,7 @@ class _Trouble:
 
     def __init__(self, servers: CacheServers) -> None:
         self._servers = servers
-        self._server: server.Server | None = None
+        self._server: redis_server.RedisServer | None = None
 
     def kill(self, way: _Cached) -> None:
         """Start one, use it, and kill it."""

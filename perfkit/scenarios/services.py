@@ -7,7 +7,6 @@ all alike, and none has to be started, warmed and stopped within a round.
 
 import http.client
 import json
-import os
 import secrets
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from perfkit.errors import ConfigError, TargetError
+from perfkit.processes.supervisor import cpu_s
 from perfkit.scenarios.base import Context
 from perfkit.scenarios.http_load import Figures, Job, LoadProcess, load_process
 from perfkit.scenarios.turns import Budget, Turn, Way, Ways, measure_ways
@@ -109,7 +109,7 @@ class Service:
 
     def forget(self) -> None:
         """Empty its cache, and leave its queue alone."""
-        from perfkit.service.notifications.queue import NAMESPACE
+        from perfkit.queue.streams import NAMESPACE
 
         if self._redis is None:
             return
@@ -163,24 +163,7 @@ class Service:
 
     def cpu_s(self) -> float | None:
         """Return the processor time of its processes so far; None where it cannot be told."""
-        return cpu_of(self.pids)
-
-
-def cpu_of(pids: Sequence[int]) -> float | None:
-    """
-    Return the processor time of some processes so far, user and kernel; None if it is unknown.
-
-    Source: proc_pid_stat(5), utime and stime. Kept in ticks of 10 ms, so only long turns tell.
-    """
-    total_s = 0.0
-    for pid in pids:
-        try:
-            # the name, in parentheses, may hold anything
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total_s += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        except (OSError, ValueError, IndexError):
-            return None
-    return total_s
+        return cpu_s(self.pids)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -204,7 +187,7 @@ class Services:
     def helpers_cpu_s(self) -> float:
         """Return the processor time of the services and the client since they were started."""
         pids = [pid for service in self.by_name.values() for pid in service.pids]
-        return (cpu_of([*pids, self.load.pid]) or 0.0) - self._cpu_before_s
+        return (cpu_s([*pids, self.load.pid]) or 0.0) - self._cpu_before_s
 
 
 @contextmanager
@@ -223,7 +206,7 @@ def services(context: Context, switches: Mapping[str, "Switches"]) -> Iterator[S
         ConfigError: There is no target that processes of their own could reach.
         TargetError: A service does not start, or is not well.
     """
-    from perfkit.service.notifications.sink import start_sink
+    from perfkit.queue.sink import start_sink
     from perfkit.service.tokens import DEMO_USER, Tokens
 
     if context.source is None:
@@ -261,16 +244,16 @@ def _start(
 ) -> dict[str, Service]:
     import redis
 
-    from perfkit.cache import server
     from perfkit.cache.address import parse_url
+    from perfkit.processes import redis_server
+    from perfkit.service.running import Plan, RunningService
     from perfkit.service.settings import ServiceSettings
-    from perfkit.service.supervisor import Plan, Supervisor
 
     def settings(number: int, wanted: "Switches") -> ServiceSettings:
         home = folder / str(number)
         url = None
         if wanted.needs_redis:
-            started = server.start(home)
+            started = redis_server.start(home)
             stack.callback(started.stop)
             url = started.url
         return ServiceSettings(
@@ -286,12 +269,12 @@ def _start(
         name: Plan(settings=settings(number, wanted), port=0)
         for number, (name, wanted) in enumerate(switches.items())
     }
-    supervisors = {name: Supervisor(plan) for name, plan in plans.items()}
-    for supervisor in supervisors.values():
-        stack.callback(supervisor.stop)
+    running = {name: RunningService(plan) for name, plan in plans.items()}
+    for each in running.values():
+        stack.callback(each.stop)
     # each spends a second importing: side by side they take half as long
-    with ThreadPoolExecutor(len(supervisors)) as pool:
-        for future in [pool.submit(each.start) for each in supervisors.values()]:
+    with ThreadPoolExecutor(len(running)) as pool:
+        for future in [pool.submit(each.start) for each in running.values()]:
             future.result()
 
     def connect(url: str | None) -> Any:
@@ -304,11 +287,11 @@ def _start(
     return {
         name: Service(
             switches[name],
-            supervisor.url,
-            supervisor.pids,
+            each.url,
+            each.pids,
             connect(plans[name].settings.redis_url),
         )
-        for name, supervisor in supervisors.items()
+        for name, each in running.items()
     }
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from perfkit.cache import server
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
 from perfkit.measure.rounds import Plan
+from perfkit.processes import redis_server as server
 from perfkit.results import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context, Options
@@ -33,12 +33,12 @@ def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[server.Server]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[server.RedisServer]:
     """Return the servers that were started, in order."""
-    servers: list[server.Server] = []
+    servers: list[server.RedisServer] = []
     start = server.start
 
-    def starting(*args: Any, **kwargs: Any) -> server.Server:
+    def starting(*args: Any, **kwargs: Any) -> server.RedisServer:
         servers.append(start(*args, **kwargs))
         return servers[-1]
 
@@ -169,7 +169,7 @@ def test_a_run_survives_its_file(cache_run: Run, tmp_path: Path) -> None:
 def test_nothing_is_left_running_when_it_is_interrupted(
     seeded: Target,
     workload: Workload,
-    started: list[server.Server],
+    started: list[server.RedisServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At the worst moment: one server is frozen, another one killed."""

@@ -13,13 +13,14 @@ from perfkit.analysis.phases import Promise, hold_against
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
 from perfkit.measure.rounds import Plan
+from perfkit.processes.supervisor import cpu_s
 from perfkit.results import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.http_load import LoadProcess
 from perfkit.scenarios.registry import find
-from perfkit.scenarios.services import HttpWay, cpu_of, endpoints_of, services
+from perfkit.scenarios.services import HttpWay, endpoints_of, services
+from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
-from perfkit.service.supervisor import Supervisor
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
@@ -57,13 +58,13 @@ def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> 
 def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Return the processes of all services that were started."""
     pids: list[int] = []
-    start = Supervisor.start
+    start = RunningService.start
 
-    def starting(self: Supervisor) -> None:
+    def starting(self: RunningService) -> None:
         start(self)
         pids.extend(self.pids)
 
-    monkeypatch.setattr(Supervisor, "start", starting)
+    monkeypatch.setattr(RunningService, "start", starting)
     yield pids
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -254,14 +255,14 @@ def test_services_need_a_target_of_their_own(seeded: Target, workload: Workload)
 
 
 def test_processor_time_is_that_of_a_process() -> None:
-    before = cpu_of([os.getpid()])
+    before = cpu_s([os.getpid()])
     sum(number * number for number in range(2_000_000))
-    after = cpu_of([os.getpid()])
+    after = cpu_s([os.getpid()])
 
     if before is None or after is None:
-        pytest.skip("no /proc here")
+        pytest.skip("this system does not tell")
     assert after > before
-    assert cpu_of([2**22 + 1]) is None
+    assert cpu_s([2**22 + 1]) is None
 
 
 # ---- verdicts ----------------------------------------------------------------------------
@@ -413,12 +414,14 @@ def test_off_and_on_answer_alike_and_consume_what_they_must(
 def test_a_lost_notification_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from perfkit.queue import worker
     from perfkit.scenarios import email
-    from perfkit.service.notifications import worker
 
     class Loses(worker.Worker):
-        def _deliver_mail(self, wire: Any) -> None:
-            """Drop it."""
+        def _deliver_mail(self, message: Any) -> None:
+            """Say that it was delivered."""
+            self._delivered([message])
+            del self._in_hand[message.id]
 
     monkeypatch.setattr(worker, "Worker", Loses)
     monkeypatch.setattr(email, "_DELIVERY_S", 1.0)
