@@ -37,7 +37,18 @@ from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, PerfkitError, StorageFullError
 from perfkit.settings import TABLES_FOLDER
 
-__all__ = ["Mark", "Ownership", "check_same", "not_ours", "not_the_same", "unmarked"]
+__all__ = [
+    "LOOK_EVERY_S",
+    "Mark",
+    "Ownership",
+    "check_same",
+    "not_ours",
+    "not_the_same",
+    "unmarked",
+]
+
+LOOK_EVERY_S = 0.25
+"""How long a table that is being written to is taken for the same one."""
 
 _FORMAT = 1
 """Of a record. 1: first."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.ownership import check_same
+from perfkit.dynamodb.ownership import LOOK_EVERY_S, check_same
 from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
@@ -41,9 +41,6 @@ BATCH_ITEMS = 25
 
 CHUNK_ITEMS = 1000
 """Items written by one process in order; the same boundaries however many processes there are."""
-
-LOOK_EVERY_S = 0.25
-"""How long a table that is being written to is taken for the same one."""
 
 _REPORT_EVERY_S = 0.1
 _STOP_WITHIN_S = 30.0

@@ -9,6 +9,7 @@ more calls than requests, not three times as many.
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
@@ -19,8 +20,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, as_answer, is_transient
-from perfkit.dynamodb.ownership import Ownership, not_ours
-from perfkit.dynamodb.tables import describe
+from perfkit.dynamodb.ownership import LOOK_EVERY_S, Ownership, not_ours
+from perfkit.dynamodb.tables import Identity, describe
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError
@@ -39,9 +40,6 @@ _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.025
 _CONNECT_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
-_LOOK_AGAIN_S = 5.0
-"""For so long a table that was perfkit's is taken for the same."""
-
 _LATE = "DynamoDB did not answer in time; try again later"
 _AWAY = "DynamoDB does not answer; try again later"
 _REFUSED = "DynamoDB refuses for lack of capacity; try again later"
@@ -83,25 +81,36 @@ class _Own:
     """
     Lets nothing be written into a table that is not perfkit's.
 
-    Looks again now and then: a service may run for days, and somebody may put a table of his own
+    Looks again and again: a service may run for days, and somebody may put a table of his own
     in the place of the one it began with.
     """
 
     def __init__(self, target: Target) -> None:
         self._ownership = Ownership(target)
         self._where = target.name
-        self._looked_s: dict[str, float] = {}
+        self._known: dict[str, tuple[Identity, float]] = {}
 
     def check(self, session: "Session", table: str) -> None:
+        """
+        Make sure of a table before a write.
+
+        Raises:
+            Problem: 503: it is somebody else's.
+        """
         now_s = time.monotonic()
-        if now_s - self._looked_s.get(table, -_LOOK_AGAIN_S) < _LOOK_AGAIN_S:
+        identity, looked_s = self._known.get(table, (None, -math.inf))
+        if now_s - looked_s < LOOK_EVERY_S:
             return
         connection = _SessionConnection(session)
         state = describe(connection, table)
-        # one that is missing, the write itself finds missing
-        if state is not None and self._ownership.mark_of(connection, state) is None:
-            raise not_ours([table], self._where)
-        self._looked_s[table] = now_s
+        if state is None:
+            # the write itself finds it missing
+            return
+        is_same = state.identity.is_known and state.identity == identity
+        if not is_same and self._ownership.mark_of(connection, state) is None:
+            _log.error("%s", not_ours([table], self._where))
+            raise Problem(503, f"table {table} is not perfkit's: nothing is written into it")
+        self._known[table] = state.identity, now_s
 
 
 class _SessionConnection:
