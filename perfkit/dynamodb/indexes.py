@@ -32,7 +32,7 @@ from perfkit.dynamodb.tables import (
 )
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
-from perfkit.errors import TargetError, WorkloadError
+from perfkit.errors import ConfigError, TargetError, WorkloadError
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import Index, Table, Workload
 
@@ -558,6 +558,14 @@ class _TableWork:
         return texts
 
     def _settle(self, name: str, index: IndexState | None) -> None:
+        if index is not None and index.status != "DELETING":
+            difference = index_difference(self._open[name], index)
+            if difference:
+                msg = (
+                    f"index {name} of {self._table.name} was made anew by somebody else meanwhile:"
+                    f" {difference}; it was left alone"
+                )
+                raise ConfigError(msg)
         if self._goal is Goal.ABSENT:
             if index is None:
                 self.changes[name] = Change.DROPPED

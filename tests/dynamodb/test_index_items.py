@@ -177,6 +177,18 @@ def test_a_type_that_the_items_have_not_is_an_error_before_anything_is_created(
     assert not has_index(client)
 
 
+def test_an_attribute_that_is_mostly_null_is_no_mistake_of_the_workload() -> None:
+    client = seeded()
+    for number in range(300):
+        put(client, number, {"NULL": True})
+
+    result = perfkit("create-indexes")
+
+    assert result.exit_code == 4
+    assert "300 have NULL in customer_id" in result.stderr
+    assert has_index(client)
+
+
 def test_a_misspelt_attribute_is_an_error_before_anything_is_created() -> None:
     client = seeded()
     workload(attribute="custmer_id")
