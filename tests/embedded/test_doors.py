@@ -17,6 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
+from perfkit.embedded.http import Doors
+from perfkit.embedded.server import Request
 
 pytestmark = pytest.mark.processes
 
@@ -106,8 +108,19 @@ def test_the_refusal_names_the_host_and_the_option(server: str) -> None:
     _, _, answer = answer_to(server, "Host: Box.example:8000")
 
     assert answer["Message"] == (
-        "this request is refused: it was sent to the host 'Box.example:8000'; if that is yours,"
-        " start perfkit dynamodb with --allow-host box.example"
+        "this request is refused: it was sent to the host 'Box.example:8000'; only if you gave"
+        " this machine that name, start perfkit dynamodb with --allow-host box.example: web pages"
+        " of that name can then read and write all tables"
+    )
+
+
+def test_a_refused_pages_name_is_not_spelled_out_to_be_allowed(server: str) -> None:
+    _, _, answer = answer_to(server, "Host: localhost", "Origin: http://evil.example")
+
+    assert answer["Message"] == (
+        "this request is refused: it is from a web page of 'http://evil.example'; pages of this"
+        " machine may ask, and those of hosts that perfkit dynamodb was started with --allow-host"
+        " for, which can then read and write all tables"
     )
 
 
@@ -184,6 +197,38 @@ def test_listening_everywhere_takes_addresses_and_no_names(
     with start_server(":memory:", "--allow-host", "0.0.0.0") as (url, _):
         assert answer_to(url, "Host: 192.168.1.20:8000")[0] == 200
         assert answer_to(url, "Host: evil.example")[0] == 403
+
+
+EVERYWHERE = [
+    ("--host", "0.0.0.0"),
+    ("--host", "::"),
+    ("--allow-host", "0.0.0.0"),
+    ("--allow-host", "::"),
+    ("--allow-host", "0:0::0"),
+]
+
+
+@pytest.mark.parametrize("options", EVERYWHERE, ids=" ".join)
+def test_listening_everywhere_lets_no_page_from_elsewhere_in(options: tuple[str, str]) -> None:
+    """An address in Origin says where a page is from, which may be anybody's server."""
+    name, value = options
+    doors = Doors(value) if name == "--host" else Doors("127.0.0.1", [value])
+
+    def refused(origin: str) -> bool:
+        headers = {"host": ["192.168.1.20:8000"], "origin": [origin]}
+        return doors.refusal(Request(headers=headers)) is not None
+
+    strange = ["http://203.0.113.5", "http://192.168.1.20:8000", "http://[2001:db8::1]", "null"]
+    assert [refused(origin) for origin in strange] == [True] * 4
+    own = ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173"]
+    assert [refused(origin) for origin in own] == [False] * 3
+
+
+def test_a_page_of_an_address_that_was_named_is_let_in() -> None:
+    doors = Doors("0.0.0.0", ["192.168.1.20"])
+    headers = {"host": ["192.168.1.20:8000"], "origin": ["http://192.168.1.20:3000"]}
+
+    assert doors.refusal(Request(headers=headers)) is None
 
 
 @pytest.mark.parametrize("name", ["http://box", "box:8000", "a b", "", "*"])
