@@ -25,7 +25,7 @@ from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
 from perfkit.errors import DataFileError
 
-__all__ = ["LOOK_S", "OPERATIONS", "Engine"]
+__all__ = ["LOOK_S", "OPERATIONS", "WRITES", "Engine"]
 
 _Handler = Callable[[Storage, Mapping[str, Any]], dict[str, Any]]
 
@@ -72,6 +72,13 @@ _SHORT_BYTES = 1 << 16
 
 OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException that names it."""
+
+WRITES = frozenset(
+    name
+    for name in OPERATIONS
+    if name.startswith(("BatchWrite", "Create", "Delete", "Put", "Tag", "TransactWrite", "U"))
+)
+"""Those that write, one at a time over all processes that have the file open."""
 
 
 class Engine:

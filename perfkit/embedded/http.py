@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from perfkit.embedded.engine import Engine
+from perfkit.embedded.engine import WRITES, Engine
 from perfkit.embedded.server import Request, Response, Server
 from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
@@ -157,7 +157,9 @@ def serve(
         with listener:
             doors = Doors(host, allowed)
             listener.listen(_BACKLOG)
-            server = Server(listener, lambda request: _answer(engine, doors, request), _refuse)
+            server = Server(
+                listener, lambda request: _answer(engine, doors, request), _refuse, _writes
+            )
             started()
             server.run()
     finally:
@@ -182,6 +184,10 @@ def _answer(engine: Engine, doors: Doors, request: Request) -> Response:
         response.headers["access-control-expose-headers"] = "x-amzn-requestid, x-amz-crc32"
         response.headers["vary"] = "origin"
     return response
+
+
+def _writes(request: Request) -> bool:
+    return request.header("x-amz-target").rpartition(".")[2] in WRITES
 
 
 def _carry_out(engine: Engine, request: Request) -> Response:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -40,6 +40,7 @@ _REQUEST_WITHIN_S = 30.0
 _IDLE_S = 75.0
 _FINISH_WITHIN_S = 5.0
 _PAUSE_S = 0.05
+_NO_QUEUE = nullcontext()
 _DRAIN_BYTES = 64 << 20
 _CHUNK_BYTES = 64 << 10
 
@@ -235,6 +236,7 @@ class Server:
         listener: Bound, and listening.
         answer: Makes the answer of a request; called in many threads, must not raise.
         refuse: Makes the body of an answer to what is no request, from what is wrong.
+        writes: Says whether answering a request may have to wait for other writers.
     """
 
     def __init__(
@@ -242,16 +244,20 @@ class Server:
         listener: socket.socket,
         answer: Callable[[Request], Response],
         refuse: Callable[[HTTPStatus, str], Response],
+        writes: Callable[[Request], bool],
     ) -> None:
         self._listener = listener
         self._answer = answer
         self._refuse = refuse
+        self._writes = writes
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if descriptors == resource.RLIM_INFINITY:
             descriptors = _DESCRIPTORS_A_CONNECTION * _MOST_CONNECTIONS
         self._most = min(_MOST_CONNECTIONS, max(1, descriptors // _DESCRIPTORS_A_CONNECTION))
         at_once = min(_MOST_AT_ONCE, max(1, descriptors // _DESCRIPTORS_AT_ONCE))
         self._turns = threading.Semaphore(at_once)
+        # another process may hold the file for long: those that wait for it leave room for reads
+        self._turns_to_write = threading.Semaphore(max(1, at_once // 2))
         self._connections: set[_Connection] = set()
         self._guard = threading.Lock()
         self._ending = False
@@ -315,10 +321,9 @@ class Server:
             if connection.waiting_since_s is not None:
                 _hang_up(connection.socket)
         deadline_s = time.monotonic() + _FINISH_WITHIN_S
-        with suppress(KeyboardInterrupt):
-            for connection in connections:
-                if connection.thread is not None:
-                    connection.thread.join(max(0.0, deadline_s - time.monotonic()))
+        for connection in connections:
+            if connection.thread is not None:
+                connection.thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _forget(self, connection: _Connection) -> None:
         with self._guard:
@@ -337,7 +342,8 @@ class Server:
                 # from here on the end of the server waits for it
                 connection.waiting_since_s = None
                 request = reader.requests.popleft()
-                with self._turns:
+                waiting = self._turns_to_write if self._writes(request) else _NO_QUEUE
+                with waiting, self._turns:
                     response = self._answer(request)
                 closes = self._ending or not request.keeps_alive
                 self._send(client, request.method, response, closes=closes)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import orjson
 
@@ -43,6 +44,8 @@ _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
+_CLOSE_WITHIN_S = 1.0
+"""What is still in use after so long is left to the end of the process."""
 _FILES_OF_A_DATABASE = 4
 """The file, its log, the index of the log, and the folder while files are made in it."""
 
@@ -358,10 +361,15 @@ class Storage:
             return 0
 
     def close(self) -> None:
-        """Close all that is open, each when its transaction is over."""
+        """Close what is open and not in use; a transaction that is under way goes on."""
+        deadline_s = monotonic() + _CLOSE_WITHIN_S
         for handle in list(self._handles):
-            with handle.in_use:
-                handle.close()
+            # a writer may have to wait for another process for as long as that likes
+            if handle.in_use.acquire(timeout=max(0.0, deadline_s - monotonic())):
+                try:
+                    handle.close()
+                finally:
+                    handle.in_use.release()
         # what came over a fork is its parent's to close
         _INHERITED.extend(handle for handle in self._idle if handle.process != os.getpid())
         self._idle.clear()
@@ -410,11 +418,12 @@ class Storage:
                 lock, made = _open_lock(f"{path}-lock")
             handle = _Handle(lock)
             try:
-                with _exclusive(lock):
-                    if self.read_only:
-                        handle.connection = self._connect_to_read()
-                    else:
-                        handle.connection = _connect(self.path)
+                if self.read_only:
+                    handle.connection = self._connect_to_read()
+                else:
+                    handle.connection = _connect(self.path)
+                # only making the file needs the lock: a reader must not queue behind writers
+                with _exclusive(lock if self._is_unmade(handle.connection) else None):
                     self._prepare(handle.connection)
             except BaseException:
                 handle.close()
@@ -425,6 +434,14 @@ class Storage:
             self._cache.clear()
         self._handles.add(handle)
         return handle
+
+    def _is_unmade(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file has yet to be made, or is being made by another."""
+        # looked at without SQLite first: a reader would be in the way of who changes the journal
+        if self._in_memory or not Path(self.path).stat().st_size:
+            return True
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return not tables
 
     def _connect_to_read(self) -> sqlite3.Connection:
         """

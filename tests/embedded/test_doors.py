@@ -1,5 +1,6 @@
 """Who may reach `perfkit dynamodb`, and what slow, half and huge requests do to it: nothing."""
 
+import fcntl
 import http.client
 import http.server
 import json
@@ -8,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.embedded.http import Doors
-from perfkit.embedded.server import Request
+from perfkit.embedded.server import Request, Response, Server
 
 pytestmark = pytest.mark.processes
 
@@ -497,6 +498,91 @@ def test_a_client_that_does_not_read_holds_nobody_up(
             deaf.sendall((head + body) * 50)
             time.sleep(0.2)
             assert answer_to(url, "Host: localhost")[0] == 200
+
+
+WAITING = """
+import fcntl
+flock = fcntl.flock
+
+def waiting(file, operation):
+    try:
+        flock(file, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting", flush=True)
+        flock(file, operation)
+
+fcntl.flock = waiting
+"""
+
+
+def test_it_ends_while_a_write_waits_for_another_process(
+    start_server: Callable[..., Any], connect: Callable[..., Any], make_table: Callable[..., str]
+) -> None:
+    setup = f"{WAITING}{SHORT}server._FINISH_WITHIN_S = 0.1"
+    with start_server("data.sqlite3", setup=setup) as (url, process), connect_raw(url) as raw:
+        make_table("things", on=connect(url))
+        body = b'{"TableName": "things", "Item": {"pk": {"S": "a"}}}'
+        with Path("data.sqlite3-lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: {TARGET}PutItem\r\n"
+            raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert process.stdout.readline() == "waiting\n"
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_writes_that_wait_leave_room_for_reads() -> None:
+    """As many writes as there are turns, all of which wait for another process."""
+    written, may_write = threading.Semaphore(0), threading.Event()
+
+    def writes(request: Request) -> bool:
+        written.release()
+        return request.method == "PUT"
+
+    def respond(request: Request) -> Response:
+        if request.method == "PUT":
+            may_write.wait()
+        return Response(200, b"{}", {})
+
+    with serving(respond, writes) as port, ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            for _ in range(17)
+        ]
+        try:
+            for raw in clients[:16]:
+                raw.sendall(b"PUT / HTTP/1.1\r\n\r\n")
+            for _ in range(16):
+                written.acquire()
+            clients[16].sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert read_answer(clients[16])[0] == 200
+        finally:
+            may_write.set()
+        assert {read_answer(raw)[0] for raw in clients[:16]} == {200}
+
+
+@contextmanager
+def serving(
+    respond: Callable[[Request], Response], writes: Callable[[Request], bool] = lambda _: False
+) -> Iterator[int]:
+    """Run a server in this process, and yield its port."""
+
+    def refuse(status: int, message: str) -> Response:
+        return Response(status, message.encode(), {})
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(listener, respond, refuse, writes)
+        threading.Thread(target=_run, args=(server,)).start()
+        yield listener.getsockname()[1]
+        # wakes accept
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _run(server: Server) -> None:
+    with suppress(OSError):
+        server.run()
 
 
 def test_it_ends_at_once_with_half_requests_open(start_server: Callable[..., Any]) -> None:
