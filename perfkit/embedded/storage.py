@@ -27,7 +27,7 @@ import orjson
 from perfkit.embedded.schema import Index, Table
 from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
 
-__all__ = ["DATA_FILE_VERSION", "Storage", "Transaction"]
+__all__ = ["DATA_FILE_VERSION", "BusyError", "Storage", "Transaction"]
 
 DATA_FILE_VERSION = 2
 """
@@ -65,6 +65,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_expiry ON tokens (expires_s);
 """
+
+
+class BusyError(Exception):
+    """Another process or thread is writing."""
 
 
 class Transaction:
@@ -326,11 +330,16 @@ class Storage:
                         connection.execute("COMMIT")
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Run the body as the file's only writer; all of it is kept, or on an error nothing."""
+    def write(self, *, wait: bool = True) -> Iterator[Transaction]:
+        """
+        Run the body as the file's only writer; all of it is kept, or on an error nothing.
+
+        Raises:
+            BusyError: Another is writing, and this one is not to *wait* for it.
+        """
         with self._guard, self._errors(), self._lent() as handle:
             connection = handle.connection
-            with handle.in_use, _exclusive(handle.lock):
+            with handle.in_use, _exclusive(handle.lock, wait=wait):
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(connection, self._cache)
@@ -556,14 +565,17 @@ def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:
 
 
 @contextmanager
-def _exclusive(lock: int | None) -> Iterator[None]:
+def _exclusive(lock: int | None, *, wait: bool = True) -> Iterator[None]:
     # SQLite's own wait for its write lock polls with sleeps of up to 0.1 s; queueing at a
     # lock of the system wakes the next writer at once, and a killed process frees it
     if lock is None:
         yield
         return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError from error
         yield
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -106,6 +107,26 @@ def test_reads_do_not_wait_behind_a_waiting_writer(
         written.result()
 
     assert count(engine) == 2
+
+
+def test_a_read_does_not_wait_to_remove_what_has_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    item = {"pk": {"S": "old"}, "expires": {"N": str(int(time.time()) - 60)}}
+    engine.execute("PutItem", {"TableName": "things", "Item": item})
+    specification = {"Enabled": True, "AttributeName": "expires"}
+    engine.execute(
+        "UpdateTimeToLive", {"TableName": "things", "TimeToLiveSpecification": specification}
+    )
+    Waiting(monkeypatch)
+
+    # a new engine looks at its first request
+    with another_writer(path):
+        assert count(Engine(path)) == 1
+    assert count(Engine(path)) == 0
 
 
 def test_closing_does_not_wait_for_a_waiting_writer(
