@@ -360,6 +360,17 @@ class Storage:
                 with handle.in_use:
                     _checkpoint(connection, "PASSIVE")
 
+    def state(self) -> tuple[int, ...]:
+        """Return what changes with what is stored in the file: its sizes and times."""
+        if self._in_memory:
+            return ()
+        state: list[int] = []
+        for name in (self.path, self._log):
+            with suppress(FileNotFoundError):
+                status = Path(name).stat()
+                state += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(state)
+
     def _log_bytes(self) -> int:
         """Return how long the write-ahead log is."""
         if self._in_memory:
