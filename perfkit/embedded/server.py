@@ -83,7 +83,7 @@ class Response:
 
 
 class _RefusedError(Exception):
-    """What has come cannot become a request."""
+    """A client has sent what is not a request, or one that is too large."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -95,8 +95,9 @@ class _Reader:
     """
     Makes requests out of bytes.
 
-    `requests` holds those that are complete; `begun` says whether a part of another has come,
-    and `expects_continue` whether the client waits to be asked for its body.
+    `requests` holds those that are complete, `refusal` what is wrong with the bytes after them;
+    `begun` says whether a part of another has come, and `expects_continue` whether the client
+    waits to be asked for its body.
     """
 
     def __init__(self) -> None:
@@ -105,16 +106,17 @@ class _Reader:
         self.expects_continue = False
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed_bytes = 0
-        self._refusal: _RefusedError | None = None
+        self.refusal: _RefusedError | None = None
         self.on_message_begin()
 
     def feed(self, data: bytes) -> None:
-        """
-        Take what has come.
+        """Take what has come; what is no HTTP, or more than is taken, becomes the `refusal`."""
+        try:
+            self._parse(data)
+        except _RefusedError as refusal:
+            self.refusal = refusal
 
-        Raises:
-            _RefusedError: It is no HTTP, or more than is taken.
-        """
+    def _parse(self, data: bytes) -> None:
         complete = len(self.requests)
         self._unparsed_bytes += len(data)
         while data:
@@ -125,7 +127,7 @@ class _Reader:
                 data = self._without_offer(self.requests.pop()) + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 bad = _RefusedError(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
-                raise self._refusal or bad from error
+                raise self.refusal or bad from error
             else:
                 break
         # a header line comes to on_header when it has ended, so the rest is counted here
@@ -179,7 +181,9 @@ class _Reader:
         length = self._request.header("content-length")
         if length.isdecimal() and int(length) > MOST_BODY_BYTES:
             self._refuse(_too_large())
-        self.expects_continue = self._request.header("expect").lower() == "100-continue"
+        self.expects_continue = (
+            self._request.header("expect").lower() == "100-continue" and not self._is_old()
+        )
 
     def on_body(self, body: bytes) -> None:
         self.expects_continue = False
@@ -192,8 +196,12 @@ class _Reader:
         self.begun = self.expects_continue = self._in_body = False
         request = self._request
         request.body = b"".join(self._chunks)
-        request.keeps_alive = self._parser.should_keep_alive()
+        request.keeps_alive = self._parser.should_keep_alive() and not self._is_old()
         self.requests.append(request)
+
+    def _is_old(self) -> bool:
+        """Return whether the client speaks HTTP/1.0: one request, and one answer."""
+        return bool(self._parser.get_http_version() == "1.0")
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
@@ -201,7 +209,8 @@ class _Reader:
             self._refuse(_too_many_headers())
 
     def _refuse(self, refusal: _RefusedError) -> None:
-        self._refusal = refusal
+        # the parser raises an error of its own for one that it is stopped with
+        self.refusal = refusal
         raise refusal
 
 
@@ -337,7 +346,6 @@ class Server:
         reader = _Reader()
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.settimeout(_IDLE_S)
             while self._next(connection, reader):
                 # from here on the end of the server waits for it
                 connection.waiting_since_s = None
@@ -366,7 +374,12 @@ class Server:
         client = connection.socket
         deadline_s = None
         asked = False
+        if not reader.requests:
+            client.settimeout(_IDLE_S)
         while not reader.requests:
+            # the requests before it have been answered
+            if reader.refusal is not None:
+                raise reader.refusal
             try:
                 data = client.recv(_CHUNK_BYTES)
             except TimeoutError:
@@ -376,8 +389,10 @@ class Server:
             if not data:
                 return False
             reader.feed(data)
-            if reader.requests:
-                break
+            if reader.requests or reader.refusal is not None:
+                continue
+            # whoever sends is not silent: others make room before
+            connection.waiting_since_s = time.monotonic()
             if reader.expects_continue and not asked:
                 client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 asked = True
@@ -388,8 +403,6 @@ class Server:
             if left_s <= 0:
                 raise _too_slow()
             client.settimeout(left_s)
-        if deadline_s is not None:
-            client.settimeout(_IDLE_S)
         return True
 
     def _send(
@@ -403,6 +416,7 @@ class Server:
         if closes:
             lines.append("connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+        client.settimeout(_REQUEST_WITHIN_S)
         client.sendall(head if method == "HEAD" else head + response.body)
 
     def _now(self) -> str:

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
+from perfkit.embedded import server as server_module
 from perfkit.embedded.http import Doors
 from perfkit.embedded.server import Request, Response, Server
 
@@ -498,6 +499,114 @@ def test_a_client_that_does_not_read_holds_nobody_up(
             deaf.sendall((head + body) * 50)
             time.sleep(0.2)
             assert answer_to(url, "Host: localhost")[0] == 200
+
+
+PUT = b'{"TableName": "things", "Item": {"pk": {"S": "%d"}}}'
+
+
+def put(number: int, *lines: str) -> bytes:
+    """Return the bytes of a request for PutItem."""
+    body = PUT % number
+    head = [
+        "POST / HTTP/1.1",
+        "Host: localhost",
+        f"X-Amz-Target: {TARGET}PutItem",
+        f"Content-Length: {len(body)}",
+        *lines,
+    ]
+    return "\r\n".join([*head, "\r\n"]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        pytest.param([put(1), put(2), b"junk\r\n\r\n"], [200, 200, 400], id="junk"),
+        pytest.param(
+            [put(1), put(2), b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"],
+            [200, 200, 413],
+            id="a body that is too large",
+        ),
+        pytest.param(
+            [put(1), put(2, "Connection: close"), b"more"], [200, 200], id="more after the end"
+        ),
+    ],
+)
+def test_requests_before_one_that_is_refused_are_answered(
+    sent: list[bytes],
+    statuses: list[int],
+    start_server: Callable[..., Any],
+    connect: Callable[..., Any],
+    make_table: Callable[..., str],
+) -> None:
+    with start_server(":memory:") as (url, _), connect_raw(url) as raw:
+        client = connect(url)
+        make_table("things", on=client)
+        raw.sendall(b"".join(sent))
+
+        assert [_read_one(raw) for _ in statuses] == statuses
+        assert raw.recv(1) == b""
+        assert client.scan(TableName="things")["Count"] == 2
+
+
+def test_a_client_that_sends_does_not_make_room_for_others(
+    start_server: Callable[..., Any],
+) -> None:
+    setup = f"{SHORT}server._MOST_CONNECTIONS = 3"
+    with start_server(":memory:", setup=setup) as (url, _), ExitStack() as stack:
+        sending, silent, last = [stack.enter_context(connect_raw(url)) for _ in range(3)]
+        # connections are accepted in order, so all three are now
+        ask(last, "Host: localhost")
+        assert read_answer(last)[0] == 200
+        head = f"X-Amz-Target: {TARGET}ListTables\r\nContent-Length: 2\r\n"
+        sending.sendall(
+            f"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{head}\r\n".encode()
+        )
+        assert sending.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+        assert answer_to(url, "Host: localhost")[0] == 200
+        assert silent.recv(1) == b""
+        sending.sendall(b"{}")
+        assert read_answer(sending)[0] == 200
+
+
+def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time for sending, however long a connection may be idle."""
+    monkeypatch.setattr(server_module, "_REQUEST_WITHIN_S", 0.1)
+    monkeypatch.setattr(server_module, "_IDLE_S", 3_600.0)
+    closed = threading.Event()
+    forget = Server._forget
+
+    def note(server: Server, connection: Any) -> None:
+        forget(server, connection)
+        closed.set()
+
+    monkeypatch.setattr(Server, "_forget", note)
+    answer = Response(200, bytes(64 << 20), {})
+
+    with (
+        serving(lambda _: answer) as port,
+        socket.create_connection(("127.0.0.1", port), 30) as deaf,
+    ):
+        deaf.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert closed.wait(60)
+
+
+def test_a_client_of_http_1_0_gets_one_answer_and_no_question(server: str) -> None:
+    """`100 Continue` is none of its words, nor is a connection kept without a word about it."""
+    with connect_raw(server) as raw:
+        body = b"{}"
+        head = (
+            "POST / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n"
+            f"Expect: 100-continue\r\nX-Amz-Target: {TARGET}ListTables\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        raw.sendall(head.encode())
+        raw.sendall(body)
+        status, headers, answer = read_answer(raw)
+
+        assert (status, answer) == (200, {"TableNames": []})
+        assert headers["connection"] == "close"
+        assert raw.recv(1) == b""
 
 
 WAITING = """
