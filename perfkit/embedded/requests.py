@@ -185,7 +185,8 @@ def nests_very_deep(request: Mapping[str, Any]) -> bool:
 
     AWS answers such a request as an earlier generation of its validation did.
     """
-    return nesting(request) > _MOST_READ_LEVELS
+    members = [member for member in request.values() if isinstance(member, dict)]
+    return any(nesting(member) > _MOST_READ_LEVELS for member in members)
 
 
 MIXED = "Can not use both expression and non-expression parameters in the same request: "

@@ -38,6 +38,7 @@ _DESCRIPTORS_AT_ONCE = 16
 _REQUEST_WITHIN_S = 30.0
 """From the first byte of a request to its last, and for sending an answer."""
 _IDLE_S = 75.0
+"""Looked at each time that a connection was silent for as long as a request may take."""
 _FINISH_WITHIN_S = 5.0
 _PAUSE_S = 0.05
 _NO_QUEUE = nullcontext()
@@ -346,6 +347,8 @@ class Server:
         reader = _Reader()
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # holds for sending too
+            client.settimeout(_REQUEST_WITHIN_S)
             while self._next(connection, reader):
                 # from here on the end of the server waits for it
                 connection.waiting_since_s = None
@@ -374,8 +377,6 @@ class Server:
         client = connection.socket
         deadline_s = None
         asked = False
-        if not reader.requests:
-            client.settimeout(_IDLE_S)
         while not reader.requests:
             # the requests before it have been answered
             if reader.refusal is not None:
@@ -385,7 +386,10 @@ class Server:
             except TimeoutError:
                 if reader.begun:
                     raise _too_slow() from None
-                return False
+                since_s = connection.waiting_since_s
+                if since_s is None or time.monotonic() - since_s >= _IDLE_S:
+                    return False
+                continue
             if not data:
                 return False
             reader.feed(data)
@@ -403,6 +407,8 @@ class Server:
             if left_s <= 0:
                 raise _too_slow()
             client.settimeout(left_s)
+        if deadline_s is not None:
+            client.settimeout(_REQUEST_WITHIN_S)
         return True
 
     def _send(
@@ -416,7 +422,6 @@ class Server:
         if closes:
             lines.append("connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
-        client.settimeout(_REQUEST_WITHIN_S)
         client.sendall(head if method == "HEAD" else head + response.body)
 
     def _now(self) -> str:
