@@ -105,11 +105,6 @@ class Transaction:
         )
         return [name for (name,) in rows]
 
-    def table_count(self) -> int:
-        """Return how many tables there are."""
-        (count,) = self.run("SELECT count(*) FROM catalog").fetchone()
-        return int(count)
-
     def save(self, table: Table) -> None:
         """Write a table's definition."""
         self.run(
@@ -442,8 +437,8 @@ class Storage:
                     handle.connection = self._connect_to_read()
                 else:
                     handle.connection = _connect(self.path)
-                # only making the file needs the lock: a reader must not queue behind writers
-                with _exclusive(lock if self._is_unmade(handle.connection) else None):
+                # only changing the file needs the lock: a reader must not queue behind writers
+                with _exclusive(None if self._is_up_to_date(handle.connection) else lock):
                     self._prepare(handle.connection)
             except BaseException:
                 handle.close()
@@ -455,13 +450,13 @@ class Storage:
         self._handles.add(handle)
         return handle
 
-    def _is_unmade(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the file has yet to be made, or is being made by another."""
-        # looked at without SQLite first: a reader would be in the way of who changes the journal
-        if self._in_memory or not Path(self.path).stat().st_size:
-            return True
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        return not tables
+    def _is_up_to_date(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file neither has to be made nor brought to this version."""
+        # of an empty file without SQLite: a reader would be in the way of who makes it
+        if self._in_memory or _is_empty(self.path):
+            return False
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return bool(version >= DATA_FILE_VERSION)
 
     def _connect_to_read(self) -> sqlite3.Connection:
         """
@@ -608,6 +603,13 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not Path(path).stat().st_size
+    except FileNotFoundError:
+        return True
 
 
 def _full(path: str) -> StorageFullError:

@@ -3,13 +3,14 @@
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,29 @@ def test_closing_does_not_wait_for_a_waiting_writer(
         written.result()
 
     assert count(Engine(path)) == 1
+
+
+def test_an_older_file_is_changed_by_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    Engine(path).execute("CreateTable", TABLE)
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 't[0-9]*'")
+        for (name,) in names.fetchall():
+            connection.execute(f"ALTER TABLE {name} DROP COLUMN weight")
+        connection.execute("PRAGMA user_version = 1")
+    waiting = Waiting(monkeypatch)
+
+    with ThreadPoolExecutor(2) as pool:
+        with another_writer(path):
+            opened = [pool.submit(Engine, path) for _ in range(2)]
+            for _ in opened:
+                waiting.writers.acquire()
+        engines = [each.result() for each in opened]
+
+    put(engines[0], "new")
+    assert count(engines[1]) == 1
 
 
 def test_many_make_a_file_at_once(tmp_path: Path) -> None:
