@@ -66,7 +66,7 @@ class Use:
         Args:
             book: Prices.
             after: How much of the same was charged before in this month.
-            free_tier: The account's free allowance is still to be had.
+            free_tier: The account has used nothing of its free allowance.
 
         Raises:
             PriceError: The book lacks the price.

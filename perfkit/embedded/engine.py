@@ -103,8 +103,8 @@ class Engine:
         """
         Carry out one operation and return the JSON body of its answer.
 
-        An answer from a damaged file may not be JSON: items go into it as they are stored, and
-        whoever decodes it finds that out, or asks `check`.
+        An answer from a damaged file may not be JSON: items go into it as they are stored.  The
+        caller finds out when it decodes the answer, or by `check`.
 
         Args:
             operation: Name such as `PutItem`.

@@ -395,7 +395,7 @@ class Server:
             reader.feed(data)
             if reader.requests or reader.refusal is not None:
                 continue
-            # whoever sends is not silent: others make room before
+            # a client that sends is not silent: others make room before it
             connection.waiting_since_s = time.monotonic()
             if reader.expects_continue and not asked:
                 client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")

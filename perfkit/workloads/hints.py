@@ -1,4 +1,4 @@
-"""What somebody probably meant who wrote a workload file as SQL, JSON, YAML or the AWS console would have it."""
+"""What a workload file probably means where it is written as for SQL, JSON, YAML or the AWS console."""
 
 import re
 from collections.abc import Iterable, Mapping
