@@ -48,7 +48,7 @@ class Assumptions:
         instance: Type of the instances.
         node: Type of the cache node.
         engine: What the node runs.
-        free_tier: The account's free allowances are still to be had.
+        free_tier: The account has used nothing of its free allowances.
     """
 
     rps: float = 20.0
@@ -264,7 +264,7 @@ class Traffic(Section):
     @field_validator("rps", "weights")
     @classmethod
     def _one_way(cls, given: Any, info: ValidationInfo) -> Any:
-        # of those that are there without a name in them nothing is said
+        # patterns and monthly without a name in them contradict nothing
         single = next((key for key in ("patterns", "monthly") if info.data.get(key)), None)
         if single and given not in (None, {}):
             msg = (

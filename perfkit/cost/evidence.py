@@ -90,7 +90,7 @@ class HitRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Something no run says, and the command that would measure it."""
+    """A figure that no saved run holds, and the command that would measure it."""
 
     what: str
     command: str

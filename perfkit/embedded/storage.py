@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import orjson
 
 from perfkit.embedded.schema import Index, Table
 from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
 
-__all__ = ["DATA_FILE_VERSION", "Storage", "Transaction"]
+__all__ = ["DATA_FILE_VERSION", "BusyError", "Storage", "Transaction"]
 
 DATA_FILE_VERSION = 2
 """
@@ -43,6 +44,8 @@ _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
+_CLOSE_WITHIN_S = 1.0
+"""What is still in use after so long is left to the end of the process."""
 _FILES_OF_A_DATABASE = 4
 """The file, its log, the index of the log, and the folder while files are made in it."""
 
@@ -62,6 +65,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_expiry ON tokens (expires_s);
 """
+
+
+class BusyError(Exception):
+    """Another process or thread is writing."""
 
 
 class Transaction:
@@ -97,11 +104,6 @@ class Transaction:
             "SELECT name FROM catalog WHERE name > ? ORDER BY name LIMIT ?", (start, limit)
         )
         return [name for (name,) in rows]
-
-    def table_count(self) -> int:
-        """Return how many tables there are."""
-        (count,) = self.run("SELECT count(*) FROM catalog").fetchone()
-        return int(count)
 
     def save(self, table: Table) -> None:
         """Write a table's definition."""
@@ -323,11 +325,16 @@ class Storage:
                         connection.execute("COMMIT")
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Run the body as the file's only writer; all of it is kept, or on an error nothing."""
+    def write(self, *, wait: bool = True) -> Iterator[Transaction]:
+        """
+        Run the body as the file's only writer; all of it is kept, or on an error nothing.
+
+        Raises:
+            BusyError: Another is writing, and this one is not to *wait* for it.
+        """
         with self._guard, self._errors(), self._lent() as handle:
             connection = handle.connection
-            with handle.in_use, _exclusive(handle.lock):
+            with handle.in_use, _exclusive(handle.lock, wait=wait):
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(connection, self._cache)
@@ -348,6 +355,17 @@ class Storage:
                 with handle.in_use:
                     _checkpoint(connection, "PASSIVE")
 
+    def state(self) -> tuple[int, ...]:
+        """Return what changes with what is stored in the file: its sizes and times."""
+        if self._in_memory:
+            return ()
+        state: list[int] = []
+        for name in (self.path, self._log):
+            with suppress(FileNotFoundError):
+                status = Path(name).stat()
+                state += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(state)
+
     def _log_bytes(self) -> int:
         """Return how long the write-ahead log is."""
         if self._in_memory:
@@ -358,10 +376,15 @@ class Storage:
             return 0
 
     def close(self) -> None:
-        """Close all that is open, each when its transaction is over."""
+        """Close what is open and not in use; a transaction that is under way goes on."""
+        deadline_s = monotonic() + _CLOSE_WITHIN_S
         for handle in list(self._handles):
-            with handle.in_use:
-                handle.close()
+            # a writer may have to wait for another process for as long as that likes
+            if handle.in_use.acquire(timeout=max(0.0, deadline_s - monotonic())):
+                try:
+                    handle.close()
+                finally:
+                    handle.in_use.release()
         # what came over a fork is its parent's to close
         _INHERITED.extend(handle for handle in self._idle if handle.process != os.getpid())
         self._idle.clear()
@@ -410,11 +433,12 @@ class Storage:
                 lock, made = _open_lock(f"{path}-lock")
             handle = _Handle(lock)
             try:
-                with _exclusive(lock):
-                    if self.read_only:
-                        handle.connection = self._connect_to_read()
-                    else:
-                        handle.connection = _connect(self.path)
+                if self.read_only:
+                    handle.connection = self._connect_to_read()
+                else:
+                    handle.connection = _connect(self.path)
+                # only changing the file needs the lock: a reader must not queue behind writers
+                with _exclusive(None if self._is_up_to_date(handle.connection) else lock):
                     self._prepare(handle.connection)
             except BaseException:
                 handle.close()
@@ -425,6 +449,14 @@ class Storage:
             self._cache.clear()
         self._handles.add(handle)
         return handle
+
+    def _is_up_to_date(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file neither has to be made nor brought to this version."""
+        # of an empty file without SQLite: a reader would be in the way of who makes it
+        if self._in_memory or _is_empty(self.path):
+            return False
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return bool(version >= DATA_FILE_VERSION)
 
     def _connect_to_read(self) -> sqlite3.Connection:
         """
@@ -539,14 +571,17 @@ def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:
 
 
 @contextmanager
-def _exclusive(lock: int | None) -> Iterator[None]:
+def _exclusive(lock: int | None, *, wait: bool = True) -> Iterator[None]:
     # SQLite's own wait for its write lock polls with sleeps of up to 0.1 s; queueing at a
     # lock of the system wakes the next writer at once, and a killed process frees it
     if lock is None:
         yield
         return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError from error
         yield
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
@@ -568,6 +603,13 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not Path(path).stat().st_size
+    except FileNotFoundError:
+        return True
 
 
 def _full(path: str) -> StorageFullError:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from perfkit.cli import app
 from perfkit.cost.architecture_file import read_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
-from perfkit.cost.bill import Bill, Usage, Use, charge, difference_usd, key_of
+from perfkit.cost.bill import Bill, Line, Mark, Usage, Use, charge, compare, difference_usd, key_of
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
 from perfkit.cost.price_file import load_book
@@ -137,6 +137,46 @@ def test_lines_are_rounded_before_they_are_summed() -> None:
     assert bill("0.005", "0.005", "0.005") == Decimal("0.03")
     assert bill("2053.125") == Decimal("2053.13")
     assert bill("0.004", "0.004") == Decimal("0.01")
+
+
+FREE = replace(
+    CENTS,
+    prices={"cent": replace(CENTS.prices["cent"], free=Decimal(10))},
+)
+
+
+def test_a_line_that_is_not_priced_uses_up_no_free_allowance() -> None:
+    usages = [
+        Usage(
+            key="lacks a price",
+            service="",
+            uses=(Use(price="cent", quantity=8), Use(price="unknown", quantity=1)),
+        ),
+        Usage(
+            key="two uses of a price",
+            service="",
+            uses=(Use(price="cent", quantity=8), Use(price="cent", quantity=3)),
+        ),
+        Usage(key="the rest", service="", uses=(Use(price="cent", quantity=1),)),
+    ]
+
+    lines = charge(usages, FREE, free_tier=True)
+
+    # 11 of 10 that are free, then 1
+    assert [line.usd for line in lines] == [None, Decimal("1.00"), Decimal("1.00")]
+
+
+def test_a_line_without_an_earlier_amount_is_neither_more_nor_less() -> None:
+    def bill(**amounts: Decimal | None) -> Bill:
+        return Bill(
+            lines=tuple(Line(key=key, service=key, usd=usd) for key, usd in amounts.items())
+        )
+
+    before = bill(unknown=None, known=Decimal(1))
+    after = compare(before, bill(unknown=Decimal(5), known=Decimal(2), new=Decimal(3))).after
+
+    assert after is not None
+    assert [line.mark for line in after.lines] == [None, Mark.MORE, Mark.MORE]
 
 
 # ---- what settings change ------------------------------------------------------------------
