@@ -193,14 +193,14 @@ def test_a_cache_that_answers_something_else_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = cache.CacheScenario((workload.pattern("courses"),))
-    look = cache._Cached._turn
+    look = cache._Cached._sample
 
     async def lie(self: Any, calls: int) -> Any:
         turn = await look(self, calls)
         turn.digest = "another answer"
         return turn
 
-    monkeypatch.setattr(cache._Cached, "_turn", lie)
+    monkeypatch.setattr(cache._Cached, "_sample", lie)
 
     with pytest.raises(ResultsDifferError, match=r"courses: .* answered differently"):
         only.measure(make_context(seeded, workload, iterations=1))
