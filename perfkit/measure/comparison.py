@@ -7,7 +7,7 @@ from perfkit.measure.machine import LoadBetween
 from perfkit.measure.measurement import Measurement
 from perfkit.measure.rounds import Measured, Plan
 from perfkit.measure.statistics import Ratio, paired_ratio
-from perfkit.results import Comparison
+from perfkit.runs import Comparison
 
 __all__ = ["compare", "doubt_measured"]
 

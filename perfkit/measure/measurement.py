@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
-from perfkit.results import CacheFigures, ServiceFigures, Variant
+from perfkit.runs import CacheFigures, ServiceFigures, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

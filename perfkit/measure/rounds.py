@@ -11,7 +11,7 @@ from typing import Self
 from perfkit.errors import ConfigError, ResultsDifferError
 from perfkit.measure.clock import Clock
 from perfkit.measure.measurement import Measurement, Sampler, to_variant
-from perfkit.results import Variant
+from perfkit.runs import Variant
 
 __all__ = [
     "FEWEST_ROUNDS",

@@ -7,7 +7,7 @@ from perfkit.dynamodb.safety import Effect
 from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.services import (
@@ -71,7 +71,7 @@ class AblationScenario:
         """
         from perfkit.service.settings import Switches
 
-        recorder = Recorder("ablation", self, context)
+        recorder = Recorder(RunKind.ABLATION, self, context)
         whole = Switches.of_phase(3)
         names = [name for name in Switches.names() if name != "notify"]
         switches = {WHOLE: whole} | {

@@ -20,7 +20,7 @@ from perfkit.dynamodb.tables import (
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.rounds import FEWEST_ROUNDS
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, to_client
 from perfkit.scenarios.read_sampler import measure_reads
@@ -102,7 +102,7 @@ class AccessPatternScenario:
             ResultsDifferError: The variants returned different items.
             TargetError: The table is missing or empty, or the target refused.
         """
-        recorder = Recorder("scenario", self, context)
+        recorder = Recorder(RunKind.SCENARIO, self, context)
         table = _describe(context, self.pattern.table)
         reads, next_steps = self._reads(context, table)
         try:

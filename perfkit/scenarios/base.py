@@ -9,7 +9,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import Clock, RealClock
 from perfkit.measure.rounds import Plan
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.workloads.model import Workload
 
 __all__ = ["MOST_ROUNDS", "Context", "Options", "Progress", "Scenario"]

@@ -24,7 +24,7 @@ from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Measurement, Sampler, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Rounds, measure
 from perfkit.processes import redis_server
-from perfkit.results import Comparison, Run
+from perfkit.runs import Comparison, Run, RunKind
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Scenario
 from perfkit.scenarios.items import as_json, canonical
@@ -266,7 +266,7 @@ class CacheScenario:
             ResultsDifferError: The cache answered something else than the database.
             TargetError: A table is missing, the target refused, or no cache server can be had.
         """
-        recorder = Recorder("cache", self, context)
+        recorder = Recorder(RunKind.CACHE, self, context)
         parts: list[Measured] = []
         comparisons: list[Comparison] = []
         next_steps: list[str] = []

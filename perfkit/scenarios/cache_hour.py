@@ -18,7 +18,7 @@ from perfkit.dynamodb.safety import Effect
 from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget, Rounds, measure
-from perfkit.results import CacheFigures, Hour, Run, Variant
+from perfkit.runs import CacheFigures, Hour, HourTraffic, Run, RunKind, Variant
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Progress, Scenario
 from perfkit.scenarios.cache import (
@@ -110,7 +110,7 @@ class CacheHourScenario:
             ResultsDifferError: The cache answered something else than the database.
             TargetError: The table is missing, the target refused, or there is no cache server.
         """
-        recorder = Recorder("cache-hour", self, context)
+        recorder = Recorder(RunKind.CACHE_HOUR, self, context)
         with ExitStack() as stack, aws_errors(f"measuring {NAME}", context.where):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
             runner = stack.enter_context(asyncio.Runner())
@@ -158,15 +158,15 @@ class CacheHourScenario:
         return recorder.finish(
             measured,
             doubts=_doubts(hours[3], hours[4]),
-            settings={
-                "traffic_rate_hz": traffic.rate_hz,
-                "traffic_keys": traffic.keys,
-                "traffic_skew": traffic.skew,
-                "traffic_ttl_s": traffic.ttl_s,
-                "traffic_jitter_share": CacheSettings().jitter,
-                "traffic_writes_an_hour": round(traffic.writes_hz * 3600, 3),
-                "traffic_error_share": traffic.error_share,
-            },
+            traffic=HourTraffic(
+                rate_hz=traffic.rate_hz,
+                keys=traffic.keys,
+                skew=traffic.skew,
+                ttl_s=traffic.ttl_s,
+                jitter_share=CacheSettings().jitter,
+                writes_an_hour=round(traffic.writes_hz * 3600, 3),
+                error_share=traffic.error_share,
+            ),
             parameters=dict(self.pattern.parameters),
             hours=tuple(hours),
             quoted=dict(QUOTED),

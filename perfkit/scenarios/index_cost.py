@@ -14,7 +14,7 @@ from perfkit.dynamodb.tables import Keys
 from perfkit.embedded import Engine
 from perfkit.embedded.expressions import Placeholders, parse_condition
 from perfkit.errors import TargetError
-from perfkit.results import Run, WriteCost
+from perfkit.runs import Run, RunKind, WriteCost
 from perfkit.scenarios.base import Context, Progress, Scenario
 from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.generator import ItemGenerator
@@ -61,7 +61,7 @@ class IndexCostScenario:
         Raises:
             TargetError: The engine counted otherwise with indexes than without, which it may not.
         """
-        recorder = Recorder("index-cost", self, context)
+        recorder = Recorder(RunKind.INDEX_COST, self, context)
         generator = ItemGenerator(context.workload)
         costs: list[WriteCost] = []
         for number, table in enumerate(context.workload.tables):

@@ -18,7 +18,7 @@ from perfkit.measure.clock import RealClock
 from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Measurement, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Rounds, measure
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import MOST_ROUNDS, Context
 from perfkit.scenarios.recorder import Recorder
 
@@ -115,7 +115,7 @@ class OffOnScenario:
         """
         from perfkit.service.problems import Problem
 
-        recorder = Recorder("switch", self, context)
+        recorder = Recorder(RunKind.SWITCH, self, context)
         with aws_errors(f"measuring {self.name}", context.where), ExitStack() as stack:
             try:
                 ways = self.ways(context, stack)

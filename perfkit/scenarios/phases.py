@@ -9,7 +9,7 @@ from perfkit.dynamodb.safety import Effect
 from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.services import (
@@ -122,7 +122,7 @@ class PhasesScenario:
         """
         from perfkit.service.settings import Switches
 
-        recorder = Recorder("phases", self, context)
+        recorder = Recorder(RunKind.PHASES, self, context)
         switches = {warm(phase): Switches.of_phase(phase) for phase in _PHASES}
         endpoints = self._endpoints(context.workload)
         with services(context, switches) as running:

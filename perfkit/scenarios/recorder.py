@@ -8,7 +8,7 @@ from perfkit.measure.comparison import doubt_measured
 from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.measure.rounds import GC_POLICY, Measured
-from perfkit.results import Comparison, Run, Variant, now_utc
+from perfkit.runs import Comparison, MachineLoad, Run, RunKind, Variant, now_utc
 from perfkit.scenarios.base import Context, Scenario
 
 __all__ = ["TRUST_CAPACITY", "Recorder"]
@@ -26,7 +26,7 @@ class Recorder:
         context: What it is measured with.
     """
 
-    def __init__(self, kind: str, scenario: Scenario, context: Context) -> None:
+    def __init__(self, kind: RunKind, scenario: Scenario, context: Context) -> None:
         self._kind = kind
         self._scenario = scenario
         self._context = context
@@ -64,6 +64,7 @@ class Recorder:
         machine = describe_machine()
         cautions: Iterable[Doubt] = ()
         used = dict(settings or {})
+        busy = MachineLoad()
         if measured is not None:
             after = Load.now()
             after = replace(after, own_cpu_s=after.own_cpu_s + helpers_cpu_s)
@@ -73,10 +74,9 @@ class Recorder:
                 **context.options.to_dict(),
                 "rounds": max(rounds, default=0),
                 "garbage_collector": GC_POLICY,
-                "others_cpu_share": load.others_share,
-                "stolen_cpu_share": load.stolen_share,
                 **used,
             }
+            busy = MachineLoad(others_share=load.others_share, stolen_share=load.stolen_share)
             cautions = doubt_measured(
                 measured, comparisons, context.options.plan, load, machine["cores"]
             )
@@ -98,6 +98,7 @@ class Recorder:
             duration_s=context.clock.now() - self._started_s,
             machine=machine,
             settings=used,
+            load=busy,
             variants=variants or (),
             comparisons=comparisons,
             warnings=tuple(map(str, doubts)),

@@ -16,7 +16,15 @@ from typer.testing import CliRunner, Result
 
 from perfkit.commands.compare import compare
 from perfkit.errors import PerfkitError
-from perfkit.results import CacheFigures, LatencySummary, Run, RunStore, Variant, WriteCost
+from perfkit.runs import (
+    CacheFigures,
+    LatencySummary,
+    MachineLoad,
+    Run,
+    RunStore,
+    Variant,
+    WriteCost,
+)
 
 APP = typer.Typer()
 APP.command()(compare)
@@ -310,15 +318,14 @@ def test_two_runs_a_side_are_too_few_for_many_comparisons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"),
+    ("load", "reason"),
     [
-        ({"others_cpu_share": 0.4}, "other programs used 40% of the CPU"),
-        ({"stolen_cpu_share": 0.05}, "the hypervisor took 5% of the CPU"),
+        (MachineLoad(others_share=0.4), "other programs used 40% of the CPU"),
+        (MachineLoad(stolen_share=0.05), "the hypervisor took 5% of the CPU"),
     ],
 )
-def test_a_busy_machine_makes_a_single_run_useless(settings: dict[str, Any], reason: str) -> None:
-    usual = run(1).settings
-    save(run(1), run(2, variant(at_s=1.0), settings={**usual, **settings}))
+def test_a_busy_machine_makes_a_single_run_useless(load: MachineLoad, reason: str) -> None:
+    save(run(1), run(2, variant(at_s=1.0), load=load))
 
     assert latency(*TWO)["reason"] == reason
 
@@ -542,14 +549,12 @@ def sides(
     for number in range(2 * count):
         late = number % 2 if turns else int(number >= count)
         speed = math.exp(chance.gauss(0, machine))
-        settings = {**run(1).settings, "others_cpu_share": load[late], "stolen_cpu_share": 0.0}
-        if load[late] is None:
-            del settings["others_cpu_share"]
+        busy = MachineLoad(others_share=load[late], stolen_share=0.0)
         variants = [
             variant(name, at_s=at_s * speed * math.exp(chance.gauss(0, 0.02)))
             for name, at_s in (("scan", 0.3), ("query", 0.01 * (slowdown if late else 1.0)))
         ]
-        save(run(number, *variants, settings=settings, **more), folder=("base", "branch")[late])
+        save(run(number, *variants, load=busy, **more), folder=("base", "branch")[late])
 
 
 GATE = ("base", "branch", "--fail-on-regression", "10")

@@ -12,7 +12,7 @@ from perfkit.errors import RunFileError
 from perfkit.report.before_after import before_after
 from perfkit.report.build import build_report
 from perfkit.report.model import Marked, Provenance, Report, Section, Statements, Table
-from perfkit.results import Run, RunStore, Variant
+from perfkit.runs import Run, RunStore, Variant
 
 RUNS = RunStore(Path(__file__).parent / "runs")
 
@@ -138,14 +138,6 @@ def test_a_run_without_variants_has_no_outcome_and_is_reported() -> None:
     assert find_outcome(empty) is None
     assert said(build_report([empty]), "warnings") == [
         "courses: the run holds no measurement; measure again."
-    ]
-
-
-def test_a_run_of_an_unknown_kind_is_reported() -> None:
-    report = build_report([replace(run(), kind="load", warnings=())])
-
-    assert said(report, "warnings") == [
-        "courses: a run of kind 'load', which this perfkit cannot show."
     ]
 
 

@@ -14,7 +14,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
 from perfkit.measure.rounds import Plan
 from perfkit.processes import redis_server as server
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.registry import find, main_job, scenarios_of
@@ -262,7 +262,7 @@ def test_a_longer_time_to_live_hits_more_and_reads_less(hour_run: Run) -> None:
 
 
 def test_a_virtual_cache_that_is_off_is_doubted() -> None:
-    from perfkit.results import CacheFigures, Hour
+    from perfkit.runs import CacheFigures, Hour
     from perfkit.scenarios.cache_hour import _doubts
 
     def hour(hits: int) -> Hour:

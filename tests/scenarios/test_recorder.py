@@ -7,6 +7,7 @@ from perfkit.measure.clock import FakeClock
 from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.measurement import Measurement, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Plan, measure
+from perfkit.runs import RunKind
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.recorder import Recorder
 
@@ -37,7 +38,7 @@ def make_context(clock: FakeClock, **changes: Any) -> Context:
 
 def begin(context: Context) -> Recorder:
     scenario: Any = SimpleNamespace(name="things", description="One thing")
-    return Recorder("scenario", scenario, context)
+    return Recorder(RunKind.SCENARIO, scenario, context)
 
 
 def of_slow(context: Context, clock: FakeClock) -> Measured:

@@ -14,7 +14,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
 from perfkit.measure.rounds import Budget, Plan, measure
 from perfkit.processes.supervisor import cpu_s
-from perfkit.results import Comparison, LatencySummary, Run, RunStore, Variant
+from perfkit.runs import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.http_load import LoadProcess
 from perfkit.scenarios.registry import find
