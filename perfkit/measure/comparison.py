@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from perfkit.measure.doubts import Doubt, doubt_intervals, doubt_machine, doubt_series, join_alike
+from perfkit.measure.doubts import doubt_intervals, doubt_machine, doubt_series, join_alike
 from perfkit.measure.machine import LoadBetween
 from perfkit.measure.measurement import Measurement
 from perfkit.measure.rounds import Measured, Plan
 from perfkit.measure.statistics import Ratio, paired_ratio
-from perfkit.runs import Comparison
+from perfkit.runs import Comparison, Doubt
 
 __all__ = ["compare", "doubt_measured"]
 

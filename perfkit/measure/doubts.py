@@ -2,20 +2,18 @@
 
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from perfkit.measure.machine import LoadBetween
 from perfkit.measure.measurement import Measurement
 from perfkit.measure.rounds import Plan
 from perfkit.measure.statistics import Ratio
+from perfkit.runs import Doubt, DoubtKind
 from perfkit.units import format_ratio, format_seconds, format_share
 
 __all__ = [
     "OTHERS_SHARE",
     "STOLEN_SHARE",
-    "Doubt",
-    "DoubtKind",
     "doubt_intervals",
     "doubt_machine",
     "doubt_series",
@@ -34,35 +32,6 @@ OTHERS_SHARE = 0.15
 STOLEN_SHARE = 0.02
 """Likewise what the hypervisor took away."""
 _WIDE_INTERVAL = 2.0
-
-
-class DoubtKind(StrEnum):
-    """What a figure is doubted for; doubts of one kind say the same of different variants."""
-
-    CAPACITY = "capacity"
-    CHANGED_ANSWER = "changed-answer"
-    CONSISTENCY = "consistency"
-    DATA = "data"
-    FEW_CALLS = "few-calls"
-    FEW_ROUNDS = "few-rounds"
-    MACHINE = "machine"
-    MODEL = "model"
-    NOISY_ROUNDS = "noisy-rounds"
-    SLOW_CALLS = "slow-calls"
-    SLOW_FIRST_CALL = "slow-first-call"
-    WIDE_INTERVAL = "wide-interval"
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Why a figure may mislead, and what to do about it."""
-
-    kind: DoubtKind
-    reason: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
 
 def modified_z_scores(values: Sequence[float]) -> list[float]:

@@ -97,9 +97,18 @@ def _from_format_1(data: dict[str, Any]) -> dict[str, Any]:
         for key, value in settings.items()
         if key not in _LOADS and not key.startswith(_TRAFFIC)
     }
+    doubts = []
+    for key, kind in (("warnings", "warning"), ("cautions", "caution")):
+        texts = data.get(key, [])
+        # what is damaged is found, and named, afterwards
+        doubts += [
+            {"kind": kind, "reason": each}
+            for each in (texts if isinstance(texts, list) else [texts])
+        ]
     return {
         **data,
         "format": FORMAT,
+        "doubts": doubts,
         "settings": kept,
         "load": moved,
         "traffic": traffic or None,

@@ -24,6 +24,8 @@ __all__ = [
     "CacheFigures",
     "Check",
     "Comparison",
+    "Doubt",
+    "DoubtKind",
     "Hour",
     "HourTraffic",
     "LatencySummary",
@@ -37,8 +39,9 @@ __all__ = [
 ]
 
 # Formats so far; keys may be added to one, a change of meaning makes the next.
-#   1  the first one; traffic and the load of the machine were among the settings
-#   2  they are `traffic` and `load`
+#   1  the first one; traffic and the load of the machine were among the settings, and doubts were
+#      texts, `warnings` and `cautions`
+#   2  they are `traffic`, `load` and `doubts`
 FORMAT = 2
 
 
@@ -64,6 +67,55 @@ class RunKind(StrEnum):
     """The service over HTTP at each phase."""
     ABLATION = "ablation"
     """The service at phase 3 with each switch off alone."""
+
+
+class DoubtKind(StrEnum):
+    """What figures are doubted for; doubts of one kind say the same of different variants."""
+
+    CAPACITY = "capacity"
+    CHANGED_ANSWER = "changed-answer"
+    CONSISTENCY = "consistency"
+    DATA = "data"
+    FEW_CALLS = "few-calls"
+    FEW_ROUNDS = "few-rounds"
+    MACHINE = "machine"
+    MODEL = "model"
+    NOISY_ROUNDS = "noisy-rounds"
+    SLOW_CALLS = "slow-calls"
+    SLOW_FIRST_CALL = "slow-first-call"
+    WIDE_INTERVAL = "wide-interval"
+    OLD_WARNING = "warning"
+    """One of a run of format 1, of which only the text is known; likewise a caution."""
+    OLD_CAUTION = "caution"
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether figures may be wrong or beside the question, and not only less exact."""
+        return self in _WARNINGS
+
+
+_WARNINGS = frozenset(
+    {
+        DoubtKind.CAPACITY,
+        DoubtKind.CHANGED_ANSWER,
+        DoubtKind.CONSISTENCY,
+        DoubtKind.DATA,
+        DoubtKind.MODEL,
+        DoubtKind.OLD_WARNING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a figure may mislead, and what to do about it."""
+
+    kind: DoubtKind
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,10 +407,7 @@ class Run:
     load: MachineLoad = field(default_factory=MachineLoad)
     variants: tuple[Variant, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    # reasons to believe a figure wrong or beside the question, each with what to do about it
-    warnings: tuple[str, ...] = ()
-    # reasons to read a figure with a margin: few calls, outliers, a busy machine
-    cautions: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     # what would complete this run, e.g. the command that creates a missing index
     next_steps: tuple[str, ...] = ()
     # figures of a document, as the workload quotes them
@@ -394,6 +443,16 @@ class Run:
             ),
             None,
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return why figures may be wrong or beside the question, each with what to do about it."""
+        return tuple(str(each) for each in self.doubts if each.kind.is_warning)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Return why figures have a margin: few calls, outliers, a busy machine."""
+        return tuple(str(each) for each in self.doubts if not each.kind.is_warning)
 
     @property
     def questions(self) -> tuple[str, ...]:

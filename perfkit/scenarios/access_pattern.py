@@ -18,9 +18,8 @@ from perfkit.dynamodb.tables import (
     seeded_scale,
 )
 from perfkit.errors import ResultsDifferError, TargetError
-from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.rounds import FEWEST_ROUNDS
-from perfkit.runs import Run, RunKind, Variant
+from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, to_client
 from perfkit.scenarios.read_sampler import measure_reads

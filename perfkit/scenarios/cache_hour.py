@@ -15,10 +15,9 @@ from perfkit.cache.virtual_hour import Events, Traffic, arrivals, simulate
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
-from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget, Rounds, measure
-from perfkit.runs import CacheFigures, Hour, HourTraffic, Run, RunKind, Variant
+from perfkit.runs import CacheFigures, Doubt, DoubtKind, Hour, HourTraffic, Run, RunKind, Variant
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Progress, Scenario
 from perfkit.scenarios.cache import (

@@ -7,10 +7,9 @@ from perfkit.capacity import READ_UNIT_BYTES, Consistency, item_size, read_units
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.measure.clock import Clock
 from perfkit.measure.comparison import compare
-from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.measurement import Measurement, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Plan, measure
-from perfkit.runs import Comparison, Variant
+from perfkit.runs import Comparison, Doubt, DoubtKind, Variant
 from perfkit.scenarios.base import Context
 from perfkit.scenarios.items import as_json
 from perfkit.scenarios.reading import Answer, Read

@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from perfkit.measure.comparison import doubt_measured
-from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.measure.rounds import GC_POLICY, Measured
-from perfkit.runs import Comparison, MachineLoad, Run, RunKind, Variant, now_utc
+from perfkit.runs import Comparison, Doubt, DoubtKind, MachineLoad, Run, RunKind, Variant, now_utc
 from perfkit.scenarios.base import Context, Scenario
 
 __all__ = ["TRUST_CAPACITY", "Recorder"]
@@ -101,7 +100,6 @@ class Recorder:
             load=busy,
             variants=variants or (),
             comparisons=comparisons,
-            warnings=tuple(map(str, doubts)),
-            cautions=tuple(map(str, cautions)),
+            doubts=(*doubts, *cautions),
             **facts,
         )

@@ -18,6 +18,8 @@ from perfkit.commands.compare import compare
 from perfkit.errors import PerfkitError
 from perfkit.runs import (
     CacheFigures,
+    Doubt,
+    DoubtKind,
     LatencySummary,
     MachineLoad,
     Run,
@@ -390,7 +392,10 @@ def test_an_edited_workload_is_compared_on_request_and_said() -> None:
         ({"perfkit": "0.2.0"}, "perfkit differs (0.1.0, 0.2.0)"),
         ({"machine": {**run(1).machine, "boto3": "1.45.0"}}, "boto3 differs (1.44.5, 1.45.0)"),
         ({"settings": {**run(1).settings, "iterations": 5}}, "iterations differs (null, 5)"),
-        ({"warnings": ("the emulator counts wrongly",)}, "courses: the emulator counts wrongly"),
+        (
+            {"doubts": (Doubt(DoubtKind.CAPACITY, "the emulator counts wrongly"),)},
+            "courses: the emulator counts wrongly",
+        ),
     ],
 )
 def test_what_weakens_a_comparison_is_said(other: dict[str, Any], said: str) -> None:
@@ -650,7 +655,7 @@ def test_a_load_that_nobody_measured_is_said() -> None:
 
 
 def test_cautions_of_the_runs_are_counted_on_the_screen_and_listed_elsewhere() -> None:
-    sides(count=2, cautions=("query: only 4 calls",))
+    sides(count=2, doubts=(Doubt(DoubtKind.FEW_CALLS, "query: only 4 calls"),))
 
     screen, whole = (perfkit_compare("base", "branch", *more).stdout for more in ((), ("-v",)))
 
@@ -676,8 +681,11 @@ def test_the_terminal_shows_one_screen_with_the_worst_on_it(
                     variant(name, at_s=0.02 if late and name == "way-39" else 0.01)
                     for name in names
                 ),
-                cautions=("a", "b"),
-                warnings=tuple(f"warning {each}" for each in range(9)),
+                doubts=(
+                    Doubt(DoubtKind.MACHINE, "a"),
+                    Doubt(DoubtKind.MACHINE, "b"),
+                    *(Doubt(DoubtKind.DATA, f"warning {each}") for each in range(9)),
+                ),
             ),
             folder=("base", "branch")[late],
         )

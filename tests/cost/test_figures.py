@@ -19,6 +19,8 @@ from perfkit.report.json_document import report_document
 from perfkit.report.model import Report
 from perfkit.runs import (
     CacheFigures,
+    Doubt,
+    DoubtKind,
     Hour,
     HourTraffic,
     LatencySummary,
@@ -381,9 +383,13 @@ def sure(of: Run) -> Run:
     ("change", "doubt"),
     [
         pytest.param(
-            {"cautions": ("few calls",)}, "1 of 2 runs have figures with a margin", id="caution"
+            {"doubts": (Doubt(DoubtKind.FEW_CALLS, "few calls"),)},
+            "1 of 2 runs have figures with a margin",
+            id="caution",
         ),
-        pytest.param({"warnings": ("odd",)}, "1 of 2 runs carry warnings", id="warning"),
+        pytest.param(
+            {"doubts": (Doubt(DoubtKind.DATA, "odd"),)}, "1 of 2 runs carry warnings", id="warning"
+        ),
         pytest.param({"perfkit": "0.0.1"}, "what the warnings above say", id="versions"),
     ],
 )

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.measure.doubts import (
-    Doubt,
     doubt_intervals,
     doubt_machine,
     doubt_series,
@@ -19,6 +18,7 @@ from perfkit.measure.machine import Load, LoadBetween
 from perfkit.measure.measurement import Measurement
 from perfkit.measure.rounds import Plan
 from perfkit.measure.statistics import Ratio
+from perfkit.runs import Doubt
 from perfkit.units import TIMES
 
 ADAPTIVE = Plan(min_time_s=3)

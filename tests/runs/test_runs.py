@@ -18,6 +18,8 @@ from perfkit.runs import (
     CacheFigures,
     Check,
     Comparison,
+    Doubt,
+    DoubtKind,
     Hour,
     HourTraffic,
     LatencySummary,
@@ -77,7 +79,7 @@ def make_run(**changes: Any) -> Run:
                 rounds=2,
             ),
         ),
-        warnings=("the machine was busy; measure again",),
+        doubts=(Doubt(DoubtKind.MACHINE, "the machine was busy", "measure again"),),
         parameters={":semester": {"S": "1"}},
     )
     return replace(run, **changes)
@@ -154,7 +156,7 @@ def test_keys_of_a_newer_perfkit_are_ignored() -> None:
 
 def test_keys_an_older_perfkit_did_not_write_get_their_defaults() -> None:
     data = as_json(make_run())
-    for key in ("warnings", "parameters", "id", "next_steps", "quoted", "duration_s"):
+    for key in ("doubts", "parameters", "id", "next_steps", "quoted", "duration_s"):
         del data[key]
     for key in ("rounds_s", "client_cpu_s", "retries", "consistency", "concurrency"):
         del data["variants"][0][key]
@@ -162,7 +164,7 @@ def test_keys_an_older_perfkit_did_not_write_get_their_defaults() -> None:
 
     run = read(data, "test")
 
-    assert run.warnings == ()
+    assert run.doubts == ()
     assert run.variants[0].consistency == "eventual"
     assert run.variants[0].rounds_s == ()
     assert run.variants[0].latency_s.min is None
@@ -170,8 +172,9 @@ def test_keys_an_older_perfkit_did_not_write_get_their_defaults() -> None:
 
 def test_a_run_of_format_1_has_its_load_and_its_traffic_in_their_places() -> None:
     data = as_json(replace(FULL, load=MachineLoad(), traffic=None))
-    del data["load"], data["traffic"]
+    del data["load"], data["traffic"], data["doubts"]
     data["format"] = 1
+    data |= {"warnings": ["nothing was found; seed"], "cautions": ["only 3 calls"]}
     data["settings"] = {
         "random_seed": -1,
         "others_cpu_share": 0.25,
@@ -185,7 +188,24 @@ def test_a_run_of_format_1_has_its_load_and_its_traffic_in_their_places() -> Non
         "traffic_error_share": 0.0001,
     }
 
-    assert read(data, "the file") == FULL
+    found = read(data, "the file")
+
+    assert (found.warnings, found.cautions) == (("nothing was found; seed",), ("only 3 calls",))
+    assert replace(found, doubts=FULL.doubts) == FULL
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"warnings": 5}, r"run.doubts\[0\].reason should be text, found 5"),
+        ({"settings": []}, "run.settings should be an object"),
+        ({"settings": {"others_cpu_share": 2}}, "run.load.others_share should be at most 1"),
+        ({"settings": {"traffic_rate_hz": -20}}, "run.traffic.rate_hz should be at least 0"),
+    ],
+)
+def test_damage_in_a_run_of_format_1_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(RunFileError, match=f"the file is damaged: {named}"):
+        read({**as_json(make_run()), "format": 1, **changes}, "the file")
 
 
 def test_a_kind_that_is_not_known_is_named() -> None:

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from perfkit.measure.clock import FakeClock
-from perfkit.measure.doubts import Doubt, DoubtKind
 from perfkit.measure.measurement import Measurement, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Plan, measure
-from perfkit.runs import RunKind
+from perfkit.runs import Doubt, DoubtKind, RunKind
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.recorder import Recorder
 
@@ -70,6 +69,7 @@ def test_what_is_known_of_the_target_comes_before_other_doubts() -> None:
         of_slow(context, clock), doubts=[Doubt(DoubtKind.DATA, "nothing was found", "seed")]
     )
 
+    assert [each.kind for each in run.doubts][:2] == [DoubtKind.CAPACITY, DoubtKind.DATA]
     assert run.warnings == (
         "http://localhost:8000 is moto; compare capacity on the embedded target or on AWS",
         "nothing was found; seed",
