@@ -24,7 +24,7 @@ LEVELS = (
     ("processes",),
     ("measure",),
     ("embedded", "workloads"),
-    ("capacity", "results", "settings"),
+    ("capacity", "runs", "settings"),
     ("units", "errors", "console"),
 )
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
@@ -32,7 +32,7 @@ LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in part
 # side by side on one level, in this direction only
 BESIDE = {
     ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
-    ("results", "capacity"),  # what a stored entry takes beside its size
+    ("runs", "capacity"),  # what a stored entry takes beside its size
 }
 
 MAY_USE_A_TERMINAL = ("cli.py", "commands/", "report/terminal.py")

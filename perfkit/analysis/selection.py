@@ -7,7 +7,7 @@ from datetime import datetime
 
 from perfkit.analysis.costs import Costs
 from perfkit.cost.options import CostOptions
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import one_line
 
 __all__ = ["Group", "Selection", "select", "target_title"]

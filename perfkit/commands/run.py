@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.index_items import IndexCount
     from perfkit.dynamodb.safety import Permission, Preview
     from perfkit.dynamodb.targets import Target
-    from perfkit.results import Run
+    from perfkit.runs import Run
     from perfkit.scenarios.base import Options
     from perfkit.workloads.model import Workload
 

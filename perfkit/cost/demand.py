@@ -12,7 +12,7 @@ from perfkit.cost.bill import Use
 from perfkit.cost.capacity_modes import Demand
 from perfkit.cost.evidence import Evidence, Pattern
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 from perfkit.units import TIMES
 
 __all__ = [

@@ -13,7 +13,7 @@ from perfkit.cost.index_economics import storage_use
 from perfkit.cost.instances import find_type, instances_needed
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.transfer import data_out_bytes_s, data_out_use
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 
 __all__ = ["ORDER", "Case", "bill_of", "cpu_of"]
 

@@ -17,7 +17,7 @@ from perfkit.dynamodb.tables import (
 )
 from perfkit.dynamodb.targets import Target, TargetKind, data_files
 from perfkit.errors import ConfigError
-from perfkit.results import is_run_file
+from perfkit.runs import is_run_file
 from perfkit.units import format_bytes
 from perfkit.workloads.model import Workload
 

@@ -7,7 +7,7 @@ from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.model import Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
-from perfkit.results import Run
+from perfkit.runs import Run
 
 __all__ = ["build_report"]
 

@@ -10,6 +10,7 @@ import json
 import secrets
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,17 +20,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from perfkit.errors import ConfigError, TargetError
+from perfkit.measure.measurement import Measurement, Sampler
+from perfkit.measure.rounds import Budget, Measured, Rounds, measure
 from perfkit.processes.supervisor import cpu_s
-from perfkit.scenarios.base import Context
+from perfkit.scenarios.base import MOST_ROUNDS, Context
 from perfkit.scenarios.http_load import Figures, Job, LoadProcess, load_process
-from perfkit.scenarios.turns import Budget, Turn, Way, Ways, measure_ways
 from perfkit.workloads.model import Workload
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.settings import Switches
 
-__all__ = ["Endpoint", "HttpWay", "Service", "Services", "endpoints_of", "is_served"]
+__all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of", "is_served"]
 __all__ += ["measure_endpoints", "services"]
 
 CONCURRENCY = 2
@@ -296,7 +298,7 @@ def _start(
 
 
 @dataclass(slots=True)
-class HttpWay:
+class HttpSampler:
     """An endpoint of one service, asked warm or cold."""
 
     name: str
@@ -323,7 +325,7 @@ class HttpWay:
     def switches(self) -> Mapping[str, bool]:
         return asdict(self.service.switches)
 
-    def turn(self, calls: int) -> Turn:
+    def sample(self, calls: int) -> Measurement:
         """Ask so often; what is kept is there before, or for a cold turn is not."""
         service = self.service
         figures = Figures()
@@ -346,8 +348,8 @@ class HttpWay:
             _merge(figures, measured)
             elapsed_s += measured.elapsed_s
         self._refuse_bad(figures)
-        return Turn(
-            samples_s=figures.samples_s,
+        return Measurement(
+            samples_s=array("d", figures.samples_s),
             elapsed_s=elapsed_s,
             cpu_s=cpu_s,
             read_units=figures.read_units,
@@ -360,7 +362,7 @@ class HttpWay:
                 for state, count in figures.cache_states.items()
             },
             stages_s=figures.stages_s,
-            healthy=service.is_healthy(),
+            unhealthy=int(not service.is_healthy()),
         )
 
     def _ask(self, requests: int) -> Figures:
@@ -391,11 +393,11 @@ class HttpWay:
 def measure_endpoints(
     scenario: str,
     endpoints: Sequence[Endpoint],
-    ways: Sequence[HttpWay],
+    samplers: Sequence[HttpSampler],
     context: Context,
     *,
-    budget: Callable[[Way], Budget],
-) -> Ways:
+    budget: Callable[[Sampler], Budget],
+) -> Measured:
     """
     Measure one endpoint after the other, each in rounds of its own.
 
@@ -404,19 +406,18 @@ def measure_endpoints(
     parts = []
     for number, endpoint in enumerate(endpoints):
         parts.append(
-            measure_ways(
-                scenario,
-                [way for way in ways if way.endpoint is endpoint],
-                context,
+            measure(
+                [each for each in samplers if each.endpoint is endpoint],
+                context.options.plan,
+                context.clock,
                 budget=budget,
-                fewest_rounds=_FEWEST_ROUNDS,
-                share=(number / len(endpoints), (number + 1) / len(endpoints)),
+                rounds=Rounds(fewest=_FEWEST_ROUNDS, most=MOST_ROUNDS),
+                progress=context.reporter(
+                    scenario, (number / len(endpoints), (number + 1) / len(endpoints))
+                ),
             )
         )
-    return Ways(
-        variants=tuple(variant for part in parts for variant in part.variants),
-        tallies={key: tally for part in parts for key, tally in part.tallies.items()},
-    )
+    return Measured.join(parts)
 
 
 def _plus(total_s: float | None, before_s: float | None, after_s: float | None) -> float | None:

@@ -14,7 +14,7 @@ from perfkit.commands.clean import clean
 from perfkit.commands.seed import seed
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError, PerfkitError
-from perfkit.results import RunStore
+from perfkit.runs import RunStore
 
 APP = typer.Typer()
 for command in (seed, clean):

@@ -28,7 +28,7 @@ from perfkit.cost.what_if import SETTINGS, WhatIf, apply_settings, what_if
 from perfkit.errors import ConfigError
 from perfkit.report.plain import render_report
 from perfkit.report.what_if import what_if_document, what_if_report
-from perfkit.results import CacheFigures, Hour, Run, RunStore, WriteCost
+from perfkit.runs import CacheFigures, Hour, HourTraffic, Run, RunKind, RunStore, WriteCost
 from perfkit.workloads.loader import load
 
 RUNS = Path(__file__).parents[1] / "report" / "runs"
@@ -62,7 +62,7 @@ EVIDENCE = Evidence(
         Cpu(name="phase-0", seconds=1.0, questions=1),
         Cpu(name="phase-3", seconds=0.001, questions=1),
     ),
-    traffic={},
+    traffic=None,
 )
 BASELINE = Case(assumptions=Assumptions(hit_rate=0.9))
 
@@ -436,12 +436,20 @@ def test_runs_say_what_patterns_read_before_and_after(saved: RunStore) -> None:
 def test_a_run_of_an_hour_says_what_traffic_it_had() -> None:
     figures = CacheFigures(hits=90, misses=10, errors=0)
     run = Run(
-        kind="cache-hour",
+        kind=RunKind.CACHE_HOUR,
         scenario="cache-hour",
         workload="w",
         target={},
         started_at="2026-01-01T00:00:00Z",
-        settings={"traffic_ttl_s": 60, "traffic_keys": 9, "traffic_writes_an_hour": 7.2},
+        traffic=HourTraffic(
+            rate_hz=1.0,
+            keys=9,
+            skew=0.8,
+            ttl_s=60,
+            jitter_share=0.1,
+            writes_an_hour=7.2,
+            error_share=0.0,
+        ),
         hours=(
             Hour(
                 name="short run",

@@ -14,7 +14,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, TargetError, UnknownScenarioError
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.rounds import Plan
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios.base import Context, Options, Progress
 from perfkit.scenarios.registry import find, measure_scenarios, scenarios_of
 from perfkit.workloads.generator import ItemGenerator

@@ -14,7 +14,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
 from perfkit.measure.rounds import Plan
 from perfkit.processes import redis_server as server
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.registry import find, main_job, scenarios_of
@@ -193,14 +193,14 @@ def test_a_cache_that_answers_something_else_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = cache.CacheScenario((workload.pattern("courses"),))
-    look = cache._Cached._turn
+    look = cache._Cached._sample
 
     async def lie(self: Any, calls: int) -> Any:
         turn = await look(self, calls)
         turn.digest = "another answer"
         return turn
 
-    monkeypatch.setattr(cache._Cached, "_turn", lie)
+    monkeypatch.setattr(cache._Cached, "_sample", lie)
 
     with pytest.raises(ResultsDifferError, match=r"courses: .* answered differently"):
         only.measure(make_context(seeded, workload, iterations=1))
@@ -262,7 +262,7 @@ def test_a_longer_time_to_live_hits_more_and_reads_less(hour_run: Run) -> None:
 
 
 def test_a_virtual_cache_that_is_off_is_doubted() -> None:
-    from perfkit.results import CacheFigures, Hour
+    from perfkit.runs import CacheFigures, Hour
     from perfkit.scenarios.cache_hour import _doubts
 
     def hour(hits: int) -> Hour:

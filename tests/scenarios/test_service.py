@@ -12,13 +12,13 @@ import pytest
 from perfkit.analysis.phases import Promise, hold_against
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
-from perfkit.measure.rounds import Plan
+from perfkit.measure.rounds import Budget, Plan, measure
 from perfkit.processes.supervisor import cpu_s
-from perfkit.results import Comparison, LatencySummary, Run, RunStore, Variant
+from perfkit.runs import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.http_load import LoadProcess
 from perfkit.scenarios.registry import find
-from perfkit.scenarios.services import HttpWay, endpoints_of, services
+from perfkit.scenarios.services import HttpSampler, endpoints_of, services
 from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
 from perfkit.workloads.loader import load
@@ -233,15 +233,21 @@ def test_bodies_that_differ_are_never_compared(
     courses = endpoints_of(workload)[0]
     other = replace(courses, path=courses.path.replace("=CS", "=MA"))
     with services(context, {"phase-3": Switches.of_phase(3)}) as running:
-        from perfkit.scenarios.turns import Budget, measure_ways
-
         service = running.by_name["phase-3"]
-        ways = [HttpWay("one", courses, service, running), HttpWay("two", other, service, running)]
+        samplers = [
+            HttpSampler("one", courses, service, running),
+            HttpSampler("two", other, service, running),
+        ]
         with pytest.raises(ResultsDifferError, match="two and one answered differently"):
-            measure_ways("s", ways, context, budget=lambda _: Budget(turn_s=0.01))
+            measure(
+                samplers,
+                context.options.plan,
+                context.clock,
+                budget=lambda _: Budget(turn_s=0.01),
+            )
         missing = replace(courses, path="/api/nowhere")
         with pytest.raises(TargetError, match="answered 404"):
-            HttpWay("one", missing, service, running).turn(1)
+            HttpSampler("one", missing, service, running).sample(1)
 
     assert supervised
 

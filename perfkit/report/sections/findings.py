@@ -15,7 +15,7 @@ from perfkit.report.ratios import write_latency
 from perfkit.report.sections.cost import bills_of
 from perfkit.report.sections.cost_measured import headline
 from perfkit.report.sections.doubts import warned_of
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 from perfkit.units import format_many
 
 __all__ = ["build"]
@@ -105,7 +105,7 @@ def _change(group: Group) -> Iterator[Statement]:
             )
             return
     for run in group.runs:
-        if run.kind == "cache" and run.comparisons:
+        if run.kind is RunKind.CACHE and run.comparisons:
             best = fastest(run)
             if best is not None:
                 verdict = write_latency(best)
@@ -148,7 +148,7 @@ def _money(group: Group, selection: Selection) -> Iterator[Statement]:
 
 def _quotes(group: Group) -> bool:
     """Return whether the workload has figures of a document; runs of a cache always have some."""
-    return any(run.quoted for run in group.runs if run.kind in {"scenario", "phases"})
+    return any(run.quoted for run in group.runs if run.kind in {RunKind.SCENARIO, RunKind.PHASES})
 
 
 def _seconds(value_s: float) -> str:

@@ -13,21 +13,27 @@ from hypothesis import strategies as st
 
 from perfkit.errors import ConfigError, RunFileError, StorageFullError
 from perfkit.measure.histogram import Histogram
-from perfkit.results import (
+from perfkit.runs import (
     FORMAT,
     CacheFigures,
     Check,
     Comparison,
+    Doubt,
+    DoubtKind,
     Hour,
+    HourTraffic,
     LatencySummary,
+    MachineLoad,
     Run,
+    RunKind,
     RunStore,
     ServiceFigures,
     Variant,
     WriteCost,
-    new_id,
     now_utc,
 )
+from perfkit.runs.codec import decode
+from perfkit.runs.store import new_id
 
 LATENCY = LatencySummary(count=3, mean=0.2, p50=0.1, p90=0.3, p95=0.3, p99=0.3, max=0.3, min=0.1)
 
@@ -53,7 +59,7 @@ def make_variant(name: str = "scan", **changes: Any) -> Variant:
 
 def make_run(**changes: Any) -> Run:
     run = Run(
-        kind="scenario",
+        kind=RunKind.SCENARIO,
         scenario="courses",
         workload="courses",
         target={"kind": "embedded"},
@@ -73,10 +79,14 @@ def make_run(**changes: Any) -> Run:
                 rounds=2,
             ),
         ),
-        warnings=("the machine was busy; measure again",),
+        doubts=(Doubt(DoubtKind.MACHINE, "the machine was busy", "measure again"),),
         parameters={":semester": {"S": "1"}},
     )
     return replace(run, **changes)
+
+
+def read(data: object, source: str) -> Run:
+    return decode(json.dumps(data), source)
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -107,7 +117,7 @@ def test_a_file_leads_with_its_format_and_has_every_promised_key(tmp_path: Path)
     data = json.loads(path.read_text(encoding="utf-8"))
 
     assert list(data)[:2] == ["format", "perfkit"]
-    assert data["format"] == 1
+    assert data["format"] == FORMAT
     assert data.keys() >= {
         "kind", "scenario", "workload", "target", "started_at", "machine", "settings",
         "variants", "comparisons",
@@ -133,7 +143,7 @@ def test_any_values_survive_json(number: float, text: str, count: int) -> None:
         variants=(make_variant(text, capacity_units=number, calls=count),),
     )
 
-    assert Run.from_dict(as_json(run), "test") == run
+    assert read(as_json(run), "test") == run
 
 
 def test_keys_of_a_newer_perfkit_are_ignored() -> None:
@@ -141,30 +151,75 @@ def test_keys_of_a_newer_perfkit_are_ignored() -> None:
     data["colour"] = "blue"
     data["variants"][0]["smell"] = {"strength": 3}
 
-    assert Run.from_dict(data, "test") == make_run()
+    assert read(data, "test") == make_run()
 
 
 def test_keys_an_older_perfkit_did_not_write_get_their_defaults() -> None:
     data = as_json(make_run())
-    for key in ("warnings", "parameters", "id", "next_steps", "quoted", "duration_s"):
+    for key in ("doubts", "parameters", "id", "next_steps", "quoted", "duration_s"):
         del data[key]
     for key in ("rounds_s", "client_cpu_s", "retries", "consistency", "concurrency"):
         del data["variants"][0][key]
     del data["variants"][0]["latency_s"]["min"]
 
-    run = Run.from_dict(data, "test")
+    run = read(data, "test")
 
-    assert run.warnings == ()
+    assert run.doubts == ()
     assert run.variants[0].consistency == "eventual"
     assert run.variants[0].rounds_s == ()
     assert run.variants[0].latency_s.min is None
+
+
+def test_a_run_of_format_1_has_its_load_and_its_traffic_in_their_places() -> None:
+    data = as_json(replace(FULL, load=MachineLoad(), traffic=None))
+    del data["load"], data["traffic"], data["doubts"]
+    data["format"] = 1
+    data |= {"warnings": ["nothing was found; seed"], "cautions": ["only 3 calls"]}
+    data["settings"] = {
+        "random_seed": -1,
+        "others_cpu_share": 0.25,
+        "stolen_cpu_share": None,
+        "traffic_rate_hz": 20.0,
+        "traffic_keys": 78,
+        "traffic_skew": 0.8,
+        "traffic_ttl_s": 300.0,
+        "traffic_jitter_share": 0.1,
+        "traffic_writes_an_hour": 60.0,
+        "traffic_error_share": 0.0001,
+    }
+
+    found = read(data, "the file")
+
+    assert (found.warnings, found.cautions) == (("nothing was found; seed",), ("only 3 calls",))
+    assert replace(found, doubts=FULL.doubts) == FULL
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"warnings": 5}, r"run.doubts\[0\].reason should be text, found 5"),
+        ({"settings": []}, "run.settings should be an object"),
+        ({"settings": {"others_cpu_share": 2}}, "run.load.others_share should be at most 1"),
+        ({"settings": {"traffic_rate_hz": -20}}, "run.traffic.rate_hz should be at least 0"),
+    ],
+)
+def test_damage_in_a_run_of_format_1_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(RunFileError, match=f"the file is damaged: {named}"):
+        read({**as_json(make_run()), "format": 1, **changes}, "the file")
+
+
+def test_a_kind_that_is_not_known_is_named() -> None:
+    data = {**as_json(make_run()), "kind": "load"}
+
+    with pytest.raises(RunFileError, match="the file holds a run of kind 'load', which perfkit"):
+        read(data, "the file")
 
 
 def test_a_newer_format_is_refused_by_number(tmp_path: Path) -> None:
     path = tmp_path / "new.json"
     path.write_text(json.dumps({**as_json(make_run()), "format": FORMAT + 1}))
 
-    with pytest.raises(RunFileError, match=r"new\.json has run format 2.*upgrade perfkit"):
+    with pytest.raises(RunFileError, match=r"new\.json has run format 3.*upgrade perfkit"):
         RunStore(tmp_path).load(path)
 
 
@@ -222,17 +277,17 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
             ("started_at",), "9999-12-31T23:59:59Z", "started_at should be a moment", id="last day"
         ),
         pytest.param(
-            ("variants", 0, "calls"), 10**400, r"calls should be 1 to 1e\+15", id="huge int"
+            ("variants", 0, "calls"), 10**400, r"calls should be at most 1e\+15", id="huge int"
         ),
         pytest.param(
-            ("variants", 0, "latency_s", "p50"), 10**400, "p50 should be a number", id="huge"
+            ("variants", 0, "latency_s", "p50"), 10**400, r"p50 should be at most 1e\+09", id="huge"
         ),
         pytest.param(("target",), "embedded", "run.target should be an object", id="dict"),
     ],
 )
 def test_a_wrong_type_is_refused_by_key(place: tuple[Any, ...], value: Any, named: str) -> None:
     with pytest.raises(RunFileError, match=named):
-        Run.from_dict(with_value(make_run(), place, value), "the file")
+        read(with_value(make_run(), place, value), "the file")
 
 
 def with_value(run: Run, place: tuple[Any, ...], value: Any) -> dict[str, Any]:
@@ -279,37 +334,43 @@ FULL = make_run(
     write_costs=(
         WriteCost(table="courses", index=None, units={"insert": 1.0}, entry_bytes=900.0, items=5),
     ),
-    settings={"traffic_rps": 20.0, "random_seed": -1},
+    settings={"random_seed": -1},
+    load=MachineLoad(others_share=0.25, stolen_share=None),
+    traffic=HourTraffic(
+        rate_hz=20.0, keys=78, skew=0.8, ttl_s=300.0, jitter_share=0.1,
+        writes_an_hour=60.0, error_share=0.0001,
+    ),
 )  # fmt: skip
 
 
 def test_figures_at_the_edge_of_what_can_be_measured_are_read() -> None:
-    assert Run.from_dict(as_json(FULL), "the file") == FULL
+    assert read(as_json(FULL), "the file") == FULL
     slight = with_value(FULL, ("comparisons", 0, "latency_ratio"), 1e-300)
-    assert Run.from_dict(slight, "the file").comparisons[0].latency_ratio == 1e-300
+    assert read(slight, "the file").comparisons[0].latency_ratio == 1e-300
 
 
 @pytest.mark.parametrize(
     ("place", "value", "named"),
     [
         (("variants", 0, "capacity_units"), -5, r"variants\[0\]\.capacity_units .* found -5"),
-        (("variants", 0, "capacity_units"), 1e300, r"capacity_units should be 0 to 1e\+15"),
-        (("variants", 0, "calls"), 0, "calls should be 1 to"),
-        (("variants", 0, "items_read"), -1, "items_read should be 0 to"),
-        (("variants", 0, "latency_s", "p50"), -0.1, "latency_s.p50 should be 0 to"),
-        (("variants", 0, "rounds_s", 1), -0.1, r"rounds_s\[1\] should be 0 to"),
-        (("variants", 0, "service", "cpu_s"), 1e30, r"service.cpu_s should be 0 to 1e\+09"),
-        (("variants", 0, "service", "failed_share"), 1.5, "failed_share should be 0 to 1,"),
-        (("variants", 0, "service", "stages_s", "db"), -1, "stages_s.db should be 0 to"),
+        (("variants", 0, "capacity_units"), 1e300, r"capacity_units should be at most 1e\+15"),
+        (("variants", 0, "calls"), 0, "calls should be at least 1,"),
+        (("variants", 0, "items_read"), -1, "items_read should be at least 0,"),
+        (("variants", 0, "latency_s", "p50"), -0.1, "latency_s.p50 should be at least 0,"),
+        (("variants", 0, "rounds_s", 1), -0.1, r"rounds_s\[1\] should be at least 0,"),
+        (("variants", 0, "service", "cpu_s"), 1e30, r"service.cpu_s should be at most 1e\+09"),
+        (("variants", 0, "service", "failed_share"), 1.5, "failed_share should be at most 1,"),
+        (("variants", 0, "service", "stages_s", "db"), -1, "stages_s.db should be at least 0,"),
         (("variants", 0, "service", "stages_s", "db"), "1", "stages_s.db should be a number"),
-        (("variants", 0, "cache", "hits"), -1, "cache.hits should be 0 to"),
+        (("variants", 0, "cache", "hits"), -1, "cache.hits should be at least 0,"),
         (("comparisons", 0, "latency_ratio"), 0, "latency_ratio should be above 0"),
         (("comparisons", 0, "latency_ratio_ci95", 0), -1, "should be above 0"),
         (("checks", 0, "measured"), 1.5, "measured should be at most 1,"),
-        (("hours", 0, "duration_s"), 1e300, "duration_s should be 0 to"),
-        (("write_costs", 0, "units", "insert"), -1, "units.insert should be 0 to"),
-        (("write_costs", 0, "entries_share"), 1.1, "entries_share should be 0 to 1,"),
-        (("settings", "traffic_rps"), -20, "settings.traffic_rps should be 0 to"),
+        (("hours", 0, "duration_s"), 1e300, r"duration_s should be at most 1e\+09"),
+        (("write_costs", 0, "units", "insert"), -1, "units.insert should be at least 0,"),
+        (("write_costs", 0, "entries_share"), 1.1, "entries_share should be at most 1,"),
+        (("load", "others_share"), 1.5, "load.others_share should be at most 1,"),
+        (("traffic", "rate_hz"), -20, "traffic.rate_hz should be at least 0,"),
     ],
 )
 def test_a_figure_that_nothing_measures_is_damage(
@@ -317,7 +378,7 @@ def test_a_figure_that_nothing_measures_is_damage(
 ) -> None:
     """No clock and no counter goes below zero, no share above one, and no second lasts 1e30 s."""
     with pytest.raises(RunFileError, match=f"the file is damaged: run.*{named}"):
-        Run.from_dict(with_value(FULL, place, value), "the file")
+        read(with_value(FULL, place, value), "the file")
 
 
 @pytest.mark.parametrize("position", [0, 8, 20, -5])
@@ -326,13 +387,13 @@ def test_a_histogram_with_one_wrong_character_is_damage(position: int) -> None:
     text[position] = "B" if text[position] != "B" else "C"
 
     with pytest.raises(RunFileError, match=r"damaged: run.variants\[0\].histogram should be"):
-        Run.from_dict(with_value(FULL, ("variants", 0, "histogram"), "".join(text)), "the file")
+        read(with_value(FULL, ("variants", 0, "histogram"), "".join(text)), "the file")
 
 
 @pytest.mark.parametrize("text", ["AAAA", "no base64 at all!", "HISTFAAAACh4nJNpmSzM", "ü"])
 def test_text_that_is_no_histogram_is_damage(text: str) -> None:
     with pytest.raises(RunFileError, match=r"histogram should be a histogram"):
-        Run.from_dict(with_value(FULL, ("variants", 0, "histogram"), text), "the file")
+        read(with_value(FULL, ("variants", 0, "histogram"), text), "the file")
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
