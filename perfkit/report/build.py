@@ -3,13 +3,15 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from perfkit.analysis.answer import find_answer
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
-from perfkit.report.model import Report, Section, Statement, Statements, Tone
+from perfkit.report.answer import screen
+from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
 from perfkit.results import Run
 
-__all__ = ["build_report"]
+__all__ = ["build_report", "build_screen"]
 
 
 def build_report(
@@ -52,6 +54,25 @@ def build_report(
             *_missing(topics, shown),
         ),
         runs=tuple(run.to_dict() for run in selection.runs),
+    )
+
+
+def build_screen(
+    runs: Iterable[Run], *, next_step: str, cost: CostOptions | None = None
+) -> tuple[Block, ...]:
+    """
+    Build the one screen with which a command that measured answers.
+
+    Args:
+        runs: Over one workload on one target; the newest of each scenario counts.
+        next_step: What to type next where nothing is missing from the runs.
+        cost: What the reader wants to know about cost; None for nothing.
+    """
+    selection = select(runs, cost=cost)
+    return tuple(
+        block
+        for group in selection.groups
+        for block in screen(find_answer(group, selection), next_step=next_step)
     )
 
 

@@ -17,13 +17,15 @@ __all__ = ["Outline", "outline"]
 @dataclass(frozen=True)
 class Outline:
     """
-    The access patterns of a workload.
+    What a workload is about, and its access patterns.
 
     Args:
         ttls_s: By name, how long their answers are kept; None without a cache policy.
+        description: The workload in one sentence; may be empty.
     """
 
     ttls_s: Mapping[str, float | None]
+    description: str = ""
 
 
 @lru_cache(maxsize=16)
@@ -40,12 +42,14 @@ def outline(name: str, digest: str) -> Outline | None:
     """
     for content in _candidates(name):
         if hashlib.sha256(content).hexdigest() == digest:
-            patterns = tomllib.loads(content.decode("utf-8-sig")).get("patterns", {})
+            file = tomllib.loads(content.decode("utf-8-sig"))
+            patterns = file.get("patterns", {})
             return Outline(
+                description=str(file.get("description", "")),
                 ttls_s={
                     pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
                     for pattern, said in patterns.items()
-                }
+                },
             )
     return None
 
