@@ -16,7 +16,6 @@ from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.cost import names
 from perfkit.cost.bill import Use
 from perfkit.cost.demand import State
-from perfkit.cost.evidence import gather
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
@@ -217,14 +216,13 @@ def find_answer(group: Group, selection: Selection) -> Answer:
     )
     costs = tuple(cost for run in runs for cost in run.write_costs)
     indexes = _indexes(patterns, costs)
-    evidence = gather(runs)
     days = sorted(run.started_at[:10] for run in runs)
     known = outline(runs[0].workload, runs[0].workload_digest)
     return Answer(
         group=group,
         description=known.description if known and known.description else runs[0].workload,
         days=(days[0], days[-1]),
-        items=sum(evidence.table_items.values()) or None,
+        items=_items(patterns),
         patterns=patterns,
         phases=next(filter(None, map(_phases, runs)), None),
         cache=next(filter(None, map(_cache, runs)), None),
@@ -233,6 +231,15 @@ def find_answer(group: Group, selection: Selection) -> Answer:
         doubts=tuple(_doubts(group, patterns, selection)),
         steps=tuple(dict.fromkeys(step for run in runs for step in run.next_steps)),
     )
+
+
+def _items(patterns: Sequence[PatternFinding]) -> int | None:
+    """Return the items of the tables that were scanned."""
+    found: dict[str | None, int] = {}
+    for each in patterns:
+        if each.before.operation == "Scan" and each.before.items_read:
+            found.setdefault(each.before.table, each.before.items_read)
+    return sum(found.values()) or None
 
 
 def _phases(run: Run) -> PhasesFinding | None:

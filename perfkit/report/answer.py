@@ -28,7 +28,7 @@ from perfkit.report.ratios import write_short
 from perfkit.results import Run, Variant
 from perfkit.units import format_bytes, format_many, format_ratio, format_seconds, format_usd
 
-__all__ = ["patterns_table", "screen", "sentences", "write_doubts"]
+__all__ = ["patterns_table", "screen", "sentences", "write_doubts", "write_money"]
 
 _MOST_ROWS = 15
 """Rows of a table on one screen; the rest is in the report."""
@@ -340,7 +340,7 @@ def _found(answer: Answer) -> Iterator[Statement]:
                 f" {best.baseline}"
             )
     if answer.money is not None:
-        yield Statement(text=f"Cost: {_money(answer)} (modelled)")
+        yield Statement(text=f"Cost: {write_money(answer)} (modelled)")
 
 
 def _words(cell: Cell) -> str:
@@ -355,7 +355,8 @@ def _cache_words(ratios: Sequence[float], verdict: Verdict) -> str:
     return f"no call failed with its server killed; warm {reach} faster"
 
 
-def _money(answer: Answer) -> str:
+def write_money(answer: Answer) -> str:
+    """Return what is paid today and would be, in one sentence without its full stop."""
     money = answer.money
     if isinstance(money, MonthlyBill):
         text = f"{short(money.rate_hz)} requests/s cost {format_usd(float(money.before))} a month"

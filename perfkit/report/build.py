@@ -8,8 +8,9 @@ from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.answer import screen
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
-from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
+from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
 from perfkit.results import Run
+from perfkit.workloads.outline import outline
 
 __all__ = ["build_report", "build_screen"]
 
@@ -51,7 +52,7 @@ def build_report(
         title=_title(selection),
         sections=(
             *(section for parts in built.values() for section in parts),
-            *_missing(topics, shown),
+            *_missing(topics, shown, selection),
         ),
         runs=tuple(run.to_dict() for run in selection.runs),
     )
@@ -76,10 +77,12 @@ def build_screen(
     )
 
 
-def _missing(topics: Collection[Topic], shown: set[str]) -> Iterator[Section]:
+def _missing(topics: Collection[Topic], shown: set[str], selection: Selection) -> Iterator[Section]:
     """Yield one section about the topics of which nothing is shown, or none."""
     statements = tuple(
-        Statement(text=f"Nothing about {topic} yet: {MISSING[topic]}.", tone=Tone.WARNING)
+        Statement(
+            text=f"Nothing about {topic} yet: {_remedy(topic, selection)}.", tone=Tone.WARNING
+        )
         for topic in Topic
         if topic in topics and not any(topic in SECTIONS[name].topics for name in shown)
     )
@@ -89,6 +92,16 @@ def _missing(topics: Collection[Topic], shown: set[str]) -> Iterator[Section]:
             title="Missing",
             blocks=(Statements(name="missing", statements=statements),),
         )
+
+
+def _remedy(topic: Topic, selection: Selection) -> str:
+    """Return what to do about a topic; nothing that the workload's scenarios would refuse."""
+    known = [
+        outline(group.runs[0].workload, group.runs[0].workload_digest) for group in selection.groups
+    ]
+    if topic in OF_THE_SERVICE and known and all(each and not each.built_in for each in known):
+        return "it is measured of the reference service, which serves the built-in workload only"
+    return MISSING[topic]
 
 
 def _title(selection: Selection) -> str:

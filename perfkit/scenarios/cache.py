@@ -330,7 +330,7 @@ class CacheScenario:
             variants=whole.variants,
             comparisons=tuple(comparisons),
             next_steps=tuple(dict.fromkeys(next_steps)),
-            quoted=dict(QUOTED),
+            quoted=dict(QUOTED) if context.workload.quotes else None,
             **facts.finish(context, whole, ratios),
         )
 

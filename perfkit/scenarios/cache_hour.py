@@ -166,8 +166,12 @@ class CacheHourScenario:
             parameters=dict(self.pattern.parameters),
             started_at=started_at,
             variants=measured.variants,
-            hours=tuple(hours),
-            quoted=dict(QUOTED),
+            hours=tuple(
+                each
+                for each in hours
+                if context.workload.quotes or "quoted" not in {each.provenance, each.latencies}
+            ),
+            quoted=dict(QUOTED) if context.workload.quotes else None,
             next_steps=steps,
             **finished,
         )

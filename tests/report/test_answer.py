@@ -1,7 +1,9 @@
 """The answer on one screen, from the saved runs of a real `perfkit run`."""
 # ruff: noqa: RUF001 - the signs that reports print
 
+import hashlib
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +11,15 @@ import pytest
 from inline_snapshot import snapshot
 from rich.console import Console
 
+import perfkit
+from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.report import plain, terminal
 from perfkit.report.build import build_report, build_screen
+from perfkit.report.sections import Topic
 from perfkit.results import Run, RunStore
 
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 RUNS = RunStore(Path(__file__).parent / "main_job").list().runs
 
 
@@ -135,3 +141,71 @@ def test_the_report_begins_with_the_same_answer() -> None:
             "To get there takes 4 indexes (CoursesBySemester, CoursesByInstructor, EnrollmentsByUser, EnrollmentsByCourse; 135 MB) and reads by key for profile.",
         ]
     )
+
+
+# ---- another workload ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop() -> list[Run]:
+    """Runs over a workload that quotes nothing, of which one of the cache has a document's figures."""
+    digest = hashlib.sha256(SHOP.read_bytes()).hexdigest()
+    return [
+        replace(
+            run,
+            workload=str(SHOP),
+            workload_digest=digest,
+            quoted=run.quoted if run.kind == "cache" else None,
+        )
+        for run in RUNS
+        if run.kind in {"scenario", "cache"}
+    ]
+
+
+def test_another_workload_hears_nothing_of_the_reference_document(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions())
+    shown = plain.render_report(report, 200)
+
+    for word in ("118.50", "99,000", "document", "reference architecture", "quoted"):
+        assert word not in shown
+    assert "118.50" in plain.render_report(build_report(RUNS, cost=CostOptions()), 200)
+
+
+def test_nothing_advises_a_scenario_that_refuses_the_workload(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions(), topics=[Topic.COST, Topic.DASHBOARD])
+    shown = plain.render_report(report, 10_000)
+
+    assert "--scenario phases" not in shown
+    assert "which serves the built-in workload only" in shown
+
+
+def test_an_unstated_rate_makes_no_headline(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions(), topics=[Topic.COST])
+    (section,) = (each for each in report.sections if each.name == "cost-measured")
+
+    first = plain.render_blocks(section.blocks[:1], 10_000)
+
+    assert first.startswith("A million calls of each pattern cost $1,953.13 today, $1.94 after;")
+
+
+def test_servers_killed_on_purpose_are_no_error_rate() -> None:
+    (section,) = (each for each in build_report(RUNS).sections if each.name == "cache")
+    shown = plain.render_blocks(section.blocks, 200)
+
+    assert "23.2%" not in shown
+    (statistics,) = (each for each in section.tables if each.name == "statistics")
+    assert [row["errors"] for row in statistics.rows] == [0, 0, 0, 0, 0]
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    names = {command.name for command in app.registered_commands} | {
+        group.name for group in app.registered_groups
+    }
+    named = {
+        found
+        for path in Path(perfkit.__file__).parent.rglob("*.py")
+        for found in re.findall(r"`perfkit ([a-z]+(?:-[a-z]+)*)", path.read_text())
+    }
+
+    assert named <= names
+    assert len(named) > 8
