@@ -64,6 +64,10 @@ def report(
             help="Write to this file instead; CSV to a folder, one file for each table.",
         ),
     ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What an HTML page calls itself."),
+    ] = None,
     as_json: JsonOption = False,
     open_it: Annotated[
         bool,
@@ -168,6 +172,7 @@ def report(
         topics=topics,
         cost=wanted,
         now=datetime.now(UTC),
+        title=title,
     )
     if output is None:
         print_built(built, chosen)

@@ -518,4 +518,4 @@ def _takes(answer: Answer) -> str:
         parts.append(text)
     if indexes.by_key:
         parts.append(f"reads by key for {', '.join(indexes.by_key)}")
-    return f"To get there takes {' and '.join(parts)}."
+    return f"To get there takes {', and '.join(parts)}."

@@ -24,6 +24,7 @@ def build_report(
     topics: Collection[Topic] = (),
     cost: CostOptions | None = None,
     now: datetime | None = None,
+    title: str | None = None,
 ) -> Report:
     """
     Build the report of some runs.
@@ -38,6 +39,7 @@ def build_report(
             to show gets a line that says what would change that.
         cost: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None to leave their age alone.
+        title: What a page calls itself; None for the description of its only workload.
 
     Returns:
         The report, for any of the renderers.
@@ -55,6 +57,7 @@ def build_report(
             *_missing(topics, shown, selection),
         ),
         runs=tuple(run.to_dict() for run in selection.runs),
+        heading=_heading(selection) if title is None else title,
     )
 
 
@@ -102,6 +105,15 @@ def _remedy(topic: Topic, selection: Selection) -> str:
     if topic in OF_THE_SERVICE and known and all(each and not each.built_in for each in known):
         return "it is measured of the reference service, which serves the built-in workload only"
     return MISSING[topic]
+
+
+def _heading(selection: Selection) -> str:
+    """Return what the only workload is about, where its file is still there."""
+    if len(selection.groups) != 1:
+        return ""
+    run = selection.groups[0].runs[0]
+    known = outline(run.workload, run.workload_digest)
+    return "" if known is None else known.description
 
 
 def _title(selection: Selection) -> str:

@@ -138,7 +138,7 @@ def test_the_report_begins_with_the_same_answer() -> None:
         [
             "Today 20 requests a second cost $20,932.00 a month (modelled): enrollments reads 50,000 items for 6,250 RCU by scan.",
             "It could be $155.33 a month, $148.62 behind the cache (5 of 5 patterns have a better variant): enrollments reads 5 items for 1 RCU by query, 6,250× fewer read units.",
-            "To get there takes 4 indexes (CoursesBySemester, CoursesByInstructor, EnrollmentsByUser, EnrollmentsByCourse; 135 MB) and reads by key for profile.",
+            "To get there takes 4 indexes (CoursesBySemester, CoursesByInstructor, EnrollmentsByUser, EnrollmentsByCourse; 135 MB), and reads by key for profile.",
         ]
     )
 

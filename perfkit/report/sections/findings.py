@@ -39,11 +39,16 @@ def _blocks(answer: Answer, found: tuple[Statement, ...], selection: Selection) 
         if answer.doubts
         else ()
     )
-    yield Statements(
-        name="findings", statements=(*found, *_architectures(answer, selection), *doubts)
-    )
-    if len(answer.patterns) > 1:
-        yield patterns_table(answer)
+    rest = (*_architectures(answer, selection), *doubts)
+    if len(answer.patterns) < 2:
+        yield Statements(name="findings", statements=(*found, *rest))
+        return
+    # three sentences, the table, and then the rest
+    yield Statements(name="findings", statements=found[:3])
+    yield patterns_table(answer)
+    rest = (*found[3:], *rest)
+    if rest:
+        yield Statements(name="findings-beside", statements=rest)
 
 
 def _architectures(answer: Answer, selection: Selection) -> Iterator[Statement]:
