@@ -22,12 +22,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# a peer to measure against; it needs another botocore than boto3 does here
-$(VENV)/.installed-ministack: $(VENV)/.installed-dev
-	$(PYTHON) -m venv $(VENV)/ministack
-	$(VENV)/ministack/bin/python -m pip install --quiet --disable-pip-version-check ministack==1.5.33
-	@touch $@
-
 run: $(VENV)/.installed ## The main job on the embedded default: seed, index, measure, report
 	$(BIN)/perfkit run
 
@@ -55,7 +49,7 @@ format: $(VENV)/.installed-dev ## Tidy the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-figures: $(VENV)/.installed-ministack ## Measure what tests cannot hold, into benchmarks/results.md; ONLY="startup run" some of it
+figures: $(VENV)/.stand-ins ## Measure what tests cannot hold, into benchmarks/results.md; ONLY="startup run" some of it
 	$(BIN)/python -m benchmarks $(ONLY)
 
 sample-report: $(VENV)/.installed-dev ## Measure, and write a sample of every report format to reports/

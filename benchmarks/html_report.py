@@ -19,7 +19,8 @@ from perfkit.report.build import build_report
 from perfkit.report.html import render_report
 from perfkit.report.model import Bars, Curves, Report, Waterfall
 from perfkit.report.model import Table as ReportTable
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
+from perfkit.runs.codec import decode
 from perfkit.units import format_bytes, format_count
 
 __all__ = ["compare", "sample_runs"]
@@ -52,7 +53,7 @@ def sample_runs() -> tuple[tuple[Run, ...], str]:
     for path in sorted(_SAMPLES.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.get("kind") == "report" and document.get("runs"):
-            runs = tuple(Run.from_dict(run, str(path)) for run in document["runs"])
+            runs = tuple(decode(json.dumps(run), str(path)) for run in document["runs"])
             return runs, f"the runs in `{path.relative_to(_ROOT)}`"
     small = tuple(RunStore(_SMALL).list().runs)
     return small, "the runs of the test suite, which are fewer than a full run"

@@ -18,7 +18,7 @@ from perfkit.analysis.conditions import load_of
 from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling
 from perfkit.measure.statistics import paired_ratio, t_quantile
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.settings import RUNS_FOLDER
 
 __all__ = ["compare"]

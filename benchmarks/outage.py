@@ -1,19 +1,15 @@
 """What requests lose to a Redis server that is dead or hangs, and how long a cache hit takes."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.measuring import interleave
 from benchmarks.serving import Call, Caller, RedisServer, Site, running
-from perfkit.cache.statistics import Board, Outcome, Snapshot
 from perfkit.errors import TargetError
-from perfkit.measure.histogram import Histogram
 from perfkit.service.settings import Switches
 
 __all__ = ["Outage", "measure"]
@@ -26,9 +22,6 @@ _HANGING = "hanging"
 
 _OPENED_BY = 10
 """Requests after which the breaker is open for sure."""
-
-_POSTED_S = 1.5
-"""Workers post their cache's statistics each second."""
 
 _BACK_S = 10.0
 _CROWD = 8
@@ -49,7 +42,6 @@ class Outage:
         crowded: The same, several requests at a time.
         crowd_unaided: As many at a time while Redis is not used at all.
         crowd: How many.
-        hit_counts: Latencies of hits by the cache's own statistics.
     """
 
     hit: Sequence[Call]
@@ -61,7 +53,6 @@ class Outage:
     crowded: Sequence[Call]
     crowd_unaided: Sequence[Call]
     crowd: int
-    hit_counts: Histogram
 
 
 def measure(place: Site, *, quick: bool) -> Outage:
@@ -103,8 +94,6 @@ def measure(place: Site, *, quick: bool) -> Outage:
         interleave(turns, rounds=rounds)
         _check(asked[_HIT], "HIT")
         _check(asked[_DEAD], "ERROR")
-        time.sleep(_POSTED_S)
-        hit_counts = _hits_of(place.folder / _HIT)
         crowd, crowd_unaided = (
             [stack.enter_context(Caller(services[name].url, place.token)) for _ in range(_CROWD)]
             for name in (_HANGING, _UNAIDED)
@@ -124,7 +113,6 @@ def measure(place: Site, *, quick: bool) -> Outage:
         crowded=crowded,
         crowd_unaided=unaided,
         crowd=_CROWD,
-        hit_counts=hit_counts,
     )
 
 
@@ -178,11 +166,3 @@ def _hang(server: RedisServer, callers: Sequence[Caller], seconds: float) -> lis
             raise TargetError(msg)
         time.sleep(0.05)
     return calls
-
-
-def _hits_of(folder: Path) -> Histogram:
-    """Return the latencies of hits that the worker of a service has posted."""
-    found = Snapshot()
-    for board in (folder / "service").glob("metrics-*/cache"):
-        found.add(Board(board, f"{os.getpid()}").whole(Snapshot()))
-    return found.patterns["courses"].latencies[Outcome.HIT].histogram

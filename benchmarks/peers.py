@@ -19,6 +19,7 @@ from perfkit.errors import TargetError
 
 __all__ = ["Contender", "Reach", "contenders"]
 
+_CHECKOUT = Path(__file__).parents[1]
 _STARTS_WITHIN_S = 30.0
 
 
@@ -161,28 +162,12 @@ def _perfkit_server(data: str, folder: Path) -> Iterator[str]:
         yield line.removeprefix("DynamoDB at ").split()[0]
 
 
-def _node_modules() -> Iterator[Path]:
-    """Yield the folders where npm may have put packages, as far as they exist."""
-    if home := os.environ.get("DYNALITE_HOME"):
-        yield Path(home) / "node_modules"
-    yield Path("node_modules")
-    if npm := shutil.which("npm"):
-        answer = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=False)
-        yield Path(answer.stdout.strip() or "node_modules")
-    yield from Path.home().glob(".npm/_npx/*/node_modules")
-
-
 @contextmanager
 def _dynalite(folder: Path) -> Iterator[Contender]:
-    node = shutil.which("node")
-    scripts = (modules / "dynalite" / "cli.js" for modules in _node_modules())
-    script = next((path for path in scripts if path.exists()), None)
-    if node is None or script is None:
+    node, script = shutil.which("node"), _CHECKOUT / "node_modules" / "dynalite" / "cli.js"
+    if node is None or not script.exists():
         what = "node" if node is None else "its npm package"
-        msg = (
-            f"dynalite is missing ({what}): `npm install --prefix FOLDER dynalite@4`,"
-            " and DYNALITE_HOME=FOLDER"
-        )
+        msg = f"dynalite is missing ({what}): `make stand-ins` installs it"
         raise TargetError(msg)
     version = json.loads(script.with_name("package.json").read_text())["version"]
     port, log = _free_port(), folder / "dynalite.log"
@@ -199,24 +184,12 @@ def _dynalite(folder: Path) -> Iterator[Contender]:
         )
 
 
-def _ministack_command() -> Path | None:
-    # it pins an older botocore than boto3 needs here, so it has an environment of its own;
-    # `make figures` makes one within this one
-    folders = [Path(sys.prefix) / "ministack"]
-    if home := os.environ.get("MINISTACK_HOME"):
-        folders.insert(0, Path(home))
-    scripts = (folder / "bin" / "ministack" for folder in folders)
-    return next((path for path in scripts if path.exists()), None)
-
-
 @contextmanager
 def _ministack(folder: Path) -> Iterator[Contender]:
-    script = _ministack_command()
-    if script is None:
-        msg = (
-            "ministack is missing: `python -m venv FOLDER`, `FOLDER/bin/pip install ministack`,"
-            " and MINISTACK_HOME=FOLDER"
-        )
+    # in an environment of its own, because it pins an older botocore than boto3 needs here
+    script = Path(sys.prefix) / "ministack" / "bin" / "ministack"
+    if not script.exists():
+        msg = "ministack is missing: `make stand-ins` installs it"
         raise TargetError(msg)
     version = "from importlib import metadata; print(metadata.version('ministack'))"
     asked = [str(script.with_name("python")), "-c", version]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.measuring import perfkit_command, run_command
 from benchmarks.section import Aim, Section, Table
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_units
 

@@ -17,28 +17,27 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from benchmarks.bare_starlette import REDIS_VARIABLE
 from benchmarks.measuring import perfkit_command, run_command
-from perfkit.cache.address import unix_url
-from perfkit.cache.process import find_program
+from benchmarks.plain_fastapi import REDIS_VARIABLE
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
+from perfkit.processes.redis_server import find_program, unix_url
+from perfkit.processes.sockets import bind, url_of
 from perfkit.scenarios.http_load import read_timing
-from perfkit.service.process import bind
+from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
-from perfkit.service.supervisor import Plan, Supervisor
 from perfkit.service.tokens import DEMO_USER, Tokens
 from perfkit.settings import DATA_FILE
 
-__all__ = ["QUESTION", "Call", "Caller", "RedisServer", "Site", "bare", "running", "site"]
+__all__ = ["QUESTION", "Call", "Caller", "RedisServer", "Site", "plain", "running", "site"]
 
 QUESTION = "/api/courses?semester=1&department=CS"
 """50 courses, 50 KB."""
 
 _HOST = "127.0.0.1"
-_BACKLOG = 2048
 _END_S = 10.0
-_READY_S = 10.0
+_READY_S = 20.0
+_POLL_S = 0.05
 _ANSWER_S = 30.0
 
 
@@ -102,16 +101,16 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def running(plans: Mapping[str, Plan]) -> Iterator[dict[str, Supervisor]]:
+def running(plans: Mapping[str, Plan]) -> Iterator[dict[str, RunningService]]:
     """Run services side by side, all with their workers; what dies stays dead."""
-    supervisors = {name: Supervisor(plan) for name, plan in plans.items()}
+    services = {name: RunningService(plan) for name, plan in plans.items()}
     with ExitStack() as stack:
-        for supervisor in supervisors.values():
-            stack.callback(supervisor.stop)
-        with ThreadPoolExecutor(len(supervisors)) as pool:
-            for starting in [pool.submit(each.start) for each in supervisors.values()]:
+        for service in services.values():
+            stack.callback(service.stop)
+        with ThreadPoolExecutor(len(services)) as pool:
+            for starting in [pool.submit(each.start) for each in services.values()]:
                 starting.result()
-        yield supervisors
+        yield services
 
 
 class RedisServer:
@@ -159,33 +158,31 @@ class RedisServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bare:
-    """The bare application, running."""
+class Plain:
+    """The plain application, running."""
 
     url: str
     pids: Sequence[int]
 
 
 @contextmanager
-def bare(folder: Path, redis: RedisServer, *, workers: int) -> Iterator[Bare]:
-    """Run the bare application in as many processes, each in a session of its own as workers are."""
-    module = "benchmarks.bare_starlette"
+def plain(folder: Path, redis: RedisServer, *, workers: int) -> Iterator[Plain]:
+    """Run the plain application in as many processes, which share a port as the service's do."""
+    module = "benchmarks.plain_fastapi"
     with ExitStack() as stack:
-        listener = stack.enter_context(bind(_HOST, 0, shared=False))
-        listener.listen(_BACKLOG)
-        number = listener.fileno()
+        place = stack.enter_context(bind(_HOST, 0, shared=True))
+        port = place.getsockname()[1]
         pids = [
             stack.enter_context(
                 _child(
-                    [sys.executable, "-m", module, str(number)],
-                    folder / f"bare-{worker}.log",
-                    inherited=[number],
+                    [sys.executable, "-m", module, str(port)],
+                    folder / f"plain-{worker}.log",
                     variables={REDIS_VARIABLE: redis.url},
                 )
             ).pid
             for worker in range(workers)
         ]
-        yield Bare(url=f"http://{_HOST}:{listener.getsockname()[1]}", pids=pids)
+        yield Plain(url=url_of(place, _HOST), pids=pids)
 
 
 @contextmanager
@@ -264,6 +261,25 @@ class Caller:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+
+    def await_answer(self) -> None:
+        """
+        Ask until there is an answer: the service may be starting.
+
+        Raises:
+            TargetError: There is none for too long.
+        """
+        deadline_s = time.monotonic() + _READY_S
+        while True:
+            try:
+                self.call()
+            except TargetError:
+                if time.monotonic() > deadline_s:
+                    raise
+                self._connection.close()
+                time.sleep(_POLL_S)
+            else:
+                return
 
     def call(self) -> Call:
         """

@@ -9,7 +9,7 @@ from perfkit.analysis.judging import Judgement, judge
 from perfkit.analysis.matching import match_sides
 from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling, taken_together
-from perfkit.results import LatencySummary, Run, Variant
+from perfkit.runs import LatencySummary, MachineLoad, Run, RunKind, Variant
 
 __all__ = ["MACHINES", "Machine", "judged", "ruling", "sides"]
 
@@ -128,13 +128,13 @@ def _run(
             )
         )
     return Run(
-        kind="scenario",
+        kind=RunKind.SCENARIO,
         scenario="courses",
         workload="courses",
         target={"kind": "embedded"},
         started_at=f"2026-01-01T{number // 60:02d}:{number % 60:02d}:00Z",
         id=str(number),
-        settings={"others_cpu_share": share, "stolen_cpu_share": 0.0},
+        load=MachineLoad(others_share=share, stolen_share=0.0),
         variants=tuple(variants),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.html_report import sample_runs
 from benchmarks.measuring import interleave, perfkit_command, run_command, timed
 from benchmarks.section import Aim, Section, Table
-from perfkit.results import RunStore
+from perfkit.runs import RunStore
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_ratio
 

@@ -1,4 +1,4 @@
-"""The service under wrk's load, against the bare application and with notifications queued."""
+"""The service under wrk's load, against the plain application and with notifications queued."""
 
 import statistics
 from collections import Counter
@@ -10,25 +10,25 @@ from urllib.parse import urlsplit
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.bare_starlette import BY_PERFKIT, BY_REDIS_PY, KEY
 from benchmarks.measuring import interleave
-from benchmarks.serving import QUESTION, Caller, RedisServer, Site, bare, running
+from benchmarks.plain_fastapi import body_key, session_key
+from benchmarks.serving import QUESTION, Caller, RedisServer, Site, plain, running
 from benchmarks.wrk import Load, Wrk
 from perfkit.errors import ResultsDifferError, TargetError
+from perfkit.processes.supervisor import cpu_s
+from perfkit.queue.sink import start_sink
 from perfkit.scenarios.http_load import Job, load_process
-from perfkit.scenarios.services import cpu_of
-from perfkit.service.notifications.sink import start_sink
+from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
-from perfkit.service.supervisor import Supervisor
+from perfkit.service.tokens import DEMO_USER
 
-__all__ = ["BARE", "BARE_OWN_CLIENT", "NOTIFYING", "PHASE_0", "PHASE_0_CONNECTIONS", "PHASE_3"]
+__all__ = ["NOTIFYING", "PHASE_0", "PHASE_0_CONNECTIONS", "PHASE_3", "PLAIN"]
 __all__ += ["WORKERS", "Throughput", "Under", "measure"]
 
 PHASE_3 = "phase 3, --no-notify"
 NOTIFYING = "phase 3, --notify"
 PHASE_0 = "phase 0"
-BARE = "bare Starlette, redis.asyncio"
-BARE_OWN_CLIENT = "bare Starlette, the cache's client"
+PLAIN = "plain FastAPI"
 
 WORKERS = 2
 
@@ -88,10 +88,10 @@ class Under:
     def turn(self, wrk: Wrk, seconds: int) -> list[float]:
         """Answer requests for some seconds."""
         self.prepare()
-        before_s = cpu_of(self.pids)
+        before_s = cpu_s(self.pids)
         load = wrk.ask(self.url, seconds)
         self.loads.append(load)
-        after_s = cpu_of(self.pids)
+        after_s = cpu_s(self.pids)
         if before_s is not None and after_s is not None:
             self.cpu_s += after_s - before_s
         self.settle()
@@ -130,13 +130,15 @@ def measure(place: Site, *, quick: bool) -> Throughput:
         TargetError: Something does not start, or does not answer.
     """
     rounds, seconds = (2, 1) if quick else (5, 4)
-    wrk = Wrk(place.folder, place.token)
+    # each is another, and the plain application knows one
+    token = place.token
+    wrk = Wrk(place.folder, token)
     with ExitStack() as stack:
         shared = stack.enter_context(RedisServer.started(place.folder, "shared"))
         queue = stack.enter_context(RedisServer.started(place.folder, "queue"))
         sink = start_sink()
         stack.callback(sink.stop)
-        copier = stack.enter_context(bare(place.folder, shared, workers=WORKERS))
+        by_hand = stack.enter_context(plain(place.folder, shared, workers=WORKERS))
         plans = {
             PHASE_3: place.plan(
                 "phase-3", Switches.of_phase(3, notify=False), redis=shared, workers=WORKERS
@@ -152,7 +154,7 @@ def measure(place: Site, *, quick: bool) -> Throughput:
         }
         services = stack.enter_context(running(plans))
         bodies = {name: _ask_once(service, place) for name, service in services.items()}
-        _share(shared, bodies[PHASE_3])
+        _share(shared, token, bodies[PHASE_3])
         under = {
             name: Under(
                 url=f"{service.url}{QUESTION}",
@@ -162,12 +164,10 @@ def measure(place: Site, *, quick: bool) -> Throughput:
             )
             for name, service in services.items()
         }
-        for name, path in ((BARE, BY_REDIS_PY), (BARE_OWN_CLIENT, BY_PERFKIT)):
-            with Caller(copier.url, place.token, path) as caller:
-                caller.call()
-                bodies[name] = caller.body
-            url = f"{copier.url}{path}"
-            under[name] = Under(url=url, pids=copier.pids)
+        with Caller(by_hand.url, token) as caller:
+            caller.await_answer()
+            bodies[PLAIN] = caller.body
+        under[PLAIN] = Under(url=f"{by_hand.url}{QUESTION}", pids=by_hand.pids)
         for each in under.values():
             each.prepare()
             wrk.ask(each.url, 1)
@@ -195,13 +195,13 @@ def _turn(under: Under, wrk: Wrk, seconds: int) -> Callable[[], list[float]]:
     return lambda: under.turn(wrk, seconds)
 
 
-def _ask_once(service: Supervisor, place: Site) -> bytes:
+def _ask_once(service: RunningService, place: Site) -> bytes:
     with Caller(service.url, place.token) as caller:
         caller.call()
         return caller.body
 
 
-def _warming(service: Supervisor, place: Site) -> Callable[[], None]:
+def _warming(service: RunningService, place: Site) -> Callable[[], None]:
     """Return what has a service keep the answer if it does not."""
 
     def warm() -> None:
@@ -220,15 +220,17 @@ def _emptying(server: RedisServer) -> Callable[[], None]:
     return empty
 
 
-def _share(server: RedisServer, body: bytes) -> None:
+def _share(server: RedisServer, token: str, body: bytes) -> None:
+    """Put into a server what the plain application looks up there."""
     with redis.Redis(unix_socket_path=str(server.path)) as client:
-        client.set(KEY, body)
+        client.set(session_key(token), DEMO_USER)
+        client.set(body_key("1", "CS"), body)
 
 
 class _Count:
     """What a metric of a service counts from now on, by the values of one of its labels."""
 
-    def __init__(self, service: Supervisor, place: Site, metric: str, label: str) -> None:
+    def __init__(self, service: RunningService, place: Site, metric: str, label: str) -> None:
         self._service = service
         self._place = place
         self._metric = metric
@@ -277,9 +279,9 @@ def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
             concurrency=PHASE_0_CONNECTIONS,
             requests=requests,
         )
-        before_s = cpu_of(service.pids)
+        before_s = cpu_s(service.pids)
         figures = stack.enter_context(load_process()).ask(job)
-        after_s = cpu_of(service.pids)
+        after_s = cpu_s(service.pids)
     if figures.statuses != {"200": requests}:
         msg = f"phase 0 answered {figures.statuses}: {figures.example[:200]}"
         raise TargetError(msg)
@@ -289,8 +291,8 @@ def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
         elapsed_s=figures.elapsed_s,
         p99_s=samples_s[-(-len(samples_s) * 99 // 100) - 1],
     )
-    cpu_s = 0.0 if before_s is None or after_s is None else after_s - before_s
-    under = Under(url=service.url, pids=service.pids, loads=[load], cpu_s=cpu_s)
+    used_s = 0.0 if before_s is None or after_s is None else after_s - before_s
+    under = Under(url=service.url, pids=service.pids, loads=[load], cpu_s=used_s)
     return under, body
 
 

@@ -111,7 +111,7 @@ class Interrupts:
         self._phase = _Phase.LOADING
 
     def install(self) -> None:
-        """Answer Ctrl-C, unless whoever started this process has it ignored."""
+        """Answer Ctrl-C, unless this process was started with it ignored."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._answer)
             sys.unraisablehook = self._try_again
@@ -146,4 +146,4 @@ class Interrupts:
 
 
 interrupts = Interrupts()
-"""Those of this process."""
+"""What Ctrl-C does in this process."""

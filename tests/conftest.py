@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import boto3
@@ -30,11 +30,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import settings
 
-from perfkit.cache import server as cache
 from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
+from perfkit.processes import redis_server as cache
 from perfkit.workloads.loader import load
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -382,12 +382,28 @@ CHECKOUT = Path(__file__).parents[1]
 STAND_INS = ("moto", "ministack", "dynalite")
 
 
-def _missing(what: str) -> None:
+def _missing(reason: str) -> NoReturn:
     """Skip for a user who has it not; where everything is to be tested that is a failure."""
-    reason = f"{what} is missing: `make stand-ins` installs it"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Return the function that ends a test for the reason that something is not installed."""
+    return _missing
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """Return a function that finds a program under one of its names, or ends the test."""
+
+    def program(*names: str) -> str:
+        found = next(filter(None, map(shutil.which, names)), None)
+        return found or _missing(f"no {names[0]} on the PATH")
+
+    return program
 
 
 def _stand_in_command(name: str) -> tuple[list[str], dict[str, str]]:
@@ -401,12 +417,12 @@ def _stand_in_command(name: str) -> tuple[list[str], dict[str, str]]:
         own = Path(sys.prefix) / "ministack" / "bin" / "ministack"
         found = str(own) if own.exists() else shutil.which("ministack")
         if found is None:
-            _missing("ministack")
+            _missing("ministack is missing: `make stand-ins` installs it")
         wanted = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port, "SERVICES": "dynamodb"}
         return [str(found)], wanted
     node, script = shutil.which("node"), CHECKOUT / "node_modules" / "dynalite" / "cli.js"
     if node is None or not script.exists():
-        _missing("dynalite")
+        _missing("dynalite is missing: `make stand-ins` installs it")
     options = [f"--{what}TableMs=0" for what in ("create", "update", "delete")]
     return [str(node), str(script), "--host", "127.0.0.1", "--port", port, *options], {}
 

@@ -19,9 +19,12 @@ LEVELS = (
     ("scenarios", "load", "report"),
     ("analysis",),
     ("service", "cost"),
-    ("cache", "dynamodb", "measure"),
+    ("queue",),
+    ("cache", "dynamodb"),
+    ("processes",),
+    ("measure",),
     ("embedded", "workloads"),
-    ("capacity", "results", "settings"),
+    ("capacity", "runs", "settings"),
     ("units", "errors", "console"),
 )
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
@@ -29,8 +32,7 @@ LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in part
 # side by side on one level, in this direction only
 BESIDE = {
     ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
-    ("results", "capacity"),  # what a stored entry takes beside its size
-    ("cache", "measure"),  # the cache keeps its latencies in histograms
+    ("runs", "capacity"),  # what a stored entry takes beside its size
 }
 
 MAY_USE_A_TERMINAL = ("cli.py", "commands/", "report/terminal.py")

@@ -19,7 +19,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
-from perfkit.results import Comparison, Run, Variant, WriteCost
+from perfkit.runs import Comparison, Run, Variant, WriteCost
 from perfkit.units import format_many, format_share
 from perfkit.workloads.outline import outline
 
@@ -376,7 +376,7 @@ def _doubts(
     if group is selection.groups[0]:
         yield from too_old(selection)
         yield from (text.removesuffix(".") for text in unjudged(selection))
-    load = load_of([run for run in runs if "others_cpu_share" in run.settings])
+    load = load_of([run for run in runs if run.load.others_share is not None])
     if load is not None and load.most > OTHERS_SHARE:
         least, most = (format_share(round(share, 2)) for share in (load.least, load.most))
         reach = most if least == most else f"{least} to {most}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from perfkit.analysis.selection import Group, Selection
 from perfkit.analysis.verdict import Ruling, Verdict
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 from perfkit.workloads.outline import outline
 
 __all__ = ["OLD", "not_alike", "not_measured", "too_old", "unjudged"]
@@ -32,7 +32,7 @@ def not_alike(group: Group) -> Iterator[str]:
             f"{group.title}: measured on {len(machines)} machines or with other versions of what"
             " is installed; their latencies are no comparison, read units are"
         )
-    patterns = [run for run in group.runs if run.kind == "scenario"]
+    patterns = [run for run in group.runs if run.kind is RunKind.SCENARIO]
     for key in _SETTINGS:
         values = {json.dumps(run.settings.get(key)) for run in patterns}
         if len(values) > 1:

@@ -9,7 +9,7 @@ from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.analysis.writes import WriteChange, compare_writes
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import format_many, format_share
 
 __all__ = ["Compared", "Conditions", "compare_sides"]

@@ -1,11 +1,11 @@
 """How busy the machine was while the runs of two sides were measured, and whether that differed."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import format_share
 
 __all__ = ["Load", "busy", "load_of", "loads_differ"]
@@ -51,7 +51,7 @@ def loads_differ(before: Load | None, after: Load | None) -> bool:
 
 def busy(run: Run) -> str:
     """Return what kept the machine from a run, in words; or nothing."""
-    others, stolen = _others(run), _stolen(run)
+    others, stolen = run.load.others_share, run.load.stolen_share
     if others is not None and others > OTHERS_SHARE:
         return f"other programs used {format_share(round(others, 2))} of the CPU"
     if stolen is not None and stolen > STOLEN_SHARE:
@@ -60,16 +60,5 @@ def busy(run: Run) -> str:
 
 
 def _load(run: Run) -> float | None:
-    others = _others(run)
-    return None if others is None else others + (_stolen(run) or 0.0)
-
-
-def _share(key: str) -> Callable[[Run], float | None]:
-    def read(run: Run) -> float | None:
-        value = run.settings.get(key)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    return read
-
-
-_others, _stolen = _share("others_cpu_share"), _share("stolen_cpu_share")
+    others = run.load.others_share
+    return None if others is None else others + (run.load.stolen_share or 0.0)

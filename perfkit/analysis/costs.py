@@ -11,7 +11,7 @@ from perfkit.cost.evidence import Evidence, gather
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.prices import PriceBook, age_warnings
 from perfkit.errors import ConfigError, PriceError
-from perfkit.results import Run
+from perfkit.runs import Run
 
 if TYPE_CHECKING:
     from perfkit.cost.architecture import Architectures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.analysis.selection import Group
 from perfkit.analysis.verdict import Ruling, Verdict
-from perfkit.results import Comparison, Run
+from perfkit.runs import Comparison, Run, RunKind
 
 __all__ = ["Savings", "count_promises", "fastest", "find_savings", "unsure"]
 
@@ -33,7 +33,7 @@ def find_savings(group: Group) -> Savings | None:
     outcomes = [
         (run, outcome)
         for run in group.runs
-        if run.kind == "scenario" and (outcome := find_outcome(run)) is not None
+        if run.kind is RunKind.SCENARIO and (outcome := find_outcome(run)) is not None
     ]
     if not outcomes:
         return None

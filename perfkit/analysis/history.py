@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from perfkit.analysis.matching import Match, same_work
-from perfkit.results import Run
+from perfkit.runs import Run
 
 __all__ = ["earlier_runs"]
 

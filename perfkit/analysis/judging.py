@@ -20,7 +20,7 @@ from perfkit.measure.changes import (
     change_between,
     find_spread,
 )
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, Variant
 from perfkit.units import format_change, format_units
 
 __all__ = [

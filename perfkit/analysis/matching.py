@@ -9,21 +9,14 @@ from typing import NamedTuple
 from perfkit.analysis.selection import target_title
 from perfkit.analysis.sides import Side
 from perfkit.errors import ConfigError
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import one_line
 
 __all__ = ["Match", "Matching", "match_sides", "same_work"]
 
 _HOW_LONG = ("iterations", "min_time_s")
 # how it was measured, or what went on meanwhile; all other settings say what was measured
-_NOT_THE_WORK = {
-    *_HOW_LONG,
-    "random_seed",
-    "rounds",
-    "garbage_collector",
-    "others_cpu_share",
-    "stolen_cpu_share",
-}
+_NOT_THE_WORK = {*_HOW_LONG, "random_seed", "rounds", "garbage_collector"}
 _HARDWARE = ("cpu", "cores", "memory_gib", "os")
 
 
@@ -199,6 +192,8 @@ def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
                 f"{both} were measured with different settings, {key} {json.dumps(mine)} and"
                 f" {json.dumps(theirs)}; measure both with the same"
             )
+    if one.traffic != other.traffic:
+        return f"{both} had different traffic; measure both with the same `--traffic`"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from perfkit.results import Comparison, Run, Variant
+from perfkit.runs import Comparison, Run, Variant
 
 __all__ = ["Outcome", "find_outcome"]
 

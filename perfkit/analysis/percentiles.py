@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from perfkit.errors import RunFileError
 from perfkit.measure.statistics import nearest_rank
-from perfkit.results import LatencySummary, Variant
+from perfkit.runs import LatencySummary, Variant
 
 __all__ = ["exists", "percentile", "percentiles"]
 

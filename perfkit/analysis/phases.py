@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.analysis.verdict import Ruling, Verdict, hold_above
-from perfkit.results import Check, Comparison, Run, Variant
+from perfkit.runs import Check, Comparison, Run, RunKind, Variant
 
 __all__ = ["Promise", "cold", "hold_against", "is_cold", "sides_of", "warm"]
 
@@ -47,7 +47,7 @@ def is_cold(name: str) -> bool:
 
 def sides_of(run: Run) -> tuple[Variant, Variant] | None:
     """Return the first and the last phase of a run's first endpoint, warm; None without two."""
-    if run.kind != "phases" or not run.variants:
+    if run.kind is not RunKind.PHASES or not run.variants:
         return None
     warm = [
         each

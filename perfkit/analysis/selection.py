@@ -7,7 +7,7 @@ from datetime import datetime
 
 from perfkit.analysis.costs import Costs
 from perfkit.cost.options import QUOTED, CostOptions
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import one_line
 from perfkit.workloads.outline import outline
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import ConfigError, RunFileError
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.settings import RUNS_FOLDER
 
 __all__ = ["Side", "find_side"]

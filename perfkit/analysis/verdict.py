@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self
 
 from perfkit.errors import EvidenceError, PerfkitError, ThresholdError
-from perfkit.results import Check
+from perfkit.runs import Check
 
 __all__ = ["Ruling", "Verdict", "hold_above", "hold_below", "taken_together"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfkit.analysis.judging import ROUNDING, Amount
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.verdict import Ruling, Verdict
-from perfkit.results import Run, WriteCost
+from perfkit.runs import Run, WriteCost
 from perfkit.units import format_units
 
 __all__ = ["WriteChange", "compare_writes"]

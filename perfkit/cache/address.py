@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from perfkit.errors import ConfigError
 
-__all__ = ["Address", "parse_url", "unix_url"]
+__all__ = ["Address", "parse_url"]
 
 _FORMS = (
     "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], "
@@ -33,11 +33,6 @@ class Address:
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
-
-
-def unix_url(path: str) -> str:
-    """Return the URL of the server at a Unix socket."""
-    return f"unix://{quote(path)}"
 
 
 def parse_url(url: str) -> Address:

@@ -7,21 +7,14 @@ after the time limit at the latest.
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
-from perfkit.cache.address import parse_url
 from perfkit.cache.breaker import CircuitBreaker
-from perfkit.cache.connection import (
-    CacheError,
-    CacheUnavailableError,
-    Command,
-    Connection,
-    value,
-)
-from perfkit.cache.encoding import decode, encode
+from perfkit.cache.connection import CacheError, Connection, value
+from perfkit.cache.encoding import decode
 from perfkit.cache.fills import Fill, Fills, Job
 from perfkit.cache.invalidation import Invalidations
 from perfkit.cache.policy import Keys, Place
@@ -30,12 +23,7 @@ from perfkit.cache.statistics import Outcome, Snapshot, Statistics
 from perfkit.capacity import AttributeValue
 from perfkit.measure.clock import Clock, RealClock
 
-__all__ = ["SESSIONS", "Cache", "Fetched", "Lookup", "Status"]
-
-SESSIONS = "@session"
-"""The name under which sessions are counted, as if they were a pattern; no pattern has it."""
-
-_NOT_ASKED = object()
+__all__ = ["Cache", "Fetched", "Lookup", "Status"]
 
 
 class Status(StrEnum):
@@ -75,14 +63,12 @@ class Fetched:
     Attributes:
         place: Where the answer would be; None where nothing is kept for the pattern.
         body: The answer, if it was there.
-        session: The session, if it was asked for and there.
         failed: The cache failed to answer for `body`.
         spent_s: What the look took.
     """
 
     place: Place | None
     body: bytes | None
-    session: bytes | None
     failed: bool
     spent_s: float
 
@@ -91,12 +77,16 @@ class Cache:
     """
     A cache in front of the database, for one event loop; any number of processes may share it.
 
+    Attributes:
+        keys: What is kept, where and how long.
+        breaker: Knows whether the server is there; for others that ask the same one.
+
     Args:
         url: Of the Redis server.
         keys: What is kept, where and how long.
         settings: How to behave.
         clock: For the breaker.
-        dice: For jitter.
+        rng: For jitter.
     """
 
     def __init__(
@@ -106,18 +96,18 @@ class Cache:
         settings: CacheSettings | None = None,
         *,
         clock: Clock | None = None,
-        dice: random.Random | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self.keys = keys
         self._settings = settings = settings or CacheSettings()
         self._statistics = Statistics()
         clock = clock or RealClock()
-        self._breaker = CircuitBreaker(
+        self.breaker = CircuitBreaker(
             failures=settings.breaker_failures, open_s=settings.breaker_open_s, clock=clock
         )
-        self._connection = Connection(parse_url(url), self._breaker, settings.time_limit_s)
-        self._dice = dice or random.Random()  # noqa: S311 - for jitter
-        self._fills = Fills(self._connection, settings, self._dice)
+        self._connection = Connection(url, self.breaker, settings.time_limit_s)
+        rng = rng or random.Random()  # noqa: S311 - for jitter
+        self._fills = Fills(self._connection, settings, rng)
         self._invalidations = Invalidations(
             self._connection,
             settings,
@@ -139,7 +129,7 @@ class Cache:
 
     def snapshot(self) -> Snapshot:
         """Return what this process has counted so far."""
-        self._statistics.server.breaker_openings = self._breaker.openings
+        self._statistics.server.breaker_openings = self.breaker.openings
         return self._statistics.snapshot()
 
     # ---- answers -------------------------------------------------------------------------
@@ -176,8 +166,7 @@ class Cache:
             return Lookup(body, Status.OFF, 0.0, time.perf_counter() - started_s)
         statistics = self._statistics.pattern(pattern)
         if fetched.body is not None:
-            statistics.counts.hits += 1
-            statistics.record(Outcome.HIT, fetched.spent_s)
+            self.count_hit(pattern, fetched)
             return Lookup(fetched.body, Status.HIT, fetched.spent_s, 0.0)
         job = Job(
             place=fetched.place,
@@ -189,41 +178,42 @@ class Cache:
         return await self._without(job, failed=fetched.failed)
 
     async def fetch(
-        self,
-        pattern: str,
-        parameters: Mapping[str, AttributeValue],
-        *,
-        variant: str = "",
-        session: str | None = None,
+        self, pattern: str, parameters: Mapping[str, AttributeValue], *, variant: str = ""
     ) -> Fetched:
         """
-        Look for an answer, and for a session as well, in one round trip.
+        Look for an answer, and no more; `get_or_fill` goes on from there.
 
         Args:
             pattern: The question.
             parameters: Its values in wire form, by ":name".
             variant: As in `get_or_fill`.
-            session: Digest of a token.
 
         Raises:
             ConfigError: A parameter of the cache key is missing or of the wrong type.
         """
         started_s = time.perf_counter()
         template = self.keys.template(pattern)
-        place = None if template is None else template.place(parameters, variant)
-        look = None if place is None or self._invalidations.owes(place.key) else ("HGET", *place)
-        commands: list[Command] = [] if look is None else [look]
-        if session is not None:
-            commands.append(("GET", self.keys.session(session)))
-        replies = await self._replies(commands)
-        body, failed = None, place is not None
-        if look is not None and replies:
-            body, failed = await self._decoded(replies[0])
-        found = None
-        if session is not None:
-            reply = replies[-1] if replies else _NOT_ASKED
-            found = await self._session(reply, started_s)
-        return Fetched(place, body, found, failed, time.perf_counter() - started_s)
+        if template is None:
+            return Fetched(None, None, failed=False, spent_s=0.0)
+        place = template.place(parameters, variant)
+        body, failed = None, True
+        if not self._invalidations.owes(place.key) and self._connection.usable():
+            try:
+                (reply,) = await self._connection.ask(("HGET", *place))
+                stored = value(reply)
+                if isinstance(stored, bytes):
+                    body = await decode(stored, self._settings.largest_bytes)
+                failed = not (stored is None or isinstance(stored, bytes))
+            except CacheError:
+                # the request is answered by its fill
+                pass
+        return Fetched(place, body, failed, time.perf_counter() - started_s)
+
+    def count_hit(self, pattern: str, fetched: Fetched) -> None:
+        """Count an answer that `fetch` found and for which `get_or_fill` is not called."""
+        statistics = self._statistics.pattern(pattern)
+        statistics.counts.hits += 1
+        statistics.record(Outcome.HIT, fetched.spent_s)
 
     async def invalidate(self, keys: Iterable[str]) -> bool:
         """
@@ -241,31 +231,6 @@ class Cache:
             expire.
         """
         return await self._invalidations.invalidate(keys)
-
-    # ---- sessions ------------------------------------------------------------------------
-
-    async def get_session(self, digest: str) -> bytes | None:
-        """Return what `put_session` kept for a token, None if nothing or the cache fails."""
-        started_s = time.perf_counter()
-        replies = await self._replies([("GET", self.keys.session(digest))])
-        return await self._session(replies[0] if replies else _NOT_ASKED, started_s)
-
-    async def put_session(self, digest: str, body: bytes, ttl_s: float) -> bool:
-        """
-        Keep what is known of a token; return False if the cache fails.
-
-        Args:
-            digest: Of the token: what is in the cache must not let anybody in.
-            body: What to keep.
-            ttl_s: Never kept longer than this, so that a token cannot outlive itself.
-        """
-        stored = await encode(body, self._settings.compress_over_bytes)
-        share = self._dice.uniform(1 - self._settings.jitter, 1)
-        ttl_ms = max(round(ttl_s * share * 1e3), 1)
-        command = ("SET", self.keys.session(digest), stored, "PX", ttl_ms)
-        kept = await self._replies([command]) == [b"OK"]
-        self._statistics.pattern(SESSIONS).counts.fills += kept
-        return kept
 
     # ---- parts ---------------------------------------------------------------------------
 
@@ -289,41 +254,3 @@ class Cache:
         whole_s = job.spent_s + time.perf_counter() - started_s
         job.statistics.record(Outcome.ERROR if failed else Outcome.MISS, whole_s)
         return Lookup(body, Status.ERROR if failed else Status.MISS, whole_s - fill_s, fill_s)
-
-    async def _replies(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the replies to *commands*; none if the server cannot be asked."""
-        if not commands or not self._connection.usable():
-            return []
-        try:
-            return await self._connection.ask(*commands, limit_s=self._settings.time_limit_s)
-        except CacheUnavailableError:
-            return []
-
-    async def _decoded(self, reply: Any) -> tuple[bytes | None, bool]:
-        """Return the value in a reply, None if it holds none, and whether the cache failed."""
-        try:
-            match value(reply):
-                case None:
-                    return None, False
-                case bytes(stored):
-                    return await decode(stored, self._settings.largest_bytes), False
-                case _:
-                    return None, True
-        except CacheError:
-            return None, True
-
-    async def _session(self, reply: Any, started_s: float) -> bytes | None:
-        """Return the session in a reply, and count it."""
-        statistics = self._statistics.pattern(SESSIONS)
-        body, failed = (None, True) if reply is _NOT_ASKED else await self._decoded(reply)
-        if failed:
-            outcome = Outcome.ERROR
-            statistics.counts.errors += 1
-        elif body is None:
-            outcome = Outcome.MISS
-            statistics.counts.misses += 1
-        else:
-            outcome = Outcome.HIT
-            statistics.counts.hits += 1
-        statistics.record(outcome, time.perf_counter() - started_s)
-        return body

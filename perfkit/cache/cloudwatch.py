@@ -1,7 +1,9 @@
 """The cache's counts as CloudWatch custom metrics."""
 
+import asyncio
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -9,7 +11,14 @@ from typing import Any, TypeVar
 from perfkit.cache.statistics import Latency, Outcome, PatternStatistics, Snapshot
 from perfkit.errors import TargetError
 
-__all__ = ["publish"]
+__all__ = ["METRICS", "keep_publishing", "publish"]
+
+_log = logging.getLogger("perfkit.cache")
+
+PUBLISH_S = 60.0
+
+METRICS = 16
+"""Metrics that all patterns together make, at most; each of them is billed."""
 
 # CloudWatch takes 1,000 metrics and 1 MB in a request, and 150 values in a metric
 METRICS_AT_ONCE = 100
@@ -132,3 +141,42 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _metric(name: str, dimensions: Mapping[str, str], **content: Any) -> dict[str, Any]:
     pairs = [{"Name": key, "Value": value} for key, value in dimensions.items()]
     return {"MetricName": name, "Dimensions": pairs, **content}
+
+
+async def keep_publishing(
+    snapshot: Callable[[], Snapshot],
+    client: Any,
+    namespace: str,
+    *,
+    every_s: float = PUBLISH_S,
+) -> None:
+    """
+    Send what a cache counts each minute, and the rest when cancelled; failures are only logged.
+
+    Args:
+        snapshot: Returns what has been counted.
+        client: A boto3 CloudWatch client.
+        namespace: For example "perfkit".
+        every_s: Seconds between.
+    """
+    before = Snapshot()
+
+    async def send() -> None:
+        nonlocal before
+        now = snapshot()
+        try:
+            await asyncio.to_thread(
+                publish, now, client, namespace, before=before, by_pattern=False
+            )
+        except TargetError as error:
+            # the next one brings what this one could not
+            _log.warning("%s", error)
+        else:
+            before = now
+
+    try:
+        while True:
+            await asyncio.sleep(every_s)
+            await send()
+    finally:
+        await send()

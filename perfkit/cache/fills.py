@@ -123,15 +123,13 @@ class Fills:
     Args:
         connection: To the server, where fills of several processes meet.
         settings: How long to wait, to hold a lease, to keep an answer.
-        dice: For jitter.
+        rng: For jitter.
     """
 
-    def __init__(
-        self, connection: Connection, settings: CacheSettings, dice: random.Random
-    ) -> None:
+    def __init__(self, connection: Connection, settings: CacheSettings, rng: random.Random) -> None:
         self._connection = connection
         self._settings = settings
-        self._dice = dice
+        self._rng = rng
         self._flights: dict[Place, _Flight] = {}
 
     async def bring(self, job: Job) -> tuple[Answer, bool]:
@@ -212,7 +210,7 @@ class Fills:
         while (reply := await patience.ask(command)) == scripts.BUSY:
             if time.perf_counter() >= deadline_s:
                 return None
-            await asyncio.sleep(pause_s * self._dice.uniform(0.5, 1))
+            await asyncio.sleep(pause_s * self._rng.uniform(0.5, 1))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             # waiting for another's fill is no trouble of the server's
             patience = _Patience(self._connection, settings.time_limit_s)
@@ -231,7 +229,7 @@ class Fills:
             job.statistics.counts.too_large += 1
             await self._give_back(job.place, token, patience)
             return False
-        ttl_ms = settings.kept_ms(job.ttl_s, self._dice)
+        ttl_ms = settings.kept_ms(job.ttl_s, self._rng)
         if lag_ms > 0:
             ttl_ms = min(ttl_ms, lag_ms)
         if await patience.ask(scripts.store(*job.place, token, stored, ttl_ms)) == scripts.DONE:

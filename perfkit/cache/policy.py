@@ -35,9 +35,6 @@ __all__ = ["KeyTemplate", "Keys", "Place"]
 
 NAMESPACE = "perfkit"
 
-# no pattern can be called this
-_SESSIONS = "@session"
-
 # stands in a key for a parameter that is in the variant; no escaped value looks like it
 _IN_VARIANT = "*"
 
@@ -82,10 +79,6 @@ class Keys:
     def template(self, pattern: str) -> "KeyTemplate | None":
         """Return the keys of *pattern*, None if its answers are not kept."""
         return self._templates.get(pattern)
-
-    def session(self, digest: str) -> str:
-        """Return the key of the session whose token has this digest."""
-        return f"{self._prefix}{_SESSIONS}:{_escape(digest)}"
 
     def affected(self, table: str, *images: Item | None) -> tuple[str, ...]:
         """

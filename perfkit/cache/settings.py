@@ -40,9 +40,9 @@ class CacheSettings:
     breaker_open_s: float = 1.0
     retry_s: float = 0.25
 
-    def kept_ms(self, ttl_s: float, dice: random.Random) -> int:
+    def kept_ms(self, ttl_s: float, rng: random.Random) -> int:
         """Return how long to keep one answer: its time to live, jittered."""
-        share = dice.uniform(1 - self.jitter, 1 + self.jitter)
+        share = rng.uniform(1 - self.jitter, 1 + self.jitter)
         return max(round(ttl_s * share * 1e3), 1)
 
     def __post_init__(self) -> None:

@@ -1,23 +1,12 @@
-"""
-What the cache did, counted for each pattern in one process and added up over several.
+"""What the cache did, counted for each pattern in one process and added up over several."""
 
-Each worker writes its counts to a file of its own in a folder they share, so that any of them
-can tell the whole, also while the cache server is down, which is when it matters.
-"""
-
-import contextlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from perfkit.errors import RunFileError
 from perfkit.measure.histogram import Histogram
 
 __all__ = [
-    "Board",
     "Counts",
     "Latency",
     "Outcome",
@@ -26,8 +15,6 @@ __all__ = [
     "Snapshot",
     "Statistics",
 ]
-
-FORMAT = 1
 
 
 class Outcome(StrEnum):
@@ -180,51 +167,6 @@ class Snapshot:
             self.patterns.setdefault(name, PatternStatistics()).add(pattern)
         self.server.add(other.server)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a form that JSON can hold and `from_json` reads back."""
-        return {
-            "format": FORMAT,
-            "patterns": {
-                name: {
-                    "counts": asdict(pattern.counts),
-                    "latencies": {
-                        outcome.value: {
-                            "sum_s": latency.sum_s,
-                            "histogram": latency.histogram.encode(),
-                        }
-                        for outcome, latency in pattern.latencies.items()
-                    },
-                }
-                for name, pattern in self.patterns.items()
-            },
-            "server": asdict(self.server),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """
-        Return the snapshot that `to_json` turned into *data*.
-
-        Raises:
-            RunFileError: *data* is nothing of the kind.
-        """
-        snapshot = cls()
-        try:
-            if data["format"] != FORMAT:
-                msg = f"format {data['format']!r} is not {FORMAT}"
-                raise ValueError(msg)  # noqa: TRY301 - told as the other faults are
-            for name, saved in data["patterns"].items():
-                pattern = snapshot.patterns[name] = PatternStatistics()
-                pattern.counts = Counts(**saved["counts"])
-                for outcome, latency in saved["latencies"].items():
-                    histogram = Histogram.decode(latency["histogram"])
-                    pattern.latencies[Outcome(outcome)] = Latency(histogram, latency["sum_s"])
-            snapshot.server = ServerCounts(**data["server"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            msg = f"these are no cache statistics: {error}"
-            raise RunFileError(msg) from error
-        return snapshot
-
 
 class Statistics:
     """What this process counts."""
@@ -245,43 +187,3 @@ class Statistics:
         copy = Snapshot()
         copy.add(self._live)
         return copy
-
-
-class Board:
-    """
-    The counts of all workers, one file each in a folder.
-
-    What a worker counted stays when it ends, so that sums never go down; remove the folder
-    before the first worker starts.
-
-    Args:
-        folder: Made if need be.
-        worker: A name that no other worker of the folder has or had.
-    """
-
-    def __init__(self, folder: Path, worker: str) -> None:
-        self._folder = folder
-        self._own = folder / f"{worker}.json"
-
-    def post(self, snapshot: Snapshot) -> None:
-        """Write what this worker counted, in place of what it wrote before."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # the name must not end like those that are read
-        unfinished = self._own.with_suffix(".new")
-        unfinished.write_text(json.dumps(snapshot.to_json()))
-        unfinished.replace(self._own)
-
-    def whole(self, own: Snapshot) -> Snapshot:
-        """Return *own* together with what the other workers wrote last."""
-        whole = Snapshot()
-        whole.add(own)
-        for other in self._others():
-            whole.add(other)
-        return whole
-
-    def _others(self) -> Iterable[Snapshot]:
-        for file in self._folder.glob("*.json"):
-            # what another version left there, or somebody is just removing, is nobody's count
-            with contextlib.suppress(OSError, ValueError, RunFileError):
-                if file != self._own:
-                    yield Snapshot.from_json(json.loads(file.read_text()))

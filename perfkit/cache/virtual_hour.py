@@ -150,17 +150,17 @@ class Events:
 
 def arrivals(traffic: Traffic) -> Iterator[tuple[float, int, bool]]:
     """Yield moment in seconds, key and whether it is a write, in the order of time."""
-    dice = random.Random(traffic.random_seed)  # noqa: S311 - traffic, no secret
+    rng = random.Random(traffic.random_seed)  # noqa: S311 - traffic, no secret
     keys = range(traffic.keys)
     weights = list(accumulate(1 / (rank + 1) ** traffic.skew for rank in keys))
     together_hz = traffic.rate_hz + traffic.writes_hz
     write_share = traffic.writes_hz / together_hz
     # the sum of two Poisson processes is one, each of whose events is of either at random
-    at_s = dice.expovariate(together_hz)
+    at_s = rng.expovariate(together_hz)
     while at_s < traffic.duration_s:
-        (key,) = dice.choices(keys, cum_weights=weights)
-        yield at_s, key, dice.random() < write_share
-        at_s += dice.expovariate(together_hz)
+        (key,) = rng.choices(keys, cum_weights=weights)
+        yield at_s, key, rng.random() < write_share
+        at_s += rng.expovariate(together_hz)
 
 
 def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
@@ -171,7 +171,7 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
         traffic: What comes in.
         settings: Of the cache; the jitter is taken from them.
     """
-    dice = random.Random(traffic.random_seed + 1)  # noqa: S311 - jitter, no secret
+    rng = random.Random(traffic.random_seed + 1)  # noqa: S311 - jitter, no secret
     events = Events()
     # until when a key is kept, and from when on it is there
     kept: dict[int, tuple[float, float]] = {}
@@ -181,7 +181,7 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
             events.invalidations += 1
             kept.pop(key, None)
             continue
-        failed = traffic.error_share > 0 and dice.random() < traffic.error_share
+        failed = traffic.error_share > 0 and rng.random() < traffic.error_share
         there_s, gone_s = kept.get(key, (0.0, 0.0))
         if failed:
             events.errors += 1
@@ -196,7 +196,7 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
             events.misses += 1
             events.expired += key in kept
             there_s = at_s + traffic.fill_s
-            kept[key] = (there_s, there_s + settings.kept_ms(traffic.ttl_s, dice) / 1e3)
+            kept[key] = (there_s, there_s + settings.kept_ms(traffic.ttl_s, rng) / 1e3)
         events.fills += 1
         if int(at_s) != second:
             second, in_second = int(at_s), 0

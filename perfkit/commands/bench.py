@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfkit.dynamodb.targets import Target
-    from perfkit.results import Run
+    from perfkit.runs import Run
     from perfkit.scenarios.base import Context, Options, Scenario
     from perfkit.workloads.model import Workload
 
@@ -179,7 +179,7 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
     from dataclasses import replace
 
     from perfkit.commands.progress import bars
-    from perfkit.results import RunStore
+    from perfkit.runs import RunStore
     from perfkit.scenarios.base import Progress
     from perfkit.scenarios.registry import measure_scenarios
 

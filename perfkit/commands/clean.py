@@ -49,6 +49,9 @@ def clean(
     planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None)
     for name in planned.kept:
         note(f"Table {name} stays: it does not carry the mark of tables that perfkit created.")
+    if planned.other_files:
+        files = "1 file" if planned.other_files == 1 else f"{planned.other_files:,} files"
+        note(f"What stays in {RUNS_FOLDER}, because it cannot be read as a run: {files}.")
     if not planned.effects and not planned.foreign:
         print_text("Nothing to remove.")
         return

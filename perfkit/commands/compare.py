@@ -80,7 +80,7 @@ def compare(
     from perfkit.analysis.matching import match_sides
     from perfkit.analysis.sides import find_side
     from perfkit.report.comparison import build_comparison, shorten, why_invalid
-    from perfkit.results import RunStore
+    from perfkit.runs import RunStore
 
     store = RunStore(RUNS_FOLDER)
     before, after = find_side(baseline, store), find_side(candidate, store)

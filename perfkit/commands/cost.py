@@ -140,7 +140,7 @@ def _evidence() -> "tuple[str, Evidence, tuple[str, ...]]":
     from perfkit.analysis.comparability import not_measured
     from perfkit.analysis.selection import select
     from perfkit.cost.evidence import Evidence, gather
-    from perfkit.results import RunStore
+    from perfkit.runs import RunStore
 
     listing = RunStore(RUNS_FOLDER).list()
     for problem in listing.problems:
@@ -149,7 +149,7 @@ def _evidence() -> "tuple[str, Evidence, tuple[str, ...]]":
     found = [(group, gather(group.runs)) for group in groups]
     answered = [each for each in found if each[1].patterns]
     if not answered:
-        nothing = found[0][1] if found else Evidence(table_items={}, traffic={})
+        nothing = found[0][1] if found else Evidence(table_items={}, traffic=None)
         wanted = "; ".join(f"{each.what}: {each.command}" for each in nothing.missing())
         msg = (
             f"no access pattern measured in {RUNS_FOLDER}; `perfkit run` measures all that"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.indexes import Change, IndexPlan
     from perfkit.dynamodb.targets import Target
 
-__all__ = ["check_counts", "create_indexes", "create_with_bars"]
+__all__ = ["check_counts", "create_indexes", "create_with_bars", "not_counted"]
 
 
 def create_indexes(
@@ -64,7 +64,8 @@ def create_indexes(
     Create the indexes of a workload on tables that perfkit created, while these stay in use.
 
     Indexes that are there are left alone, also those that differ from the workload's. The items
-    are looked at before, and the entries of what was created counted after.
+    are looked at before, and the entries counted after: on AWS of what was created, elsewhere
+    also of what was there.
 
     Example: perfkit create-indexes --dry-run
     """
@@ -94,6 +95,8 @@ def create_indexes(
         print_json(_document(plans, where, changes, counts, elapsed_s=elapsed_s, dry_run=False))
     else:
         _print_changes(changes, elapsed_s)
+    for text in not_counted(plans, counts):
+        note(text)
     different = "; ".join(
         f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
         for each in plans
@@ -111,9 +114,30 @@ def create_indexes(
         raise ConfigError(msg)
 
 
+def not_counted(plans: "Sequence[IndexPlan]", counts: "Sequence[IndexCount]") -> list[str]:
+    """Return how to look at indexes of perfkit's tables that were there and cost money to count."""
+    from perfkit.dynamodb.indexes import State
+
+    counted = {(count.table.name, count.look.index.name) for count in counts}
+    texts = []
+    for each in plans:
+        table, index = each.table.name, each.index.name
+        there = each.table_state.index(index)
+        if each.state is not State.ACTIVE or not each.ours or (table, index) in counted:
+            continue
+        entries = 0 if there is None else there.items
+        texts.append(
+            f"{index} of {table} was there, and counting it on AWS costs its read units, so it was"
+            f" not counted. AWS's own count, hours old, is {entries:,} entries of"
+            f" {each.table_state.items:,} items; for today's:"
+            f" aws dynamodb scan --table-name {table} --index-name {index} --select COUNT"
+        )
+    return texts
+
+
 def check_counts(counts: "Sequence[IndexCount]") -> None:
     """
-    Say what indexes that were created lack.
+    Say what indexes lack.
 
     Raises:
         ThresholdError: One does not hold what it should.
@@ -143,13 +167,15 @@ def create_with_bars(
     """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
+    from perfkit.dynamodb.patience import check_rates
 
+    check_rates(max_rcu=max_rcu)
     indexes.check_types(plans)
     try:
         with bars(unit="") as shown:
             names = [f"{each.table.name} {each.index.name}" for each in plans if each.is_to_create]
             stage = "items"
-            if names:
+            if names or any(each.is_to_count_again for each in plans):
                 shown.add(stage, None)
             looks = indexes.look(
                 target, plans, max_rcu=max_rcu, stage=lambda text: shown.label(stage, text)

@@ -14,7 +14,7 @@ def down() -> None:
 
     Example: perfkit down
     """
-    from perfkit.cache import server
+    from perfkit.processes import redis_server
     from perfkit.service import launch
 
     stopped = launch.down()
@@ -22,7 +22,7 @@ def down() -> None:
         print_text(f"Stopped the {what}.")
     if not stopped:
         print_text("Nothing was running.")
-    if server.find(FOLDER) is not None:
+    if redis_server.find(FOLDER) is not None:
         note(
             "The cache server goes on: not `perfkit up` started it but a process in the"
             " foreground, such as `perfkit serve`, which ends it."

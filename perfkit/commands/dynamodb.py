@@ -45,15 +45,17 @@ def dynamodb(
     """
     from perfkit.embedded import Engine
     from perfkit.embedded.http import serve
+    from perfkit.processes.sockets import bind, url_of
 
+    listener = bind(host, port)
     engine = Engine(data if data == ":memory:" else Path(data))
 
-    def started(url: str) -> None:
-        print_text(f"DynamoDB at {url} ({data}); Ctrl-C ends it")
+    def started() -> None:
+        print_text(f"DynamoDB at {url_of(listener, host)} ({data}); Ctrl-C ends it")
         if host not in _LOCAL:
             say(
                 f"Warning: {host} is reachable from other machines and nothing asks for a password",
                 fg="yellow",
             )
 
-    serve(engine, host, port, allowed=allow_host or (), started=started)
+    serve(engine, listener, host, allowed=allow_host or (), started=started)

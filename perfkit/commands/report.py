@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perfkit.cost.options import CostOptions
     from perfkit.report.model import Report
     from perfkit.report.sections import Topic
-    from perfkit.results import Listing
+    from perfkit.runs import Listing
 
 __all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
@@ -157,7 +157,7 @@ def report(
         note(text)
 
     from perfkit.report.build import build_report
-    from perfkit.results import RunStore
+    from perfkit.runs import RunStore
 
     listing = RunStore(RUNS_FOLDER).list()
     for problem in listing.problems:

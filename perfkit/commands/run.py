@@ -11,6 +11,8 @@ from perfkit.commands.common import (
     DataOption,
     JsonOption,
     MaxCostOption,
+    MaxRcuOption,
+    MaxWcuOption,
     ProfileOption,
     RegionOption,
     TargetOption,
@@ -23,7 +25,7 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
-from perfkit.commands.create_indexes import check_counts, create_with_bars
+from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
 from perfkit.commands.seed import seed_with_bars
 from perfkit.settings import PAGE
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.index_items import IndexCount
     from perfkit.dynamodb.safety import Permission, Preview
     from perfkit.dynamodb.targets import Target
-    from perfkit.results import Run
+    from perfkit.runs import Run
     from perfkit.scenarios.base import Options
     from perfkit.workloads.model import Workload
 
@@ -60,6 +62,8 @@ def run(
         bool,
         typer.Option("--patterns-only", help="Leave out the service and the cache: a minute less."),
     ] = False,
+    max_rcu: MaxRcuOption = None,
+    max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -70,6 +74,7 @@ def run(
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
     has a cache policy. Each step takes over what is there, so it may be interrupted and repeated.
+    --max-rcu and --max-wcu hold seeding and counting, not what is measured.
 
     Example: perfkit run --scale 0.1
     """
@@ -81,8 +86,8 @@ def run(
     where = make_target(target, data, region, profile)
     permission = make_permission(yes=yes, max_cost=max_cost)
     budget = _Budget(where, permission)
-    _seed(where, read, scale, budget)
-    counts = _create_indexes(where, read, budget)
+    _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
+    counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
     runs = _measure(where, read, options, budget, patterns_only=patterns_only)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
@@ -132,10 +137,18 @@ class _Budget:
             self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
 
 
-def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> None:
+def _seed(
+    where: "Target",
+    read: "Workload",
+    scale: float,
+    budget: _Budget,
+    *,
+    max_rcu: float | None,
+    max_wcu: float | None,
+) -> None:
     from perfkit.dynamodb import seeding
 
-    planned = seeding.plan(where, read, scale=scale)
+    planned = seeding.plan(where, read, scale=scale, max_rcu=max_rcu, max_wcu=max_wcu)
     budget.approve(seeding.preview(planned))
     outcome = seed_with_bars(planned, seeding.default_processes())
     for remark in outcome.remarks():
@@ -148,19 +161,23 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
     )
 
 
-def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> "tuple[IndexCount, ...]":
+def _create_indexes(
+    where: "Target", read: "Workload", budget: _Budget, *, max_rcu: float | None
+) -> "tuple[IndexCount, ...]":
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read)
     budget.approve(indexes.create_preview(plans, read))
     started_s = time.monotonic()
-    changes, counts = create_with_bars(where, plans)
+    changes, counts = create_with_bars(where, plans, max_rcu=max_rcu)
     created = sum(change is indexes.Change.CREATED for change in changes.values())
     note(
         f"Created {created} of {len(plans)} indexes while the tables stayed in use, in"
         f" {time.monotonic() - started_s:.1f} s."
     )
+    for text in not_counted(plans, counts):
+        note(text)
     for each in plans:
         if each.state is indexes.State.DIFFERENT:
             warn(

@@ -23,7 +23,8 @@ from perfkit.settings import FOLDER
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
-    from perfkit.service.supervisor import Plan, Supervisor
+    from perfkit.service.running import Plan, RunningService
+    from perfkit.service.settings import ServiceSettings
 
 __all__ = ["look_for_redis", "make_plan", "serve", "tell"]
 
@@ -95,6 +96,14 @@ SmtpHostOption = Annotated[
 SmtpPortOption = Annotated[
     int | None, typer.Option("--smtp-port", min=1, max=65535, help="Its port; default: 25.")
 ]
+CloudWatchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cloudwatch",
+        metavar="NAMESPACE",
+        help="Publish the cache's metrics to AWS CloudWatch each minute; AWS bills them.",
+    ),
+]
 
 
 def serve(
@@ -114,6 +123,7 @@ def serve(
     redis_url: RedisOption = None,
     smtp_host: SmtpHostOption = None,
     smtp_port: SmtpPortOption = None,
+    cloudwatch: CloudWatchOption = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -147,14 +157,15 @@ def serve(
         redis_url=redis_url,
         smtp_host=smtp_host,
         smtp_port=smtp_port,
+        cloudwatch=cloudwatch,
     )
     from perfkit.service import launch
 
     look_for_redis(plan)
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
 
-    def started(supervisor: "Supervisor") -> None:
-        tell(plan, supervisor.url)
+    def started(service: "RunningService") -> None:
+        tell(plan, service.url)
         if plan.settings.switches.needs_queue:
             note("Notifications are queued; `perfkit worker` delivers them.")
         print_text("Ctrl-C ends it.")
@@ -174,6 +185,7 @@ def make_plan(
     redis_url: str | None,
     smtp_host: str | None,
     smtp_port: int | None,
+    cloudwatch: str | None,
 ) -> "Plan":
     """
     Return what options ask for, once there is something to serve.
@@ -183,10 +195,10 @@ def make_plan(
         TargetError: Tables or indexes are missing.
     """
     from perfkit.cache.address import parse_url
+    from perfkit.queue.mail import SmtpSettings
     from perfkit.service import launch
-    from perfkit.service.notifications.mail import SmtpSettings
+    from perfkit.service.running import Plan
     from perfkit.service.settings import ServiceSettings, Switches
-    from perfkit.service.supervisor import Plan
 
     chosen = Switches.of_phase(phase, **switches)
     smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
@@ -200,8 +212,34 @@ def make_plan(
         workload=workload,
         redis_url=redis_url,
         smtp_url=None if smtp is None else smtp.url,
+        cloudwatch=cloudwatch,
     )
+    if cloudwatch is not None:
+        _look_at_cloudwatch(settings, cloudwatch)
     return Plan(settings=settings, host=host, port=port, workers=workers)
+
+
+def _look_at_cloudwatch(settings: "ServiceSettings", namespace: str) -> None:
+    """
+    Say what publishing costs, before anything is published.
+
+    Raises:
+        ConfigError: There is nothing to publish, nowhere to, or no such name.
+    """
+    from perfkit.cache.cloudwatch import METRICS
+    from perfkit.errors import ConfigError
+
+    if not settings.switches.needs_cache:
+        msg = "--cloudwatch publishes the cache's metrics, and the switches keep nothing"
+        raise ConfigError(msg)
+    if not namespace.strip() or namespace.startswith(("AWS/", ":")) or len(namespace) > 255:
+        msg = f"{namespace!r} is no namespace of one's own for CloudWatch; try perfkit"
+        raise ConfigError(msg)
+    region = settings.cloudwatch_client().meta.region_name
+    note(
+        f"Up to {METRICS} custom metrics go to CloudWatch in {region} as {namespace}, each minute;"
+        f" at $0.30 a metric that is ${METRICS * 0.30:.2f} a month."
+    )
 
 
 def look_for_redis(plan: "Plan", *, needed: bool = False) -> None:
@@ -211,7 +249,7 @@ def look_for_redis(plan: "Plan", *, needed: bool = False) -> None:
     Raises:
         TargetError: It is not there, and is needed from the start.
     """
-    from perfkit.service.notifications.consuming import connect
+    from perfkit.queue.streams import connect
 
     settings = plan.settings
     if settings.redis_url is None or not settings.switches.needs_redis:

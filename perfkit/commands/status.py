@@ -55,7 +55,7 @@ def status(
     where = make_target(target, data, region, profile)
     tables = _look(where, read)
 
-    from perfkit.results import RunStore
+    from perfkit.runs import RunStore
     from perfkit.service.launch import health
 
     listing = RunStore(RUNS_FOLDER).list()

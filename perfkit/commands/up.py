@@ -13,6 +13,7 @@ from perfkit.commands.serve import (
     BackgroundOption,
     BatchingOption,
     CacheOption,
+    CloudWatchOption,
     HostOption,
     IndexesOption,
     NotifyOption,
@@ -50,6 +51,7 @@ def up(
     redis_url: RedisOption = None,
     smtp_host: SmtpHostOption = None,
     smtp_port: SmtpPortOption = None,
+    cloudwatch: CloudWatchOption = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -83,6 +85,7 @@ def up(
         redis_url=redis_url,
         smtp_host=smtp_host,
         smtp_port=smtp_port,
+        cloudwatch=cloudwatch,
     )
     from perfkit.service import launch
 

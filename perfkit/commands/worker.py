@@ -78,13 +78,13 @@ def worker(
 def _queue_url(redis_url: str | None) -> str:
     if redis_url is not None:
         return redis_url
-    from perfkit.cache import server
+    from perfkit.processes import redis_server
     from perfkit.service import launch
 
     running = launch.find(FOLDER)
     if running is not None and running.queue_url is not None:
         return running.queue_url
-    found = server.find(FOLDER)
+    found = redis_server.find(FOLDER)
     if found is None:
         msg = (
             f"no queue server is running in {FOLDER}; start the service with perfkit serve or "
@@ -101,10 +101,9 @@ def _work(
     redis_url: str, smtp_host: str | None, smtp_port: int | None, threads: int, retries: int
 ) -> None:
     from perfkit.cache.address import parse_url
-    from perfkit.service.notifications.consuming import RetryPolicy
-    from perfkit.service.notifications.mail import SmtpSettings
-    from perfkit.service.notifications.sink import LocalSink
-    from perfkit.service.notifications.worker import Worker
+    from perfkit.queue.mail import SmtpSettings
+    from perfkit.queue.sink import LocalSink
+    from perfkit.queue.worker import RetryPolicy, Worker
 
     smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -142,8 +141,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _look_after_dead(redis_url: str, *, put_back: bool, as_json: bool) -> None:
-    from perfkit.service.notifications.consuming import connect
-    from perfkit.service.notifications.dead_letters import dead_letters, retry_dead
+    from perfkit.queue.streams import connect, dead_letters, retry_dead
 
     client = connect(redis_url)
     if put_back:

@@ -11,6 +11,7 @@ from perfkit.cost.capacity_modes import Shape
 from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds, short
 from perfkit.cost.toml_file import Number, Section, up_to
 from perfkit.errors import ConfigError
+from perfkit.runs import HourTraffic
 from perfkit.workloads.problems import nearest
 
 __all__ = ["CHANGES", "MOST_HZ", "Assumptions", "Traffic", "as_in_run", "read_rps"]
@@ -48,7 +49,7 @@ class Assumptions:
         instance: Type of the instances.
         node: Type of the cache node.
         engine: What the node runs.
-        free_tier: The account's free allowances are still to be had.
+        free_tier: The account has used nothing of its free allowances.
     """
 
     rps: float = 20.0
@@ -157,26 +158,28 @@ class Assumptions:
 
 
 def as_in_run(
-    base: Assumptions, traffic: Mapping[str, float], ttls: Mapping[str, float] | None = None
+    base: Assumptions, traffic: HourTraffic | None, ttls: Mapping[str, float] | None = None
 ) -> Assumptions:
     """
     Return *base* with keys, their skew, lives and writes as a run of an hour had them.
 
     Args:
         base: What is assumed otherwise.
-        traffic: As `Evidence.traffic` has it; empty changes nothing.
+        traffic: That of the run; None changes nothing.
         ttls: How long the workload keeps answers, by pattern; these count before the run's.
 
     Raises:
         ConfigError: The run's numbers are out of bounds.
     """
+    base = replace(base, ttls=base.ttls if ttls is None else dict(ttls))
+    if traffic is None:
+        return base
     return replace(
         base,
-        ttl_s=traffic.get("ttl_s", base.ttl_s),
-        ttls=base.ttls if ttls is None else dict(ttls),
-        keys=int(traffic.get("keys", base.keys)),
-        skew=traffic.get("skew", base.skew),
-        invalidations_hz=traffic.get("writes_an_hour", base.invalidations_hz * 3600) / 3600,
+        ttl_s=traffic.ttl_s,
+        keys=traffic.keys,
+        skew=traffic.skew,
+        invalidations_hz=traffic.writes_an_hour / 3600,
     )
 
 
@@ -264,7 +267,7 @@ class Traffic(Section):
     @field_validator("rps", "weights")
     @classmethod
     def _one_way(cls, given: Any, info: ValidationInfo) -> Any:
-        # of those that are there without a name in them nothing is said
+        # patterns and monthly without a name in them contradict nothing
         single = next((key for key in ("patterns", "monthly") if info.data.get(key)), None)
         if single and given not in (None, {}):
             msg = (

@@ -66,7 +66,7 @@ class Use:
         Args:
             book: Prices.
             after: How much of the same was charged before in this month.
-            free_tier: The account's free allowance is still to be had.
+            free_tier: The account has used nothing of its free allowance.
 
         Raises:
             PriceError: The book lacks the price.
@@ -248,15 +248,18 @@ def charge(
     charged: dict[str, Decimal | float] = {}
     lines = []
     for usage in usages:
+        # a line that is not priced uses up no allowance
+        with_this = dict(charged)
         try:
             amounts = []
             for use in usage.uses:
-                after = charged.get(use.price, 0)
+                after = with_this.get(use.price, 0)
                 amounts.append(use.cost(book, after=after, free_tier=free_tier))
-                charged[use.price] = _sum(after, use.quantity)
+                with_this[use.price] = _sum(after, use.quantity)
             usd: Decimal | None = round_to_cents(sum((each.usd for each in amounts), Decimal(0)))
             arithmetic, reason = _together([each.arithmetic for each in amounts], usd), ""
             prices = tuple(book.price(use.price) for use in usage.uses)
+            charged = with_this
         except PriceError as error:
             usd, arithmetic, prices, reason = None, "", (), str(error)
         lines.append(
@@ -286,7 +289,7 @@ def _together(texts: list[str], usd: Decimal | None) -> str:
 def compare(before: Bill | None, after: Bill | None, basis: Basis = Basis.MODELLED) -> Comparison:
     """Return two bills side by side, the later one's lines marked against the earlier's."""
     if before is not None and after is not None:
-        earlier = {line.key: line.usd or Decimal(0) for line in before.lines}
+        earlier = {line.key: line.usd for line in before.lines}
         after = replace(
             after,
             lines=tuple(
@@ -297,7 +300,9 @@ def compare(before: Bill | None, after: Bill | None, basis: Basis = Basis.MODELL
     return Comparison(basis=basis, before=before, after=after)
 
 
-def _mark(before: Decimal, after: Decimal | None) -> Mark | None:
-    if after is None or before == after:
-        return None if after is None else Mark.SAME
+def _mark(before: Decimal | None, after: Decimal | None) -> Mark | None:
+    if before is None or after is None:
+        return None
+    if before == after:
+        return Mark.SAME
     return Mark.LESS if after < before else Mark.MORE

@@ -103,7 +103,7 @@ def cache_economics(
     Return what a cache does to the reads of a state.
 
     Args:
-        evidence: What runs say.
+        evidence: What saved runs measured.
         assumptions: Traffic, and the node.
         book: Prices.
         state: BEFORE or AFTER: what a miss reads.

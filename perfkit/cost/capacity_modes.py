@@ -209,7 +209,7 @@ def cost_of(
         book: Prices.
         shape: How traffic varies.
         after: Demands billed before these in the same month: free allowances go to them first.
-        free_tier: The account's free allowances are still to be had.
+        free_tier: The account has used nothing of its free allowances.
 
     Raises:
         PriceError: The book lacks a price.
@@ -272,7 +272,7 @@ def break_even_rate(
         book: Prices.
         shape: How the demand varies.
         most_hz: Where to stop looking.
-        free_tier: The account's free allowances are still to be had.
+        free_tier: The account has used nothing of its free allowances.
 
     Returns:
         A rate, or None where on demand is the cheaper one at *most_hz*.

@@ -12,7 +12,7 @@ from perfkit.cost.bill import Use
 from perfkit.cost.capacity_modes import Demand
 from perfkit.cost.evidence import Evidence, Pattern
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 from perfkit.units import TIMES
 
 __all__ = [
@@ -53,7 +53,7 @@ def index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[Wri
     Return what each index takes with a projection, for an index that lacks it as it is declared.
 
     Args:
-        evidence: What runs say.
+        evidence: What saved runs measured.
         projection: ALL, INCLUDE, KEYS_ONLY, or `AS_DECLARED`.
     """
     chosen: dict[tuple[str, str], WriteCost] = {}
@@ -222,7 +222,7 @@ def load_of(
     Return what traffic asks in a state.
 
     Args:
-        evidence: What runs say.
+        evidence: What saved runs measured.
         assumptions: Writes.
         state: How questions are answered.
         projection: Of all indexes.
@@ -267,7 +267,7 @@ def demands(
     Return the units a second of every table, and of every index where there are any.
 
     Args:
-        evidence: What runs say.
+        evidence: What saved runs measured.
         assumptions: Traffic.
         state: How questions are answered.
         projection: Of all indexes.

@@ -58,10 +58,7 @@ def by_list(
         else Bill(title=side.title, lines=charge(used, book, free_tier=free_tier), notes=side.notes)
         for side, used in zip((architectures.before, architectures.after), usages, strict=True)
     )
-    found = compare(before, after)
-    if found.reasons:
-        raise PriceError("\n".join(found.reasons))
-    return found
+    return compare(before, after)
 
 
 def _require(book: PriceBook, usages: Sequence[Usage]) -> None:

@@ -120,8 +120,8 @@ class Estimate:
     Money out of the runs over one workload on one target; all of it is modelled.
 
     Args:
-        evidence: What runs say.
-        assumptions: What is assumed.
+        evidence: What saved runs measured.
+        assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices; those that were used are in `book.used`.
         patterns: Reads by pattern.
         bills: The month's bill by state.
@@ -165,8 +165,8 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
     What lacks a price is left out and said in `reasons`.
 
     Args:
-        evidence: What runs say.
-        assumptions: What is assumed.
+        evidence: What saved runs measured.
+        assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices.
 
     Raises:
@@ -203,7 +203,7 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
         indexes=indexes,
         caches=caches,
         instances=work.instances(),
-        # a price that the book lacks, the bill has said
+        # the bill has named the price that the book lacks
         data_out=work.data_out() if names.DATA_OUT in book else (),
         reasons=tuple(dict.fromkeys(reasons)),
     )
@@ -214,8 +214,8 @@ class _Work:
     Parts of an estimate over the same traffic.
 
     Args:
-        evidence: What runs say.
-        assumptions: What is assumed.
+        evidence: What saved runs measured.
+        assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices.
     """
 
@@ -340,7 +340,7 @@ class _Work:
                 cpu_target=assumptions.cpu_target,
             )
             use = need.use(kind)
-            # a price that the bill lacks, it has said
+            # the bill has named the price that it lacks
             priced = use.price in self._book
             amount = use.cost(self._book, free_tier=assumptions.free_tier) if priced else None
             rows.append(InstanceRow(variant=cpu.name, cpu_s=cpu.seconds, need=need, amount=amount))

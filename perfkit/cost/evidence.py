@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from perfkit.results import Run, Variant, WriteCost
+from perfkit.runs import HourTraffic, Run, RunKind, Variant, WriteCost
 from perfkit.workloads.outline import outline
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
@@ -90,7 +90,7 @@ class HitRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Something no run says, and the command that would measure it."""
+    """A figure that no saved run holds, and the command that would measure it."""
 
     what: str
     command: str
@@ -107,7 +107,7 @@ class Evidence:
         table_items: Items of each table, as scans counted them.
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
-        traffic: What the run of an hour assumed: `ttl_s`, `keys`, `skew`, `writes_an_hour`.
+        traffic: What the run of an hour assumed; None without one.
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
@@ -121,7 +121,7 @@ class Evidence:
     table_items: Mapping[str, int]
     cpu: tuple[Cpu, ...] = ()
     hit_rates: tuple[HitRate, ...] = ()
-    traffic: Mapping[str, float]
+    traffic: HourTraffic | None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
@@ -204,16 +204,16 @@ def gather(runs: Iterable[Run]) -> Evidence:
     runs = tuple(runs)
     bodies, lives = _bodies(runs), _lives(runs)
     # a run of the cache asks every question that has a policy
-    asked = {each for run in runs if run.kind == "cache" for each in run.questions}
+    asked = {each for run in runs if run.kind is RunKind.CACHE for each in run.questions}
     patterns: dict[str, Pattern] = {}
     used: list[str] = []
     table_items: dict[str, int] = {}
-    traffic: dict[str, float] = {}
+    traffic: HourTraffic | None = None
     cpu: Sequence[Cpu] = ()
     hit_rates: list[HitRate] = []
     writes: tuple[WriteCost, ...] = ()
     for run in runs:
-        if run.kind == "scenario":
+        if run.kind is RunKind.SCENARIO:
             known = run.scenario in lives
             cached = lives[run.scenario] is not None if known else run.scenario in asked
             pattern = _pattern(run, bodies, cached=cached)
@@ -223,14 +223,14 @@ def gather(runs: Iterable[Run]) -> Evidence:
             scan = run.variant(pattern.before.way)
             if scan is not None and scan.items_read:
                 table_items.setdefault(pattern.table, scan.items_read)
-        elif run.kind == "phases":
+        elif run.kind is RunKind.PHASES:
             cpu = cpu or _cpu(run)
-        elif run.kind == "index-cost":
+        elif run.kind is RunKind.INDEX_COST:
             writes = writes or run.write_costs
-        elif run.kind == "cache-hour":
+        elif run.kind is RunKind.CACHE_HOUR:
             hit_rates += _hit_rates(run)
-            traffic = traffic or _traffic(run)
-        elif run.kind != "cache":
+            traffic = traffic or run.traffic
+        elif run.kind is not RunKind.CACHE:
             continue
         if run.id:
             used.append(run.id)
@@ -290,7 +290,7 @@ def _bodies(runs: Sequence[Run]) -> dict[tuple[str, bool], int]:
     return {
         (variant.question, variant.operation == "Scan"): variant.body_bytes
         for run in reversed(runs)
-        if run.kind == "cache"
+        if run.kind is RunKind.CACHE
         for variant in run.variants
         if variant.body_bytes is not None
     }
@@ -332,7 +332,7 @@ def _lives(runs: Sequence[Run]) -> dict[str, float | None]:
     """
     lives: dict[str, float | None] = {}
     for run in reversed(runs):
-        if run.kind != "scenario":
+        if run.kind is not RunKind.SCENARIO:
             continue
         if run.cache_ttl_s is not None:
             lives[run.scenario] = run.cache_ttl_s or None
@@ -341,11 +341,3 @@ def _lives(runs: Sequence[Run]) -> dict[str, float | None]:
         if known is not None and run.scenario in known.ttls_s:
             lives[run.scenario] = known.ttls_s[run.scenario]
     return lives
-
-
-def _traffic(run: Run) -> dict[str, float]:
-    return {
-        key.removeprefix("traffic_"): float(value)
-        for key, value in run.settings.items()
-        if key.startswith("traffic_") and isinstance(value, int | float)
-    }

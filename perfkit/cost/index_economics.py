@@ -11,7 +11,7 @@ from perfkit.cost.demand import reads_use, units_after, write_terms, write_units
 from perfkit.cost.evidence import Evidence, Pattern
 from perfkit.cost.prices import Amount, PriceBook
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 from perfkit.units import TIMES
 
 __all__ = ["IndexEconomics", "index_economics", "storage_use"]

@@ -124,7 +124,7 @@ class Price:
             quantity: In `unit`, 0 or more.
             after: How much of the same was charged before in this month: tiers and the free
                 allowance go on from there.
-            free_tier: The account's free allowance is still to be had.
+            free_tier: The account has used nothing of its free allowance.
 
         Raises:
             PriceError: *quantity* or *after* is negative or no finite number.
@@ -215,7 +215,7 @@ class PriceBook:
 
 
 def local_day() -> date:
-    """Return the day of whoever looks: prices are dated by the day, and not by a time zone."""
+    """Return today in local time: prices are dated by the day, and not by a time zone."""
     return date.today()  # noqa: DTZ011
 
 
@@ -225,7 +225,7 @@ def age_warnings(prices: Iterable[Price], *, today: date | None, region: str) ->
 
     Args:
         prices: The rows used.
-        today: The day of the report; None for the day of whoever looks.
+        today: The day of the report; None for today in local time.
         region: Where the prices hold.
     """
     day_of_report = today or local_day()

@@ -13,7 +13,7 @@ from perfkit.cost.index_economics import storage_use
 from perfkit.cost.instances import find_type, instances_needed
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.transfer import data_out_bytes_s, data_out_use
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 
 __all__ = ["ORDER", "Case", "bill_of", "cpu_of"]
 
@@ -50,7 +50,7 @@ def bill_of(
 
     Args:
         case: What runs.
-        evidence: What runs say; what they do not say has no line.
+        evidence: What saved runs measured; what they did not has no line.
         book: Prices.
         every: The demands of the case, if they are known; None works them out.
 
@@ -112,7 +112,7 @@ def _storage(costs: Sequence[WriteCost], evidence: Evidence) -> Iterator[Use]:
 
 def cpu_of(case: Case, evidence: Evidence) -> float | None:
     """
-    Return the processor time of a mean request, None if no run says.
+    Return the processor time of a mean request, None if no run measured it.
 
     Before: of the first variant of the phases. Otherwise of the last one, with an empty cache for
     misses, and of the same one warm for hits.

@@ -267,7 +267,7 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
     Args:
         baseline: As it is.
         texts: What to set, such as "cache.ttl=600".
-        evidence: What runs say.
+        evidence: What saved runs measured.
         book: Prices.
 
     Raises:

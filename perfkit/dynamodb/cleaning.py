@@ -17,6 +17,7 @@ from perfkit.dynamodb.tables import (
 )
 from perfkit.dynamodb.targets import Target, TargetKind, data_files
 from perfkit.errors import ConfigError
+from perfkit.runs import is_run_file
 from perfkit.units import format_bytes
 from perfkit.workloads.model import Workload
 
@@ -36,6 +37,7 @@ class CleanPlan:
         foreign: Tables of the workload that perfkit did not create: with them nothing is removed.
         files: The data file with its companions; empty if it holds a table that stays.
         runs: Run files.
+        other_files: How many others there are in their folder, which stay.
     """
 
     target: Target
@@ -44,6 +46,7 @@ class CleanPlan:
     foreign: tuple[str, ...]
     files: tuple[Path, ...]
     runs: tuple[Path, ...]
+    other_files: int
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -87,7 +90,8 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
         TargetError: The target does not answer, or the data file is not one of perfkit's.
         ConfigError: Whose the tables are cannot be told without writing.
     """
-    run_files = () if runs is None else tuple(sorted(runs.glob("*.json")))
+    found = [] if runs is None else sorted(runs.glob("*.json"))
+    run_files = tuple(file for file in found if is_run_file(file))
     ours, others = _look(target, workload) if target.may_exist else ((), ())
     named = {table.name for table in workload.tables}
     keeps_file = target.kind is not TargetKind.EMBEDDED or not target.may_exist or others
@@ -98,6 +102,7 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
         foreign=tuple(name for name in others if name in named),
         files=() if keeps_file else tuple(data_files(target.data)),
         runs=run_files,
+        other_files=len(found) - len(run_files),
     )
 
 
@@ -142,7 +147,12 @@ def clean(planned: CleanPlan, workload: Workload) -> None:
         connection = PatientConnection(planned.target.connect(), backoff=Backoff())
         try:
             for table in planned.tables:
+                with answer_errors(f"looking at table {table.name}", planned.target.name):
+                    if describe(connection, table.name) is not None:
+                        ownership.check(connection, table.name, table.identity)
+            for table in planned.tables:
                 with answer_errors(f"deleting table {table.name}", planned.target.name):
+                    # again: deleting the ones before may take a while
                     if describe(connection, table.name) is not None:
                         ownership.check(connection, table.name, table.identity)
                         delete(connection, table.name)

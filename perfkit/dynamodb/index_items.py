@@ -157,7 +157,8 @@ class IndexLook:
         """Take one more item into account."""
         self.items += 1
         for name in keys.names:
-            if name in item:
+            # NULL is no type that a workload could say
+            if "NULL" not in item.get(name, {"NULL": True}):
                 self.types.setdefault(name, Counter())[next(iter(item[name]))] += 1
         found = violations(item, keys)
         if found:
@@ -302,7 +303,7 @@ def _similar(connection: Connection, table: str, attribute: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexCount:
     """
-    The entries of an index that was just created, against the items of its table.
+    The entries of an index, against the items of its table.
 
     Args:
         look: What the items said.

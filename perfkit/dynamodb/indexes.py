@@ -26,12 +26,13 @@ from perfkit.dynamodb.tables import (
     IndexState,
     Keys,
     TableState,
+    count_items,
     describe,
     index_difference,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
-from perfkit.errors import TargetError, WorkloadError
+from perfkit.errors import ConfigError, TargetError, WorkloadError
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import Index, Table, Workload
 
@@ -59,6 +60,8 @@ _STALLED_S = 30.0
 
 _COUNTS = 5
 """So often entries that are missing are looked for again: global indexes lag behind their table."""
+_COUNTS_PAID = 1
+"""So often on AWS, where each look is in the preview and its cost."""
 _COUNT_AGAIN_S = 1.0
 
 
@@ -111,6 +114,7 @@ class IndexPlan:
         entries: Estimated items that have the index's keys and so are copied.
         write_units: Estimated units to copy them.
         storage_bytes: Estimated size of the index.
+        is_paid: Whether reading the table costs money.
     """
 
     table: Table
@@ -123,11 +127,17 @@ class IndexPlan:
     entries: int
     write_units: float
     storage_bytes: int
+    is_paid: bool
 
     @property
     def is_to_create(self) -> bool:
         """Whether there is something to create or to wait for."""
         return self.state in {State.MISSING, State.CREATING, State.DELETING}
+
+    @property
+    def is_to_count_again(self) -> bool:
+        """Whether its entries are counted although it is there: what it lacks must not be forgotten."""
+        return self.state is State.ACTIVE and self.ours and not self.is_paid
 
     @property
     def is_to_drop(self) -> bool:
@@ -187,11 +197,13 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                 state = describe(connection, table.name)
                 if state is None:
                     raise _no_table(table.name, target)
-                ours = ownership.mark_of(connection, state) is not None
+                mark = ownership.mark_of(connection, state)
             items = state.items
-            if not items and target.kind is not TargetKind.EMBEDDED:
+            if target.kind is not TargetKind.EMBEDDED:
                 # AWS counts every six hours, and some stand-ins never do
-                items = generator.count(table.name)
+                scale = 1.0 if mark is None or mark.scale is None else mark.scale
+                filled = ItemGenerator(workload, scale=scale).count(table.name)
+                items = max(items, filled) if mark is not None else items or filled
             some = sample(generator, table.name)
             mean_bytes = sum(map(item_size, some)) / max(1, len(some))
             size_bytes = max(state.size_bytes, round(mean_bytes * items))
@@ -205,12 +217,13 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                         index=index,
                         state=_state(existing, difference),
                         difference=difference,
-                        ours=ours,
+                        ours=mark is not None,
                         table_state=state,
                         look_units=read_units(size_bytes, Consistency.STRONG),
                         entries=estimate.entries,
                         write_units=estimate.write_units,
                         storage_bytes=estimate.storage_bytes,
+                        is_paid=target.is_aws,
                     )
                 )
     finally:
@@ -246,12 +259,22 @@ def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
     for name in dict.fromkeys(each.table.name for each in wanted):
         of_table = [each for each in wanted if each.table.name == name]
         entries_bytes = sum(each.storage_bytes for each in of_table)
+        once = of_table[0].look_units + read_units(entries_bytes, Consistency.EVENTUAL)
+        # the table is read again for each index that lacks entries
+        again = _COUNTS_PAID * (once + (len(of_table) - 1) * of_table[0].look_units)
         effects.append(
             Effect(
                 text=f"read table {name} once, to see which items belong in"
-                f" {', '.join(each.index.name for each in of_table)}, and count the entries",
-                read_units=of_table[0].look_units + read_units(entries_bytes, Consistency.EVENTUAL),
+                f" {', '.join(each.index.name for each in of_table)}, count the entries, and where"
+                " some are missing do both again",
+                read_units=once + again,
             )
+        )
+    again_there = [each for each in plans if each.is_to_count_again]
+    for name in dict.fromkeys(each.table.name for each in again_there):
+        there = [each.index.name for each in again_there if each.table.name == name]
+        effects.append(
+            Effect(text=f"count the items of table {name} and the entries of {', '.join(there)}")
         )
     return Preview(
         title=f"Create indexes of workload {workload.name}",
@@ -342,10 +365,10 @@ def count(
     pause: Pause = time.sleep,
 ) -> tuple[IndexCount, ...]:
     """
-    Count the entries of the indexes that were created; `shortfall` says what one lacks.
+    Count the entries of the indexes that were created, and off AWS of those that were there.
 
-    Where there are fewer than items that belong in the index, both are looked at again: an index
-    lags behind its table, and somebody may be deleting.
+    `shortfall` says what one lacks. Where there are fewer than items that belong in the index,
+    both are looked at again: an index lags behind its table, and somebody may be deleting.
 
     Args:
         target: Where.
@@ -362,16 +385,26 @@ def count(
     counts = []
     connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
     pacer = Pacer(max_rcu, pause=pause)
+    items: dict[str, int] = {}
     try:
         for each in plans:
             table, index = each.table.name, each.index.name
             seen = looks.get((table, index))
-            if seen is None or changes.get((table, index)) is not Change.CREATED:
+            created = changes.get((table, index)) is Change.CREATED and seen is not None
+            if not created and not each.is_to_count_again:
                 continue
             stage(f"counting {index}")
             with answer_errors(f"counting index {index} of {table}", target.name):
+                if seen is None:
+                    if table not in items:
+                        items[table] = count_items(connection, table, pacer=pacer).items
+                    # if all are in it, none needs to be looked at
+                    whole = items[table]
+                    seen = IndexLook(index=each.index, items=whole, belonging=whole)
                 entries = count_entries(connection, table, index, pacer=pacer)
-                for _ in range(_COUNTS):
+                if not created and entries < seen.belonging:
+                    seen = look_at_items(connection, table, [each.index], pacer=pacer)[index]
+                for _ in range(_COUNTS_PAID if each.is_paid else _COUNTS):
                     if entries >= seen.belonging:
                         break
                     pause(_COUNT_AGAIN_S)
@@ -525,6 +558,14 @@ class _TableWork:
         return texts
 
     def _settle(self, name: str, index: IndexState | None) -> None:
+        if index is not None and index.status != "DELETING":
+            difference = index_difference(self._open[name], index)
+            if difference:
+                msg = (
+                    f"index {name} of {self._table.name} was made anew by somebody else meanwhile:"
+                    f" {difference}; it was left alone"
+                )
+                raise ConfigError(msg)
         if self._goal is Goal.ABSENT:
             if index is None:
                 self.changes[name] = Change.DROPPED

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,23 @@ from perfkit.dynamodb.tables import (
     seeded_scale,
     tags,
 )
-from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, PerfkitError, StorageFullError
 from perfkit.settings import TABLES_FOLDER
 
-__all__ = ["Mark", "Ownership", "check_same", "not_ours", "not_the_same", "unmarked"]
+__all__ = [
+    "LOOK_EVERY_S",
+    "Mark",
+    "Ownership",
+    "check_same",
+    "not_ours",
+    "not_the_same",
+    "unmarked",
+]
+
+LOOK_EVERY_S = 0.25
+"""How long a table that is being written to is taken for the same one."""
 
 _FORMAT = 1
 """Of a record. 1: first."""
@@ -124,10 +136,14 @@ class Ownership:
         # AWS shows a new table's tags a little late
         self._created: dict[str, Identity] = {}
 
+    @cached_property
+    def _stand_in_url(self) -> str | None:
+        return self._target.stand_in_url
+
     @property
     def _may_forget_tags(self) -> bool:
         """Whether the target is a stand-in of somebody's, of which nobody knows whether it keeps tags."""
-        return self._target.kind is TargetKind.ENDPOINT and not self._target.is_aws
+        return self._stand_in_url is not None
 
     def mark_of(self, connection: Connection, state: TableState) -> Mark | None:
         """Return the mark of a table, None if it is not perfkit's."""
@@ -254,7 +270,7 @@ class Ownership:
 
     def _place(self, name: str) -> dict[str, str]:
         """Return what a record is found by."""
-        url = urlsplit(self._target.endpoint_url or "")
+        url = urlsplit(self._stand_in_url or "")
         host = (url.hostname or "").lower()
         host = "localhost" if host in _OWN_HOSTS else host
         port = url.port or _PORTS.get(url.scheme, 0)

@@ -3,13 +3,15 @@
 import random
 import time
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
+from perfkit.errors import ConfigError
 
-__all__ = ["Backoff", "Clock", "Pacer", "PatientConnection", "Pause"]
+__all__ = ["Backoff", "Clock", "Pacer", "PatientConnection", "Pause", "check_rates"]
 
 Clock = Callable[[], float]
 """Returns seconds that only grow."""
@@ -101,6 +103,23 @@ class PatientConnection:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def check_rates(*, max_rcu: float | None = None, max_wcu: float | None = None) -> None:
+    """
+    Refuse limits that nothing could keep.
+
+    Args:
+        max_rcu: Read units a second; None for no limit.
+        max_wcu: Likewise write units.
+
+    Raises:
+        ConfigError: One is not a number above 0.
+    """
+    for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
+        if value is not None and not (isfinite(value) and value > 0):
+            msg = f"{option} must be above 0 units a second, got {value:g}"
+            raise ConfigError(msg)
 
 
 class Pacer:

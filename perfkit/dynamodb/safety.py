@@ -171,6 +171,9 @@ def describe(preview: Preview, target: Target) -> list[str]:
 def _place(target: Target) -> str:
     if not target.is_aws:
         return target.name
+    stand_in = target.stand_in_url
+    if stand_in is not None:
+        return f"{stand_in}, where boto3's settings (AWS_ENDPOINT_URL) send {target.name}"
     account = target.account()
     return f"AWS account {account or '(number unknown)'}, region {target.resolved_region()}"
 

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import isfinite
 
 from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
-from perfkit.dynamodb.ownership import Mark, Ownership, not_ours
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.ownership import Mark, Ownership, check_same, not_ours
+from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     Identity,
@@ -23,7 +22,7 @@ from perfkit.dynamodb.tables import (
     describe,
     wait_until_active,
 )
-from perfkit.dynamodb.targets import Target
+from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import (
     BATCH_ITEMS,
     CHUNK_ITEMS,
@@ -207,10 +206,7 @@ def plan(
         ConfigError: A number is out of range.
         TargetError: A table of perfkit's has another key schema, or the target does not answer.
     """
-    for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
-        if value is not None and not (isfinite(value) and value > 0):
-            msg = f"{option} must be above 0 units a second, got {value:g}"
-            raise ConfigError(msg)
+    check_rates(max_rcu=max_rcu, max_wcu=max_wcu)
     generator = ItemGenerator(workload, random_seed, scale)
     chosen = [workload.table(name) for name in dict.fromkeys(tables)] or list(workload.tables)
     connection = PatientConnection(target.connect(), backoff=Backoff())
@@ -223,7 +219,7 @@ def plan(
                 mark = Mark() if state is None else ownership.mark_of(connection, state)
                 if state is not None and mark is not None:
                     check_keys(table, state, where=target.name)
-                    _check_scale(table.name, mark.scale, scale)
+                    _check_scale(table.name, mark.scale, scale, target)
                 planned.append(_planned(table, state, ours=mark is not None, generator=generator))
     finally:
         connection.close()
@@ -241,12 +237,14 @@ def plan(
     )
 
 
-def _check_scale(name: str, before: float | None, scale: float) -> None:
+def _check_scale(name: str, before: float | None, scale: float, target: Target) -> None:
     if before is not None and before > scale:
+        way_out = "give its table another name in the workload"
+        if target.kind is TargetKind.EMBEDDED:
+            way_out = "keep the smaller one in a file of its own with --data"
         msg = (
             f"table {name} was filled at scale {before:g}: at scale {scale:g} its other items"
-            " would stay and be measured, too. Run `perfkit clean` first, or keep the smaller"
-            " one in a file of its own with --data"
+            f" would stay and be measured, too. Run `perfkit clean` first, or {way_out}"
         )
         raise ConfigError(msg)
 
@@ -468,6 +466,7 @@ class _Run:
             write(self._job, chunks, processes=self._processes, report=self._add)
             items = self._count(name)
         if items < each.expected:
+            check_same(self._connection, name, self._job.identities[name], self._job.target.name)
             msg = (
                 f"all {each.expected:,} items of {name} were written, and it holds {items:,}:"
                 " something else deletes items there; stop that, and run again"

@@ -161,7 +161,8 @@ class Identity:
     @property
     def is_known(self) -> bool:
         """Whether the target said anything to know the table by."""
-        return bool(self.table_id) or self.created_s is not None
+        # a stand-in that says 0 of every table says nothing
+        return bool(self.table_id) or bool(self.created_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,21 @@ class Target:
         return not _is_loopback(_parts(self.endpoint_url or "").hostname or "")
 
     @property
+    def stand_in_url(self) -> str | None:
+        """
+        Address of what answers in place of AWS, without user and password; None if AWS does.
+
+        AWS_ENDPOINT_URL, or boto3's configuration file, may send `aws` to one.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            return None
+        url = self.endpoint_url or str(self.client().meta.endpoint_url)
+        return None if _is_aws_host(url) else _without_user(url)
+
+    @property
     def may_exist(self) -> bool:
         """Whether there can be tables: False for an embedded engine whose file is not made yet."""
         return self.kind is not TargetKind.EMBEDDED or self.data in data_files(self.data)
@@ -93,10 +108,9 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             return {"kind": str(self.kind)}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
-        endpoint = self.endpoint_url or str(self.client().meta.endpoint_url)
-        if self.kind is TargetKind.ENDPOINT or not _is_aws_host(endpoint):
-            # boto3 may have been sent elsewhere by AWS_ENDPOINT_URL or its configuration file
-            described["endpoint"] = _without_user(endpoint)
+        endpoint = _without_user(self.endpoint_url) if self.endpoint_url else self.stand_in_url
+        if endpoint is not None:
+            described["endpoint"] = endpoint
         return described
 
     def resolved_region(self) -> str:

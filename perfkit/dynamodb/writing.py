@@ -1,6 +1,7 @@
 """Writing generated items, chunk by chunk, in this process or in several."""
 
 import contextlib
+import math
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
@@ -15,7 +16,7 @@ from typing import Any, cast
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.ownership import check_same
+from perfkit.dynamodb.ownership import LOOK_EVERY_S, check_same
 from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
@@ -149,6 +150,7 @@ def _write_here(
     # a rate is held batch by batch; without one the embedded engine takes a chunk at once
     load = direct.load if isinstance(direct, EngineConnection) and job.max_wcu is None else None
     try:
+        same = _SameTables(connection, job, check)
         writer = ChunkWriter(
             connection=connection,
             load=load,
@@ -158,18 +160,46 @@ def _write_here(
             read_pacer=Pacer(job.max_rcu, pause=pause),
             backoff=backoff,
             report=report,
-            check=check,
+            check=same.check,
         )
-        checked: set[str] = set()
         for chunk in chunks:
             with answer_errors(f"writing items of {chunk.table}", job.target.name):
-                if chunk.table not in checked:
-                    where = job.target.name
-                    check_same(connection, chunk.table, job.identities[chunk.table], where)
-                    checked.add(chunk.table)
                 writer.write(chunk)
     finally:
         connection.close()
+
+
+class _SameTables:
+    """
+    Looks again and again whether the tables are those that perfkit may write to.
+
+    DynamoDB takes a write by the table's name alone: whose it is by then can only be seen
+    shortly before.
+
+    Args:
+        connection: Where the tables are.
+        job: Names the tables and what tells them from others.
+        check: Called each time, too; raises to stop.
+    """
+
+    def __init__(self, connection: Connection, job: Job, check: Callable[[], None]) -> None:
+        self._connection = connection
+        self._job = job
+        self._check = check
+        self._looked_s: dict[str, float] = {}
+
+    def check(self, table: str) -> None:
+        """
+        Make sure of a table before a write.
+
+        Raises:
+            ConfigError: It is another one by now, or gone.
+        """
+        self._check()
+        now_s = time.monotonic()
+        if now_s - self._looked_s.get(table, -math.inf) >= LOOK_EVERY_S:
+            check_same(self._connection, table, self._job.identities[table], self._job.target.name)
+            self._looked_s[table] = now_s
 
 
 # ---- one chunk -------------------------------------------------------------------------
@@ -193,7 +223,7 @@ class ChunkWriter:
         read_pacer: Holds read units below a rate.
         backoff: How to wait when items come back unprocessed.
         report: Called with what was done.
-        check: Called before each batch; raises to stop.
+        check: Called before each request that writes, with the table's name; raises to stop.
         clock: Seconds that only grow.
     """
 
@@ -205,7 +235,7 @@ class ChunkWriter:
     read_pacer: Pacer
     backoff: Backoff
     report: Report
-    check: Callable[[], None]
+    check: Callable[[str], None]
     clock: Clock = time.monotonic
     _reported_s: float = field(default=0.0, init=False)
 
@@ -236,13 +266,12 @@ class ChunkWriter:
         items = self.generator.items(chunk.table, chunk.start, chunk.stop)
         if self.load is not None:
             for part in _loads(items):
-                self.check()
+                self.check(chunk.table)
                 units = self.load(chunk.table, part)
                 done += Progress(table=chunk.table, written=len(part), write_units=units)
             self.report(done)
             return
         for batch in _batches(items):
-            self.check()
             done += self._write_batch(chunk.table, batch)
             if self.clock() - self._reported_s >= _REPORT_EVERY_S:
                 self.report(replace(done, refusals=self.backoff.waits - waits))
@@ -258,6 +287,7 @@ class ChunkWriter:
         accepted_s = self.clock()
         while True:
             self.write_pacer.wait()
+            self.check(table)
             answer = self.connection.execute(
                 "BatchWriteItem",
                 {"RequestItems": {table: requests}, "ReturnConsumedCapacity": "TOTAL"},

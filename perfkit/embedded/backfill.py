@@ -13,6 +13,7 @@ from dataclasses import replace
 import orjson
 
 from perfkit.capacity import item_size
+from perfkit.embedded.pages import weight
 from perfkit.embedded.schema import Index, IndexStatus, Table
 from perfkit.embedded.storage import Transaction
 
@@ -56,7 +57,9 @@ def _copy(transaction: Transaction, table: Table, index: Index) -> Index:
             continue
         view = index.view(item, table.keys)
         stored = None if index.projection == "ALL" else orjson.dumps(view)
-        transaction.put_entry(index, key, row, item_size(view), stored)
+        size = item_size(view)
+        weighs = weight(view, size, index.keys.sort)
+        transaction.put_entry(index, key, row, size, weighs, stored)
     if len(rows) == STEP_ITEMS:
         return replace(index, cursor=rows[-1][0])
     return replace(index, status=IndexStatus.ACTIVE, backfilling=False, cursor=0)

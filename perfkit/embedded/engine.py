@@ -25,7 +25,7 @@ from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
 from perfkit.errors import DataFileError
 
-__all__ = ["LOOK_S", "OPERATIONS", "Engine"]
+__all__ = ["LOOK_S", "OPERATIONS", "WRITES", "Engine"]
 
 _Handler = Callable[[Storage, Mapping[str, Any]], dict[str, Any]]
 
@@ -67,11 +67,15 @@ _OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 # what reading a damaged item, entry or definition ends with
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-_SHORT_BYTES = 1 << 16
-"""Answers up to here are checked to be JSON; of longer ones, that would take longer than reading."""
-
 OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException that names it."""
+
+WRITES = frozenset(
+    name
+    for name in OPERATIONS
+    if name.startswith(("BatchWrite", "Create", "Delete", "Put", "Tag", "TransactWrite", "U"))
+)
+"""Those that write, one at a time over all processes that have the file open."""
 
 
 class Engine:
@@ -93,12 +97,14 @@ class Engine:
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self._storage = Storage(path, read_only=read_only)
         self._next_look_s = 0.0
+        self._sound_state: object = None
 
     def execute(self, operation: str, request: dict[str, Any]) -> bytes:
         """
         Carry out one operation and return the JSON body of its answer.
 
-        A long answer from a damaged file may be no JSON; `check` tells.
+        An answer from a damaged file may not be JSON: items go into it as they are stored.  The
+        caller finds out when it decodes the answer, or by `check`.
 
         Args:
             operation: Name such as `PutItem`.
@@ -122,30 +128,25 @@ class Engine:
             if (now_s := monotonic()) >= self._next_look_s and not self._storage.read_only:
                 self._next_look_s = now_s + LOOK_S
                 time_to_live.remove_expired(self._storage, time())
-            body = orjson.dumps(handler(self._storage, request))
-            if len(body) <= _SHORT_BYTES:
-                # items go into it as they are stored: damaged ones would be for the client to explain
-                orjson.loads(body)
+            return orjson.dumps(handler(self._storage, request))
         except InvalidValueError as error:
             if operation in _OLDER_WORDING:
                 raise validation(error.older_message) from error
             raise
         except _UNREADABLE as error:
             raise self.explain(error) from error
-        return body
 
     def check(self, body: bytes) -> None:
         """
-        Make sure that a long answer is JSON, for whoever passes it on unread.
+        Make sure that an answer is JSON.
 
         Raises:
             DataFileError: It is not, because the file is damaged.
         """
-        if len(body) > _SHORT_BYTES:
-            try:
-                orjson.loads(body)
-            except ValueError as error:
-                raise self.explain(error) from error
+        try:
+            orjson.loads(body)
+        except ValueError as error:
+            raise self.explain(error) from error
 
     def load(self, table: str, items: Sequence[Item]) -> float:
         """
@@ -168,8 +169,12 @@ class Engine:
 
     def explain(self, error: Exception) -> Exception:
         """Return the error to raise for one that nothing but a damaged file should lead to."""
+        # looking reads the whole file, so once for each state that it is in is enough
+        if (state := self._storage.state()) == self._sound_state:
+            return error
         damage = find_damage(self._storage)
         if damage is None:
+            self._sound_state = state
             return error
         return DataFileError(
             f"{self._storage.path} is damaged: {damage} cannot be read; put a copy in its place, or"

@@ -57,9 +57,7 @@ def note_all(transaction: Transaction, table: Table) -> None:
         transaction.run(statement)
     # as every item with such a number begins it, so that the others need not be read
     beginning = orjson.dumps({table.ttl_attribute: {"N": 0}})[1:-3]
-    rows = transaction.run(
-        f"SELECT k, data FROM t{table.store} WHERE instr(data, ?)", (beginning,)
-    ).fetchall()
+    rows = transaction.run(f"SELECT k, data FROM t{table.store} WHERE instr(data, ?)", (beginning,))
     for key, data in rows:
         note(transaction, table, key, orjson.loads(data))
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from perfkit.embedded.engine import Engine
+from perfkit.embedded.engine import WRITES, Engine
 from perfkit.embedded.server import Request, Response, Server
 from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
@@ -20,6 +20,7 @@ __all__ = ["Doors", "serve"]
 
 _CORAL = "com.amazon.coral.service"
 _PREFLIGHT_S = 600
+_BACKLOG = 512
 _NAME = re.compile(r"[a-z0-9._-]{1,253}")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]@/]*)(?::[0-9]*)?", re.IGNORECASE)
 _SHOWN_CHARACTERS = 100
@@ -37,60 +38,75 @@ class Doors:
     name lead to this machine (DNS rebinding).  SDKs send no `Origin`.
 
     Args:
-        host: Address or name that is listened on.
-        allowed: Further names.
+        host: Address or name that is listened on; 0.0.0.0 or :: stands for all addresses.
+        allowed: Further names and addresses.
 
     Raises:
-        ConfigError: A name is none.
+        ConfigError: One of them is not the name of a host.
     """
 
     def __init__(self, host: str, allowed: Iterable[str] = ()) -> None:
-        self._names = {_host_name(name) for name in (host, *allowed)}
-        # an address cannot be led elsewhere, as a name can
-        self._any_address = any(name in ("0.0.0.0", "::") for name in self._names)  # noqa: S104
+        names = {_host_name(name) for name in (host, *allowed)}
+        everywhere = {name for name in names if _is_everywhere(name)}
+        self._names = names - everywhere
+        # an address in `Host` is where the request went: no page can lead it elsewhere, as it
+        # can a name. One in `Origin` says where the page is from, which may be anywhere
+        self._any_address = bool(everywhere)
 
     def refusal(self, request: Request) -> str | None:
         """Return why a request is not answered; None lets it in."""
         for host in request.headers.get("host", ()):
-            if not self._allows(_authority(host)):
-                return self._reason(f"it was sent to the host {_shown(host)}", _authority(host))
+            name = _authority(host)
+            if not (self._is_ours(name) or (self._any_address and _address(name))):
+                return _refused_host(host, name)
         for origin in request.headers.get("origin", ()):
-            name = _origin_name(origin)
-            if not self._allows(name):
-                return self._reason(f"it is from a web page of {_shown(origin)}", name)
+            if not self._is_ours(_origin_name(origin)):
+                return _refused_page(origin)
         return None
 
-    def _allows(self, name: str) -> bool:
+    def _is_ours(self, name: str) -> bool:
         if name in self._names or name == "localhost" or name.endswith(".localhost"):
             return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return address.is_loopback or self._any_address
-
-    @staticmethod
-    def _reason(what: str, name: str) -> str:
-        if not _is_name(name):
-            return f"this request is refused: {what}, which has no name that can be allowed"
-        return (
-            f"this request is refused: {what}; if that is yours, start perfkit dynamodb with"
-            f" --allow-host {name}"
-        )
+        address = _address(name)
+        return address is not None and address.is_loopback
 
 
-def _is_name(name: str) -> bool:
-    return bool(_NAME.fullmatch(name)) or ":" in name
+def _refused_host(host: str, name: str) -> str:
+    what = f"this request is refused: it was sent to the host {_shown(host)}"
+    if not (_NAME.fullmatch(name) or _address(name)):
+        return f"{what}, which has no name that can be allowed"
+    return (
+        f"{what}; only if you gave this machine that name, start perfkit dynamodb with"
+        f" --allow-host {name}: web pages of that name can then read and write all tables"
+    )
+
+
+def _refused_page(origin: str) -> str:
+    # without the option spelled out: the name is what the page is called, whatever it is up to
+    return (
+        f"this request is refused: it is from a web page of {_shown(origin)}; pages of this"
+        " machine may ask, and those of hosts that perfkit dynamodb was started with --allow-host"
+        " for, which can then read and write all tables"
+    )
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _is_everywhere(name: str) -> bool:
+    address = _address(name)
+    return address is not None and address.is_unspecified
 
 
 def _host_name(given: str) -> str:
     name = _plain(given)
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        if not _NAME.fullmatch(name):
-            msg = f"{given!r} is no name of a host; give it bare, without http:// and port"
-            raise ConfigError(msg) from None
+    if _address(name) is None and not _NAME.fullmatch(name):
+        msg = f"{given!r} is no name of a host; give it bare, without http:// and port"
+        raise ConfigError(msg)
     return name
 
 
@@ -119,48 +135,35 @@ def _shown(text: str) -> str:
 
 def serve(
     engine: Engine,
+    listener: socket.socket,
     host: str,
-    port: int,
     *,
     allowed: Iterable[str] = (),
-    started: Callable[[str], None] | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Answer requests until interrupted.
+    Answer requests until interrupted, then close socket and engine.
 
     Args:
-        port: 0 takes a free one.
+        listener: A socket, bound.
+        host: The name or address it was bound to.
         allowed: Names of hosts beside *host* and those of this machine, for `Doors`.
-        started: Called with the URL once connections are accepted.
+        started: Called once connections are accepted.
 
     Raises:
-        ConfigError: The address cannot be listened on, or a name is none.
+        ConfigError: A name is not one of a host.
     """
     try:
-        doors = Doors(host, allowed)
-        with _listen(host, port) as listener:
-            shown = f"[{host}]" if listener.family is socket.AF_INET6 else host
-            url = f"http://{shown}:{listener.getsockname()[1]}"
-            server = Server(listener, lambda request: _answer(engine, doors, request), _refuse)
-            if started is not None:
-                started(url)
+        with listener:
+            doors = Doors(host, allowed)
+            listener.listen(_BACKLOG)
+            server = Server(
+                listener, lambda request: _answer(engine, doors, request), _refuse, _writes
+            )
+            started()
             server.run()
     finally:
         engine.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(512)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        msg = f"cannot listen on {host} port {port} ({error}); choose another --port"
-        raise ConfigError(msg) from error
-    return listener
 
 
 def _answer(engine: Engine, doors: Doors, request: Request) -> Response:
@@ -176,11 +179,15 @@ def _answer(engine: Engine, doors: Doors, request: Request) -> Response:
         healthy = b"healthy: perfkit embedded DynamoDB"
         response = _respond(HTTPStatus.OK, healthy, content_type="text/plain")
     if origin := request.header("origin"):
-        # only pages whose origin was let in come here, and each is told of its own alone
+        # only pages whose origin was let in come here; the answer names no other
         response.headers["access-control-allow-origin"] = origin
         response.headers["access-control-expose-headers"] = "x-amzn-requestid, x-amz-crc32"
         response.headers["vary"] = "origin"
     return response
+
+
+def _writes(request: Request) -> bool:
+    return request.header("x-amz-target").rpartition(".")[2] in WRITES
 
 
 def _carry_out(engine: Engine, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """GetItem, Query and Scan: what a read touches, what it costs, where it stops."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from perfkit.embedded.expressions import (
 from perfkit.embedded.keys import check_key, check_no_key_is_nested, find_table
 from perfkit.embedded.legacy import attributes_to_get, filter_condition, key_conditions
 from perfkit.embedded.metering import Meter
-from perfkit.embedded.pages import PAGE_BYTES, PIECE_BYTES, Room
+from perfkit.embedded.pages import PAGE_BYTES, PIECE_BYTES, billed, is_full, weight
 from perfkit.embedded.ranges import KeyRange, check_start, query_range, segment_range
 from perfkit.embedded.schema import Index, IndexKind, IndexStatus, Table
 from perfkit.embedded.storage import Storage, Transaction
@@ -290,8 +290,9 @@ class _Source:
     Where a page comes from.
 
     Args:
-        sql: Everything before the WHERE; columns: size for billing, JSON (the stored key
-            where it *counts*), and where it *fetches* the size of the item in the table.
+        sql: Everything before the WHERE; columns: weight in a page, or where that is not known
+            the size below 0; JSON (the stored key where it *counts*); and where it *fetches*
+            the size of the item in the table.
         key: Name of the column with the stored key.
         counts: Whether nothing of the items is needed.
         fetches: Whether attributes that a local index lacks are read from the table.
@@ -305,14 +306,18 @@ class _Source:
     fetches: bool = False
 
 
+_WEIGHT = f"ifnull(weight, CASE WHEN size < {PIECE_BYTES} THEN size ELSE -size END)"
+_ENTRY_WEIGHT = _WEIGHT.replace("weight", "e.weight").replace("size", "e.size")
+
+
 def _source(table: Table, index: Index | None, select: str, expressions: _Expressions) -> _Source:
     if index is None:
         counts = select == "COUNT" and expressions.filter is None
-        sql = f"SELECT size, {'k' if counts else 'data'} FROM t{table.store}"
+        sql = f"SELECT {_WEIGHT}, {'k' if counts else 'data'} FROM t{table.store}"
         return _Source(table=table, index=None, sql=sql, key="k", counts=counts)
     joined = f"FROM i{index.store} e CROSS JOIN t{table.store} t ON t.id = e.item"
     if index.projection == "ALL":
-        sql = f"SELECT e.size, t.data {joined}"
+        sql = f"SELECT {_ENTRY_WEIGHT}, t.data {joined}"
         return _Source(table=table, index=index, sql=sql, key="e.k")
     projected = index.attributes(table.keys)
     wanted = expressions.projection.attributes if expressions.projection is not None else set()
@@ -330,9 +335,9 @@ def _source(table: Table, index: Index | None, select: str, expressions: _Expres
                 f" does not project [{', '.join(missing)}]"
             )
     elif select == "ALL_ATTRIBUTES" or missing:
-        sql = f"SELECT e.size, t.data, t.size {joined}"
+        sql = f"SELECT {_ENTRY_WEIGHT}, t.data, t.size {joined}"
         return _Source(table=table, index=index, sql=sql, key="e.k", fetches=True)
-    sql = f"SELECT size, data FROM i{index.store}"
+    sql = f"SELECT {_WEIGHT}, data FROM i{index.store}"
     return _Source(table=table, index=index, sql=sql, key="k")
 
 
@@ -387,9 +392,9 @@ def _read_page(
     fetched: list[int] = []
     sized = _noting_fetches(rows, fetched) if source.fetches else rows
     condition = expressions.filter
-    room = _room(transaction, source)
+    weigh = _weigher(transaction, source)
     page = (
-        _take(sized, limit, room) if condition is None else _filter(sized, limit, condition, room)
+        _take(sized, limit, weigh) if condition is None else _filter(sized, limit, condition, weigh)
     )
     page.fetched_sizes = fetched
     if source.counts and page.last is not None:
@@ -397,58 +402,64 @@ def _read_page(
     return page
 
 
-def _room(transaction: Transaction, source: _Source) -> Room | None:
-    if source.fetches:
-        # the rows are the items, and what is read of the index are its entries
-        return None
-    keys = source.table.keys if source.index is None else source.index.keys
-    if not source.counts:
-        return Room(keys.sort)
-    return Room(keys.sort, lambda key: (transaction.find(source.table, key) or (0, 0, b"{}"))[2])
+_Weigh = Callable[[int, bytes], int]
+
+
+def _weigher(transaction: Transaction, source: _Source) -> _Weigh:
+    """Return what works out the weight of a row that was written without, from size and JSON."""
+    table, index = source.table, source.index
+    keys = table.keys if index is None else index.keys
+
+    def weigh(size: int, row: bytes) -> int:
+        if source.counts:
+            _, _, row = transaction.find(table, row) or (0, 0, b"{}")
+        item = orjson.loads(row)
+        if source.fetches and index is not None:
+            # the row is the item, and what is read of the index is its entry
+            item = index.view(item, table.keys)
+        return weight(item, size, keys.sort)
+
+    return weigh
 
 
 def _noting_fetches(
     rows: Iterable[tuple[int, bytes, int]], fetched: list[int]
 ) -> Iterator[tuple[int, bytes]]:
-    for entry_bytes, data, item_bytes in rows:
+    for weighs, data, item_bytes in rows:
         fetched.append(item_bytes)
-        yield entry_bytes, data
+        yield weighs, data
 
 
 # The two loops below run for every item of every scan: no call and no branch that is not needed.
 
 
-def _take(rows: Iterable[tuple[int, bytes]], limit: int, room: Room | None) -> _Page:
+def _take(rows: Iterable[tuple[int, bytes]], limit: int, weigh: _Weigh) -> _Page:
     kept: list[bytes] = []
     keep = kept.append
-    size = 0
-    least = PAGE_BYTES
-    for entry_bytes, data in rows:
+    total = 0
+    full = False
+    for weighs, data in rows:
         keep(data)
-        size += entry_bytes
-        if entry_bytes >= PIECE_BYTES and room is not None:
-            least = room.beside(entry_bytes, data)
-        if size >= least:
-            least = PAGE_BYTES if room is None else room.settled()
-            if size >= least:
-                break
-    stopped = size >= least or len(kept) == limit
-    return _Page(kept, len(kept), size, kept[-1] if stopped else None)
+        total += weighs if weighs >= 0 else weigh(-weighs, data)
+        # what weighs more than it is billed makes this true as well
+        if total >= PAGE_BYTES and is_full(total):
+            full = True
+            break
+    stopped = full or len(kept) == limit
+    return _Page(kept, len(kept), billed(total), kept[-1] if stopped else None)
 
 
 def _filter(
-    rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition, room: Room | None
+    rows: Iterable[tuple[int, bytes]], limit: int, condition: Condition, weigh: _Weigh
 ) -> _Page:
     needle, *others = condition.needles or (b"",)
     kept: list[bytes] = []
-    evaluated = size = 0
-    least = PAGE_BYTES
+    evaluated = total = 0
+    full = False
     data = b""
-    for entry_bytes, data in rows:
+    for weighs, data in rows:
         evaluated += 1
-        size += entry_bytes
-        if entry_bytes >= PIECE_BYTES and room is not None:
-            least = room.beside(entry_bytes, data)
+        total += weighs if weighs >= 0 else weigh(-weighs, data)
         # most items are rejected by their bytes, unparsed
         if (
             needle in data
@@ -456,12 +467,11 @@ def _filter(
             and condition.matches(orjson.loads(data))
         ):
             kept.append(data)
-        if size >= least:
-            least = PAGE_BYTES if room is None else room.settled()
-            if size >= least:
-                break
-    stopped = size >= least or evaluated == limit
-    return _Page(kept, evaluated, size, data if stopped else None)
+        if total >= PAGE_BYTES and is_full(total):
+            full = True
+            break
+    stopped = full or evaluated == limit
+    return _Page(kept, evaluated, billed(total), data if stopped else None)
 
 
 def _page_answer(

@@ -185,7 +185,8 @@ def nests_very_deep(request: Mapping[str, Any]) -> bool:
 
     AWS answers such a request as an earlier generation of its validation did.
     """
-    return nesting(request) > _MOST_READ_LEVELS
+    members = [member for member in request.values() if isinstance(member, dict)]
+    return any(nesting(member) > _MOST_READ_LEVELS for member in members)
 
 
 MIXED = "Can not use both expression and non-expression parameters in the same request: "
@@ -369,9 +370,13 @@ def _number_check(shape: Any) -> _Check:
     whole = shape.type_name in ("integer", "long")
     wanted = _JAVA[shape.type_name] if whole else "Double"
     kinds = int if whole else (int, float)
+    most = {"integer": (1 << 31) - 1, "long": (1 << 63) - 1}.get(shape.type_name)
 
     def check(value: Any, path: str, complaints: list[str]) -> None:
         if isinstance(value, bool) or not isinstance(value, kinds):
+            raise _wrong_type(value, wanted)
+        # Java's types hold no more
+        if most is not None and not -most - 1 <= value <= most:
             raise _wrong_type(value, wanted)
         _limit(shape, value, int(value), path, "value", complaints)
 

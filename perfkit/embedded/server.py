@@ -14,10 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from queue import SimpleQueue
 
 import httptools
 
@@ -38,8 +39,10 @@ _DESCRIPTORS_AT_ONCE = 16
 _REQUEST_WITHIN_S = 30.0
 """From the first byte of a request to its last, and for sending an answer."""
 _IDLE_S = 75.0
+"""Looked at each time that a connection was silent for as long as a request may take."""
 _FINISH_WITHIN_S = 5.0
 _PAUSE_S = 0.05
+_NO_QUEUE = nullcontext()
 _DRAIN_BYTES = 64 << 20
 _CHUNK_BYTES = 64 << 10
 
@@ -82,7 +85,7 @@ class Response:
 
 
 class _RefusedError(Exception):
-    """What has come cannot become a request."""
+    """A client has sent what is not a request, or one that is too large."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -94,8 +97,9 @@ class _Reader:
     """
     Makes requests out of bytes.
 
-    `requests` holds those that are complete; `begun` says whether a part of another has come,
-    and `expects_continue` whether the client waits to be asked for its body.
+    `requests` holds those that are complete, `refusal` what is wrong with the bytes after them;
+    `begun` says whether a part of another has come, and `expects_continue` whether the client
+    waits to be asked for its body.
     """
 
     def __init__(self) -> None:
@@ -104,16 +108,17 @@ class _Reader:
         self.expects_continue = False
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed_bytes = 0
-        self._refusal: _RefusedError | None = None
+        self.refusal: _RefusedError | None = None
         self.on_message_begin()
 
     def feed(self, data: bytes) -> None:
-        """
-        Take what has come.
+        """Take what has come; what is no HTTP, or more than is taken, becomes the `refusal`."""
+        try:
+            self._parse(data)
+        except _RefusedError as refusal:
+            self.refusal = refusal
 
-        Raises:
-            _RefusedError: It is no HTTP, or more than is taken.
-        """
+    def _parse(self, data: bytes) -> None:
         complete = len(self.requests)
         self._unparsed_bytes += len(data)
         while data:
@@ -124,7 +129,7 @@ class _Reader:
                 data = self._without_offer(self.requests.pop()) + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 bad = _RefusedError(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
-                raise self._refusal or bad from error
+                raise self.refusal or bad from error
             else:
                 break
         # a header line comes to on_header when it has ended, so the rest is counted here
@@ -178,7 +183,9 @@ class _Reader:
         length = self._request.header("content-length")
         if length.isdecimal() and int(length) > MOST_BODY_BYTES:
             self._refuse(_too_large())
-        self.expects_continue = self._request.header("expect").lower() == "100-continue"
+        self.expects_continue = (
+            self._request.header("expect").lower() == "100-continue" and not self._is_old()
+        )
 
     def on_body(self, body: bytes) -> None:
         self.expects_continue = False
@@ -191,8 +198,12 @@ class _Reader:
         self.begun = self.expects_continue = self._in_body = False
         request = self._request
         request.body = b"".join(self._chunks)
-        request.keeps_alive = self._parser.should_keep_alive()
+        request.keeps_alive = self._parser.should_keep_alive() and not self._is_old()
         self.requests.append(request)
+
+    def _is_old(self) -> bool:
+        """Return whether the client speaks HTTP/1.0: one request, and one answer."""
+        return bool(self._parser.get_http_version() == "1.0")
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
@@ -200,7 +211,8 @@ class _Reader:
             self._refuse(_too_many_headers())
 
     def _refuse(self, refusal: _RefusedError) -> None:
-        self._refusal = refusal
+        # the parser raises an error of its own for one that it is stopped with
+        self.refusal = refusal
         raise refusal
 
 
@@ -216,6 +228,21 @@ def _too_large() -> _RefusedError:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"a request may have {MOST_BODY_BYTES >> 20} MB",
     )
+
+
+class _Turns:
+    """A semaphore, which in the standard library takes several times as long."""
+
+    def __init__(self, count: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
 
 
 @dataclass(eq=False, slots=True)
@@ -235,6 +262,7 @@ class Server:
         listener: Bound, and listening.
         answer: Makes the answer of a request; called in many threads, must not raise.
         refuse: Makes the body of an answer to what is no request, from what is wrong.
+        writes: Says whether answering a request may have to wait for other writers.
     """
 
     def __init__(
@@ -242,16 +270,20 @@ class Server:
         listener: socket.socket,
         answer: Callable[[Request], Response],
         refuse: Callable[[HTTPStatus, str], Response],
+        writes: Callable[[Request], bool],
     ) -> None:
         self._listener = listener
         self._answer = answer
         self._refuse = refuse
+        self._writes = writes
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if descriptors == resource.RLIM_INFINITY:
             descriptors = _DESCRIPTORS_A_CONNECTION * _MOST_CONNECTIONS
         self._most = min(_MOST_CONNECTIONS, max(1, descriptors // _DESCRIPTORS_A_CONNECTION))
         at_once = min(_MOST_AT_ONCE, max(1, descriptors // _DESCRIPTORS_AT_ONCE))
-        self._turns = threading.Semaphore(at_once)
+        self._turns = _Turns(at_once)
+        # another process may hold the file for long: those that wait for it leave room for reads
+        self._turns_to_write = _Turns(max(1, at_once // 2))
         self._connections: set[_Connection] = set()
         self._guard = threading.Lock()
         self._ending = False
@@ -315,10 +347,9 @@ class Server:
             if connection.waiting_since_s is not None:
                 _hang_up(connection.socket)
         deadline_s = time.monotonic() + _FINISH_WITHIN_S
-        with suppress(KeyboardInterrupt):
-            for connection in connections:
-                if connection.thread is not None:
-                    connection.thread.join(max(0.0, deadline_s - time.monotonic()))
+        for connection in connections:
+            if connection.thread is not None:
+                connection.thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _forget(self, connection: _Connection) -> None:
         with self._guard:
@@ -332,12 +363,14 @@ class Server:
         reader = _Reader()
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.settimeout(_IDLE_S)
+            # holds for sending too
+            client.settimeout(_REQUEST_WITHIN_S)
             while self._next(connection, reader):
                 # from here on the end of the server waits for it
                 connection.waiting_since_s = None
                 request = reader.requests.popleft()
-                with self._turns:
+                waiting = self._turns_to_write if self._writes(request) else _NO_QUEUE
+                with waiting, self._turns:
                     response = self._answer(request)
                 closes = self._ending or not request.keeps_alive
                 self._send(client, request.method, response, closes=closes)
@@ -361,17 +394,25 @@ class Server:
         deadline_s = None
         asked = False
         while not reader.requests:
+            # the requests before it have been answered
+            if reader.refusal is not None:
+                raise reader.refusal
             try:
                 data = client.recv(_CHUNK_BYTES)
             except TimeoutError:
                 if reader.begun:
                     raise _too_slow() from None
-                return False
+                since_s = connection.waiting_since_s
+                if since_s is None or time.monotonic() - since_s >= _IDLE_S:
+                    return False
+                continue
             if not data:
                 return False
             reader.feed(data)
-            if reader.requests:
-                break
+            if reader.requests or reader.refusal is not None:
+                continue
+            # a client that sends is not silent: others make room before it
+            connection.waiting_since_s = time.monotonic()
             if reader.expects_continue and not asked:
                 client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 asked = True
@@ -383,7 +424,7 @@ class Server:
                 raise _too_slow()
             client.settimeout(left_s)
         if deadline_s is not None:
-            client.settimeout(_IDLE_S)
+            client.settimeout(_REQUEST_WITHIN_S)
         return True
 
     def _send(

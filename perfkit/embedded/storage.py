@@ -5,6 +5,8 @@ One file holds everything.  `catalog` has one row a table (its definition as JSO
 version number, so that any process notices a change by reading one integer); items of a
 table are in `t<N>`, entries of an index in `i<N>`, each under its stored key (see
 `schema`).  An entry of an index that projects everything only points to the item's row.
+Beside each is its size in bytes as it is billed and what it weighs in a page (see `pages`),
+which is NULL for what a version without that column wrote.
 """
 
 import errno
@@ -18,16 +20,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import orjson
 
 from perfkit.embedded.schema import Index, Table
 from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
 
-__all__ = ["DATA_FILE_VERSION", "Storage", "Transaction"]
+__all__ = ["DATA_FILE_VERSION", "BusyError", "Storage", "Transaction"]
 
-DATA_FILE_VERSION = 1
-"""Stored in the file's `user_version`. 1: first."""
+DATA_FILE_VERSION = 2
+"""
+Stored in the file's `user_version`; older files become this when they are opened to write.
+
+1: first. 2: a column for the weight; definitions with streams and a time to live.
+"""
 
 _APPLICATION_ID = 0x50464B54  # "PFKT"
 _BUSY_TIMEOUT_S = 60.0
@@ -37,6 +44,8 @@ _LONGEST_LOG_BYTES = 128 << 20
 """From here on it does so within its turn, so that the log begins anew."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
+_CLOSE_WITHIN_S = 1.0
+"""What is still in use after so long is left to the end of the process."""
 _FILES_OF_A_DATABASE = 4
 """The file, its log, the index of the log, and the folder while files are made in it."""
 
@@ -56,6 +65,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_expiry ON tokens (expires_s);
 """
+
+
+class BusyError(Exception):
+    """Another process or thread is writing."""
 
 
 class Transaction:
@@ -92,11 +105,6 @@ class Transaction:
         )
         return [name for (name,) in rows]
 
-    def table_count(self) -> int:
-        """Return how many tables there are."""
-        (count,) = self.run("SELECT count(*) FROM catalog").fetchone()
-        return int(count)
-
     def save(self, table: Table) -> None:
         """Write a table's definition."""
         self.run(
@@ -111,7 +119,7 @@ class Transaction:
         table = replace(table, store=self._new_store())
         self.run(
             f"CREATE TABLE t{table.store} (id INTEGER PRIMARY KEY, k BLOB NOT NULL,"
-            " size INTEGER NOT NULL, data BLOB NOT NULL)"
+            " size INTEGER NOT NULL, weight INTEGER, data BLOB NOT NULL)"
         )
         self.run(f"CREATE UNIQUE INDEX k{table.store} ON t{table.store} (k)")
         for index in table.indexes:
@@ -124,7 +132,7 @@ class Transaction:
         index = replace(index, store=self._new_store())
         self.run(
             f"CREATE TABLE i{index.store} (k BLOB PRIMARY KEY, item INTEGER NOT NULL,"
-            " size INTEGER NOT NULL, data BLOB) WITHOUT ROWID"
+            " size INTEGER NOT NULL, weight INTEGER, data BLOB) WITHOUT ROWID"
         )
         return index
 
@@ -165,17 +173,22 @@ class Transaction:
         table: Table,
         key: bytes,
         size: int,
+        weight: int,
         data: bytes,
         old: tuple[int, int, bytes] | None,
     ) -> int:
         """Write one item over *old* and return its row number."""
         if old is None:
             cursor = self.run(
-                f"INSERT INTO t{table.store} (k, size, data) VALUES (?, ?, ?)", (key, size, data)
+                f"INSERT INTO t{table.store} (k, size, weight, data) VALUES (?, ?, ?, ?)",
+                (key, size, weight, data),
             )
             self._grow(table.store, 1, size)
             return cursor.lastrowid or 0
-        self.run(f"UPDATE t{table.store} SET size = ?, data = ? WHERE id = ?", (size, data, old[0]))
+        self.run(
+            f"UPDATE t{table.store} SET size = ?, weight = ?, data = ? WHERE id = ?",
+            (size, weight, data, old[0]),
+        )
         self._grow(table.store, 0, size - old[1])
         return old[0]
 
@@ -190,6 +203,7 @@ class Transaction:
         key: bytes,
         item_row: int,
         size: int,
+        weight: int,
         data: bytes | None,
         *,
         is_new: bool = False,
@@ -199,12 +213,15 @@ class Transaction:
         if not is_new:
             old = self.run(f"SELECT size FROM i{index.store} WHERE k = ?", (key,)).fetchone()
         if old is None:
-            self.run(f"INSERT INTO i{index.store} VALUES (?, ?, ?, ?)", (key, item_row, size, data))
+            self.run(
+                f"INSERT INTO i{index.store} (k, item, size, weight, data) VALUES (?, ?, ?, ?, ?)",
+                (key, item_row, size, weight, data),
+            )
             self._grow(index.store, 1, size)
             return
         self.run(
-            f"UPDATE i{index.store} SET item = ?, size = ?, data = ? WHERE k = ?",
-            (item_row, size, data, key),
+            f"UPDATE i{index.store} SET item = ?, size = ?, weight = ?, data = ? WHERE k = ?",
+            (item_row, size, weight, data, key),
         )
         self._grow(index.store, 0, size - old[0])
 
@@ -308,11 +325,16 @@ class Storage:
                         connection.execute("COMMIT")
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Run the body as the file's only writer; all of it is kept, or on an error nothing."""
+    def write(self, *, wait: bool = True) -> Iterator[Transaction]:
+        """
+        Run the body as the file's only writer; all of it is kept, or on an error nothing.
+
+        Raises:
+            BusyError: Another is writing, and this one is not to *wait* for it.
+        """
         with self._guard, self._errors(), self._lent() as handle:
             connection = handle.connection
-            with handle.in_use, _exclusive(handle.lock):
+            with handle.in_use, _exclusive(handle.lock, wait=wait):
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(connection, self._cache)
@@ -333,6 +355,17 @@ class Storage:
                 with handle.in_use:
                     _checkpoint(connection, "PASSIVE")
 
+    def state(self) -> tuple[int, ...]:
+        """Return what changes with what is stored in the file: its sizes and times."""
+        if self._in_memory:
+            return ()
+        state: list[int] = []
+        for name in (self.path, self._log):
+            with suppress(FileNotFoundError):
+                status = Path(name).stat()
+                state += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(state)
+
     def _log_bytes(self) -> int:
         """Return how long the write-ahead log is."""
         if self._in_memory:
@@ -343,10 +376,15 @@ class Storage:
             return 0
 
     def close(self) -> None:
-        """Close all that is open, each when its transaction is over."""
+        """Close what is open and not in use; a transaction that is under way goes on."""
+        deadline_s = monotonic() + _CLOSE_WITHIN_S
         for handle in list(self._handles):
-            with handle.in_use:
-                handle.close()
+            # a writer may have to wait for another process for as long as that likes
+            if handle.in_use.acquire(timeout=max(0.0, deadline_s - monotonic())):
+                try:
+                    handle.close()
+                finally:
+                    handle.in_use.release()
         # what came over a fork is its parent's to close
         _INHERITED.extend(handle for handle in self._idle if handle.process != os.getpid())
         self._idle.clear()
@@ -395,11 +433,12 @@ class Storage:
                 lock, made = _open_lock(f"{path}-lock")
             handle = _Handle(lock)
             try:
-                with _exclusive(lock):
-                    if self.read_only:
-                        handle.connection = self._connect_to_read()
-                    else:
-                        handle.connection = _connect(self.path)
+                if self.read_only:
+                    handle.connection = self._connect_to_read()
+                else:
+                    handle.connection = _connect(self.path)
+                # only changing the file needs the lock: a reader must not queue behind writers
+                with _exclusive(None if self._is_up_to_date(handle.connection) else lock):
                     self._prepare(handle.connection)
             except BaseException:
                 handle.close()
@@ -410,6 +449,14 @@ class Storage:
             self._cache.clear()
         self._handles.add(handle)
         return handle
+
+    def _is_up_to_date(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file neither has to be made nor brought to this version."""
+        # of an empty file without SQLite: a reader would be in the way of who makes it
+        if self._in_memory or _is_empty(self.path):
+            return False
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return bool(version >= DATA_FILE_VERSION)
 
     def _connect_to_read(self) -> sqlite3.Connection:
         """
@@ -479,6 +526,13 @@ class Storage:
             run(f"PRAGMA application_id = {_APPLICATION_ID}")
             run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
             run("COMMIT")
+        elif version < DATA_FILE_VERSION:
+            run("BEGIN IMMEDIATE")
+            stores = run("SELECT name FROM sqlite_schema WHERE name GLOB '[ti][0-9]*'").fetchall()
+            for (store,) in stores:
+                run(f"ALTER TABLE {store} ADD COLUMN weight INTEGER")
+            run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
+            run("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -517,14 +571,17 @@ def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:
 
 
 @contextmanager
-def _exclusive(lock: int | None) -> Iterator[None]:
+def _exclusive(lock: int | None, *, wait: bool = True) -> Iterator[None]:
     # SQLite's own wait for its write lock polls with sleeps of up to 0.1 s; queueing at a
     # lock of the system wakes the next writer at once, and a killed process frees it
     if lock is None:
         yield
         return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError from error
         yield
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
@@ -546,6 +603,13 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not Path(path).stat().st_size
+    except FileNotFoundError:
+        return True
 
 
 def _full(path: str) -> StorageFullError:

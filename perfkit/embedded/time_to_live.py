@@ -8,7 +8,7 @@ from typing import Any
 from perfkit.embedded.errors import validation
 from perfkit.embedded.expirations import due, forget, forget_table, note_all
 from perfkit.embedded.metering import Meter
-from perfkit.embedded.storage import Storage
+from perfkit.embedded.storage import BusyError, Storage
 from perfkit.embedded.tables import find_described
 from perfkit.embedded.writes import change_item, load
 from perfkit.errors import StorageFullError
@@ -60,7 +60,7 @@ def remove_expired(storage: Storage, now_s: float) -> None:
     """
     Remove items whose time has passed, from their tables and all indexes, without units.
 
-    On a full disk they stay until there is room.
+    On a full disk they stay until there is room, and while another writes, until a later look.
 
     Args:
         now_s: Seconds since 1970.
@@ -68,7 +68,7 @@ def remove_expired(storage: Storage, now_s: float) -> None:
     with storage.read() as transaction:
         if not due(transaction, now_s, 1):
             return
-    with suppress(StorageFullError), storage.write() as transaction:
+    with suppress(StorageFullError, BusyError), storage.write(wait=False) as transaction:
         for name, key in due(transaction, now_s, _STEP_ITEMS):
             table = transaction.table(name)
             stored = None if table is None else load(transaction, table, key)

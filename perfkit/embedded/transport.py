@@ -71,6 +71,11 @@ def attach(client: Any, engine: Engine) -> None:
             target = target.decode()
         body = request.body
         status, content = answer(engine, target, body if body is not None else b"{}")
+        try:
+            # botocore decodes before it parses, and ends with an error of its own
+            content.decode()
+        except UnicodeDecodeError as error:
+            raise engine.explain(error) from error
         headers = {
             "Content-Type": CONTENT_TYPE,
             "Content-Length": str(len(content)),

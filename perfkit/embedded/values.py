@@ -124,26 +124,27 @@ def _normalize_members(members: Mapping[str, Any]) -> Item:
     return normalized
 
 
-def nesting(part: object) -> int:
+def nesting(named: Mapping[str, object]) -> int:
     """
-    Return how many lists and maps contain one another in part of a request, at the deepest place.
+    Return how many lists and maps contain one another in a map of names, at the deepest place.
 
     Args:
-        part: Decoded JSON of any shape; an item of text has 0, one list of text 1.
+        named: An item, or what else a request has under names that are its client's own, decoded;
+            an item of text has 0, one with a list of text 1.
     """
     deepest = 0
-    left: list[tuple[object, int]] = [(part, 0)]
+    # an attribute may be called L or M, so names and types are told apart by where they stand
+    left: list[tuple[object, int, bool]] = [(named, 0, True)]
     while left:
-        node, depth = left.pop()
+        node, depth, has_names = left.pop()
         deepest = max(deepest, depth)
         if isinstance(node, dict):
-            left += [
-                (inner, depth + (name in {"L", "M"}))
-                for name, inner in node.items()
-                if isinstance(inner, dict | list)
-            ]
+            for name, inner in node.items():
+                if isinstance(inner, dict | list):
+                    is_container = not has_names and name in {"L", "M"}
+                    left.append((inner, depth + is_container, is_container and name == "M"))
         elif isinstance(node, list):
-            left += [(inner, depth) for inner in node]
+            left += [(inner, depth, False) for inner in node]
     return deepest
 
 

@@ -32,6 +32,7 @@ from perfkit.embedded.keys import (
 )
 from perfkit.embedded.legacy import attribute_updates, expected_condition
 from perfkit.embedded.metering import Meter
+from perfkit.embedded.pages import weight
 from perfkit.embedded.requests import nests_very_deep
 from perfkit.embedded.schema import IndexKind, Table, after
 from perfkit.embedded.storage import Storage, Transaction
@@ -153,7 +154,12 @@ def change_item(
     row = 0
     if new is not None:
         row = transaction.put(
-            table, key, new.size, new.data, None if old is None else (old.row, old.size, old.data)
+            table,
+            key,
+            new.size,
+            weight(new.item, new.size, table.keys.sort),
+            new.data,
+            None if old is None else (old.row, old.size, old.data),
         )
     elif old is not None:
         transaction.delete(table, (old.row, old.size, old.data))
@@ -189,10 +195,16 @@ def _change_indexes(
             transaction.delete_entry(index, old_key)
         # a backfill may not have come to this item yet, so its entry is written even when
         # nothing in it changed
-        if new_key is not None and new_size is not None and (changed or index.backfilling):
+        if (
+            new_key is not None
+            and new_view is not None
+            and new_size is not None
+            and (changed or index.backfilling)
+        ):
             data = None if index.projection == "ALL" else orjson.dumps(new_view)
             is_new = old_key != new_key and not index.backfilling
-            transaction.put_entry(index, new_key, row, new_size, data, is_new=is_new)
+            weighs = weight(new_view, new_size, index.keys.sort)
+            transaction.put_entry(index, new_key, row, new_size, weighs, data, is_new=is_new)
         units = index_write_units(
             old_size, new_size, key_changed=old_key != new_key, view_changed=changed
         )

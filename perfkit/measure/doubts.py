@@ -2,22 +2,22 @@
 
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from perfkit.measure.machine import LoadBetween
-from perfkit.measure.rounds import Plan, Series
+from perfkit.measure.measurement import Measurement
+from perfkit.measure.rounds import Plan
 from perfkit.measure.statistics import Ratio
+from perfkit.runs import Doubt, DoubtKind
 from perfkit.units import format_ratio, format_seconds, format_share
 
 __all__ = [
     "OTHERS_SHARE",
-    "OUTLIERS",
     "STOLEN_SHARE",
-    "WIDE",
-    "Doubt",
     "doubt_intervals",
     "doubt_machine",
     "doubt_series",
+    "join_alike",
     "modified_z_scores",
 ]
 
@@ -32,21 +32,6 @@ OTHERS_SHARE = 0.15
 STOLEN_SHARE = 0.02
 """Likewise what the hypervisor took away."""
 _WIDE_INTERVAL = 2.0
-OUTLIERS = "calls took far longer than the others"
-"""Words of every doubt about slow calls, by which many of them are told from the rest."""
-WIDE = "the ratio may be anything from"
-"""Likewise of every doubt about a wide interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Why a figure may mislead, and what to do about it."""
-
-    reason: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
 
 def modified_z_scores(values: Sequence[float]) -> list[float]:
@@ -67,26 +52,58 @@ def modified_z_scores(values: Sequence[float]) -> list[float]:
     return [0.0] * len(values)
 
 
-def doubt_series(series: Mapping[str, Series], plan: Plan) -> Iterator[Doubt]:
+# kinds that each variant or ratio has a doubt of its own of, and how to count the others
+_ALIKE = {
+    DoubtKind.SLOW_CALLS: ("1 other variant has", "{} other variants have", "such calls"),
+    DoubtKind.WIDE_INTERVAL: ("1 other ratio is", "{} other ratios are", "as uncertain"),
+}
+
+
+def join_alike(doubts: Iterable[Doubt]) -> list[Doubt]:
+    """
+    Return one doubt for all those of a kind that each variant has on its own.
+
+    With dozens of variants one sentence each would bury the others.
+    """
+    joined: list[Doubt] = []
+    alike: dict[DoubtKind, list[Doubt]] = {}
+    for doubt in doubts:
+        if doubt.kind in _ALIKE:
+            alike.setdefault(doubt.kind, []).append(doubt)
+        else:
+            joined.append(doubt)
+    for kind, found in alike.items():
+        one, several, likewise = _ALIKE[kind]
+        others = len(found) - 1
+        subject = one if others == 1 else several.format(others)
+        more = f", and {subject} {likewise}" if others else ""
+        joined.append(replace(found[0], reason=f"{found[0].reason}{more}"))
+    return joined
+
+
+def doubt_series(series: Mapping[str, Measurement], plan: Plan) -> Iterator[Doubt]:
     """Yield what is doubtful about the variants' latencies."""
     more = _more(plan)
     few = [name for name, one in series.items() if one.calls < _FEW_CALLS]
     if few:
         calls = _counted([series[name].calls for name in few], "call")
-        yield Doubt(f"{_names(few)}: only {calls}, too few for p90, p95 and p99", more)
+        yield Doubt(
+            DoubtKind.FEW_CALLS, f"{_names(few)}: only {calls}, too few for p90, p95 and p99", more
+        )
     for name, one in series.items():
         yield from _doubt_tail(name, one, plan)
     noisy = [name for name, one in series.items() if _spread(one.rounds_s) > _SPREAD]
     if noisy:
         worst = max(_spread(series[name].rounds_s) for name in noisy)
         yield Doubt(
+            DoubtKind.NOISY_ROUNDS,
             f"{_names(noisy)}: latency differs by up to {format_share(round(worst, 2))} between"
             " rounds",
             f"close other programs, or {more}",
         )
 
 
-def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
+def _doubt_tail(name: str, one: Measurement, plan: Plan) -> Iterator[Doubt]:
     samples_s = one.samples_s
     if len(samples_s) < 3:
         return
@@ -101,6 +118,7 @@ def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
     )
     if slow_first:
         yield Doubt(
+            DoubtKind.SLOW_FIRST_CALL,
             f"{name}: the first call took {format_seconds(samples_s[0])}, the others"
             f" {format_seconds(rest_s)} at the median, although a warm-up went before",
             f"measure again, or {_more(plan)}",
@@ -109,7 +127,8 @@ def _doubt_tail(name: str, one: Series, plan: Plan) -> Iterator[Doubt]:
     outliers = sum(score > _OUTLIER_SCORE for score in scores)
     if one.calls >= _FEW_CALLS and outliers / one.calls > _OUTLIER_SHARE:
         yield Doubt(
-            f"{name}: {outliers} of {one.calls} {OUTLIERS}"
+            DoubtKind.SLOW_CALLS,
+            f"{name}: {outliers} of {one.calls} calls took far longer than the others"
             f" (up to {format_seconds(max(samples_s))})",
             f"look at p50 rather than the mean, close other programs, or {_more(plan)}",
         )
@@ -122,6 +141,7 @@ def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iter
         rounds = _counted(few.values(), "round")
         subject = "no difference" if len(few) == len(ratios) else "none of these differences"
         yield Doubt(
+            DoubtKind.FEW_ROUNDS,
             f"{'; '.join(_pairs(few))}: only {rounds}, too few for an interval, so {subject} is"
             " significant",
             _more(plan),
@@ -130,8 +150,9 @@ def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iter
         if ratio.interval is not None and ratio.interval[1] > _WIDE_INTERVAL * ratio.interval[0]:
             low, high = map(format_ratio, ratio.interval)
             yield Doubt(
-                f"{baseline} against {candidate}: after {ratio.rounds} rounds {WIDE} {low} to"
-                f" {high}",
+                DoubtKind.WIDE_INTERVAL,
+                f"{baseline} against {candidate}: after {ratio.rounds} rounds the ratio may be anything"
+                f" from {low} to {high}",
                 f"more rounds narrow it: {_more(plan)}",
             )
 
@@ -141,17 +162,20 @@ def doubt_machine(load: LoadBetween, cores: int) -> Iterator[Doubt]:
     stolen, others = load.stolen_share, load.others_share
     if stolen is not None and stolen > STOLEN_SHARE:
         yield Doubt(
+            DoubtKind.MACHINE,
             f"the hypervisor took {format_share(round(stolen, 3))} of this machine's CPU time away",
             "measure on a quieter host, and trust ratios more than latencies",
         )
     if others is not None and others > OTHERS_SHARE:
         yield Doubt(
+            DoubtKind.MACHINE,
             f"other programs used {format_share(round(others, 2))} of this machine's CPU time",
             "close them and measure again",
         )
     average = load.before.load_average
     if others is None and average is not None and average > cores:
         yield Doubt(
+            DoubtKind.MACHINE,
             f"the machine was busy before measuring began (load average {average:.1f} on"
             f" {cores} cores)",
             "close other programs and measure again",

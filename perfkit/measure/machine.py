@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
 __all__ = ["Load", "LoadBetween", "describe_machine"]
 
 _GIB = 1024**3
@@ -62,12 +64,8 @@ def _usable_cores() -> int:
     return cores
 
 
-def _memory_gib() -> float | None:
-    try:
-        size_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return None
-    return round(size_bytes / _GIB, 1)
+def _memory_gib() -> float:
+    return round(psutil.virtual_memory().total / _GIB, 1)
 
 
 def _version(package: str) -> str | None:
@@ -102,36 +100,18 @@ class Load:
     @classmethod
     def now(cls) -> Self:
         """Return the counters as they stand."""
-        times = os.times()
-        return cls.from_texts(
-            stat=_read(Path("/proc/stat")),
-            ticks_a_second=os.sysconf("SC_CLK_TCK"),
-            own_cpu_s=times.user + times.system + times.children_user + times.children_system,
-            load_average=_load_average(),
+        times, cpu = os.times(), psutil.cpu_times()
+        # what a system does not count is no attribute there
+        busy_s = sum(
+            getattr(cpu, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")
         )
-
-    @classmethod
-    def from_texts(
-        cls, *, stat: str, ticks_a_second: int, own_cpu_s: float, load_average: float | None
-    ) -> Self:
-        """
-        Return the counters in Linux's /proc/stat, or without them where *stat* is empty.
-
-        Source: proc_stat(5): user nice system idle iowait irq softirq steal, in ticks.
-        """
-        label, *numbers = stat.partition("\n")[0].split() or [""]
-        if label != "cpu" or len(numbers) < 8:
-            return cls(own_cpu_s=own_cpu_s, load_average=load_average)
-        user, nice, system, idle, iowait, irq, softirq, stolen = (
-            int(number) / ticks_a_second for number in numbers[:8]
-        )
-        busy_s = user + nice + system + irq + softirq
+        stolen_s = getattr(cpu, "steal", 0.0)
         return cls(
-            own_cpu_s=own_cpu_s,
+            own_cpu_s=times.user + times.system + times.children_user + times.children_system,
             busy_s=busy_s,
-            stolen_s=stolen,
-            total_s=busy_s + idle + iowait + stolen,
-            load_average=load_average,
+            stolen_s=stolen_s,
+            total_s=busy_s + cpu.idle + getattr(cpu, "iowait", 0.0) + stolen_s,
+            load_average=_load_average(),
         )
 
 

@@ -1,34 +1,28 @@
-"""Interleaved rounds: every variant takes its turn in every round, so that drift hits all alike."""
-
-# array[float] is no type at run time before Python 3.12
-from __future__ import annotations
+"""Interleaved rounds: every variant has its turn in every round, so that drift hits all alike."""
 
 import gc
 import random
 import statistics
-from array import array
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Self
 
-from perfkit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from perfkit.measure.clock import Clock
+from perfkit.errors import ConfigError, ResultsDifferError
+from perfkit.measure.clock import Clock
+from perfkit.measure.measurement import Measurement, Sampler, to_variant
+from perfkit.runs import Variant
 
 __all__ = [
     "FEWEST_ROUNDS",
     "GC_POLICY",
     "NO_WARM_UP_S",
+    "Budget",
+    "Measured",
     "Plan",
-    "Series",
-    "TimedCall",
-    "measure_rounds",
-    "time_call",
+    "Rounds",
+    "measure",
 ]
-
-T = TypeVar("T")
 
 # The collector runs as it does in a service; it is only brought to the same state before each round.
 GC_POLICY = "on; collected before each round"
@@ -39,10 +33,8 @@ NO_WARM_UP_S = 1.0
 FEWEST_ROUNDS = 5
 _FEWEST_ROUNDS_IF_LONG = 3
 _LONG_ROUND_S = 2.0
-_WANTED_ROUNDS = 20
-_SHORTEST_TURN_S = 0.005
-_LONGEST_TURN_S = 0.25
 _MOST_CALLS_A_TURN = 2_000
+_WARM_UP_CALLS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +42,9 @@ class Plan:
     """
     How long to measure.
 
-    With `iterations` each variant is called exactly so often, once a round. Otherwise rounds go
-    on for `min_time_s`, and at least 5 of them, or 3 where a round takes longer than 2 s; within
-    a round a fast variant is called again and again, so that its turn is no blink.
+    With `iterations` each variant has exactly so many turns, of the least number of calls.
+    Otherwise rounds go on for `min_time_s`, and at least 5 of them, or 3 where a round takes longer
+    than 2 s; within a round a fast variant is called again and again, so that its turn is no blink.
     """
 
     iterations: int | None = None
@@ -70,122 +62,234 @@ class Plan:
             raise ConfigError(msg)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """
+    How much measuring a variant gets.
+
+    Args:
+        turn_s: Seconds a turn should last, if a call is shorter.
+        least_calls: Calls of a turn however long they take.
+        most_calls: Calls of a turn however short they are.
+        most_s: Seconds all its turns may take together; a variant that has had them sits out the
+            rest of the rounds. At least one turn is taken.
+        most_turns: Likewise, by number.
+        counts_from_s: A first turn that lasts this long is no warm-up, and counts.
+        warm_up_s: A faster variant is called until its calls took so long, or ten times.
+    """
+
+    turn_s: float
+    least_calls: int = 1
+    most_calls: int = _MOST_CALLS_A_TURN
+    most_s: float = inf
+    most_turns: float = inf
+    counts_from_s: float = NO_WARM_UP_S
+    warm_up_s: float = 0.0
+
+    def is_spent_by(self, measurement: Measurement) -> bool:
+        """Tell whether a variant has had its turns."""
+        return measurement.elapsed_s >= self.most_s or len(measurement.rounds) >= self.most_turns
+
+    def calls_in_turn(self, call_s: float, concurrency: int) -> int:
+        """Return how many calls fill a turn; fixed before it, so that no slow call ends one."""
+        wanted = round(self.turn_s * concurrency / max(call_s, 1e-9))
+        return max(self.least_calls, min(wanted, self.most_calls))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """
+    How many rounds there are, where the plan does not fix their number.
+
+    Args:
+        fewest: However long they take, unless they take longer than two seconds.
+        most: However short they are.
+        time_share: Of the plan's time, where a scenario measures several questions.
+    """
+
+    fewest: int = FEWEST_ROUNDS
+    most: float = inf
+    time_share: float = 1.0
+
+    def done(self, plan: Plan, number: int, spent_s: float) -> float:
+        """Return which share of measuring is done after *number* rounds, 1 at its end."""
+        if plan.iterations is not None:
+            return number / plan.iterations
+        floor = self.fewest
+        if spent_s / number > _LONG_ROUND_S:
+            floor = min(floor, _FEWEST_ROUNDS_IF_LONG)
+        in_time = spent_s / (plan.min_time_s * self.time_share)
+        return min(max(in_time, number / self.most), number / floor, 1.0)
+
+
+Key = tuple[str, str]
+"""Question and name of a variant."""
+
+
 @dataclass(frozen=True, slots=True)
-class TimedCall(Generic[T]):
-    """One call: its answer, how long the caller waited, and the CPU time of this process."""
+class Measured:
+    """What measuring some variants gave, by question and name."""
 
-    answer: T
-    seconds: float
-    cpu_s: float
+    samplers: Sequence[Sampler]
+    measurements: Mapping[Key, Measurement]
 
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self:
+        """Return what several questions gave as one."""
+        parts = tuple(parts)
+        return cls(
+            [sampler for part in parts for sampler in part.samplers],
+            {key: one for part in parts for key, one in part.measurements.items()},
+        )
 
-@dataclass(slots=True)
-class Series:
-    """What one variant's calls took."""
-
-    samples_s: array[float] = field(default_factory=lambda: array("d"))
-    # median of each round
-    rounds_s: list[float] = field(default_factory=list)
-    cpu_s: float = 0.0
-
-    @property
-    def calls(self) -> int:
-        return len(self.samples_s)
-
-
-def time_call(call: Callable[[], T], clock: Clock) -> TimedCall[T]:
-    """Make one call and return its answer with what it took."""
-    cpu_s, start = clock.cpu(), clock.now()
-    answer = call()
-    return TimedCall(answer, clock.now() - start, clock.cpu() - cpu_s)
+    def variants(self, counted_by: str) -> tuple[Variant, ...]:
+        """Return the variants of a run; the target of kind *counted_by* counted their capacity."""
+        return tuple(
+            to_variant(sampler, self.measurements[_key(sampler)], counted_by)
+            for sampler in self.samplers
+        )
 
 
-def measure_rounds(
-    calls: Mapping[str, Callable[[], T]],
+def _ignore(_doing: str, _share: float) -> None:
+    """Take no notice."""
+
+
+def _agree() -> None:
+    """Find nothing wrong."""
+
+
+def measure(
+    samplers: Sequence[Sampler],
     plan: Plan,
     clock: Clock,
     *,
-    expected_s: Mapping[str, float],
-    first: Mapping[str, TimedCall[T]] | None = None,
-    on_answer: Callable[[str, T], None],
-    on_round: Callable[[float], None],
-) -> dict[str, Series]:
+    budget: Callable[[Sampler], Budget],
+    rounds: Rounds | None = None,
+    check: Callable[[], None] = _agree,
+    progress: Callable[[str, float], None] = _ignore,
+) -> Measured:
     """
-    Call every variant in interleaved rounds.
+    Measure variants in interleaved rounds, after a turn of each that does not count if it is short.
 
-    The order within a round is shuffled with the plan's seed: no variant always follows the same
-    neighbour, and the order is the same next time.
+    The answers of that first turn are checked before anything is measured, and all later ones that
+    have a digest as they come. The order within a round is shuffled with the plan's seed: no
+    variant always follows the same neighbour, and the order is the same next time.
 
     Args:
-        calls: The variants by name; each callable answers the question once.
+        samplers: At least one, each with a name of its own within its question.
         plan: How long to measure.
         clock: Time.
-        expected_s: What a call of each variant took before, in its warm-up.
-        first: Calls made already, for variants too slow to be warmed up: their first turns.
-        on_answer: Gets each measured answer, after its time was taken.
-        on_round: Gets the share done, 0 to 1, after each round.
+        budget: How much each gets.
+        rounds: How many rounds there are.
+        check: Raises `ResultsDifferError` if the last answers of the samplers do not belong
+            together, for those whose answers no digest tells apart.
+        progress: Gets what is being done, and which share of it is done, 0 to 1.
 
-    Returns:
-        The series of each variant; all have the same number of rounds.
+    Raises:
+        ResultsDifferError: Two variants of one question answered differently, also when asked a
+            second time.
+        TargetError: A variant could not be asked.
     """
-    series = {name: Series() for name in calls}
-    turn_s = min(
-        max(plan.min_time_s / (_WANTED_ROUNDS * len(calls)), _SHORTEST_TURN_S), _LONGEST_TURN_S
-    )
+    rounds = rounds or Rounds()
+    budgets = {_key(each): budget(each) for each in samplers}
+    try:
+        digests, first = _warm_up(samplers, budgets, check, progress)
+    except ResultsDifferError:
+        # an index follows its table within moments: ask once more before calling it wrong
+        digests, first = _warm_up(samplers, budgets, check, progress)
+    counted: dict[Key, Measurement] = {}
+    call_s: dict[Key, float] = {}
+    for each in samplers:
+        key = _key(each)
+        turn = first[key]
+        # where the number of turns is fixed, none of them was before
+        if plan.iterations is None and turn.elapsed_s >= budgets[key].counts_from_s:
+            counted[key] = turn
+        call_s[key] = _settle(each, turn, budgets[key])
+
+    found = {key: Measurement() for key in budgets}
     shuffle = random.Random(plan.random_seed).shuffle  # noqa: S311 - an order, no secret
-    order = list(calls)
-    ready = dict(first or {})
-    spent_s, rounds = 0.0, 0
-    while True:
+    order = list(samplers)
+    number, spent_s, done = 0, 0.0, 0.0
+    while done < 1:
         shuffle(order)
         gc.collect()
-        round_s = 0.0
-        for name in order:
-            one = series[name]
-            call_s = one.rounds_s[-1] if one.rounds_s else expected_s[name]
-            calls_a_turn = 1 if plan.iterations is not None else _calls_in(turn_s, call_s)
-            if name in ready:
-                made = ready.pop(name)
-                turn, cpu_s = array("d", [made.seconds]), made.cpu_s
-                on_answer(name, made.answer)
+        started_s = clock.now()
+        for each in order:
+            key = _key(each)
+            allowed, so_far = budgets[key], found[key]
+            if plan.iterations is None and allowed.is_spent_by(so_far):
+                continue
+            if key in counted:
+                turn = counted.pop(key)
+                spent_s += turn.elapsed_s
             else:
-                turn, cpu_s = _take_turn(name, calls[name], calls_a_turn, clock, on_answer)
-            one.samples_s.extend(turn)
-            one.rounds_s.append(statistics.median(turn))
-            one.cpu_s += cpu_s
-            round_s += sum(turn)
-        rounds += 1
-        spent_s += round_s
-        if plan.iterations is not None:
-            done = rounds / plan.iterations
-        else:
-            floor = _FEWEST_ROUNDS_IF_LONG if spent_s / rounds > _LONG_ROUND_S else FEWEST_ROUNDS
-            done = min(spent_s / plan.min_time_s, rounds / floor)
-        on_round(min(done, 1.0))
-        if done >= 1:
-            return series
+                calls = allowed.least_calls
+                if plan.iterations is None:
+                    calls = allowed.calls_in_turn(call_s[key], each.concurrency)
+                turn = each.sample(calls)
+                _check(digests, each, turn)
+            so_far.add(number, turn)
+            call_s[key] = turn.median_s
+        spent_s += clock.now() - started_s
+        number += 1
+        done = rounds.done(plan, number, spent_s)
+        progress("measuring", done)
+    check()
+    return Measured(samplers, found)
 
 
-def _calls_in(turn_s: float, call_s: float) -> int:
-    """Return how many calls fill a turn; fixed before it begins, so that no slow call ends one."""
-    if call_s * _MOST_CALLS_A_TURN <= turn_s:
-        return _MOST_CALLS_A_TURN
-    return max(1, round(turn_s / call_s))
+def _key(sampler: Sampler) -> Key:
+    return sampler.question, sampler.name
 
 
-def _take_turn(
-    name: str,
-    call: Callable[[], T],
-    count: int,
-    clock: Clock,
-    on_answer: Callable[[str, T], None],
-) -> tuple[array[float], float]:
-    samples_s = array("d")
-    now = clock.now
-    cpu_s = clock.cpu()
-    for _ in range(count):
-        start = now()
-        answer = call()
-        samples_s.append(now() - start)
-        on_answer(name, answer)
-    return samples_s, clock.cpu() - cpu_s
+Digests = dict[str, tuple[str, str]]
+"""By question: the variant that answered it first, and its answer."""
+
+
+def _warm_up(
+    samplers: Sequence[Sampler],
+    budgets: Mapping[Key, Budget],
+    check: Callable[[], None],
+    progress: Callable[[str, float], None],
+) -> tuple[Digests, dict[Key, Measurement]]:
+    """Give each a turn; the cheapest, usually named last, go first and find errors soon."""
+    digests: Digests = {}
+    turns = {}
+    for each in reversed(samplers):
+        progress(f"checking {each.question} {each.name}".replace("  ", " "), 0.0)
+        turn = each.sample(budgets[_key(each)].least_calls)
+        _check(digests, each, turn)
+        turns[_key(each)] = turn
+    check()
+    return digests, turns
+
+
+def _settle(sampler: Sampler, first: Measurement, budget: Budget) -> float:
+    """Call a fast variant until it is warm, and return what a call takes, about, in seconds."""
+    taken_s = list(_warming(sampler, first, budget))
+    return statistics.median(taken_s)
+
+
+def _warming(sampler: Sampler, first: Measurement, budget: Budget) -> Iterator[float]:
+    spent_s = 0.0
+    for number in range(_WARM_UP_CALLS):
+        call_s = first.median_s if number == 0 else sampler.sample(1).median_s
+        yield call_s
+        spent_s += call_s
+        if spent_s >= budget.warm_up_s:
+            return
+
+
+def _check(digests: Digests, sampler: Sampler, turn: Measurement) -> None:
+    """Make sure that the answer is the one the other variants of the question gave."""
+    if not turn.digest:
+        return
+    name, digest = digests.setdefault(sampler.question, (sampler.name, turn.digest))
+    if digest != turn.digest:
+        msg = (
+            f"{sampler.question}: {name} and {sampler.name} answered differently. Did somebody"
+            " write meanwhile? Measure again when nobody does; if it stays so, one of the two is"
+            " wrong"
+        )
+        raise ResultsDifferError(msg)

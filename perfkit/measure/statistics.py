@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from perfkit.results import LatencySummary
+from perfkit.runs import LatencySummary
 
 __all__ = [
     "CONFIDENCE",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from perfkit.analysis.selection import target_title
 from perfkit.report.model import Statement, Statements, Tone
-from perfkit.results import Run
+from perfkit.runs import Run
 
 __all__ = ["about", "cautions", "facts_of"]
 

@@ -25,7 +25,7 @@ from perfkit.report.model import (
 from perfkit.report.percentiles import median_cell
 from perfkit.report.quoted import mapping, number
 from perfkit.report.ratios import write_short
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, Variant
 from perfkit.units import format_bytes, format_many, format_ratio, format_seconds, format_usd
 
 __all__ = ["patterns_table", "screen", "sentences", "write_doubts", "write_money"]

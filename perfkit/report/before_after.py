@@ -6,7 +6,7 @@ from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
 from perfkit.report.percentiles import median_cell
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, Variant
 
 __all__ = ["EMBEDDED_NOTE", "STRONG_NOTE", "before_after", "latency_note"]
 

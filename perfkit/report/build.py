@@ -9,7 +9,7 @@ from perfkit.cost.options import CostOptions
 from perfkit.report.answer import screen
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.workloads.outline import outline
 
 __all__ = ["build_report", "build_screen"]

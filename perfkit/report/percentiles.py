@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from perfkit.analysis.percentiles import exists
 from perfkit.report.model import Cell, Marked
-from perfkit.results import Variant
+from perfkit.runs import Variant
 
 __all__ = ["FEW_NOTE", "few_notes", "median_cell", "median_title"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from perfkit.report.figures import ABSENT, format_value
 from perfkit.report.model import Cell, Kind, Marked, Tone
-from perfkit.results import Comparison
+from perfkit.runs import Comparison
 from perfkit.units import format_ratio
 
 __all__ = [

@@ -4,10 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from perfkit.dynamodb.safety import Effect
-from perfkit.results import Run, now_utc
+from perfkit.measure.comparison import compare
+from perfkit.measure.measurement import Sampler
+from perfkit.measure.rounds import Budget
+from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
-from perfkit.scenarios.services import HttpWay, endpoints_of, is_served, measure_endpoints, services
-from perfkit.scenarios.turns import Budget, Facts, Way, compare_ways
+from perfkit.scenarios.recorder import Recorder
+from perfkit.scenarios.services import (
+    HttpSampler,
+    endpoints_of,
+    is_served,
+    measure_endpoints,
+    services,
+)
 from perfkit.workloads.model import Workload
 
 __all__ = ["AblationScenario", "ablation_scenarios"]
@@ -62,7 +71,7 @@ class AblationScenario:
         """
         from perfkit.service.settings import Switches
 
-        started_at, facts = now_utc(), Facts()
+        recorder = Recorder(RunKind.ABLATION, self, context)
         whole = Switches.of_phase(3)
         names = [name for name in Switches.names() if name != "notify"]
         switches = {WHOLE: whole} | {
@@ -70,8 +79,8 @@ class AblationScenario:
         }
         endpoints = endpoints_of(context.workload)[:2]
         with services(context, switches) as running:
-            ways = [
-                HttpWay(
+            samplers = [
+                HttpSampler(
                     f"{name}-cold" if cold else name,
                     endpoint,
                     running.by_name[name],
@@ -82,9 +91,9 @@ class AblationScenario:
                 for name in switches
                 for cold in (False, True)
             ]
-            measured = measure_endpoints(NAME, endpoints, ways, context, budget=_budget)
+            measured = measure_endpoints(NAME, endpoints, samplers, context, budget=_budget)
             helpers_cpu_s = running.helpers_cpu_s()
-        comparisons, ratios = compare_ways(
+        comparisons = compare(
             measured,
             [
                 (endpoint.name, WHOLE_COLD if cold else WHOLE, without(name, cold=cold))
@@ -93,21 +102,10 @@ class AblationScenario:
                 for cold in (False, True)
             ],
         )
-        return Run(
-            kind="ablation",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
-            started_at=started_at,
-            variants=measured.variants,
-            comparisons=comparisons,
-            **facts.finish(context, measured, ratios, helpers_cpu_s=helpers_cpu_s),
-        )
+        return recorder.finish(measured, comparisons, helpers_cpu_s=helpers_cpu_s)
 
 
-def _budget(way: Way) -> Budget:
-    if way.concurrency == 1:
+def _budget(sampler: Sampler) -> Budget:
+    if sampler.concurrency == 1:
         return Budget(turn_s=_COLD_TURN_S, most_calls=_COLD_CALLS, most_s=_MOST_S)
-    return Budget(turn_s=_TURN_S, least_calls=way.concurrency)
+    return Budget(turn_s=_TURN_S, least_calls=sampler.concurrency)

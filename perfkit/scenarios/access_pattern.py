@@ -7,6 +7,7 @@ from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.ownership import unmarked
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.tables import (
     NEW_NAME,
@@ -17,13 +18,21 @@ from perfkit.dynamodb.tables import (
     seeded_scale,
 )
 from perfkit.errors import ResultsDifferError, TargetError
-from perfkit.measure.doubts import Doubt
 from perfkit.measure.rounds import FEWEST_ROUNDS
-from perfkit.results import Run, Variant, now_utc
-from perfkit.scenarios.base import Answer, Contender, Context, Scenario
-from perfkit.scenarios.comparison import compare
+from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
+from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, to_client
-from perfkit.scenarios.reading import FilteredScan, Get, ParallelScan, Query, Scan
+from perfkit.scenarios.read_sampler import measure_reads
+from perfkit.scenarios.reading import (
+    Answer,
+    FilteredScan,
+    Get,
+    ParallelScan,
+    Query,
+    Read,
+    Scan,
+)
+from perfkit.scenarios.recorder import Recorder
 from perfkit.units import format_count
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import AccessPattern, Index, Workload
@@ -92,48 +101,36 @@ class AccessPatternScenario:
             ResultsDifferError: The variants returned different items.
             TargetError: The table is missing or empty, or the target refused.
         """
-        started_at = now_utc()
+        recorder = Recorder(RunKind.SCENARIO, self, context)
         table = _describe(context, self.pattern.table)
-        contenders, next_steps = self._contenders(context, table)
+        reads, next_steps = self._reads(context, table)
         try:
-            measured = compare(
-                self.name,
-                contenders,
-                context,
-                lambda answers: self._check(answers, context, table),
+            found = measure_reads(
+                self.name, reads, context, lambda answers: self._check(answers, context, table)
             )
         finally:
-            for contender in contenders:
-                contender.close()
+            for read in reads:
+                read.close()
         doubts = (
-            *measured.doubts,
+            *found.doubts,
             *_doubt_filling(context, self.pattern.table, table),
             *_doubt_index(context, self.pattern, table),
-            *self._doubts(context, contenders, measured.variants[0]),
+            *self._doubts(context, reads, found.variants[0]),
         )
         quoted = self.pattern.quoted
-        return Run(
-            kind="scenario",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
+        return recorder.finish(
+            found.measured,
+            found.comparisons,
+            variants=found.variants,
+            doubts=doubts,
+            settings={"scale": table.scale},
             cache_ttl_s=0.0 if self.pattern.cache is None else self.pattern.cache.ttl_s,
-            target=dict(context.target),
             parameters=dict(self.pattern.parameters),
-            started_at=started_at,
-            duration_s=measured.duration_s,
-            machine=measured.machine,
-            settings={**measured.settings, "scale": table.scale},
-            variants=measured.variants,
-            comparisons=measured.comparisons,
-            warnings=tuple(map(str, doubts)),
-            cautions=tuple(map(str, measured.cautions)),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
         )
 
-    def contenders(self, context: Context) -> tuple[list[Contender], tuple[str, ...]]:
+    def reads(self, context: Context) -> tuple[list[Read], tuple[str, ...]]:
         """
         Return the ways to answer that this target allows now, and what would allow more.
 
@@ -142,11 +139,9 @@ class AccessPatternScenario:
         Raises:
             TargetError: The table is missing, or the target refused.
         """
-        return self._contenders(context, _describe(context, self.pattern.table))
+        return self._reads(context, _describe(context, self.pattern.table))
 
-    def _contenders(
-        self, context: Context, table: "_TableFacts"
-    ) -> tuple[list[Contender], tuple[str, ...]]:
+    def _reads(self, context: Context, table: "_TableFacts") -> tuple[list[Read], tuple[str, ...]]:
         """Return the ways to answer that this target allows now, and what would allow more."""
         pattern, client = self.pattern, context.client
         consistency = Consistency.STRONG if context.options.consistent else Consistency.EVENTUAL
@@ -155,7 +150,7 @@ class AccessPatternScenario:
             "FilterExpression": pattern.scan_filter,
             **self._placeholders(pattern.scan_filter),
         }
-        scans: list[Contender] = [
+        scans: list[Read] = [
             Scan(
                 client=client,
                 table=pattern.table,
@@ -181,6 +176,12 @@ class AccessPatternScenario:
         if index is not None and is_global:
             wanted = context.workload.table(pattern.table).index(index)
             obstacle = _obstacle(pattern.table, wanted, table.global_indexes.get(index))
+            if index not in table.global_indexes and _is_foreign(context, pattern.table):
+                obstacle = (
+                    f"no index {index} on {pattern.table}, and perfkit adds none to a table that it"
+                    " did not create: under another name in the workload, `perfkit seed` and"
+                    " `perfkit create-indexes` make one of its own to measure"
+                )
             if obstacle:
                 return scans, (obstacle,)
         query = Query(
@@ -251,9 +252,7 @@ class AccessPatternScenario:
             )
             raise ResultsDifferError(msg)
 
-    def _doubts(
-        self, context: Context, contenders: list[Contender], scan: Variant
-    ) -> Iterator[Doubt]:
+    def _doubts(self, context: Context, reads: list[Read], scan: Variant) -> Iterator[Doubt]:
         """Yield what limits these figures, whatever the clock said."""
         if not scan.items_returned:
             values = ", ".join(
@@ -261,14 +260,16 @@ class AccessPatternScenario:
                 for name, value in self.pattern.parameters.items()
             )
             yield Doubt(
+                DoubtKind.DATA,
                 f"no item answers this question ({values})",
                 "a question that finds nothing says little: seed again, or change the"
                 " pattern's parameters",
             )
         if context.options.consistent and any(
-            each.consistency is Consistency.EVENTUAL for each in contenders
+            each.consistency is Consistency.EVENTUAL for each in reads
         ):
             yield Doubt(
+                DoubtKind.CONSISTENCY,
                 "the scans were read strongly consistent, the query eventually",
                 "a global index answers in no other way, and bills half",
             )
@@ -314,6 +315,11 @@ def _scale(context: Context, arn: str) -> float | None:
     return seeded_scale({tag["Key"]: tag["Value"] for tag in found})
 
 
+def _is_foreign(context: Context, table: str) -> bool:
+    """Tell whether perfkit did not create a table, as far as the target is known."""
+    return context.source is not None and bool(unmarked(context.source, [table]))
+
+
 def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[Doubt]:
     """Yield a doubt about a table that seeding has not completed."""
     # AWS's count is six hours old
@@ -322,6 +328,7 @@ def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[
     wanted = ItemGenerator(context.workload, scale=table.scale).count(name)
     if table.items < wanted:
         yield Doubt(
+            DoubtKind.DATA,
             f"{name} holds {format_count(table.items)} of the {format_count(wanted)} items of"
             f" scale {table.scale:g}",
             "answers may lack items: run `perfkit seed` to the end, then measure again",
@@ -341,6 +348,7 @@ def _doubt_index(context: Context, pattern: AccessPattern, table: _TableFacts) -
     # with other keys it is not queried at all
     if difference and not _obstacle(pattern.table, wanted, existing):
         yield Doubt(
+            DoubtKind.DATA,
             f"index {name} of {pattern.table} differs: {difference}",
             "the figures are those of the index that is there",
         )

@@ -4,18 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from perfkit.capacity import Consistency, Item
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import Clock, RealClock
 from perfkit.measure.rounds import Plan
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.workloads.model import Workload
 
-__all__ = ["Answer", "Contender", "Context", "Options", "Progress", "Scenario"]
+__all__ = ["MOST_ROUNDS", "Context", "Options", "Progress", "Scenario"]
 
 _MOST_SEGMENTS = 64
+
+MOST_ROUNDS = 10
+"""Rounds of a scenario of many variants or long turns, however short they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,28 @@ class Context:
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress
 
+    @property
+    def target_kind(self) -> str:
+        """Return the kind of target, which counts the capacity."""
+        return str(self.target.get("kind", "unknown"))
+
+    def reporter(
+        self, scenario: str, share: tuple[float, float] = (0.0, 1.0)
+    ) -> Callable[[str, float], None]:
+        """
+        Return what takes progress within a part of a scenario.
+
+        Args:
+            scenario: Its name.
+            share: The part, from and to.
+        """
+        low, high = share
+
+        def report(doing: str, done: float) -> None:
+            self.progress(Progress(scenario, doing, low + (high - low) * done))
+
+        return report
+
 
 class Scenario(Protocol):
     """One comparison that can be measured by name."""
@@ -115,91 +139,3 @@ class Scenario(Protocol):
         Raises:
             TargetError: The target could not be measured.
         """
-
-
-@dataclass(slots=True)
-class Answer:
-    """
-    What one call found, and what the target said it took.
-
-    Counters are None where the target does not say. `page` holds the items of the first page as
-    they came, `page_units` what that page was charged: together they show whether the target
-    counts capacity as DynamoDB does.
-    """
-
-    items: list[Item] = field(default_factory=list)
-    requests: int = 0
-    retries: int = 0
-    items_read: int | None = 0
-    items_received: int = 0
-    capacity_units: float | None = 0.0
-    page: list[Item] = field(default_factory=list)
-    page_units: float | None = None
-
-    def count(self, response: Mapping[str, Any], received: list[Item], read: int | None) -> None:
-        """Add one response: the items that came with it, and how many were read for it."""
-        units = response.get("ConsumedCapacity", {}).get("CapacityUnits")
-        if self.requests == 0:
-            self.page, self.page_units = received, units
-        self.requests += 1
-        self.retries += response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
-        self.items_received += len(received)
-        self.items_read = _sum(self.items_read, read)
-        self.capacity_units = _sum(self.capacity_units, units)
-
-    def merge(self, other: "Answer") -> None:
-        """Add what another part of the same call found; its first page is dropped."""
-        self.items += other.items
-        if self.requests == 0:
-            self.page, self.page_units = other.page, other.page_units
-        self.requests += other.requests
-        self.retries += other.retries
-        self.items_received += other.items_received
-        self.items_read = _sum(self.items_read, other.items_read)
-        self.capacity_units = _sum(self.capacity_units, other.capacity_units)
-
-
-def _sum(total: Any, more: Any) -> Any:
-    """Return the sum, or None once any part is not known."""
-    return None if total is None or more is None else total + more
-
-
-class Contender(Protocol):
-    """One way to answer a scenario's question; measured, it becomes a variant of the run."""
-
-    @property
-    def name(self) -> str:
-        """What the variant is called: `scan`, `query`, …"""
-
-    @property
-    def operation(self) -> str:
-        """The DynamoDB operation behind it."""
-
-    @property
-    def table(self) -> str:
-        """The table it reads."""
-
-    @property
-    def index(self) -> str | None:
-        """The index it reads, if it does."""
-
-    @property
-    def consistency(self) -> Consistency:
-        """How it reads."""
-
-    @property
-    def concurrency(self) -> int:
-        """Requests under way at once."""
-
-    @property
-    def filtered(self) -> bool:
-        """Whether the target leaves out items it has read."""
-
-    def call(self) -> Answer:
-        """Answer the question once; this is what is timed."""
-
-    def count_strong(self) -> float | None:
-        """Return the units of one strongly consistent call, None if it cannot be done."""
-
-    def close(self) -> None:
-        """Stop what was started."""

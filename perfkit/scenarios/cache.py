@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from perfkit.cache import server
 from perfkit.cache.aside import Cache, Status
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
@@ -20,24 +19,18 @@ from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
 from perfkit.errors import TargetError
-from perfkit.results import Comparison, Run, Variant, now_utc
+from perfkit.measure.clock import RealClock
+from perfkit.measure.comparison import compare
+from perfkit.measure.measurement import Measurement, Sampler, add_known, sample_calls
+from perfkit.measure.rounds import Budget, Measured, Rounds, measure
+from perfkit.processes import redis_server
+from perfkit.runs import Comparison, Run, RunKind
 from perfkit.scenarios.access_pattern import AccessPatternScenario
-from perfkit.scenarios.base import Contender, Context, Scenario
+from perfkit.scenarios.base import MOST_ROUNDS, Context, Scenario
 from perfkit.scenarios.items import as_json, canonical
-from perfkit.scenarios.turns import (
-    Budget,
-    Facts,
-    Tally,
-    Turn,
-    Way,
-    Ways,
-    compare_ways,
-    measure_ways,
-)
+from perfkit.scenarios.reading import Read
+from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.model import AccessPattern, Workload
-
-if TYPE_CHECKING:
-    from perfkit.measure.statistics import Ratio
 
 __all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "SCAN", "WARM", "CacheScenario", "CacheServers"]
 __all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
@@ -75,7 +68,7 @@ class Fill:
     """A question as the cache's fill asks it: an answer in bytes, and what it took."""
 
     pattern: AccessPattern
-    contender: Contender
+    contender: Read
 
     def ask(self) -> tuple[bytes, float | None]:
         """Return the answer as JSON, and the read units it took."""
@@ -90,7 +83,7 @@ class Fill:
         return hashlib.sha256("\n".join(items).encode()).hexdigest(), len(items)
 
 
-def fill_of(pattern: AccessPattern, contenders: list[Contender]) -> Fill:
+def fill_of(pattern: AccessPattern, contenders: list[Read]) -> Fill:
     """Return the best way to answer *pattern* on a miss: its query or get, else the scan."""
     better = [each for each in contenders if each.operation != "Scan"]
     filtered = [each for each in contenders if each.filtered]
@@ -119,16 +112,15 @@ class _Direct:
     def operation(self) -> str:
         return self.fill.contender.operation
 
-    def turn(self, calls: int) -> Turn:
-        turn = Turn(samples_s=[], elapsed_s=0.0)
+    def sample(self, calls: int) -> Measurement:
         body = b""
-        cpu_s = time.process_time()
-        for _ in range(calls):
-            start_s = time.perf_counter()
-            body, units = self.fill.ask()
-            turn.samples_s.append(time.perf_counter() - start_s)
-            turn.read_units = _sum(turn.read_units, units)
-        turn.cpu_s = time.process_time() - cpu_s
+
+        def count(turn: Measurement, answer: tuple[bytes, float | None]) -> None:
+            nonlocal body
+            body = answer[0]
+            turn.read_units = add_known(turn.read_units, answer[1])
+
+        turn = sample_calls(self.fill.ask, calls, RealClock(), count)
         return _finished(turn, self.fill, body)
 
 
@@ -148,10 +140,10 @@ class _Cached:
     concurrency: int = 1
     switches: Mapping[str, bool] | None = None
 
-    def turn(self, calls: int) -> Turn:
+    def sample(self, calls: int) -> Measurement:
         if self.prepare_turn is not None:
             self.prepare_turn(self)
-        return self.runner.run(self._turn(calls))
+        return self.runner.run(self._sample(calls))
 
     async def look(self) -> Status:
         """Ask once, unmeasured, and return where the answer came from."""
@@ -163,13 +155,13 @@ class _Cached:
         lookup = await self.cache.get_or_fill(pattern.name, pattern.parameters, fill)
         return lookup.status
 
-    async def _turn(self, calls: int) -> Turn:
-        turn = Turn(samples_s=[], elapsed_s=0.0, cpu_s=0.0)
+    async def _sample(self, calls: int) -> Measurement:
+        turn = Measurement()
         pattern, body = self.fill.pattern, b""
 
         async def fill() -> bytes:
             filled, units = self.fill.ask()
-            turn.read_units = _sum(turn.read_units, units)
+            turn.read_units = add_known(turn.read_units, units)
             return filled
 
         for _ in range(calls):
@@ -178,19 +170,14 @@ class _Cached:
             cpu_s, start_s = time.process_time(), time.perf_counter()
             lookup = await self.cache.get_or_fill(pattern.name, pattern.parameters, fill)
             taken_s = time.perf_counter() - start_s
-            turn.cpu_s = _sum(turn.cpu_s, time.process_time() - cpu_s)
+            turn.cpu_s = add_known(turn.cpu_s, time.process_time() - cpu_s)
             turn.samples_s.append(taken_s)
-            count, seconds = turn.cache.get(lookup.status, (0, 0.0))
-            turn.cache[str(lookup.status)] = (count + 1, seconds + taken_s)
+            turn.count_cache(str(lookup.status), 1, taken_s)
             body = lookup.body
         return _finished(turn, self.fill, body)
 
 
-def _sum(total: float | None, more: float | None) -> float | None:
-    return None if total is None or more is None else total + more
-
-
-def _finished(turn: Turn, fill: Fill, body: bytes) -> Turn:
+def _finished(turn: Measurement, fill: Fill, body: bytes) -> Measurement:
     turn.elapsed_s = sum(turn.samples_s)
     turn.requests = len(turn.samples_s)
     turn.body_bytes = len(body)
@@ -209,10 +196,10 @@ class CacheServers:
     _started: int = 0
     _stopped: set[int] = field(default_factory=set)
 
-    def start(self) -> server.Server:
+    def start(self) -> redis_server.RedisServer:
         """Start a server that ends with the scenario, whatever state it is in."""
         self._started += 1
-        started = server.start(self.folder / str(self._started))
+        started = redis_server.start(self.folder / str(self._started))
         self.stack.callback(self._end, started)
         return started
 
@@ -225,23 +212,23 @@ class CacheServers:
         self.stack.callback(lambda: self.runner.run(cache.close()))
         return cache
 
-    def freeze(self, frozen: server.Server) -> None:
+    def freeze(self, frozen: redis_server.RedisServer) -> None:
         """Let a server hang: it accepts connections and answers nothing."""
         os.kill(_pid(frozen), signal.SIGSTOP)
         self._stopped.add(_pid(frozen))
 
-    def thaw(self, frozen: server.Server) -> None:
+    def thaw(self, frozen: redis_server.RedisServer) -> None:
         """Let it go on."""
         if _pid(frozen) in self._stopped:
             os.kill(_pid(frozen), signal.SIGCONT)
             self._stopped.discard(_pid(frozen))
 
-    def _end(self, started: server.Server) -> None:
+    def _end(self, started: redis_server.RedisServer) -> None:
         self.thaw(started)
         started.stop()
 
 
-def _pid(started: server.Server) -> int:
+def _pid(started: redis_server.RedisServer) -> int:
     if started.pid is None:
         msg = "a server that was just started has no process"
         raise RuntimeError(msg)
@@ -279,12 +266,10 @@ class CacheScenario:
             ResultsDifferError: The cache answered something else than the database.
             TargetError: A table is missing, the target refused, or no cache server can be had.
         """
-        started_at, facts = now_utc(), Facts()
-        variants: list[Variant] = []
+        recorder = Recorder(RunKind.CACHE, self, context)
+        parts: list[Measured] = []
         comparisons: list[Comparison] = []
         next_steps: list[str] = []
-        tallies: dict[tuple[str, str], Tally] = {}
-        ratios: dict[tuple[str, str], Ratio] = {}
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
             runner = stack.enter_context(asyncio.Runner())
@@ -294,44 +279,34 @@ class CacheScenario:
             for number, pattern in enumerate(self.patterns):
                 scenario = AccessPatternScenario(pattern)
                 with aws_errors(f"measuring {NAME}", context.where), ExitStack() as reading:
-                    contenders, steps = scenario.contenders(context)
+                    contenders, steps = scenario.reads(context)
                     for contender in contenders:
                         reading.callback(contender.close)
                     ways = _ways(pattern, contenders, servers, cache)
-                    measured = measure_ways(
-                        NAME,
+                    measured = measure(
                         ways,
-                        context,
+                        context.options.plan,
+                        context.clock,
                         budget=_budget,
-                        time_share=_TIME_SHARE,
-                        share=(number / len(self.patterns), (number + 1) / len(self.patterns)),
+                        rounds=Rounds(most=MOST_ROUNDS, time_share=_TIME_SHARE),
+                        progress=context.reporter(
+                            NAME,
+                            (number / len(self.patterns), (number + 1) / len(self.patterns)),
+                        ),
                     )
                 next_steps += steps
-                pairs = _pairs(ways)
-                compared, more = compare_ways(measured, pairs)
-                variants += measured.variants
-                tallies |= measured.tallies
+                parts.append(measured)
                 # slow scans have few turns here; the pattern's own scenario compares them
-                told = [
-                    each for each in compared if each.baseline != SCAN or each.latency_ratio_ci95
+                comparisons += [
+                    each
+                    for each in compare(measured, _pairs(ways))
+                    if each.baseline != SCAN or each.latency_ratio_ci95
                 ]
-                comparisons += told
-                names = {(f"{each.question} {each.baseline}", each.candidate) for each in told}
-                ratios |= {pair: ratio for pair, ratio in more.items() if pair in names}
-        whole = Ways(variants=tuple(variants), tallies=tallies)
-        return Run(
-            kind="cache",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
-            started_at=started_at,
-            variants=whole.variants,
-            comparisons=tuple(comparisons),
+        return recorder.finish(
+            Measured.join(parts),
+            comparisons,
             next_steps=tuple(dict.fromkeys(next_steps)),
             quoted=dict(QUOTED) if context.workload.quotes else None,
-            **facts.finish(context, whole, ratios),
         )
 
 
@@ -351,17 +326,17 @@ QUOTED: Mapping[str, Any] = {
 
 
 def _ways(
-    pattern: AccessPattern, contenders: list[Contender], servers: CacheServers, cache: Cache
-) -> list[Way]:
+    pattern: AccessPattern, contenders: list[Read], servers: CacheServers, cache: Cache
+) -> list[Sampler]:
     fill = fill_of(pattern, contenders)
     scan = next(each for each in contenders if each.operation == "Scan")
-    ways: list[Way] = [_Direct(SCAN, pattern.name, Fill(pattern, scan))]
+    ways: list[Sampler] = [_Direct(SCAN, pattern.name, Fill(pattern, scan))]
     if fill.contender.operation != "Scan":
         ways.append(_Direct(fill.contender.name, pattern.name, fill))
     return [*ways, *cached_ways(fill, servers, cache)]
 
 
-def cached_ways(fill: Fill, servers: CacheServers, cache: Cache) -> list[Way]:
+def cached_ways(fill: Fill, servers: CacheServers, cache: Cache) -> list[Sampler]:
     """Return the ways through a cache: cold, warm, its server killed, its server hanging."""
     runner, question = servers.runner, fill.pattern.name
 
@@ -399,7 +374,7 @@ class _Trouble:
 
     def __init__(self, servers: CacheServers) -> None:
         self._servers = servers
-        self._server: server.Server | None = None
+        self._server: redis_server.RedisServer | None = None
 
     def kill(self, way: _Cached) -> None:
         """Start one, use it, and kill it."""
@@ -418,7 +393,7 @@ class _Trouble:
         self._servers.freeze(self._server)
 
 
-def _budget(way: Way) -> Budget:
+def _budget(way: Sampler) -> Budget:
     match way.name:
         case "scan":
             return Budget(turn_s=0.0, most_s=_SCAN_S, counts_from_s=_SCAN_S)
@@ -436,7 +411,7 @@ def _budget(way: Way) -> Budget:
             return Budget(turn_s=_TURN_S)
 
 
-def _pairs(ways: list[Way]) -> list[tuple[str, str, str]]:
+def _pairs(ways: list[Sampler]) -> list[tuple[str, str, str]]:
     """Return what to compare: the scan with what is better, and that with the cache's ways."""
     direct = [way.name for way in ways if isinstance(way, _Direct)]
     cached = [way.name for way in ways if not isinstance(way, _Direct)]

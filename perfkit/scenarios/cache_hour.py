@@ -15,10 +15,11 @@ from perfkit.cache.virtual_hour import Events, Traffic, arrivals, simulate
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
-from perfkit.measure.doubts import Doubt
-from perfkit.results import CacheFigures, Hour, Run, Variant, now_utc
+from perfkit.measure.measurement import Sampler
+from perfkit.measure.rounds import Budget, Rounds, measure
+from perfkit.runs import CacheFigures, Doubt, DoubtKind, Hour, HourTraffic, Run, RunKind, Variant
 from perfkit.scenarios.access_pattern import AccessPatternScenario
-from perfkit.scenarios.base import Context, Progress, Scenario
+from perfkit.scenarios.base import MOST_ROUNDS, Context, Progress, Scenario
 from perfkit.scenarios.cache import (
     COLD,
     KILLED,
@@ -31,7 +32,7 @@ from perfkit.scenarios.cache import (
     key_of,
     open_cache,
 )
-from perfkit.scenarios.turns import Budget, Facts, Way, measure_ways
+from perfkit.scenarios.recorder import Recorder
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
 
@@ -108,12 +109,12 @@ class CacheHourScenario:
             ResultsDifferError: The cache answered something else than the database.
             TargetError: The table is missing, the target refused, or there is no cache server.
         """
-        started_at, facts = now_utc(), Facts()
+        recorder = Recorder(RunKind.CACHE_HOUR, self, context)
         with ExitStack() as stack, aws_errors(f"measuring {NAME}", context.where):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
             runner = stack.enter_context(asyncio.Runner())
             servers = CacheServers(folder, context.workload, runner, stack)
-            contenders, steps = AccessPatternScenario(self.pattern).contenders(context)
+            contenders, steps = AccessPatternScenario(self.pattern).reads(context)
             for contender in contenders:
                 stack.callback(contender.close)
             fill = fill_of(self.pattern, contenders)
@@ -121,7 +122,14 @@ class CacheHourScenario:
             ways = [
                 way for way in cached_ways(fill, servers, cache) if way.name in {COLD, WARM, KILLED}
             ]
-            measured = measure_ways(NAME, ways, context, budget=_budget, share=(0.0, 0.4))
+            measured = measure(
+                ways,
+                context.options.plan,
+                context.clock,
+                budget=_budget,
+                rounds=Rounds(most=MOST_ROUNDS),
+                progress=context.reporter(NAME, (0.0, 0.4)),
+            )
             context.progress(Progress(NAME, "checking the virtual cache", 0.4))
             short_lived = _with_ttl(context.workload, CHECK.ttl_s)
             # hits are counted here and nothing is timed: a busy machine must not make errors
@@ -129,8 +137,9 @@ class CacheHourScenario:
                 open_cache(servers.start().url, short_lived, time_limit_s=_PATIENCE_S)
             )
             real = runner.run(_run_for_real(CHECK, fill, short))
-        means_s = _means(measured.variants)
-        units = next(each.capacity_units for each in measured.variants if each.name == COLD)
+        variants = measured.variants(context.target_kind)
+        means_s = _means(variants)
+        units = next(each.capacity_units for each in variants if each.name == COLD)
         context.progress(Progress(NAME, "letting hours go by", 0.8))
         changes: dict[str, Any] = dict(context.options.traffic)
         traffic = replace(hour_of(self.pattern), fill_s=means_s["miss"], **changes)
@@ -145,27 +154,19 @@ class CacheHourScenario:
                 for ttl_s in TTLS_S
             ),
         ]
-        finished = facts.finish(context, measured, {})
-        finished["settings"] |= {
-            "traffic_rate_hz": traffic.rate_hz,
-            "traffic_keys": traffic.keys,
-            "traffic_skew": traffic.skew,
-            "traffic_ttl_s": traffic.ttl_s,
-            "traffic_jitter_share": CacheSettings().jitter,
-            "traffic_writes_an_hour": round(traffic.writes_hz * 3600, 3),
-            "traffic_error_share": traffic.error_share,
-        }
-        finished["warnings"] += tuple(map(str, _doubts(hours[3], hours[4])))
-        return Run(
-            kind="cache-hour",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
+        return recorder.finish(
+            measured,
+            doubts=_doubts(hours[3], hours[4]),
+            traffic=HourTraffic(
+                rate_hz=traffic.rate_hz,
+                keys=traffic.keys,
+                skew=traffic.skew,
+                ttl_s=traffic.ttl_s,
+                jitter_share=CacheSettings().jitter,
+                writes_an_hour=round(traffic.writes_hz * 3600, 3),
+                error_share=traffic.error_share,
+            ),
             parameters=dict(self.pattern.parameters),
-            started_at=started_at,
-            variants=measured.variants,
             hours=tuple(
                 each
                 for each in hours
@@ -173,7 +174,6 @@ class CacheHourScenario:
             ),
             quoted=dict(QUOTED) if context.workload.quotes else None,
             next_steps=steps,
-            **finished,
         )
 
 
@@ -188,7 +188,7 @@ def _with_ttl(workload: Workload, ttl_s: float) -> Workload:
     )
 
 
-def _budget(_: Way) -> Budget:
+def _budget(_: Sampler) -> Budget:
     return Budget(turn_s=_TURN_S, least_calls=_LEAST_CALLS)
 
 
@@ -325,6 +325,7 @@ def _doubts(real: Hour, virtual: Hour) -> Iterator[Doubt]:
     measured, modelled = real.cache.hit_rate or 0.0, virtual.cache.hit_rate or 0.0
     if abs(measured - modelled) > _TOLERANCE:
         yield Doubt(
+            DoubtKind.MODEL,
             f"the short real run had {format_share(round(measured, 3))} hits and the same traffic"
             f" in virtual time {format_share(round(modelled, 3))}",
             "trust the modelled hours no further than that; measure again on a quiet machine",

@@ -34,19 +34,14 @@ def email_scenarios(workload: Workload) -> Iterator[Scenario]:
 
 
 def _ways(_: Context, stack: ExitStack) -> Sequence[InProcess]:
-    from perfkit.cache import server
-    from perfkit.service.notifications.model import Notification
-    from perfkit.service.notifications.notifier import (
-        InlineNotifier,
-        Notifier,
-        Outcome,
-        QueuedNotifier,
-    )
-    from perfkit.service.notifications.sink import start_sink
-    from perfkit.service.notifications.worker import Worker
+    from perfkit.processes import redis_server
+    from perfkit.queue.model import Notification, Outcome
+    from perfkit.queue.notifier import InlineNotifier, Notifier, QueuedNotifier
+    from perfkit.queue.sink import start_sink
+    from perfkit.queue.worker import Worker
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
-    started = server.start(folder, persistent=True)
+    started = redis_server.start(folder, persistent=True)
     stack.callback(started.stop)
     sink = start_sink()
     stack.callback(sink.stop)

@@ -14,9 +14,9 @@ from perfkit.dynamodb.tables import Keys
 from perfkit.embedded import Engine
 from perfkit.embedded.expressions import Placeholders, parse_condition
 from perfkit.errors import TargetError
-from perfkit.results import Run, WriteCost, now_utc
+from perfkit.runs import Run, RunKind, WriteCost
 from perfkit.scenarios.base import Context, Progress, Scenario
-from perfkit.scenarios.turns import Facts, Ways
+from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import AccessPattern, Index, Projection, Table, Workload
 
@@ -61,30 +61,19 @@ class IndexCostScenario:
         Raises:
             TargetError: The engine counted otherwise with indexes than without, which it may not.
         """
-        started_at, facts = now_utc(), Facts()
+        recorder = Recorder(RunKind.INDEX_COST, self, context)
         generator = ItemGenerator(context.workload)
         costs: list[WriteCost] = []
         for number, table in enumerate(context.workload.tables):
             share = number / len(context.workload.tables)
             context.progress(Progress(NAME, f"writing to {table.name}", share))
             costs += _of_table(context.workload, table, generator)
-        # nothing is timed, so nothing is said of how busy the machine was
-        finished = facts.finish(context, Ways(variants=(), tallies={}), {})
-        finished["settings"] = {
-            "sample_items": SAMPLE_ITEMS,
-            "engine": "embedded, in memory, thrown away",
-        }
-        finished |= {"cautions": (), "warnings": ()}
-        return Run(
-            kind="index-cost",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
-            started_at=started_at,
+        return recorder.finish(
+            settings={
+                "sample_items": SAMPLE_ITEMS,
+                "engine": "embedded, in memory, thrown away",
+            },
             write_costs=tuple(costs),
-            **finished,
         )
 
 

@@ -26,22 +26,21 @@ def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     session = open_session(context, stack, pooled=True)
 
     def asking(*, batching: bool) -> Call:
-        from perfkit.service.encoding import encode_list
+        from perfkit.service.answers import encode
+        from perfkit.service.models import EnrollmentPage
         from perfkit.service.settings import Switches
-        from perfkit.service.store import Store
+        from perfkit.service.store import make_store
         from perfkit.service.tokens import DEMO_USER
 
-        store = Store(
-            context.workload, Switches(indexes=True, batching=batching, pooling=True), "n-plus-one"
-        )
+        switches = Switches(indexes=True, batching=batching)
+        store = make_store(context.workload, switches, "n-plus-one")
 
         def call() -> Reply:
             opened = session()
             rows = store.enrollments(opened, DEMO_USER)
             courses = {row["course_id"] for row in rows}
-            return Reply(
-                encode_list(rows), opened.read_units, 1 + (1 if batching else len(courses))
-            )
+            body = encode(EnrollmentPage, {"total": len(rows), "items": rows, "next": None})
+            return Reply(body, opened.read_units, 1 + (1 if batching else len(courses)))
 
         return call
 

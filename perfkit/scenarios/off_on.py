@@ -6,7 +6,6 @@ is left of the effect in a whole request, `ablation` and `phases` show.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 from perfkit.dynamodb.errors import aws_errors
 from perfkit.dynamodb.safety import Effect
 from perfkit.errors import ConfigError, TargetError
-from perfkit.results import Run, now_utc
-from perfkit.scenarios.base import Context
-from perfkit.scenarios.turns import Budget, Facts, Turn, compare_ways, measure_ways
+from perfkit.measure.clock import RealClock
+from perfkit.measure.comparison import compare
+from perfkit.measure.measurement import Measurement, add_known, sample_calls
+from perfkit.measure.rounds import Budget, Rounds, measure
+from perfkit.runs import Run, RunKind
+from perfkit.scenarios.base import MOST_ROUNDS, Context
+from perfkit.scenarios.recorder import Recorder
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
@@ -63,23 +66,15 @@ class InProcess:
     concurrency: int = 1
     switches: None = None
 
-    def turn(self, calls: int) -> Turn:
-        turn = Turn(samples_s=[], elapsed_s=0.0)
-        units = 0.0
-        cpu_s = time.process_time()
-        reply = Reply(b"")
-        for _ in range(calls):
-            start_s = time.perf_counter()
-            reply = self.call()
-            turn.samples_s.append(time.perf_counter() - start_s)
-            units += reply.read_units
-            turn.requests += reply.requests
-        turn.cpu_s = time.process_time() - cpu_s
-        turn.elapsed_s = sum(turn.samples_s)
-        turn.read_units = units
-        turn.body_bytes = len(reply.body)
-        turn.digest = hashlib.sha256(reply.body).hexdigest()
-        return turn
+    def sample(self, calls: int) -> Measurement:
+        return sample_calls(self.call, calls, RealClock(), _count)
+
+
+def _count(turn: Measurement, reply: Reply) -> None:
+    turn.read_units = add_known(turn.read_units, reply.read_units)
+    turn.requests += reply.requests
+    turn.body_bytes = len(reply.body)
+    turn.digest = hashlib.sha256(reply.body).hexdigest()
 
 
 Ways = Callable[[Context, ExitStack], Sequence[InProcess]]
@@ -120,30 +115,25 @@ class OffOnScenario:
         """
         from perfkit.service.problems import Problem
 
-        started_at, facts = now_utc(), Facts()
+        recorder = Recorder(RunKind.SWITCH, self, context)
         with aws_errors(f"measuring {self.name}", context.where), ExitStack() as stack:
             try:
                 ways = self.ways(context, stack)
                 budget = Budget(turn_s=_TURN_S, most_calls=self.most_calls)
-                measured = measure_ways(self.name, ways, context, budget=lambda _: budget)
+                measured = measure(
+                    ways,
+                    context.options.plan,
+                    context.clock,
+                    budget=lambda _: budget,
+                    rounds=Rounds(most=MOST_ROUNDS),
+                    progress=context.reporter(self.name),
+                )
                 for way in ways:
                     way.finish()
             except Problem as problem:
                 msg = f"measuring {self.name}: {problem.detail}"
                 raise TargetError(msg) from problem
-        comparisons, ratios = compare_ways(measured, [("", ways[0].name, ways[1].name)])
-        return Run(
-            kind="switch",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
-            started_at=started_at,
-            variants=measured.variants,
-            comparisons=comparisons,
-            **facts.finish(context, measured, ratios),
-        )
+        return recorder.finish(measured, compare(measured, [("", ways[0].name, ways[1].name)]))
 
 
 def target_of(context: Context) -> "Target":

@@ -6,18 +6,21 @@ from typing import Any
 
 from perfkit.analysis.phases import Promise, cold, hold_against, warm
 from perfkit.dynamodb.safety import Effect
-from perfkit.results import Run, now_utc
+from perfkit.measure.comparison import compare
+from perfkit.measure.measurement import Sampler
+from perfkit.measure.rounds import Budget
+from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.services import (
     Endpoint,
-    HttpWay,
+    HttpSampler,
     Services,
     endpoints_of,
     is_served,
     measure_endpoints,
     services,
 )
-from perfkit.scenarios.turns import Budget, Facts, Way, compare_ways
 from perfkit.workloads.model import Workload
 
 __all__ = ["PROMISES", "PhasesScenario", "phases_scenarios"]
@@ -119,14 +122,14 @@ class PhasesScenario:
         """
         from perfkit.service.settings import Switches
 
-        started_at, facts = now_utc(), Facts()
+        recorder = Recorder(RunKind.PHASES, self, context)
         switches = {warm(phase): Switches.of_phase(phase) for phase in _PHASES}
         endpoints = self._endpoints(context.workload)
         with services(context, switches) as running:
-            ways = [way for each in endpoints for way in _ways(each, running)]
-            measured = measure_endpoints(NAME, endpoints, ways, context, budget=_budget)
+            samplers = [sampler for each in endpoints for sampler in _samplers(each, running)]
+            measured = measure_endpoints(NAME, endpoints, samplers, context, budget=_budget)
             helpers_cpu_s = running.helpers_cpu_s()
-        comparisons, ratios = compare_ways(
+        comparisons = compare(
             measured,
             [
                 (each.name, warm(0), name)
@@ -135,19 +138,14 @@ class PhasesScenario:
                 for name in (warm(phase), cold(phase))
             ],
         )
-        return Run(
-            kind="phases",
-            scenario=self.name,
-            description=self.description,
-            workload=context.workload.name,
-            workload_digest=context.workload.digest,
-            target=dict(context.target),
-            started_at=started_at,
-            variants=measured.variants,
-            comparisons=comparisons,
+        return recorder.finish(
+            measured,
+            comparisons,
+            helpers_cpu_s=helpers_cpu_s,
             quoted=dict(QUOTED),
-            checks=tuple(hold_against(PROMISES, measured.variants, comparisons)),
-            **facts.finish(context, measured, ratios, helpers_cpu_s=helpers_cpu_s),
+            checks=tuple(
+                hold_against(PROMISES, measured.variants(context.target_kind), comparisons)
+            ),
         )
 
     def _endpoints(self, workload: Workload) -> tuple[Endpoint, ...]:
@@ -155,23 +153,23 @@ class PhasesScenario:
         return tuple(each for each in every if not (self.short and each.takes_long))
 
 
-def _ways(endpoint: Endpoint, running: Services) -> Iterator[HttpWay]:
+def _samplers(endpoint: Endpoint, running: Services) -> Iterator[HttpSampler]:
     for phase in _PHASES:
         service = running.by_name[warm(phase)]
-        yield HttpWay(warm(phase), endpoint, service, running)
+        yield HttpSampler(warm(phase), endpoint, service, running)
         if phase > 0:
-            yield HttpWay(cold(phase), endpoint, service, running, cold=True)
+            yield HttpSampler(cold(phase), endpoint, service, running, cold=True)
 
 
-def _budget(way: Way) -> Budget:
-    if way.concurrency == 1:
+def _budget(sampler: Sampler) -> Budget:
+    if sampler.concurrency == 1:
         return Budget(
             turn_s=_COLD_TURN_S,
             most_calls=_COLD_CALLS,
             most_s=_COLD_S,
             counts_from_s=_COUNTS_FROM_S,
         )
-    return Budget(turn_s=_TURN_S, least_calls=way.concurrency, counts_from_s=_COUNTS_FROM_S)
+    return Budget(turn_s=_TURN_S, least_calls=sampler.concurrency, counts_from_s=_COUNTS_FROM_S)
 
 
 def _scan_units(workload: Workload, endpoint: Endpoint) -> float:

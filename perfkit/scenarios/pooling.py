@@ -23,13 +23,14 @@ def pooling_scenarios(workload: Workload) -> Iterator[Scenario]:
 
 def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     def asking(*, pooled: bool) -> Call:
-        from perfkit.service.encoding import encode
+        from perfkit.service.answers import encode
+        from perfkit.service.models import Profile
         from perfkit.service.settings import Switches
-        from perfkit.service.store import Store
+        from perfkit.service.store import make_store
         from perfkit.service.tokens import DEMO_USER
 
         session = open_session(context, stack, pooled=pooled)
-        store = Store(context.workload, Switches(indexes=True, pooling=pooled), "pooling")
+        store = make_store(context.workload, Switches(indexes=True), "pooling")
 
         def call() -> Reply:
             opened = session()
@@ -37,7 +38,7 @@ def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
                 row = store.profile(opened, DEMO_USER)
             finally:
                 opened.close()
-            return Reply(encode(row), opened.read_units)
+            return Reply(encode(Profile, row), opened.read_units)
 
         return call
 

@@ -1,17 +1,100 @@
 """Ways to read from DynamoDB through an ordinary boto3 client: scans, queries, point reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from perfkit.capacity import Consistency, Item
-from perfkit.scenarios.base import Answer
+from perfkit.measure.measurement import add_known
 
-__all__ = ["FilteredScan", "Get", "ParallelScan", "Query", "Scan"]
+__all__ = ["Answer", "FilteredScan", "Get", "ParallelScan", "Query", "Read", "Scan"]
 
 Request = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Answer:
+    """
+    What one call found, and what the target said it took.
+
+    Counters are None where the target does not say. `page` holds the items of the first page as
+    they came, `page_units` what that page was charged: together they show whether the target
+    counts capacity as DynamoDB does.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    requests: int = 0
+    retries: int = 0
+    items_read: int | None = 0
+    items_received: int = 0
+    capacity_units: float | None = 0.0
+    page: list[Item] = field(default_factory=list)
+    page_units: float | None = None
+
+    def count(self, response: Mapping[str, Any], received: list[Item], read: int | None) -> None:
+        """Add one response: the items that came with it, and how many were read for it."""
+        units = response.get("ConsumedCapacity", {}).get("CapacityUnits")
+        if self.requests == 0:
+            self.page, self.page_units = received, units
+        self.requests += 1
+        self.retries += response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+        self.items_received += len(received)
+        self.items_read = add_known(self.items_read, read)
+        self.capacity_units = add_known(self.capacity_units, units)
+
+    def merge(self, other: "Answer") -> None:
+        """Add what another part of the same call found; its first page is dropped."""
+        self.items += other.items
+        if self.requests == 0:
+            self.page, self.page_units = other.page, other.page_units
+        self.requests += other.requests
+        self.retries += other.retries
+        self.items_received += other.items_received
+        self.items_read = add_known(self.items_read, other.items_read)
+        self.capacity_units = add_known(self.capacity_units, other.capacity_units)
+
+
+class Read(Protocol):
+    """One way to read the answer to a question; measured, it becomes a variant of the run."""
+
+    @property
+    def name(self) -> str:
+        """What the variant is called: `scan`, `query`, …"""
+
+    @property
+    def operation(self) -> str:
+        """The DynamoDB operation behind it."""
+
+    @property
+    def table(self) -> str:
+        """The table it reads."""
+
+    @property
+    def index(self) -> str | None:
+        """The index it reads, if it does."""
+
+    @property
+    def consistency(self) -> Consistency:
+        """How it reads."""
+
+    @property
+    def concurrency(self) -> int:
+        """Requests under way at once."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the target leaves out items it has read."""
+
+    def call(self) -> Answer:
+        """Answer the question once; this is what is timed."""
+
+    def count_strong(self) -> float | None:
+        """Return the units of one strongly consistent call, None if it cannot be done."""
+
+    def close(self) -> None:
+        """Stop what was started."""
 
 
 def _pages(call: Callable[..., Any], request: Request) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from perfkit.errors import UnknownScenarioError
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios.access_pattern import access_patterns
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.workloads.model import Workload

@@ -22,27 +22,28 @@ def serialize_scenarios(workload: Workload) -> Iterator[Scenario]:
 
 
 def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
-    from perfkit.service.paging import Page, Pager
-    from perfkit.service.questions import BY_SEMESTER, Question
+    from perfkit.service.answers import as_it_is, encode, through_the_model
+    from perfkit.service.models import CoursePage
+    from perfkit.service.paging import Page
+    from perfkit.service.routers.courses import by_course
     from perfkit.service.settings import Switches
-    from perfkit.service.store import Store
+    from perfkit.service.store import make_store
 
     values = [
         str(next(iter(value.values())))
-        for value in context.workload.pattern(BY_SEMESTER.pattern).parameters.values()
+        for value in context.workload.pattern("courses").parameters.values()
     ]
-    question = Question(BY_SEMESTER, *values)
-    store = Store(context.workload, Switches(indexes=True), "serialize")
+    store = make_store(context.workload, Switches(indexes=True), "serialize")
     session = open_session(context, stack, pooled=True)
     # what a miss would have kept
-    body = question.encode(question.answer(store, session()))
-    pager, page = Pager("serialize"), Page()
+    rows = store.courses(session(), *values)
+    body = encode(CoursePage, Page().of(rows, by_course))
 
     def decode_and_encode() -> Reply:
-        return Reply(pager.encode(body, page, question), requests=0)
+        return Reply(through_the_model(body, CoursePage), requests=0)
 
     def pass_through() -> Reply:
-        return Reply(pager.cut(body, page, question), requests=0)
+        return Reply(as_it_is(body, CoursePage), requests=0)
 
     return (
         InProcess(name=OFF, operation="decode, encode", call=decode_and_encode),

@@ -7,10 +7,10 @@ all alike, and none has to be started, warmed and stopped within a round.
 
 import http.client
 import json
-import os
 import secrets
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from perfkit.errors import ConfigError, TargetError
-from perfkit.scenarios.base import Context
+from perfkit.measure.measurement import Measurement, Sampler
+from perfkit.measure.rounds import Budget, Measured, Rounds, measure
+from perfkit.processes.supervisor import cpu_s
+from perfkit.scenarios.base import MOST_ROUNDS, Context
 from perfkit.scenarios.http_load import Figures, Job, LoadProcess, load_process
-from perfkit.scenarios.turns import Budget, Turn, Way, Ways, measure_ways
 from perfkit.workloads.model import Workload
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.settings import Switches
 
-__all__ = ["Endpoint", "HttpWay", "Service", "Services", "endpoints_of", "is_served"]
+__all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of", "is_served"]
 __all__ += ["measure_endpoints", "services"]
 
 CONCURRENCY = 2
@@ -109,7 +111,7 @@ class Service:
 
     def forget(self) -> None:
         """Empty its cache, and leave its queue alone."""
-        from perfkit.service.notifications.queue import NAMESPACE
+        from perfkit.queue.streams import NAMESPACE
 
         if self._redis is None:
             return
@@ -163,24 +165,7 @@ class Service:
 
     def cpu_s(self) -> float | None:
         """Return the processor time of its processes so far; None where it cannot be told."""
-        return cpu_of(self.pids)
-
-
-def cpu_of(pids: Sequence[int]) -> float | None:
-    """
-    Return the processor time of some processes so far, user and kernel; None if it is unknown.
-
-    Source: proc_pid_stat(5), utime and stime. Kept in ticks of 10 ms, so only long turns tell.
-    """
-    total_s = 0.0
-    for pid in pids:
-        try:
-            # the name, in parentheses, may hold anything
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total_s += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        except (OSError, ValueError, IndexError):
-            return None
-    return total_s
+        return cpu_s(self.pids)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -204,7 +189,7 @@ class Services:
     def helpers_cpu_s(self) -> float:
         """Return the processor time of the services and the client since they were started."""
         pids = [pid for service in self.by_name.values() for pid in service.pids]
-        return (cpu_of([*pids, self.load.pid]) or 0.0) - self._cpu_before_s
+        return (cpu_s([*pids, self.load.pid]) or 0.0) - self._cpu_before_s
 
 
 @contextmanager
@@ -223,7 +208,7 @@ def services(context: Context, switches: Mapping[str, "Switches"]) -> Iterator[S
         ConfigError: There is no target that processes of their own could reach.
         TargetError: A service does not start, or is not well.
     """
-    from perfkit.service.notifications.sink import start_sink
+    from perfkit.queue.sink import start_sink
     from perfkit.service.tokens import DEMO_USER, Tokens
 
     if context.source is None:
@@ -261,16 +246,16 @@ def _start(
 ) -> dict[str, Service]:
     import redis
 
-    from perfkit.cache import server
     from perfkit.cache.address import parse_url
+    from perfkit.processes import redis_server
+    from perfkit.service.running import Plan, RunningService
     from perfkit.service.settings import ServiceSettings
-    from perfkit.service.supervisor import Plan, Supervisor
 
     def settings(number: int, wanted: "Switches") -> ServiceSettings:
         home = folder / str(number)
         url = None
         if wanted.needs_redis:
-            started = server.start(home)
+            started = redis_server.start(home)
             stack.callback(started.stop)
             url = started.url
         return ServiceSettings(
@@ -286,12 +271,12 @@ def _start(
         name: Plan(settings=settings(number, wanted), port=0)
         for number, (name, wanted) in enumerate(switches.items())
     }
-    supervisors = {name: Supervisor(plan) for name, plan in plans.items()}
-    for supervisor in supervisors.values():
-        stack.callback(supervisor.stop)
+    running = {name: RunningService(plan) for name, plan in plans.items()}
+    for each in running.values():
+        stack.callback(each.stop)
     # each spends a second importing: side by side they take half as long
-    with ThreadPoolExecutor(len(supervisors)) as pool:
-        for future in [pool.submit(each.start) for each in supervisors.values()]:
+    with ThreadPoolExecutor(len(running)) as pool:
+        for future in [pool.submit(each.start) for each in running.values()]:
             future.result()
 
     def connect(url: str | None) -> Any:
@@ -304,16 +289,16 @@ def _start(
     return {
         name: Service(
             switches[name],
-            supervisor.url,
-            supervisor.pids,
+            each.url,
+            each.pids,
             connect(plans[name].settings.redis_url),
         )
-        for name, supervisor in supervisors.items()
+        for name, each in running.items()
     }
 
 
 @dataclass(slots=True)
-class HttpWay:
+class HttpSampler:
     """An endpoint of one service, asked warm or cold."""
 
     name: str
@@ -340,7 +325,7 @@ class HttpWay:
     def switches(self) -> Mapping[str, bool]:
         return asdict(self.service.switches)
 
-    def turn(self, calls: int) -> Turn:
+    def sample(self, calls: int) -> Measurement:
         """Ask so often; what is kept is there before, or for a cold turn is not."""
         service = self.service
         figures = Figures()
@@ -363,8 +348,8 @@ class HttpWay:
             _merge(figures, measured)
             elapsed_s += measured.elapsed_s
         self._refuse_bad(figures)
-        return Turn(
-            samples_s=figures.samples_s,
+        return Measurement(
+            samples_s=array("d", figures.samples_s),
             elapsed_s=elapsed_s,
             cpu_s=cpu_s,
             read_units=figures.read_units,
@@ -377,7 +362,7 @@ class HttpWay:
                 for state, count in figures.cache_states.items()
             },
             stages_s=figures.stages_s,
-            healthy=service.is_healthy(),
+            unhealthy=int(not service.is_healthy()),
         )
 
     def _ask(self, requests: int) -> Figures:
@@ -408,11 +393,11 @@ class HttpWay:
 def measure_endpoints(
     scenario: str,
     endpoints: Sequence[Endpoint],
-    ways: Sequence[HttpWay],
+    samplers: Sequence[HttpSampler],
     context: Context,
     *,
-    budget: Callable[[Way], Budget],
-) -> Ways:
+    budget: Callable[[Sampler], Budget],
+) -> Measured:
     """
     Measure one endpoint after the other, each in rounds of its own.
 
@@ -421,19 +406,18 @@ def measure_endpoints(
     parts = []
     for number, endpoint in enumerate(endpoints):
         parts.append(
-            measure_ways(
-                scenario,
-                [way for way in ways if way.endpoint is endpoint],
-                context,
+            measure(
+                [each for each in samplers if each.endpoint is endpoint],
+                context.options.plan,
+                context.clock,
                 budget=budget,
-                fewest_rounds=_FEWEST_ROUNDS,
-                share=(number / len(endpoints), (number + 1) / len(endpoints)),
+                rounds=Rounds(fewest=_FEWEST_ROUNDS, most=MOST_ROUNDS),
+                progress=context.reporter(
+                    scenario, (number / len(endpoints), (number + 1) / len(endpoints))
+                ),
             )
         )
-    return Ways(
-        variants=tuple(variant for part in parts for variant in part.variants),
-        tallies={key: tally for part in parts for key, tally in part.tallies.items()},
-    )
+    return Measured.join(parts)
 
 
 def _plus(total_s: float | None, before_s: float | None, after_s: float | None) -> float | None:

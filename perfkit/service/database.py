@@ -9,45 +9,43 @@ more calls than requests, not three times as many.
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, as_answer, is_transient
-from perfkit.dynamodb.ownership import Ownership, not_ours
-from perfkit.dynamodb.tables import describe
+from perfkit.dynamodb.ownership import LOOK_EVERY_S, Ownership, not_ours
+from perfkit.dynamodb.tables import Identity, describe
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError
-from perfkit.service.problems import Problem
+from perfkit.service.problems import Problem, unavailable
+from perfkit.service.timing import Stage, stage
 
-__all__ = ["Database", "RetryBudget", "Session", "unavailable"]
+__all__ = ["Database", "RetryBudget", "Session"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+Connect = Callable[[], Any]
+"""Returns a boto3 client."""
 
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.025
-_RETRY_AFTER_S = 2
 _CONNECT_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
-_LOOK_AGAIN_S = 5.0
-"""For so long a table that was perfkit's is taken for the same."""
-
 _LATE = "DynamoDB did not answer in time; try again later"
 _AWAY = "DynamoDB does not answer; try again later"
 _REFUSED = "DynamoDB refuses for lack of capacity; try again later"
 _CROWDED = "too many requests wait for DynamoDB; try again later"
 
 _log = logging.getLogger("perfkit.service")
-
-
-def unavailable(detail: str) -> Problem:
-    """Return the 503 for what cannot be answered now."""
-    return Problem(503, detail, headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
 class RetryBudget:
@@ -83,25 +81,36 @@ class _Own:
     """
     Lets nothing be written into a table that is not perfkit's.
 
-    Looks again now and then: a service may run for days, and somebody may put a table of his own
+    Looks again and again: a service may run for days, and somebody may put a table of his own
     in the place of the one it began with.
     """
 
     def __init__(self, target: Target) -> None:
         self._ownership = Ownership(target)
         self._where = target.name
-        self._looked_s: dict[str, float] = {}
+        self._known: dict[str, tuple[Identity, float]] = {}
 
     def check(self, session: "Session", table: str) -> None:
+        """
+        Make sure of a table before a write.
+
+        Raises:
+            Problem: 503: it is somebody else's.
+        """
         now_s = time.monotonic()
-        if now_s - self._looked_s.get(table, -_LOOK_AGAIN_S) < _LOOK_AGAIN_S:
+        identity, looked_s = self._known.get(table, (None, -math.inf))
+        if now_s - looked_s < LOOK_EVERY_S:
             return
         connection = _SessionConnection(session)
         state = describe(connection, table)
-        # one that is missing, the write itself finds missing
-        if state is not None and self._ownership.mark_of(connection, state) is None:
-            raise not_ours([table], self._where)
-        self._looked_s[table] = now_s
+        if state is None:
+            # the write itself finds it missing
+            return
+        is_same = state.identity.is_known and state.identity == identity
+        if not is_same and self._ownership.mark_of(connection, state) is None:
+            _log.error("%s", not_ours([table], self._where))
+            raise Problem(503, f"table {table} is not perfkit's: nothing is written into it")
+        self._known[table] = state.identity, now_s
 
 
 class _SessionConnection:
@@ -121,12 +130,13 @@ class _SessionConnection:
 
 class Session:
     """
-    The calls of one request, made in a thread of the database's.
+    One request's conversation with DynamoDB: its calls, and the units they consume.
 
-    Adds up the units they consume. Not for two threads at a time.
+    Not for two threads at a time.
 
     Args:
-        connect: Returns a client; called in the thread, when the first call is made.
+        database: Lends threads.
+        connect: Returns a client; called in a thread, when the first call is made.
         own: Knows which tables may be written to.
         owns_client: Whether the client is this session's own, to be closed with it.
         expires_at_s: On `time.monotonic`: no call starts after it.
@@ -134,7 +144,8 @@ class Session:
 
     def __init__(
         self,
-        connect: Callable[[], Any],
+        database: "Database",
+        connect: Connect,
         budget: RetryBudget,
         own: _Own,
         *,
@@ -142,6 +153,7 @@ class Session:
         expires_at_s: float,
         where: str,
     ) -> None:
+        self._database = database
         self._connect = connect
         self._owns_client = owns_client
         self._client: Any = None
@@ -153,8 +165,28 @@ class Session:
         self.write_units = 0.0
         self.touched: list[tuple[str, Item]] = []
         """Items, with their tables, that were or may have been written."""
-        self.connecting_s = 0.0
-        """What making a client took."""
+
+    async def ask(
+        self, work: Callable[Concatenate["Session", P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """
+        Return what *work* returns; it is called in a thread, with this session first.
+
+        Raises:
+            Problem: 503 if there are too many requests, DynamoDB cannot be asked or is too late.
+            DynamoDBError: DynamoDB answered an error *work* did not expect.
+        """
+        with stage(Stage.DB):
+            return await self._database.run(self, lambda session: work(session, *args, **kwargs))
+
+    async def write(
+        self, work: Callable[Concatenate["Session", P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do what `ask` does, but wait for *work* even when time is up: it may be done by then."""
+        with stage(Stage.DB):
+            return await self._database.run(
+                self, lambda session: work(session, *args, **kwargs), abandon=False
+            )
 
     def call(
         self, operation: str, *, writes: bool = False, metered: bool = True, **request: Any
@@ -210,9 +242,7 @@ class Session:
 
         try:
             if self._client is None:
-                started_s = time.perf_counter()
                 self._client = self._connect()
-                self.connecting_s = time.perf_counter() - started_s
             answer: dict[str, Any] = getattr(self._client, operation)(**request)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise as_answer(error, where=self._where) from error
@@ -270,7 +300,7 @@ class Database:
 
     Args:
         target: Where DynamoDB is.
-        pooled: One client for all; else a new session and client for each request.
+        pooled: One client for all requests; else each makes a new session, client and connection.
         threads: Threads, and connections of the pooled client.
         waiting: Requests that may wait for a thread.
         deadline_s: Seconds from a request's first call to the end of its last.
@@ -279,19 +309,17 @@ class Database:
     def __init__(
         self, target: Target, *, pooled: bool, threads: int, waiting: int, deadline_s: float
     ) -> None:
-        self._target = target
         self._own = _Own(target)
         self._where = target.name
-        self._pooled = pooled
-        self._threads = threads
         self._deadline_s = deadline_s
         self._room = threads + waiting
         self._inside = 0
         self._slots = asyncio.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dynamodb")
         self._budget = RetryBudget()
-        self._client: Any = None
-        self._connecting = threading.Lock()
+        make = partial(_client, target, threads, deadline_s)
+        self._shared = _SharedClient(make) if pooled else None
+        self._connect: Connect = make if self._shared is None else self._shared
 
     async def warm(self) -> None:
         """Do before the first request what the first would otherwise wait for."""
@@ -301,37 +329,22 @@ class Database:
         import boto3  # noqa: F401 - importing it is the point
         import jwt  # noqa: F401 - likewise
 
-        if self._pooled:
+        if self._shared is not None:
             # what is wrong is told to those who ask
             with contextlib.suppress(PerfkitError):
-                self._shared_client()
+                self._shared()
 
     def session(self) -> Session:
         """Return a session for one request; its deadline runs from now."""
         return Session(
-            self._shared_client if self._pooled else self._connect,
+            self,
+            self._connect,
             self._budget,
             self._own,
-            owns_client=not self._pooled,
+            owns_client=self._shared is None,
             expires_at_s=time.monotonic() + self._deadline_s,
             where=self._where,
         )
-
-    def _connect(self) -> Any:
-        return self._target.client(
-            # repeats are this module's business: a client of one request cannot know what the
-            # others were refused
-            max_attempts=1,
-            pool_connections=self._threads,
-            connect_timeout_s=_CONNECT_TIMEOUT_S,
-            read_timeout_s=min(_READ_TIMEOUT_S, self._deadline_s),
-        )
-
-    def _shared_client(self) -> Any:
-        with self._connecting:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
 
     async def run(
         self, session: Session, work: Callable[[Session], T], *, abandon: bool = True
@@ -384,8 +397,38 @@ class Database:
     def close(self) -> None:
         """Let the threads end with what they are doing."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._shared is not None:
+            self._shared.close()
+
+
+class _SharedClient:
+    """One client for everybody, made when it is first asked for."""
+
+    def __init__(self, make: Connect) -> None:
+        self._make = make
+        self._client: Any = None
+        self._making = threading.Lock()
+
+    def __call__(self) -> Any:
+        with self._making:
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+    def close(self) -> None:
         if self._client is not None:
             self._client.close()
+
+
+def _client(target: Target, threads: int, deadline_s: float) -> Any:
+    return target.client(
+        # repeats are this module's business: a client of one request cannot know what the
+        # others were refused
+        max_attempts=1,
+        pool_connections=threads,
+        connect_timeout_s=_CONNECT_TIMEOUT_S,
+        read_timeout_s=min(_READ_TIMEOUT_S, deadline_s),
+    )
 
 
 def _guarded(work: Callable[[Session], T], session: Session) -> T:

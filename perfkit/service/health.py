@@ -3,38 +3,35 @@
 import asyncio
 import time
 from dataclasses import asdict
-from typing import Any
 
 from perfkit.cache.aside import Cache
+from perfkit.queue.notifier import Notifier
 from perfkit.service.database import Database, Session
-from perfkit.service.encoding import encode_row
-from perfkit.service.notifications.notifier import Notifier
+from perfkit.service.models import Check, Health
 from perfkit.service.problems import Problem
 from perfkit.service.settings import ServiceSettings
 from perfkit.service.store import COURSES, ENROLLMENTS, USERS
 from perfkit.workloads.model import Workload
 
-__all__ = ["Health"]
+__all__ = ["HealthReporter"]
 
 _FRESH_S = 2.0
 _PATIENCE_S = 2.0
 
-Check = dict[str, str]
-
 
 def _ok(detail: str) -> Check:
-    return {"status": "ok", "detail": detail}
+    return Check(status="ok", detail=detail)
 
 
 def _failing(detail: str) -> Check:
-    return {"status": "failing", "detail": detail}
+    return Check(status="failing", detail=detail)
 
 
 def _off(detail: str) -> Check:
-    return {"status": "off", "detail": detail}
+    return Check(status="off", detail=detail)
 
 
-class Health:
+class HealthReporter:
     """
     Reports on one process and what it depends on; looks at most every two seconds.
 
@@ -48,7 +45,7 @@ class Health:
         workload: Workload,
         database: Database,
         cache: Cache | None,
-        notifier: Notifier | None,
+        notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._workload = workload
@@ -56,34 +53,34 @@ class Health:
         self._cache = cache
         self._notifier = notifier
         self._looked_at_s = float("-inf")
-        self._report = b""
+        self._report: Health | None = None
         self._looking = asyncio.Lock()
 
-    async def report(self) -> bytes:
-        """Return the report as JSON."""
+    async def report(self) -> Health:
+        """Return the report, a short while old at most."""
         async with self._looking:
-            if time.monotonic() - self._looked_at_s >= _FRESH_S:
-                self._report = encode_row(await self._look())
+            if self._report is None or time.monotonic() - self._looked_at_s >= _FRESH_S:
+                self._report = await self._look()
                 self._looked_at_s = time.monotonic()
         return self._report
 
-    async def _look(self) -> dict[str, Any]:
+    async def _look(self) -> Health:
         database, cache, queue = await asyncio.gather(
             self._look_at_database(), self._look_at_cache(), self._look_at_queue()
         )
         checks = {"dynamodb": database, "cache": cache, "notifications": queue}
-        failing = any(check["status"] == "failing" for check in checks.values())
-        return {
-            "status": "degraded" if failing else "ok",
-            "switches": asdict(self._settings.switches),
-            "checks": checks,
-        }
+        failing = any(check.status == "failing" for check in checks.values())
+        return Health(
+            status="degraded" if failing else "ok",
+            switches=asdict(self._settings.switches),
+            checks=checks,
+        )
 
     async def _look_at_database(self) -> Check:
         session = self._database.session()
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                missing = await self._database.run(session, self._missing)
+                missing = await session.ask(self._missing)
         except TimeoutError:
             return _failing(f"no answer within {_PATIENCE_S:g} s")
         except Problem as problem:
@@ -123,7 +120,7 @@ class Health:
         return _failing("Redis does not answer") if look.failed else _ok("Redis answers")
 
     async def _look_at_queue(self) -> Check:
-        if self._notifier is None:
+        if not self._settings.switches.notify:
             return _off("nobody is notified")
         if not self._settings.switches.background:
             return _off("mail is sent inside the request")

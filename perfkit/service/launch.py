@@ -1,6 +1,7 @@
 """A service in the background: started, found again, looked at, stopped."""
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -11,14 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import PerfkitError, TargetError
+from perfkit.processes import redis_server
+from perfkit.processes.supervisor import born, is_running
+from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.store import COURSES, ENROLLMENTS, USERS, check_workload
-from perfkit.service.supervisor import Plan, Supervisor
 from perfkit.settings import FOLDER
 from perfkit.workloads.model import Workload
 
@@ -28,12 +31,14 @@ _SUBFOLDER = "service"
 _STATE = "state.json"
 _SECRET = "secret"  # noqa: S105 - the name of a file
 _LOG = "service.log"
+_LOCK = "lock"
 
 _UP_S = 90.0
 _DOWN_S = 30.0
 _POLL_S = 0.1
 _ANSWER_S = 3.0
 _PLAN_VARIABLE = "PERFKIT_SERVICE_PLAN"
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 # ---- before the start --------------------------------------------------------------------
@@ -118,7 +123,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
 # ---- in the foreground -------------------------------------------------------------------
 
 
-def serve(plan: Plan, *, started: Callable[[Supervisor], None]) -> None:
+def serve(plan: Plan, *, started: Callable[[RunningService], None]) -> None:
     """
     Run a service until SIGTERM or Ctrl-C.
 
@@ -128,18 +133,22 @@ def serve(plan: Plan, *, started: Callable[[Supervisor], None]) -> None:
 
     Raises:
         ConfigError: The address cannot be listened on.
-        TargetError: A process or a server does not start, or does not stay.
+        TargetError: A process or a server does not start.
     """
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    supervisor = Supervisor(plan)
-    supervisor.start()
+    for number in _ENDING:
+        # while it starts: what was started is ended on the way out
+        signal.signal(number, signal.default_int_handler)
+    running = RunningService(plan)
     try:
-        started(supervisor)
-        supervisor.run(stop)
+        running.start()
+        # from here on there is something to end in good order
+        for number in _ENDING:
+            signal.signal(number, lambda *_: stop.set())
+        started(running)
+        running.run(stop)
     finally:
-        supervisor.stop()
+        running.stop()
 
 
 # ---- in the background -------------------------------------------------------------------
@@ -152,7 +161,7 @@ class Running:
 
     Args:
         pid: Its supervisor.
-        born: When that was started, as the system tells it: another process that has come by
+        born: When that was started, in seconds since 1970: another process that has come by
             the same number was not.
         url: Where it is.
         pids: Its processes when it was started.
@@ -161,7 +170,7 @@ class Running:
     """
 
     pid: int
-    born: str
+    born: float
     url: str
     pids: list[int]
     switches: dict[str, bool]
@@ -172,56 +181,68 @@ def _state_file(folder: Path) -> Path:
     return folder / _SUBFOLDER / _STATE
 
 
-def _born(pid: int) -> str | None:
-    """Return when a process was started, None if there is none of this number."""
-    shown = subprocess.run(  # noqa: S603 - fixed arguments and a number
-        ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    return shown.stdout.strip() or None
-
-
 def find(folder: Path = FOLDER) -> Running | None:
     """Return the service that is running in the background of *folder*, None if none is."""
     try:
         running = Running(**json.loads(_state_file(folder).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return running if _born(running.pid) == running.born else None
+    return running if is_running(running.pid, running.born) else None
 
 
 def up(plan: Plan) -> Running:
     """
     Start a service in the background and wait until it works.
 
+    What was started is ended if this is interrupted.
+
     Raises:
-        TargetError: One is running already, or it does not start.
+        TargetError: One is running already or being started, or it does not start.
     """
     folder = plan.settings.folder
-    running = find(folder)
-    if running is not None:
-        msg = f"a service is up at {running.url}; stop it first with `perfkit down`"
-        raise TargetError(msg)
-    _state_file(folder).unlink(missing_ok=True)
     (folder / _SUBFOLDER).mkdir(parents=True, exist_ok=True)
-    log = folder / _SUBFOLDER / _LOG
-    options = {"host": plan.host, "port": plan.port, "workers": plan.workers}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "perfkit.service.launch"],
-            env={
-                **os.environ,
-                **plan.settings.to_environment(),
-                _PLAN_VARIABLE: json.dumps(options),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    # the service holds the lock as long as it lives; here it is only handed on
+    with (folder / _SUBFOLDER / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            running = find(folder)
+            where = "being started" if running is None else f"up at {running.url}"
+            msg = f"a service is {where}; stop it first with `perfkit down`"
+            raise TargetError(msg) from error
+        _state_file(folder).unlink(missing_ok=True)
+        log = folder / _SUBFOLDER / _LOG
+        options = {"host": plan.host, "port": plan.port, "workers": plan.workers}
+        # a byte hands the service over; until then it ends when nobody holds the other end
+        life, hold = os.pipe()
+        try:
+            with log.open("wb") as output:
+                process = subprocess.Popen(  # noqa: S603 - this very program
+                    [sys.executable, "-m", "perfkit.service.launch", str(life)],
+                    env={
+                        **os.environ,
+                        **plan.settings.to_environment(),
+                        _PLAN_VARIABLE: json.dumps(options),
+                    },
+                    pass_fds=(lock.fileno(), life),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            # for `down`, while there is no more to tell
+            lock.truncate(0)
+            lock.write(str(process.pid))
+            lock.flush()
+            running = _await_running(process, folder, log)
+            os.write(hold, b"k")
+        finally:
+            os.close(life)
+            os.close(hold)
+    return running
+
+
+def _await_running(process: "subprocess.Popen[bytes]", folder: Path, log: Path) -> Running:
     deadline_s = time.monotonic() + _UP_S
     while time.monotonic() < deadline_s:
         running = find(folder)
@@ -232,9 +253,18 @@ def up(plan: Plan) -> Running:
             msg = f"the service ended at once: {lines[-1].removeprefix('Error: ')}; see {log}"
             raise TargetError(msg)
         time.sleep(_POLL_S)
-    process.terminate()
     msg = f"the service is not ready after {_UP_S:g} s; see {log}"
     raise TargetError(msg)
+
+
+def _holder(folder: Path) -> int | None:
+    """Return the process that holds the folder's lock: a service, working or starting."""
+    with contextlib.suppress(OSError, ValueError), (folder / _SUBFOLDER / _LOCK).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(lock.read())
+    return None
 
 
 def down(folder: Path = FOLDER) -> list[str]:
@@ -249,21 +279,20 @@ def down(folder: Path = FOLDER) -> list[str]:
     Raises:
         TargetError: Something cannot be stopped.
     """
-    from perfkit.cache import server
-
     stopped = []
-    running = find(folder)
-    if running is not None:
-        os.kill(running.pid, signal.SIGTERM)
+    pid = _holder(folder)
+    if pid is not None:
+        running = find(folder)
+        os.kill(pid, signal.SIGTERM)
         deadline_s = time.monotonic() + _DOWN_S
-        while _born(running.pid) == running.born:
+        while _holder(folder) == pid:
             if time.monotonic() > deadline_s:
-                msg = f"the service (process {running.pid}) does not end; end it by hand"
+                msg = f"the service (process {pid}) does not end; end it by hand"
                 raise TargetError(msg)
             time.sleep(_POLL_S)
-        stopped.append(f"service at {running.url}")
+        stopped.append("service" + ("" if running is None else f" at {running.url}"))
     _state_file(folder).unlink(missing_ok=True)
-    left = server.find(folder)
+    left = redis_server.find(folder)
     # one that does not answer is of no use to its owner either
     if left is not None and not (left.has_owner and left.answers):
         left.stop()
@@ -301,22 +330,28 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
     return found
 
 
+def _end_unless_handed_over(life: int) -> None:
+    if not os.read(life, 1):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _run_in_background() -> None:
     """What the process that `up` starts does."""
     import logging
 
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    Thread(target=_end_unless_handed_over, args=(int(sys.argv[1]),), daemon=True).start()
     settings = ServiceSettings.from_environment()
     options = json.loads(os.environ[_PLAN_VARIABLE])
     plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)
     file = _state_file(settings.folder)
 
-    def started(supervisor: Supervisor) -> None:
+    def started(service: RunningService) -> None:
         state = Running(
             pid=os.getpid(),
-            born=_born(os.getpid()) or "",
-            url=supervisor.url,
-            pids=supervisor.pids,
+            born=born(os.getpid()) or 0.0,
+            url=service.url,
+            pids=service.pids,
             switches=asdict(settings.switches),
             queue_url=settings.redis_url if settings.switches.needs_queue else None,
         )
@@ -333,6 +368,8 @@ def _run_in_background() -> None:
         serve(plan, started=started)
     except PerfkitError as error:
         sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Error: it was ended while it started")
     finally:
         file.unlink(missing_ok=True)
 

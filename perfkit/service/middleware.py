@@ -1,46 +1,28 @@
 """The outermost layer: every answer, refusals and failures too, is timed, counted and labelled."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import os
 from time import perf_counter
 from typing import Any
 
+from fastapi import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from perfkit.service.metrics import Metrics
-from perfkit.service.problems import CONTENT_TYPE, Problem
-from perfkit.service.requests import LARGEST_BODY_BYTES
-from perfkit.service.timing import Trace
+from perfkit.service.notifications import Notifications
+from perfkit.service.problems import Problem, problem_response
+from perfkit.service.timing import Trace, begin_trace
 
-__all__ = ["TRACE", "Instrumented", "respond"]
+__all__ = ["LARGEST_BODY_BYTES", "LARGEST_HEADERS_BYTES", "Instrumented"]
 
-Application = Callable[[Any, Any, Any], Awaitable[None]]
+LARGEST_BODY_BYTES = 64 * 1024
+LARGEST_HEADERS_BYTES = 32 * 1024
 
-TRACE = "perfkit.trace"
-"""Where in the ASGI scope the trace of a request is."""
-
-_MOST_HEADERS = 100
-_LARGEST_HEADERS_BYTES = 32 * 1024
 _UNMATCHED = "unmatched"
-_JSON = b"application/json"
+_LOGGED = "/api/"
+_LONGEST_ID = 64
 
 _log = logging.getLogger("perfkit.service")
-
-
-async def respond(
-    send: Any,
-    status: int,
-    body: bytes,
-    *,
-    content_type: bytes = _JSON,
-    headers: Mapping[str, str] | None = None,
-) -> None:
-    """Send one whole answer."""
-    raw = [(b"content-length", b"%d" % len(body))]
-    if body:
-        raw.append((b"content-type", content_type))
-    if headers:
-        raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Instrumented:
@@ -49,75 +31,85 @@ class Instrumented:
 
     Args:
         app: Everything else.
-        metrics: Told of each answer.
-        route_of: Returns the route of what was refused before it came to one, empty for none.
+        metrics: Counts each answer.
+        notifications: Write the log of requests.
     """
 
-    def __init__(
-        self, app: Application, metrics: Metrics, route_of: Callable[[Any], str] = lambda _: ""
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, notifications: Notifications) -> None:
         self._app = app
         self._metrics = metrics
-        self._route_of = route_of
+        self._notifications = notifications
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = scope[TRACE] = Trace()
-        trace.route = _UNMATCHED
+        trace = begin_trace()
 
-        is_head = scope["method"] == "HEAD"
-
-        async def send_labelled(message: Any) -> None:
+        async def send_labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
+                if scope["path"].startswith(_LOGGED):
+                    duration_s = perf_counter() - trace.started_s
+                    await self._notifications.log(scope, trace, duration_s)
                 message["headers"] = [*message["headers"], *trace.headers()]
-            elif is_head:
-                message = {**message, "body": b""}
             await send(message)
 
         try:
-            _check_size(scope["headers"])
-            await self._app(scope, receive, send_labelled)
+            _read_headers(scope, trace)
+            await self._app(scope, _limited(receive), send_labelled)
         except Problem as problem:
-            if trace.route == _UNMATCHED:
-                trace.route = self._route_of(scope) or _UNMATCHED
-            await _refuse(send_labelled, problem)
+            await problem_response(problem)(scope, receive, send_labelled)
         except Exception:
             _log.exception("internal error in %s %s", scope["method"], scope["path"])
             if trace.status:
                 # the answer has begun: only the connection's end can tell
                 raise
-            await _refuse(send_labelled, Problem(500, "the service failed; its log says why"))
+            failure = Problem(500, "the service failed; its log says why")
+            await problem_response(failure)(scope, receive, send_labelled)
         finally:
-            self._metrics.observe(trace, scope["method"], perf_counter() - trace.started_s)
+            route = getattr(scope.get("route"), "path", _UNMATCHED)
+            self._metrics.observe(trace, scope["method"], route, perf_counter() - trace.started_s)
+            if trace.session is not None:
+                trace.session.close()
 
 
-def _check_size(headers: list[tuple[bytes, bytes]]) -> None:
+def _read_headers(scope: Scope, trace: Trace) -> None:
+    """Refuse too much, before anything is read, and note the request's id."""
     size = 0
-    for name, value in headers:
+    given = b""
+    for name, value in scope["headers"]:
         size += len(name) + len(value)
-        if name == b"content-length" and value.isdigit() and int(value[:12]) > LARGEST_BODY_BYTES:
-            raise Problem(
-                413,
-                f"the body is larger than {LARGEST_BODY_BYTES} bytes",
-                headers={"Connection": "close"},
-            )
-    if len(headers) > _MOST_HEADERS or size > _LARGEST_HEADERS_BYTES:
-        raise Problem(
-            431,
-            f"more than {_MOST_HEADERS} headers, or {_LARGEST_HEADERS_BYTES} bytes of them",
-            headers={"Connection": "close"},
-        )
+        if name == b"x-request-id":
+            given = value
+        elif name == b"content-length" and value.isdigit() and int(value) > LARGEST_BODY_BYTES:
+            raise _too_large()
+    if size > LARGEST_HEADERS_BYTES:
+        msg = f"the headers have more than {LARGEST_HEADERS_BYTES} bytes"
+        raise Problem(431, msg, headers={"Connection": "close"})
+    text = given.decode("latin-1")
+    usable = 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()
+    trace.request_id = text if usable else os.urandom(8).hex()
 
 
-async def _refuse(send: Any, problem: Problem) -> None:
-    await respond(
-        send,
-        problem.status,
-        problem.body,
-        content_type=CONTENT_TYPE.encode(),
-        headers=problem.headers,
-    )
+def _limited(receive: Receive) -> Receive:
+    """Return a way to receive the body that ends when it is too large."""
+    size = 0
+
+    async def receive_some() -> Any:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > LARGEST_BODY_BYTES:
+            # the one kind of error that FastAPI lets through while it reads a body
+            problem = _too_large()
+            raise HTTPException(problem.status, problem.detail, problem.headers)
+        return message
+
+    return receive_some
+
+
+def _too_large() -> Problem:
+    msg = f"the body is larger than {LARGEST_BODY_BYTES} bytes"
+    return Problem(413, msg, headers={"Connection": "close"})

@@ -1,117 +1,89 @@
 """
-Pages of an answer, and the tokens that lead from one to the next.
+Pages of a list, and the tokens that lead from one to the next.
 
-The whole answer is what is cached; a page is cut out of it. A token holds the key of the last
-row before it, so that rows which come or go meanwhile move no other row to another page, and it
-is signed together with the question: one for other rows or of one's own making is refused.
+A token holds the key of the last row before its page, so that rows which come or go meanwhile
+move no other row to another page.
 """
 
 import base64
-import binascii
-import hmac
 import json
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any, Self
 
-from perfkit.service.encoding import compose_list, count_list, decode_list, encode, split_list
-from perfkit.service.questions import Question
+from fastapi import Query
 
-__all__ = ["LARGEST_PAGE", "Page", "Pager"]
+from perfkit.service.problems import Problem
+
+__all__ = ["LARGEST_PAGE", "Following", "Key", "Limit", "Page"]
 
 LARGEST_PAGE = 100
 
-_SIGNATURE_BYTES = 16
-_LONGEST_TOKEN = 512
+_LONGEST_TOKEN = 1024
+_LONGEST_PART = 256
+
+Key = tuple[str, ...]
+"""What rows are ordered by, and which together names one."""
+
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A part of an answer: at most *limit* rows, those after a key."""
+    """A part of a list: at most *limit* rows, those after a key."""
 
     limit: int = LARGEST_PAGE
-    after: tuple[str, ...] | None = None
+    after: Key = ()
 
-
-class Pager:
-    """
-    Cuts pages out of whole answers.
-
-    Args:
-        secret: Key of the tokens' signatures.
-    """
-
-    def __init__(self, secret: str) -> None:
-        self._key = sha256(b"perfkit pages " + secret.encode()).digest()
-
-    def cut(self, body: bytes, page: Page, question: Question) -> bytes:
+    @classmethod
+    def read(cls, limit: int, following: str | None) -> Self:
         """
-        Return one page of a whole answer, without decoding the rows on it.
+        Return the page that a request asks for.
 
-        Args:
-            body: The whole answer.
-            page: Which part.
-            question: What was asked.
+        Raises:
+            Problem: 422: *following* is no token of this service's.
         """
-        total = count_list(body)
-        if page.after is None and total <= page.limit:
-            return body
-        order = question.kind.order
-        lines = split_list(body)
-        start = 0
-        if page.after is not None:
-            start = bisect_right(lines, page.after, key=lambda line: _key(json.loads(line), order))
-        chosen = lines[start : start + page.limit]
-        following = None
-        if start + page.limit < len(lines):
-            following = self._token(question.text, _key(json.loads(chosen[-1]), order))
-        return compose_list(chosen, total, following)
+        return cls(limit) if following is None else cls(limit, _read(following))
 
-    def encode(self, body: bytes, page: Page, question: Question) -> bytes:
-        """Return the same page as `cut`, by way of decoding and encoding all of it."""
-        order = question.kind.order
-        rows = decode_list(body)
-        total = len(rows)
-        if page.after is not None:
-            rows = [row for row in rows if _key(row, order) > page.after]
-        chosen = rows[: page.limit]
-        following = None
-        if len(chosen) < len(rows):
-            following = self._token(question.text, _key(chosen[-1], order))
-        return compose_list([encode(row) for row in chosen], total, following)
+    @property
+    def variant(self) -> str:
+        """A name under which this page can be kept; another page, another name."""
+        return f"{self.limit} {self.after}"
 
-    def _token(self, question: str, after: tuple[str, ...]) -> str:
-        content = encode(after)
-        signed = self._signature(question, content) + content
-        return _text(signed)
+    def of(self, rows: Sequence[Row], key: Callable[[Row], Key]) -> dict[str, Any]:
+        """Return the page of a whole list that is in order of *key*."""
+        rest = [row for row in rows if key(row) > self.after]
+        return {**self.part(rest[: self.limit + 1], key), "total": len(rows)}
 
-    def _signature(self, question: str, content: bytes) -> bytes:
-        message = question.encode() + b"\0" + content
-        return hmac.digest(self._key, message, "sha256")[:_SIGNATURE_BYTES]
-
-    def read(self, token: str, question: str) -> tuple[str, ...] | None:
-        """Return the key in a token of this question, None if it is no such token."""
-        if len(token) > _LONGEST_TOKEN:
-            return None
-        try:
-            padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-            signed = base64.b64decode(padded, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        if _text(signed) != token:
-            # the same bytes spelled differently: nobody was given that
-            return None
-        signature, content = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, self._signature(question, content)):
-            return None
-        return tuple(json.loads(content))
+    def part(self, rows: Sequence[Row], key: Callable[[Row], Key]) -> dict[str, Any]:
+        """Return the page of which *rows* are the first, and one more if there is one."""
+        items = rows[: self.limit]
+        following = _token(key(items[-1])) if len(rows) > self.limit else None
+        return {"total": None, "items": items, "next": following}
 
 
-def _text(token: bytes) -> str:
-    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+def _token(key: Key) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).rstrip(b"=").decode()
 
 
-def _key(row: dict[str, Any], order: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in order)
+def _read(token: str) -> Key:
+    try:
+        content = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+        key = json.loads(content)
+        if isinstance(key, list) and len(key) in {1, 2} and all(map(_may_be_in_a_key, key)):
+            return tuple(key)
+    except (ValueError, RecursionError):
+        pass
+    reason = "it is not a token this service gave; start without one"
+    raise Problem(422, f"next: {reason}", errors=(("next", reason),))
+
+
+def _may_be_in_a_key(part: object) -> bool:
+    return isinstance(part, str) and 0 < len(part) <= _LONGEST_PART and part.isprintable()
+
+
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Items on a page.")]
+Following = Annotated[
+    str | None,
+    Query(alias="next", max_length=_LONGEST_TOKEN, description="Of the page before."),
+]

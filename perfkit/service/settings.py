@@ -1,4 +1,4 @@
-"""What the service is told: its switches, where DynamoDB, Redis and the mail are, its limits."""
+"""What a service needs to know: its switches, where DynamoDB, Redis and the mail are, its limits."""
 
 import json
 import os
@@ -114,6 +114,9 @@ class ServiceSettings:
         redis_url: The server of cache and queue; whether it is needed the switches say.
         smtp_url: Where mail is sent; likewise.
         folder: Where the service keeps its files.
+        counts: Where the workers of one service tell each other what they counted; None if there
+            is but one.
+        cloudwatch: Namespace to publish the cache's metrics under; None publishes nothing.
         threads: Calls to DynamoDB a process makes at a time; also its pooled connections.
         waiting: Requests that may wait for one of the threads; more are refused.
         deadline_s: Seconds a request may take to get its answer from DynamoDB.
@@ -126,6 +129,8 @@ class ServiceSettings:
     redis_url: str | None = None
     smtp_url: str | None = None
     folder: Path = FOLDER
+    counts: Path | None = None
+    cloudwatch: str | None = None
     threads: int = 16
     waiting: int = 200
     deadline_s: float = 30.0
@@ -151,6 +156,15 @@ class ServiceSettings:
         if self.smtp_url is None and self.switches.needs_smtp:
             msg = "notifications sent inside the request need a mail server: give its URL"
             raise ConfigError(msg)
+
+    def cloudwatch_client(self) -> Any:
+        """
+        Return a client of CloudWatch, in the target's region or else the configured one.
+
+        Raises:
+            ConfigError: There is no region, or no such profile.
+        """
+        return replace(self.target, kind=TargetKind.AWS, endpoint_url=None).client("cloudwatch")
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables from which `from_environment` makes the same settings."""
@@ -182,6 +196,7 @@ class ServiceSettings:
                 "secret": secret,
                 "switches": Switches(**content["switches"]),
                 "folder": Path(content["folder"]),
+                "counts": None if content["counts"] is None else Path(content["counts"]),
                 "target": Target(
                     **target | {"kind": TargetKind(target["kind"]), "data": Path(target["data"])}
                 ),

@@ -1,29 +1,33 @@
 """
-The service's questions to DynamoDB, in the form its switches ask for; they run in threads.
+The service's questions to DynamoDB; they run in threads, each with the session of its request.
 
-With `indexes` a question takes the workload's query or key form, without it the scan form,
-whose pages are filtered here. The order of every answer is set here too, because a scan and a
-query have none in common.
+How a question is asked, and how titles are fetched, are objects that the store is given; the
+order of every answer is set here, because a scan and a query have none in common.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from perfkit.capacity import Item
+from perfkit.capacity import AttributeValue, Item
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.embedded.expressions import Placeholders, parse_condition
 from perfkit.errors import ConfigError
-from perfkit.service.database import Session, unavailable
-from perfkit.service.encoding import plain
-from perfkit.service.problems import Problem
+from perfkit.service.database import Session
+from perfkit.service.problems import Problem, unavailable
 from perfkit.service.settings import Switches
-from perfkit.workloads.model import AccessPattern, QueryForm, Workload
+from perfkit.workloads.model import AccessPattern, CachePolicy, GetForm, QueryForm, Workload
 
-__all__ = ["COURSES", "ENROLLMENTS", "USERS", "Person", "Store", "check_workload"]
+__all__ = ["COURSES", "ENROLLMENTS", "SESSION", "SESSION_S", "USERS", "Find", "FindByIndex"]
+__all__ += ["FindByScan", "Questions", "Store", "Titles", "User", "check_workload", "make_store"]
+__all__ += ["titles_in_batches", "titles_one_by_one", "with_own_patterns"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Row = dict[str, Any]
 
@@ -58,6 +62,49 @@ _BATCH = 100
 
 _WITHDRAWN = "withdrawn"
 _CONDITION_FAILED = "ConditionalCheckFailedException"
+_LARGEST_INTEGER = (1 << 63) - 1
+
+SEMESTER = "courses:semester"
+"""The pattern of a semester's courses, of all departments."""
+
+SESSION = "session"
+"""The pattern of sessions: who the user of a token is."""
+
+SESSION_S = 1800.0
+"""How long a session is kept; its token may end before, and the session with it."""
+
+
+def with_own_patterns(workload: Workload) -> Workload:
+    """Return the workload with what only this service asks and keeps."""
+    anybody = {"S": "anybody"}
+    semester = AccessPattern(
+        name=SEMESTER,
+        description="Courses of a semester, a page at a time",
+        table=COURSES,
+        parameters={":semester": {"S": "1"}},
+        names={},
+        # one without a department is in no index
+        scan_filter="semester_id = :semester AND attribute_exists(department_id)",
+        query=QueryForm(index="CoursesBySemester", key_condition="semester_id = :semester"),
+        get=None,
+        returns=(),
+        cache=CachePolicy(key="courses:semester:{semester}", ttl_s=300.0),
+        quoted=None,
+    )
+    session = AccessPattern(
+        name=SESSION,
+        description="The user of a token",
+        table=USERS,
+        parameters={":user": anybody},
+        names={},
+        scan_filter="user_id = :user",
+        query=None,
+        get=GetForm(key={"user_id": anybody}, parameters={"user_id": ":user"}),
+        returns=(),
+        cache=CachePolicy(key="session:user:{user}", ttl_s=SESSION_S),
+        quoted=None,
+    )
+    return replace(workload, patterns=(*workload.patterns, semester, session))
 
 
 def check_workload(workload: Workload) -> None:
@@ -84,12 +131,31 @@ def _differences(workload: Workload) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class User:
     """The user of a token, as far as a session remembers him."""
 
-    user: str
+    id: str
     email: str
     active: bool
+
+
+class Find(Protocol):
+    """How to ask a pattern of the workload."""
+
+    def __call__(
+        self, session: Session, pattern: AccessPattern, *, most: int | None = None
+    ) -> Iterator[list[Item]]:
+        """
+        Yield the items that answer *pattern*, in pieces.
+
+        Args:
+            pattern: With its values.
+            most: Items in a piece, where the way of asking can be told.
+        """
+
+
+Titles = Callable[[Session, Iterable[str]], dict[str, str | None]]
+"""Returns the titles of courses, by course; those there are not are left out."""
 
 
 class Store:
@@ -98,40 +164,75 @@ class Store:
 
     Args:
         workload: Tables and patterns; see `check_workload`.
-        switches: Which way to ask.
+        find: How to ask.
+        titles: How to get the titles of courses.
         secret: Makes the ids of new enrollments.
     """
 
-    def __init__(self, workload: Workload, switches: Switches, secret: str) -> None:
-        self._workload = workload
-        self._switches = switches
+    def __init__(self, workload: Workload, find: Find, titles: Titles, secret: str) -> None:
+        self._workload = with_own_patterns(workload)
+        self._find = find
+        self._titles = titles
         self._id_key = sha256(b"perfkit enrollments " + secret.encode()).digest()
 
     # -- reading
 
-    def person(self, session: Session, user: str) -> Person | None:
+    def user(self, session: Session, user: str) -> User | None:
         """Return the user a token names, None if there is none."""
-        item = self._get(session, USERS, user)
+        item = _get(session, USERS, user)
         if item is None:
             return None
-        row = plain(item, ("email", "active"))
-        return Person(user=user, email=str(row["email"]), active=row["active"] is True)
+        row = _plain(item, ("email", "active"))
+        return User(id=user, email=str(row["email"]), active=row["active"] is True)
 
     def courses(self, session: Session, semester: str, department: str) -> list[Row]:
         """Return the courses of a semester and department, by course."""
-        items = self._ask(session, "courses", semester=semester, department=department)
-        return _ordered((plain(item, _COURSE) for item in items), "course_id")
+        items = self._all(session, "courses", semester=semester, department=department)
+        return _ordered((_plain(item, _COURSE) for item in items), "course_id")
+
+    def semester(
+        self, session: Session, semester: str, after: tuple[str, ...], count: int
+    ) -> list[Row]:
+        """
+        Return the next courses of a semester, by department and course.
+
+        No more is read of an index than that takes: it has the departments in order, and in a
+        department the courses in none.
+
+        Args:
+            semester: Which.
+            after: The department and course after which to begin; empty at the first one.
+            count: How many.
+        """
+        pattern = self._pattern(SEMESTER, semester=semester)
+        if after and pattern.query is not None:
+            begun = "semester_id = :semester AND department_id >= :department"
+            pattern = replace(
+                pattern,
+                parameters={**pattern.parameters, ":department": {"S": after[0]}},
+                query=replace(pattern.query, key_condition=begun),
+            )
+        rows: list[Row] = []
+        for piece in self._find(session, pattern, most=count):
+            rows += (_plain(item, _COURSE) for item in piece)
+            rows = [row for row in rows if (row["department_id"], row["course_id"]) > after]
+            rows = _ordered(rows, "department_id", "course_id")
+            # of the last department more may be to come
+            known = [row for row in rows if row["department_id"] != rows[-1]["department_id"]]
+            if len(known) >= count:
+                return known[:count]
+        return rows[:count]
 
     def instructor(self, session: Session, instructor: str) -> list[Row] | None:
         """Return the courses of an instructor, by course; None if there are none."""
-        items = self._ask(session, "instructor", instructor=instructor)
-        return _ordered((plain(item, _COURSE) for item in items), "course_id") or None
+        items = self._all(session, "instructor", instructor=instructor)
+        return _ordered((_plain(item, _COURSE) for item in items), "course_id") or None
 
     def enrollments(self, session: Session, user: str) -> list[Row]:
         """Return a user's enrollments with the titles of their courses, by time."""
-        items = self._ask(session, "enrollments", user=user)
+        items = self._all(session, "enrollments", user=user)
         rows = _ordered(
-            (plain(item, _ENROLLMENT) for item in items), "enrolled_at", "enrollment_id"
+            (_plain(item, _ENROLLMENT) for item in items), "enrolled_at", "enrollment_id"
         )
         titles = self._titles(session, [row["course_id"] for row in rows])
         return [_with_title(row, titles.get(row["course_id"])) for row in rows]
@@ -142,18 +243,15 @@ class Store:
 
         They do not say whose they are, nor his grade: that is for himself to read.
         """
-        items = self._ask(session, "roster", course=course)
-        if not items and self._get(session, COURSES, course) is None:
+        items = self._all(session, "roster", course=course)
+        if not items and _get(session, COURSES, course) is None:
             return None
-        rows = _ordered(
-            (plain(item, _ENROLLMENT) for item in items), "enrolled_at", "enrollment_id"
-        )
-        return [{name: row[name] for name in _SEAT} for row in rows]
+        return _ordered((_plain(item, _SEAT) for item in items), "enrolled_at", "enrollment_id")
 
     def profile(self, session: Session, user: str) -> Row | None:
         """Return a user, None if there is none."""
-        items = self._ask(session, "profile", user=user)
-        return plain(items[0], _USER) if items else None
+        items = self._all(session, "profile", user=user)
+        return _plain(items[0], _USER) if items else None
 
     # -- writing
 
@@ -164,11 +262,11 @@ class Store:
         Raises:
             Problem: 404: no such course; 409: enrolled already.
         """
-        found = self._get(session, COURSES, course)
+        found = _get(session, COURSES, course)
         if found is None:
             raise Problem(404, f"there is no course {course}")
         # a place taken before this service ran has an id of another form
-        held = self._ask(session, "enrollments", user=user)
+        held = self._all(session, "enrollments", user=user)
         taken = [each for each in held if each["course_id"]["S"] == course]
         if any(each.get("status") != {"S": _WITHDRAWN} for each in taken):
             raise _enrolled_already(course)
@@ -181,7 +279,7 @@ class Store:
         }
         session.touched.append((ENROLLMENTS, item))
         try:
-            self._call(
+            _call(
                 session,
                 "put_item",
                 writes=True,
@@ -193,7 +291,7 @@ class Store:
             if error.code == _CONDITION_FAILED:
                 raise _enrolled_already(course) from error
             raise
-        return _with_title(plain(item, _ENROLLMENT), _title(found))
+        return _with_title(_plain(item, _ENROLLMENT), _title(found))
 
     def withdraw(self, session: Session, user: str, enrollment: str) -> str:
         """
@@ -204,12 +302,12 @@ class Store:
         """
         # whether another user has one of that id is not to be told
         missing = Problem(404, f"you have no enrollment {enrollment}")
-        item = self._get(session, ENROLLMENTS, enrollment)
+        item = _get(session, ENROLLMENTS, enrollment)
         if item is None or item.get("user_id") != {"S": user}:
             raise missing
         session.touched.append((ENROLLMENTS, item))
         try:
-            self._call(
+            _call(
                 session,
                 "delete_item",
                 writes=True,
@@ -230,90 +328,196 @@ class Store:
         made = blake2b(f"{user}\n{course}".encode(), key=self._id_key, digest_size=12)
         return f"E-{made.hexdigest()}"
 
-    # -- how to ask
+    def _all(self, session: Session, name: str, **values: str) -> list[Item]:
+        """Return the items that answer a pattern, in no particular order."""
+        pieces = self._find(session, self._pattern(name, **values))
+        return [item for piece in pieces for item in piece]
 
-    def _ask(self, session: Session, name: str, **values: str) -> list[Item]:
-        """Return the items that answer a pattern of the workload, in no particular order."""
-        pattern = self._workload.pattern(name)
-        pattern = replace(
-            pattern, parameters={f":{name}": {"S": value} for name, value in values.items()}
-        )
-        if self._switches.indexes and pattern.query is not None:
-            return self._query(session, pattern, pattern.query)
-        if self._switches.indexes and pattern.get is not None:
-            asked = pattern.get.parameters.items()
-            key = {**pattern.get.key} | {name: pattern.parameters[value] for name, value in asked}
-            answer = self._call(session, "get_item", TableName=pattern.table, Key=key)
-            return [answer["Item"]] if "Item" in answer else []
-        return self._scan(session, pattern)
+    def _pattern(self, name: str, **values: str) -> AccessPattern:
+        parameters: dict[str, AttributeValue] = {
+            f":{each}": {"S": value} for each, value in values.items()
+        }
+        return replace(self._workload.pattern(name), parameters=parameters)
 
-    def _scan(self, session: Session, pattern: AccessPattern) -> list[Item]:
+
+class Questions:
+    """
+    A store's questions, asked in the session of one request.
+
+    Attributes:
+        session: The request's.
+    """
+
+    __slots__ = ("_store", "session")
+
+    def __init__(self, store: Store, session: Session) -> None:
+        self._store = store
+        self.session = session
+
+    async def ask(
+        self,
+        question: Callable[Concatenate[Store, Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Return the answer to a question of the store's: `ask(Store.courses, "1", "CS")`.
+
+        Raises:
+            Problem: What the question raises, or 503 if DynamoDB cannot be asked or is too late.
+        """
+        return await self.session.ask(partial(question, self._store), *args, **kwargs)
+
+    async def write(
+        self,
+        question: Callable[Concatenate[Store, Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do what `ask` does, but wait for the end even when time is up: it may be done by then."""
+        return await self.session.write(partial(question, self._store), *args, **kwargs)
+
+
+def make_store(workload: Workload, switches: Switches, secret: str) -> Store:
+    """Return the store that the switches ask for."""
+    find: Find = FindByIndex() if switches.indexes else FindByScan()
+    titles: Titles = titles_in_batches if switches.batching else titles_one_by_one
+    return Store(workload, find, titles, secret)
+
+
+# ---- how to ask --------------------------------------------------------------------------
+
+
+class FindByScan:
+    """Reads the whole table; the service filters."""
+
+    def __call__(
+        self,
+        session: Session,
+        pattern: AccessPattern,
+        *,
+        most: int | None = None,  # noqa: ARG002 - a scan reads everything
+    ) -> Iterator[list[Item]]:
+        """Yield what matches, in one piece."""
         names, values = pattern.placeholders(pattern.scan_filter)
         placeholders = Placeholders(names or None, values or None)
         matches = parse_condition(pattern.scan_filter, placeholders, "FilterExpression").matches
-        with _told(pattern.table):
-            return [
+        with _explained(pattern.table):
+            yield [
                 item
                 for page in session.pages("scan", TableName=pattern.table)
                 for item in page
                 if matches(item)
             ]
 
-    def _query(self, session: Session, pattern: AccessPattern, query: QueryForm) -> list[Item]:
+
+class FindByIndex:
+    """Queries the pattern's index, or gets its key; a pattern with neither is scanned."""
+
+    def __call__(
+        self, session: Session, pattern: AccessPattern, *, most: int | None = None
+    ) -> Iterator[list[Item]]:
+        """Yield what DynamoDB finds, a piece for each of its pages."""
+        if pattern.query is not None:
+            yield from self._query(session, pattern, pattern.query, most)
+        elif pattern.get is not None:
+            asked = pattern.get.parameters.items()
+            key = {**pattern.get.key} | {name: pattern.parameters[value] for name, value in asked}
+            answer = _call(session, "get_item", TableName=pattern.table, Key=key)
+            yield [answer["Item"]] if "Item" in answer else []
+        else:
+            yield from FindByScan()(session, pattern)
+
+    @staticmethod
+    def _query(
+        session: Session, pattern: AccessPattern, query: QueryForm, most: int | None
+    ) -> Iterator[list[Item]]:
         names, values = pattern.placeholders(query.key_condition, query.filter)
         request: dict[str, Any] = {
             "TableName": pattern.table,
+            "IndexName": query.index,
             "KeyConditionExpression": query.key_condition,
             "ExpressionAttributeValues": values,
+            "FilterExpression": query.filter,
+            "ExpressionAttributeNames": names or None,
+            "Limit": most,
         }
-        if query.index is not None:
-            request["IndexName"] = query.index
-        if query.filter is not None:
-            request["FilterExpression"] = query.filter
-        if names:
-            request["ExpressionAttributeNames"] = names
-        with _told(pattern.table, query.index):
-            return [item for page in session.pages("query", **request) for item in page]
+        given = {name: value for name, value in request.items() if value is not None}
+        with _explained(pattern.table, query.index):
+            yield from session.pages("query", **given)
 
-    def _get(self, session: Session, table: str, key: str) -> Item | None:
-        answer = self._call(session, "get_item", TableName=table, Key={_KEYS[table]: {"S": key}})
-        item: Item | None = answer.get("Item")
-        return item
 
-    def _call(
-        self, session: Session, operation: str, *, writes: bool = False, **request: Any
-    ) -> dict[str, Any]:
-        with _told(request["TableName"]):
-            return session.call(operation, writes=writes, **request)
+def titles_one_by_one(session: Session, courses: Iterable[str]) -> dict[str, str | None]:
+    """Return the titles of courses, by a GetItem for each: N + 1 calls for a list of N."""
+    found = [(course, _get(session, COURSES, course)) for course in courses]
+    return {course: _title(item) for course, item in found if item is not None}
 
-    def _titles(self, session: Session, courses: Iterable[str]) -> dict[str, str | None]:
-        if not self._switches.batching:
-            found = [(course, self._get(session, COURSES, course)) for course in courses]
-            return {course: _title(item) for course, item in found if item is not None}
-        wanted = sorted(set(courses))
-        titles: dict[str, str | None] = {}
-        for start in range(0, len(wanted), _BATCH):
-            keys = [{"course_id": {"S": course}} for course in wanted[start : start + _BATCH]]
-            for item in self._get_batch(session, keys):
-                titles[item["course_id"]["S"]] = _title(item)
-        return titles
 
-    @staticmethod
-    def _get_batch(session: Session, keys: list[Item]) -> Iterable[Item]:
+def titles_in_batches(session: Session, courses: Iterable[str]) -> dict[str, str | None]:
+    """Return the titles of courses, by BatchGetItem; what it leaves out is asked for again."""
+    wanted = sorted(set(courses))
+    titles: dict[str, str | None] = {}
+    for start in range(0, len(wanted), _BATCH):
+        keys = [{"course_id": {"S": course}} for course in wanted[start : start + _BATCH]]
         requested: dict[str, Any] = {COURSES: {"Keys": keys}}
         attempt = 0
-        with _told(COURSES):
+        with _explained(COURSES):
             while requested:
                 answer = session.call("batch_get_item", RequestItems=requested)
-                yield from answer["Responses"].get(COURSES, [])
+                for item in answer["Responses"].get(COURSES, []):
+                    titles[item["course_id"]["S"]] = _title(item)
                 requested = answer.get("UnprocessedKeys") or {}
                 if requested:
                     attempt += 1
                     session.pause(attempt)
+    return titles
+
+
+def _get(session: Session, table: str, key: str) -> Item | None:
+    answer = _call(session, "get_item", TableName=table, Key={_KEYS[table]: {"S": key}})
+    item: Item | None = answer.get("Item")
+    return item
+
+
+def _call(
+    session: Session, operation: str, *, writes: bool = False, **request: Any
+) -> dict[str, Any]:
+    with _explained(request["TableName"]):
+        return session.call(operation, writes=writes, **request)
+
+
+# ---- items as rows -----------------------------------------------------------------------
+
+
+def _plain(item: Item, attributes: Iterable[str]) -> Row:
+    """Return *attributes* of an item as JSON values, null where it has none."""
+    return {name: _value(item[name]) if name in item else None for name in attributes}
+
+
+def _value(value: AttributeValue) -> Any:
+    ((kind, content),) = value.items()
+    match kind:
+        case "S" | "BOOL":
+            return content
+        case "N":
+            return _number(content)
+        case _:
+            # nothing else has a place in an answer
+            return None
+
+
+def _number(text: str) -> int | float:
+    # what JSON readers keep exactly is an int; anything else is the nearest double, which
+    # survives being decoded and encoded again
+    try:
+        number = int(text)
+    except ValueError:
+        return float(text)
+    return number if abs(number) <= _LARGEST_INTEGER else float(number)
 
 
 @contextmanager
-def _told(table: str, index: str | None = None) -> Iterator[None]:
+def _explained(table: str, index: str | None = None) -> Iterator[None]:
     """Explain that a table or an index is not there (yet): the service runs before its data."""
     try:
         yield
@@ -328,12 +532,11 @@ def _told(table: str, index: str | None = None) -> Iterator[None]:
 
 
 def _ordered(rows: Iterable[Row], *names: str) -> list[Row]:
-    key: Callable[[Row], Any] = lambda row: tuple(str(row[name]) for name in names)  # noqa: E731
-    return sorted(rows, key=key)
+    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in names))
 
 
 def _title(item: Item) -> str | None:
-    title: str | None = plain(item, ("title",))["title"]
+    title: str | None = _plain(item, ("title",))["title"]
     return title
 
 

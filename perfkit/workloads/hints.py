@@ -1,4 +1,4 @@
-"""What somebody probably meant who wrote a workload file as SQL, JSON, YAML or the AWS console would have it."""
+"""What a workload file probably means where it is written as for SQL, JSON, YAML or the AWS console."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -158,9 +158,13 @@ def value_hint(key: str, value: Any, wanted: str) -> str | None:
         if plain in {"true", "yes", "on", "1"}:
             return "write true, without quotes"
         return "write false, without quotes" if plain in {"false", "no", "off", "0"} else None
-    if wanted == "tuple_type" and isinstance(value, str):
-        parts = ", ".join(f'"{part.strip()}"' for part in value.split(",")[:4] if part.strip())
-        return f"write [{parts}]"
+    if wanted == "tuple_type":
+        if not isinstance(value, str):
+            return None
+        # the comma of 20,000 parts nothing
+        parts = [part.strip() for part in re.split(r"(?<!\d),|,(?!\d)", value)]
+        listed = ", ".join(f'"{part}"' for part in parts[:4] if part)
+        return f"write [{listed}]"
     number = _meant_number(key, value)
     if number is None:
         return None

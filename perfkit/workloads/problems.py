@@ -38,7 +38,7 @@ class Problem:
     """What is there, as TOML would write it; None where a key is missing or unknown."""
     message: str
     path: tuple[str | int, ...] = ()
-    """The parts of the key."""
+    """The key's path: names of tables and keys, and positions in lists."""
     line: int | None = None
     """Of the file, counted from 1; None where that is not known."""
 

@@ -9,7 +9,7 @@ from perfkit.analysis.verdict import (
     hold_below,
     taken_together,
 )
-from perfkit.results import Check
+from perfkit.runs import Check
 
 PASS, FAIL, INVALID = Ruling
 

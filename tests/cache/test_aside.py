@@ -1,4 +1,4 @@
-"""Cache-aside against a real server: what a request gets on a hit, on a miss, for a session."""
+"""Cache-aside against a real server: what a request gets on a hit, on a miss, with a look ahead."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from perfkit.cache import server
-from perfkit.cache.address import parse_url
-from perfkit.cache.aside import SESSIONS, Cache, Lookup, Status
+from perfkit.cache.aside import Cache, Lookup, Status
 from perfkit.cache.breaker import CircuitBreaker
 from perfkit.cache.connection import Connection
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
 from perfkit.cache.statistics import Outcome
 from perfkit.errors import ConfigError
+from perfkit.processes import redis_server as server
 from perfkit.workloads.loader import load
 
 pytestmark = pytest.mark.processes
@@ -70,7 +69,7 @@ class Redis:
     """A second way to the server, to look behind the cache."""
 
     def __init__(self, url: str) -> None:
-        self._connection = Connection(parse_url(url), CircuitBreaker(), limit_s=5)
+        self._connection = Connection(url, CircuitBreaker(), limit_s=5)
 
     async def __call__(self, *command: str | bytes | int) -> Any:
         return (await self._connection.ask(command, limit_s=5))[0]
@@ -84,7 +83,7 @@ async def opened(url: str, **changes: Any) -> AsyncIterator[tuple[Cache, Redis, 
     """Open a cache on an empty server, with a way to look behind it and a database."""
     redis = Redis(url)
     await redis("FLUSHALL")
-    async with Cache(url, KEYS, replace(SETTINGS, **changes), dice=random.Random(1)) as cache:
+    async with Cache(url, KEYS, replace(SETTINGS, **changes), rng=random.Random(1)) as cache:
         yield cache, redis, Database()
     await redis.close()
 
@@ -463,71 +462,16 @@ def test_many_keys_are_forgotten_in_one_call(url: str) -> None:
     run(main)
 
 
-# ---- sessions ----------------------------------------------------------------------------
-
-
-def test_a_session_is_kept_no_longer_than_asked(url: str) -> None:
-    async def main() -> None:
-        async with opened(url) as (cache, redis, _):
-            assert await cache.get_session("digest") is None
-            assert await cache.put_session("digest", b"user", 60)
-
-            assert await cache.get_session("digest") == b"user"
-            assert await cache.get_session("another") is None
-            assert 50_000 < await redis("PTTL", KEYS.session("digest")) <= 60_000
-            assert counts(cache, SESSIONS) == {"hits": 1, "misses": 2, "fills": 1}
-
-    run(main)
-
-
-def test_a_session_and_an_answer_come_in_one_round_trip(url: str) -> None:
-    async def main() -> None:
-        async with opened(url) as (cache, redis, database):
-            await ask(cache, database.read, variant="v")
-            await cache.put_session("digest", b"user", 60)
-            before = await redis("INFO", "stats")
-
-            fetched = await cache.fetch("courses", PARAMETERS, variant="v", session="digest")
-            lookup = await ask(cache, database.read, variant="v", fetched=fetched)
-
-            assert (fetched.session, lookup.status, lookup.body) == (b"user", Status.HIT, b"[]")
-            assert lookup.cache_s == fetched.spent_s
-            reads = [
-                _number(text, "total_reads_processed")
-                for text in (before, await redis("INFO", "stats"))
-            ]
-            # one more for the look at the counter itself
-            assert reads[1] - reads[0] == 2
-
-    run(main)
-
-
-def _number(info: bytes, name: str) -> int:
-    line = next(line for line in info.decode().splitlines() if line.startswith(f"{name}:"))
-    return int(line.partition(":")[2])
+# ---- a look ahead -----------------------------------------------------------------------
 
 
 def test_a_look_ahead_that_found_nothing_leads_to_a_fill(url: str) -> None:
     async def main() -> None:
         async with opened(url) as (cache, _, database):
-            fetched = await cache.fetch("courses", PARAMETERS, session="digest")
+            fetched = await cache.fetch("courses", PARAMETERS)
 
-            assert (fetched.session, fetched.body, fetched.failed) == (None, None, False)
+            assert (fetched.body, fetched.failed) == (None, False)
             assert (await ask(cache, database.read, fetched=fetched)).status is Status.MISS
             assert (await ask(cache, database.read)).status is Status.HIT
-
-    run(main)
-
-
-def test_a_session_can_be_had_with_a_pattern_that_is_not_kept(url: str) -> None:
-    async def main() -> None:
-        async with opened(url) as (cache, _, database):
-            await cache.put_session("digest", b"user", 60)
-
-            fetched = await cache.fetch("unknown", {}, session="digest")
-
-            assert fetched.session == b"user"
-            lookup = await cache.get_or_fill("unknown", {}, database.read, fetched=fetched)
-            assert lookup.status is Status.OFF
 
     run(main)

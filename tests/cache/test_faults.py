@@ -17,14 +17,15 @@ from typing import Any
 
 import pytest
 
-from perfkit.cache import server
-from perfkit.cache.address import parse_url, unix_url
+from perfkit.cache.address import parse_url
 from perfkit.cache.aside import Cache, Lookup, Status
 from perfkit.cache.breaker import CircuitBreaker
 from perfkit.cache.connection import CacheUnavailableError, Connection
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
 from perfkit.measure.clock import FakeClock
+from perfkit.processes import redis_server as server
+from perfkit.processes.redis_server import unix_url
 from perfkit.workloads.loader import load
 
 pytestmark = pytest.mark.processes
@@ -78,7 +79,7 @@ async def until(cache: Cache, status: Status) -> None:
 
 async def tell(url: str, *commands: tuple[str | int, ...]) -> list[Any]:
     """Have the server do something, behind the cache's back."""
-    connection = Connection(parse_url(url), CircuitBreaker(), limit_s=5)
+    connection = Connection(url, CircuitBreaker(), limit_s=5)
     replies = await connection.ask(*commands, limit_s=5)
     await connection.close()
     return replies
@@ -259,8 +260,6 @@ def test_a_server_that_talks_nonsense_costs_an_error_and_no_request(
             for _ in range(6):
                 assert (await ask(cache)).status is Status.ERROR
             assert counts(cache) == (0, 0, 6)
-            assert await cache.get_session("digest") is None
-            assert not await cache.put_session("digest", b"user", 60)
             assert not await cache.invalidate([KEY])
 
     run(main)
@@ -279,16 +278,16 @@ def test_a_reply_never_goes_to_another_request(folder: Path) -> None:
                     return body
 
                 await cache.get_or_fill("profile", place, read)
-            dice = random.Random(1)
+            rng = random.Random(1)
             for _ in range(200):
-                numbers = [dice.randrange(20) for _ in range(5)]
+                numbers = [rng.randrange(20) for _ in range(5)]
                 requests = [
                     asyncio.create_task(cache.get_or_fill("profile", parameters[number], fill))
                     for number in numbers
                 ]
-                for _ in range(dice.randrange(3)):
+                for _ in range(rng.randrange(3)):
                     await asyncio.sleep(0)
-                given_up = dice.randrange(5)
+                given_up = rng.randrange(5)
                 requests[given_up].cancel()
                 found = await asyncio.gather(*requests, return_exceptions=True)
                 for position, (number, lookup) in enumerate(zip(numbers, found, strict=True)):
@@ -348,38 +347,9 @@ def test_a_hanging_server_costs_its_first_requests_the_time_limit(
     run(main)
 
 
-def test_what_is_said_of_a_hanging_server_is_how_long_it_was_waited_for(folder: Path) -> None:
-    """Where connecting used the time up no limit is left, yet it was waited: never for 0 ms."""
-
-    async def main() -> None:
-        started = server.start(folder)
-        assert started.pid is not None
-        connection = Connection(parse_url(started.url), CircuitBreaker(), limit_s=5)
-        said = []
-        for limit_s in (0.0, 0.2):
-            await connection.ask(("PING",), limit_s=5)
-            os.kill(started.pid, signal.SIGSTOP)
-            try:
-                began_s = time.monotonic()
-                with pytest.raises(CacheUnavailableError, match="no answer within") as caught:
-                    await connection.ask(("PING",), limit_s=limit_s)
-                took_ms = (time.monotonic() - began_s) * 1e3
-                said.append((limit_s * 1e3, float(str(caught.value).split()[-2]), took_ms))
-            finally:
-                os.kill(started.pid, signal.SIGCONT)
-        await connection.close()
-
-        for limit_ms, said_ms, took_ms in said:
-            assert max(limit_ms, 1) <= said_ms <= took_ms + 0.5
-
-    run(main)
-
-
 def test_a_hanging_server_holds_up_those_who_come_together_once(
     folder: Path, within: Callable[..., Any]
 ) -> None:
-    """Fifty time limits one after the other would be 2.5 s."""
-
     async def main() -> None:
         started = server.start(folder)
         assert started.pid is not None
@@ -690,8 +660,8 @@ def test_tls_is_checked(folder: Path) -> None:
 
 def test_the_reason_is_told(folder: Path) -> None:
     async def main() -> None:
-        address = parse_url(unix_url(str(folder / "nobody.sock")))
-        connection = Connection(address, CircuitBreaker(), limit_s=5)
+        url = unix_url(str(folder / "nobody.sock"))
+        connection = Connection(url, CircuitBreaker(), limit_s=5)
         with pytest.raises(CacheUnavailableError, match=r"no connection to .*/nobody\.sock: "):
             await connection.ask(("PING",), limit_s=5)
         await connection.close()

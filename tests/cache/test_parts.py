@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfkit.cache.address import Address, parse_url, unix_url
+from perfkit.cache.address import Address, parse_url
 from perfkit.cache.breaker import CircuitBreaker
 from perfkit.cache.encoding import UnreadableValueError, decode, encode
 from perfkit.cache.settings import CacheSettings
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import FakeClock
+from perfkit.processes.redis_server import unix_url
 
 # ---- the breaker -------------------------------------------------------------------------
 

@@ -284,13 +284,6 @@ def test_flags_and_numbers_of_an_item_are_found() -> None:
     assert keys.affected("Courses", item) == ("perfkit:1:courses:2.5:false",)
 
 
-def test_a_session_is_apart_from_every_pattern() -> None:
-    keys = Keys(COURSES, "1")
-
-    assert keys.session("a:b") == "perfkit:1:@session:a%3Ab"
-    assert Keys(COURSES, "2").session("a") != keys.session("a")
-
-
 def test_versions_are_apart() -> None:
     one, two = (place(Keys(COURSES, v), text(semester="1", department="")) for v in ("1", "1:x"))
 

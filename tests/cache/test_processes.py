@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 
-from perfkit.cache import server
-from perfkit.cache.address import parse_url
 from perfkit.cache.aside import Cache, Status
 from perfkit.cache.breaker import CircuitBreaker
 from perfkit.cache.connection import Connection
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
+from perfkit.processes import redis_server as server
 from perfkit.workloads.loader import load
 
 pytestmark = pytest.mark.processes
@@ -43,7 +42,7 @@ class Store:
     """The database: another one of the same server, so that all processes share it."""
 
     def __init__(self, url: str) -> None:
-        self._connection = Connection(parse_url(f"{url}?db=1"), CircuitBreaker(), limit_s=10)
+        self._connection = Connection(f"{url}?db=1", CircuitBreaker(), limit_s=10)
 
     async def __call__(self, *command: str | int) -> Any:
         return (await self._connection.ask(command, limit_s=10))[0]
@@ -75,23 +74,23 @@ async def rush(cache: Cache, store: Store, _: random.Random) -> dict[str, Any]:
     }
 
 
-async def write(cache: Cache, store: Store, dice: random.Random) -> dict[str, Any]:
+async def write(cache: Cache, store: Store, rng: random.Random) -> dict[str, Any]:
     """Raise versions; say of each which one no reader may fall below from now on."""
-    me = dice.random()
+    me = rng.random()
     writes = 0
     deadline_s = time.monotonic() + MODEL_S
     while time.monotonic() < deadline_s:
-        number = dice.randrange(STUDENTS)
+        number = rng.randrange(STUDENTS)
         version = await store("INCR", f"version:{number}")
         keys = KEYS.affected("Users", {"user_id": {"S": f"student{number}"}})
         assert await cache.invalidate(keys)
         await store("HSET", f"floor:{number}", str(me), version)
         writes += 1
-        await asyncio.sleep(dice.uniform(0, 0.02))
+        await asyncio.sleep(rng.uniform(0, 0.02))
     return {"writes": writes}
 
 
-async def read(cache: Cache, store: Store, dice: random.Random) -> dict[str, Any]:
+async def read(cache: Cache, store: Store, rng: random.Random) -> dict[str, Any]:
     """Read versions and compare each with what it must at least be."""
     stale: list[str] = []
     statuses = dict.fromkeys(Status, 0)
@@ -99,12 +98,12 @@ async def read(cache: Cache, store: Store, dice: random.Random) -> dict[str, Any
 
     async def reader() -> None:
         while time.monotonic() < deadline_s:
-            number = dice.randrange(STUDENTS)
+            number = rng.randrange(STUDENTS)
 
             async def fill(number: int = number) -> bytes:
                 version: bytes = await store("GET", f"version:{number}") or b"0"
                 # long enough for an invalidation to come between
-                await asyncio.sleep(dice.uniform(0, 0.015))
+                await asyncio.sleep(rng.uniform(0, 0.015))
                 return version
 
             floor = max(map(int, await store("HVALS", f"floor:{number}")), default=0)
@@ -130,7 +129,7 @@ async def work(role: str, url: str, seed: int) -> None:
     async with Cache(url, KEYS, SETTINGS) as cache:
         store = Store(url)
         await store("PING")
-        await cache.get_session("connect")
+        await cache.fetch("profile", student(0))
         print("ready", flush=True)  # noqa: T201
         sys.stdin.readline()
         result = await ROLES[role](cache, store, random.Random(seed))

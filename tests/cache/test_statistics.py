@@ -1,28 +1,23 @@
 """Counts: complete, the same after a trip through a file, summed over workers, sent to CloudWatch."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from perfkit.cache import cloudwatch
 from perfkit.cache.statistics import (
-    Board,
     Counts,
     Outcome,
     ServerCounts,
     Snapshot,
     Statistics,
 )
-from perfkit.errors import RunFileError, TargetError
+from perfkit.errors import TargetError
 
 
 def counted(hits: int = 0, misses: int = 0, errors: int = 0, name: str = "courses") -> Snapshot:
@@ -40,11 +35,6 @@ def counted(hits: int = 0, misses: int = 0, errors: int = 0, name: str = "course
             pattern.record(outcome, sample_s)
     statistics.server.invalidated_keys = hits
     return statistics.snapshot()
-
-
-def told(snapshot: Snapshot) -> Any:
-    """Return all a snapshot says, to compare."""
-    return snapshot.to_json()
 
 
 # ---- counts ------------------------------------------------------------------------------
@@ -88,66 +78,6 @@ def test_processes_and_patterns_add_up() -> None:
     assert whole.total.counts == Counts(hits=12, misses=6, errors=2, fills=8)
     assert whole.total.latencies[Outcome.FILL].sum_s == pytest.approx(8 * 0.05)
     assert whole.server == ServerCounts(invalidated_keys=12)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
-def test_a_snapshot_comes_back_from_json(hits: int, misses: int, errors: int) -> None:
-    snapshot = counted(hits, misses, errors)
-
-    again = Snapshot.from_json(json.loads(json.dumps(snapshot.to_json())))
-
-    assert told(again) == told(snapshot)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"format": 2},
-        {"patterns": []},
-        {"patterns": {"courses": {"counts": {"lucky": 1}, "latencies": {}}}},
-        {"patterns": {"courses": {"counts": {}, "latencies": {"luck": {}}}}},
-        {"server": None},
-    ],
-)
-def test_what_is_no_snapshot_is_refused(damage: dict[str, Any]) -> None:
-    with pytest.raises(RunFileError, match="no cache statistics"):
-        Snapshot.from_json({**counted(1).to_json(), **damage})
-
-
-# ---- workers -----------------------------------------------------------------------------
-
-
-def test_every_worker_can_tell_the_whole(tmp_path: Path) -> None:
-    first, second = (Board(tmp_path / "statistics", worker) for worker in ("1", "2"))
-    first.post(counted(1))
-    second.post(counted(10))
-
-    # each knows itself best
-    assert first.whole(counted(2)).total.counts.hits == 12
-    assert second.whole(counted(20)).total.counts.hits == 21
-
-
-def test_a_worker_alone_is_the_whole(tmp_path: Path) -> None:
-    assert told(Board(tmp_path / "none", "1").whole(counted(1))) == told(counted(1))
-
-
-def test_a_post_replaces_the_last_one(tmp_path: Path) -> None:
-    board = Board(tmp_path, "1")
-    board.post(counted(1))
-    board.post(counted(2))
-
-    assert Board(tmp_path, "2").whole(Snapshot()).total.counts.hits == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["1.json"]
-
-
-def test_what_others_left_in_the_folder_is_nobodys_count(tmp_path: Path) -> None:
-    (tmp_path / "cut.json").write_text('{"format": 1, "patt')
-    (tmp_path / "other.json").write_text("[]")
-    (tmp_path / "newer.json").write_text('{"format": 99}')
-    Board(tmp_path, "1").post(counted(1))
-
-    assert Board(tmp_path, "2").whole(counted(1)).total.counts.hits == 2
 
 
 # ---- CloudWatch --------------------------------------------------------------------------

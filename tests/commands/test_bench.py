@@ -13,7 +13,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.results import RunStore
+from perfkit.runs import RunStore
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 
 RUNS = Path(".perfkit/runs")

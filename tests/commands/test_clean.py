@@ -14,10 +14,13 @@ from perfkit.commands.clean import clean
 from perfkit.commands.seed import seed
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError, PerfkitError
+from perfkit.runs import RunStore
 
 APP = typer.Typer()
 for command in (seed, clean):
     APP.command()(command)
+
+SAVED = RunStore(Path(__file__).parents[1] / "report" / "runs")
 
 FOREIGN = {
     "TableName": "Mine",
@@ -95,15 +98,22 @@ def test_tables_go_with_their_file_and_runs_stay(tmp_path: Path) -> None:
     assert list((tmp_path / ".perfkit").rglob("*")) == [run.parent, run]
 
 
-def test_runs_go_when_asked_for(tmp_path: Path) -> None:
-    run = tmp_path / ".perfkit" / "runs" / "one.json"
-    run.parent.mkdir(parents=True)
-    run.write_text("{}")
+def test_runs_go_when_asked_for_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / ".perfkit" / "runs"
+    whole = RunStore(folder).save(SAVED.list().runs[0])
+    cut = folder / "cut.json"
+    cut.write_bytes(whole.read_bytes()[:300])
+    others = [folder / "notes.json", folder / "list.json"]
+    others[0].write_text('{"format": 1, "by": "somebody"}')
+    others[1].write_text("[1, 2]")
 
     result = perfkit("clean", "--runs", "--yes")
 
-    assert result.stdout == "Removed 1 saved run in .perfkit/runs\n"
-    assert not run.exists()
+    assert result.stdout == "Removed 2 saved runs in .perfkit/runs\n"
+    assert (
+        "What stays in .perfkit/runs, because it cannot be read as a run: 2 files." in result.stderr
+    )
+    assert sorted(folder.iterdir()) == sorted(others)
 
 
 @pytest.mark.usefixtures("_seeded")

@@ -16,7 +16,17 @@ from typer.testing import CliRunner, Result
 
 from perfkit.commands.compare import compare
 from perfkit.errors import PerfkitError
-from perfkit.results import CacheFigures, LatencySummary, Run, RunStore, Variant, WriteCost
+from perfkit.runs import (
+    CacheFigures,
+    Doubt,
+    DoubtKind,
+    LatencySummary,
+    MachineLoad,
+    Run,
+    RunStore,
+    Variant,
+    WriteCost,
+)
 
 APP = typer.Typer()
 APP.command()(compare)
@@ -310,15 +320,14 @@ def test_two_runs_a_side_are_too_few_for_many_comparisons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"),
+    ("load", "reason"),
     [
-        ({"others_cpu_share": 0.4}, "other programs used 40% of the CPU"),
-        ({"stolen_cpu_share": 0.05}, "the hypervisor took 5% of the CPU"),
+        (MachineLoad(others_share=0.4), "other programs used 40% of the CPU"),
+        (MachineLoad(stolen_share=0.05), "the hypervisor took 5% of the CPU"),
     ],
 )
-def test_a_busy_machine_makes_a_single_run_useless(settings: dict[str, Any], reason: str) -> None:
-    usual = run(1).settings
-    save(run(1), run(2, variant(at_s=1.0), settings={**usual, **settings}))
+def test_a_busy_machine_makes_a_single_run_useless(load: MachineLoad, reason: str) -> None:
+    save(run(1), run(2, variant(at_s=1.0), load=load))
 
     assert latency(*TWO)["reason"] == reason
 
@@ -383,7 +392,10 @@ def test_an_edited_workload_is_compared_on_request_and_said() -> None:
         ({"perfkit": "0.2.0"}, "perfkit differs (0.1.0, 0.2.0)"),
         ({"machine": {**run(1).machine, "boto3": "1.45.0"}}, "boto3 differs (1.44.5, 1.45.0)"),
         ({"settings": {**run(1).settings, "iterations": 5}}, "iterations differs (null, 5)"),
-        ({"warnings": ("the emulator counts wrongly",)}, "courses: the emulator counts wrongly"),
+        (
+            {"doubts": (Doubt(DoubtKind.CAPACITY, "the emulator counts wrongly"),)},
+            "courses: the emulator counts wrongly",
+        ),
     ],
 )
 def test_what_weakens_a_comparison_is_said(other: dict[str, Any], said: str) -> None:
@@ -542,14 +554,12 @@ def sides(
     for number in range(2 * count):
         late = number % 2 if turns else int(number >= count)
         speed = math.exp(chance.gauss(0, machine))
-        settings = {**run(1).settings, "others_cpu_share": load[late], "stolen_cpu_share": 0.0}
-        if load[late] is None:
-            del settings["others_cpu_share"]
+        busy = MachineLoad(others_share=load[late], stolen_share=0.0)
         variants = [
             variant(name, at_s=at_s * speed * math.exp(chance.gauss(0, 0.02)))
             for name, at_s in (("scan", 0.3), ("query", 0.01 * (slowdown if late else 1.0)))
         ]
-        save(run(number, *variants, settings=settings, **more), folder=("base", "branch")[late])
+        save(run(number, *variants, load=busy, **more), folder=("base", "branch")[late])
 
 
 GATE = ("base", "branch", "--fail-on-regression", "10")
@@ -645,7 +655,7 @@ def test_a_load_that_nobody_measured_is_said() -> None:
 
 
 def test_cautions_of_the_runs_are_counted_on_the_screen_and_listed_elsewhere() -> None:
-    sides(count=2, cautions=("query: only 4 calls",))
+    sides(count=2, doubts=(Doubt(DoubtKind.FEW_CALLS, "query: only 4 calls"),))
 
     screen, whole = (perfkit_compare("base", "branch", *more).stdout for more in ((), ("-v",)))
 
@@ -671,8 +681,11 @@ def test_the_terminal_shows_one_screen_with_the_worst_on_it(
                     variant(name, at_s=0.02 if late and name == "way-39" else 0.01)
                     for name in names
                 ),
-                cautions=("a", "b"),
-                warnings=tuple(f"warning {each}" for each in range(9)),
+                doubts=(
+                    Doubt(DoubtKind.MACHINE, "a"),
+                    Doubt(DoubtKind.MACHINE, "b"),
+                    *(Doubt(DoubtKind.DATA, f"warning {each}") for each in range(9)),
+                ),
             ),
             folder=("base", "branch")[late],
         )

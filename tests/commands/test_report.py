@@ -237,7 +237,7 @@ def test_a_damaged_run_file_is_a_warning_and_the_rest_is_shown(tmp_path: Path) -
 
     assert result.exit_code == 0
     assert result.stderr.startswith("Warning: run file .perfkit/runs/20260101T100020Z-profile")
-    assert "delete it and measure again" in result.stderr
+    assert "leave it out and measure again" in result.stderr
     assert "1 run file could not be read and left out." in result.stdout
     assert "\nenrollments\n-----------\n" in result.stdout
 

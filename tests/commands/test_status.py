@@ -16,7 +16,7 @@ from perfkit.commands.status import status
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunKind, RunStore
 
 APP = typer.Typer()
 for command in (seed, create_indexes, bench, status):
@@ -29,7 +29,7 @@ def perfkit(*arguments: str) -> Result:
 
 def save_run(scenario: str, started_at: str) -> None:
     run = Run(
-        kind="scenario",
+        kind=RunKind.SCENARIO,
         scenario=scenario,
         workload="courses",
         target={"kind": "embedded"},

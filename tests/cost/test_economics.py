@@ -30,7 +30,7 @@ from perfkit.cost.prices import round_to_cents
 from perfkit.cost.traffic_bill import Case, bill_of, cpu_of
 from perfkit.cost.transfer import data_out_use
 from perfkit.errors import ConfigError, PriceError
-from perfkit.results import WriteCost
+from perfkit.runs import WriteCost
 
 BOOK = load_book("us-east-1")
 UNITS = {"insert": 1.0, "unchanged": 0.0, "update": 1.0, "key-change": 2.0, "delete": 1.0}
@@ -85,7 +85,7 @@ EVIDENCE = Evidence(
         Cpu(name="phase-3", seconds=0.001, questions=1),
         Cpu(name="phase-3-cold", seconds=0.011, questions=1),
     ),
-    traffic={},
+    traffic=None,
 )
 # ten of each a second, two writes a second of which half insert and half change a key
 NINE_OF_TEN = HitRate(rate=0.9, source="a run")
@@ -310,7 +310,7 @@ def test_money_follows_the_hits_of_read_units() -> None:
     """
     cheap = replace(SHELF, name="cheap", after=Reading(way="get", index=None, units=0.5))
     dear = replace(SHELF, name="dear", after=Reading(way="get", index=None, units=1_000.0))
-    evidence = Evidence(patterns=(cheap, dear), table_items={}, traffic={})
+    evidence = Evidence(patterns=(cheap, dear), table_items={}, traffic=None)
     traffic = replace(EVEN, patterns={"cheap": 50.0, "dear": 0.02})
 
     measured = estimate(evidence, traffic, BOOK)
@@ -339,7 +339,7 @@ def test_the_rate_that_pays_the_node_is_the_same_wherever_it_is_asked(asked_hz: 
     A request of 6.5 RRU is 6.5 × 2,628,000 s × $0.125 a million = $2.13525 a month, the node $12.41:
     0.6 r² = 5.8120 (1 + 0.6 r), so r = (3.4872 + √(3.4872² + 4 × 0.6 × 5.8120)) ÷ 1.2 = 7.1641.
     """
-    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic={})
+    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic=None)
     traffic = replace(EVEN, keys=100, ttl_s=60, rps=asked_hz)
 
     economics = cache_economics(evidence, traffic, BOOK, State.AFTER)
@@ -364,7 +364,7 @@ def test_the_rate_from_which_provisioning_pays_behind_a_cache_is_one(asked_hz: f
     second that is $0.0949 (1 + ⌈2 U⌉) + $0.949, for the last time as much as $0.3285 U at
     ⌈2 U⌉ = 17: U = 8.08889, so r ÷ (1 + 0.6 r) = 1.24444 and r = 4.9123.
     """
-    evidence = Evidence(patterns=(SHELF,), table_items={"Books": 1}, traffic={})
+    evidence = Evidence(patterns=(SHELF,), table_items={"Books": 1}, traffic=None)
 
     def cached(traffic: Assumptions) -> Mapping[Mode, float | None]:
         rows = estimate(evidence, traffic, BOOK).modes
@@ -409,7 +409,7 @@ def test_behind_a_cache_on_demand_is_never_cheaper_beyond_the_break_even(
 
 def test_no_rate_pays_a_node_for_what_is_never_asked_twice() -> None:
     """A picosecond is too short even at the most that is looked at, ten million a second."""
-    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic={})
+    evidence = Evidence(patterns=(SHELF,), table_items={}, traffic=None)
     traffic = replace(EVEN, ttl_s=1e-12)
 
     assert cache_economics(evidence, traffic, BOOK, State.AFTER).break_even_hz is None
@@ -538,7 +538,7 @@ def test_a_line_without_a_price_says_so_and_is_not_free() -> None:
 
 
 def test_what_no_run_says_has_no_line() -> None:
-    nothing = Evidence(table_items={}, traffic={})
+    nothing = Evidence(table_items={}, traffic=None)
 
     assert [each.key for each in bill_of(Case(), nothing, BOOK).lines] == ["cache"]
     assert [each.command for each in nothing.missing()] == [

@@ -17,16 +17,20 @@ from perfkit.report import plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Report
-from perfkit.results import (
+from perfkit.runs import (
     CacheFigures,
+    Doubt,
+    DoubtKind,
     Hour,
+    HourTraffic,
     LatencySummary,
     Run,
+    RunKind,
     RunStore,
     ServiceFigures,
     Variant,
 )
-from perfkit.results import Comparison as Compared
+from perfkit.runs import Comparison as Compared
 from perfkit.workloads.loader import load
 from perfkit.workloads.outline import outline
 
@@ -61,7 +65,7 @@ def run(kind: str, scenario: str, **more: Any) -> Run:
         "id": f"{scenario}-1",
         **more,
     }
-    return Run(kind=kind, scenario=scenario, **fields)
+    return Run(kind=RunKind(kind), scenario=scenario, **fields)
 
 
 def pattern(
@@ -85,15 +89,15 @@ REVIEW = pattern("review", 4.0, 60_000, 6_000)
 HOUR = run(
     "cache-hour",
     "cache-hour",
-    settings={
-        "traffic_rate_hz": 20.0,
-        "traffic_keys": 100,
-        "traffic_skew": 0.0,
-        "traffic_ttl_s": 300.0,
-        "traffic_jitter_share": 0.0,
-        "traffic_writes_an_hour": 0,
-        "traffic_error_share": 0.0,
-    },
+    traffic=HourTraffic(
+        rate_hz=20.0,
+        keys=100,
+        skew=0.0,
+        ttl_s=300.0,
+        jitter_share=0.0,
+        writes_an_hour=0,
+        error_share=0.0,
+    ),
     hours=(
         Hour(
             name="short run",
@@ -379,9 +383,11 @@ def sure(of: Run) -> Run:
     ("change", "doubt"),
     [
         pytest.param(
-            {"cautions": ("few calls",)}, "1 of 2 runs have figures with a margin", id="caution"
+            {"doubts": (Doubt(DoubtKind.FEW_CALLS, "few calls"),)},
+            "1 of 2 runs have figures with a margin",
+            id="caution",
         ),
-        pytest.param({"warnings": ("odd",)}, "review: odd", id="warning"),
+        pytest.param({"doubts": (Doubt(DoubtKind.DATA, "odd"),)}, "review: odd", id="warning"),
         pytest.param(
             {"perfkit": "0.0.1"},
             "measured by perfkit 0.0.1, 0.1.0; hold only runs of one version against one another,"

@@ -449,6 +449,23 @@ def test_all_missing_prices_are_named_at_once() -> None:
 
 # --- architecture files
 
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("5", "expected a list"),
+        ('"20,000 requests, all of them reads"', 'write ["20,000 requests", "all of them reads"]'),
+        ('"one, two"', 'write ["one", "two"]'),
+        ('"20,000"', 'write ["20,000"]'),
+    ],
+)
+def test_notes_that_are_no_list(given: str, advice: str) -> None:
+    message = wrong("[before]\n", f"[before]\nnotes = {given}\n")
+
+    assert message.startswith(f"before.notes = {given}: ")
+    assert message.endswith(advice)
+
+
 VALID = """\
 [before]
 [[before.instances]]

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from perfkit.cli import app
 from perfkit.cost.architecture_file import read_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
-from perfkit.cost.bill import Bill, Usage, Use, charge, difference_usd, key_of
+from perfkit.cost.bill import Bill, Line, Mark, Usage, Use, charge, compare, difference_usd, key_of
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
 from perfkit.cost.price_file import load_book
@@ -28,7 +28,7 @@ from perfkit.cost.what_if import SETTINGS, WhatIf, apply_settings, what_if
 from perfkit.errors import ConfigError
 from perfkit.report.plain import render_report
 from perfkit.report.what_if import what_if_document, what_if_report
-from perfkit.results import CacheFigures, Hour, Run, RunStore, WriteCost
+from perfkit.runs import CacheFigures, Hour, HourTraffic, Run, RunKind, RunStore, WriteCost
 from perfkit.workloads.loader import load
 
 RUNS = Path(__file__).parents[1] / "report" / "runs"
@@ -62,7 +62,7 @@ EVIDENCE = Evidence(
         Cpu(name="phase-0", seconds=1.0, questions=1),
         Cpu(name="phase-3", seconds=0.001, questions=1),
     ),
-    traffic={},
+    traffic=None,
 )
 BASELINE = Case(assumptions=Assumptions(hit_rate=0.9))
 
@@ -137,6 +137,46 @@ def test_lines_are_rounded_before_they_are_summed() -> None:
     assert bill("0.005", "0.005", "0.005") == Decimal("0.03")
     assert bill("2053.125") == Decimal("2053.13")
     assert bill("0.004", "0.004") == Decimal("0.01")
+
+
+FREE = replace(
+    CENTS,
+    prices={"cent": replace(CENTS.prices["cent"], free=Decimal(10))},
+)
+
+
+def test_a_line_that_is_not_priced_uses_up_no_free_allowance() -> None:
+    usages = [
+        Usage(
+            key="lacks a price",
+            service="",
+            uses=(Use(price="cent", quantity=8), Use(price="unknown", quantity=1)),
+        ),
+        Usage(
+            key="two uses of a price",
+            service="",
+            uses=(Use(price="cent", quantity=8), Use(price="cent", quantity=3)),
+        ),
+        Usage(key="the rest", service="", uses=(Use(price="cent", quantity=1),)),
+    ]
+
+    lines = charge(usages, FREE, free_tier=True)
+
+    # 11 of 10 that are free, then 1
+    assert [line.usd for line in lines] == [None, Decimal("1.00"), Decimal("1.00")]
+
+
+def test_a_line_without_an_earlier_amount_is_neither_more_nor_less() -> None:
+    def bill(**amounts: Decimal | None) -> Bill:
+        return Bill(
+            lines=tuple(Line(key=key, service=key, usd=usd) for key, usd in amounts.items())
+        )
+
+    before = bill(unknown=None, known=Decimal(1))
+    after = compare(before, bill(unknown=Decimal(5), known=Decimal(2), new=Decimal(3))).after
+
+    assert after is not None
+    assert [line.mark for line in after.lines] == [None, Mark.MORE, Mark.MORE]
 
 
 # ---- what settings change ------------------------------------------------------------------
@@ -396,12 +436,20 @@ def test_runs_say_what_patterns_read_before_and_after(saved: RunStore) -> None:
 def test_a_run_of_an_hour_says_what_traffic_it_had() -> None:
     figures = CacheFigures(hits=90, misses=10, errors=0)
     run = Run(
-        kind="cache-hour",
+        kind=RunKind.CACHE_HOUR,
         scenario="cache-hour",
         workload="w",
         target={},
         started_at="2026-01-01T00:00:00Z",
-        settings={"traffic_ttl_s": 60, "traffic_keys": 9, "traffic_writes_an_hour": 7.2},
+        traffic=HourTraffic(
+            rate_hz=1.0,
+            keys=9,
+            skew=0.8,
+            ttl_s=60,
+            jitter_share=0.1,
+            writes_an_hour=7.2,
+            error_share=0.0,
+        ),
         hours=(
             Hour(
                 name="short run",

@@ -1,19 +1,25 @@
 """Which items belong in an index, and the count after it was created."""
 
 import base64
+import functools
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.index_items import violations
-from perfkit.dynamodb.tables import Keys
+from perfkit.dynamodb.tables import Keys, TableState, describe
 
 KEYS = Keys(partition=(("who", "S"),), sort=(("when", "N"),))
 BINARY = Keys(partition=(("who", "B"),), sort=(("part", "S"),))
@@ -171,6 +177,18 @@ def test_a_type_that_the_items_have_not_is_an_error_before_anything_is_created(
     assert not has_index(client)
 
 
+def test_an_attribute_that_is_mostly_null_is_no_mistake_of_the_workload() -> None:
+    client = seeded()
+    for number in range(300):
+        put(client, number, {"NULL": True})
+
+    result = perfkit("create-indexes")
+
+    assert result.exit_code == 4
+    assert "300 have NULL in customer_id" in result.stderr
+    assert has_index(client)
+
+
 def test_a_misspelt_attribute_is_an_error_before_anything_is_created() -> None:
     client = seeded()
     workload(attribute="custmer_id")
@@ -266,6 +284,155 @@ query.key_condition = "customer_id = :customer"
     assert result.exit_code == 4, result.output
     assert "holds 200 of 201 items: 1 has an empty customer_id" in result.stderr
     assert "customer" in result.stdout
+    again = perfkit("run", "--patterns-only", "--iterations", "1")
+    assert again.exit_code == 4
+    assert "holds 200 of 201 items: 1 has an empty customer_id" in again.stderr
+
+
+def test_what_an_index_lacks_is_said_as_long_as_it_does() -> None:
+    client = seeded()
+    put(client, 1, {"S": ""})
+    put(client, 2, {"N": "7"})
+
+    results = [perfkit("create-indexes", "--json") for _ in range(2)]
+    plain = perfkit("create-indexes")
+    for number in (1, 2):
+        client.delete_item(TableName="Orders", Key={"order_id": {"N": str(10_000 + number)}})
+    mended = perfkit("create-indexes", "--json")
+
+    first, second = (json.loads(result.stdout)["indexes"][0] for result in results)
+    assert (first["change"], second["change"]) == ("created", "already there")
+    assert [result.exit_code for result in (*results, plain)] == [4, 4, 4]
+    assert first["shortfall"] == second["shortfall"] != ""
+    assert second["shortfall"] in plain.stderr
+    assert mended.exit_code == 0
+    (index,) = json.loads(mended.stdout)["indexes"]
+    assert (index["items"], index["entries"], index["shortfall"]) == (200, 200, "")
+
+
+def test_an_index_made_with_a_wrong_type_says_so_whenever_it_is_looked_at() -> None:
+    client = seeded()
+    for number in range(53):
+        put(client, number, {"N": "7"})
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=[{"AttributeName": "customer_id", "AttributeType": "N"}],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "ByCustomer",
+                    "KeySchema": [{"AttributeName": "customer_id", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    )
+    while client.describe_table(TableName="Orders")["Table"]["TableStatus"] != "ACTIVE":
+        pass
+    workload(kind=NUMBER)
+
+    result = perfkit("create-indexes")
+
+    assert result.exit_code == 4
+    assert (
+        "index ByCustomer of Orders holds 53 of 253 items: 200 have customer_id as S, where it"
+        " wants N" in result.stderr
+    )
+
+
+@pytest.mark.parametrize("command", ["create-indexes", "seed", "run"])
+def test_a_rate_that_nothing_keeps_is_refused(command: str) -> None:
+    seeded()
+
+    result = perfkit(command, "--max-rcu", "0")
+
+    assert result.exit_code == 2
+    assert "--max-rcu must be above 0 units a second, got 0" in result.stderr
+
+
+@pytest.fixture
+def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account as moto plays it, polled without waiting as long as AWS takes."""
+    from perfkit.dynamodb import indexes
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for function in (indexes.apply, indexes.count):
+        quick = functools.partial(function, pause=lambda _: None)
+        monkeypatch.setattr(indexes, function.__name__, quick)
+    with mock_aws():
+        yield
+
+
+AWS = ("--target", "aws", "--yes")
+
+
+@pytest.mark.usefixtures("_account")
+def test_on_aws_all_reads_are_in_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload()
+    perfkit("seed", "--processes", "1", *AWS)
+    client = boto3.client("dynamodb")
+    scans = []
+    send = ClientConnection.execute
+
+    def execute(connection: Any, operation: str, request: Any) -> dict[str, Any]:
+        answer = send(connection, operation, request)
+        if operation == "Scan":
+            scans.append(request.get("IndexName", request["TableName"]))
+            # an index that lacks an entry, and no read helps
+            answer["Count"] -= request.get("IndexName") == "ByCustomer"
+        return answer
+
+    monkeypatch.setattr(ClientConnection, "execute", execute)
+
+    result = perfkit("create-indexes", *AWS)
+
+    # 200 items of 150 bytes, strongly consistent: 30,000 / 4,096 are 8 units; entries of 250 bytes,
+    # eventually consistent: 50,000 / 4,096 are 13 halves. Twice, because one is missing
+    assert "about 200 write and 29 read units" in result.stderr
+    assert scans == ["Orders", "ByCustomer"] * 2
+    assert result.exit_code == 4
+    table = client.describe_table(TableName="Orders")["Table"]
+    assert table["GlobalSecondaryIndexes"][0]["IndexStatus"] == "ACTIVE"
+
+
+@pytest.mark.usefixtures("_account")
+def test_on_aws_what_was_there_is_not_counted_and_it_is_said_how_to() -> None:
+    workload()
+    perfkit("seed", "--processes", "1", *AWS)
+    assert perfkit("create-indexes", *AWS).exit_code == 0
+
+    result = perfkit("create-indexes", "--target", "aws", "--max-cost", "0")
+
+    assert result.exit_code == 0
+    assert "Already there: ByCustomer" in result.stdout
+    assert (
+        "aws dynamodb scan --table-name Orders --index-name ByCustomer --select COUNT"
+        in result.stderr
+    )
+
+
+@pytest.mark.usefixtures("_account")
+def test_on_aws_the_estimate_follows_the_scale_a_table_was_filled_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """AWS counts a table's items every six hours, so right after seeding it knows of none."""
+    from perfkit.dynamodb import indexes
+
+    workload()
+    perfkit("seed", "--processes", "1", "--scale", "5", *AWS)
+
+    def describe_late(*given: Any) -> TableState:
+        state = describe(*given)
+        assert state is not None
+        return replace(state, items=0)
+
+    monkeypatch.setattr(indexes, "describe", describe_late)
+
+    result = perfkit("create-indexes", *AWS)
+
+    assert "create index ByCustomer on table Orders, copying about 1,000 items" in result.stderr
 
 
 def test_an_index_that_is_meant_to_be_sparse_is_no_alarm() -> None:

@@ -15,7 +15,7 @@ from perfkit.dynamodb.indexes import Change, Event, Goal, State
 from perfkit.dynamodb.tables import TAG, IndexState, Keys, TableState, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded import DynamoDBError
-from perfkit.errors import TargetError, WorkloadError
+from perfkit.errors import ConfigError, TargetError, WorkloadError
 from perfkit.measure.clock import FakeClock
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import read
@@ -564,6 +564,21 @@ def test_nothing_is_said_while_something_moves(seeded: Target) -> None:
 
     assert clock.now() > 29.0
     assert said == []
+
+
+@pytest.mark.parametrize("goal", [Goal.PRESENT, Goal.ABSENT])
+def test_an_index_that_somebody_puts_in_its_place_is_left_alone(seeded: Target, goal: Goal) -> None:
+    if goal is Goal.ABSENT:
+        create(seeded, "ByHouse")
+    plans = indexes.plan(seeded, ZOO, ["ByHouse"])
+    if goal is Goal.ABSENT:
+        drop(seeded, "ByHouse")
+    ask(seeded, "UpdateTable", creation(Projection={"ProjectionType": "KEYS_ONLY"}))
+
+    with pytest.raises(ConfigError, match=r"ByHouse of Animals was made anew .* KEYS_ONLY"):
+        indexes.apply(seeded, plans, goal, pause=lambda _: None)
+
+    assert states(seeded, "ByHouse") == {"ByHouse": "different"}
 
 
 def test_an_index_that_differs_is_not_dropped(seeded: Target) -> None:

@@ -9,10 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.dynamodb import indexes, seeding
+from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.indexes import Goal
 from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.dynamodb.writing import Progress
 from perfkit.errors import ConfigError
 from perfkit.workloads.loader import read
 from perfkit.workloads.model import Workload
@@ -35,6 +37,13 @@ notes     = { kind = "padding" }
 ByHouse = { partition_key = "house" }
 """
 RECORDS = Path(".perfkit/tables")
+
+TABLE_OF_SOMEBODY: dict[str, Any] = {
+    "TableName": "Somebodys",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
 
 
 @pytest.fixture
@@ -145,6 +154,59 @@ def test_without_tags_a_record_says_whose_a_table_is(
 
 
 @pytest.mark.usefixtures("zoo")
+def test_aws_sent_to_a_server_without_tags_has_records_too(
+    tagless: Any, client_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody could go on with the tables, nor remove them."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "somebody")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", tagless.url)
+    aws = ("--target", "aws", "--yes")
+
+    first, again = (perfkit("seed", *aws, "--json") for _ in range(2))
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    assert json.loads(again.stdout)["tables"][0]["found"] == "everything"
+    assert (
+        f"Seed workload zoo in {tagless.url}, where boto3's settings (AWS_ENDPOINT_URL) send AWS"
+        in first.stderr
+    )
+    # the same place, called by its address
+    assert perfkit("seed", "--target", tagless.url).exit_code == 0
+    client = client_of(tagless.upstream)
+    replace_animals(client)
+    for command in CHANGING:
+        assert perfkit(*command, *aws).exit_code == 2
+    assert is_untouched(client)
+
+
+@pytest.mark.usefixtures("zoo")
+def test_a_time_that_a_server_says_of_every_table_proves_nothing(
+    tagless: Any, client_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = ClientConnection.execute
+
+    def execute(connection: Any, operation: str, request: Any) -> dict[str, Any]:
+        answer = send(connection, operation, request)
+        for table in (answer.get("Table"), answer.get("TableDescription")):
+            if table is not None:
+                table.pop("TableId")
+                table["CreationDateTime"] = 0
+        return answer
+
+    monkeypatch.setattr(ClientConnection, "execute", execute)
+    perfkit("seed", "--target", tagless.url)
+    client = client_of(tagless.upstream)
+    replace_animals(client)
+
+    for command in CHANGING:
+        assert perfkit(*command, "--yes", "--target", tagless.url).exit_code == 2
+
+    assert is_untouched(client)
+
+
+@pytest.mark.usefixtures("zoo")
 def test_a_record_that_cannot_be_read_proves_nothing(tagless: Any) -> None:
     assert perfkit("seed", "--target", tagless.url).exit_code == 0
     (record,) = RECORDS.glob("*.json")
@@ -231,6 +293,48 @@ def test_a_table_replaced_before_the_first_item_is_not_written_to(
         seeding.seed(seeding.plan(target, zoo, scale=scale), processes=processes, stage=replace_it)
 
     assert is_untouched(client)
+
+
+@pytest.mark.parametrize("max_wcu", [None, 1e6], ids=["loaded", "in batches"])
+def test_a_table_replaced_while_it_is_filled_is_not_written_to(
+    max_wcu: float | None, zoo: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(writing, "_REPORT_EVERY_S", 0.0)
+    target = Target()
+    client = embedded_client()
+    reports: list[Progress] = []
+
+    def replace_it(progress: Progress) -> None:
+        reports.append(progress)
+        if len(reports) == 2:
+            replace_animals(client)
+
+    planned = seeding.plan(target, zoo, scale=50.0, max_wcu=max_wcu)
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        seeding.seed(planned, processes=1, progress=replace_it)
+
+    assert is_untouched(client)
+
+
+def test_no_table_is_deleted_where_one_of_them_was_replaced() -> None:
+    """All are looked at before the first goes."""
+    from perfkit.dynamodb import cleaning
+
+    both = read(TEXT + TEXT.partition(b"\n\n")[2].replace(b"Animals", b"Zebras"), source="zoo.toml")
+    target = Target()
+    seeding.seed(seeding.plan(target, both), processes=1)
+    client = embedded_client()
+    client.create_table(**TABLE_OF_SOMEBODY)
+    planned = cleaning.plan(target, both, None)
+    names = [table.name for table in planned.tables]
+    client.delete_table(TableName=names[-1])
+    client.create_table(**TABLE_OF_SOMEBODY | {"TableName": names[-1]})
+
+    with pytest.raises(ConfigError, match="made anew by somebody else"):
+        cleaning.clean(planned, both)
+
+    assert client.list_tables()["TableNames"] == ["Animals", "Somebodys", "Zebras"]
 
 
 @pytest.mark.parametrize("goal", [Goal.PRESENT, Goal.ABSENT])

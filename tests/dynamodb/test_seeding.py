@@ -423,7 +423,7 @@ def write_animals(
         read_pacer=Pacer(None),
         backoff=backoff,
         report=add,
-        check=lambda: None,
+        check=lambda _: None,
         clock=clock.now,
     )
     writer.write(Chunk(table="Animals", start=0, stop=items, look_first=False))

@@ -36,11 +36,11 @@ KEYS_ARE_SCALARS = (
 )
 
 
-def deep(wraps: int) -> dict[str, Any]:
-    """Return text in so many maps."""
+def deep(wraps: int, name: str = "n") -> dict[str, Any]:
+    """Return text in so many maps, each with an attribute of one *name*."""
     value: dict[str, Any] = {"S": "leaf"}
     for _ in range(wraps):
-        value = {"M": {"n": value}}
+        value = {"M": {name: value}}
     return value
 
 
@@ -60,6 +60,14 @@ NESTED = [
     pytest.param("put_item", {"Item": {**KEY, "d": deep(32)}}, ONE + TOO_DEEP, id="put 33 levels"),
     pytest.param("put_item", {"Item": {**KEY, "d": deep(62)}}, ONE + TOO_DEEP, id="put 63 levels"),
     pytest.param("put_item", {"Item": {**KEY, "d": deep(63)}}, TOO_DEEP, id="put 64 levels"),
+    pytest.param(
+        "put_item", {"Item": {**KEY, "d": deep(62, "M")}}, ONE + TOO_DEEP,
+        id="put 63 levels of attributes called M",
+    ),
+    pytest.param(
+        "put_item", {"Item": {**KEY, "L": deep(62, "L")}}, ONE + TOO_DEEP,
+        id="put 63 levels of attributes called L",
+    ),
     pytest.param(
         "update_item", {"Key": KEY, "UpdateExpression": "SET a = :deep", **compared_with(32)},
         ONE + TOO_DEEP, id="update 33 levels",

@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from perfkit.dynamodb.targets import Target
+from perfkit.embedded import Engine
 from perfkit.errors import DataFileError
 
 pytestmark = pytest.mark.processes
@@ -114,6 +116,48 @@ def test_a_long_answer_with_a_damaged_item_is_not_an_empty_one(
         Target(data=DATA).connect().execute("Scan", {"TableName": "things"})
     with start_server(DATA) as (url, _), refused("InternalServerError", part=wanted):
         connect(url).scan(TableName="things")
+
+
+def test_a_short_answer_is_decoded_once(
+    filled: bytes, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine decodes itself would count as time that it takes to answer."""
+    assert filled
+    client = connect(DATA)
+    decoded: list[bytes] = []
+    loads = orjson.loads
+
+    def note(text: bytes) -> Any:
+        decoded.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(orjson, "loads", note)
+
+    assert client.scan(TableName="things")["Count"] == 40
+
+    # but the request, and the table's definition
+    assert not [text for text in decoded if b"words" in bytes(text)]
+
+
+def test_a_strange_request_reads_the_file_once(
+    filled: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that the engine fails on must be no way to keep it busy."""
+    assert filled
+    engine = Engine(DATA)
+    looks: list[object] = []
+
+    def look(storage: Any) -> None:
+        looks.append(storage)
+
+    monkeypatch.setattr("perfkit.embedded.engine.find_damage", look)
+    bug = TypeError("of the engine itself")
+
+    assert [engine.explain(bug) for _ in range(3)] == [bug] * 3
+    assert len(looks) == 1
+    engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": "new"}}})
+    assert engine.explain(bug) is bug
+    assert len(looks) == 2
 
 
 def store_of(table: str) -> str:

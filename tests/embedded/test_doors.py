@@ -1,15 +1,15 @@
 """Who may reach `perfkit dynamodb`, and what slow, half and huge requests do to it: nothing."""
 
+import fcntl
 import http.client
 import http.server
 import json
-import shutil
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,9 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
+from perfkit.embedded import server as server_module
+from perfkit.embedded.http import Doors
+from perfkit.embedded.server import Request, Response, Server
 
 pytestmark = pytest.mark.processes
 
@@ -107,8 +110,19 @@ def test_the_refusal_names_the_host_and_the_option(server: str) -> None:
     _, _, answer = answer_to(server, "Host: Box.example:8000")
 
     assert answer["Message"] == (
-        "this request is refused: it was sent to the host 'Box.example:8000'; if that is yours,"
-        " start perfkit dynamodb with --allow-host box.example"
+        "this request is refused: it was sent to the host 'Box.example:8000'; only if you gave"
+        " this machine that name, start perfkit dynamodb with --allow-host box.example: web pages"
+        " of that name can then read and write all tables"
+    )
+
+
+def test_a_refused_pages_name_is_not_spelled_out_to_be_allowed(server: str) -> None:
+    _, _, answer = answer_to(server, "Host: localhost", "Origin: http://evil.example")
+
+    assert answer["Message"] == (
+        "this request is refused: it is from a web page of 'http://evil.example'; pages of this"
+        " machine may ask, and those of hosts that perfkit dynamodb was started with --allow-host"
+        " for, which can then read and write all tables"
     )
 
 
@@ -187,6 +201,38 @@ def test_listening_everywhere_takes_addresses_and_no_names(
         assert answer_to(url, "Host: evil.example")[0] == 403
 
 
+EVERYWHERE = [
+    ("--host", "0.0.0.0"),
+    ("--host", "::"),
+    ("--allow-host", "0.0.0.0"),
+    ("--allow-host", "::"),
+    ("--allow-host", "0:0::0"),
+]
+
+
+@pytest.mark.parametrize("options", EVERYWHERE, ids=" ".join)
+def test_listening_everywhere_lets_no_page_from_elsewhere_in(options: tuple[str, str]) -> None:
+    """An address in Origin says where a page is from, which may be anybody's server."""
+    name, value = options
+    doors = Doors(value) if name == "--host" else Doors("127.0.0.1", [value])
+
+    def refused(origin: str) -> bool:
+        headers = {"host": ["192.168.1.20:8000"], "origin": [origin]}
+        return doors.refusal(Request(headers=headers)) is not None
+
+    strange = ["http://203.0.113.5", "http://192.168.1.20:8000", "http://[2001:db8::1]", "null"]
+    assert [refused(origin) for origin in strange] == [True] * 4
+    own = ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173"]
+    assert [refused(origin) for origin in own] == [False] * 3
+
+
+def test_a_page_of_an_address_that_was_named_is_let_in() -> None:
+    doors = Doors("0.0.0.0", ["192.168.1.20"])
+    headers = {"host": ["192.168.1.20:8000"], "origin": ["http://192.168.1.20:3000"]}
+
+    assert doors.refusal(Request(headers=headers)) is None
+
+
 @pytest.mark.parametrize("name", ["http://box", "box:8000", "a b", "", "*"])
 def test_a_name_that_is_none_is_refused_at_once(name: str) -> None:
     arguments = ["dynamodb", "--port", "0", "--data", ":memory:", "--allow-host", name]
@@ -198,20 +244,19 @@ def test_a_name_that_is_none_is_refused_at_once(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def chromium(program: Callable[..., str]) -> Iterator[Any]:
     """Return a browser for which all names under .example lead to this machine."""
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium on the PATH")
+    from playwright.sync_api import sync_playwright
+
     arguments = [
         "--no-sandbox",
         "--host-resolver-rules=MAP *.example 127.0.0.1",
         # newer browsers ask before a page reaches into the local network; older ones do not
         "--disable-features=LocalNetworkAccessChecks",
     ]
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    executable = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield browser
         browser.close()
 
@@ -456,6 +501,199 @@ def test_a_client_that_does_not_read_holds_nobody_up(
             assert answer_to(url, "Host: localhost")[0] == 200
 
 
+PUT = b'{"TableName": "things", "Item": {"pk": {"S": "%d"}}}'
+
+
+def put(number: int, *lines: str) -> bytes:
+    """Return the bytes of a request for PutItem."""
+    body = PUT % number
+    head = [
+        "POST / HTTP/1.1",
+        "Host: localhost",
+        f"X-Amz-Target: {TARGET}PutItem",
+        f"Content-Length: {len(body)}",
+        *lines,
+    ]
+    return "\r\n".join([*head, "\r\n"]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        pytest.param([put(1), put(2), b"junk\r\n\r\n"], [200, 200, 400], id="junk"),
+        pytest.param(
+            [put(1), put(2), b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"],
+            [200, 200, 413],
+            id="a body that is too large",
+        ),
+        pytest.param(
+            [put(1), put(2, "Connection: close"), b"more"], [200, 200], id="more after the end"
+        ),
+    ],
+)
+def test_requests_before_one_that_is_refused_are_answered(
+    sent: list[bytes],
+    statuses: list[int],
+    start_server: Callable[..., Any],
+    connect: Callable[..., Any],
+    make_table: Callable[..., str],
+) -> None:
+    with start_server(":memory:") as (url, _), connect_raw(url) as raw:
+        client = connect(url)
+        make_table("things", on=client)
+        raw.sendall(b"".join(sent))
+
+        assert [_read_one(raw) for _ in statuses] == statuses
+        assert raw.recv(1) == b""
+        assert client.scan(TableName="things")["Count"] == 2
+
+
+def test_a_client_that_sends_does_not_make_room_for_others(
+    start_server: Callable[..., Any],
+) -> None:
+    setup = f"{SHORT}server._MOST_CONNECTIONS = 3"
+    with start_server(":memory:", setup=setup) as (url, _), ExitStack() as stack:
+        sending, silent, last = [stack.enter_context(connect_raw(url)) for _ in range(3)]
+        # connections are accepted in order, so all three are now
+        ask(last, "Host: localhost")
+        assert read_answer(last)[0] == 200
+        head = f"X-Amz-Target: {TARGET}ListTables\r\nContent-Length: 2\r\n"
+        sending.sendall(
+            f"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{head}\r\n".encode()
+        )
+        assert sending.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+        assert answer_to(url, "Host: localhost")[0] == 200
+        assert silent.recv(1) == b""
+        sending.sendall(b"{}")
+        assert read_answer(sending)[0] == 200
+
+
+def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time for sending, however long a connection may be idle."""
+    monkeypatch.setattr(server_module, "_REQUEST_WITHIN_S", 0.1)
+    monkeypatch.setattr(server_module, "_IDLE_S", 3_600.0)
+    closed = threading.Event()
+    forget = Server._forget
+
+    def note(server: Server, connection: Any) -> None:
+        forget(server, connection)
+        closed.set()
+
+    monkeypatch.setattr(Server, "_forget", note)
+    answer = Response(200, bytes(64 << 20), {})
+
+    with (
+        serving(lambda _: answer) as port,
+        socket.create_connection(("127.0.0.1", port), 30) as deaf,
+    ):
+        deaf.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert closed.wait(60)
+
+
+def test_a_client_of_http_1_0_gets_one_answer_and_no_question(server: str) -> None:
+    """`100 Continue` is none of its words, nor is a connection kept without a word about it."""
+    with connect_raw(server) as raw:
+        body = b"{}"
+        head = (
+            "POST / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n"
+            f"Expect: 100-continue\r\nX-Amz-Target: {TARGET}ListTables\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        raw.sendall(head.encode())
+        raw.sendall(body)
+        status, headers, answer = read_answer(raw)
+
+        assert (status, answer) == (200, {"TableNames": []})
+        assert headers["connection"] == "close"
+        assert raw.recv(1) == b""
+
+
+WAITING = """
+import fcntl
+flock = fcntl.flock
+
+def waiting(file, operation):
+    try:
+        flock(file, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting", flush=True)
+        flock(file, operation)
+
+fcntl.flock = waiting
+"""
+
+
+def test_it_ends_while_a_write_waits_for_another_process(
+    start_server: Callable[..., Any], connect: Callable[..., Any], make_table: Callable[..., str]
+) -> None:
+    setup = f"{WAITING}{SHORT}server._FINISH_WITHIN_S = 0.1"
+    with start_server("data.sqlite3", setup=setup) as (url, process), connect_raw(url) as raw:
+        make_table("things", on=connect(url))
+        body = b'{"TableName": "things", "Item": {"pk": {"S": "a"}}}'
+        with Path("data.sqlite3-lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: {TARGET}PutItem\r\n"
+            raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert process.stdout.readline() == "waiting\n"
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_writes_that_wait_leave_room_for_reads() -> None:
+    """As many writes as there are turns, all of which wait for another process."""
+    written, may_write = threading.Semaphore(0), threading.Event()
+
+    def writes(request: Request) -> bool:
+        written.release()
+        return request.method == "PUT"
+
+    def respond(request: Request) -> Response:
+        if request.method == "PUT":
+            may_write.wait()
+        return Response(200, b"{}", {})
+
+    with serving(respond, writes) as port, ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            for _ in range(17)
+        ]
+        try:
+            for raw in clients[:16]:
+                raw.sendall(b"PUT / HTTP/1.1\r\n\r\n")
+            for _ in range(16):
+                written.acquire()
+            clients[16].sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert read_answer(clients[16])[0] == 200
+        finally:
+            may_write.set()
+        assert {read_answer(raw)[0] for raw in clients[:16]} == {200}
+
+
+@contextmanager
+def serving(
+    respond: Callable[[Request], Response], writes: Callable[[Request], bool] = lambda _: False
+) -> Iterator[int]:
+    """Run a server in this process, and yield its port."""
+
+    def refuse(status: int, message: str) -> Response:
+        return Response(status, message.encode(), {})
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(listener, respond, refuse, writes)
+        threading.Thread(target=_run, args=(server,)).start()
+        yield listener.getsockname()[1]
+        # wakes accept
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _run(server: Server) -> None:
+    with suppress(OSError):
+        server.run()
+
+
 def test_it_ends_at_once_with_half_requests_open(start_server: Callable[..., Any]) -> None:
     with start_server(":memory:") as (url, process), connect_raw(url) as raw:
         raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")
@@ -522,15 +760,13 @@ def test_an_offer_that_comes_in_pieces(server: str, parts: int) -> None:
         assert read_answer(raw)[0] == 200
 
 
-def test_curl_offers_http2(server: str) -> None:
-    program = shutil.which("curl")
-    if program is None:
-        pytest.skip("no curl on the PATH")
-    features = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stdout
+def test_curl_offers_http2(server: str, program: Callable[..., str], missing: Any) -> None:
+    curl = program("curl")
+    features = subprocess.run([curl, "-V"], capture_output=True, text=True, check=True).stdout
     if "HTTP2" not in features:
-        pytest.skip("this curl was built without HTTP/2")
+        missing("this curl was built without HTTP/2")
     headers = ["-H", f"X-Amz-Target: {TARGET}ListTables"]
-    command = [program, "-sS", "--http2", *headers, "-d", "{}", "-w", " %{http_code}\n", server]
+    command = [curl, "-sS", "--http2", *headers, "-d", "{}", "-w", " %{http_code}\n", server]
 
     # twice on one connection
     done = subprocess.run(
@@ -560,17 +796,15 @@ class Ask {
 """
 
 
-def test_the_jdks_client_offers_http2(server: str, tmp_path: Path) -> None:
-    program = shutil.which("java")
-    if program is None:
-        pytest.skip("no java on the PATH: the JDK's HttpClient is not tried")
+def test_the_jdks_client_offers_http2(
+    server: str, tmp_path: Path, program: Callable[..., str], missing: Any
+) -> None:
+    java = program("java")
     source = tmp_path / "Ask.java"
     source.write_text(_JAVA)
 
-    done = subprocess.run(
-        [program, str(source), server], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([java, str(source), server], capture_output=True, text=True, check=False)
     if "no compiler" in done.stderr or "jdk.compiler" in done.stderr:
-        pytest.skip("this java has no compiler: the JDK's HttpClient is not tried")
+        missing("this java has no compiler: the JDK's HttpClient is not tried")
 
     assert (done.stdout, done.stderr) == ('200 {"TableNames":[]}\n' * 3, "")

@@ -40,7 +40,7 @@ def damaged_file() -> None:
     newer_file()
     content = bytearray(DATA.read_bytes())
     # user_version, then the root page of the schema
-    content[60:64] = (1).to_bytes(4, "big")
+    content[60:64] = (2).to_bytes(4, "big")
     content[100:] = b"\xa5" * (len(content) - 100)
     DATA.write_bytes(content)
 
@@ -61,7 +61,7 @@ def damaged_file() -> None:
         ),
         pytest.param(
             newer_file,
-            "data.sqlite3 has format 99 and this perfkit reads up to 1; upgrade perfkit or name"
+            "data.sqlite3 has format 99 and this perfkit reads up to 2; upgrade perfkit or name"
             " another file with --data",
             id="a file from a newer version",
         ),

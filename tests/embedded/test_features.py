@@ -2,6 +2,7 @@
 
 import logging
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,25 @@ def test_any_process_removes_what_has_expired(
 
     assert names(second.scan(TableName=table)) == set()
     assert status(second, table)["AttributeName"] == "expires"
+
+
+def test_choosing_the_attribute_does_not_hold_the_table_in_memory(
+    client: Any, make_table: Callable[..., str]
+) -> None:
+    table = make_table()
+    for number in range(40):
+        item = {**of(str(number), at(60)), "fill": {"S": "x" * 300_000}}
+        client.put_item(TableName=table, Item=item)
+
+    tracemalloc.start()
+    try:
+        switch(client, table)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # a few of 40 items at a time
+    assert most_bytes < 6_000_000
 
 
 # ---- streams -----------------------------------------------------------------------------

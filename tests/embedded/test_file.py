@@ -1,17 +1,23 @@
 """The data file under the engine: removed, forked, interrupted, shared by threads."""
 
+import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from perfkit.embedded import DynamoDBError, Engine
+from perfkit.embedded import DynamoDBError, Engine, storage
 
 pytestmark = pytest.mark.processes
 
@@ -53,6 +59,134 @@ def test_a_removed_file_is_noticed(tmp_path: Path) -> None:
     engine.execute("CreateTable", TABLE)
     put(engine, "after")
     assert count(Engine(path)) == 1
+
+
+@contextmanager
+def another_writer(path: Path) -> Iterator[None]:
+    """Hold the lock for which writers queue, as a process does that writes for long."""
+    with Path(f"{path}-lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class Waiting:
+    """Notes which threads wait for a lock, and fails those that must not."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writers = threading.Semaphore(0)
+        self._reader = threading.get_ident()
+        self._flock = fcntl.flock
+        monkeypatch.setattr(fcntl, "flock", self)
+
+    def __call__(self, file: int, operation: int) -> None:
+        try:
+            self._flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if operation & fcntl.LOCK_NB:
+                raise
+            if threading.get_ident() == self._reader:
+                pytest.fail("a read waits for a writer")
+            self.writers.release()
+            self._flock(file, operation)
+
+
+def test_reads_do_not_wait_behind_a_waiting_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    put(engine, "before")
+    waiting = Waiting(monkeypatch)
+
+    with ThreadPoolExecutor(2) as pool:
+        with another_writer(path):
+            # it takes the connection that is open, so the read needs one of its own
+            written = pool.submit(put, engine, "after")
+            waiting.writers.acquire()
+            assert count(engine) == 1
+        written.result()
+
+    assert count(engine) == 2
+
+
+def test_a_read_does_not_wait_to_remove_what_has_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    item = {"pk": {"S": "old"}, "expires": {"N": str(int(time.time()) - 60)}}
+    engine.execute("PutItem", {"TableName": "things", "Item": item})
+    specification = {"Enabled": True, "AttributeName": "expires"}
+    engine.execute(
+        "UpdateTimeToLive", {"TableName": "things", "TimeToLiveSpecification": specification}
+    )
+    Waiting(monkeypatch)
+
+    # a new engine looks at its first request
+    with another_writer(path):
+        assert count(Engine(path)) == 1
+    assert count(Engine(path)) == 0
+
+
+def test_closing_does_not_wait_for_a_waiting_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    engine = Engine(path)
+    engine.execute("CreateTable", TABLE)
+    waiting = Waiting(monkeypatch)
+    monkeypatch.setattr(storage, "_CLOSE_WITHIN_S", 0.01)
+
+    with ThreadPoolExecutor(1) as pool:
+        with another_writer(path):
+            written = pool.submit(put, engine, "after")
+            waiting.writers.acquire()
+            engine.close()
+            assert not written.done()
+        # what was under way is kept
+        written.result()
+
+    assert count(Engine(path)) == 1
+
+
+def test_an_older_file_is_changed_by_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.sqlite3"
+    Engine(path).execute("CreateTable", TABLE)
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 't[0-9]*'")
+        for (name,) in names.fetchall():
+            connection.execute(f"ALTER TABLE {name} DROP COLUMN weight")
+        connection.execute("PRAGMA user_version = 1")
+    waiting = Waiting(monkeypatch)
+
+    with ThreadPoolExecutor(2) as pool:
+        with another_writer(path):
+            opened = [pool.submit(Engine, path) for _ in range(2)]
+            for _ in opened:
+                waiting.writers.acquire()
+        engines = [each.result() for each in opened]
+
+    put(engines[0], "new")
+    assert count(engines[1]) == 1
+
+
+def test_many_make_a_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "data.sqlite3"
+    script = (
+        "import sys; from perfkit.embedded import Engine; sys.stdin.read(1); Engine(sys.argv[1])"
+    )
+
+    for number in range(3):
+        command = [sys.executable, "-c", script, f"{path}{number}"]
+        makers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
+        for maker in makers:
+            assert maker.stdin is not None
+            maker.stdin.close()
+        assert [maker.wait() for maker in makers] == [0] * 4
 
 
 def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:

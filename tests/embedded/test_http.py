@@ -235,6 +235,18 @@ NOT_FOUND = "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"
             SERIALIZATION,
             id="no attribute value",
         ),
+        pytest.param(
+            "Scan",
+            b'{"TableName": "x", "Limit": 9223372036854775808}',
+            SERIALIZATION,
+            id="a number beyond a long",
+        ),
+        pytest.param(
+            "Query",
+            b'{"TableName": "x", "Limit": 2147483648}',
+            SERIALIZATION,
+            id="a number beyond an integer",
+        ),
         pytest.param("GetItem", b"{}", VALIDATION, id="nothing given"),
         pytest.param(
             "GetItem",

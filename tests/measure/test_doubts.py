@@ -9,23 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.measure.doubts import (
-    Doubt,
     doubt_intervals,
     doubt_machine,
     doubt_series,
     modified_z_scores,
 )
 from perfkit.measure.machine import Load, LoadBetween
-from perfkit.measure.rounds import Plan, Series
+from perfkit.measure.measurement import Measurement
+from perfkit.measure.rounds import Plan
 from perfkit.measure.statistics import Ratio
+from perfkit.runs import Doubt
 from perfkit.units import TIMES
 
 ADAPTIVE = Plan(min_time_s=3)
 FIXED = Plan(iterations=20)
 
 
-def make_series(samples_s: list[float]) -> Series:
-    return Series(samples_s=array("d", samples_s), rounds_s=samples_s)
+def make_series(samples_s: list[float]) -> Measurement:
+    return Measurement(samples_s=array("d", samples_s), rounds_s=samples_s)
 
 
 def steady(calls: int = 100, middle_s: float = 0.1) -> list[float]:

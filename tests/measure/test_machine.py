@@ -6,13 +6,12 @@ import os
 import platform
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from perfkit.measure import machine
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
-
-STAT = "cpu  600 50 300 17000 600 10 40 200 7 3\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
 
 
 def test_a_machine_is_described_by_kind_not_by_name() -> None:
@@ -49,19 +48,31 @@ def test_a_containers_share_of_the_cores_counts(
     assert describe_machine()["cores"] == cores
 
 
-def test_linux_counters_are_read_in_seconds() -> None:
-    load = Load.from_texts(stat=STAT, ticks_a_second=100, own_cpu_s=3.5, load_average=0.5)
+def test_the_systems_counters_are_sorted_into_busy_stolen_and_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = SimpleNamespace(
+        user=6.0, nice=0.5, system=3.0, idle=170.0, iowait=6.0, irq=0.1, softirq=0.4, steal=2.0
+    )
+    monkeypatch.setattr("psutil.cpu_times", lambda: counted)
+
+    load = Load.now()
 
     assert load.busy_s == pytest.approx(10.0)  # user, nice, system, irq, softirq
     assert load.stolen_s == pytest.approx(2.0)
     assert load.total_s == pytest.approx(188.0)
 
 
-@pytest.mark.parametrize("stat", ["", "cpu 1 2 3\n", "intr 1 2 3 4 5 6 7 8 9\n"])
-def test_elsewhere_there_are_no_counters(stat: str) -> None:
-    load = Load.from_texts(stat=stat, ticks_a_second=100, own_cpu_s=1.0, load_average=None)
+def test_a_system_that_counts_less_is_read_as_far_as_it_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """macOS counts four kinds."""
+    counted = SimpleNamespace(user=6.0, nice=1.0, system=3.0, idle=10.0)
+    monkeypatch.setattr("psutil.cpu_times", lambda: counted)
 
-    assert load.busy_s is load.stolen_s is load.total_s is None
+    load = Load.now()
+
+    assert (load.busy_s, load.stolen_s, load.total_s) == (10.0, 0.0, 20.0)
 
 
 def test_shares_between_two_moments_leave_out_perfkit() -> None:

@@ -1,7 +1,9 @@
 """Rounds: who is called when, how often, and what is recorded of it."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import FakeClock, RealClock
-from perfkit.measure.rounds import Plan, Series, measure_rounds, time_call
+from perfkit.measure.measurement import Measurement, Sampler, sample_calls
+from perfkit.measure.rounds import Budget, Plan, measure
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -20,6 +23,27 @@ def _no_collecting() -> Iterator[None]:
         yield
 
 
+@dataclass(slots=True)
+class Called:
+    """A variant that notes each call and takes exactly the time it is given."""
+
+    name: str
+    seconds: float
+    clock: FakeClock
+    calls: list[str]
+    question: str = ""
+    operation: str = "test"
+    concurrency: int = 1
+    switches: None = None
+
+    def sample(self, calls: int) -> Measurement:
+        return sample_calls(self._call, calls, self.clock, lambda *_: None)
+
+    def _call(self) -> None:
+        self.calls.append(self.name)
+        self.clock.advance(self.seconds, cpu_s=self.seconds / 2)
+
+
 class Stage:
     """Variants that take exactly the time they are given, and a record of who was called."""
 
@@ -27,26 +51,27 @@ class Stage:
         self.clock = FakeClock()
         self.seconds = seconds
         self.calls: list[str] = []
-        self.answers: list[tuple[str, str]] = []
         self.shares: list[float] = []
 
-    def call(self, name: str) -> Callable[[], str]:
-        def run() -> str:
-            self.calls.append(name)
-            self.clock.advance(self.seconds[name], cpu_s=self.seconds[name] / 2)
-            return f"answer of {name}"
+    def measure(self, plan: Plan) -> dict[str, Measurement]:
+        def note(doing: str, share: float) -> None:
+            if doing == "measuring":
+                self.shares.append(share)
 
-        return run
-
-    def measure(self, plan: Plan) -> dict[str, Series]:
-        return measure_rounds(
-            {name: self.call(name) for name in self.seconds},
+        samplers: list[Sampler] = [
+            Called(name, seconds, self.clock, self.calls) for name, seconds in self.seconds.items()
+        ]
+        turn_s = min(max(plan.min_time_s / (20 * len(samplers)), 0.005), 0.25)
+        measured = measure(
+            samplers,
             plan,
             self.clock,
-            expected_s=self.seconds,
-            on_answer=lambda name, answer: self.answers.append((name, answer)),
-            on_round=self.shares.append,
+            budget=lambda _: Budget(turn_s=turn_s, counts_from_s=inf),
+            progress=note,
         )
+        # the first of each is its warm-up
+        del self.calls[: len(samplers)]
+        return {name: one for (_, name), one in measured.measurements.items()}
 
 
 def test_fixed_iterations_are_exact_and_interleaved() -> None:
@@ -124,15 +149,6 @@ def test_samples_are_what_the_caller_waited_and_cpu_what_was_computed() -> None:
     assert series["query"].rounds_s == pytest.approx([0.01] * 4)
 
 
-def test_each_answer_is_handed_on_once() -> None:
-    stage = Stage(scan=0.2, query=0.01)
-
-    series = stage.measure(Plan(min_time_s=1.0))
-
-    assert [name for name, _ in stage.answers] == stage.calls
-    assert len(stage.answers) == sum(one.calls for one in series.values())
-
-
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.floats(1e-4, 5), min_size=1),
     st.floats(0.01, 5),
@@ -158,28 +174,35 @@ def test_no_time_is_refused(seconds: float) -> None:
         Plan(min_time_s=seconds)
 
 
-def test_a_single_call_is_timed_with_its_answer() -> None:
+def test_each_answer_is_handed_on_after_its_time_was_taken() -> None:
     clock = FakeClock()
+    answers: list[str] = []
 
-    timed = time_call(lambda: clock.advance(0.25, cpu_s=0.125), clock)
+    def count(_: Measurement, answer: str) -> None:
+        clock.advance(9.0)
+        answers.append(answer)
 
-    assert timed.seconds == 0.25
-    assert timed.cpu_s == 0.125
+    def call() -> str:
+        clock.advance(0.25, cpu_s=0.125)
+        return f"answer {len(answers)}"
+
+    measured = sample_calls(call, 2, clock, count)
+
+    assert list(measured.samples_s) == [0.25, 0.25]
+    assert (measured.elapsed_s, measured.cpu_s) == (0.5, 0.25)
+    assert answers == ["answer 0", "answer 1"]
 
 
 def test_the_real_clock_sees_a_known_delay() -> None:
     clock = RealClock()
 
-    timed = time_call(lambda: clock.sleep(0.02), clock)
+    measured = sample_calls(lambda: clock.sleep(0.02), 1, clock, lambda *_: None)
 
-    # the lower bound is physics; the upper one leaves room for a busy machine
-    assert 0.0199 <= timed.seconds < 2.0
-    assert timed.cpu_s < timed.seconds + 0.02
+    assert measured.elapsed_s >= 0.0199
 
 
 def test_the_real_clock_counts_computing() -> None:
-    clock = RealClock()
+    measured = sample_calls(lambda: sum(range(2_000_000)), 1, RealClock(), lambda *_: None)
 
-    timed = time_call(lambda: sum(range(2_000_000)), clock)
-
-    assert timed.cpu_s > 0.001
+    assert measured.cpu_s is not None
+    assert measured.cpu_s > 0.001

@@ -17,7 +17,7 @@ from perfkit.cost.options import CostOptions
 from perfkit.report import plain, terminal
 from perfkit.report.build import build_report, build_screen
 from perfkit.report.sections import Topic
-from perfkit.results import Run, RunStore
+from perfkit.runs import Doubt, DoubtKind, Run, RunStore
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 RUNS = RunStore(Path(__file__).parent / "main_job").list().runs
@@ -94,7 +94,10 @@ def test_a_workload_of_many_patterns_stays_on_one_screen() -> None:
 
 
 def test_long_warnings_are_cut_to_three_lines() -> None:
-    warned = [replace(run, warnings=(f"{run.scenario} " + "went wrong " * 60,)) for run in RUNS]
+    warned = [
+        replace(run, doubts=(Doubt(DoubtKind.DATA, f"{run.scenario} " + "went wrong " * 60),))
+        for run in RUNS
+    ]
 
     lines = screen(*warned).splitlines()
 

@@ -21,11 +21,13 @@ from perfkit.report import csv_tables, markdown, plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table
-from perfkit.results import (
+from perfkit.runs import (
     CacheFigures,
     Hour,
+    HourTraffic,
     LatencySummary,
     Run,
+    RunKind,
     RunStore,
     ServiceFigures,
     Variant,
@@ -57,7 +59,7 @@ def variant(name: str, operation: str, units: float, **more: Any) -> Variant:
 
 def run(kind: str, scenario: str, **more: Any) -> Run:
     return Run(
-        kind=kind,
+        kind=RunKind(kind),
         scenario=scenario,
         workload="books",
         target={"kind": "embedded"},
@@ -119,7 +121,15 @@ PHASES = run(
 HOUR = run(
     "cache-hour",
     "cache-hour",
-    settings={"traffic_ttl_s": 60.0, "traffic_keys": 10},
+    traffic=HourTraffic(
+        rate_hz=27.8,
+        keys=10,
+        skew=0.8,
+        ttl_s=60.0,
+        jitter_share=0.1,
+        writes_an_hour=60.0,
+        error_share=0.0,
+    ),
     hours=(
         Hour(
             name="short run",

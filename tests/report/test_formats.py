@@ -25,7 +25,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 
 RUNS = RunStore(Path(__file__).parent / "runs")
 

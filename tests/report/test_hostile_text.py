@@ -14,7 +14,8 @@ from perfkit.cli import app
 from perfkit.report import formats, terminal
 from perfkit.report.build import build_report
 from perfkit.report.formats import Format
-from perfkit.results import Run
+from perfkit.runs import Run
+from perfkit.runs.codec import decode
 
 SAMPLE = min(Path(__file__).with_name("runs").glob("*courses*.json"))
 VALID = Path(__file__).parents[1].joinpath("workloads", "notes.toml").read_text()
@@ -30,7 +31,7 @@ def run_called(name: str) -> Run:
         variant["question"] = name
     for comparison in data["comparisons"]:
         comparison["question"] = name
-    return Run.from_dict(data, SAMPLE.name)
+    return decode(json.dumps(data), SAMPLE.name)
 
 
 @pytest.mark.parametrize("form", [form for form in Format if form is not Format.TERMINAL])

@@ -31,13 +31,15 @@ from perfkit.report.model import (
 )
 from perfkit.report.sections import Topic
 from perfkit.report.waterfall import stages_of
-from perfkit.results import (
+from perfkit.runs import (
     CacheFigures,
     Check,
     Comparison,
     Hour,
+    HourTraffic,
     LatencySummary,
     Run,
+    RunKind,
     ServiceFigures,
     Variant,
     WriteCost,
@@ -116,7 +118,7 @@ def compared(baseline: str, candidate: str, ratio: float, question: str = "") ->
 
 def run(kind: str, **fields: Any) -> Run:
     return Run(
-        kind=kind,
+        kind=RunKind(kind),
         scenario={"switch": "n-plus-one"}.get(kind, kind),
         description="What is asked",
         workload="courses",
@@ -247,15 +249,15 @@ CACHE_HOUR = run(
         hour("TTL 60 s", "modelled", "measured", 95_000, ttl_s=60.0, read_units=32_500.0),
         hour("TTL 300 s", "modelled", "measured", 99_000, read_units=6_500.0),
     ),
-    settings={
-        "traffic_rate_hz": 100 / 3.6,
-        "traffic_keys": 78,
-        "traffic_skew": 0.8,
-        "traffic_ttl_s": 300.0,
-        "traffic_jitter_share": 0.1,
-        "traffic_writes_an_hour": 60,
-        "traffic_error_share": 0.0001,
-    },
+    traffic=HourTraffic(
+        rate_hz=100 / 3.6,
+        keys=78,
+        skew=0.8,
+        ttl_s=300.0,
+        jitter_share=0.1,
+        writes_an_hour=60,
+        error_share=0.0001,
+    ),
     quoted=QUOTED_HOUR,
 )
 ALL = (PHASES, ABLATION, SWITCH, CACHE, CACHE_HOUR)
@@ -871,7 +873,9 @@ def measured(*samples_s: float) -> Run:
             max=max(samples_s),
         ),
     )
-    return replace(SWITCH, kind="scenario", scenario="courses", variants=(each,), comparisons=())
+    return replace(
+        SWITCH, kind=RunKind.SCENARIO, scenario="courses", variants=(each,), comparisons=()
+    )
 
 
 def test_percentiles_come_from_the_histogram() -> None:
@@ -1027,7 +1031,7 @@ def test_a_run_of_what_writes_cost_is_a_measurement() -> None:
         items=10_000,
         projection="ALL",
     )
-    of = replace(PHASES, kind="index-cost", scenario="index-cost", variants=(), checks=())
+    of = replace(PHASES, kind=RunKind.INDEX_COST, scenario="index-cost", variants=(), checks=())
 
     assert "holds no measurement" in warnings(of)
     assert "holds no measurement" not in warnings(replace(of, write_costs=(cost,)))

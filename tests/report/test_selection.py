@@ -12,7 +12,7 @@ from perfkit.errors import RunFileError
 from perfkit.report.before_after import before_after
 from perfkit.report.build import build_report
 from perfkit.report.model import Marked, Provenance, Report, Section, Statements, Table
-from perfkit.results import Run, RunStore, Variant
+from perfkit.runs import Doubt, DoubtKind, Run, RunStore, Variant
 
 RUNS = RunStore(Path(__file__).parent / "runs")
 
@@ -34,6 +34,10 @@ def said(report: Report, name: str) -> list[str]:
     (block,) = section(report, name).blocks
     assert isinstance(block, Statements)
     return [statement.text for statement in block.statements]
+
+
+def caution(text: str) -> Doubt:
+    return Doubt(DoubtKind.MACHINE, text)
 
 
 def test_the_newest_run_of_each_scenario_is_shown() -> None:
@@ -133,7 +137,7 @@ def test_without_capacity_the_fastest_counts_if_the_difference_is_real() -> None
 
 
 def test_a_run_without_variants_has_no_outcome_and_is_reported() -> None:
-    empty = replace(run(), variants=(), comparisons=(), warnings=())
+    empty = replace(run(), variants=(), comparisons=(), doubts=())
 
     assert find_outcome(empty) is None
     assert said(build_report([empty]), "warnings") == [
@@ -141,27 +145,19 @@ def test_a_run_without_variants_has_no_outcome_and_is_reported() -> None:
     ]
 
 
-def test_a_run_of_an_unknown_kind_is_reported() -> None:
-    report = build_report([replace(run(), kind="load", warnings=())])
-
-    assert said(report, "warnings") == [
-        "courses: a run of kind 'load', which this perfkit cannot show."
-    ]
-
-
 def test_unreadable_files_are_counted() -> None:
-    report = build_report([replace(run(), warnings=())], problems=[RunFileError("x is cut short")])
+    report = build_report([replace(run(), doubts=())], problems=[RunFileError("x is cut short")])
 
     assert said(report, "warnings") == ["1 run file could not be read and left out."]
 
 
 def test_a_warning_of_several_scenarios_is_said_once() -> None:
-    quiet, busy = replace(run("profile"), warnings=()), "the machine was busy"
+    quiet, busy = replace(run("profile"), doubts=()), "the machine was busy"
 
     report = build_report(
         [
-            replace(run("courses"), warnings=(busy,)),
-            replace(run("instructor"), warnings=(busy,)),
+            replace(run("courses"), doubts=(Doubt(DoubtKind.DATA, busy),)),
+            replace(run("instructor"), doubts=(Doubt(DoubtKind.DATA, busy),)),
             quiet,
         ]
     )
@@ -170,15 +166,17 @@ def test_a_warning_of_several_scenarios_is_said_once() -> None:
 
 
 def test_what_limits_a_single_run_stands_first() -> None:
-    report = build_report([replace(run(), warnings=(), cautions=("only 3 calls",))])
+    report = build_report([replace(run(), doubts=(caution("only 3 calls"),))])
 
     assert said(report, "warnings") == ["courses: only 3 calls"]
 
 
 def test_what_limits_several_runs_stands_with_their_tables() -> None:
     """Five scenarios with three remarks each would push the figures off the screen."""
-    courses = replace(run("courses"), warnings=(), cautions=("only 3 calls", "the machine is busy"))
-    profile = replace(run("profile"), warnings=(), cautions=())
+    courses = replace(
+        run("courses"), doubts=(caution("only 3 calls"), caution("the machine is busy"))
+    )
+    profile = replace(run("profile"), doubts=())
 
     report = build_report([courses, profile])
 

@@ -12,7 +12,7 @@ import pytest
 from perfkit.report.build import build_report
 from perfkit.report.formats import Format, guess_format, render_text
 from perfkit.report.model import Report
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 
 FOLDER = Path(__file__).parent / "runs"
 

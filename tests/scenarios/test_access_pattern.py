@@ -14,7 +14,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, TargetError, UnknownScenarioError
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.rounds import Plan
-from perfkit.results import Run, RunStore
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios.base import Context, Options, Progress
 from perfkit.scenarios.registry import find, measure_scenarios, scenarios_of
 from perfkit.workloads.generator import ItemGenerator
@@ -288,6 +288,26 @@ def test_without_the_index_the_scans_are_measured_and_the_next_step_is_told(
     assert [variant.name for variant in run.variants] == SCANS
     assert run.next_steps == (
         "no index CoursesBySemester on Courses: run `perfkit create-indexes`, then measure again",
+    )
+
+
+def test_no_index_is_advised_on_a_table_that_perfkit_did_not_create(
+    tmp_path: Path, workload: Workload
+) -> None:
+    """`create-indexes` would refuse it."""
+    target = Target(data=tmp_path / "data.sqlite3")
+    seed(target, workload, 0.01)
+    client = target.client()
+    arn = client.describe_table(TableName="Courses")["Table"]["TableArn"]
+    client.untag_resource(ResourceArn=arn, TagKeys=["created-by"])
+
+    run = measure(dataclasses.replace(make_context(target, workload), source=target), "courses")
+
+    (step,) = run.next_steps
+    assert step == (
+        "no index CoursesBySemester on Courses, and perfkit adds none to a table that it did not"
+        " create: under another name in the workload, `perfkit seed` and `perfkit create-indexes`"
+        " make one of its own to measure"
     )
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from perfkit.cache import server
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
 from perfkit.measure.rounds import Plan
-from perfkit.results import Run, RunStore
+from perfkit.processes import redis_server as server
+from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.registry import find, main_job, scenarios_of
@@ -33,12 +33,12 @@ def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[server.Server]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[server.RedisServer]:
     """Return the servers that were started, in order."""
-    servers: list[server.Server] = []
+    servers: list[server.RedisServer] = []
     start = server.start
 
-    def starting(*args: Any, **kwargs: Any) -> server.Server:
+    def starting(*args: Any, **kwargs: Any) -> server.RedisServer:
         servers.append(start(*args, **kwargs))
         return servers[-1]
 
@@ -169,7 +169,7 @@ def test_a_run_survives_its_file(cache_run: Run, tmp_path: Path) -> None:
 def test_nothing_is_left_running_when_it_is_interrupted(
     seeded: Target,
     workload: Workload,
-    started: list[server.Server],
+    started: list[server.RedisServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At the worst moment: one server is frozen, another one killed."""
@@ -193,14 +193,14 @@ def test_a_cache_that_answers_something_else_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = cache.CacheScenario((workload.pattern("courses"),))
-    look = cache._Cached._turn
+    look = cache._Cached._sample
 
     async def lie(self: Any, calls: int) -> Any:
         turn = await look(self, calls)
         turn.digest = "another answer"
         return turn
 
-    monkeypatch.setattr(cache._Cached, "_turn", lie)
+    monkeypatch.setattr(cache._Cached, "_sample", lie)
 
     with pytest.raises(ResultsDifferError, match=r"courses: .* answered differently"):
         only.measure(make_context(seeded, workload, iterations=1))
@@ -262,7 +262,7 @@ def test_a_longer_time_to_live_hits_more_and_reads_less(hour_run: Run) -> None:
 
 
 def test_a_virtual_cache_that_is_off_is_doubted() -> None:
-    from perfkit.results import CacheFigures, Hour
+    from perfkit.runs import CacheFigures, Hour
     from perfkit.scenarios.cache_hour import _doubts
 
     def hour(hits: int) -> Hour:

@@ -11,7 +11,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import UnknownScenarioError
 from perfkit.report.build import build_report
 from perfkit.report.plain import render_report
-from perfkit.results import Run, RunStore, WriteCost
+from perfkit.runs import Run, RunStore, WriteCost
 from perfkit.scenarios.base import Context
 from perfkit.scenarios.registry import find
 from perfkit.workloads.loader import load, read

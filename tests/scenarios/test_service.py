@@ -12,14 +12,15 @@ import pytest
 from perfkit.analysis.phases import Promise, hold_against
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, ResultsDifferError, TargetError
-from perfkit.measure.rounds import Plan
-from perfkit.results import Comparison, LatencySummary, Run, RunStore, Variant
+from perfkit.measure.rounds import Budget, Plan, measure
+from perfkit.processes.supervisor import cpu_s
+from perfkit.runs import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
 from perfkit.scenarios.http_load import LoadProcess
 from perfkit.scenarios.registry import find
-from perfkit.scenarios.services import HttpWay, cpu_of, endpoints_of, services
+from perfkit.scenarios.services import HttpSampler, endpoints_of, services
+from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
-from perfkit.service.supervisor import Supervisor
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
@@ -57,13 +58,13 @@ def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> 
 def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Return the processes of all services that were started."""
     pids: list[int] = []
-    start = Supervisor.start
+    start = RunningService.start
 
-    def starting(self: Supervisor) -> None:
+    def starting(self: RunningService) -> None:
         start(self)
         pids.extend(self.pids)
 
-    monkeypatch.setattr(Supervisor, "start", starting)
+    monkeypatch.setattr(RunningService, "start", starting)
     yield pids
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -232,15 +233,21 @@ def test_bodies_that_differ_are_never_compared(
     courses = endpoints_of(workload)[0]
     other = replace(courses, path=courses.path.replace("=CS", "=MA"))
     with services(context, {"phase-3": Switches.of_phase(3)}) as running:
-        from perfkit.scenarios.turns import Budget, measure_ways
-
         service = running.by_name["phase-3"]
-        ways = [HttpWay("one", courses, service, running), HttpWay("two", other, service, running)]
+        samplers = [
+            HttpSampler("one", courses, service, running),
+            HttpSampler("two", other, service, running),
+        ]
         with pytest.raises(ResultsDifferError, match="two and one answered differently"):
-            measure_ways("s", ways, context, budget=lambda _: Budget(turn_s=0.01))
+            measure(
+                samplers,
+                context.options.plan,
+                context.clock,
+                budget=lambda _: Budget(turn_s=0.01),
+            )
         missing = replace(courses, path="/api/nowhere")
         with pytest.raises(TargetError, match="answered 404"):
-            HttpWay("one", missing, service, running).turn(1)
+            HttpSampler("one", missing, service, running).sample(1)
 
     assert supervised
 
@@ -254,14 +261,14 @@ def test_services_need_a_target_of_their_own(seeded: Target, workload: Workload)
 
 
 def test_processor_time_is_that_of_a_process() -> None:
-    before = cpu_of([os.getpid()])
+    before = cpu_s([os.getpid()])
     sum(number * number for number in range(2_000_000))
-    after = cpu_of([os.getpid()])
+    after = cpu_s([os.getpid()])
 
     if before is None or after is None:
-        pytest.skip("no /proc here")
+        pytest.skip("this system does not tell")
     assert after > before
-    assert cpu_of([2**22 + 1]) is None
+    assert cpu_s([2**22 + 1]) is None
 
 
 # ---- verdicts ----------------------------------------------------------------------------
@@ -413,12 +420,14 @@ def test_off_and_on_answer_alike_and_consume_what_they_must(
 def test_a_lost_notification_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from perfkit.queue import worker
     from perfkit.scenarios import email
-    from perfkit.service.notifications import worker
 
     class Loses(worker.Worker):
-        def _deliver_mail(self, wire: Any) -> None:
-            """Drop it."""
+        def _deliver_mail(self, message: Any) -> None:
+            """Say that it was delivered."""
+            self._delivered([message])
+            del self._in_hand[message.id]
 
     monkeypatch.setattr(worker, "Worker", Loses)
     monkeypatch.setattr(email, "_DELIVERY_S", 1.0)

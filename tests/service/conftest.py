@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from perfkit.cache.settings import CacheSettings
 from perfkit.dynamodb.targets import Target
+from perfkit.processes.sockets import bind, url_of
+from perfkit.queue.model import Item, Outcome
 from perfkit.service.app import create_app
-from perfkit.service.notifications import Item, Outcome
-from perfkit.service.process import bind
-from perfkit.service.protocol import BoundedProtocol
+from perfkit.service.process import server_config
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.tokens import Tokens
 
@@ -38,9 +36,6 @@ class RecordingNotifier:
     async def notify(self, *items: Item) -> Outcome:
         self.items += items
         return Outcome.SENT
-
-    def counts(self) -> Mapping[Any, int]:
-        return {}
 
     async def statistics(self) -> None:
         return None
@@ -81,8 +76,8 @@ def make_app(
     """
     Return a function that makes the application from switches, or a phase, and settings.
 
-    With `told` off, mails go where the switches say and not to the recording notifier. Cache and
-    health wait long for their servers: a busy machine must not look like a fault.
+    With `told` off, mails go where the switches say and not to the recording notifier. The time
+    limits are generous, so that a busy machine is not taken for a fault, unless it is `hasty`.
     """
 
     def make_app(
@@ -91,15 +86,15 @@ def make_app(
         data: Path | None = None,
         target: Target | None = None,
         told: bool = True,
-        cache_limit_s: float = 10.0,
+        hasty: bool = False,
         **settings: Any,
     ) -> FastAPI:
-        monkeypatch.setattr(
-            "perfkit.service.app.CacheSettings", partial(CacheSettings, time_limit_s=cache_limit_s)
-        )
-        monkeypatch.setattr("perfkit.service.health._PATIENCE_S", 60.0)
         if isinstance(switches, int):
             switches = Switches.of_phase(switches)
+        if not hasty:
+            monkeypatch.setattr("perfkit.service.app.CACHE_LIMIT_S", 10.0)
+            monkeypatch.setattr("perfkit.service.app.QUEUE_LIMIT_S", 10.0)
+            monkeypatch.setattr("perfkit.service.health._PATIENCE_S", 60.0)
         given: dict[str, Any] = {
             "secret": SECRET,
             "target": target or Target(data=data or seeded),
@@ -152,26 +147,16 @@ def secret() -> str:
 
 @contextmanager
 def run_live(app: Any) -> Iterator[str]:
-    """Run an application behind the service's own HTTP protocol; yields its URL."""
-    listener = bind("127.0.0.1", 0, shared=False)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    """Run an application as the service's processes do; yields its URL."""
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield url_of(listener, "127.0.0.1")
     finally:
         server.should_exit = True
         thread.join()

@@ -12,9 +12,9 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from perfkit.cache import server
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.processes import redis_server
 from perfkit.service.database import RetryBudget
 from perfkit.service.settings import Switches
 
@@ -285,15 +285,15 @@ def test_an_endpoint_that_nobody_listens_on_is_told_about(serve: Callable[..., A
 
 
 @pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_server.RedisServer]:
     """Return a cache server that may be killed."""
-    running = server.start(tmp_path_factory.mktemp("cache"))
+    running = redis_server.start(tmp_path_factory.mktemp("cache"))
     yield running
     running.stop()
 
 
 def test_a_redis_that_goes_away_costs_no_answer(
-    serve: Callable[..., Any], own_server: server.Server
+    serve: Callable[..., Any], own_server: redis_server.RedisServer
 ) -> None:
     with serve(Switches.of_phase(3, notify=False), redis_url=own_server.url) as client:
         good = [client.get(COURSES) for _ in range(2)]
@@ -311,9 +311,9 @@ def test_a_redis_that_goes_away_costs_no_answer(
 
 
 def test_a_redis_that_hangs_and_comes_back_costs_no_answer(
-    serve: Callable[..., Any], own_server: server.Server
+    serve: Callable[..., Any], own_server: redis_server.RedisServer
 ) -> None:
-    with serve(told=False, redis_url=own_server.url, cache_limit_s=0.05) as client:
+    with serve(told=False, hasty=True, redis_url=own_server.url) as client:
         for _ in range(2):
             client.get(COURSES)
         assert own_server.pid is not None

@@ -50,7 +50,7 @@ def test_every_answer_says_where_the_time_went(
         took_ms = timing(answer)
         total_ms = took_ms.pop("total")
         # each is rounded for itself
-        assert sum(took_ms.values()) <= total_ms + 0.01
+        assert sum(took_ms.values()) == pytest.approx(total_ms, abs=0.01)
         assert answer.headers["x-cache"] in {"HIT", "MISS", "ERROR", "OFF"}
         assert float(answer.headers["x-consumed-read-units"]) >= 0
         assert float(answer.headers["x-consumed-write-units"]) >= 0
@@ -136,7 +136,7 @@ def test_metrics_count_what_happened(serve: Callable[..., Any]) -> None:
             client.get(COURSES)
         client.get("/api/courses?semester=2&department=MA")
         client.get("/api/courses")
-        client.get("/api/nothing")
+        client.get("/nothing")
 
         found = metrics(client)
 
@@ -162,73 +162,6 @@ def test_metrics_count_what_happened(serve: Callable[..., Any]) -> None:
     assert found['perfkit_notifications_total{kind="log",outcome="sent"}'] == 6
 
 
-def test_metrics_count_a_refusal_for_the_path_it_was_asked_of(serve: Callable[..., Any]) -> None:
-    large = {"Content-Length": "1000000"}
-    with serve() as client:
-        client.put("/api/enrollments")
-        client.get(COURSES, headers=large)
-        client.get("/api/courses/C00101/enrollments", headers=large)
-        client.get("/api/nothing", headers=large)
-
-        found = metrics(client)
-
-    requests = {name: value for name, value in found.items() if "perfkit_requests_total" in name}
-    assert requests == {
-        f'perfkit_requests_total{{method="{method}",route="{route}",status="{status}"}}': 1
-        for method, route, status in (
-            ("PUT", "/api/enrollments", 405),
-            ("GET", "/api/courses", 413),
-            ("GET", "/api/courses/{id}/enrollments", 413),
-            ("GET", "unmatched", 413),
-        )
-    }
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        COURSES,
-        "/api/instructors/I042/courses",
-        "/api/enrollments",
-        "/api/courses/C00101/enrollments",
-        "/api/users/student123/profile",
-        "/healthz",
-        "/metrics",
-        "/openapi.json",
-        "/api/courses",
-        "/api/nothing",
-    ],
-)
-def test_head_says_what_get_says_without_the_body(url: str, serve: Callable[..., Any]) -> None:
-    """RFC 9110, 9.3.2; only what was measured of the request, and counted since, may differ."""
-    with serve() as client:
-        client.get(url)
-        got, head = client.get(url), client.head(url)
-
-    def stable(answer: Any) -> dict[str, str]:
-        measured = {"server-timing"} | ({"content-length"} if url == "/metrics" else set())
-        return {name: value for name, value in answer.headers.items() if name not in measured}
-
-    assert head.status_code == got.status_code
-    assert stable(head) == stable(got)
-    assert "content-length" in head.headers
-    assert head.content == b""
-
-
-def test_a_head_mails_nobody(serve: Callable[..., Any], notifier: Any) -> None:
-    """Both are in the request log, with their methods; only who has seen courses is told so."""
-    with serve() as client:
-        client.head(COURSES)
-        client.get(COURSES)
-
-    assert [type(item).__name__ for item in notifier.items] == [
-        "RequestLog",
-        "Notification",
-        "RequestLog",
-    ]
-    assert notifier.items[0].method == "HEAD"
-
-
 def test_metrics_say_what_is_queued(serve: Callable[..., Any]) -> None:
     with serve(told=False) as client:
         for _ in range(3):
@@ -236,7 +169,6 @@ def test_metrics_say_what_is_queued(serve: Callable[..., Any]) -> None:
         found = metrics(client)
 
     assert found['perfkit_notifications_total{kind="mail",outcome="queued"}'] == 3
-    assert found['perfkit_queue_enqueued_total{queue="mail"}'] == 3
     assert found['perfkit_queue_waiting{queue="mail"}'] == 3
     assert found['perfkit_queue_dead{queue="mail"}'] == 0
 

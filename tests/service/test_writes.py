@@ -61,11 +61,41 @@ def test_an_index_that_lags_behind_enrolls_nobody_twice(
     serve: Callable[..., Any], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is looked at before the write may be old; the condition on the write decides."""
-    monkeypatch.setattr("perfkit.service.store.Store._ask", lambda *_, **__: [])
+    monkeypatch.setattr("perfkit.service.store.Store._all", lambda *_, **__: [])
     with serve(data=data) as client:
         answers = [enroll(client), enroll(client)]
 
     assert [answer.status_code for answer in answers] == [201, 409]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_nothing_is_written_into_a_table_that_took_the_place_of_perfkits(
+    phase: int, serve: Callable[..., Any], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfkit.service.database.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("perfkit.service.store.Store._all", lambda *_, **__: [])
+    his = {"enrollment_id": {"S": "E-1"}, "user_id": {"S": "student123"}}
+    with serve(phase, data=data) as client:
+        before = enroll(client)
+        theirs = embedded_client(data)
+        definition = theirs.describe_table(TableName="Enrollments")["Table"]
+        theirs.delete_table(TableName="Enrollments")
+        theirs.create_table(
+            TableName="Enrollments",
+            KeySchema=definition["KeySchema"],
+            AttributeDefinitions=[{"AttributeName": "enrollment_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        theirs.put_item(TableName="Enrollments", Item=his)
+
+        answer = enroll(client, "C00008")
+
+        assert theirs.scan(TableName="Enrollments")["Items"] == [his]
+    assert (before.status_code, answer.status_code) == (201, 503)
+    assert answer.json()["detail"] == (
+        "table Enrollments is not perfkit's: nothing is written into it"
+    )
+    assert "retry-after" not in answer.headers
 
 
 def test_of_many_at_once_one_is_enrolled(
@@ -172,7 +202,7 @@ def test_what_a_user_did_is_told_once(
         made = enroll(client)
         enroll(client)
         client.get("/api/courses?semester=1&department=CS")
-        client.get("/api/courses?semester=1")
+        client.get("/api/courses")
         client.get(MINE)
         client.delete(made.headers["location"])
 

@@ -7,7 +7,7 @@ from perfkit.report.about import about, cautions, facts_of
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.ratios import interval_notes, write_short
 from perfkit.report.sections.phases import endpoints
-from perfkit.results import Comparison, Run
+from perfkit.runs import Comparison, Run, RunKind
 
 __all__ = ["build"]
 
@@ -17,7 +17,7 @@ _COLD = "-cold"
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run that turned switches off alone."""
     for run in selection.runs:
-        if run.kind != "ablation" or not run.variants:
+        if run.kind is not RunKind.ABLATION or not run.variants:
             continue
         blocks: list[Block] = [about(run), _worth(run), endpoints(run)]
         if run.cautions and len(selection.runs) > 1:

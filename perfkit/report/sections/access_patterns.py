@@ -21,7 +21,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.percentiles import few_notes
 from perfkit.report.ratios import interval_notes, write_capacity, write_latency
-from perfkit.results import Comparison, Run, Variant
+from perfkit.runs import Comparison, Run, RunKind, Variant
 
 __all__ = ["build"]
 
@@ -34,7 +34,7 @@ _CPU_NOTE = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run that compared variants."""
     for run in selection.runs:
-        if run.kind != "scenario":
+        if run.kind is not RunKind.SCENARIO:
             continue
         blocks: list[Block] = [about(run)]
         if run.variants:

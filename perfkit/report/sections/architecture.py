@@ -23,7 +23,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.results import Run, ServiceFigures, Variant
+from perfkit.runs import Run, RunKind, ServiceFigures, Variant
 from perfkit.units import format_many
 
 __all__ = ["build"]
@@ -46,8 +46,8 @@ _NOTE = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run over the phases."""
     for group in selection.groups:
-        patterns = [run for run in group.runs if run.kind == "scenario" and run.variants]
-        hours = [run for run in group.runs if run.kind == "cache-hour"]
+        patterns = [run for run in group.runs if run.kind is RunKind.SCENARIO and run.variants]
+        hours = [run for run in group.runs if run.kind is RunKind.CACHE_HOUR]
         for run in group.runs:
             sides = sides_of(run)
             if sides is None or any(each.service is None for each in sides):
@@ -267,7 +267,7 @@ def _cache(variant: Variant, service: ServiceFigures, hours: list[Run], tone: To
     rate = variant.cache.hit_rate if variant.cache is not None else None
     lines = [] if rate is None else [_share(rate, "hits")]
     lines.append(_stage("looked up in", service, "cache"))
-    ttls = {run.settings.get("traffic_ttl_s") for run in hours}
+    ttls = {run.traffic.ttl_s if run.traffic else None for run in hours}
     lines += [
         _Line(text=f"TTL {_text(ttl, Kind.SECONDS)}", value=ttl, unit="s", origin="setting")
         for ttl in ttls

@@ -27,7 +27,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.percentiles import few_notes, median_title
 from perfkit.report.ratios import interval_notes, write_latency
-from perfkit.results import CacheFigures, Run, Variant
+from perfkit.runs import CacheFigures, Run, RunKind, Variant
 
 __all__ = ["build", "flow", "flow_diagram", "statistics_columns", "statistics_row"]
 
@@ -52,7 +52,7 @@ _SHARES_NOTE = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run through the cache."""
     for run in selection.runs:
-        if run.kind != "cache" or not run.variants:
+        if run.kind is not RunKind.CACHE or not run.variants:
             continue
         blocks: list[Block] = [about(run), _variants(run), _bars(run), _comparisons(run)]
         together = _together(each for each in run.variants if each.name not in IN_TROUBLE)

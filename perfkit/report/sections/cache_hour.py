@@ -1,6 +1,7 @@
 """An hour of traffic through the cache: its statistics, the check, and hit rate by time to live."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
@@ -19,7 +20,7 @@ from perfkit.report.model import (
     Table,
 )
 from perfkit.report.sections.cache import flow, flow_diagram, statistics_columns, statistics_row
-from perfkit.results import Hour, Run
+from perfkit.runs import Hour, Run, RunKind
 
 __all__ = ["build"]
 
@@ -38,7 +39,7 @@ _CHECK_NOTE = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run of hours."""
     for run in selection.runs:
-        if run.kind != "cache-hour" or not run.hours:
+        if run.kind is not RunKind.CACHE_HOUR or not run.hours:
             continue
         hour = next(
             (
@@ -65,18 +66,13 @@ def build(selection: Selection) -> Iterable[Section]:
 
 
 def _traffic(run: Run) -> Statements:
-    traffic = {
-        key.removeprefix("traffic_"): value
-        for key, value in run.settings.items()
-        if key.startswith("traffic_")
-    }
     text = (
         "Traffic, modelled: {rate_hz:.1f} requests a second at random moments, {keys} questions of"
         " which the n-th is asked 1/n^{skew:g} as often as the first, kept {ttl_s:g} s"
         " ± {jitter_share:.0%}, {writes_an_hour:g} writes an hour, {error_share:.2%} of the looks"
         " failing."
     )
-    statements = (Statement(text=text.format(**traffic)),) if traffic else ()
+    statements = (Statement(text=text.format(**asdict(run.traffic))),) if run.traffic else ()
     return Statements(name="traffic", statements=statements)
 
 

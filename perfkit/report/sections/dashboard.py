@@ -31,7 +31,7 @@ from perfkit.report.model import (
 from perfkit.report.percentiles import few_notes
 from perfkit.report.quoted import mapping, number
 from perfkit.report.sections.cost import bills_of, share_of
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, Variant
 
 __all__ = ["build"]
 

@@ -8,10 +8,6 @@ from perfkit.report.model import Section, Statement, Statements, Tone
 
 __all__ = ["build", "warned_of"]
 
-_KINDS_SHOWN = frozenset(
-    {"scenario", "switch", "cache", "cache-hour", "index-cost", "phases", "ablation"}
-)
-
 
 def build(selection: Selection) -> Iterable[Section]:
     """Yield one section with every warning, or none."""
@@ -70,7 +66,5 @@ def _left_out(selection: Selection) -> Iterable[str]:
     if unreadable:
         yield f"{unreadable} run file{'s' * (unreadable > 1)} could not be read and left out."
     for run in selection.runs:
-        if run.kind not in _KINDS_SHOWN:
-            yield f"{selection.title(run)}: a run of kind {run.kind!r}, which this perfkit cannot show."
-        elif not (run.variants or run.write_costs or run.hours):
+        if not (run.variants or run.write_costs or run.hours):
             yield f"{selection.title(run)}: the run holds no measurement; measure again."

@@ -23,7 +23,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.quoted import mapping, number
 from perfkit.report.waterfall import stages_of
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, RunKind, Variant
 
 __all__ = ["build"]
 
@@ -36,7 +36,7 @@ _NOTE = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run whose service told its stages."""
     for run in selection.runs:
-        if run.kind != "phases":
+        if run.kind is not RunKind.PHASES:
             continue
         shown = [each for each in _shown(run) if each.service is not None]
         if not shown:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, facts_of
 from perfkit.report.model import Column, Kind, Marked, Provenance, Row, Section, Table, Tone
-from perfkit.results import Run, WriteCost
+from perfkit.runs import Run, RunKind, WriteCost
 
 __all__ = ["build"]
 
@@ -30,7 +30,7 @@ _FETCH_NOTE = "It lacks attributes that the patterns need: each item found needs
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run of the scenario."""
     for run in selection.runs:
-        if run.kind == "index-cost" and run.write_costs:
+        if run.kind is RunKind.INDEX_COST and run.write_costs:
             yield Section(
                 name="index-cost",
                 subject=run.scenario,

@@ -19,7 +19,7 @@ from perfkit.report.model import (
     Table,
 )
 from perfkit.report.percentiles import FEW_NOTE
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, RunKind, Variant
 
 __all__ = ["build"]
 
@@ -40,7 +40,11 @@ _COLUMNS = (
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each group with histograms."""
     for group in selection.groups:
-        runs = [run for run in group.runs if run.kind in {"scenario", "phases"} and run.variants]
+        runs = [
+            run
+            for run in group.runs
+            if run.kind in {RunKind.SCENARIO, RunKind.PHASES} and run.variants
+        ]
         rows = [row for run in runs for row in _rows(run)]
         if not rows:
             continue

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from perfkit.analysis.selection import Selection
 from perfkit.report.model import Column, Row, Section, Table
-from perfkit.results import Run
+from perfkit.runs import Run
 from perfkit.units import format_share
 
 __all__ = ["build"]
@@ -51,7 +51,17 @@ def _rows(selection: Selection, runs: Sequence[Run]) -> Iterable[Row]:
         for key, value in runs[0].settings.items()
         if all(run.settings.get(key) == value for run in runs)
     }
-    facts = {"perfkit": runs[0].perfkit, **runs[0].machine, **settings}
+    loads = {run.load for run in runs}
+    load = {
+        "others_cpu_share": runs[0].load.others_share,
+        "stolen_cpu_share": runs[0].load.stolen_share,
+    }
+    facts = {
+        "perfkit": runs[0].perfkit,
+        **runs[0].machine,
+        **settings,
+        **(load if len(loads) == 1 else {}),
+    }
     for key, value in facts.items():
         if value is not None:
             name, text = _written(key, value)

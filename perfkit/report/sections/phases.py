@@ -27,7 +27,7 @@ from perfkit.report.ratios import (
     write_capacity,
     write_latency,
 )
-from perfkit.results import Check, Run
+from perfkit.runs import Check, Run, RunKind
 
 __all__ = ["build"]
 
@@ -45,7 +45,7 @@ _CAPACITY_NOTE = "Requests that reach DynamoDB: with an empty cache."
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each run over the phases."""
     for run in selection.runs:
-        if run.kind != "phases" or not run.variants:
+        if run.kind is not RunKind.PHASES or not run.variants:
             continue
         blocks: list[Block] = [about(run)]
         if run.checks:

@@ -6,7 +6,7 @@ from perfkit.analysis.outcome import find_outcome
 from perfkit.analysis.selection import Selection, target_title
 from perfkit.report.model import Column, Kind, Row, Section, Statement, Statements, Table, Tone
 from perfkit.report.percentiles import median_cell
-from perfkit.results import Run
+from perfkit.runs import Run
 
 __all__ = ["build"]
 

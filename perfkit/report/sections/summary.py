@@ -7,7 +7,7 @@ from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.report.before_after import before_after
 from perfkit.report.model import Bar, Bars, Block, Kind, Section, Statement, Statements
 from perfkit.report.percentiles import median_title
-from perfkit.results import Run, Variant
+from perfkit.runs import Run, RunKind, Variant
 
 __all__ = ["build"]
 
@@ -15,7 +15,7 @@ __all__ = ["build"]
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each group with several scenarios; one needs no summary."""
     for group in selection.groups:
-        runs = tuple(run for run in group.runs if run.kind == "scenario" and run.variants)
+        runs = tuple(run for run in group.runs if run.kind is RunKind.SCENARIO and run.variants)
         if len(runs) < 2:
             continue
         yield Section(

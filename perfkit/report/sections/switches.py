@@ -8,7 +8,7 @@ from perfkit.report.about import cautions
 from perfkit.report.model import Block, Cell, Column, Kind, Row, Section, Table
 from perfkit.report.percentiles import few_notes
 from perfkit.report.ratios import interval_notes, write_capacity, write_latency
-from perfkit.results import Run
+from perfkit.runs import Run, RunKind
 
 __all__ = ["build"]
 
@@ -18,7 +18,7 @@ _NOTE = "Through the service's own code in one process, with nothing else of a r
 def build(selection: Selection) -> Iterable[Section]:
     """Yield a section for each group that has such runs."""
     for group in selection.groups:
-        runs = tuple(run for run in group.runs if run.kind == "switch" and run.variants)
+        runs = tuple(run for run in group.runs if run.kind is RunKind.SWITCH and run.variants)
         if not runs:
             continue
         several = len(selection.groups) > 1

@@ -36,7 +36,7 @@ from perfkit.report.model import (
     VerticalLine,
     Waterfall,
 )
-from perfkit.results import RunStore
+from perfkit.runs import RunStore
 
 RUNS = RunStore(Path(__file__).parents[1] / "runs")
 EVIL = "<script>alert(1)</script><!--\u2028"

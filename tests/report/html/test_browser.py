@@ -6,8 +6,6 @@ machines that decide about a change, that is a failure.
 """
 
 import itertools
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,24 +49,14 @@ PAPER_WIDTH = 680
 """Pixels of a page of A4 within its margins."""
 
 
-def missing(what: str) -> str:
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}, and CI is set: a page that nobody opened is not tested")
-    pytest.skip(f"{what}: HTML reports are not tested in a browser")
-
-
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def chromium(program: Callable[..., str]) -> Iterator[Any]:
     """Start Chromium once for this module: Playwright keeps an event loop while it runs."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("Playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        missing("no chromium on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    executable = program("chromium", "chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         yield browser
         browser.close()
 
@@ -652,10 +640,8 @@ def test_a_chart_that_cannot_be_drawn_leaves_its_table_open(
 def test_axe_finds_nothing_to_complain_of(
     open_page: Open, page_of_every_block: str, saved_report: Report, scheme: str, width: int
 ) -> None:
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ImportError:
-        missing("axe-playwright-python is not installed")
+    from axe_playwright_python.sync_playwright import Axe
+
     for text in (page_of_every_block, saved_report):
         opened = open_page(text, width=width, color_scheme=scheme)
         opened.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")

@@ -39,7 +39,7 @@ from perfkit.report.model import (
     VerticalLine,
     Waterfall,
 )
-from perfkit.results import RunStore
+from perfkit.runs import RunStore
 
 Read = Callable[[str], Any]
 

@@ -1,0 +1,1 @@
+"""Processes that perfkit starts: kept running, told apart, ended; and the sockets they share."""

@@ -1,0 +1,204 @@
+"""
+Keeps processes running: what dies is started again, after growing pauses.
+
+Everything ends with the supervisor, however that ends: each child watches its lifeline.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+import psutil
+
+from perfkit.errors import TargetError
+from perfkit.processes.lifeline import OPTION, READY
+
+__all__ = ["Program", "Supervisor", "born", "cpu_s", "is_running"]
+
+_READY_S = 60.0
+_STOP_S = 15.0
+_POLL_S = 0.1
+_SHORT_LIFE_S = 5.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_SAME_S = 1.0
+
+_log = logging.getLogger("perfkit.processes")
+
+
+def born(pid: int) -> float | None:
+    """Return when a process was started, in seconds since 1970; None if there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_running(pid: int, born_at_s: float) -> bool:
+    """Return whether the process of a number is still the one that was started at that time."""
+    now_s = born(pid)
+    # the system's clock, by which it is told, may have been put right meanwhile
+    return now_s is not None and abs(now_s - born_at_s) < _SAME_S
+
+
+def cpu_s(pids: Sequence[int]) -> float | None:
+    """Return the processor time of some processes so far, user and kernel; None if unknown."""
+    try:
+        times = [psutil.Process(pid).cpu_times() for pid in pids]
+    except psutil.Error:
+        return None
+    return sum(each.user + each.system for each in times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """
+    A program to keep running; see `lifeline` for what it owes its supervisor.
+
+    Args:
+        name: For messages.
+        arguments: The command line.
+        environment: What to add to this process's environment.
+        descriptors: Open files that it inherits.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+
+
+class _Child:
+    """A running program, and when to start it again."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._pause_s = 0.0
+        self._due_s: float | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.lifeline, theirs = socket.socketpair()
+        self._started_at_s = time.monotonic()
+        descriptor = theirs.fileno()
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 - what the supervisor was given
+                [*self.program.arguments, OPTION, str(descriptor)],
+                env={**os.environ, **self.program.environment},
+                pass_fds=(descriptor, *self.program.descriptors),
+                stdin=subprocess.DEVNULL,
+                # an interrupt at the keyboard is for the supervisor, who then ends its children
+                start_new_session=True,
+            )
+
+    def await_ready(self, deadline_s: float) -> None:
+        """
+        Wait until it works.
+
+        Raises:
+            TargetError: It ended, or takes too long.
+        """
+        name = self.program.name
+        self.lifeline.settimeout(max(deadline_s - time.monotonic(), 0.01))
+        try:
+            heard = self.lifeline.recv(1)
+        except TimeoutError as error:
+            msg = f"{name} is not ready after {_READY_S:g} s"
+            raise TargetError(msg) from error
+        except OSError:
+            heard = b""
+        if heard != READY:
+            msg = f"{name} ended at once (code {self.process.wait()}); what it said is above"
+            raise TargetError(msg)
+
+    def look(self) -> None:
+        """Start it again if it has ended."""
+        now_s = time.monotonic()
+        if self._due_s is not None:
+            if now_s >= self._due_s:
+                self._due_s = None
+                self._begin()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.lifeline.close()
+        if now_s - self._started_at_s >= _SHORT_LIFE_S:
+            self._pause_s = 0.0
+        self._due_s = now_s + self._pause_s
+        _log.warning(
+            "%s (process %d) ended with %d; starting it again in %g s",
+            self.program.name,
+            self.process.pid,
+            code,
+            self._pause_s,
+        )
+        self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+
+    def await_end(self, deadline_s: float) -> None:
+        """Wait for its end, and make one if it takes too long."""
+        try:
+            self.process.wait(max(deadline_s - time.monotonic(), 0.01))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.lifeline.close()
+
+
+class Supervisor:
+    """
+    Starts programs and keeps them running.
+
+    Args:
+        programs: What to run.
+    """
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._programs = programs
+        self._children: list[_Child] = []
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes."""
+        return [child.process.pid for child in self._children]
+
+    def start(self) -> None:
+        """
+        Start everything and wait until it works.
+
+        Raises:
+            TargetError: A process does not start.
+        """
+        try:
+            for program in self._programs:
+                self._children.append(_Child(program))
+            deadline_s = time.monotonic() + _READY_S
+            for child in self._children:
+                child.await_ready(deadline_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, stop: Event) -> None:
+        """Keep everything running until *stop* is set."""
+        while not stop.wait(_POLL_S):
+            for child in self._children:
+                child.look()
+
+    def stop(self) -> None:
+        """End everything that was started here."""
+        for child in self._children:
+            # it may have ended by itself
+            with contextlib.suppress(ProcessLookupError):
+                child.process.terminate()
+        deadline_s = time.monotonic() + _STOP_S
+        for child in self._children:
+            child.await_end(deadline_s)
+        self._children.clear()

@@ -1,0 +1,465 @@
+"""Records of runs: what a run file holds."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from perfkit import __version__
+from perfkit.capacity import INDEX_ENTRY_OVERHEAD_BYTES
+from perfkit.runs.bounds import (
+    Amount,
+    AtLeastOne,
+    Count,
+    Fall,
+    HistogramText,
+    Moment,
+    Ratio,
+    Seconds,
+    Share,
+)
+
+__all__ = [
+    "FORMAT",
+    "CacheFigures",
+    "Check",
+    "Comparison",
+    "Doubt",
+    "DoubtKind",
+    "Hour",
+    "HourTraffic",
+    "LatencySummary",
+    "MachineLoad",
+    "Run",
+    "RunKind",
+    "ServiceFigures",
+    "Variant",
+    "WriteCost",
+    "now_utc",
+]
+
+# Formats so far; keys may be added to one, a change of meaning makes the next.
+#   1  the first one; traffic and the load of the machine were among the settings, and doubts were
+#      texts, `warnings` and `cautions`
+#   2  they are `traffic`, `load` and `doubts`
+FORMAT = 2
+
+
+def now_utc() -> str:
+    """Return the present moment as run files write it: UTC, ISO 8601, microseconds, `Z`."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class RunKind(StrEnum):
+    """What was measured, and so what a run holds."""
+
+    SCENARIO = "scenario"
+    """One access pattern, read in several ways."""
+    SWITCH = "switch"
+    """One optimisation of the service, off and on, without HTTP."""
+    CACHE = "cache"
+    """Questions with and without a cache, well and in trouble."""
+    CACHE_HOUR = "cache-hour"
+    """Hours of traffic through a cache, in virtual time."""
+    INDEX_COST = "index-cost"
+    """What writes to tables and to their indexes take."""
+    PHASES = "phases"
+    """The service over HTTP at each phase."""
+    ABLATION = "ablation"
+    """The service at phase 3 with each switch off alone."""
+
+
+class DoubtKind(StrEnum):
+    """What figures are doubted for; doubts of one kind say the same of different variants."""
+
+    CAPACITY = "capacity"
+    CHANGED_ANSWER = "changed-answer"
+    CONSISTENCY = "consistency"
+    DATA = "data"
+    FEW_CALLS = "few-calls"
+    FEW_ROUNDS = "few-rounds"
+    MACHINE = "machine"
+    MODEL = "model"
+    NOISY_ROUNDS = "noisy-rounds"
+    SLOW_CALLS = "slow-calls"
+    SLOW_FIRST_CALL = "slow-first-call"
+    WIDE_INTERVAL = "wide-interval"
+    OLD_WARNING = "warning"
+    """One of a run of format 1, of which only the text is known; likewise a caution."""
+    OLD_CAUTION = "caution"
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether figures may be wrong or beside the question, and not only less exact."""
+        return self in _WARNINGS
+
+
+_WARNINGS = frozenset(
+    {
+        DoubtKind.CAPACITY,
+        DoubtKind.CHANGED_ANSWER,
+        DoubtKind.CONSISTENCY,
+        DoubtKind.DATA,
+        DoubtKind.MODEL,
+        DoubtKind.OLD_WARNING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a figure may mislead, and what to do about it."""
+
+    kind: DoubtKind
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourTraffic:
+    """The traffic of a virtual hour."""
+
+    rate_hz: Amount
+    # questions, of which the n-th is asked 1/n^skew as often as the first
+    keys: AtLeastOne
+    skew: Amount
+    ttl_s: Seconds
+    # of the time to live, at most, in either direction
+    jitter_share: Share
+    writes_an_hour: Amount
+    # looks into the cache that fail
+    error_share: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLoad:
+    """Shares of the machine's CPU time while a run was measured; None where they are not known."""
+
+    # of other programs
+    others_share: Share | None = None
+    # taken away by the hypervisor
+    stolen_share: Share | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySummary:
+    """Latencies of one variant's calls in seconds, as the caller waited for them."""
+
+    count: AtLeastOne
+    mean: Seconds
+    p50: Seconds
+    p90: Seconds
+    p95: Seconds
+    p99: Seconds
+    max: Seconds
+    min: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheFigures:
+    """
+    How the calls of one variant met the cache: hits + misses + errors are those that looked.
+
+    Each mean is that of its calls, None where there were none.
+    """
+
+    hits: Count
+    misses: Count
+    errors: Count
+    hit_mean_s: Seconds | None = None
+    miss_mean_s: Seconds | None = None
+    error_mean_s: Seconds | None = None
+
+    @property
+    def requests(self) -> int:
+        """Calls that looked into the cache."""
+        return self.hits + self.misses + self.errors
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits among all calls; None if nothing looked."""
+        return self.hits / self.requests if self.requests else None
+
+    @property
+    def worked_out_mean_s(self) -> float | None:
+        """The mean of all calls, worked out from the shares and the mean of each."""
+        parts = (
+            (self.hits, self.hit_mean_s),
+            (self.misses, self.miss_mean_s),
+            (self.errors, self.error_mean_s),
+        )
+        if not self.requests or any(count and mean_s is None for count, mean_s in parts):
+            return None
+        return sum(count * (mean_s or 0.0) for count, mean_s in parts) / self.requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFigures:
+    """What a service showed while one variant was asked over HTTP."""
+
+    # switch -> on
+    switches: dict[str, Any]
+    # answered in the time the requests took, at `Variant.concurrency` under way at once
+    requests_per_s: Amount
+    read_units_per_s: Amount | None
+    # share of answers with a status of 500 or above, 0 to 1
+    failed_share: Share
+    # processes of the service that answered their health check, and how many there should be
+    healthy: Count
+    instances: Count
+    # processor time of all processes of the service: for one request, and as a share of one core
+    cpu_s: Seconds | None
+    cpu_share: Amount | None
+    # stage -> mean seconds of a request, in order, from the header Server-Timing
+    stages_s: dict[str, Seconds]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """
+    One way to answer the question, as measured.
+
+    `calls`, `requests`, `errors` and `retries` count the whole measurement; every other figure
+    is for one call. A call answers the question once and may take many requests (pages).
+    """
+
+    name: str
+    operation: str
+    calls: AtLeastOne
+    requests: Count
+    errors: Count
+    # None where the target does not say
+    items_read: Count | None
+    # items in the answer, after every filter
+    items_returned: Count
+    # size of the items read; see bytes_read_source
+    bytes_read: Count | None
+    capacity_units: Amount | None
+    # who counted: the kind of target ("embedded", "endpoint", "aws"), or "none"
+    capacity_source: str
+    latency_s: LatencySummary
+    # all calls: HdrHistogram V2, compressed, base64, in microseconds
+    histogram: HistogramText
+    client_cpu_s: Seconds | None = None
+    retries: Count = 0
+    # requests of one call
+    requests_per_call: Amount | None = None
+    # items that crossed the wire; a filter in the service receives more than it returns
+    items_received: Count | None = None
+    # "items": summed over the items themselves; "capacity": at most, from whole read units
+    bytes_read_source: str = "none"
+    # "eventual" or "strong"
+    consistency: str = "eventual"
+    # the same answer read strongly consistent, and whether that was "measured" or "modelled" (twice)
+    capacity_units_strong: Amount | None = None
+    capacity_strong_source: str = "none"
+    table: str | None = None
+    index: str | None = None
+    # requests under way at once
+    concurrency: AtLeastOne = 1
+    # median latency of each round, in the order of the rounds
+    rounds_s: tuple[Seconds, ...] = ()
+    # which question it answers, where a run has several; only variants of one are compared
+    question: str = ""
+    # whole answer of one call: over HTTP as it came, otherwise its items as DynamoDB's JSON
+    body_bytes: Count | None = None
+    cache: CacheFigures | None = None
+    service: ServiceFigures | None = None
+
+    @property
+    def items_wasted(self) -> int | None:
+        """Items read and paid for that are not in the answer."""
+        return None if self.items_read is None else self.items_read - self.items_returned
+
+    @property
+    def wasted_share(self) -> float | None:
+        """Share of the items read that are not in the answer, 0 to 1."""
+        if self.items_read is None or self.items_wasted is None:
+            return None
+        return self.items_wasted / self.items_read if self.items_read else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """
+    Two variants of one run; ratios are baseline ÷ candidate, so above 1 the candidate wins.
+
+    `significant` is False when the interval contains 1, or when there is no interval because
+    there were too few rounds.
+    """
+
+    baseline: str
+    candidate: str
+    latency_ratio: Ratio
+    latency_ratio_ci95: tuple[Ratio, Ratio] | None
+    capacity_ratio: Ratio | None
+    results_equal: bool
+    significant: bool = False
+    rounds: Count = 0
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """
+    A promise held against what was measured.
+
+    `promised` and `measured` are shares by which a figure fell, 0.8 for 80% less. The verdict is
+    "pass" or "fail" where the whole interval is on one side of the promise, else "invalid", and
+    `reason` says why no verdict is possible.
+    """
+
+    name: str
+    question: str
+    figure: str
+    promised: Fall
+    measured: Fall | None
+    interval: tuple[Fall, Fall] | None
+    verdict: str
+    reason: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """
+    Some time of traffic through a cache.
+
+    `provenance` is "modelled" for virtual time, "measured" for a real run, "quoted" for a document;
+    the latencies behind `mean_s` are in `cache`.
+    """
+
+    name: str
+    provenance: str
+    # of the latencies: "measured" in this run or "quoted"
+    latencies: str
+    duration_s: Seconds
+    ttl_s: Seconds | None
+    cache: CacheFigures
+    # queries made: misses and errors, less those that shared another's
+    fills: Count | None = None
+    invalidations: Count | None = None
+    # mean of all requests; None takes what `cache` works out
+    mean_s: Seconds | None = None
+    read_units: Amount | None = None
+    # busiest second
+    peak_fills_per_s: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCost:
+    """
+    What a table, or one index of it, takes for each kind of write, and how large its entries are.
+
+    Means over a sample of the workload's items, for an index over those that have an entry; `units`
+    maps a kind of change ("insert", "unchanged", "update", "key-change", "delete") to write units,
+    and lacks what cannot be done.
+    """
+
+    table: str
+    # None: the table itself, without any index
+    index: str | None
+    units: dict[str, Amount]
+    # mean size of an entry, or of an item where this is the table; overhead not counted
+    entry_bytes: Amount
+    # items of the whole table, and the share of them that have an entry
+    items: Count
+    entries_share: Share = 1.0
+    sample_items: Count = 0
+    projection: str = ""
+    # attributes other than keys that an INCLUDE projection holds
+    attributes: tuple[str, ...] = ()
+    # the projection is the one that the workload says
+    declared: bool = True
+    # which patterns ask the index, and whether it holds all that they need
+    patterns: tuple[str, ...] = ()
+    covers: bool = True
+    # those of them that filter nothing, or by what it holds; None in a run that does not say
+    filters: tuple[str, ...] | None = None
+
+    @property
+    def entries(self) -> float:
+        """Entries of the whole index, or items of the table."""
+        return self.items * self.entries_share
+
+    @property
+    def stored_bytes(self) -> float:
+        """What is billed as stored, overhead included."""
+        return self.entries * (self.entry_bytes + INDEX_ENTRY_OVERHEAD_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a scenario or a load test: the content of one run file."""
+
+    kind: RunKind
+    scenario: str
+    workload: str
+    target: dict[str, Any]
+    started_at: Moment
+    machine: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    load: MachineLoad = field(default_factory=MachineLoad)
+    variants: tuple[Variant, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    # what would complete this run, e.g. the command that creates a missing index
+    next_steps: tuple[str, ...] = ()
+    # figures of a document, as the workload quotes them
+    quoted: dict[str, Any] | None = None
+    # promises held against the figures
+    checks: tuple[Check, ...] = ()
+    # traffic through a cache, in virtual and in real time
+    hours: tuple[Hour, ...] = ()
+    # that of the virtual hour
+    traffic: HourTraffic | None = None
+    # what writes to tables and to their indexes take
+    write_costs: tuple[WriteCost, ...] = ()
+    description: str = ""
+    # wire form, ":name" -> {"S": "..."}
+    parameters: dict[str, Any] = field(default_factory=dict)
+    workload_digest: str = ""
+    # how long the workload keeps an answer to the question in its cache, 0 where it has no cache
+    # policy; None in a run that does not say
+    cache_ttl_s: Seconds | None = None
+    duration_s: Seconds = 0.0
+    # name of its file without ".json"; given when saved
+    id: str = ""
+    perfkit: str = __version__
+    format: int = FORMAT
+
+    def variant(self, name: str, question: str | None = None) -> Variant | None:
+        """Return the variant called *name*, of *question* if given, or None if there is none."""
+        return next(
+            (
+                variant
+                for variant in self.variants
+                if variant.name == name and question in {None, variant.question}
+            ),
+            None,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return why figures may be wrong or beside the question, each with what to do about it."""
+        return tuple(str(each) for each in self.doubts if each.kind.is_warning)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Return why figures have a margin: few calls, outliers, a busy machine."""
+        return tuple(str(each) for each in self.doubts if not each.kind.is_warning)
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Return what the variants answer, each question once, in their order."""
+        return tuple(dict.fromkeys(variant.question for variant in self.variants))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain JSON values, `format` first."""
+        data = asdict(self)
+        return {"format": data.pop("format"), "perfkit": data.pop("perfkit"), **data}

@@ -1,0 +1,1 @@
+"""The path functions, by what they are about."""

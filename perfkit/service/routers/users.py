@@ -1,0 +1,111 @@
+"""What belongs to the user who asks: enrollments and profile."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+
+from perfkit.service.dependencies import (
+    AnswersDep,
+    ClockDep,
+    CurrentUser,
+    DatabaseDep,
+    NotificationsDep,
+    WritesDep,
+)
+from perfkit.service.models import Enrollment, EnrollmentPage, Identifier, NewEnrollment, Profile
+from perfkit.service.paging import LARGEST_PAGE, Following, Limit, Page
+from perfkit.service.problems import Problem, documented
+from perfkit.service.responses import JSONBytes
+from perfkit.service.routers.courses import by_time
+from perfkit.service.store import Store
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api", tags=["users"])
+
+
+@router.get(
+    "/enrollments",
+    response_model=EnrollmentPage,
+    responses=documented(401, 403, 413, 422, 431, 503),
+)
+async def list_enrollments(
+    user: CurrentUser,
+    database: DatabaseDep,
+    answers: AnswersDep,
+    limit: Limit = LARGEST_PAGE,
+    following: Following = None,
+) -> Response:
+    """Your enrollments with the titles of their courses, the oldest first."""
+    page = Page.read(limit, following)
+
+    async def fill() -> dict[str, Any]:
+        rows = await database.ask(Store.enrollments, user.id)
+        return page.of(rows, by_time)
+
+    body = await answers.get_or_fill(
+        "enrollments", {"user": user.id}, EnrollmentPage, fill, variant=page.variant
+    )
+    return JSONBytes(body)
+
+
+@router.post(
+    "/enrollments",
+    status_code=201,
+    responses=documented(400, 401, 403, 404, 409, 413, 422, 431, 503),
+)
+async def enroll(
+    new: NewEnrollment,
+    user: CurrentUser,
+    database: DatabaseDep,
+    writes: WritesDep,
+    notifications: NotificationsDep,
+    clock: ClockDep,
+    response: Response,
+) -> Enrollment:
+    """Enroll in a course."""
+    row = await writes.make(database, Store.enroll, user.id, new.course_id, clock())
+    await notifications.tell(user, f"enrolled in course {new.course_id}")
+    response.headers["Location"] = f"/api/enrollments/{row['enrollment_id']}"
+    return Enrollment.model_validate(row)
+
+
+@router.delete(
+    "/enrollments/{enrollment_id}",
+    status_code=204,
+    responses=documented(401, 403, 404, 413, 422, 431, 503),
+)
+async def withdraw(
+    enrollment_id: Annotated[Identifier, Path(description="An enrollment of yours.")],
+    user: CurrentUser,
+    database: DatabaseDep,
+    writes: WritesDep,
+    notifications: NotificationsDep,
+) -> None:
+    """Leave a course."""
+    course = await writes.make(database, Store.withdraw, user.id, enrollment_id)
+    await notifications.tell(user, f"left course {course}")
+
+
+@router.get(
+    "/users/{user_id}/profile",
+    response_model=Profile,
+    responses=documented(401, 403, 404, 413, 422, 431, 503),
+)
+async def get_profile(
+    user_id: Annotated[Identifier, Path(description="The token's user.")],
+    user: CurrentUser,
+    database: DatabaseDep,
+    answers: AnswersDep,
+) -> Response:
+    """Your profile."""
+    if user_id != user.id:
+        raise Problem(403, "what is kept of another user is not for you to read")
+
+    async def fill() -> dict[str, Any] | None:
+        return await database.ask(Store.profile, user_id)
+
+    body = await answers.get_or_fill("profile", {"user": user_id}, Profile, fill)
+    if not body:
+        raise Problem(404, f"there is no user {user_id}")
+    return JSONBytes(body)
