@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -39,6 +40,19 @@ _TOO_MANY_FILES = (
 
 class ErrorBoundary(TyperGroup):
     """Prints what perfkit raised on purpose as one line and exits with its code."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under the names of their panels, which plain Typer help leaves out."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            found = self.get_command(ctx, name)
+            if found is not None and not found.hidden:
+                panel = getattr(found, "rich_help_panel", None)
+                title = panel if isinstance(panel, str) else "Commands"
+                panels.setdefault(title, []).append((name, found.get_short_help_str(80)))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=16)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -117,28 +131,50 @@ def perfkit(
     """
 
 
-for command in (
-    run,
-    seed,
-    create_indexes,
-    bench,
-    report,
-    compare,
-    drop_indexes,
-    status,
-    clean,
-    serve,
-    worker,
-    up,
-    down,
-    dynamodb,
-):
-    app.command(
-        name=command.__name__.replace("_", "-"), cls=ReportCommand if command is report else None
-    )(command)
-app.add_typer(cost, name="cost")
-app.add_typer(workload, name="workload")
-app.add_typer(prices, name="prices")
+# panel -> its commands, each with a summary that 80 columns have room for
+_PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] = {
+    "Measure": (
+        (run, "Do it all: seed, index, measure, and answer on one screen."),
+        (bench, "Measure access patterns, the cache or the service."),
+    ),
+    "Change": (
+        (create_indexes, "Create a workload's indexes on tables in use."),
+        (drop_indexes, "Drop them again; the items stay."),
+    ),
+    "Report": (
+        (report, "Show what the saved runs found, without measuring."),
+        (compare, "Compare two runs, or two folders of them."),
+        (status, "Show tables, indexes, saved runs and the service."),
+        (cost, "Ask what it costs a month, and what would change it."),
+    ),
+    "Reference service": (
+        (up, "Run service, worker and cache in the background."),
+        (down, "Stop what `up` started."),
+        (serve, "Serve it in the foreground, with any mix of switches."),
+        (worker, "Deliver queued mails and request logs."),
+    ),
+    "Data and tools": (
+        (seed, "Create the tables of a workload and fill them."),
+        (clean, "Remove what perfkit made."),
+        (workload, "Explain and check workload files."),
+        (prices, "Show and refresh list prices."),
+        (dynamodb, "Serve the embedded DynamoDB over HTTP."),
+    ),
+}
+
+_NAMES = {cost: "cost", workload: "workload", prices: "prices"}
+
+for panel, members in _PANELS.items():
+    for command, summary in members:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=_NAMES[command], short_help=summary, rich_help_panel=panel)
+        else:
+            app.command(
+                name=command.__name__.replace("_", "-"),
+                cls=ReportCommand if command is report else None,
+                short_help=summary,
+                rich_help_panel=panel,
+            )(command)
 
 
 def main() -> None:

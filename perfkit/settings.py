@@ -6,6 +6,7 @@ __all__ = [
     "DATA_FILE",
     "DATA_VARIABLE",
     "FOLDER",
+    "PAGE",
     "RUNS_FOLDER",
     "TABLES_FOLDER",
     "TARGET_VARIABLE",
@@ -18,6 +19,9 @@ FOLDER = Path(".perfkit")
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
 RUNS_FOLDER = FOLDER / "runs"
+
+PAGE = FOLDER / "report.html"
+"""The report as a page: `perfkit run` writes it, and `report --open` unless told where."""
 
 TABLES_FOLDER = FOLDER / "tables"
 """Which tables perfkit made on targets that keep no tags."""

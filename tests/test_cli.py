@@ -1,6 +1,7 @@
 """The command line as a whole: help, versions, errors, interrupts."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,27 @@ COMMANDS = [command.name or "" for command in app.registered_commands] + [
     "workload show",
     "workload validate",
 ]
+
+
+def test_help_groups_the_commands_and_cuts_none_of_their_summaries() -> None:
+    answer = CliRunner().invoke(app, ["--help"], terminal_width=80)
+
+    assert "..." not in answer.stdout.partition("\nMeasure:")[2]
+    assert [line for line in answer.stdout.splitlines() if re.fullmatch(r"[A-Z].*:", line)] == [
+        "Options:",
+        "Measure:",
+        "Change:",
+        "Report:",
+        "Reference service:",
+        "Data and tools:",
+    ]
+    summaries = answer.stdout.partition("\nMeasure:\n")[2].splitlines()
+    commands = [line.split()[0] for line in summaries if line.startswith("  ")]
+    # one line each, and none without a group
+    assert sorted(commands) == sorted(
+        [command.name or "" for command in app.registered_commands] + ["cost", "prices", "workload"]
+    )
+    assert max(map(len, answer.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perfkit.analysis.costs import Costs
-from perfkit.cost.options import CostOptions
+from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.runs import Run
 from perfkit.units import one_line
+from perfkit.workloads.outline import outline
 
 __all__ = ["Group", "Selection", "select", "target_title"]
 
@@ -52,6 +53,13 @@ class Selection:
     def runs(self) -> tuple[Run, ...]:
         return tuple(run for group in self.groups for run in group.runs)
 
+    @property
+    def shows_a_document(self) -> bool:
+        """Whether a document's architecture is asked for, or belongs beside what was measured."""
+        options = None if self.costs is None else self.costs.options
+        asked = options is not None and bool(options.architecture or options.prices == QUOTED)
+        return asked or not self.runs or any(run.quoted for run in self.runs)
+
     def title(self, run: Run) -> str:
         """Return the scenario's name, with workload and target where the report has several."""
         group = next(group for group in self.groups if run in group.runs)
@@ -93,11 +101,13 @@ def select(
         divided.setdefault(key, []).append((oldest[question], run))
     # The order of first runs is the workload's own, and measuring again does not change it.
     members = {
-        key: tuple(run for _, run in sorted(pairs, key=lambda pair: pair[0], reverse=True))
+        key: _without_documents(
+            tuple(run for _, run in sorted(pairs, key=lambda pair: pair[0], reverse=True))
+        )
         for key, pairs in divided.items()
     }
     titles = _titles(tuple(runs[0] for runs in members.values()))
-    shown = {id(run) for run in newest.values()}
+    shown = set(map(id, newest.values()))
     return Selection(
         groups=tuple(
             Group(title=title, runs=runs)
@@ -108,6 +118,25 @@ def select(
         unreadable=tuple(str(problem) for problem in problems),
         costs=None if cost is None else Costs(cost),
         now=now,
+    )
+
+
+def _without_documents(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Return runs of the cache without a document's figures where the workload quotes none."""
+    known = outline(runs[0].workload, runs[0].workload_digest)
+    if known is None or known.quotes:
+        return runs
+    return tuple(
+        replace(
+            run,
+            quoted=None,
+            hours=tuple(
+                each for each in run.hours if "quoted" not in {each.provenance, each.latencies}
+            ),
+        )
+        if run.kind in {"cache", "cache-hour"} and run.quoted
+        else run
+        for run in runs
     )
 
 

@@ -12,6 +12,7 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
+    VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -78,6 +79,7 @@ def bench(
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Measure access patterns, scans against the query or get, or other scenarios.
@@ -113,7 +115,7 @@ def bench(
         if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
             note("Nothing was done.")
             raise typer.Exit(1)
-    _print(measure_with_bars(chosen, context), as_json=as_json)
+    _print(measure_with_bars(chosen, context), as_json=as_json, verbose=verbose)
 
 
 def _check_taken(chosen: "Sequence[Scenario]") -> None:
@@ -209,15 +211,17 @@ def _saved(runs: "Sequence[Run]", chosen: "Sequence[Scenario]") -> str:
     return f"{text}; `perfkit report` shows them." if runs else f"{text}."
 
 
-def _print(runs: "Sequence[Run]", *, as_json: bool) -> None:
-    from perfkit.report.build import build_report
+def _print(runs: "Sequence[Run]", *, as_json: bool, verbose: bool) -> None:
+    from perfkit.report import terminal
+    from perfkit.report.build import build_report, build_screen
 
-    report = build_report(runs)
     if as_json:
         from perfkit.report.json_document import report_document, write_document
 
-        typer.echo(write_document(report_document(report)), nl=False)
+        typer.echo(write_document(report_document(build_report(runs))), nl=False)
+    elif verbose:
+        terminal.print_report(build_report(runs))
     else:
-        from perfkit.report import terminal
-
-        terminal.print_report(report)
+        terminal.print_blocks(
+            build_screen(runs, next_step="`perfkit report` shows every figure, --open as a page")
+        )

@@ -28,6 +28,7 @@ __all__ = [
     "RegionOption",
     "TargetOption",
     "TimeoutOption",
+    "VerboseOption",
     "WorkloadOption",
     "YesOption",
     "make_permission",
@@ -77,6 +78,9 @@ ProfileOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print everything, not one screen of it.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
 MaxCostOption = Annotated[

@@ -12,6 +12,7 @@ from rich.progress import (
     Task,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -63,6 +64,8 @@ def bars(*, unit: str) -> Iterator[Bars]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
+        # moves also while a single slow call is all that happens
+        TimeElapsedColumn(),
     ]
     if unit:
         columns.append(_RateColumn())

@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from perfkit.commands.common import JsonOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
-from perfkit.settings import FOLDER, RUNS_FOLDER
+from perfkit.settings import PAGE, RUNS_FOLDER
 
 if TYPE_CHECKING:
     from perfkit.cost.options import CostOptions
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from perfkit.report.sections import Topic
     from perfkit.runs import Listing
 
-__all__ = ["OPENED", "ReportCommand", "choose_format", "print_built", "report", "write_built"]
-
-OPENED = FOLDER / "report.html"
-"""Where `--open` writes when --output does not say."""
+__all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
 _ARCHITECTURE = "--architecture"
 
@@ -67,12 +64,16 @@ def report(
             help="Write to this file instead; CSV to a folder, one file for each table.",
         ),
     ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What an HTML page calls itself."),
+    ] = None,
     as_json: JsonOption = False,
     open_it: Annotated[
         bool,
         typer.Option(
             "--open",
-            help=f"Write HTML, to {OPENED} unless --output says where, and open it in a browser.",
+            help=f"Write HTML, to {PAGE} unless --output says where, and open it in a browser.",
         ),
     ] = False,
     list_older: Annotated[
@@ -171,6 +172,7 @@ def report(
         topics=topics,
         cost=wanted,
         now=datetime.now(UTC),
+        title=title,
     )
     if output is None:
         print_built(built, chosen)
@@ -183,11 +185,11 @@ def report(
 def _choose_opened(
     report_format: Format | None, output: Path | None, *, as_json: bool
 ) -> tuple[Path, Format]:
-    chosen = choose_format(report_format, output or OPENED, as_json=as_json)
+    chosen = choose_format(report_format, output or PAGE, as_json=as_json)
     if chosen is not Format.HTML:
         msg = f"--open shows HTML, and {chosen} was asked for too; leave one of them out"
         raise ConfigError(msg)
-    return output or OPENED, chosen
+    return output or PAGE, chosen
 
 
 def _open(path: Path) -> None:

@@ -16,6 +16,7 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
+    VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -26,6 +27,7 @@ from perfkit.commands.common import (
 )
 from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
 from perfkit.commands.seed import seed_with_bars
+from perfkit.settings import PAGE
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.index_items import IndexCount
@@ -65,6 +67,7 @@ def run(
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
@@ -76,7 +79,6 @@ def run(
     Example: perfkit run --scale 0.1
     """
     from perfkit.commands.bench import make_options
-    from perfkit.report.build import build_report
 
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
@@ -87,17 +89,32 @@ def run(
     _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
     counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
     runs = _measure(where, read, options, budget, patterns_only=patterns_only)
-    report = build_report(runs)
+    _print(runs, as_json=as_json, verbose=verbose)
+    note(f"Done in {time.monotonic() - started_s:.0f} s.")
+    check_counts(counts)
+
+
+def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
+    from datetime import UTC, datetime
+
+    from perfkit.cost.options import CostOptions
+    from perfkit.report import files, formats, terminal
+    from perfkit.report.build import build_report, build_screen
+
+    cost = CostOptions()
+    report = build_report(runs, cost=cost, now=datetime.now(UTC))
     if as_json:
         from perfkit.report.json_document import report_document, write_document
 
         typer.echo(write_document(report_document(report)), nl=False)
     else:
-        from perfkit.report import terminal
-
-        terminal.print_report(report)
-    note(f"Done in {time.monotonic() - started_s:.0f} s; `perfkit report` shows this again.")
-    check_counts(counts)
+        step = f"open {PAGE}, or `perfkit report` for every figure here"
+        terminal.print_blocks(build_screen(runs, cost=cost, next_step=step))
+        if verbose:
+            typer.echo()
+            terminal.print_report(report)
+    files.write_text(PAGE, formats.render_text(report, formats.Format.HTML))
+    note(f"Wrote {PAGE}.")
 
 
 class _Budget:

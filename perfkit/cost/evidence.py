@@ -112,6 +112,8 @@ class Evidence:
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
         runs: Identifiers of the runs that were used.
+        served: The reference service may serve the workload.
+        indexed: The workload may have indexes.
     """
 
     patterns: tuple[Pattern, ...] = ()
@@ -123,6 +125,8 @@ class Evidence:
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    served: bool = True
+    indexed: bool = True
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -151,7 +155,7 @@ class Evidence:
                     command="perfkit create-indexes, then perfkit bench",
                 )
             )
-        if not self.writes:
+        if not self.writes and self.indexed:
             found.append(
                 Missing(
                     what="writes, storage and what indexes cost",
@@ -173,7 +177,7 @@ class Evidence:
                     command="perfkit bench",
                 )
             )
-        if not self.cpu:
+        if not self.cpu and self.served:
             found.append(
                 Missing(
                     what="processor time of a request, for instances",
@@ -230,7 +234,10 @@ def gather(runs: Iterable[Run]) -> Evidence:
             continue
         if run.id:
             used.append(run.id)
+    workload = outline(runs[0].workload, runs[0].workload_digest) if runs else None
     return Evidence(
+        served=workload is None or workload.built_in,
+        indexed=workload is None or workload.indexes,
         patterns=tuple(patterns.values()),
         writes=writes,
         table_items=table_items,

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from perfkit.analysis.answer import find_answer
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
-from perfkit.report.model import Report, Section, Statement, Statements, Tone
-from perfkit.report.sections import MISSING, SECTIONS, Topic, names_of
+from perfkit.report.answer import screen
+from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
+from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
 from perfkit.runs import Run
+from perfkit.workloads.outline import outline
 
-__all__ = ["build_report"]
+__all__ = ["build_report", "build_screen"]
 
 
 def build_report(
@@ -21,6 +24,7 @@ def build_report(
     topics: Collection[Topic] = (),
     cost: CostOptions | None = None,
     now: datetime | None = None,
+    title: str | None = None,
 ) -> Report:
     """
     Build the report of some runs.
@@ -35,6 +39,7 @@ def build_report(
             to show gets a line that says what would change that.
         cost: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None to leave their age alone.
+        title: What a page calls itself; None for the description of its only workload.
 
     Returns:
         The report, for any of the renderers.
@@ -49,16 +54,38 @@ def build_report(
         title=_title(selection),
         sections=(
             *(section for parts in built.values() for section in parts),
-            *_missing(topics, shown),
+            *_missing(topics, shown, selection),
         ),
         runs=tuple(run.to_dict() for run in selection.runs),
+        heading=_heading(selection) if title is None else title,
     )
 
 
-def _missing(topics: Collection[Topic], shown: set[str]) -> Iterator[Section]:
+def build_screen(
+    runs: Iterable[Run], *, next_step: str, cost: CostOptions | None = None
+) -> tuple[Block, ...]:
+    """
+    Build the one screen with which a command that measured answers.
+
+    Args:
+        runs: Over one workload on one target; the newest of each scenario counts.
+        next_step: What to type next where nothing is missing from the runs.
+        cost: What the reader wants to know about cost; None for nothing.
+    """
+    selection = select(runs, cost=cost)
+    return tuple(
+        block
+        for group in selection.groups
+        for block in screen(find_answer(group, selection), next_step=next_step)
+    )
+
+
+def _missing(topics: Collection[Topic], shown: set[str], selection: Selection) -> Iterator[Section]:
     """Yield one section about the topics of which nothing is shown, or none."""
     statements = tuple(
-        Statement(text=f"Nothing about {topic} yet: {MISSING[topic]}.", tone=Tone.WARNING)
+        Statement(
+            text=f"Nothing about {topic} yet: {_remedy(topic, selection)}.", tone=Tone.WARNING
+        )
         for topic in Topic
         if topic in topics and not any(topic in SECTIONS[name].topics for name in shown)
     )
@@ -68,6 +95,25 @@ def _missing(topics: Collection[Topic], shown: set[str]) -> Iterator[Section]:
             title="Missing",
             blocks=(Statements(name="missing", statements=statements),),
         )
+
+
+def _remedy(topic: Topic, selection: Selection) -> str:
+    """Return what to do about a topic; nothing that the workload's scenarios would refuse."""
+    known = [
+        outline(group.runs[0].workload, group.runs[0].workload_digest) for group in selection.groups
+    ]
+    if topic in OF_THE_SERVICE and known and all(each and not each.built_in for each in known):
+        return "it is measured of the reference service, which serves the built-in workload only"
+    return MISSING[topic]
+
+
+def _heading(selection: Selection) -> str:
+    """Return what the only workload is about, where its file is still there."""
+    if len(selection.groups) != 1:
+        return ""
+    run = selection.groups[0].runs[0]
+    known = outline(run.workload, run.workload_digest)
+    return "" if known is None else known.description
 
 
 def _title(selection: Selection) -> str:

@@ -429,8 +429,10 @@ class Report:
         title: Heading for people; may be empty.
         sections: Top to bottom.
         runs: The saved runs behind the figures, as they were saved.
+        heading: What a page calls itself instead of the title; may be empty.
     """
 
     title: str
     sections: tuple[Section, ...]
     runs: tuple[Mapping[str, object], ...] = ()
+    heading: str = ""

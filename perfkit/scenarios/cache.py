@@ -306,7 +306,7 @@ class CacheScenario:
             Measured.join(parts),
             comparisons,
             next_steps=tuple(dict.fromkeys(next_steps)),
-            quoted=dict(QUOTED),
+            quoted=dict(QUOTED) if context.workload.quotes else None,
         )
 
 

@@ -167,8 +167,12 @@ class CacheHourScenario:
                 error_share=traffic.error_share,
             ),
             parameters=dict(self.pattern.parameters),
-            hours=tuple(hours),
-            quoted=dict(QUOTED),
+            hours=tuple(
+                each
+                for each in hours
+                if context.workload.quotes or "quoted" not in {each.provenance, each.latencies}
+            ),
+            quoted=dict(QUOTED) if context.workload.quotes else None,
             next_steps=steps,
         )
 

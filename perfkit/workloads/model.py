@@ -295,6 +295,11 @@ class Workload:
     digest: str
     """SHA-256 of the file, in hexadecimal."""
 
+    @property
+    def quotes(self) -> bool:
+        """Whether it has figures of a document beside what is measured."""
+        return any(pattern.quoted is not None for pattern in self.patterns)
+
     def table(self, name: str) -> Table:
         """Return the table called *name*."""
         for table in self.tables:

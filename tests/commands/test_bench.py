@@ -50,8 +50,16 @@ def test_figures_are_printed_and_saved(data: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "query" in result.stdout
     (run,) = RunStore(RUNS).list().runs
-    assert run.id in result.stdout
+    assert result.stdout.startswith("courses: 1 access pattern, 200 items, embedded DynamoDB, ")
     assert [variant.name for variant in run.variants][-1] == "query"
+
+
+def test_verbose_prints_the_whole_report(data: Path) -> None:
+    result = bench("--scenario", "courses", "--iterations", "2", "-v", "--data", data)
+
+    (run,) = RunStore(RUNS).list().runs
+    assert run.id in result.stdout
+    assert "Machine and versions" in result.stdout
 
 
 def test_all_scenarios_are_measured_when_none_is_named(data: Path) -> None:

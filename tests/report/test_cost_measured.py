@@ -397,7 +397,10 @@ def test_programs_find_it_below_the_bills() -> None:
     )
     assert {line["provenance"] for line in found["after"]["lines"]} == {"modelled"}
     assert found["traffic"]["patterns"] == {"shelf": 20.0}
-    full = report_document(report())["cost"]
+    quoting = [replace(run, quoted={"source": "a document"}) for run in FULL]
+    full = report_document(
+        build_report(quoting, sections={"cost", "cost-measured"}, cost=CostOptions())
+    )["cost"]
     assert isinstance(full, dict)
     assert {"before", "after", "savings", "measured"} <= full.keys()
 
@@ -482,7 +485,8 @@ def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, counted)
 
     names = {"findings", "dashboard", "cost", "cost-measured"}
-    built = build_report(FULL, sections=names, cost=CostOptions(rps=("20",)))
+    quoting = [replace(run, quoted={"source": "a document"}) for run in FULL]
+    built = build_report(quoting, sections=names, cost=CostOptions(rps=("20",)))
 
     assert {each.name for each in built.sections} == names
     assert sorted(asked) == sorted(set(asked))

@@ -35,6 +35,10 @@ from perfkit.report.model import (
 __all__ = ["render_report"]
 
 _TITLE = "perfkit report"
+_ANSWER = "findings"
+_UNFOLDED = frozenset({_ANSWER, "missing", "next-steps"})
+"""Sections that are open where a page begins with its answer."""
+
 _TONE_WORDS = {Tone.GOOD: "good", Tone.WARNING: "warning"}
 
 
@@ -43,9 +47,12 @@ def render_report(report: Report) -> str:
     marks = LinkedMarks()
     colours = assign(report)
     drawings: list[Mapping[str, object]] = []
+    ordered = _answer_first(report.sections)
+    answered = any(section.name == _ANSWER for section in ordered)
     sections = [
         _section(section, number, colours, marks, drawings)
-        for number, section in enumerate(report.sections)
+        | {"folded": answered and section.name not in _UNFOLDED}
+        for number, section in enumerate(ordered)
     ]
     kicker, title = _titles(report)
     styles, library, script = map(_packaged, _ASSETS)
@@ -71,9 +78,16 @@ def render_report(report: Report) -> str:
 _ASSETS = ("templates/report.css", "vendor/echarts.min.js", "templates/report.js")
 
 
+def _answer_first(sections: Sequence[Section]) -> list[Section]:
+    """Return sections with the answer in front; warnings are among its doubts."""
+    return sorted(sections, key=lambda section: section.name != _ANSWER)
+
+
 def _titles(report: Report) -> tuple[str, str]:
     """Return what stands above the title, and the title."""
     title = one_line(report.title)
+    if report.heading:
+        return _TITLE, one_line(report.heading)
     if title.startswith(f"{_TITLE}: "):
         return _TITLE, title.removeprefix(f"{_TITLE}: ")
     return "", title or _TITLE
@@ -122,8 +136,12 @@ def _has_table(blocks: Sequence[Block], place: int) -> bool:
 def _is_half(blocks: Sequence[Block], place: int) -> bool:
     """Whether two of a block fit side by side, and there are two."""
     kind = type(blocks[place])
-    beside = [*blocks[max(0, place - 1) : place], *blocks[place + 1 : place + 2]]
-    return kind in {Curves, Diagram} and any(isinstance(each, kind) for each in beside)
+    if kind not in {Curves, Diagram}:
+        return False
+    before = next((n for n in range(place) if type(blocks[place - 1 - n]) is not kind), place)
+    after = blocks[place + 1 : place + 2]
+    # two by two; the last of an odd number has the row to itself
+    return before % 2 == 1 or any(isinstance(each, kind) for each in after)
 
 
 def _block(

@@ -34,7 +34,7 @@ from perfkit.report.sections import (
     switches,
 )
 
-__all__ = ["MISSING", "SECTIONS", "Builder", "Entry", "Topic", "names_of"]
+__all__ = ["MISSING", "OF_THE_SERVICE", "SECTIONS", "Builder", "Entry", "Topic", "names_of"]
 
 Builder = Callable[[Selection], Iterable[Section]]
 """Yields the sections that the selected runs give rise to; none is fine."""
@@ -106,6 +106,9 @@ MISSING: Mapping[Topic, str] = {
     Topic.ARCHITECTURE: "measure the service with `perfkit bench --scenario phases`",
 }
 """What to do about a topic of which the saved runs show nothing."""
+
+OF_THE_SERVICE = frozenset({Topic.FLOW, Topic.DASHBOARD, Topic.ARCHITECTURE})
+"""Topics of the reference service, which serves the built-in workload and no other."""
 
 
 def names_of(topics: Collection[Topic]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from perfkit.analysis.caches import IN_TROUBLE
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.selection import Selection
 from perfkit.report.about import about, cautions, facts_of
@@ -38,6 +39,10 @@ _WORKED_OUT_NOTE = (
     "(hits, misses and errors, each times its mean) / requests; beside it the mean of all calls as"
     " they were measured."
 )
+_TROUBLE_NOTE = (
+    "Calls made while the server was killed or hanging, on purpose, are not among these: they are"
+    " no error rate."
+)
 _SHARES_NOTE = (
     "These counts are what was tried, not what a service sees; the last column weighs the means"
     " with the shares of the document."
@@ -50,7 +55,7 @@ def build(selection: Selection) -> Iterable[Section]:
         if run.kind is not RunKind.CACHE or not run.variants:
             continue
         blocks: list[Block] = [about(run), _variants(run), _bars(run), _comparisons(run)]
-        together = _together(run.variants)
+        together = _together(each for each in run.variants if each.name not in IN_TROUBLE)
         blocks += [_statistics(run), flow_diagram(together), flow(together, run)]
         if run.cautions and len(selection.runs) > 1:
             blocks.append(cautions(run))
@@ -183,7 +188,11 @@ def statistics_row(figures: CacheFigures, mean_s: float | None) -> Row:
 def _statistics(run: Run) -> Table:
     rows = []
     for question in run.questions:
-        variants = [each for each in run.variants if each.question == question]
+        variants = [
+            each
+            for each in run.variants
+            if each.question == question and each.name not in IN_TROUBLE
+        ]
         figures = _together(variants)
         cached = [each for each in variants if each.cache is not None]
         calls = sum(each.calls for each in cached)
@@ -193,14 +202,17 @@ def _statistics(run: Run) -> Table:
                 "question": question,
                 **statistics_row(figures, mean_s),
                 "at_shares_s": Marked(
-                    value=_at_quoted_shares(figures, run), provenance=Provenance.MODELLED
+                    value=_at_quoted_shares(
+                        _together(each for each in run.variants if each.question == question), run
+                    ),
+                    provenance=Provenance.MODELLED,
                 ),
             }
         )
     return Table(
         name="statistics",
         title="Cache statistics",
-        notes=(_SHARES_NOTE,),
+        notes=(_TROUBLE_NOTE, *((_SHARES_NOTE,) if run.quoted else ())),
         columns=(
             Column(key="question", title="pattern", label=True),
             *statistics_columns(),
@@ -269,6 +281,8 @@ def flow_diagram(figures: CacheFigures, *, counted: Provenance = Provenance.MEAS
     edges = []
     for path, counts, mean, steps in _PATHS:
         number, mean_s = getattr(figures, counts), getattr(figures, mean)
+        if path == "ERROR" and not number:
+            continue
         share = number / figures.requests if figures.requests else None
         nodes.append(
             Node(

@@ -49,7 +49,7 @@ def build(selection: Selection) -> Iterable[Section]:
         PriceError: Prices that were asked for are missing.
     """
     costs = selection.costs
-    if costs is None:
+    if costs is None or not selection.shows_a_document:
         return
     described = costs.described
     yield Section(
@@ -66,7 +66,7 @@ def build(selection: Selection) -> Iterable[Section]:
 
 def bills_of(selection: Selection) -> tuple[Comparison, ...]:
     """Return the bills for other sections; none where this section shows none, or says why."""
-    if selection.costs is None:
+    if selection.costs is None or not selection.shows_a_document:
         return ()
     try:
         return selection.costs.described.comparisons

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 
+from perfkit.analysis.answer import MillionCalls, find_answer
 from perfkit.analysis.comparability import not_measured
 from perfkit.analysis.costs import Costs
 from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.cost.estimate import Estimate
 from perfkit.cost.prices import age_warnings, free_tier_note
 from perfkit.errors import ArchitectureError, ConfigError, PriceError
+from perfkit.report.answer import write_money
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
 
-__all__ = ["build", "headline"]
+__all__ = ["build"]
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -48,7 +50,7 @@ def build(selection: Selection) -> Iterable[Section]:
             name="cost-measured",
             subject=group.title if several else "",
             title=title,
-            blocks=tuple(_blocks(group, found, costs)),
+            blocks=(_by_the_million(group, selection), *_blocks(group, found, costs)),
             facts={
                 "workload": run.workload,
                 "target": target_title(run.target),
@@ -60,21 +62,17 @@ def build(selection: Selection) -> Iterable[Section]:
         documented = True
 
 
-def headline(group: Group, selection: Selection) -> str:
-    """
-    Return what a month of measured requests costs, for other sections.
-
-    "" unless a reader states how many come: nobody's rate makes no headline. Why a bill cannot be
-    made out, this section says.
-    """
-    costs = selection.costs
-    try:
-        if costs is None or not costs.traffic_is_stated:
-            return ""
-        found = costs.estimate(group.title, group.runs)
-    except ConfigError:
-        return ""
-    return "" if found is None else cost_words.bills(found)
+def _by_the_million(group: Group, selection: Selection) -> Statements:
+    """Return what a million calls cost: a rate that nobody states makes no headline."""
+    answer = find_answer(group, selection)
+    found = answer.money
+    if not isinstance(found, MillionCalls):
+        return Statements(name="cost-by-the-million", statements=())
+    text = f"{write_money(answer)}; modelled, on demand, list prices of {found.region}."
+    return Statements(
+        name="cost-by-the-million",
+        statements=(Statement(text=text[:1].upper() + text[1:]),),
+    )
 
 
 def _refused(group: Group, title: str, error: ConfigError) -> Section:

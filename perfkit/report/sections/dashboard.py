@@ -29,8 +29,8 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
+from perfkit.report.quoted import mapping, number
 from perfkit.report.sections.cost import bills_of, share_of
-from perfkit.report.sections.quoted import mapping, number
 from perfkit.runs import Run, Variant
 
 __all__ = ["build"]

@@ -21,7 +21,7 @@ from perfkit.report.model import (
     Tone,
     Waterfall,
 )
-from perfkit.report.sections.quoted import mapping, number
+from perfkit.report.quoted import mapping, number
 from perfkit.report.waterfall import stages_of
 from perfkit.runs import Run, RunKind, Variant
 

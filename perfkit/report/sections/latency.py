@@ -23,6 +23,9 @@ from perfkit.runs import Run, RunKind, Variant
 
 __all__ = ["build"]
 
+_LEAST_CALLS = 20
+"""Fewer calls make no curve: each step of it would be a single call."""
+
 _FRACTIONS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)
 _COLUMNS = (
     ("p50_s", "p50", 0.5),
@@ -62,7 +65,9 @@ def _charts(run: Run) -> Iterator[Curves]:
     curves = tuple(
         Curve(label=variant.name, points=points)
         for variant in run.variants
-        if variant.question == question and not is_cold(variant.name)
+        if variant.question == question
+        and not is_cold(variant.name)
+        and variant.latency_s.count >= _LEAST_CALLS
         if (points := _points(variant))
     )
     if curves:

@@ -599,6 +599,7 @@ def test_names_that_would_be_scripts_stay_text(open_page: Open, evil_report: Rep
 
 def test_a_tip_on_a_line_shows_its_point_as_text(open_page: Open, evil_report: Report) -> None:
     page = open_page(evil_report).page
+    page.evaluate("document.querySelectorAll('details.more').forEach((each) => each.open = true)")
     place = page.locator(".drawing").nth(1)
     place.scroll_into_view_if_needed()
     dot = place.locator('path[fill="var(--c1)"]').first.bounding_box()

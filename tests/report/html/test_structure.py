@@ -6,12 +6,15 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perfkit.report.build import build_report
 from perfkit.report.figures import format_value
 from perfkit.report.html import render_report
 from perfkit.report.html.colours import AFTER, BEFORE, assign
@@ -36,6 +39,7 @@ from perfkit.report.model import (
     VerticalLine,
     Waterfall,
 )
+from perfkit.runs import RunStore
 
 Read = Callable[[str], Any]
 
@@ -381,3 +385,37 @@ def test_a_date_in_a_text_is_not_folded_and_stays_text(read: Read) -> None:
 
     assert page.count("span", **{"class": "date"}) == 1
     assert "priced on 2026-09-29, run 20260929T1000-2026-1 <b>" in page.text
+
+
+def test_a_page_begins_with_the_answer_and_folds_the_rest() -> None:
+    """Nothing about how it was measured, no run and no address stands above the first fold."""
+    runs = RunStore(Path(__file__).parents[1] / "main_job").list().runs
+    elsewhere = [
+        replace(run, target={"kind": "endpoint", "endpoint": "http://x:1"}) for run in runs
+    ]
+    text = render_report(build_report(elsewhere))
+    above = text.partition('<main id="report"')[2].partition('<details class="more" open>')[0]
+
+    assert "<h1>Courses, enrollments and users of a university" in text
+    assert above.count("<h2") == 1
+    assert (
+        "http://" not in text.partition("<h1>")[2].partition("</main>")[0].partition("<details")[0]
+    )
+    assert not any(run.id in above for run in runs)
+    assert above.count("<table") == 1
+
+
+def test_a_page_is_called_what_the_reader_says() -> None:
+    runs = RunStore(Path(__file__).parents[1] / "main_job").list().runs
+
+    assert "<h1>Orders &lt;1&gt;</h1>" in render_report(build_report(runs, title="Orders <1>"))
+
+
+def test_charts_stand_two_by_two_and_an_odd_one_alone() -> None:
+    runs = RunStore(Path(__file__).parents[1] / "main_job").list().runs
+    report = build_report(runs, sections=["latency"])
+    curves = [each for each in report.sections[0].blocks if isinstance(each, Curves)]
+
+    halves = render_report(report).count('<figure class="block chart of-curves half">')
+
+    assert halves == len(curves) - len(curves) % 2

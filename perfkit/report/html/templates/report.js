@@ -252,7 +252,7 @@
 
   const places = [...document.querySelectorAll("[data-drawing]")];
   const widths = places.map(roomOf);
-  const drawn = new Set(document.querySelectorAll("details.figures"));
+  const drawn = new Set(document.querySelectorAll("details.figures, details.more"));
   places.forEach((place, number) => {
     const chart = { place, drawing: drawings[Number(place.dataset.drawing)], width: 0 };
     try {
@@ -266,6 +266,14 @@
     }
   });
   for (const details of drawn) details.open = false;
+  // A link into a folded section opens it.
+  const unfold = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let each = target.querySelector(":scope > details.more") ?? target.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
 
   // Only what scrolls is a stop on the way of the Tab key, and shows on which side there is more.
   const scrolling = document.querySelectorAll(".scroll");

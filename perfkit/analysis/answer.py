@@ -1,0 +1,434 @@
+"""The answer of a report: what was found and what it is worth, what is doubtful, what to do next."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from perfkit.analysis.caches import IN_TROUBLE, WARM
+from perfkit.analysis.comparability import not_alike, too_old, unjudged
+from perfkit.analysis.conditions import load_of
+from perfkit.analysis.costs import Costs
+from perfkit.analysis.findings import count_promises, unsure
+from perfkit.analysis.outcome import Outcome, find_outcome
+from perfkit.analysis.phases import sides_of
+from perfkit.analysis.selection import Group, Selection
+from perfkit.analysis.verdict import Ruling, Verdict, taken_together
+from perfkit.cost import names
+from perfkit.cost.bill import Use
+from perfkit.cost.demand import State
+from perfkit.cost.prices import PriceBook
+from perfkit.errors import ConfigError, PriceError
+from perfkit.measure.doubts import OTHERS_SHARE
+from perfkit.runs import Comparison, Run, Variant, WriteCost
+from perfkit.units import format_many, format_share
+from perfkit.workloads.outline import outline
+
+__all__ = [
+    "Answer",
+    "CacheFinding",
+    "Indexes",
+    "MillionCalls",
+    "MonthlyBill",
+    "PatternFinding",
+    "PhasesFinding",
+    "find_answer",
+]
+
+_MILLION = 1_000_000
+_FEW_CALLS = 10
+_WIDE = 2.0
+"""An interval whose ends lie further apart than this leaves the ratio open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternFinding:
+    """An access pattern today and after: its run and what came of it."""
+
+    run: Run
+    outcome: Outcome
+
+    @property
+    def name(self) -> str:
+        return self.run.scenario
+
+    @property
+    def before(self) -> Variant:
+        return self.outcome.before
+
+    @property
+    def after(self) -> Variant | None:
+        return self.outcome.after
+
+    @property
+    def comparison(self) -> Comparison | None:
+        return self.outcome.comparison
+
+    @property
+    def reads_less(self) -> bool:
+        """Whether the better variant reads less, or may where units are not known."""
+        comparison = self.comparison
+        return comparison is not None and (comparison.capacity_ratio or 2.0) > 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasesFinding:
+    """
+    What the service's phases change.
+
+    Args:
+        question: The first endpoint.
+        before: Its first phase, warm.
+        after: Its last.
+        kept: Promises that hold.
+        promises: All of them.
+        verdict: On all of them; None where nothing is promised.
+    """
+
+    question: str
+    before: Variant
+    after: Variant
+    kept: int
+    promises: int
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheFinding:
+    """
+    What a cache changes.
+
+    Args:
+        ratios: Of each pattern that is surely faster from a warm cache, by how much.
+        patterns: How many were asked.
+        in_trouble: Calls made while the cache's server was killed or hanging.
+        verdict: Pass if none of them failed and something is faster.
+    """
+
+    ratios: tuple[float, ...]
+    patterns: int
+    in_trouble: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexes:
+    """
+    What it takes to get there.
+
+    Args:
+        names: Indexes that the better variants read.
+        by_key: Patterns whose better variant reads a key of the table.
+        stored_bytes: What the indexes store; None where no run says.
+        insert_units: Write units that the indexes add to a new item in each table; None likewise.
+    """
+
+    names: tuple[str, ...]
+    by_key: tuple[str, ...]
+    stored_bytes: float | None
+    insert_units: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MillionCalls:
+    """
+    US dollars of a million calls of each access pattern, on demand; modelled.
+
+    Args:
+        before: As it is today.
+        after: With the better variants; None where there are none.
+        inserts: What the indexes add to a million new items in each table; None if not known.
+        region: Whose list prices.
+    """
+
+    before: Decimal
+    after: Decimal | None
+    inserts: Decimal | None
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthlyBill:
+    """US dollars a month at a rate that somebody stated; modelled. None where there is no such state."""
+
+    rate_hz: float
+    before: Decimal
+    after: Decimal | None
+    cached: Decimal | None
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    What the runs over one workload on one target say.
+
+    Args:
+        group: The runs.
+        description: What the workload's file says it is; else its name.
+        days: First and last day of measuring, ISO 8601.
+        items: Of the tables that were scanned; None if no run says.
+        patterns: In the workload's order.
+        phases: Of the service, if it was measured.
+        cache: If it was measured.
+        indexes: What it takes to get there; None where nothing reads less.
+        money: For a month where the traffic is stated, else for a million calls; None without
+            prices or units.
+        doubts: The weightiest first, each a short phrase.
+        steps: What would complete the runs.
+    """
+
+    group: Group
+    description: str
+    days: tuple[str, str]
+    items: int | None
+    patterns: tuple[PatternFinding, ...]
+    phases: PhasesFinding | None
+    cache: CacheFinding | None
+    indexes: Indexes | None
+    money: MillionCalls | MonthlyBill | None
+    doubts: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    @property
+    def better(self) -> tuple[PatternFinding, ...]:
+        """Patterns that have a variant which reads less; where units are not known, one that is faster."""
+        return tuple(each for each in self.patterns if each.reads_less)
+
+    @property
+    def quotes(self) -> bool:
+        """Whether figures of a document belong beside these."""
+        return any(run.quoted for run in self.group.runs if run.kind in {"scenario", "phases"})
+
+
+def find_answer(group: Group, selection: Selection) -> Answer:
+    """
+    Return the answer of one group of runs.
+
+    Args:
+        group: Runs over one workload on one target.
+        selection: What the report shows, with what the reader wants to know about cost.
+    """
+    runs = group.runs
+    patterns = tuple(
+        PatternFinding(run=run, outcome=outcome)
+        for run in runs
+        if run.kind == "scenario" and (outcome := find_outcome(run)) is not None
+    )
+    costs = tuple(cost for run in runs for cost in run.write_costs)
+    indexes = _indexes(patterns, costs)
+    days = sorted(run.started_at[:10] for run in runs)
+    known = outline(runs[0].workload, runs[0].workload_digest)
+    return Answer(
+        group=group,
+        description=known.description if known and known.description else runs[0].workload,
+        days=(days[0], days[-1]),
+        items=_items(patterns),
+        patterns=patterns,
+        phases=next(filter(None, map(_phases, runs)), None),
+        cache=next(filter(None, map(_cache, runs)), None),
+        indexes=indexes,
+        money=_money(group, patterns, indexes, selection.costs),
+        doubts=tuple(_doubts(group, patterns, selection)),
+        steps=tuple(dict.fromkeys(step for run in runs for step in run.next_steps)),
+    )
+
+
+def _items(patterns: Sequence[PatternFinding]) -> int | None:
+    """Return the items of the tables that were scanned."""
+    found: dict[str | None, int] = {}
+    for each in patterns:
+        if each.before.operation == "Scan" and each.before.items_read:
+            found.setdefault(each.before.table, each.before.items_read)
+    return sum(found.values()) or None
+
+
+def _phases(run: Run) -> PhasesFinding | None:
+    sides = sides_of(run)
+    if sides is None:
+        return None
+    return PhasesFinding(
+        question=run.questions[0],
+        before=sides[0],
+        after=sides[1],
+        kept=count_promises([run])[Ruling.PASS],
+        promises=len(run.checks),
+        verdict=taken_together(map(Verdict.of_check, run.checks)),
+    )
+
+
+def _cache(run: Run) -> CacheFinding | None:
+    if run.kind != "cache" or not run.variants:
+        return None
+    troubled = [each for each in run.variants if each.name in IN_TROUBLE]
+    failed = sum(each.errors for each in troubled)
+    ratios = []
+    for question in run.questions:
+        warm = [
+            each for each in run.comparisons if each.question == question and each.candidate == WARM
+        ]
+        # what answers best without a cache is its rival, not the scan
+        rival = min(warm, key=lambda each: each.latency_ratio, default=None)
+        if rival is not None and rival.significant and rival.latency_ratio > 1:
+            ratios.append(rival.latency_ratio)
+    if failed:
+        verdict = Verdict(
+            ruling=Ruling.FAIL,
+            evidence=f"{format_many(failed, 'call')} failed with the cache's server down",
+        )
+    elif not ratios:
+        verdict = Verdict(ruling=Ruling.INVALID, reason="nothing measured is surely faster with it")
+    else:
+        verdict = Verdict(ruling=Ruling.PASS)
+    return CacheFinding(
+        ratios=tuple(sorted(ratios)),
+        patterns=len(run.questions),
+        in_trouble=sum(each.calls for each in troubled),
+        verdict=verdict,
+    )
+
+
+def _indexes(patterns: Sequence[PatternFinding], costs: Sequence[WriteCost]) -> Indexes | None:
+    after = [each for each in patterns if each.after is not None]
+    if not after:
+        return None
+    used = dict.fromkeys(
+        (each.after.table, each.after.index) for each in after if each.after and each.after.index
+    )
+    chosen = [each for each in costs if each.declared and (each.table, each.index) in used]
+    measured = len({(each.table, each.index) for each in chosen}) == len(used)
+    return Indexes(
+        names=tuple(index for _, index in used if index),
+        by_key=tuple(each.name for each in after if each.after and not each.after.index),
+        stored_bytes=sum(each.stored_bytes for each in chosen) if measured else None,
+        insert_units=sum(each.units.get("insert", 0.0) * each.entries_share for each in chosen)
+        if measured
+        else None,
+    )
+
+
+def _money(
+    group: Group,
+    patterns: Sequence[PatternFinding],
+    indexes: Indexes | None,
+    costs: Costs | None,
+) -> MillionCalls | MonthlyBill | None:
+    if costs is None:
+        return None
+    try:
+        if costs.traffic_is_stated:
+            return _monthly(group, costs)
+        return _by_the_million(patterns, indexes, costs.book)
+    except (ConfigError, PriceError):
+        # the sections about money say what is wrong with files and prices
+        return None
+
+
+def _monthly(group: Group, costs: Costs) -> MonthlyBill | None:
+    found = costs.estimate(group.title, group.runs)
+    if found is None:
+        return None
+    totals: Mapping[State, Decimal] = {state: bill.total_usd for state, bill in found.bills.items()}
+    return MonthlyBill(
+        rate_hz=found.rps,
+        before=totals[State.BEFORE],
+        after=totals.get(State.AFTER),
+        cached=totals.get(State.CACHED),
+        region=found.book.region,
+    )
+
+
+def _by_the_million(
+    patterns: Sequence[PatternFinding], indexes: Indexes | None, book: PriceBook
+) -> MillionCalls | None:
+    units = [each.before.capacity_units for each in patterns]
+    known = [each for each in units if each is not None]
+    if not known or len(known) < len(units):
+        return None
+    after = [
+        each.before.capacity_units if each.after is None else each.after.capacity_units
+        for each in patterns
+    ]
+    known_after = [each for each in after if each is not None]
+
+    def cost(price: str, units: float) -> Decimal:
+        return Use(price=price, quantity=units * _MILLION).cost(book).usd
+
+    added = None if indexes is None else indexes.insert_units
+    return MillionCalls(
+        before=cost(names.read_request(), sum(known)),
+        after=cost(names.read_request(), sum(known_after))
+        if indexes is not None and len(known_after) == len(after)
+        else None,
+        inserts=cost(names.write_request(), added) if added else None,
+        region=book.region,
+    )
+
+
+def _doubts(
+    group: Group, patterns: Sequence[PatternFinding], selection: Selection
+) -> Iterator[str]:
+    """Yield what a reader should not take for certain."""
+    runs = group.runs
+    yield from _warnings(runs)
+    if selection.unreadable:
+        yield f"{format_many(len(selection.unreadable), 'run file')} could not be read"
+    yield from (text.removeprefix(f"{group.title}: ") for text in not_alike(group))
+    if group is selection.groups[0]:
+        yield from too_old(selection)
+        yield from (text.removesuffix(".") for text in unjudged(selection))
+    load = load_of([run for run in runs if run.load.others_share is not None])
+    if load is not None and load.most > OTHERS_SHARE:
+        least, most = (format_share(round(share, 2)) for share in (load.least, load.most))
+        reach = most if least == most else f"{least} to {most}"
+        yield f"other programs used {reach} of the CPU"
+    yield from _few_calls(patterns)
+    if any(run.target.get("kind") == "embedded" for run in runs):
+        yield "latencies are the embedded engine's, without network or AWS"
+    wide = [each.name for each in patterns if _is_wide(each.comparison)]
+    if wide:
+        yield f"{_listed(wide)}: how much faster is uncertain"
+    alike, total = unsure(runs)
+    if alike:
+        yield f"{alike} of {total} comparisons show no significant difference"
+    cautious = sum(bool(run.cautions) for run in runs)
+    if cautious:
+        yield f"{cautious} of {len(runs)} runs have figures with a margin"
+
+
+def _warnings(runs: Iterable[Run]) -> Iterator[str]:
+    """Yield each warning once, after the scenarios it is about."""
+    about: dict[str, list[str]] = {}
+    for run in runs:
+        for text in dict.fromkeys(run.warnings):
+            about.setdefault(text, []).append(run.scenario)
+    for text, scenarios in about.items():
+        yield f"{_listed(scenarios)}: {text.removesuffix('.')}"
+
+
+def _few_calls(patterns: Sequence[PatternFinding]) -> Iterator[str]:
+    counts = {
+        variant.name: variant.latency_s.count
+        for each in patterns
+        for variant in (each.before, each.after)
+        if variant is not None and variant.latency_s.count < _FEW_CALLS
+    }
+    calls = sorted(
+        variant.latency_s.count
+        for each in patterns
+        for variant in (each.before, each.after)
+        if variant is not None and variant.latency_s.count < _FEW_CALLS
+    )
+    if calls:
+        reach = f"{calls[0]}" if calls[0] == calls[-1] else f"{calls[0]} to {calls[-1]}"
+        yield f"only {reach} call{'s' * (calls[-1] != 1)} of {_listed(tuple(counts))}"
+
+
+def _is_wide(comparison: Comparison | None) -> bool:
+    interval = None if comparison is None else comparison.latency_ratio_ci95
+    return interval is not None and interval[1] / interval[0] > _WIDE
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

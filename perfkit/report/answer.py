@@ -1,0 +1,521 @@
+"""The answer drawn: one screen for a terminal, and the sentences with which a report begins."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
+from perfkit.analysis.findings import fastest
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import target_title
+from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.cost.quantities import short
+from perfkit.report.figures import format_value
+from perfkit.report.model import (
+    Block,
+    Cell,
+    Column,
+    Kind,
+    Marked,
+    Provenance,
+    Row,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+)
+from perfkit.report.percentiles import median_cell
+from perfkit.report.quoted import mapping, number
+from perfkit.report.ratios import write_short
+from perfkit.runs import Run, Variant
+from perfkit.units import format_bytes, format_many, format_ratio, format_seconds, format_usd
+
+__all__ = ["patterns_table", "screen", "sentences", "write_doubts", "write_money"]
+
+_MOST_ROWS = 15
+"""Rows of a table on one screen; the rest is in the report."""
+
+_MOST_DOUBTS = 220
+"""Characters of doubts on one screen: less than three lines of 80."""
+
+_TOLD_ELSEWHERE = frozenset({"scenario", "phases", "cache"})
+"""Kinds of runs that have their own lines."""
+
+_TONES = {Ruling.PASS: Tone.GOOD, Ruling.FAIL: Tone.WARNING, Ruling.INVALID: Tone.WARNING}
+
+
+def screen(answer: Answer, *, next_step: str) -> tuple[Block, ...]:
+    """
+    Return what fits one screen: what was found, what it is worth, what is doubtful, what to type.
+
+    Args:
+        answer: Of one group of runs.
+        next_step: What to type next where nothing is missing from the runs.
+    """
+    blocks: list[Block] = [_statements("done", Statement(text=_done(answer)))]
+    runs = answer.group.runs
+    if len(answer.patterns) == 1 and len(runs) == 1:
+        blocks.append(_variants_table(runs[0]))
+    elif answer.patterns:
+        blocks.append(patterns_table(answer, most_rows=_MOST_ROWS))
+    else:
+        blocks += [table for run in runs for table in _own_table(run)][:1]
+    found = tuple(_found(answer))
+    if found:
+        blocks.append(_statements("found", *found))
+    blocks.append(_statements("outlook", *_outlook(answer, next_step)))
+    return tuple(blocks)
+
+
+def _statements(name: str, *statements: Statement) -> Statements:
+    return Statements(name=name, statements=statements)
+
+
+def _done(answer: Answer) -> str:
+    runs = answer.group.runs
+    first, last = answer.days
+    day = first if first == last else f"{first} to {last}"
+    what = (
+        format_many(len(answer.patterns), "access pattern")
+        if answer.patterns
+        else ", ".join(run.scenario for run in runs)
+    )
+    items = f", {answer.items:,} items" if answer.items and answer.patterns else ""
+    return f"{runs[0].workload}: {what}{items}, {_where(runs[0])}, {day}"
+
+
+def _where(run: Run) -> str:
+    embedded = run.target.get("kind") == "embedded"
+    return "embedded DynamoDB" if embedded else target_title(run.target)
+
+
+# --- tables
+
+
+def patterns_table(answer: Answer, *, most_rows: int | None = None) -> Table:
+    """
+    Return every pattern before and after, with a document's figures under those it quotes.
+
+    Args:
+        answer: With its patterns.
+        most_rows: How many rows there is room for; None for all.
+    """
+    rows = [row for each in answer.patterns for row in _pattern_rows(each)]
+    shown = rows if most_rows is None or len(rows) <= most_rows else rows[:most_rows]
+    more = len(rows) - len(shown)
+    return Table(
+        name="answer",
+        main=False,
+        title=f"The first {most_rows} of {len(rows)} rows" if more else "",
+        columns=(
+            Column(key="pattern", title="pattern", label=True),
+            Column(key="ways", title="by", label=True),
+            Column(key="units_before", title="RCU", kind=Kind.CAPACITY, group="today"),
+            Column(key="latency_before_s", title="median", kind=Kind.SECONDS, group="today"),
+            Column(key="units_after", title="RCU", kind=Kind.CAPACITY, group="after"),
+            Column(key="latency_after_s", title="median", kind=Kind.SECONDS, group="after"),
+            Column(key="capacity_ratio", title="cheaper", kind=Kind.RATIO),
+            Column(key="latency_ratio", title="faster", kind=Kind.RATIO),
+            Column(key="wasted", title="wasted", kind=Kind.SHARE),
+        ),
+        rows=tuple(shown),
+    )
+
+
+def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
+    before, after, comparison = finding.before, finding.after, finding.comparison
+    yield {
+        "pattern": finding.name,
+        "ways": f"{before.name}→{after.name}" if after is not None else before.name,
+        "units_before": before.capacity_units,
+        "latency_before_s": _median(before),
+        "units_after": None if after is None else after.capacity_units,
+        "latency_after_s": None if after is None else _median(after),
+        "capacity_ratio": None if comparison is None else _gain(comparison.capacity_ratio),
+        "latency_ratio": comparison.latency_ratio
+        if comparison is not None and comparison.significant
+        else None,
+        "wasted": before.wasted_share,
+    }
+    quoted = finding.run.quoted
+    if quoted:
+        sides = {side: mapping(quoted.get(side)) for side in ("before", "after")}
+        wasted, read = (number(sides["before"], key) for key in ("wasted", "items_read"))
+        yield {
+            "pattern": finding.name,
+            "ways": Marked(
+                value=Provenance.QUOTED,
+                note=_quoted_note(quoted, sides["before"], before),
+            ),
+            "units_before": number(sides["before"], "rcu"),
+            "latency_before_s": number(sides["before"], "latency_s"),
+            "units_after": number(sides["after"], "rcu"),
+            "latency_after_s": number(sides["after"], "latency_s"),
+            "capacity_ratio": number(quoted, "capacity_ratio"),
+            "latency_ratio": number(quoted, "latency_ratio"),
+            "wasted": wasted / read if wasted is not None and read else None,
+        }
+
+
+def _gain(ratio: float | None) -> Cell:
+    """Return how many times cheaper, or nothing: 1.00 times is no gain."""
+    return None if ratio is None or round(ratio, 2) == 1 else ratio
+
+
+def _median(variant: Variant) -> float:
+    value = percentile(variant.latency_s, 0.5)
+    return variant.latency_s.mean if value is None else value
+
+
+def _quoted_note(
+    quoted: Mapping[str, object], before: Mapping[str, object], measured: Variant
+) -> str:
+    source = str(quoted.get("source") or "the workload file")
+    units, strong = number(before, "rcu"), measured.capacity_units_strong
+    if units is not None and strong is not None and abs(units - strong) <= strong * 0.1:
+        return f"Quoted from: {source}, which counts strongly consistent reads: twice the units."
+    return f"Quoted from: {source}."
+
+
+def _variants_table(run: Run) -> Table:
+    """Return every variant of one pattern, against the first of them."""
+    compared = {each.candidate: each for each in run.comparisons}
+    rows: list[Row] = [
+        {
+            "variant": each.name,
+            "calls": each.calls,
+            "units": each.capacity_units,
+            "latency_s": median_cell(each),
+            "wasted": each.wasted_share,
+            "against": write_short(compared[each.name]) if each.name in compared else "",
+        }
+        for each in run.variants
+    ]
+    first = run.variants[0].name if run.variants else ""
+    return Table(
+        name="answer",
+        title="",
+        columns=(
+            Column(key="variant", title="variant", label=True),
+            Column(key="calls", title="calls", kind=Kind.COUNT, weight=0),
+            Column(key="units", title="RCU", kind=Kind.CAPACITY),
+            Column(key="latency_s", title="latency", kind=Kind.SECONDS),
+            Column(key="wasted", title="wasted", kind=Kind.SHARE),
+            Column(key="against", title=f"against {first} (95% interval)"),
+        ),
+        rows=tuple(rows[:_MOST_ROWS]),
+    )
+
+
+def _own_table(run: Run) -> Iterator[Table]:
+    """Yield the one table that says most of a run of another kind than access patterns."""
+    if run.comparisons:
+        yield _comparisons_table(run)
+    elif run.hours:
+        yield _hours_table(run)
+    elif run.write_costs:
+        yield _writes_table(run)
+
+
+def _comparisons_table(run: Run) -> Table:
+    rows: list[Row] = []
+    for each in run.comparisons:
+        candidate = run.variant(each.candidate, each.question)
+        before = run.variant(each.baseline, each.question)
+        rows.append(
+            {
+                "question": each.question,
+                "variant": f"{each.baseline} → {each.candidate}",
+                "before_s": None if before is None else median_cell(before),
+                "after_s": None if candidate is None else median_cell(candidate),
+                "ratio": write_short(each),
+            }
+        )
+    several = len(run.questions) > 1
+    return Table(
+        name="answer",
+        title=f"The first {_MOST_ROWS} of {len(rows)} comparisons"
+        if len(rows) > _MOST_ROWS
+        else "",
+        columns=(
+            Column(key="question", title="question", label=several, data_only=not several),
+            Column(key="variant", title="before → after", label=True),
+            Column(key="before_s", title="before", kind=Kind.SECONDS),
+            Column(key="after_s", title="after", kind=Kind.SECONDS),
+            Column(key="ratio", title="latency (95% interval)"),
+        ),
+        rows=tuple(rows[:_MOST_ROWS]),
+    )
+
+
+def _hours_table(run: Run) -> Table:
+    return Table(
+        name="answer",
+        title="",
+        columns=(
+            Column(key="hour", title="traffic", label=True),
+            Column(key="ttl", title="kept", kind=Kind.SECONDS),
+            Column(key="hit_rate", title="hits", kind=Kind.SHARE),
+            Column(key="mean_s", title="mean", kind=Kind.SECONDS),
+            Column(key="units", title="RCU", kind=Kind.CAPACITY),
+            Column(key="figures", title="figures"),
+        ),
+        rows=tuple(
+            {
+                "hour": each.name,
+                "ttl": each.ttl_s,
+                "hit_rate": each.cache.hit_rate,
+                "mean_s": each.cache.worked_out_mean_s if each.mean_s is None else each.mean_s,
+                "units": each.read_units,
+                "figures": each.provenance,
+            }
+            for each in run.hours[:_MOST_ROWS]
+        ),
+    )
+
+
+def _writes_table(run: Run) -> Table:
+    declared = [each for each in run.write_costs if each.declared]
+    return Table(
+        name="answer",
+        title="Write units of one write",
+        columns=(
+            Column(key="table", title="table", label=True),
+            Column(key="index", title="index", label=True),
+            Column(key="insert", title="insert", kind=Kind.CAPACITY),
+            Column(key="update", title="update", kind=Kind.CAPACITY),
+            Column(key="delete", title="delete", kind=Kind.CAPACITY),
+            Column(
+                key="stored",
+                title="stored",
+                kind=Kind.BYTES,
+                provenance=Provenance.MODELLED,
+            ),
+        ),
+        rows=tuple(
+            {
+                "table": each.table,
+                "index": each.index or "(the table itself)",
+                "insert": _rounded(each.units.get("insert")),
+                "update": _rounded(each.units.get("update")),
+                "delete": _rounded(each.units.get("delete")),
+                "stored": each.stored_bytes,
+            }
+            for each in declared[:_MOST_ROWS]
+        ),
+    )
+
+
+def _rounded(units: float | None) -> float | None:
+    return None if units is None else round(units, 3)
+
+
+# --- lines
+
+
+def _found(answer: Answer) -> Iterator[Statement]:
+    phases, cache = answer.phases, answer.cache
+    if phases is not None:
+        text = (
+            f"{phases.question} took {format_seconds(phases.before.latency_s.mean)},"
+            f" now {format_seconds(phases.after.latency_s.mean)}"
+        )
+        if phases.verdict is None:
+            yield Statement(text=f"Phases: {text}")
+        else:
+            yield Statement(
+                text=f"Phases: {phases.verdict.ruling}, {phases.kept} of {phases.promises}"
+                f" promises kept; {text}",
+                tone=_TONES[phases.verdict.ruling],
+            )
+    if cache is not None:
+        yield Statement(
+            text=f"Cache: {cache.verdict.ruling}, {_cache_words(cache.ratios, cache.verdict)}",
+            tone=_TONES[cache.verdict.ruling],
+        )
+    for run in answer.group.runs:
+        best = None if run.kind in _TOLD_ELSEWHERE else fastest(run)
+        if best is not None and len(answer.group.runs) > 1:
+            about = f"{best.question}, " if len(run.questions) > 1 else ""
+            yield Statement(
+                text=f"{run.scenario}: {about}{best.candidate} is {_words(write_short(best))} than"
+                f" {best.baseline}"
+            )
+    if answer.money is not None:
+        yield Statement(text=f"Cost: {write_money(answer)} (modelled)")
+
+
+def _words(cell: Cell) -> str:
+    return str(cell.value if isinstance(cell, Marked) else cell)
+
+
+def _cache_words(ratios: Sequence[float], verdict: Verdict) -> str:
+    if verdict.ruling is not Ruling.PASS:
+        return verdict.evidence or verdict.reason
+    least, most = format_ratio(ratios[0]), format_ratio(ratios[-1])
+    reach = most if least == most else f"{least} to {most}"
+    return f"no call failed with its server killed; warm {reach} faster"
+
+
+def write_money(answer: Answer) -> str:
+    """Return what is paid today and would be, in one sentence without its full stop."""
+    money = answer.money
+    if isinstance(money, MonthlyBill):
+        text = f"{short(money.rate_hz)} requests/s cost {format_usd(float(money.before))} a month"
+        if money.after is not None:
+            text += f" today, {format_usd(float(money.after))} with the better reads"
+        if money.cached is not None:
+            text += f" and {format_usd(float(money.cached))} behind the cache"
+        return text
+    if money is None:
+        return "not known"
+    of_each = " of each pattern" if len(answer.patterns) > 1 else ""
+    text = f"a million calls{of_each} cost {format_usd(float(money.before))}"
+    if money.after is not None:
+        text += f" today, {format_usd(float(money.after))} after"
+    if money.inserts is not None:
+        text += (
+            f"; the indexes add {format_usd(float(money.inserts))} to a million new items"
+            " in each table"
+        )
+    return text
+
+
+def _outlook(answer: Answer, next_step: str) -> Iterator[Statement]:
+    if answer.doubts:
+        yield Statement(
+            text=f"Doubtful: {write_doubts(answer.doubts, _MOST_DOUBTS)}", tone=Tone.WARNING
+        )
+    yield Statement(text=f"Next: {answer.steps[0] if answer.steps else next_step}")
+
+
+def write_doubts(doubts: Sequence[str], most: int | None = None) -> str:
+    """
+    Return doubts in one sentence; those for which there is no room are counted.
+
+    Args:
+        doubts: The weightiest first.
+        most: Characters there are; None for no limit.
+    """
+    text = "; ".join(doubts)
+    if most is None or len(text) <= most:
+        return f"{text}."
+    kept: list[str] = []
+    room = most - len("; 99 more: `perfkit report`.")
+    for each in doubts:
+        if kept and len("; ".join([*kept, each])) > room:
+            break
+        kept.append(each if len(each) <= room else f"{each[: room - 1].rstrip()}…")
+    more = len(doubts) - len(kept)
+    return "; ".join(kept) + (f"; {more} more: `perfkit report`." if more else ".")
+
+
+# --- sentences
+
+
+def sentences(answer: Answer) -> Iterator[Statement]:
+    """Yield what is read or paid today, what it could be, and what it takes to get there."""
+    if answer.patterns:
+        yield _today(answer)
+        yield _could_be(answer)
+        if answer.indexes is not None:
+            yield Statement(text=_takes(answer))
+    phases, cache = answer.phases, answer.cache
+    if phases is not None:
+        kept = (
+            f"; {phases.kept} of {phases.promises} promises of the phases are kept"
+            if phases.promises
+            else ""
+        )
+        before_s, after_s = phases.before.latency_s.mean, phases.after.latency_s.mean
+        yield Statement(
+            text=f"{phases.question} takes {format_seconds(before_s)} on average at"
+            f" {phases.before.name} and {format_seconds(after_s)} at {phases.after.name}{kept}.",
+            tone=Tone.GOOD if after_s < before_s else Tone.WARNING,
+        )
+    elif cache is not None:
+        words = _cache_words(cache.ratios, cache.verdict)
+        yield Statement(text=f"Cache: {words}.", tone=_TONES[cache.verdict.ruling])
+
+
+def _today(answer: Answer) -> Statement:
+    worst = max(answer.patterns, key=lambda each: each.before.capacity_units or 0.0)
+    reads = f"{worst.name} reads {_reads(worst.before)} by {worst.before.name}"
+    money = answer.money
+    if isinstance(money, MonthlyBill):
+        return Statement(
+            text=f"Today {short(money.rate_hz)} requests a second cost"
+            f" {format_usd(float(money.before))} a month (modelled): {reads}."
+        )
+    if isinstance(money, MillionCalls):
+        return Statement(
+            text=f"Today a million calls of each of"
+            f" {format_many(len(answer.patterns), 'access pattern')} cost"
+            f" {format_usd(float(money.before))} (modelled): {reads}."
+            if len(answer.patterns) > 1
+            else f"Today a million calls cost {format_usd(float(money.before))} (modelled):"
+            f" {reads}."
+        )
+    return Statement(text=f"Today {reads}.")
+
+
+def _reads(variant: Variant) -> str:
+    units, items = variant.capacity_units, variant.items_read
+    parts = [] if items is None else [format_many(items, "item")]
+    if units is not None:
+        parts.append(f"{format_value(units, Kind.CAPACITY)} RCU")
+    return " for ".join(parts) or "an unknown number of items"
+
+
+def _could_be(answer: Answer) -> Statement:
+    better, count = answer.better, len(answer.patterns)
+    if not better:
+        return Statement(text="No access pattern measured here has a variant that reads less yet.")
+    best = max(better, key=_ratio)
+    reads = (
+        "" if best.after is None else f"{best.name} reads {_reads(best.after)} by {best.after.name}"
+    )
+    fewer = (
+        f", {format_value(_ratio(best), Kind.RATIO)} fewer read units"
+        if round(_ratio(best), 2) > 1
+        else ""
+    )
+    of = f" ({len(better)} of {count} patterns have a better variant)" if count > 1 else ""
+    return Statement(
+        text=f"It could be {_worth(answer.money)}{of}: {reads}{fewer}.", tone=Tone.GOOD
+    )
+
+
+def _ratio(finding: PatternFinding) -> float:
+    comparison = finding.comparison
+    return 0.0 if comparison is None else comparison.capacity_ratio or 0.0
+
+
+def _worth(money: MillionCalls | MonthlyBill | None) -> str:
+    if money is None or money.after is None:
+        return "less"
+    text = format_usd(float(money.after))
+    if isinstance(money, MillionCalls):
+        return text
+    cached = "" if money.cached is None else f", {format_usd(float(money.cached))} behind the cache"
+    return f"{text} a month{cached}"
+
+
+def _takes(answer: Answer) -> str:
+    indexes = answer.indexes
+    if indexes is None:
+        return ""
+    parts = []
+    if indexes.names:
+        text = f"{format_many(len(indexes.names), 'index', 'indexes')} ({', '.join(indexes.names)}"
+        if indexes.stored_bytes is not None:
+            text += f"; {format_bytes(round(indexes.stored_bytes))}"
+        text += ")"
+        money = answer.money
+        if isinstance(money, MillionCalls) and money.inserts is not None:
+            text += (
+                f", which add {format_usd(float(money.inserts))} to a million new items in each"
+                " table"
+            )
+        parts.append(text)
+    if indexes.by_key:
+        parts.append(f"reads by key for {', '.join(indexes.by_key)}")
+    return f"To get there takes {', and '.join(parts)}."

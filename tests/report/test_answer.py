@@ -1,0 +1,214 @@
+"""The answer on one screen, from the saved runs of a real `perfkit run`."""
+# ruff: noqa: RUF001 - the signs that reports print
+
+import hashlib
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+from rich.console import Console
+
+import perfkit
+from perfkit.cli import app
+from perfkit.cost.options import CostOptions
+from perfkit.report import plain, terminal
+from perfkit.report.build import build_report, build_screen
+from perfkit.report.sections import Topic
+from perfkit.runs import Doubt, DoubtKind, Run, RunStore
+
+SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
+RUNS = RunStore(Path(__file__).parent / "main_job").list().runs
+
+
+def screen(*runs: Run, width: int = 80) -> str:
+    blocks = build_screen(runs or RUNS, cost=CostOptions(), next_step="`perfkit report`")
+    return plain.render_blocks(blocks, width)
+
+
+def test_the_main_job_is_answered_on_one_screen() -> None:
+    """A million calls: 15,625 RRU and 15.5 by index, $0.125 a million; 4 indexes, $0.625 a million."""
+    assert screen() == snapshot("""\
+courses: 5 access patterns, 65,000 items, embedded DynamoDB, 2026-11-30
+
+                          today          after
+pattern      by             RCU  median    RCU   median  cheaper  faster  wasted
+--------------------------------------------------------------------------------
+courses      scan→query   1,250  278 ms    6.5  1.74 ms     192×    168×   99.5%
+             quoted¹      2,500  4.80 s     13  50.0 ms     192×     96×   99.5%
+instructor   scan→query   1,250  343 ms    2.5  1.01 ms     500×    364×   99.8%
+enrollments  scan→query   6,250  4.97 s      1   595 µs   6,250×  7,251×  99.99%
+             quoted¹     12,500  8.00 s      2  40.0 ms   6,250×    200×  99.99%
+roster       scan→query   6,250  2.88 s      5  1.35 ms   1,250×  2,402×   99.9%
+profile      scan→get       625  279 ms    0.5   376 µs   1,250×    624×  99.98%
+
+Phases: fail, 5 of 6 promises kept; GET /api/courses took 1.35 s, now 1.74 ms
+Cache: pass, no call failed with its server killed; warm 4.98× to 21.2× faster
+Cost: a million calls of each pattern cost $1,953.13 today, $1.94 after; the
+  indexes add $2.50 to a million new items in each table (modelled)
+
+Doubtful: other programs used 40% to 84% of the CPU; only 3 to 8 calls of scan;
+  latencies are the embedded engine's, without network or AWS; enrollments,
+  roster and profile: how much faster is uncertain; 2 more: `perfkit report`.
+Next: `perfkit report`
+
+¹ Quoted from: reference architecture, which counts strongly consistent reads:
+  twice the units.
+""")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("at_terminal", [False, True])
+def test_the_answer_has_at_most_forty_lines_as_wide_as_asked(
+    width: int, *, at_terminal: bool
+) -> None:
+    if at_terminal:
+        file = io.StringIO()
+        blocks = build_screen(RUNS, cost=CostOptions(), next_step="`perfkit report`")
+        terminal.print_blocks(
+            blocks, Console(file=file, force_terminal=True, no_color=True, width=width)
+        )
+        lines = file.getvalue().splitlines()
+    else:
+        lines = screen(width=width).splitlines()
+
+    assert len(lines) <= 40
+    if not at_terminal:
+        assert max(map(len, lines)) <= width
+
+
+def test_a_workload_of_many_patterns_stays_on_one_screen() -> None:
+    named = [
+        replace(run, scenario=f"{run.scenario}-of-a-rather-long-name-{number}", quoted=None)
+        for number in range(8)
+        for run in RUNS
+        if run.kind == "scenario"
+    ]
+
+    shown = screen(*named)
+
+    assert len(shown.splitlines()) <= 60
+    assert "The first 15 of 40 rows" in shown
+
+
+def test_long_warnings_are_cut_to_three_lines() -> None:
+    warned = [
+        replace(run, doubts=(Doubt(DoubtKind.DATA, f"{run.scenario} " + "went wrong " * 60),))
+        for run in RUNS
+    ]
+
+    lines = screen(*warned).splitlines()
+
+    start = next(number for number, line in enumerate(lines) if line.startswith("Doubtful: "))
+    end = next(number for number, line in enumerate(lines) if line.startswith("Next: "))
+    assert end - start <= 3
+    assert "more: `perfkit report`." in " ".join(lines[start:end])
+
+
+def test_one_pattern_shows_all_its_variants() -> None:
+    shown = screen(*(run for run in RUNS if run.scenario == "courses"))
+
+    assert "scan-parallel" in shown
+    assert "168× faster (157–179)" in shown
+
+
+@pytest.mark.parametrize("scenario", ["phases", "cache", "index-cost"])
+def test_every_kind_of_run_has_an_answer_on_one_screen(scenario: str) -> None:
+    shown = screen(*(run for run in RUNS if run.scenario == scenario))
+
+    assert len(shown.splitlines()) <= 45
+    assert shown.startswith(f"courses: {scenario}, embedded DynamoDB, 2026-11-30\n")
+
+
+def test_a_call_that_failed_without_its_cache_fails_the_cache() -> None:
+    (cache,) = (run for run in RUNS if run.kind == "cache")
+    variants = tuple(
+        replace(each, errors=2) if each.name == "cache-killed" else each for each in cache.variants
+    )
+
+    shown = screen(replace(cache, variants=variants))
+
+    assert "Cache: fail, 10 calls failed with the cache's server down" in shown
+
+
+def test_the_report_begins_with_the_same_answer() -> None:
+    built = build_report(RUNS, cost=CostOptions(rps=("20",)))
+    (section,) = (each for each in built.sections if each.name == "findings")
+
+    assert plain.render_blocks(section.blocks[:1], 10_000).splitlines()[:3] == snapshot(
+        [
+            "Today 20 requests a second cost $20,932.00 a month (modelled): enrollments reads 50,000 items for 6,250 RCU by scan.",
+            "It could be $155.33 a month, $148.62 behind the cache (5 of 5 patterns have a better variant): enrollments reads 5 items for 1 RCU by query, 6,250× fewer read units.",
+            "To get there takes 4 indexes (CoursesBySemester, CoursesByInstructor, EnrollmentsByUser, EnrollmentsByCourse; 135 MB), and reads by key for profile.",
+        ]
+    )
+
+
+# ---- another workload ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop() -> list[Run]:
+    """Runs over a workload that quotes nothing, of which one of the cache has a document's figures."""
+    digest = hashlib.sha256(SHOP.read_bytes()).hexdigest()
+    return [
+        replace(
+            run,
+            workload=str(SHOP),
+            workload_digest=digest,
+            quoted=run.quoted if run.kind == "cache" else None,
+        )
+        for run in RUNS
+        if run.kind in {"scenario", "cache"}
+    ]
+
+
+def test_another_workload_hears_nothing_of_the_reference_document(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions())
+    shown = plain.render_report(report, 200)
+
+    for word in ("118.50", "99,000", "document", "reference architecture", "quoted"):
+        assert word not in shown
+    assert "118.50" in plain.render_report(build_report(RUNS, cost=CostOptions()), 200)
+
+
+def test_nothing_advises_a_scenario_that_refuses_the_workload(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions(), topics=[Topic.COST, Topic.DASHBOARD])
+    shown = plain.render_report(report, 10_000)
+
+    assert "--scenario phases" not in shown
+    assert "which serves the built-in workload only" in shown
+
+
+def test_an_unstated_rate_makes_no_headline(shop: list[Run]) -> None:
+    report = build_report(shop, cost=CostOptions(), topics=[Topic.COST])
+    (section,) = (each for each in report.sections if each.name == "cost-measured")
+
+    first = plain.render_blocks(section.blocks[:1], 10_000)
+
+    assert first.startswith("A million calls of each pattern cost $1,953.13 today, $1.94 after;")
+
+
+def test_servers_killed_on_purpose_are_no_error_rate() -> None:
+    (section,) = (each for each in build_report(RUNS).sections if each.name == "cache")
+    shown = plain.render_blocks(section.blocks, 200)
+
+    assert "23.2%" not in shown
+    (statistics,) = (each for each in section.tables if each.name == "statistics")
+    assert [row["errors"] for row in statistics.rows] == [0, 0, 0, 0, 0]
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    names = {command.name for command in app.registered_commands} | {
+        group.name for group in app.registered_groups
+    }
+    named = {
+        found
+        for path in Path(perfkit.__file__).parent.rglob("*.py")
+        for found in re.findall(r"`perfkit ([a-z]+(?:-[a-z]+)*)", path.read_text())
+    }
+
+    assert named <= names
+    assert len(named) > 8
