@@ -73,11 +73,11 @@ def _done(answer: Answer) -> str:
     runs = answer.group.runs
     first, last = answer.days
     day = first if first == last else f"{first} to {last}"
-    what = (
-        format_many(len(answer.patterns), "access pattern")
-        if answer.patterns
-        else ", ".join(run.scenario for run in runs)
-    )
+    what = format_many(len(answer.patterns), "access pattern")
+    if len(answer.patterns) == 1:
+        what = f"access pattern {answer.patterns[0].name}"
+    elif not answer.patterns:
+        what = ", ".join(run.scenario for run in runs)
     items = f", {answer.items:,} items" if answer.items and answer.patterns else ""
     return f"{runs[0].workload}: {what}{items}, {_where(runs[0])}, {day}"
 

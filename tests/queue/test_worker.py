@@ -468,7 +468,8 @@ def test_lines_that_cannot_be_written_are_written_later(server: Server, tmp_path
         enqueue(server.url, [request_log("a")])
         wait_until(lambda: statistics(server.url)[LOG].retried, "the line waits for its retry")
         (tmp_path / "requests.jsonl").rmdir()
-        wait_until((tmp_path / "requests.jsonl").exists, "the line is written")
+        wait_until((tmp_path / "requests.jsonl").exists, "the file is there")
+        wait_until(lambda: logged(tmp_path), "the line is written")
 
     assert logged(tmp_path) == {"a": 1}
 
