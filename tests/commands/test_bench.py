@@ -50,7 +50,9 @@ def test_figures_are_printed_and_saved(data: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "query" in result.stdout
     (run,) = RunStore(RUNS).list().runs
-    assert result.stdout.startswith("courses: access pattern courses, 200 items, embedded DynamoDB, ")
+    assert result.stdout.startswith(
+        "courses: access pattern courses, 200 items, embedded DynamoDB, "
+    )
     assert [variant.name for variant in run.variants][-1] == "query"
 
 
