@@ -19,7 +19,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
-from perfkit.runs import Comparison, Run, Variant, WriteCost
+from perfkit.runs import Comparison, Run, RunKind, Variant, WriteCost
 from perfkit.units import format_many, format_share
 from perfkit.workloads.outline import outline
 
@@ -197,7 +197,9 @@ class Answer:
     @property
     def quotes(self) -> bool:
         """Whether figures of a document belong beside these."""
-        return any(run.quoted for run in self.group.runs if run.kind in {"scenario", "phases"})
+        return any(
+            run.quoted for run in self.group.runs if run.kind in {RunKind.SCENARIO, RunKind.PHASES}
+        )
 
 
 def find_answer(group: Group, selection: Selection) -> Answer:
@@ -212,7 +214,7 @@ def find_answer(group: Group, selection: Selection) -> Answer:
     patterns = tuple(
         PatternFinding(run=run, outcome=outcome)
         for run in runs
-        if run.kind == "scenario" and (outcome := find_outcome(run)) is not None
+        if run.kind == RunKind.SCENARIO and (outcome := find_outcome(run)) is not None
     )
     costs = tuple(cost for run in runs for cost in run.write_costs)
     indexes = _indexes(patterns, costs)
