@@ -23,7 +23,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
 from perfkit.processes.redis_server import find_program, unix_url
 from perfkit.processes.sockets import bind, url_of
-from perfkit.scenarios.http_load import read_timing
+from perfkit.scenarios.service.http_load import read_timing
 from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.tokens import DEMO_USER, Tokens

@@ -17,7 +17,7 @@ from benchmarks.wrk import Load, Wrk
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.processes.supervisor import cpu_s
 from perfkit.queue.sink import start_sink
-from perfkit.scenarios.http_load import Job, load_process
+from perfkit.scenarios.service.http_load import Job, load_process
 from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
 from perfkit.service.tokens import DEMO_USER

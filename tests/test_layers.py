@@ -95,6 +95,18 @@ def test_every_part_has_a_level() -> None:
     assert parts <= LEVEL_OF.keys()
 
 
+def test_of_the_scenarios_only_those_about_the_service_know_it() -> None:
+    knowing = {
+        relative
+        for relative, tree in modules()
+        if part_of(relative) == "scenarios" and not relative.startswith("scenarios/service/")
+        for name in imported(tree)
+        if name.startswith("perfkit.service")
+    }
+
+    assert knowing == set()
+
+
 def test_no_circles_within_a_package() -> None:
     graph: dict[str, set[str]] = {}
     trees = dict(modules())

@@ -29,16 +29,16 @@ _OF_THE_SERVICE = ("phases", "ablation", "n-plus-one", "pooling", "email", "auth
 
 
 def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
-    from perfkit.scenarios.ablation import ablation_scenarios
-    from perfkit.scenarios.auth import auth_scenarios
     from perfkit.scenarios.cache import cache_scenarios
     from perfkit.scenarios.cache_hour import cache_hour_scenarios
-    from perfkit.scenarios.email import email_scenarios
     from perfkit.scenarios.index_cost import index_cost_scenarios
-    from perfkit.scenarios.n_plus_one import n_plus_one_scenarios
-    from perfkit.scenarios.phases import phases_scenarios
-    from perfkit.scenarios.pooling import pooling_scenarios
-    from perfkit.scenarios.serialize import serialize_scenarios
+    from perfkit.scenarios.service.ablation import ablation_scenarios
+    from perfkit.scenarios.service.auth import auth_scenarios
+    from perfkit.scenarios.service.email import email_scenarios
+    from perfkit.scenarios.service.n_plus_one import n_plus_one_scenarios
+    from perfkit.scenarios.service.phases import phases_scenarios
+    from perfkit.scenarios.service.pooling import pooling_scenarios
+    from perfkit.scenarios.service.serialize import serialize_scenarios
 
     for source in (
         cache_scenarios,
@@ -78,7 +78,7 @@ def main_job(workload: Workload, *, patterns_only: bool = False) -> list[Scenari
     What a workload does not allow is left out: the service serves the built-in one only, and
     without a cache policy there is no cache to measure.
     """
-    from perfkit.scenarios.phases import PhasesScenario
+    from perfkit.scenarios.service.phases import PhasesScenario
 
     allowed = () if patterns_only else scenarios_of(workload)
     found = find(workload, [PATTERNS, *(name for name in _MAIN_JOB if name in allowed)])

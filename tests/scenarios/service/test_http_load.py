@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from perfkit.errors import TargetError
-from perfkit.scenarios.http_load import Job, ask, load_process, read_timing
+from perfkit.scenarios.service.http_load import Job, ask, load_process, read_timing
 
 pytestmark = pytest.mark.processes
 
@@ -126,7 +126,7 @@ def test_failures_are_counted_and_are_no_answers() -> None:
     ],
 )
 def test_what_is_no_answer_is_an_error(reply: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perfkit.scenarios.http_load._ANSWER_S", 0.2)
+    monkeypatch.setattr("perfkit.scenarios.service.http_load._ANSWER_S", 0.2)
     with serving(reply) as (port, _), pytest.raises((OSError, ValueError)):
         ask(job(port))
 

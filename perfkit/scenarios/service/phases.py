@@ -12,7 +12,7 @@ from perfkit.measure.rounds import Budget
 from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.recorder import Recorder
-from perfkit.scenarios.services import (
+from perfkit.scenarios.service.services import (
     Endpoint,
     HttpSampler,
     Services,

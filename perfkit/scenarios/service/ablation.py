@@ -10,7 +10,7 @@ from perfkit.measure.rounds import Budget
 from perfkit.runs import Run, RunKind
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.recorder import Recorder
-from perfkit.scenarios.services import (
+from perfkit.scenarios.service.services import (
     HttpSampler,
     endpoints_of,
     is_served,

@@ -16,9 +16,9 @@ from perfkit.measure.rounds import Budget, Plan, measure
 from perfkit.processes.supervisor import cpu_s
 from perfkit.runs import Comparison, LatencySummary, Run, RunStore, Variant
 from perfkit.scenarios.base import Context, Options
-from perfkit.scenarios.http_load import LoadProcess
 from perfkit.scenarios.registry import find
-from perfkit.scenarios.services import HttpSampler, endpoints_of, services
+from perfkit.scenarios.service.http_load import LoadProcess
+from perfkit.scenarios.service.services import HttpSampler, endpoints_of, services
 from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
 from perfkit.workloads.loader import load
@@ -209,7 +209,7 @@ def test_without_tables_it_is_said_what_makes_them(
     supervised: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("perfkit.scenarios.services._PATIENCE_S", 0.1)
+    monkeypatch.setattr("perfkit.scenarios.service.services._PATIENCE_S", 0.1)
     target = Target(data=tmp_path / "empty.sqlite3")
     client = target.client()
     client.list_tables()
@@ -421,7 +421,7 @@ def test_a_lost_notification_is_an_error(
     seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perfkit.queue import worker
-    from perfkit.scenarios import email
+    from perfkit.scenarios.service import email
 
     class Loses(worker.Worker):
         def _deliver_mail(self, message: Any) -> None:

@@ -1,7 +1,7 @@
 """
 A small HTTP client that keeps a fixed number of requests under way, in a process of its own.
 
-    python -m perfkit.scenarios.http_load     reads a job a line from standard input (JSON) and
+    python -m perfkit.scenarios.service.http_load     reads a job a line from standard input (JSON) and
                                               writes one line of figures for each
 
 It is a closed loop: each of its connections asks again as soon as its answer is complete, so a
@@ -255,7 +255,7 @@ class LoadProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "perfkit.scenarios.http_load"],
+            [sys.executable, "-m", "perfkit.scenarios.service.http_load"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # an interrupt at the keyboard is for the parent, who then ends this

@@ -24,7 +24,7 @@ from perfkit.measure.measurement import Measurement, Sampler
 from perfkit.measure.rounds import Budget, Measured, Rounds, measure
 from perfkit.processes.supervisor import cpu_s
 from perfkit.scenarios.base import MOST_ROUNDS, Context
-from perfkit.scenarios.http_load import Figures, Job, LoadProcess, load_process
+from perfkit.scenarios.service.http_load import Figures, Job, LoadProcess, load_process
 from perfkit.workloads.model import Workload
 
 if TYPE_CHECKING:

@@ -10,8 +10,16 @@ from pathlib import Path
 
 from perfkit.errors import TargetError
 from perfkit.scenarios.base import Context, Scenario
-from perfkit.scenarios.off_on import OFF, ON, Call, InProcess, OffOnScenario, Reply, open_session
-from perfkit.scenarios.services import is_served
+from perfkit.scenarios.service.off_on import (
+    OFF,
+    ON,
+    Call,
+    InProcess,
+    OffOnScenario,
+    Reply,
+    open_session,
+)
+from perfkit.scenarios.service.services import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["auth_scenarios"]
