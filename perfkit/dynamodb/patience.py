@@ -62,6 +62,10 @@ class PatientConnection:
         connection: Where to send.
         backoff: How to wait between attempts.
         clock: Decides when patience ends: 300 s of throttling, 30 s of failures or silence.
+
+    Attributes:
+        repeats: How often something was sent again.
+        throttles: How often of these because it was refused for lack of capacity.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class PatientConnection:
         self._backoff = backoff
         self._clock = clock
         self._answered = False
+        self.repeats = 0
+        self.throttles = 0
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -87,6 +93,8 @@ class PatientConnection:
             except DynamoDBError as error:
                 if self._clock() - started_s >= self._patience_s(error):
                     raise
+                self.repeats += 1
+                self.throttles += error.code in THROTTLES
                 self._backoff.wait(attempt)
                 attempt += 1
             else:
