@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # tests wait for processes now and then, so there is work for one more than there are cores
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
+# without bytecode files every worker, and each process that tests start, compiles everything anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast stand-ins lint format figures sample-report clean
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import http.client
 import http.server
 import json
@@ -28,6 +29,7 @@ import redis
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
 from hypothesis import settings
 
 from perfkit.cost.price_file import FOLDER_VARIABLE
@@ -85,6 +87,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 
+def pytest_collection_finish() -> None:
+    """Spare what is collected by now, thousands of tests and all modules, each garbage collection."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that starts something and is not marked: `make test-fast` counts on it."""
@@ -135,9 +142,17 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _models_read_once() -> Iterator[None]:
+    """Share botocore's models, megabytes of JSON, among all sessions of boto3."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
+        yield
+
+
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
-    """Return one session for all clients, so that botocore reads its models once."""
+    """Return one session for all clients, of which making one takes a while."""
     return boto3.Session()
 
 

@@ -128,6 +128,9 @@ def subtract(left: str, right: str) -> str:
 
 
 def _result(number: Decimal) -> str:
+    # zero as `1.1E-130` less itself leaves it has an exponent that nothing may be written with
+    if not number:
+        return "0"
     # AWS calls a result that does not fit an overflow, even if only its precision is the problem
     if len(number.normalize(_exact).as_tuple().digits) > MAX_DIGITS:
         raise InvalidValueError(_OVERFLOW)

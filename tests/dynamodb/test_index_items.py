@@ -75,10 +75,14 @@ VALUES = st.one_of(
 )
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["who", "when"]), VALUES), min_size=1, max_size=15))
-def test_the_rule_is_the_engines(items: list[dict[str, Any]]) -> None:
+@given(
+    items=st.lists(
+        st.dictionaries(st.sampled_from(["who", "when"]), VALUES), min_size=1, max_size=15
+    )
+)
+def test_the_rule_is_the_engines(session: boto3.Session, items: list[dict[str, Any]]) -> None:
     """The engine leaves out what AWS leaves out; see its own tests."""
-    client = embedded_client(":memory:")
+    client = embedded_client(":memory:", session=session)
     client.create_table(
         TableName="things",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
