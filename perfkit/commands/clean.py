@@ -14,6 +14,7 @@ from perfkit.commands.common import (
     make_permission,
     make_target,
     note,
+    note_left_alone,
     print_text,
     read_workload,
 )
@@ -47,7 +48,9 @@ def clean(
     from perfkit.dynamodb.safety import approve
 
     planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None)
-    for name in planned.kept:
+    note_left_alone(read)
+    existing = {table.name for table in read.existing}
+    for name in (each for each in planned.kept if each not in existing):
         note(f"Table {name} stays: it does not carry the mark of tables that perfkit created.")
     if planned.other_files:
         files = "1 file" if planned.other_files == 1 else f"{planned.other_files:,} files"

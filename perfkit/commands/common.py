@@ -34,6 +34,7 @@ __all__ = [
     "make_permission",
     "make_target",
     "note",
+    "note_left_alone",
     "print_json",
     "print_text",
     "read_workload",
@@ -163,6 +164,13 @@ def print_text(text: str = "") -> None:
 def say(text: str, *, fg: str | None = None) -> None:
     """Print to standard error."""
     typer.secho(escape(text), fg=fg, err=True)
+
+
+def note_left_alone(workload: "Workload") -> None:
+    """Say which tables a command leaves alone, because they exist without perfkit."""
+    names = ", ".join(table.name for table in workload.existing)
+    if names:
+        note(f"Left alone: {names}, which the workload says exists without perfkit.")
 
 
 def note(text: str) -> None:

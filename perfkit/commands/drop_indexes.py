@@ -17,6 +17,7 @@ from perfkit.commands.common import (
     make_permission,
     make_target,
     note,
+    note_left_alone,
     print_json,
     print_text,
     read_workload,
@@ -56,6 +57,7 @@ def drop_indexes(
     """
     read = read_workload(workload)
     where = make_target(target, data, region, profile)
+    note_left_alone(read)
 
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.safety import approve

@@ -22,6 +22,7 @@ from perfkit.commands.common import (
     make_permission,
     make_target,
     note,
+    note_left_alone,
     read_workload,
     warn,
 )
@@ -86,8 +87,11 @@ def run(
     where = make_target(target, data, region, profile)
     permission = make_permission(yes=yes, max_cost=max_cost)
     budget = _Budget(where, permission)
-    _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
-    counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
+    note_left_alone(read)
+    counts: tuple[IndexCount, ...] = ()
+    if read.made:
+        _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
+        counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
     runs = _measure(where, read, options, budget, patterns_only=patterns_only)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")

@@ -19,6 +19,7 @@ from perfkit.commands.common import (
     make_permission,
     make_target,
     note,
+    note_left_alone,
     print_json,
     read_workload,
     say,
@@ -69,6 +70,7 @@ def seed(
     """
     read = read_workload(workload)
     where = make_target(target, data, region, profile)
+    note_left_alone(read)
 
     from perfkit.dynamodb import seeding
     from perfkit.dynamodb.safety import approve

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.report.model import Table
     from perfkit.workloads.model import Index, Workload
+    from perfkit.workloads.model import Table as WorkloadTable
 
 __all__ = ["status"]
 
@@ -99,7 +100,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
 
     if not target.may_exist:
         # opening the engine would make the file; looking should leave no trace
-        return [_absent(table.name, table.items) for table in workload.tables]
+        return [_absent(table) for table in workload.tables]
     progress = build_progress(target)
     ownership = Ownership(target)
     connection = PatientConnection(_connect(target), backoff=Backoff())
@@ -113,14 +114,15 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     finally:
         connection.close()
     return [
-        _absent(table.name, table.items)
+        _absent(table)
         if state is None
         else {
             "name": table.name,
             "exists": True,
+            "made": not table.exists,
             "status": state.status,
             "items": state.items,
-            "workload_items": table.items,
+            "workload_items": None if table.exists else table.items,
             "seeded_items": expected[table.name],
             "size_bytes": state.size_bytes,
             "billing": state.billing,
@@ -171,13 +173,14 @@ def _seeded_items(
     return ItemGenerator(workload, scale=mark.scale).count(state.name)
 
 
-def _absent(name: str, workload_items: int) -> dict[str, Any]:
+def _absent(table: "WorkloadTable") -> dict[str, Any]:
     return {
-        "name": name,
+        "name": table.name,
         "exists": False,
+        "made": not table.exists,
         "status": "missing",
         "items": None,
-        "workload_items": workload_items,
+        "workload_items": None if table.exists else table.items,
         "seeded_items": 0,
         "size_bytes": None,
         "billing": None,
@@ -204,7 +207,8 @@ def _missing_indexes(wanted: Any, state: "TableState") -> list[dict[str, Any]]:
             "difference": "",
         }
         for index in wanted
-        if state.index(index.name) is None
+        # of a table only its global indexes are described here
+        if not index.local and state.index(index.name) is None
     ]
 
 
@@ -259,11 +263,21 @@ def _say_service(service: dict[str, Any]) -> None:
 
 
 def _say_next(tables: list[dict[str, Any]]) -> None:
-    if any(not table["exists"] for table in tables):
+    gone = [table["name"] for table in tables if not table["exists"] and not table["made"]]
+    if gone:
+        warn(
+            f"the workload says that {', '.join(gone)} exists: check target, region and credentials"
+        )
+    if any(not table["exists"] and table["made"] for table in tables):
         note("Next: perfkit seed")
     elif any(table["items"] < table["seeded_items"] for table in tables):
         note("Next: perfkit seed, which has not been completed")
-    elif any(index["status"] == "missing" for table in tables for index in table["indexes"]):
+    elif any(
+        index["status"] == "missing"
+        for table in tables
+        if table["made"]
+        for index in table["indexes"]
+    ):
         note("Next: perfkit create-indexes")
 
 

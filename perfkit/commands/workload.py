@@ -46,10 +46,12 @@ def validate(
         return
     for doubt in found:
         warn(doubt.at_line(file))
-    items = sum(table.items for table in checked.tables)
+    items = sum(table.items for table in checked.made)
+    there = format_many(len(checked.existing), "of them exists", "of them exist")
+    there = f" ({there} already)" if checked.existing else ""
     indexes = sum(len(table.indexes) for table in checked.tables)
     print_text(
-        f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}, "
+        f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}{there}, "
         f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
@@ -115,8 +117,18 @@ def _title(table: dict[str, Any], entity: dict[str, Any]) -> str:
 
 
 def _key_text(held: dict[str, Any]) -> str:
-    keys = [key for key in (held["partition_key"], held["sort_key"]) if key is not None]
+    if "partition_keys" in held:
+        keys = [*held["partition_keys"], *held["sort_keys"]]
+    else:
+        keys = [key for key in (held["partition_key"], held["sort_key"]) if key is not None]
     return ", ".join(f"{key['name']} ({key['type']})" for key in keys)
+
+
+def _entries(index: dict[str, Any]) -> str:
+    if index["entries"] is not None:
+        return _about(index["entries"], exact=index["exact"])
+    kind = "local, " if index["local"] else ""
+    return f"{kind}exists" if index["exists"] else "proposed"
 
 
 def _about(value: int, *, exact: bool) -> str:
@@ -129,6 +141,8 @@ def _tables(document: dict[str, Any]) -> "Table":
 
     rows = []
     for table in document["tables"]:
+        if table["exists"]:
+            rows.append({"table": table["name"], "key": _key_text(table), "item_bytes": "exists"})
         for entity in table["entities"]:
             size = entity["item_bytes"]
             spread = (
@@ -165,7 +179,7 @@ def _indexes(document: dict[str, Any]) -> "Table":
             "table": table["name"],
             "key": _key_text(index),
             "projection": " ".join([index["projection"], *index["non_key_attributes"]]),
-            "entries": _about(index["entries"], exact=index["exact"]),
+            "entries": _entries(index),
         }
         for table in document["tables"]
         for index in table["indexes"]
@@ -209,7 +223,7 @@ def _attributes(document: dict[str, Any]) -> "list[Table]":
 
 def _plain(wire: dict[str, Any]) -> str:
     """Return a value on the wire as the workload file would say it."""
-    from perfkit.workloads.kinds import plain_value
+    from perfkit.workloads.literals import plain_value
     from perfkit.workloads.problems import written
 
     return written(plain_value(wire))

@@ -93,7 +93,7 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
     found = [] if runs is None else sorted(runs.glob("*.json"))
     run_files = tuple(file for file in found if is_run_file(file))
     ours, others = _look(target, workload) if target.may_exist else ((), ())
-    named = {table.name for table in workload.tables}
+    named = {table.name for table in workload.made}
     keeps_file = target.kind is not TargetKind.EMBEDDED or not target.may_exist or others
     return CleanPlan(
         target=target,
@@ -113,14 +113,18 @@ def _look(target: Target, workload: Workload) -> tuple[tuple[TableState, ...], t
     connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
-            names = [table.name for table in workload.tables]
+            # whoever made them: the workload says that they are not perfkit's to fill
+            left_alone = {table.name for table in workload.existing}
+            names = [table.name for table in workload.made]
             if target.kind is TargetKind.EMBEDDED:
                 names = table_names(connection)
             for name in names:
                 state = describe(connection, name)
-                if state is not None and ownership.mark_of(connection, state) is not None:
+                if state is None:
+                    continue
+                if name not in left_alone and ownership.mark_of(connection, state) is not None:
                     ours.append(state)
-                elif state is not None:
+                else:
                     others.append(name)
     finally:
         connection.close()

@@ -165,26 +165,31 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
     """
     Look how the workload's indexes stand; changes nothing, reads no items.
 
+    Tables that exist without perfkit are left out.
+
     Args:
         target: Where.
         workload: Which indexes.
         names: Only indexes of these names; all if empty.
 
     Raises:
-        WorkloadError: The workload has no index of such a name.
+        WorkloadError: The workload has no index of such a name, or not on a table of perfkit's.
         TargetError: A table is missing, or the target does not answer.
     """
-    known = [(table, index) for table in workload.tables for index in table.indexes]
+    known = [(table, index) for table in workload.made for index in table.indexes]
     for name in names:
         if all(index.name != name for _, index in known):
+            _check_made(workload, name)
             choices = (
                 ", ".join(sorted(index.name for _, index in known)) or "none: it has no indexes"
             )
             msg = f"workload {workload.name} has no index {name!r}; choose from {choices}"
             raise WorkloadError(msg)
     wanted = [(table, index) for table, index in known if not names or index.name in names]
+    if not workload.made:
+        return ()
     if not target.may_exist:
-        raise _no_table(workload.tables[0].name, target)
+        raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
     connection = PatientConnection(target.connect(), backoff=Backoff())
@@ -229,6 +234,16 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
     finally:
         connection.close()
     return tuple(plans)
+
+
+def _check_made(workload: Workload, index: str) -> None:
+    for table in workload.existing:
+        if any(each.name == index for each in table.indexes):
+            msg = (
+                f"index {index} is on {table.name}, a table that perfkit did not create: it adds"
+                " none to it and drops none of it"
+            )
+            raise WorkloadError(msg)
 
 
 def _no_table(name: str, target: Target) -> TargetError:

@@ -191,6 +191,8 @@ def plan(
     """
     Look at the tables and say what seeding them takes; changes nothing, reads no items.
 
+    Tables that exist without perfkit are none of its business.
+
     Args:
         target: Where.
         workload: What.
@@ -208,7 +210,8 @@ def plan(
     """
     check_rates(max_rcu=max_rcu, max_wcu=max_wcu)
     generator = ItemGenerator(workload, random_seed, scale)
-    chosen = [workload.table(name) for name in dict.fromkeys(tables)] or list(workload.tables)
+    named = [workload.table(name) for name in dict.fromkeys(tables)] or workload.tables
+    chosen = [table for table in named if not table.exists]
     connection = PatientConnection(target.connect(), backoff=Backoff())
     ownership = Ownership(target)
     planned = []

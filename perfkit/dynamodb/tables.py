@@ -66,9 +66,9 @@ class _Keyed(Protocol):
     """A table or an index of a workload."""
 
     @property
-    def partition_key(self) -> _KeyAttribute: ...
+    def partition_keys(self) -> Sequence[_KeyAttribute]: ...
     @property
-    def sort_key(self) -> _KeyAttribute | None: ...
+    def sort_keys(self) -> Sequence[_KeyAttribute]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Keys:
     """
     The key schema of a table or index: attributes as (name, type), type S, N or B.
 
-    An index of somebody else's making may have several of each.
+    A global index may have several of each.
     """
 
     partition: tuple[tuple[str, str], ...]
@@ -85,10 +85,9 @@ class Keys:
     @classmethod
     def of(cls, keyed: _Keyed) -> "Keys":
         """Return the keys a workload asks for."""
-        sort = keyed.sort_key
         return cls(
-            partition=((keyed.partition_key.name, str(keyed.partition_key.type)),),
-            sort=() if sort is None else ((sort.name, str(sort.type)),),
+            partition=tuple((key.name, str(key.type)) for key in keyed.partition_keys),
+            sort=tuple((key.name, str(key.type)) for key in keyed.sort_keys),
         )
 
     @classmethod

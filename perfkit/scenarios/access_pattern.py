@@ -176,7 +176,15 @@ class AccessPatternScenario:
         if index is not None and is_global:
             wanted = context.workload.table(pattern.table).index(index)
             obstacle = _obstacle(pattern.table, wanted, table.global_indexes.get(index))
-            if index not in table.global_indexes and _is_foreign(context, pattern.table):
+            if index not in table.global_indexes and context.workload.table(pattern.table).exists:
+                obstacle = (
+                    f"index {index} is not on {pattern.table}, though the workload says that it"
+                    " exists: check its name and the target"
+                    if wanted.exists
+                    else f"index {index} is proposed and not on {pattern.table}, so only what the"
+                    " service does today was measured"
+                )
+            elif index not in table.global_indexes and _is_foreign(context, pattern.table):
                 obstacle = (
                     f"no index {index} on {pattern.table}, and perfkit adds none to a table that it"
                     " did not create: under another name in the workload, `perfkit seed` and"
@@ -233,10 +241,9 @@ class AccessPatternScenario:
     def _check(self, answers: Mapping[str, Answer], context: Context, table: "_TableFacts") -> None:
         scan = answers["scan"]
         if scan.items_read == 0:
-            msg = (
-                f"table {self.pattern.table} is empty on {context.where};"
-                " run `perfkit seed` to fill it"
-            )
+            made = not context.workload.table(self.pattern.table).exists
+            way_out = "run `perfkit seed` to fill it" if made else "there is nothing to measure"
+            msg = f"table {self.pattern.table} is empty on {context.where}; {way_out}"
             raise TargetError(msg)
         difference = describe_difference(
             {name: answer.items for name, answer in answers.items()},

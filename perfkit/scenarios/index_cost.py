@@ -37,7 +37,7 @@ _MOST_INCLUDED = 100
 
 def index_cost_scenarios(workload: Workload) -> Iterator[Scenario]:
     """Yield the scenario if a table of *workload* has an index."""
-    if any(table.indexes for table in workload.tables):
+    if any(table.indexes for table in workload.made):
         yield IndexCostScenario()
 
 
@@ -64,8 +64,9 @@ class IndexCostScenario:
         recorder = Recorder(RunKind.INDEX_COST, self, context)
         generator = ItemGenerator(context.workload)
         costs: list[WriteCost] = []
-        for number, table in enumerate(context.workload.tables):
-            share = number / len(context.workload.tables)
+        # of items that perfkit did not make there is no sample here
+        for number, table in enumerate(context.workload.made):
+            share = number / len(context.workload.made)
             context.progress(Progress(NAME, f"writing to {table.name}", share))
             costs += _of_table(context.workload, table, generator)
         return recorder.finish(

@@ -20,10 +20,9 @@ from perfkit.workloads.kinds import (
     Sequence,
     Template,
     number_in,
-    plain_value,
-    scalar_text,
     set_number,
 )
+from perfkit.workloads.literals import literal_content, plain_value
 from perfkit.workloads.model import AccessPattern, Attribute, Entity, Table, Workload
 from perfkit.workloads.problems import Problem, written
 
@@ -91,10 +90,12 @@ def _reason(
         return None
     match attribute.generator:
         case Choice() as made:
-            texts = [scalar_text(value) for value in made.values]
+            texts = [literal_content(value) for value in made.values]
             return None if content in texts else f"it is one of {written(made.values)}"
         case Constant() as made:
-            return None if content == scalar_text(made.value) else f"it is {written(made.value)}"
+            return (
+                None if content == literal_content(made.value) else f"it is {written(made.value)}"
+            )
         case Sequence() as made:
             index = made.index(content)
             if not entity.items or (index is not None and index < entity.items):

@@ -9,16 +9,21 @@ from perfkit.workloads.kinds import (
     Constant,
     DecimalNumber,
     Drawn,
+    Elements,
     Integer,
+    ListOf,
+    MapOf,
     Padding,
     Reference,
     Sequence,
+    SetOf,
     Template,
     Timestamp,
     Words,
-    scalar_text,
+    element_type,
     set_number,
 )
+from perfkit.workloads.literals import literal_content, wire_value
 from perfkit.workloads.model import Attribute, Entity, Workload
 from perfkit.workloads.words import WORDS
 
@@ -27,9 +32,33 @@ __all__ = ["first_text", "is_unique", "largest_bytes", "may_be_empty", "present_
 
 def largest_bytes(workload: Workload, entity: Entity, attribute: Attribute) -> int:
     """Return the most bytes a value may take at scale 1, its name not counted."""
-    if attribute.type == "BOOL":
-        return 1
+    match attribute.generator:
+        case Boolean():
+            return 1
+        case ListOf() as kind:
+            return 3 + kind.max * (1 + _largest_element(workload, entity, kind.of))
+        case SetOf() as kind:
+            return kind.max * _largest_element(workload, entity, kind.of)
+        case MapOf() as kind:
+            return 3 + sum(
+                1 + len(name.encode()) + _largest_element(workload, entity, element)
+                for name, element in kind.attributes.items()
+            )
+        case Reference() if attribute.target is not None:
+            target = attribute.target
+            return largest_bytes(workload, workload.entity(target), workload.attribute(target))
+        case Choice() as kind if attribute.type not in {"S", "N"}:
+            return max(attribute_value_size(wire_value(value)) for value in kind.values)
+        case Constant() as kind if attribute.type not in {"S", "N"}:
+            return attribute_value_size(wire_value(kind.value))
     return attribute_value_size({attribute.type: _longest(workload, entity, attribute)})
+
+
+def _largest_element(workload: Workload, entity: Entity, kind: Elements) -> int:
+    """Return the most bytes an element of a list, a set or a map may take."""
+    return largest_bytes(
+        workload, entity, Attribute(name="", type=element_type(kind), generator=kind)
+    )
 
 
 def _longest(workload: Workload, entity: Entity, attribute: Attribute) -> str:
@@ -44,13 +73,13 @@ def _longest(workload: Workload, entity: Entity, attribute: Attribute) -> str:
         case DecimalNumber() as kind:
             return f"{_widest(floor(kind.min), floor(kind.max))}.{'9' * kind.places}"
         case Choice() as kind:
-            texts = [str(scalar_text(value)) for value in kind.values]
+            texts = [str(literal_content(value)) for value in kind.values]
             if attribute.type == "N":
                 sign = "-" if any(text.startswith("-") for text in texts) else ""
                 return sign + "9" * max(map(len, texts))
             return max(texts, key=lambda text: len(text.encode()))
         case Constant() as kind:
-            return str(scalar_text(kind.value))
+            return str(literal_content(kind.value))
         case Timestamp() as kind:
             return _widest(kind.min, kind.max) if kind.epoch else "2026-01-31T08:00:00Z"
         case Words() as kind:
@@ -132,7 +161,7 @@ def first_text(workload: Workload, entity: Entity, attribute: Attribute) -> tupl
     """Return what every value of a text attribute starts with, and whether that is all of it."""
     match attribute.generator:
         case Constant() as kind:
-            return str(scalar_text(kind.value)), True
+            return str(literal_content(kind.value)), True
         case Sequence(format=str() as text) | Integer(format=str() as text):
             return text.partition("{")[0], False
         case Template() as kind:

@@ -1,22 +1,11 @@
 """From a workload file as written to a workload as used: types inferred, defaults filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perfkit.capacity import AttributeValue
-from perfkit.workloads.kinds import (
-    Boolean,
-    Choice,
-    Constant,
-    DecimalNumber,
-    Integer,
-    Kinds,
-    Reference,
-    Sequence,
-    Timestamp,
-    scalar_type,
-    wire_value,
-)
+from perfkit.workloads.kinds import Kinds, Padding, Reference, Sequence, Template, element_type
+from perfkit.workloads.literals import wire_value
 from perfkit.workloads.model import (
     AccessPattern,
     Attribute,
@@ -33,10 +22,11 @@ from perfkit.workloads.model import (
     Table,
     Workload,
 )
-from perfkit.workloads.names import is_parameter, target_of
+from perfkit.workloads.names import is_parameter, stated_types, target_of
 from perfkit.workloads.schema import (
     EntitySection,
     FileSection,
+    KeySection,
     PatternSection,
     QuerySection,
     QuotedSection,
@@ -61,6 +51,10 @@ def build(file: FileSection, *, source: str, digest: str) -> Workload:
 
 def _table(file: FileSection, name: str) -> Table:
     section = file.tables[name]
+
+    def keys(parts: Iterable[KeySection]) -> tuple[Key, ...]:
+        return tuple(_key(file, name, part) for part in parts)
+
     return Table(
         name=name,
         partition_key=_key(file, name, section.partition_key),
@@ -68,10 +62,13 @@ def _table(file: FileSection, name: str) -> Table:
         indexes=tuple(
             Index(
                 name=index_name,
-                partition_key=_key(file, name, index.partition_key),
-                sort_key=_key(file, name, index.sort_key) if index.sort_key else None,
+                partition_keys=keys(index.partition_key),
+                sort_keys=keys(index.sort_key or ()),
                 projection=index.projection,
                 non_key_attributes=index.non_key_attributes,
+                # DynamoDB adds no local index to a table
+                exists=index.exists or index.local,
+                local=index.local,
             )
             for index_name, index in section.indexes.items()
         ),
@@ -82,11 +79,13 @@ def _table(file: FileSection, name: str) -> Table:
     )
 
 
-def _key(file: FileSection, table: str, name: str) -> Key:
+def _key(file: FileSection, table: str, part: KeySection) -> Key:
     for entity in file.tables[table].entities.values():
-        if name in entity.attributes:
-            return Key(name=name, type=_type(file, table, entity.attributes[name]))
-    raise KeyError(name)
+        if part.name in entity.attributes:
+            kind = entity.attributes[part.name]
+            return Key(name=part.name, type=_type(file, table, kind))
+    # of what exists already, the file says it once
+    return Key(name=part.name, type=str(stated_types(file.tables[table])[part.name]))
 
 
 def _entity(file: FileSection, table: str, name: str, section: EntitySection) -> Entity:
@@ -116,24 +115,16 @@ def _entity(file: FileSection, table: str, name: str, section: EntitySection) ->
 def _type(file: FileSection, table: str, kind: Kinds) -> str:
     """Return the DynamoDB type of what *kind* makes."""
     match kind:
-        case Boolean():
-            return "BOOL"
-        case Choice():
-            return scalar_type(kind.values[0])
-        case Constant():
-            return scalar_type(kind.value)
-        case DecimalNumber():
-            return "N"
-        case Integer() | Sequence():
+        case Sequence():
             return "N" if kind.format is None else "S"
-        case Timestamp():
-            return "N" if kind.epoch else "S"
         case Reference():
             target = target_of(file, table, kind)
             section = file.tables[target.table].entities[target.entity]
             return _type(file, target.table, section.attributes[target.attribute])
-        case _:
+        case Padding() | Template():
             return "S"
+        case _:
+            return element_type(kind)
 
 
 def _size(section: SizeSection) -> ItemSize:

@@ -18,11 +18,11 @@ from perfkit.workloads.kinds import (
     Padding,
     Reference,
     Sequence,
+    Template,
     number_in,
-    plain_value,
-    scalar_text,
     set_number,
 )
+from perfkit.workloads.literals import literal_content, plain_value
 from perfkit.workloads.model import Attribute, Entity, Table, Target, Workload
 from perfkit.workloads.names import entity_path
 from perfkit.workloads.problems import Problem, written
@@ -89,7 +89,8 @@ def _index_problems(workload: Workload, table: Table) -> Iterator[Problem]:
     for name, limit in {
         key.name: limit
         for index in table.indexes
-        for key, limit in zip(index.keys, limits, strict=False)
+        for keys, limit in zip((index.partition_keys, index.sort_keys), limits, strict=True)
+        for key in keys
         if key.name not in primary
     }.items():
         yield from _key_problems(workload, table, name, limit)
@@ -156,9 +157,19 @@ def _value_problems(workload: Workload, table: Table, entity: Entity) -> Iterato
             message = (
                 f"has {values:,} unique values; expected at least {entity.items:,}, one an item"
             )
+        elif (part := _unprintable(entity, attribute)) is not None:
+            message = f"{{{part}}} is no text; expected one of a text, a number, true or false"
         else:
             continue
         yield _attribute_problem(table, entity, attribute, message)
+
+
+def _unprintable(entity: Entity, attribute: Attribute) -> str | None:
+    """Return which part of a template no text can be made of; None if there is none."""
+    kind = attribute.generator
+    parts = kind.names if isinstance(kind, Template) else ()
+    printable = {"S", "N", "BOOL"}
+    return next((part for part in parts if entity.attribute(part).type not in printable), None)
 
 
 def _optional(workload: Workload, target: Target) -> bool:
@@ -201,13 +212,14 @@ def _refusal(workload: Workload, attribute: Attribute, wire: AttributeValue) -> 
         )
     ((wire_type, content),) = wire.items()
     if wire_type != attribute.type:
-        names = {"S": "a text", "N": "a number", "BOOL": "true or false"}
-        return f"expected {names[attribute.type]}, as {attribute.name} is elsewhere"
+        names = {"S": "a text", "N": "a number", "BOOL": "true or false", "L": "a list"}
+        wanted = names.get(attribute.type, f"a value of type {attribute.type}")
+        return f"expected {wanted}, as {attribute.name} is elsewhere"
     match kind:
         case Integer() | Reference() if kind.unique:
             return "cannot be set where every value is unique; expected unique to be left out"
         case Choice():
-            known = [scalar_text(value) for value in kind.values]
+            known = [literal_content(value) for value in kind.values]
             return (
                 None if content in known else f"expected one of the values: {written(kind.values)}"
             )

@@ -17,9 +17,12 @@ from perfkit.workloads.kinds import (
     Drawn,
     Integer,
     Kinds,
+    ListOf,
+    MapOf,
     Padding,
     Reference,
     Sequence,
+    SetOf,
     Template,
     Timestamp,
     Words,
@@ -71,10 +74,11 @@ def _table(generator: ItemGenerator, table: Table) -> dict[str, Any]:
         first += entity.items
     return {
         "name": table.name,
+        "exists": table.exists,
         "partition_key": _key(table.partition_key),
-        "sort_key": _key(table.sort_key),
-        "items": table.items,
-        "total_bytes": sum(entity["total_bytes"] for entity in entities),
+        "sort_key": None if table.sort_key is None else _key(table.sort_key),
+        "items": None if table.exists else table.items,
+        "total_bytes": None if table.exists else sum(each["total_bytes"] for each in entities),
         "exact": all(entity["exact"] for entity in entities),
         "entities": entities,
         "indexes": [_index(table, index) for index in table.indexes],
@@ -116,11 +120,13 @@ def _index(table: Table, index: Index) -> dict[str, Any]:
     )
     return {
         "name": index.name,
-        "partition_key": _key(index.partition_key),
-        "sort_key": _key(index.sort_key),
+        "exists": index.exists,
+        "local": index.local,
+        "partition_keys": [_key(key) for key in index.partition_keys],
+        "sort_keys": [_key(key) for key in index.sort_keys],
         "projection": index.projection.value,
         "non_key_attributes": list(index.non_key_attributes),
-        "entries": round(entries),
+        "entries": None if table.exists else round(entries),
         "exact": set(shares) <= {0.0, 1.0},
     }
 
@@ -135,8 +141,8 @@ def _index_share(entity: Entity, index: Index) -> float:
     return share
 
 
-def _key(key: Key | None) -> dict[str, str] | None:
-    return None if key is None else {"name": key.name, "type": key.type}
+def _key(key: Key) -> dict[str, str]:
+    return {"name": key.name, "type": key.type}
 
 
 def _pattern(pattern: AccessPattern) -> dict[str, Any]:
@@ -194,6 +200,14 @@ def _kind_in_words(kind: Kinds, target: Target | None) -> str:
             return kind.format
         case Constant():
             return f"always {written(kind.value)}"
+        case ListOf() | SetOf():
+            count = str(kind.min) if kind.min == kind.max else f"{kind.min} to {kind.max}"
+            return f"{count} of: {_kind_in_words(kind.of, None)}"
+        case MapOf():
+            return "; ".join(
+                f"{name}: {_kind_in_words(element, None)}"
+                for name, element in kind.attributes.items()
+            )
         case Padding():
             return "fills the item up to its size"
         case Reference():

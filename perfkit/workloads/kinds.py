@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from perfkit.capacity import AttributeValue
+from perfkit.workloads.literals import Value, literal_type, names_type, wire_value
+from perfkit.workloads.words import WORDS
 
 __all__ = [
     "KINDS",
@@ -30,32 +31,32 @@ __all__ = [
     "Count",
     "DecimalNumber",
     "Drawn",
+    "Elements",
     "Integer",
     "Kind",
     "Kinds",
+    "ListOf",
+    "MapOf",
     "Padding",
     "Reference",
-    "Scalar",
     "Section",
     "Sequence",
+    "SetOf",
     "Template",
     "Timestamp",
     "WordStyle",
     "Words",
     "Written",
+    "element_type",
     "number_in",
-    "plain_value",
-    "scalar_text",
-    "scalar_type",
     "set_number",
-    "wire_value",
 ]
 
-# DynamoDB keeps 38 digits of a number
-_MAX_DIGITS = 38
 # what is drawn is drawn from 64 bits, and computed with 28 digits
 _MAX_DRAWN = 10**18
 _MAX_DECIMAL = 10**15
+_MAX_ELEMENTS = 1_000
+_MAX_MEMBERS = 100
 
 
 class Section(BaseModel):
@@ -76,18 +77,6 @@ def _written(value: Any) -> str:
     return value
 
 
-def _scalar(value: Any) -> Any:
-    if isinstance(value, str | bool):
-        return value
-    if isinstance(value, int | Decimal):
-        number = Decimal(value)
-        digits = len(number.as_tuple().digits)
-        if number.is_finite() and max(digits, abs(number.adjusted())) <= _MAX_DIGITS:
-            return value
-    msg = "expected a text, a number of at most 38 digits, true or false"
-    raise ValueError(msg)
-
-
 def _real(value: Any) -> Any:
     """Accept TOML numbers only: pydantic alone would take true for 1 and "2" for 2."""
     if isinstance(value, bool | str):
@@ -97,39 +86,11 @@ def _real(value: Any) -> Any:
 
 
 Written = Annotated[str, BeforeValidator(_written)]
-Scalar = Annotated[Any, BeforeValidator(_scalar)]
 Count = Annotated[int, Strict(), Field(ge=0, le=_MAX_DRAWN)]
 Whole = Annotated[int, Strict(), Field(ge=-_MAX_DRAWN, le=_MAX_DRAWN)]
 Real = Annotated[float, BeforeValidator(_real), Field(allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 Flag = Annotated[bool, Strict()]
-
-
-def scalar_type(value: Any) -> str:
-    """Return the DynamoDB type of a plain value of the file: S, N or BOOL."""
-    if isinstance(value, bool):
-        return "BOOL"
-    return "S" if isinstance(value, str) else "N"
-
-
-def scalar_text(value: Any) -> str | bool:
-    """Return what stands on the wire for a plain value: text for S and N, the flag for BOOL."""
-    if isinstance(value, bool | str):
-        return value
-    # never with an exponent; 1.50 as the service would give it back
-    text = format(Decimal(value), "f") if value else "0"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def wire_value(value: Any) -> AttributeValue:
-    """Return a plain value of the file as DynamoDB takes it."""
-    return {scalar_type(value): scalar_text(value)}
-
-
-def plain_value(wire: AttributeValue) -> Any:
-    """Return what the file says for a value on the wire: the reverse of `wire_value`."""
-    ((kind, content),) = wire.items()
-    return Decimal(content) if kind == "N" else content
 
 
 _NUMBER_SLOT = re.compile(r"\{(?::(?:0[1-9][0-9]?)?d?)?\}")
@@ -208,15 +169,15 @@ class Choice(Drawn):
     """One of a few values."""
 
     kind: Literal["choice"]
-    values: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    values: Annotated[tuple[Value, ...], Field(min_length=1)]
     weights: tuple[Positive, ...] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if len({scalar_type(value) for value in self.values}) > 1:
+        if len({literal_type(value) for value in self.values}) > 1:
             msg = "expected values of one type: all text, all numbers or all true/false"
             raise ValueError(msg)
-        if len(set(self.values)) < len(self.values):
+        if len({repr(wire_value(value)) for value in self.values}) < len(self.values):
             msg = "expected each value once; use weights to prefer some"
             raise ValueError(msg)
         if self.weights is not None and len(self.weights) != len(self.values):
@@ -366,9 +327,115 @@ class Padding(Section):
 
 
 class Constant(Section):
-    """The same plain value in every item."""
+    """The same value in every item."""
 
-    value: Scalar
+    value: Value
+
+
+class ListOf(Drawn):
+    """A list of so many elements, each drawn on its own."""
+
+    kind: Literal["list"]
+    of: "Element"
+    min: Annotated[int, Strict(), Field(ge=0, le=_MAX_ELEMENTS)]
+    max: Annotated[int, Strict(), Field(ge=0, le=_MAX_ELEMENTS)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _ordered(self.min, self.max)
+        _check_element(self.of)
+        return self
+
+
+class SetOf(Drawn):
+    """A set of so many texts, or so many numbers."""
+
+    kind: Literal["set"]
+    of: "Element"
+    min: Annotated[int, Strict(), Field(ge=1, le=_MAX_MEMBERS)]
+    max: Annotated[int, Strict(), Field(ge=1, le=_MAX_MEMBERS)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _ordered(self.min, self.max)
+        _check_element(self.of)
+        if element_type(self.of) not in {"S", "N"}:
+            msg = "expected a set of texts or of numbers"
+            raise ValueError(msg)
+        known = _variety(self.of)
+        if known < self.max:
+            msg = f"there are {known:,} different members; expected a max of at most that"
+            raise ValueError(msg)
+        return self
+
+
+class MapOf(Drawn):
+    """A map with attributes of its own."""
+
+    kind: Literal["map"]
+    attributes: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=65_535)], "Element"],
+        Field(min_length=1),
+    ]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for element in self.attributes.values():
+            _check_not_unique(element)
+        return self
+
+
+def _check_element(kind: "Elements") -> None:
+    _check_not_unique(kind)
+    if isinstance(kind, Drawn) and kind.present < 1:
+        msg = "every element is there; expected present to be left out of it"
+        raise ValueError(msg)
+
+
+def _check_not_unique(kind: "Elements") -> None:
+    if isinstance(kind, Integer | Timestamp) and kind.unique:
+        msg = "an element is not unique in the table; expected unique to be left out of it"
+        raise ValueError(msg)
+
+
+def _variety(kind: "Elements") -> int:
+    """Return how many different values a kind that makes a text or a number has, at least."""
+    match kind:
+        case Choice():
+            return len(kind.values)
+        case Integer() | Timestamp():
+            return kind.max - kind.min + 1
+        case DecimalNumber():
+            return int((kind.max - kind.min) * 10**kind.places) + 1
+        case Words():
+            return len(WORDS)
+        case _:
+            return 1
+
+
+def element_type(kind: "Elements") -> str:
+    """Return the DynamoDB type of what *kind* makes, of those that need nothing but a number."""
+    match kind:
+        case Boolean():
+            return "BOOL"
+        case Choice():
+            return literal_type(kind.values[0])
+        case Constant():
+            return literal_type(kind.value)
+        case DecimalNumber():
+            return "N"
+        case Integer():
+            return "N" if kind.format is None else "S"
+        case Timestamp():
+            return "N" if kind.epoch else "S"
+        case ListOf():
+            return "L"
+        case MapOf():
+            return "M"
+        case SetOf():
+            return f"{element_type(kind.of)}S"
+        case Words():
+            return "S"
 
 
 KINDS: dict[str, type[Section]] = {
@@ -376,27 +443,32 @@ KINDS: dict[str, type[Section]] = {
     "choice": Choice,
     "decimal": DecimalNumber,
     "integer": Integer,
+    "list": ListOf,
+    "map": MapOf,
     "padding": Padding,
     "reference": Reference,
     "sequence": Sequence,
+    "set": SetOf,
     "template": Template,
     "timestamp": Timestamp,
     "words": Words,
 }
 
-Kinds = (
+Elements = (
     Boolean
     | Choice
     | Constant
     | DecimalNumber
     | Integer
-    | Padding
-    | Reference
-    | Sequence
-    | Template
+    | ListOf
+    | MapOf
+    | SetOf
     | Timestamp
     | Words
 )
+"""What a list, a map or a set may be made of."""
+
+Kinds = Elements | Padding | Reference | Sequence | Template
 
 
 # no kind a file could name
@@ -404,22 +476,44 @@ _PLAIN = " plain"
 
 
 def _tag(value: Any) -> str | None:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not names_type(value):
         return str(value["kind"]) if "kind" in value else None
     return _PLAIN
 
+
+_Plain = Annotated[Constant, BeforeValidator(lambda value: {"value": value}), Tag(_PLAIN)]
+
+Element = Annotated[
+    Annotated[Boolean, Tag("boolean")]
+    | Annotated[Choice, Tag("choice")]
+    | Annotated[DecimalNumber, Tag("decimal")]
+    | Annotated[Integer, Tag("integer")]
+    | Annotated[ListOf, Tag("list")]
+    | Annotated[MapOf, Tag("map")]
+    | Annotated[SetOf, Tag("set")]
+    | Annotated[Timestamp, Tag("timestamp")]
+    | Annotated[Words, Tag("words")]
+    | _Plain,
+    Discriminator(_tag),
+]
 
 Kind = Annotated[
     Annotated[Boolean, Tag("boolean")]
     | Annotated[Choice, Tag("choice")]
     | Annotated[DecimalNumber, Tag("decimal")]
     | Annotated[Integer, Tag("integer")]
+    | Annotated[ListOf, Tag("list")]
+    | Annotated[MapOf, Tag("map")]
     | Annotated[Padding, Tag("padding")]
     | Annotated[Reference, Tag("reference")]
     | Annotated[Sequence, Tag("sequence")]
+    | Annotated[SetOf, Tag("set")]
     | Annotated[Template, Tag("template")]
     | Annotated[Timestamp, Tag("timestamp")]
     | Annotated[Words, Tag("words")]
-    | Annotated[Constant, BeforeValidator(lambda value: {"value": value}), Tag(_PLAIN)],
+    | _Plain,
     Discriminator(_tag),
 ]
+
+for _kind in (ListOf, MapOf, SetOf):
+    _kind.model_rebuild()

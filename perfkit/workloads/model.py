@@ -36,7 +36,7 @@ class Key:
 
     name: str
     type: str
-    """S or N."""
+    """S, N or B."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Attribute:
 
     name: str
     type: str
-    """S, N or BOOL."""
+    """Of DynamoDB: S, N, BOOL, L, M, …"""
     generator: Kinds
     target: Target | None = None
     """What a reference refers to."""
@@ -119,23 +119,34 @@ class Entity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """A global secondary index."""
+    """
+    A secondary index.
+
+    `exists`: it is there already, and perfkit does not make it; else it is one to create. `local`:
+    a local one, which only ever exists.
+    """
 
     name: str
-    partition_key: Key
-    sort_key: Key | None
+    partition_keys: tuple[Key, ...]
+    sort_keys: tuple[Key, ...]
     projection: Projection
     non_key_attributes: tuple[str, ...] = ()
+    exists: bool = False
+    local: bool = False
 
     @property
     def keys(self) -> tuple[Key, ...]:
         """The key attributes, partition first."""
-        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+        return self.partition_keys + self.sort_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table: its keys, its indexes, and the kinds of items it holds."""
+    """
+    A table: its keys, its indexes, and the kinds of items it holds.
+
+    One of no kinds of items exists already: perfkit reads it and makes nothing of it.
+    """
 
     name: str
     partition_key: Key
@@ -144,9 +155,24 @@ class Table:
     entities: tuple[Entity, ...]
 
     @property
+    def exists(self) -> bool:
+        """Whether it is there already, with items that perfkit did not make."""
+        return not self.entities
+
+    @property
+    def partition_keys(self) -> tuple[Key, ...]:
+        """Its partition key, as an index has them."""
+        return (self.partition_key,)
+
+    @property
+    def sort_keys(self) -> tuple[Key, ...]:
+        """Its sort key if it has one, as an index has them."""
+        return () if self.sort_key is None else (self.sort_key,)
+
+    @property
     def keys(self) -> tuple[Key, ...]:
         """The key attributes, partition first."""
-        return (self.partition_key, *([self.sort_key] if self.sort_key else []))
+        return self.partition_keys + self.sort_keys
 
     def index(self, name: str) -> Index:
         """Return the index called *name*."""
@@ -157,7 +183,7 @@ class Table:
 
     @property
     def items(self) -> int:
-        """Items at scale 1."""
+        """Items at scale 1; 0 of one that exists already: only the target knows."""
         return sum(entity.items for entity in self.entities)
 
     @property
@@ -165,7 +191,7 @@ class Table:
         """Smallest and largest item, or None where an entity's items are as large as they come."""
         sizes = [entity.item_size for entity in self.entities]
         known = [size for size in sizes if size is not None]
-        if len(known) < len(sizes):
+        if not known or len(known) < len(sizes):
             return None
         return ItemSize(
             min_bytes=min(size.min_bytes for size in known),
@@ -299,6 +325,16 @@ class Workload:
     def quotes(self) -> bool:
         """Whether it has figures of a document beside what is measured."""
         return any(pattern.quoted is not None for pattern in self.patterns)
+
+    @property
+    def made(self) -> tuple[Table, ...]:
+        """The tables whose items perfkit makes."""
+        return tuple(table for table in self.tables if not table.exists)
+
+    @property
+    def existing(self) -> tuple[Table, ...]:
+        """The tables that exist already: perfkit reads them and writes nothing to them."""
+        return tuple(table for table in self.tables if table.exists)
 
     def table(self, name: str) -> Table:
         """Return the table called *name*."""

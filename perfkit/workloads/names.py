@@ -1,14 +1,29 @@
 """Whether the names in a workload file name something: attributes, tables, entities, no circles."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from perfkit.workloads.kinds import Padding, Reference, Template
 from perfkit.workloads.model import Target
 from perfkit.workloads.problems import Problem, nearest
-from perfkit.workloads.schema import ONLY_ENTITY, EntitySection, FileSection, TableSection
+from perfkit.workloads.schema import (
+    ONLY_ENTITY,
+    EntitySection,
+    FileSection,
+    IndexSection,
+    KeySection,
+    KeyType,
+    TableSection,
+)
 
-__all__ = ["circles", "entity_path", "is_parameter", "name_problems", "target_of"]
+__all__ = [
+    "circles",
+    "entity_path",
+    "is_parameter",
+    "name_problems",
+    "stated_types",
+    "target_of",
+]
 
 
 def is_parameter(value: object) -> bool:
@@ -27,8 +42,14 @@ def target_of(file: FileSection, table: str, reference: Reference) -> Target:
     return Target(
         table=name,
         entity=reference.entity or ONLY_ENTITY,
-        attribute=reference.attribute or file.tables[name].partition_key,
+        attribute=reference.attribute or file.tables[name].partition_key.name,
     )
+
+
+def stated_types(table: TableSection) -> dict[str, KeyType]:
+    """Return the types of key attributes that a table states, by name."""
+    keys = (*table.keys, *(key for index in table.indexes.values() for key in index.keys))
+    return {key.name: key.type for key in reversed(keys) if key.type is not None}
 
 
 def name_problems(file: FileSection) -> Iterator[Problem]:
@@ -51,36 +72,92 @@ def name_problems(file: FileSection) -> Iterator[Problem]:
 
 def _key_problems(table_name: str, table: TableSection) -> Iterator[Problem]:
     place: tuple[str, ...] = ("tables", table_name)
-    for role, name in (("partition_key", table.partition_key), ("sort_key", table.sort_key)):
+    for role, key in (("partition_key", table.partition_key), ("sort_key", table.sort_key)):
         for entity_name, entity in table.entities.items():
-            if name is not None and name not in entity.attributes:
+            if key is not None and key.name not in entity.attributes:
                 of_entity = f" of {entity_name}" if entity_name else ""
                 message = (
-                    f"items{of_entity} have no such attribute; {nearest(name, entity.attributes)}"
+                    f"items{of_entity} have no such attribute;"
+                    f" {nearest(key.name, entity.attributes)}"
                 )
-                yield Problem.at(*place, role, value=name, message=message)
-    if table.partition_key == table.sort_key:
+                yield Problem.at(*place, role, value=key.name, message=message)
+        if key is not None:
+            yield from _type_problems(table, key, *place, role)
+    if table.sort_key is not None and table.partition_key.name == table.sort_key.name:
         message = "expected another attribute than the partition key"
-        yield Problem.at(*place, "sort_key", value=table.sort_key, message=message)
+        yield Problem.at(*place, "sort_key", value=table.sort_key.name, message=message)
     held = dict.fromkeys(name for entity in table.entities.values() for name in entity.attributes)
     for index_name, index in table.indexes.items():
-        place = "tables", table_name, "indexes", index_name
-        for role, name in (("partition_key", index.partition_key), ("sort_key", index.sort_key)):
-            if name is not None and name not in held:
-                message = f"no item has this attribute; {nearest(name, held)}"
-                yield Problem.at(*place, role, value=name, message=message)
-        if index.partition_key == index.sort_key:
-            message = "expected another attribute than the partition key"
-            yield Problem.at(*place, "sort_key", value=index.sort_key, message=message)
-        keys = {*table.keys, index.partition_key, index.sort_key}
-        for number, name in enumerate(index.non_key_attributes):
-            if name in keys:
-                message = "keys are always in an index; leave it out here"
-            elif name not in held:
-                message = f"no item has this attribute; {nearest(name, held)}"
+        yield from _index_problems(
+            table, index, held, ("tables", table_name, "indexes", index_name)
+        )
+
+
+def _index_problems(
+    table: TableSection, index: IndexSection, held: Collection[str], place: tuple[str, ...]
+) -> Iterator[Problem]:
+    made = bool(table.entities)
+    seen: set[str] = set()
+    for role, keys in (("partition_key", index.partition_key), ("sort_key", index.sort_key or ())):
+        for number, key in enumerate(keys):
+            # a single one is written without a list
+            path: tuple[str | int, ...] = (*place, role, *([number] if len(keys) > 1 else []))
+            if made and key.name not in held:
+                message = f"no item has this attribute; {nearest(key.name, held)}"
+                yield Problem.at(*path, value=key.name, message=message)
+            elif key.name in seen:
+                single = len(index.partition_key) == len(keys) == 1
+                another = "the partition key" if single else "those before"
+                message = f"expected another attribute than {another}"
+                yield Problem.at(*path, value=key.name, message=message)
             else:
-                continue
-            yield Problem.at(*place, "non_key_attributes", number, value=name, message=message)
+                yield from _type_problems(table, key, *path)
+            seen.add(key.name)
+    keys_of_all = seen | {key.name for key in table.keys}
+    for number, name in enumerate(index.non_key_attributes):
+        if name in keys_of_all:
+            message = "keys are always in an index; leave it out here"
+        elif made and name not in held:
+            message = f"no item has this attribute; {nearest(name, held)}"
+        else:
+            continue
+        yield Problem.at(*place, "non_key_attributes", number, value=name, message=message)
+    for flag in ("exists", "local"):
+        if made and getattr(index, flag):
+            message = "perfkit makes this table and its global indexes; expected it to be left out"
+            yield Problem.at(*place, flag, value=True, message=message)
+    if index.local and not made:
+        yield from _local_problems(table, index, place)
+
+
+def _local_problems(
+    table: TableSection, index: IndexSection, place: tuple[str, ...]
+) -> Iterator[Problem]:
+    names = [key.name for key in index.partition_key]
+    if names != [table.partition_key.name]:
+        message = f"a local index has the table's: expected {table.partition_key.name}"
+        yield Problem.at(*place, "partition_key", value=", ".join(names), message=message)
+    if len(index.sort_key or ()) != 1:
+        message = "expected one sort key: a local index has another than the table"
+        yield Problem.at(*place, "sort_key", message=message)
+
+
+def _type_problems(table: TableSection, key: KeySection, *path: str | int) -> Iterator[Problem]:
+    """Yield a problem where nothing says a key's type, or two places say different ones."""
+    if table.entities:
+        if key.type is not None:
+            message = "attributes give the type; expected the name alone"
+            yield Problem.at(*path, "type", value=str(key.type), message=message)
+        return
+    known = stated_types(table).get(key.name)
+    if known is None:
+        message = (
+            f'its type is not known; expected {{ name = "{key.name}", type = "S" }}, or N or B'
+        )
+        yield Problem.at(*path, value=key.name, message=message)
+    elif key.type is not None and key.type is not known:
+        message = f"{key.name} is {known} elsewhere in this table; expected one type"
+        yield Problem.at(*path, "type", value=str(key.type), message=message)
 
 
 def _attribute_problems(
@@ -125,6 +202,9 @@ def _reference_problem(
     table = file.tables.get(name)
     if table is None:
         message = f"no such table; {nearest(name, file.tables)}"
+        return Problem.at(*place, "table", value=name, message=message)
+    if not table.entities:
+        message = f"perfkit does not make the items of {name}; expected a table that it makes"
         return Problem.at(*place, "table", value=name, message=message)
     entities: Mapping[str, EntitySection] = table.entities
     if ONLY_ENTITY in entities:

@@ -1,6 +1,7 @@
 """What is wrong with a workload file: which key, which value, what would be accepted."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -138,8 +139,10 @@ def structural_problems(
         elif kind == "union_tag_invalid":
             given = value["kind"]
             meant = kind_hint(str(given))
+            # an element of a list, a set or a map is not of every kind
+            able = KINDS.keys() & set(re.findall(r"'(\w+)'", context["expected_tags"]))
             choices = (
-                f"choose from {', '.join(sorted(KINDS))}" if meant else nearest(str(given), KINDS)
+                f"choose from {', '.join(sorted(able))}" if meant else nearest(str(given), able)
             )
             text = "; ".join(filter(None, ["no such kind", meant, choices]))
             problem = Problem.at(*path, "kind", value=given, message=text)
@@ -198,7 +201,11 @@ def _find(data: Any, location: Iterable[str | int]) -> tuple[list[str | int], An
         if part == "[key]":
             # pydantic means the name itself, not what is under it
             return path, path[-1]
-        held = part in value if isinstance(value, dict) else isinstance(part, int)
+        held = (
+            part in value
+            if isinstance(value, dict)
+            else isinstance(part, int) and isinstance(value, list)
+        )
         # other parts are pydantic's own: the kind chosen, the entity a table stands for
         if held:
             path.append(part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from string import Formatter
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from perfkit.embedded.expressions import (
     parse_key_condition,
 )
 from perfkit.workloads.hints import expression_hint
-from perfkit.workloads.kinds import plain_value
+from perfkit.workloads.literals import plain_value
 from perfkit.workloads.model import AccessPattern, GetForm, Key, QueryForm, Table, Workload
 from perfkit.workloads.problems import Problem, nearest
 
@@ -40,7 +41,8 @@ class _Check:
     def __init__(self, pattern: AccessPattern, table: Table) -> None:
         self._pattern = pattern
         self._table = table
-        self._held = {attribute.name for attribute in table.attributes}
+        # what the items of a table have that exists already, only the target knows
+        self._held = None if table.exists else {each.name for each in table.attributes}
         self._problems: list[Problem] = []
 
     def problems(self) -> list[Problem]:
@@ -88,7 +90,7 @@ class _Check:
             return None
 
     def _check_attribute(self, name: str, *path: str | int) -> None:
-        if name not in self._held:
+        if self._held is not None and name not in self._held:
             message = f"no item has this attribute; {nearest(name, self._held)}"
             self._report(*path, value=name, message=message)
 
@@ -97,14 +99,15 @@ class _Check:
         condition = self._read(_parse_filter, text, *path)
         if condition is None:
             return frozenset()
-        for name in sorted(condition.attributes - self._held):
-            message = f"no item has the attribute {name}; {nearest(name, self._held)}"
-            self._report(*path, value=text, message=message)
+        if self._held is not None:
+            for name in sorted(condition.attributes - self._held):
+                message = f"no item has the attribute {name}; {nearest(name, self._held)}"
+                self._report(*path, value=text, message=message)
         return condition.attributes
 
     def _check_query(self, query: QueryForm) -> None:
         table = self._table
-        keys: Sequence[Key] = table.keys
+        partition, sort = table.partition_keys, table.sort_keys
         projected = None
         if query.index is not None:
             indexes = {index.name: index for index in table.indexes}
@@ -113,16 +116,17 @@ class _Check:
                 message = f"{table.name} has no such index; {nearest(query.index, indexes)}"
                 self._report("query", "index", value=query.index, message=message)
                 return
-            keys, projected = index.keys, table.projected(index)
+            partition, sort = index.partition_keys, index.sort_keys
+            projected = table.projected(index)
         terms = self._read(parse_key_condition, query.key_condition, "query", "key_condition")
         if terms is not None:
-            misfit = _misfit(terms, keys)
+            misfit = _misfit(terms, partition, sort)
             if misfit is not None:
                 self._report("query", "key_condition", value=query.key_condition, message=misfit)
         filtered: Iterable[str] = ()
         if query.filter is not None:
             filtered = self._check_filter(query.filter, "query", "filter")
-            names = {key.name for key in keys}
+            names = {key.name for key in (*partition, *sort)}
             for name in sorted(names.intersection(filtered)):
                 message = f"{name} is a key here; expected it in key_condition, not in a filter"
                 self._report("query", "filter", value=query.filter, message=message)
@@ -134,7 +138,8 @@ class _Check:
     ) -> None:
         """Check that the index holds everything that is asked of it."""
         choices = ", ".join(sorted(projected))
-        for name in sorted(set(filtered) & self._held - projected):
+        known = set(filtered) if self._held is None else self._held.intersection(filtered)
+        for name in sorted(known - projected):
             message = f"{query.index} does not hold {name}; choose from {choices}"
             self._report("query", "filter", value=query.filter, message=message)
         if not self._pattern.returns:
@@ -144,7 +149,7 @@ class _Check:
             )
             self._report("returns", message=message)
         for number, name in enumerate(self._pattern.returns):
-            if name in self._held and name not in projected:
+            if name not in projected and (self._held is None or name in self._held):
                 message = f"{query.index} does not hold it; choose from {choices}"
                 self._report("returns", number, value=name, message=message)
 
@@ -199,9 +204,9 @@ class _Check:
             self._report(*path, value=cache.key, message=message)
 
 
-def _misfit(terms: Sequence[KeyTerm], keys: Sequence[Key]) -> str | None:
-    """Return why a query of *keys* cannot have the conditions *terms*, None if it can."""
-    types = {key.name: key.type for key in keys}
+def _misfit(terms: Sequence[KeyTerm], partition: Sequence[Key], sort: Sequence[Key]) -> str | None:
+    """Return why a query of these keys cannot have the conditions *terms*, None if it can."""
+    types = {key.name: key.type for key in (*partition, *sort)}
     shown = " and ".join(types)
     for term in terms:
         if term.attribute not in types:
@@ -209,11 +214,25 @@ def _misfit(terms: Sequence[KeyTerm], keys: Sequence[Key]) -> str | None:
         for operand in term.operands:
             if types[term.attribute] not in operand:
                 return f"{_type_wanted(types[term.attribute])} for {term.attribute}"
-    first = keys[0].name
-    if not any(term.attribute == first and term.operator is KeyOperator.EQ for term in terms):
-        return f'expected "{first} = …": a query reads one partition'
+    equal = {term.attribute for term in terms if term.operator is KeyOperator.EQ}
+    for key in partition:
+        if key.name not in equal:
+            return f'expected "{key.name} = …": a query reads one partition'
+    return _sort_misfit({term.attribute for term in terms}, equal, sort)
+
+
+def _sort_misfit(asked: set[str], equal: set[str], sort: Sequence[Key]) -> str | None:
+    """Return why conditions on several sort keys do not go from left to right, None if they do."""
+    for before, key in pairwise(sort):
+        if key.name in asked and before.name not in equal:
+            return (
+                f'expected "{before.name} = …" beside {key.name}: sort keys are asked for from'
+                " left to right, all but the last with ="
+            )
     return None
 
 
 def _type_wanted(key_type: str) -> str:
+    if key_type == "B":
+        return 'expected binary, such as { B = "AQI=" }'
     return "expected a text" if key_type == "S" else "expected a number"

@@ -5,16 +5,18 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from perfkit.capacity import MAX_ITEM_BYTES
-from perfkit.workloads.kinds import Count, Kind, Positive, Scalar, Section, Written
+from perfkit.workloads.kinds import Count, Flag, Kind, Positive, Section, Written
+from perfkit.workloads.literals import Value
 
 __all__ = [
     "ONLY_ENTITY",
     "EntitySection",
     "FileSection",
     "IndexSection",
+    "KeySection",
     "PatternSection",
     "Projection",
     "SizeSection",
@@ -25,6 +27,8 @@ ONLY_ENTITY = ""
 """The name of the one entity of a table that describes its items itself."""
 
 MAX_INDEXES = 20
+MAX_INDEX_KEYS = 4
+"""Partition key attributes of a global index, and as many sort key attributes."""
 MAX_NON_KEY_ATTRIBUTES = 100
 
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -83,6 +87,14 @@ AttributeName = Annotated[str, Field(min_length=1, max_length=255)]
 Size = Annotated[Count, Field(ge=1, le=MAX_ITEM_BYTES)]
 
 
+class KeyType(StrEnum):
+    """What a key attribute is: a text, a number, binary."""
+
+    S = "S"
+    N = "N"
+    B = "B"
+
+
 class Projection(StrEnum):
     """Which attributes an index holds."""
 
@@ -122,7 +134,7 @@ class ExactlySection(Section):
     """A fact the generated items must show: so many of them have these values."""
 
     items: Count
-    where: Annotated[dict[AttributeName, Scalar], Field(min_length=1)]
+    where: Annotated[dict[AttributeName, Value], Field(min_length=1)]
 
 
 class EntitySection(Section):
@@ -134,13 +146,43 @@ class EntitySection(Section):
     exactly: tuple[ExactlySection, ...] = ()
 
 
-class IndexSection(Section):
-    """A global secondary index."""
+class KeySection(Section):
+    """A key attribute: its name, and its type where no attribute of the table gives it."""
 
-    partition_key: Written
-    sort_key: Written | None = None
+    name: Written
+    type: KeyType | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {"name": value}
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+IndexKeys = Annotated[
+    tuple[KeySection, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1, max_length=MAX_INDEX_KEYS),
+]
+
+
+class IndexSection(Section):
+    """A secondary index: one that is there, or one to create."""
+
+    partition_key: IndexKeys
+    sort_key: IndexKeys | None = None
     projection: Projection = Projection.ALL
     non_key_attributes: Annotated[Names, Field(max_length=MAX_NON_KEY_ATTRIBUTES)] = ()
+    exists: Flag = False
+    local: Flag = False
+
+    @property
+    def keys(self) -> tuple[KeySection, ...]:
+        """The key attributes, partition first."""
+        return (*self.partition_key, *(self.sort_key or ()))
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -154,14 +196,18 @@ class IndexSection(Section):
 
 
 class TableSection(Section):
-    """A table: its keys, its indexes, and what its items are."""
+    """
+    A table: its keys, its indexes, and what its items are.
 
-    partition_key: Written
-    sort_key: Written | None = None
+    One without items and attributes exists already, with items that perfkit did not make.
+    """
+
+    partition_key: KeySection
+    sort_key: KeySection | None = None
     indexes: Annotated[
         dict[TableName, IndexSection], Field(max_length=MAX_INDEXES, default_factory=dict)
     ]
-    entities: Annotated[dict[EntityName, EntitySection], Field(min_length=1)]
+    entities: Annotated[dict[EntityName, EntitySection], Field(min_length=1, default_factory=dict)]
 
     @model_validator(mode="before")
     @classmethod
@@ -172,7 +218,7 @@ class TableSection(Section):
         entity = {name: value[name] for name in EntitySection.model_fields if name in value}
         if "entities" not in value:
             rest = {name: content for name, content in value.items() if name not in entity}
-            return {**rest, "entities": {ONLY_ENTITY: entity}}
+            return {**rest, "entities": {ONLY_ENTITY: entity}} if entity else rest
         if entity:
             msg = f"expected either entities or {', '.join(entity)}, not both"
             raise ValueError(msg)
@@ -184,7 +230,7 @@ class TableSection(Section):
         return dict.fromkeys([*cls.model_fields, *EntitySection.model_fields])
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> tuple[KeySection, ...]:
         """The attributes of the primary key."""
         return (self.partition_key, *([self.sort_key] if self.sort_key else []))
 
@@ -235,11 +281,11 @@ class PatternSection(Section):
 
     description: Line
     table: Written
-    parameters: Annotated[dict[Placeholder, Scalar], Field(min_length=1)]
+    parameters: Annotated[dict[Placeholder, Value], Field(min_length=1)]
     names: Annotated[dict[Placeholder, Written], Field(default_factory=dict)]
     scan: ScanSection
     query: QuerySection | None = None
-    get: Annotated[dict[AttributeName, Scalar], Field(min_length=1)] | None = None
+    get: Annotated[dict[AttributeName, Value], Field(min_length=1)] | None = None
     returns: Names = ()
     cache: CacheSection | None = None
     quoted: QuotedSection | None = None

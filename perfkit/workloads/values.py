@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from perfkit.workloads import draws
 from perfkit.workloads.kinds import (
@@ -9,21 +10,26 @@ from perfkit.workloads.kinds import (
     Choice,
     Constant,
     DecimalNumber,
+    Drawn,
     Integer,
     Kinds,
+    ListOf,
+    MapOf,
     Sequence,
+    SetOf,
     Template,
     Timestamp,
     Words,
     WordStyle,
-    scalar_text,
+    element_type,
 )
+from perfkit.workloads.literals import literal_content
 from perfkit.workloads.words import WORDS
 
 __all__ = ["Make", "Value", "Values", "absent_sometimes", "joined", "plain"]
 
-Value = str | bool | None
-"""What stands on the wire: text for S and N, the flag for BOOL; None where it is absent."""
+Value = Any
+"""What stands on the wire: text for S and N, the flag for BOOL, …; None where it is absent."""
 
 Values = dict[str, Value]
 Make = Callable[[int, int], Value]
@@ -49,8 +55,14 @@ def plain(kind: Kinds, key: int) -> Make:
             threshold = int(kind.probability * 2**64)
             return lambda index, attempt: draws.mix(key, index, attempt) < threshold
         case Constant():
-            value = scalar_text(kind.value)
+            value = literal_content(kind.value)
             return lambda _index, _attempt: value
+        case ListOf():
+            return _list(kind, key)
+        case SetOf():
+            return _set(kind, key)
+        case MapOf():
+            return _map(kind, key)
         case _:
             msg = f"a {type(kind).__name__} needs more than an item's number"
             raise TypeError(msg)
@@ -94,7 +106,7 @@ def _sequence(kind: Sequence) -> Make:
 
 
 def _choice(kind: Choice, key: int) -> Make:
-    values = [scalar_text(value) for value in kind.values]
+    values = [literal_content(value) for value in kind.values]
     draw = draws.choice(key, kind.weights) if kind.weights else draws.uniform(key, len(values))
     return lambda index, attempt: values[draw(index, attempt)]
 
@@ -160,3 +172,59 @@ def _words(kind: Words, key: int) -> Make:
         return f"{text[0].upper()}{text[1:]}." if kind.style is WordStyle.SENTENCE else text
 
     return make
+
+
+# far more redraws than a hundred members of a hundred equally likely ones need
+_MAX_REDRAWS = 10_000
+
+
+def _list(kind: ListOf, key: int) -> Make:
+    make, of_type = plain(kind.of, draws.mix(key, 1)), element_type(kind.of)
+    size = draws.uniform(key, kind.max - kind.min + 1)
+
+    def make_list(index: int, attempt: int) -> Value:
+        length = kind.min + size(index, attempt)
+        place = draws.mix(key, index, attempt)
+        return [{of_type: make(place + number, 0)} for number in range(length)]
+
+    return make_list
+
+
+def _set(kind: SetOf, key: int) -> Make:
+    make = plain(kind.of, draws.mix(key, 1))
+    size = draws.uniform(key, kind.max - kind.min + 1)
+    # a value that is hardly ever drawn must not be waited for
+    spare = (
+        [literal_content(value) for value in kind.of.values] if isinstance(kind.of, Choice) else []
+    )
+
+    def make_set(index: int, attempt: int) -> Value:
+        length = kind.min + size(index, attempt)
+        place = draws.mix(key, index, attempt)
+        members: dict[str, None] = {}
+        for number in range(_MAX_REDRAWS if not spare else 10 * length):
+            if len(members) == length:
+                break
+            members.setdefault(make(place + number, 0))
+        for value in spare:
+            if len(members) < length:
+                members.setdefault(value)
+        return list(members)
+
+    return make_set
+
+
+def _map(kind: MapOf, key: int) -> Make:
+    makers = []
+    for number, (name, element) in enumerate(kind.attributes.items()):
+        own = draws.mix(key, number + 1)
+        make = plain(element, own)
+        if isinstance(element, Drawn) and element.present < 1:
+            make = absent_sometimes(make, draws.mix(own, 1), element.present)
+        makers.append((name, element_type(element), make))
+
+    def make_map(index: int, attempt: int) -> Value:
+        made = ((name, of_type, make(index, attempt)) for name, of_type, make in makers)
+        return {name: {of_type: value} for name, of_type, value in made if value is not None}
+
+    return make_map

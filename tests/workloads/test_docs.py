@@ -8,6 +8,7 @@ from perfkit.workloads import schema
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.kinds import KINDS, Section, WordStyle
 from perfkit.workloads.loader import read
+from perfkit.workloads.model import Workload
 
 DOCS = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
@@ -53,7 +54,19 @@ def test_what_validate_prints_is_what_the_page_shows() -> None:
     assert f"{workload.name}, 2 tables, {items:,} items, 1 index, 2 access patterns" in DOCS
 
 
-def test_the_single_table_example_works() -> None:
-    text = 'name = "shop"\ndescription = "A shop"\n' + BLOCKS[1]
+def beginning(start: str) -> Workload:
+    """Return the workload of the example that begins so."""
+    block = next(block for block in BLOCKS if block.startswith(start))
+    text = f'name = "shop"\ndescription = "A shop"\n{block}'
+    return read(text.encode(), source="shop.toml")
 
-    assert read(text.encode(), source="shop.toml").table("Shop").items == 7_000
+
+def test_the_single_table_example_works() -> None:
+    assert beginning("[tables.Shop]").table("Shop").items == 7_000
+
+
+def test_the_example_of_a_table_that_exists_works() -> None:
+    orders = beginning("[tables.Orders]").table("Orders")
+
+    assert orders.exists
+    assert [index.exists for index in orders.indexes] == [True, False]

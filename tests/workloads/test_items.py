@@ -458,3 +458,41 @@ def test_memory_does_not_grow_with_the_number_of_items() -> None:
 
     # three thousand items are three million bytes
     assert peak_bytes < 500_000
+
+
+COLLECTIONS = """
+name = "collections"
+description = "Lists, sets and maps"
+[tables.Things]
+items = 200
+item_size = 700
+partition_key = "id"
+exactly = [{ items = 7, where = { path = ["a", 1] } }]
+[tables.Things.attributes]
+id = { kind = "sequence" }
+path = { kind = "choice", values = [["a", 1], ["b"]] }
+tags = { kind = "list", of = { kind = "words", min = 1, max = 2 }, min = 0, max = 5, present = 0.5 }
+# the last is hardly ever drawn
+colours = { kind = "set", of = { kind = "choice", values = ["red", "green", "blue"], weights = [1, 1, 1e-9] }, min = 2, max = 3 }
+digits = { kind = "set", of = { kind = "integer", min = 1, max = 9 }, min = 9, max = 9 }
+place = { kind = "map", attributes = { city = "Oslo", floors = { kind = "list", of = { kind = "integer", min = 1, max = 9 }, min = 1, max = 1 }, lift = { kind = "boolean", present = 0.5 } } }
+fixed = { M = { raw = { B = "AQI=" }, none = { NULL = true } } }
+body = { kind = "padding" }
+"""
+
+
+def test_lists_sets_and_maps_are_made_and_filled_up_to_their_size() -> None:
+    workload = read(COLLECTIONS.encode(), source="collections.toml")
+    items = list(ItemGenerator(workload).items("Things", 0, 200))
+
+    assert sum(item["path"] == {"L": [{"S": "a"}, {"N": "1"}]} for item in items) == 7
+    assert {len(item["tags"]["L"]) for item in items if "tags" in item} == set(range(6))
+    assert 70 < sum("tags" in item for item in items) < 130
+    assert {len(item["colours"]["SS"]) for item in items} == {2, 3}
+    assert all(sorted(item["digits"]["NS"]) == list("123456789") for item in items)
+    assert {frozenset(item["place"]["M"]) for item in items} == {
+        frozenset({"city", "floors"}),
+        frozenset({"city", "floors", "lift"}),
+    }
+    assert all(item["fixed"]["M"]["raw"] == {"B": "AQI="} for item in items)
+    assert {item_size(item) for item in items} == {700}
