@@ -132,12 +132,13 @@ class NewStatus(BaseModel):
 
 @app.get("/orders")
 def orders_of_a_day(db: Database, day: date) -> list[Order]:
-    asked = {
-        "TableName": "Orders",
-        "IndexName": "by-day",
-        "KeyConditionExpression": Key("order_date").eq(str(day)),
-    }
-    return [Order(**each) for each in all_items(db.query, asked)]
+    found = query_all(
+        db,
+        TableName="Orders",
+        IndexName="by-day",
+        KeyConditionExpression=Key("order_date").eq(str(day)),
+    )
+    return [Order(**each) for each in found]
 
 
 @app.post("/orders", status_code=201)
@@ -209,11 +210,12 @@ def invoice(db: Database, order_id: str) -> Invoice:
 
 @app.get("/statuses/{status}/orders")
 def orders_with_customers(db: Database, status: Status) -> list[OrderWithCustomer]:
-    asked = {
-        "TableName": "Orders",
-        "IndexName": "by-status",
-        "KeyConditionExpression": Key("status").eq(status),
-    }
+    found = query_all(
+        db,
+        TableName="Orders",
+        IndexName="by-status",
+        KeyConditionExpression=Key("status").eq(status),
+    )
     return [
         OrderWithCustomer(
             order_id=each["order_id"],
@@ -221,7 +223,7 @@ def orders_with_customers(db: Database, status: Status) -> list[OrderWithCustome
             total=each["total"],
             customer=customer_of(db, text_or_nothing(each.get("customer_id"))),
         )
-        for each in all_items(db.query, asked)
+        for each in found
     ]
 
 
@@ -229,16 +231,14 @@ def orders_with_customers(db: Database, status: Status) -> list[OrderWithCustome
 def parcels_to_pack(
     db: Database, warehouse: Annotated[str, Path(pattern=r"^W\d$")]
 ) -> list[Parcel]:
-    asked = {
-        "TableName": "Orders",
-        "IndexName": "to-pack",
-        "KeyConditionExpression": Key("pack_at").eq(warehouse),
-    }
+    found = query_all(
+        db,
+        TableName="Orders",
+        IndexName="to-pack",
+        KeyConditionExpression=Key("pack_at").eq(warehouse),
+    )
     # address and lines are not in the index
-    return [
-        Parcel(**find(db, "Orders", {"order_id": each["order_id"]}))
-        for each in all_items(db.query, asked)
-    ]
+    return [Parcel(**find(db, "Orders", {"order_id": each["order_id"]})) for each in found]
 
 
 @app.get("/coupons/{code}/orders")
@@ -262,11 +262,13 @@ def customer_by_id(db: Database, customer_id: CustomerId) -> Customer:
 @app.get("/customers/{customer_id}/orders")
 def orders_of_a_customer(db: Database, customer_id: CustomerId) -> list[Order]:
     """Newest first."""
-    found = [
-        each
-        for each in all_items(db.scan, {"TableName": "Orders"})
-        if each.get("customer_id") == customer_id
-    ]
+    found, asked = [], {"TableName": "Orders"}
+    while True:
+        page = db.scan(**asked)
+        found += [each for each in page["Items"] if each.get("customer_id") == customer_id]
+        if "LastEvaluatedKey" not in page:
+            break
+        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
     orders = [Order(**each) for each in found]
     return sorted(orders, key=lambda order: order.placed_at or "", reverse=True)
 
@@ -277,8 +279,8 @@ def orders_of_a_customer(db: Database, customer_id: CustomerId) -> list[Order]:
 @app.get("/products")
 def products_of_a_category(db: Database, category: str) -> list[Product]:
     """What the start page shows."""
-    asked = {"TableName": "Products", "KeyConditionExpression": Key("category").eq(category)}
-    return [Product(**each) for each in all_items(db.query, asked)]
+    found = query_all(db, TableName="Products", KeyConditionExpression=Key("category").eq(category))
+    return [Product(**each) for each in found]
 
 
 @app.post("/products")
@@ -298,12 +300,9 @@ def import_products(
 # ---- how it is asked -------------------------------------------------------------------------
 
 
-def all_items(read: Any, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the items of all pages of a query or scan."""
-    page = read(**asked)
-    yield from page["Items"]
-    while "LastEvaluatedKey" in page:
-        page = read(**asked, ExclusiveStartKey=page["LastEvaluatedKey"])
+def query_all(db: Any, **asked: Any) -> Iterator[dict[str, Any]]:
+    """Yield the items of all pages of a query."""
+    for page in db.get_paginator("query").paginate(**asked):
         yield from page["Items"]
 
 
