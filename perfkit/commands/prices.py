@@ -161,8 +161,8 @@ def _document(book: "PriceBook", warnings: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _table(book: "PriceBook") -> "Table":
-    from perfkit.cost.prices import write_quantity
     from perfkit.report.model import Column, Marked, Table
+    from perfkit.units import format_quantity
 
     rows: list[Row] = []
     for price in book.prices.values():
@@ -172,8 +172,8 @@ def _table(book: "PriceBook") -> "Table":
         for number, tier in enumerate(price.tiers):
             reach = ""
             if len(price.tiers) > 1:
-                end = "∞" if tier.end is None else write_quantity(tier.end)
-                reach = f"{write_quantity(tier.start)} to {end}"
+                end = "∞" if tier.end is None else format_quantity(tier.end)
+                reach = f"{format_quantity(tier.start)} to {end}"
             first = number == 0
             rows.append(
                 {
@@ -181,7 +181,7 @@ def _table(book: "PriceBook") -> "Table":
                     "usd": Marked(value=price.written(tier), note=note),
                     "unit": price.unit if first else "",
                     "tier": reach,
-                    "free": write_quantity(price.free) if first and price.free else "",
+                    "free": format_quantity(price.free) if first and price.free else "",
                     "source": price.source if first else "",
                     "date": _day(price) if first else "",
                 }

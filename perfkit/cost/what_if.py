@@ -287,5 +287,8 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         baseline=baseline,
         changed=changed,
         names=names,
-        bills=compare(bill_of(baseline, evidence, book), bill_of(changed, evidence, book)),
+        bills=compare(
+            bill_of(baseline, evidence, book, baseline.demands(evidence)),
+            bill_of(changed, evidence, book, changed.demands(evidence)),
+        ),
     )

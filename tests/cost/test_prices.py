@@ -29,9 +29,9 @@ from perfkit.cost.prices import (
     age_warnings,
     round_to_cents,
     write_price,
-    write_quantity,
 )
 from perfkit.errors import PriceError
+from perfkit.units import format_quantity
 
 FACTS = json.loads(Path(__file__).with_name("aws-prices.json").read_text(), parse_float=Decimal)
 
@@ -630,8 +630,8 @@ def test_figures_are_written_out() -> None:
         write_price(Decimal("0.4")),
         write_price(Decimal("0.00013")),
         write_price(Decimal(1250)),
-        write_quantity(Decimal("0.1234567")),
-        write_quantity(Decimal("1E-7")),
-        write_quantity(Decimal(18250)),
-        write_quantity(Decimal(1) / 3),
+        format_quantity(Decimal("0.1234567")),
+        format_quantity(Decimal("1E-7")),
+        format_quantity(Decimal(18250)),
+        format_quantity(Decimal(1) / 3),
     ] == snapshot(["$0.40", "$0.00013", "$1,250.00", "0.123457", "0.0000001", "18,250", "0.333333"])
