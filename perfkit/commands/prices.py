@@ -89,6 +89,7 @@ def refresh(
                 "source": source.name,
                 "fetched": [_row(price) for price in done.fetched],
                 "left": [_row(price) for price in done.left],
+                "not_offered": list(done.not_offered),
             }
         )
         return
@@ -96,6 +97,8 @@ def refresh(
     if done.left:
         names = ", ".join(sorted(price.name for price in done.left))
         note(f"Not in that source, so as before: {names}.")
+    if done.not_offered:
+        note(f"Not offered in {region}: {', '.join(done.not_offered)}.")
 
 
 def _source(region: str, profile: str | None, offers: str | None) -> "Source":
@@ -144,6 +147,7 @@ def _row(price: "Price") -> dict[str, Any]:
             for tier in price.tiers
         ],
         "free": float(price.free),
+        "vcpus": price.vcpus,
         "source": price.source,
         "date": None if price.date is None else price.date.isoformat(),
         "second_hand": price.second_hand,

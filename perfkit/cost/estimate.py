@@ -328,7 +328,7 @@ class _Work:
 
     def instances(self) -> tuple[InstanceRow, ...]:
         assumptions = self._assumptions
-        kind = find_type(assumptions.instance)
+        kind = find_type(assumptions.instance, self._book)
         rows = []
         for cpu in self._evidence.cpu:
             need = instances_needed(

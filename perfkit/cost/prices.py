@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from difflib import get_close_matches
 
+from perfkit.cost import names
 from perfkit.errors import PriceError
 from perfkit.units import TIMES, format_many, format_quantity
 
@@ -91,6 +92,7 @@ class Price:
         date: When that was so; None where the source bears no date.
         second_hand: The source is not AWS itself or a copy of its price list.
         free: Units a month that the free tier gives to an account.
+        vcpus: Of an instance, its virtual processors, where the source says them.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Price:
     second_hand: bool = False
     per: int = 1
     free: Decimal = Decimal(0)
+    vcpus: int | None = None
 
     @property
     def flat_usd(self) -> Decimal | None:
@@ -194,9 +197,11 @@ class PriceBook:
         service = name.partition("-")[0]
         family = [each for each in sorted(self.prices) if each.partition("-")[0] == service]
         listed = ", ".join(family or sorted(self.prices)) or "nothing"
+        # of instances and nodes there are too many for a refresh to fetch all
+        add = f" --add {name}" if names.is_of_a_type(name) and not close else ""
         msg = (
             f"no price '{name}' for {self.region}; {nearest}there is {listed}"
-            " (`perfkit prices show`); fetch it with `perfkit prices refresh`"
+            f" (`perfkit prices show`); fetch it with `perfkit prices refresh --region {self.region}{add}`"
             " or add it to a price file (--prices FILE)"
         )
         raise PriceError(msg)

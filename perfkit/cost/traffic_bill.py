@@ -66,11 +66,13 @@ def bill_of(case: Case, evidence: Evidence, book: PriceBook, demands: Sequence[D
         ConfigError: Traffic is assumed for a pattern or table that no run knows, or a type is not
             known.
     """
-    usages = _usages(case, evidence, demands)
+    usages = _usages(case, evidence, book, demands)
     return Bill(title=case.state, lines=charge(usages, book, free_tier=case.assumptions.free_tier))
 
 
-def _usages(case: Case, evidence: Evidence, demands: Sequence[Demand]) -> Iterator[Usage]:
+def _usages(
+    case: Case, evidence: Evidence, book: PriceBook, demands: Sequence[Demand]
+) -> Iterator[Usage]:
     assumptions = case.assumptions
     tables = [each for each in demands if each.index is None]
     indexes = [each for each in demands if each.index is not None]
@@ -96,7 +98,7 @@ def _usages(case: Case, evidence: Evidence, demands: Sequence[Demand]) -> Iterat
         yield usage("cache", f"cache node ({assumptions.node})", node_use(assumptions))
     cpu_s = cpu_of(case, evidence)
     if cpu_s is not None:
-        kind = find_type(assumptions.instance)
+        kind = find_type(assumptions.instance, book)
         need = instances_needed(
             sum(assumptions.reads_hz(each.name for each in evidence.patterns).values()),
             cpu_s,

@@ -476,26 +476,36 @@ def test_instances_are_those_whose_credits_never_run_out(
     rate_hz: float, peak_ratio: float, count: int, bound: str
 ) -> None:
     need = instances_needed(
-        rate_hz, 0.010, find_type("t3.micro"), peak_ratio=peak_ratio, cpu_target=0.7
+        rate_hz, 0.010, find_type("t3.micro", BOOK), peak_ratio=peak_ratio, cpu_target=0.7
     )
 
     assert (need.count, need.bound) == (count, bound)
     # 730 h × $0.0104
-    assert cents(need.use(find_type("t3.micro")).cost(BOOK).usd) == cents(count * 7.592)
+    assert cents(need.use(find_type("t3.micro", BOOK)).cost(BOOK).usd) == cents(count * 7.592)
 
 
 def test_every_type_agrees_with_its_own_rule() -> None:
     """A day's credits are the most that can be saved up; a t3.micro bursts for 160 minutes."""
     for kind in types().values():
-        assert kind.most_credits == 24 * kind.credits_an_hour
-    assert find_type("t3.micro").baseline_vcpus == pytest.approx(2 * 0.10)
-    assert find_type("t3.nano").baseline_vcpus == pytest.approx(2 * 0.05)
-    assert find_type("t3.micro").burst_s / 60 == pytest.approx(160)
+        assert kind.most_credits == pytest.approx(24 * (kind.credits_an_hour or 0))
+    assert find_type("t3.micro", BOOK).baseline_vcpus == pytest.approx(2 * 0.10)
+    assert find_type("t3.nano", BOOK).baseline_vcpus == pytest.approx(2 * 0.05)
+    assert find_type("t3.micro", BOOK).burst_s == pytest.approx(160 * 60)
+
+
+def test_a_type_that_is_not_burstable_may_use_all_it_has() -> None:
+    price = replace(BOOK.price("ec2-t3.micro-hour"), name="ec2-m7g.large-hour", vcpus=2)
+    book = replace(BOOK, prices={**BOOK.prices, price.name: price})
+
+    # 1.5 vCPUs on average are within 2 for good; the peak of 3 takes 3 / (2 × 70%) = 2.14
+    need = instances_needed(150, 0.010, find_type("m7g.large", book), peak_ratio=2, cpu_target=0.7)
+
+    assert (need.count, need.bound) == (3, "peak")
 
 
 def test_an_unknown_type_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"'t3\.mikro'; did you mean 't3\.micro'"):
-        find_type("t3.mikro")
+    with pytest.raises(ConfigError, match=r"'t3\.mikro' in us-east-1; did you mean 't3\.micro'"):
+        find_type("t3.mikro", BOOK)
 
 
 # ---- the whole bill ------------------------------------------------------------------------

@@ -282,7 +282,7 @@ def test_a_missing_price_is_named_and_never_nothing(book: PriceBook) -> None:
         book.price("ec2-t3.mirco-hour")
 
     assert str(caught.value) == snapshot(
-        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show`); fetch it with `perfkit prices refresh` or add it to a price file (--prices FILE)"
+        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show`); fetch it with `perfkit prices refresh --region us-east-1` or add it to a price file (--prices FILE)"
     )
 
 
@@ -415,7 +415,7 @@ def test_what_a_price_file_may_not_say() -> None:
         wrong("{ from = 20, price = 1 }", "{ from = 20, price = 1, unti = 3 }"),
     ] == snapshot(
         [
-            "mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit",
+            "mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit, vcpus",
             "mine.toml: prices.widget.price = -0.5: expected at least 0",
             "mine.toml: prices.widget.price = NaN: expected a finite number",
             "mine.toml: prices.widget.price = Infinity: expected a finite number",
