@@ -14,6 +14,7 @@ __all__ = [
     "format_count",
     "format_duration",
     "format_many",
+    "format_quantity",
     "format_ratio",
     "format_seconds",
     "format_share",
@@ -121,9 +122,20 @@ def format_count(value: int) -> str:
     return f"{value:,}"
 
 
-def format_many(count: int, noun: str, plural: str = "") -> str:
-    """Return a whole number of things in words: `1 item`, `2,000 items`, `4 indexes`."""
-    return f"{format_count(count)} {noun if count == 1 else plural or f'{noun}s'}"
+def format_quantity(quantity: Decimal | int) -> str:
+    """
+    Return an exact quantity with thousands separated: `18,250`, `0.25`.
+
+    It has 6 decimals at most, or as many as three digits that count take.
+    """
+    places = max(6, 2 - Decimal(quantity).adjusted()) if quantity else 0
+    text = f"{round(quantity, places):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_many(count: Decimal | int, noun: str, plural: str = "") -> str:
+    """Return a number of things in words: `1 item`, `2,000 items`, `4 indexes`, `2.5 RCU-hours`."""
+    return f"{format_quantity(count)} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_units(value: float) -> str:
@@ -186,7 +198,7 @@ def format_change(ratio: float) -> str:
     return f"{'+' if change > 0 else MINUS}{digits}%"
 
 
-def format_usd(value_usd: float) -> str:
+def format_usd(value_usd: Decimal | float) -> str:
     """
     Return an amount in US dollars with cents: `$1,118.50`, a saving with a minus sign before it.
 
@@ -195,11 +207,10 @@ def format_usd(value_usd: float) -> str:
     What is less than a cent, such as the price of a unit, has three significant digits and no
     exponent: `$0.000000125`.
     """
+    sign, amount = (MINUS, -value_usd) if value_usd < 0 else ("", value_usd)
     # what subtracting amounts leaves is no amount
-    if abs(value_usd) < 1e-12:
+    if amount < 1e-12:
         return "$0.00"
-    sign = MINUS if value_usd < 0 else ""
-    amount = abs(value_usd)
     if amount >= 0.005:
         # through text: the float of 0.125 or 1.005 may be a little less than what it stands for
         cents = Decimal(str(amount)).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)

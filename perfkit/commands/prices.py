@@ -89,6 +89,7 @@ def refresh(
                 "source": source.name,
                 "fetched": [_row(price) for price in done.fetched],
                 "left": [_row(price) for price in done.left],
+                "not_offered": list(done.not_offered),
             }
         )
         return
@@ -96,6 +97,8 @@ def refresh(
     if done.left:
         names = ", ".join(sorted(price.name for price in done.left))
         note(f"Not in that source, so as before: {names}.")
+    if done.not_offered:
+        note(f"Not offered in {region}: {', '.join(done.not_offered)}.")
 
 
 def _source(region: str, profile: str | None, offers: str | None) -> "Source":
@@ -144,6 +147,7 @@ def _row(price: "Price") -> dict[str, Any]:
             for tier in price.tiers
         ],
         "free": float(price.free),
+        "vcpus": price.vcpus,
         "source": price.source,
         "date": None if price.date is None else price.date.isoformat(),
         "second_hand": price.second_hand,
@@ -161,8 +165,8 @@ def _document(book: "PriceBook", warnings: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _table(book: "PriceBook") -> "Table":
-    from perfkit.cost.prices import write_quantity
     from perfkit.report.model import Column, Marked, Table
+    from perfkit.units import format_quantity
 
     rows: list[Row] = []
     for price in book.prices.values():
@@ -172,8 +176,8 @@ def _table(book: "PriceBook") -> "Table":
         for number, tier in enumerate(price.tiers):
             reach = ""
             if len(price.tiers) > 1:
-                end = "∞" if tier.end is None else write_quantity(tier.end)
-                reach = f"{write_quantity(tier.start)} to {end}"
+                end = "∞" if tier.end is None else format_quantity(tier.end)
+                reach = f"{format_quantity(tier.start)} to {end}"
             first = number == 0
             rows.append(
                 {
@@ -181,7 +185,7 @@ def _table(book: "PriceBook") -> "Table":
                     "usd": Marked(value=price.written(tier), note=note),
                     "unit": price.unit if first else "",
                     "tier": reach,
-                    "free": write_quantity(price.free) if first and price.free else "",
+                    "free": format_quantity(price.free) if first and price.free else "",
                     "source": price.source if first else "",
                     "date": _day(price) if first else "",
                 }

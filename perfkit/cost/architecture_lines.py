@@ -6,8 +6,7 @@ from decimal import Decimal
 from perfkit.cost import names
 from perfkit.cost.architecture import Architecture, Index, OnDemand, Provisioned, Table
 from perfkit.cost.bill import Usage, Use
-from perfkit.cost.prices import write_quantity
-from perfkit.units import TIMES
+from perfkit.units import TIMES, format_many, format_quantity
 
 __all__ = ["usages_of"]
 
@@ -35,7 +34,7 @@ def _hours(count: int, what: str, hours: Decimal, price: str) -> Use:
     return Use(
         price=price,
         quantity=count * hours,
-        arithmetic=f"{count:,} {what} {TIMES} {write_quantity(hours)} h",
+        arithmetic=f"{count:,} {what} {TIMES} {format_quantity(hours)} h",
     )
 
 
@@ -51,7 +50,9 @@ def _instances(architecture: Architecture) -> Iterator[Usage]:
             )
         )
         if group.volume_gb:
-            volumes.append((f"{group.count:,} {TIMES} {write_quantity(group.volume_gb)} GB", group))
+            volumes.append(
+                (f"{group.count:,} {TIMES} {format_quantity(group.volume_gb)} GB", group)
+            )
     for service, parts in by_service.items():
         yield Usage(
             # a group may be called as the file likes, "queue" or "nat" too
@@ -78,12 +79,12 @@ def _caches(architecture: Architecture) -> Iterator[Usage]:
         uses.append(_hours(nodes.count, nodes.type, nodes.hours, price))
         texts.append(nodes.type if nodes.count == 1 else f"{nodes.count:,} {TIMES} {nodes.type}")
     for cache in architecture.serverless_cache:
-        gigabytes = write_quantity(cache.storage_gb)
+        gigabytes = format_quantity(cache.storage_gb)
         uses.append(
             Use(
                 price=names.serverless_storage(cache.engine),
                 quantity=cache.storage_gb * cache.hours,
-                arithmetic=f"{gigabytes} GB {TIMES} {write_quantity(cache.hours)} h",
+                arithmetic=f"{gigabytes} GB {TIMES} {format_quantity(cache.hours)} h",
             )
         )
         uses.append(Use(price=names.serverless_unit(cache.engine), quantity=cache.ecpus))
@@ -144,7 +145,7 @@ def _dynamodb_uses(owners: Iterable[tuple[Table, Table | Index]]) -> tuple[Use, 
             quantity=quantity if hours is None else quantity * hours,
             arithmetic=""
             if hours is None
-            else f"{write_quantity(quantity)} {TIMES} {write_quantity(hours)} h",
+            else f"{format_quantity(quantity)} {TIMES} {format_quantity(hours)} h",
         )
         for (price, hours), quantity in quantities.items()
         if quantity
@@ -158,12 +159,12 @@ def _capacity_text(capacities: list[Provisioned | OnDemand]) -> str:
     if provisioned:
         rcu = sum((each.rcu for each in provisioned), Decimal(0))
         wcu = sum((each.wcu for each in provisioned), Decimal(0))
-        texts.append(f"{write_quantity(rcu)} RCU, {write_quantity(wcu)} WCU")
+        texts.append(f"{format_quantity(rcu)} RCU, {format_quantity(wcu)} WCU")
     if on_demand:
         reads = sum((each.read_requests for each in on_demand), Decimal(0))
         writes = sum((each.write_requests for each in on_demand), Decimal(0))
         texts.append(
-            f"on demand: {write_quantity(reads)} read, {write_quantity(writes)} write units"
+            f"on demand: {format_quantity(reads)} read, {format_quantity(writes)} write units"
         )
     return "; ".join(texts)
 
@@ -189,13 +190,13 @@ def _load_balancer(architecture: Architecture) -> Iterator[Usage]:
             Use(
                 price=names.LOAD_BALANCER_UNIT,
                 quantity=units * balancer.hours,
-                arithmetic=f"{write_quantity(units)} LCU {TIMES} {write_quantity(balancer.hours)} h",
+                arithmetic=f"{format_quantity(units)} LCU {TIMES} {format_quantity(balancer.hours)} h",
             )
         )
     yield Usage(
         key="ALB",
         service="ALB",
-        configuration=f"{balancer.count:,} {TIMES} ALB, {write_quantity(round(units, 3))} LCU",
+        configuration=f"{balancer.count:,} {TIMES} ALB, {format_quantity(round(units, 3))} LCU",
         uses=tuple(uses),
     )
 
@@ -230,17 +231,17 @@ def _addresses(architecture: Architecture) -> Iterator[Usage]:
 
 def _network(architecture: Architecture) -> Iterator[Usage]:
     network = architecture.data_transfer
-    yield _single("Data Transfer", network.out_gb, "GB", names.DATA_OUT)
+    yield _counted("Data Transfer", ((network.out_gb, "GB", names.DATA_OUT),))
     between = network.between_zones_gb
     yield Usage(
         key="zones",
         service="Data between zones",
-        configuration=f"{write_quantity(between)} GB",
+        configuration=f"{format_quantity(between)} GB",
         uses=(
             Use(
                 price=names.INTER_ZONE,
                 quantity=2 * between,
-                arithmetic=f"{write_quantity(between)} GB out and in again",
+                arithmetic=f"{format_quantity(between)} GB out and in again",
             ),
         )
         if between
@@ -250,44 +251,39 @@ def _network(architecture: Architecture) -> Iterator[Usage]:
 
 def _monitoring(architecture: Architecture) -> Iterator[Usage]:
     used = architecture.cloudwatch
-    parts = (
-        (used.metrics, "custom metric", names.METRIC),
-        (used.alarms, "alarm", names.ALARM),
-        (used.metric_requests, "metric request", names.METRIC_REQUEST),
-        (used.logs_in_gb, "GB of logs in", names.LOGS_IN),
-        (used.logs_stored_gb, "GB of logs kept", names.LOGS_STORED),
-    )
-    yield Usage(
-        key="CloudWatch",
-        service="CloudWatch",
-        configuration=", ".join(_many(quantity, noun) for quantity, noun, _ in parts if quantity),
-        uses=tuple(Use(price=price, quantity=quantity) for quantity, _, price in parts if quantity),
+    yield _counted(
+        "CloudWatch",
+        (
+            (used.metrics, "custom metric", names.METRIC),
+            (used.alarms, "alarm", names.ALARM),
+            (used.metric_requests, "metric request", names.METRIC_REQUEST),
+            (used.logs_in_gb, "GB of logs in", names.LOGS_IN),
+            (used.logs_stored_gb, "GB of logs kept", names.LOGS_STORED),
+        ),
     )
 
 
 def _queue(architecture: Architecture) -> Iterator[Usage]:
     queue = architecture.queue
-    parts = (
-        (queue.standard_requests, "request", names.QUEUE_REQUEST),
-        (queue.fifo_requests, "FIFO request", names.FIFO_REQUEST),
-    )
-    yield Usage(
-        key="queue",
-        service="SQS",
-        configuration=", ".join(_many(quantity, noun) for quantity, noun, _ in parts if quantity),
-        uses=tuple(Use(price=price, quantity=quantity) for quantity, _, price in parts if quantity),
+    yield _counted(
+        "SQS",
+        (
+            (queue.standard_requests, "request", names.QUEUE_REQUEST),
+            (queue.fifo_requests, "FIFO request", names.FIFO_REQUEST),
+        ),
     )
 
 
-def _single(service: str, quantity: Decimal, unit: str, price: str) -> Usage:
+def _counted(service: str, parts: Iterable[tuple[Decimal, str, str]]) -> Usage:
+    """Return a line of what is counted by the month: quantities, what they are of, and prices."""
+    used = [part for part in parts if part[0]]
     return Usage(
         key=service,
         service=service,
-        configuration=f"{write_quantity(quantity)} {unit}",
-        uses=(Use(price=price, quantity=quantity),) if quantity else (),
+        configuration=", ".join(
+            # gigabytes have no plural
+            format_many(quantity, noun, noun if noun.startswith("GB") else "")
+            for quantity, noun, _ in used
+        ),
+        uses=tuple(Use(price=price, quantity=quantity) for quantity, _, price in used),
     )
-
-
-def _many(quantity: Decimal, noun: str) -> str:
-    plural = "" if quantity == 1 or noun.startswith("GB") else "s"
-    return f"{write_quantity(quantity)} {noun}{plural}"

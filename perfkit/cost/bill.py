@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from perfkit.cost.prices import Amount, Price, PriceBook, round_to_cents, write_amount
+from perfkit.cost.prices import Amount, Price, PriceBook, round_to_cents
 from perfkit.errors import PriceError
+from perfkit.units import format_usd
 
 __all__ = [
     "Basis",
@@ -282,7 +283,7 @@ def _sum(before: Decimal | float, more: Decimal | float) -> Decimal:
 
 
 def _together(texts: list[str], usd: Decimal | None) -> str:
-    together = [f"together {write_amount(usd)}"] if len(texts) > 1 and usd is not None else []
+    together = [f"together {format_usd(usd)}"] if len(texts) > 1 and usd is not None else []
     return "; ".join([*texts, *together])
 
 

@@ -19,7 +19,6 @@ __all__ = [
     "AS_DECLARED",
     "Load",
     "State",
-    "demands",
     "hit_rates",
     "index_writes",
     "load_of",
@@ -177,31 +176,35 @@ class Load:
     What requests and writes ask of tables and indexes in one state, however many come.
 
     Args:
+        evidence: What saved runs measured.
         places: Every table, and every index where there are any.
         reads: Read units of one call that the cache does not answer, by pattern and place.
         writes: Write units a second by place.
         cached: The cache answers some of the calls.
     """
 
+    evidence: Evidence
     places: tuple[Place, ...]
     reads: Mapping[str, Mapping[Place, float]]
     writes: Mapping[Place, float]
     cached: bool
 
-    def at(
-        self, rates: Mapping[str, float], hits: Mapping[str, float], writes: float = 1.0
-    ) -> tuple[Demand, ...]:
+    def at(self, assumptions: Assumptions, writes: float = 1.0) -> tuple[Demand, ...]:
         """
         Return the units a second of every place.
 
         Args:
-            rates: Requests a second by pattern.
-            hits: Hit rate by pattern; of use only where the cache answers.
+            assumptions: Requests, and what the cache has of them.
             writes: So many times the writes.
+
+        Raises:
+            ConfigError: Traffic is assumed for a pattern that no run knows.
         """
+        rates = assumptions.reads_hz(self.reads)
+        hits = hit_rates(self.evidence, assumptions) if self.cached else {}
         read_units_s = dict.fromkeys(self.places, 0.0)
         for name, units in self.reads.items():
-            hz = rates[name] * (1 - hits[name]) if self.cached else rates[name]
+            hz = rates[name] * (1 - hits.get(name, 0.0))
             for place, each in units.items():
                 read_units_s[place] += hz * each
         return tuple(
@@ -248,6 +251,7 @@ def load_of(
     writes = {(each.table, each.index): write_units_s(each, assumptions) for each in costs}
     asked = (place for units in reads.values() for place in units)
     return Load(
+        evidence=evidence,
         places=tuple(
             dict.fromkeys([*((table, None) for table in evidence.tables), *asked, *writes])
         ),
@@ -255,29 +259,6 @@ def load_of(
         writes=writes,
         cached=state is State.CACHED,
     )
-
-
-def demands(
-    evidence: Evidence,
-    assumptions: Assumptions,
-    state: State,
-    projection: str = AS_DECLARED,
-) -> tuple[Demand, ...]:
-    """
-    Return the units a second of every table, and of every index where there are any.
-
-    Args:
-        evidence: What saved runs measured.
-        assumptions: Traffic.
-        state: How questions are answered.
-        projection: Of all indexes.
-
-    Raises:
-        ConfigError: Traffic is assumed for a pattern or table that no run knows.
-    """
-    rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    load = load_of(evidence, assumptions, state, projection)
-    return load.at(rates, hit_rates(evidence, assumptions) if load.cached else {})
 
 
 def reads_use(units: float, hz: float) -> Use:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from perfkit.cost.architecture import Architecture, Architectures, QuotedLine
 from perfkit.cost.architecture_lines import usages_of
 from perfkit.cost.bill import Basis, Bill, Comparison, Line, Usage, charge, compare
-from perfkit.cost.prices import PriceBook, write_amount
+from perfkit.cost.prices import PriceBook
 from perfkit.errors import ArchitectureError, PriceError
+from perfkit.units import format_usd
 
 __all__ = ["by_list", "quoted"]
 
@@ -119,7 +120,7 @@ def _quoted_bill(side: Architecture, keys: Sequence[str], architectures: Archite
                 configuration=line.configuration,
                 usd=line.monthly,
                 basis=Basis.QUOTED,
-                arithmetic=f"{write_amount(line.monthly)}, as quoted by {source}",
+                arithmetic=f"{format_usd(line.monthly)}, as quoted by {source}",
             )
             for line, key in zip(side.quoted, keys, strict=True)
         ),

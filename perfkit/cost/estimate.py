@@ -184,8 +184,8 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
             return ()
 
     bills = {
-        state: bill_of(Case(assumptions=assumptions, state=state), evidence, book, every)
-        for state, every in work.demands.items()
+        state: bill_of(Case(assumptions=assumptions, state=state), evidence, book, demands)
+        for state, demands in work.demands.items()
     }
     for bill in bills.values():
         reasons += bill.reasons
@@ -228,9 +228,7 @@ class _Work:
         if any(each.after for each in evidence.patterns):
             states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
         self._loads = {state: load_of(evidence, assumptions, state) for state in states}
-        self.demands = {
-            state: load.at(self._rates, self._hits) for state, load in self._loads.items()
-        }
+        self.demands = {state: load.at(assumptions) for state, load in self._loads.items()}
 
     def patterns(self) -> tuple[PatternCost, ...]:
         rows = []
@@ -256,17 +254,19 @@ class _Work:
 
     def modes(self) -> tuple[ModeRow, ...]:
         rows = []
-        for state, every in self.demands.items():
+        for state, demands in self.demands.items():
             if state is State.AFTER or len(self.demands) == 1:
                 rows += [
                     self._mode_row(state, (each,), each)
-                    for each in every
+                    for each in demands
                     if each.read_units_s or each.write_units_s
                 ]
-            rows.append(self._mode_row(state, every, None))
+            rows.append(self._mode_row(state, demands, None))
         return tuple(rows)
 
-    def _mode_row(self, state: State, every: tuple[Demand, ...], demand: Demand | None) -> ModeRow:
+    def _mode_row(
+        self, state: State, demands: tuple[Demand, ...], demand: Demand | None
+    ) -> ModeRow:
         free_tier = self._assumptions.free_tier and demand is None
         modelled = state is State.CACHED and self._assumptions.hit_rate is None and self._rps
         break_even = {}
@@ -275,17 +275,19 @@ class _Work:
                 break_even[mode] = self._cached_break_even(mode)
                 continue
             factor = break_even_factor(
-                every, mode, self._book, self._assumptions.shape, free_tier=free_tier
+                demands, mode, self._book, self._assumptions.shape, free_tier=free_tier
             )
             # without reads no rate of them says how often the writes come
             break_even[mode] = factor * self._rps if factor is not None and self._rps else None
         return ModeRow(
             state=state,
             demand=demand,
-            read_units_s=sum(each.read_units_s for each in every),
-            write_units_s=sum(each.write_units_s for each in every),
+            read_units_s=sum(each.read_units_s for each in demands),
+            write_units_s=sum(each.write_units_s for each in demands),
             costs={
-                mode: cost_of(every, mode, self._book, self._assumptions.shape, free_tier=free_tier)
+                mode: cost_of(
+                    demands, mode, self._book, self._assumptions.shape, free_tier=free_tier
+                )
                 for mode in Mode
             },
             break_even_hz=break_even,
@@ -309,10 +311,7 @@ class _Work:
         # both modes are held against the same on demand, at nearly the same rates
         @cache
         def demands_at(hz: float) -> tuple[Demand, ...]:
-            traffic = self._assumptions.with_rps(hz)
-            return load.at(
-                traffic.reads_hz(self._rates), hit_rates(self._evidence, traffic), hz / self._rps
-            )
+            return load.at(self._assumptions.with_rps(hz), hz / self._rps)
 
         return demands_at
 
@@ -329,7 +328,7 @@ class _Work:
 
     def instances(self) -> tuple[InstanceRow, ...]:
         assumptions = self._assumptions
-        kind = find_type(assumptions.instance)
+        kind = find_type(assumptions.instance, self._book)
         rows = []
         for cpu in self._evidence.cpu:
             need = instances_needed(

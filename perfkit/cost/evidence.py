@@ -13,10 +13,10 @@ __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gathe
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """
-    One measured way to answer a question.
+    What one measured variant of an access pattern reads.
 
     Args:
-        way: The variant's name: `scan`, `query`, `get`.
+        variant: Its name: `scan`, `query`, `get`.
         index: The index it reads; None for the table.
         units: Read units of one call.
         items_read: What it is billed on: the items of one call before any filter; None where no
@@ -24,7 +24,7 @@ class Reading:
         body_bytes: Size of its answer as JSON; None where no run says.
     """
 
-    way: str
+    variant: str
     index: str | None
     units: float
     items_read: int | None = None
@@ -54,14 +54,17 @@ class Pattern:
 
     @property
     def best(self) -> Reading:
-        """The way by index or key, else the scan."""
+        """What the variant by index or key reads, else the scan."""
         return self.after or self.before
 
     @property
     def unsized(self) -> tuple[str, ...]:
-        """Names of the ways whose answer no run has the size of."""
-        ways = (self.before, self.after)
-        return tuple(way.way for way in ways if way is not None and way.body_bytes is None)
+        """Names of the variants whose answer no run has the size of."""
+        return tuple(
+            each.variant
+            for each in (self.before, self.after)
+            if each is not None and each.body_bytes is None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +223,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
-            scan = run.variant(pattern.before.way)
+            scan = run.variant(pattern.before.variant)
             if scan is not None and scan.items_read:
                 table_items.setdefault(pattern.table, scan.items_read)
         elif run.kind is RunKind.PHASES:
@@ -264,7 +267,7 @@ def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) 
         if size_bytes is None:
             size_bytes = bodies.get((run.scenario, variant.operation == "Scan"))
         return Reading(
-            way=variant.name,
+            variant=variant.name,
             index=variant.index,
             units=variant.capacity_units or 0.0,
             items_read=variant.items_read,

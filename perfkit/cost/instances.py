@@ -1,18 +1,18 @@
-"""How many burstable instances a request rate needs, from processor time measured elsewhere."""
+"""How many instances a request rate needs, from processor time measured elsewhere."""
 
 import math
 import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
 from perfkit.cost import names
 from perfkit.cost.bill import Use
-from perfkit.cost.prices import HOURS_A_MONTH
+from perfkit.cost.prices import HOURS_A_MONTH, PriceBook
 from perfkit.cost.quantities import short
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
-from perfkit.workloads.problems import nearest
 
 __all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed", "types"]
 
@@ -26,36 +26,39 @@ INSTANCE_CAVEAT = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceType:
     """
-    A burstable type.
+    An instance type.
 
     Args:
         name: `t3.micro`.
         vcpus: Its virtual processors.
-        credits_an_hour: Earned; a credit is one vCPU in full for a minute.
+        credits_an_hour: Earned by a burstable type; a credit is one vCPU in full for a minute. None
+            of a type that may use all it has for good.
         most_credits: Saved up at most: those of a day.
         source: Where this is said.
     """
 
     name: str
     vcpus: int
-    credits_an_hour: float
-    most_credits: float
+    credits_an_hour: float | None = None
+    most_credits: float = 0.0
     source: str
 
     @property
     def baseline_vcpus(self) -> float:
         """Processors that may be used all the time: 0.2 of a t3.micro's two."""
-        return self.credits_an_hour / 60
+        return float(self.vcpus) if self.credits_an_hour is None else self.credits_an_hour / 60
 
     @property
-    def burst_s(self) -> float:
-        """How long all vCPUs can be used in full, from a full balance."""
+    def burst_s(self) -> float | None:
+        """How long all vCPUs can be used in full, from a full balance; None for good."""
+        if self.credits_an_hour is None:
+            return None
         return self.most_credits * 60 / (self.vcpus - self.baseline_vcpus)
 
 
 @cache
 def types() -> dict[str, InstanceType]:
-    """Return the known types by name."""
+    """Return the burstable types by name."""
     text = resources.files("perfkit.cost").joinpath("instance_types.toml").read_text("utf-8")
     data = tomllib.loads(text)
     return {
@@ -64,18 +67,31 @@ def types() -> dict[str, InstanceType]:
     }
 
 
-def find_type(name: str) -> InstanceType:
+def find_type(name: str, book: PriceBook) -> InstanceType:
     """
     Return the type called *name*.
 
+    Args:
+        name: `t3.micro`, `m7g.large`.
+        book: Prices; of an instance that is not burstable its price says how many vCPUs it has.
+
     Raises:
-        ConfigError: Its baseline is not known.
+        ConfigError: It is neither burstable nor in the book with its vCPUs.
     """
-    known = types()
-    if name not in known:
-        msg = f"no baseline and credits known of instance type {name!r}; {nearest(name, known)}"
+    if name in types():
+        return types()[name]
+    priced = names.instance(name)
+    if priced not in book.prices or book.prices[priced].vcpus is None:
+        known = [*types(), *filter(None, map(names.instance_of, book.prices))]
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        msg = (
+            f"nothing is known of instance type {name!r} in {book.region}; {hint}`perfkit prices"
+            f" refresh --region {book.region} --add {priced}` looks up its price and its vCPUs"
+        )
         raise ConfigError(msg)
-    return known[name]
+    price = book.prices[priced]
+    return InstanceType(name=name, vcpus=price.vcpus or 1, source=price.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ __all__ = [
     "accelerator",
     "cache_node",
     "instance",
+    "instance_of",
+    "is_of_a_type",
     "read_capacity",
     "read_request",
     "serverless_storage",
@@ -154,8 +156,19 @@ FIXED: Mapping[str, str] = _fixed()
 """Units of all prices but those of instances and nodes, by name."""
 
 _TYPE = r"[a-z0-9-]+\.[a-z0-9-]+"
-_INSTANCE = re.compile(rf"ec2-{_TYPE}-hour")
+_INSTANCE = re.compile(rf"ec2-({_TYPE})-hour")
 _NODE = re.compile(rf"(?:(?:{'|'.join(Engine)})-cache\.|dax\.){_TYPE}-hour")
+
+
+def instance_of(name: str) -> str | None:
+    """Return the instance type that a price is of; None if it is of anything else."""
+    found = _INSTANCE.fullmatch(name)
+    return found[1] if found else None
+
+
+def is_of_a_type(name: str) -> bool:
+    """Return whether a price is that of an instance or a cache node, of which there are many types."""
+    return (_INSTANCE.fullmatch(name) or _NODE.fullmatch(name)) is not None
 
 
 def unit_of(name: str) -> str | None:

@@ -230,6 +230,7 @@ class _Row(Section):
     second_hand: Flag = False
     per: Annotated[Whole, up_to(10**9, least=1), AfterValidator(_power_of_ten)] = 1
     free: _Units = Decimal(0)
+    vcpus: Annotated[Whole, up_to(10_000, least=1)] | None = None
     tiers: Annotated[tuple[_Tier, ...], Tables] | None = None
     price: _Usd | None = None
 
@@ -273,6 +274,7 @@ class _Row(Section):
             second_hand=self.second_hand,
             per=self.per,
             free=self.free,
+            vcpus=self.vcpus,
         )
 
 
@@ -322,6 +324,8 @@ def write_price_file(region: str, prices: Mapping[str, Price], *, heading: str) 
             lines.append(f"per = {price.per}")
         if price.free:
             lines.append(f"free = {_number(price.free)}")
+        if price.vcpus:
+            lines.append(f"vcpus = {price.vcpus}")
         lines.append(f"source = {_quoted(price.source)}")
         if price.date is not None:
             lines.append(f"date = {price.date.isoformat()}")

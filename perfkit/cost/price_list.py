@@ -5,6 +5,7 @@ Sources: AWS Price List Query API (`GetProducts`), and the service price list fi
 same products; docs/cost.md has the addresses.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,31 +19,25 @@ from perfkit.cost.prices import Price, Tier
 from perfkit.errors import PriceError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["DYNAMODB", "Selector", "bulk_products", "read_price", "selectors"]
+__all__ = [
+    "DYNAMODB",
+    "Selector",
+    "bulk_products",
+    "check_region",
+    "has_product",
+    "read_price",
+    "selectors",
+]
 
 DYNAMODB = "AmazonDynamoDB"
 
-# Usage types begin with a region's own code; in us-east-1 they have none.
+# Usage types begin with a code of the region, `EUW2-`; in us-east-1 they have none. Which code is
+# whose need not be known: products say their region. Tables of infrequent access have another
+# code before the same words.
 # Source: "Understanding your AWS billing and usage reports" of the DynamoDB developer guide.
-_PREFIXES = {
-    "us-east-1": "",
-    "us-east-2": "USE2-",
-    "us-west-1": "USW1-",
-    "us-west-2": "USW2-",
-    "ca-central-1": "CAN1-",
-    "sa-east-1": "SAE1-",
-    "eu-west-1": "EU-",
-    "eu-west-2": "EUW2-",
-    "eu-west-3": "EUW3-",
-    "eu-central-1": "EUC1-",
-    "eu-north-1": "EUN1-",
-    "ap-south-1": "APS3-",
-    "ap-southeast-1": "APS1-",
-    "ap-southeast-2": "APS2-",
-    "ap-northeast-1": "APN1-",
-    "ap-northeast-2": "APN2-",
-    "ap-northeast-3": "APN3-",
-}
+_REGION_CODE = r"(?:(?!IA-)[A-Z0-9]+-)?"
+
+_PARTITION = "aws"
 
 _LINUX = {
     "operatingSystem": "Linux",
@@ -50,7 +45,6 @@ _LINUX = {
     "preInstalledSw": "NA",
     "capacitystatus": "Used",
 }
-_APPLICATION = {"productFamily": "Load Balancer-Application"}
 _MILLION = 1_000_000
 
 
@@ -61,22 +55,59 @@ class Selector:
 
     Args:
         name: The row's name in a price book.
-        unit: What one of it is.
         service: Service code of the price list.
-        attributes: What the product must have; its usage type among them.
+        usage: Usage type of the product, without the code of its region.
+        attributes: What else the product must have, among it the region.
         per: For how many units the row has its price.
         free: Where the free allowance is, if the list has it as another product.
     """
 
     name: str
-    unit: str
     service: str
+    usage: str
     attributes: Mapping[str, str]
     per: int = 1
     free: "Selector | None" = None
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.service} {self.attributes['usagetype']})"
+        return f"{self.name} ({self.service} {self.usage})"
+
+    @property
+    def unit(self) -> str:
+        """Return what one of it is."""
+        return names.unit_of(self.name) or ""
+
+    def means(self, product: Mapping[str, Any]) -> bool:
+        """Return whether a product of the list is the one; what it does not say, it may be."""
+        held = {"productFamily": product.get("productFamily"), **product.get("attributes", {})}
+        if re.fullmatch(_REGION_CODE + re.escape(self.usage), str(held.get("usagetype"))) is None:
+            return False
+        return all(held.get(key, value) == value for key, value in self.attributes.items())
+
+
+def check_region(region: str) -> None:
+    """
+    Check that AWS has a commercial region of that name, or may have one that is newer than botocore.
+
+    Raises:
+        PriceError: It has none.
+    """
+    import botocore.session
+    from botocore.exceptions import UnknownRegionError
+
+    session = botocore.session.get_session()
+    try:
+        partition = session.get_partition_for_region(region)
+    except UnknownRegionError as error:
+        hint = nearest(region, session.get_available_regions("dynamodb"))
+        msg = f"cannot look up prices of region '{region}'; {hint}"
+        raise PriceError(msg) from error
+    if partition != _PARTITION:
+        msg = (
+            f"cannot look up prices of region '{region}': those of {partition} are in another price"
+            " list; write a price file and give it with --prices"
+        )
+        raise PriceError(msg)
 
 
 def selectors(region: str, wanted: Iterable[str]) -> tuple[Selector, ...]:
@@ -86,73 +117,64 @@ def selectors(region: str, wanted: Iterable[str]) -> tuple[Selector, ...]:
     Args:
         region: An AWS region.
         wanted: Names of rows. Those that are not looked up in the price list are passed over.
-
-    Raises:
-        PriceError: How usage types of the region begin is not known.
     """
-    if region not in _PREFIXES:
-        msg = f"cannot look up prices of region '{region}'; {nearest(region, _PREFIXES)}"
-        raise PriceError(msg)
-    prefix = _PREFIXES[region]
-    found = (_selector(name, prefix) for name in dict.fromkeys(wanted))
+    found = (_selector(name, region) for name in dict.fromkeys(wanted))
     return tuple(selector for selector in found if selector is not None)
 
 
-def _selector(name: str, prefix: str) -> Selector | None:
-    fixed = {
-        names.read_capacity(): (DYNAMODB, "ReadCapacityUnit-Hrs", "RCU-hour", 1, {}),
-        names.write_capacity(): (DYNAMODB, "WriteCapacityUnit-Hrs", "WCU-hour", 1, {}),
-        names.read_request(): (DYNAMODB, "ReadRequestUnits", "read request unit", _MILLION, {}),
-        names.write_request(): (DYNAMODB, "WriteRequestUnits", "write request unit", _MILLION, {}),
-        names.storage(): (DYNAMODB, "TimedStorage-ByteHrs", "GB-month", 1, {}),
-        names.LOAD_BALANCER: (
-            "AWSELB",
-            "LoadBalancerUsage",
-            "load balancer hour",
-            1,
-            _APPLICATION,
-        ),
-        names.LOAD_BALANCER_UNIT: ("AWSELB", "LCUUsage", "LCU-hour", 1, _APPLICATION),
-        names.PUBLIC_ADDRESS: ("AmazonVPC", "PublicIPv4:InUseAddress", "address hour", 1, {}),
-        names.DATA_OUT: ("AWSDataTransfer", "DataTransfer-Out-Bytes", "GB", 1, {}),
-    }
-    if name in fixed:
-        service, usage, unit, per, more = fixed[name]
-    elif name.startswith("ec2-") and name.endswith("-hour"):
-        kind = name.removeprefix("ec2-").removesuffix("-hour")
-        service, usage, unit, per, more = (
-            "AmazonEC2",
-            f"BoxUsage:{kind}",
-            "instance hour",
-            1,
-            _LINUX,
+_FIXED = {
+    names.read_capacity(): (DYNAMODB, "ReadCapacityUnit-Hrs", 1),
+    names.write_capacity(): (DYNAMODB, "WriteCapacityUnit-Hrs", 1),
+    names.read_request(): (DYNAMODB, "ReadRequestUnits", _MILLION),
+    names.write_request(): (DYNAMODB, "WriteRequestUnits", _MILLION),
+    names.storage(): (DYNAMODB, "TimedStorage-ByteHrs", 1),
+    names.PUBLIC_ADDRESS: ("AmazonVPC", "PublicIPv4:InUseAddress", 1),
+}
+
+
+def _selector(name: str, region: str) -> Selector | None:
+    here = {"regionCode": region}
+    if name in _FIXED:
+        service, usage, per = _FIXED[name]
+        return Selector(name=name, service=service, usage=usage, per=per, attributes=here)
+    if name in {names.LOAD_BALANCER, names.LOAD_BALANCER_UNIT}:
+        return Selector(
+            name=name,
+            service="AWSELB",
+            usage="LoadBalancerUsage" if name == names.LOAD_BALANCER else "LCUUsage",
+            attributes={**here, "productFamily": "Load Balancer-Application"},
         )
-    else:
-        engine, _, node = name.removesuffix("-hour").partition("-")
-        if engine not in {each.value for each in Engine} or not node.startswith("cache."):
-            return None
-        service, usage, unit, per, more = (
-            "AmazonElastiCache",
-            f"NodeUsage:{node}",
-            "node hour",
-            1,
-            {"cacheEngine": engine.capitalize()},
-        )
-    free = None
     if name == names.DATA_OUT:
-        free = Selector(
-            name=f"free allowance of {name}",
-            unit=unit,
+        service = "AWSDataTransfer"
+        return Selector(
+            name=name,
             service=service,
-            attributes={"usagetype": "Global-DataTransfer-Out-Bytes"},
+            usage="DataTransfer-Out-Bytes",
+            attributes={"fromRegionCode": region},
+            free=Selector(
+                name=f"free allowance of {name}",
+                service=service,
+                usage="Global-DataTransfer-Out-Bytes",
+                attributes={"usagetype": "Global-DataTransfer-Out-Bytes"},
+            ),
         )
+    kind = name.removesuffix("-hour")
+    if name.startswith("ec2-") and kind != name:
+        kind = kind.removeprefix("ec2-")
+        return Selector(
+            name=name,
+            service="AmazonEC2",
+            usage=f"BoxUsage:{kind}",
+            attributes={**here, "instanceType": kind, **_LINUX},
+        )
+    engine, _, node = kind.partition("-")
+    if engine not in {each.value for each in Engine} or not node.startswith("cache."):
+        return None
     return Selector(
         name=name,
-        unit=unit,
-        service=service,
-        attributes={"usagetype": f"{prefix}{usage}", **more},
-        per=per,
-        free=free,
+        service="AmazonElastiCache",
+        usage=f"NodeUsage:{node}",
+        attributes={**here, "instanceType": node, "cacheEngine": engine.capitalize()},
     )
 
 
@@ -234,6 +256,7 @@ def read_price(
         source=source,
         date=today,
         free=free,
+        vcpus=_vcpus(products, selector),
     )
     # what is written must be read again, so a gap in the list is found now and not then
     text = write_price_file("checked", {price.name: price}, heading="")
@@ -241,16 +264,36 @@ def read_price(
     return price
 
 
+def has_product(products: Sequence[Mapping[str, Any]], selector: Selector) -> bool:
+    """
+    Return whether any of the products is the one that a selector means.
+
+    Raises:
+        PriceError: One of them cannot be understood.
+    """
+    return any(True for _ in _meant(products, selector))
+
+
+def _meant(
+    products: Sequence[Mapping[str, Any]], selector: Selector
+) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from (each for each in products if selector.means(each["product"]))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_understood(selector, error) from error
+
+
+def _not_understood(selector: Selector, error: Exception) -> PriceError:
+    msg = f"the price list's entry for {selector} cannot be understood: {error!r}"
+    return PriceError(msg)
+
+
 def _dimensions(
     products: Sequence[Mapping[str, Any]], selector: Selector
 ) -> Iterator[tuple[Decimal, Decimal | None, Decimal]]:
     """Yield from, to and price of each dimension of the products that a selector means."""
-    try:
-        for each in products:
-            product = each["product"]
-            held = {**product.get("attributes", {}), "productFamily": product.get("productFamily")}
-            if any(held.get(key) != value for key, value in selector.attributes.items()):
-                continue
+    for each in _meant(products, selector):
+        try:
             for term in each["terms"].get("OnDemand", {}).values():
                 for dimension in term["priceDimensions"].values():
                     end = dimension["endRange"]
@@ -259,9 +302,16 @@ def _dimensions(
                         None if end == "Inf" else _finite(end),
                         _finite(dimension["pricePerUnit"]["USD"]),
                     )
-    except (AttributeError, KeyError, TypeError, InvalidOperation) as error:
-        msg = f"the price list's entry for {selector} cannot be understood: {error!r}"
-        raise PriceError(msg) from error
+        except (AttributeError, KeyError, TypeError, InvalidOperation) as error:
+            raise _not_understood(selector, error) from error
+
+
+def _vcpus(products: Sequence[Mapping[str, Any]], selector: Selector) -> int | None:
+    """Return how many virtual processors an instance has; None of anything else."""
+    if names.instance_of(selector.name) is None:
+        return None
+    texts = (str(each["product"]["attributes"].get("vcpu")) for each in _meant(products, selector))
+    return next((int(text) for text in texts if text.isdecimal() and int(text)), None)
 
 
 def _finite(text: str) -> Decimal:

@@ -10,8 +10,9 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from difflib import get_close_matches
 
+from perfkit.cost import names
 from perfkit.errors import PriceError
-from perfkit.units import TIMES, format_usd
+from perfkit.units import TIMES, format_many, format_quantity
 
 __all__ = [
     "CENT",
@@ -25,10 +26,8 @@ __all__ = [
     "free_tier_note",
     "local_day",
     "round_to_cents",
-    "write_amount",
     "write_exact",
     "write_price",
-    "write_quantity",
 ]
 
 HOURS_A_MONTH = 730
@@ -93,6 +92,7 @@ class Price:
         date: When that was so; None where the source bears no date.
         second_hand: The source is not AWS itself or a copy of its price list.
         free: Units a month that the free tier gives to an account.
+        vcpus: Of an instance, its virtual processors, where the source says them.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Price:
     second_hand: bool = False
     per: int = 1
     free: Decimal = Decimal(0)
+    vcpus: int | None = None
 
     @property
     def flat_usd(self) -> Decimal | None:
@@ -157,8 +158,7 @@ class Price:
 
     def _many(self, quantity: Decimal) -> str:
         # GB and ECPU have no plural
-        plural = "" if quantity == 1 or self.unit[-1:].isupper() else "s"
-        return f"{write_quantity(quantity)} {self.unit}{plural}"
+        return format_many(quantity, self.unit, self.unit if self.unit.isupper() else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +197,11 @@ class PriceBook:
         service = name.partition("-")[0]
         family = [each for each in sorted(self.prices) if each.partition("-")[0] == service]
         listed = ", ".join(family or sorted(self.prices)) or "nothing"
+        # of instances and nodes there are too many for a refresh to fetch all
+        add = f" --add {name}" if names.is_of_a_type(name) and not close else ""
         msg = (
             f"no price '{name}' for {self.region}; {nearest}there is {listed}"
-            " (`perfkit prices show`); fetch it with `perfkit prices refresh`"
+            f" (`perfkit prices show`); fetch it with `perfkit prices refresh --region {self.region}{add}`"
             " or add it to a price file (--prices FILE)"
         )
         raise PriceError(msg)
@@ -272,31 +274,14 @@ def round_to_cents(usd: Decimal) -> Decimal:
     return usd.quantize(CENT, rounding=ROUND_HALF_UP)
 
 
-def write_amount(usd: Decimal) -> str:
-    """Write an amount as `perfkit.units.format_usd` does, but half a cent up."""
-    return format_usd(float(round_to_cents(usd)))
-
-
 def write_exact(usd: Decimal) -> str:
     """Write an amount as it is before anybody rounds it to cents: `$4.745`."""
-    return f"${_with_cents(_write_digits(usd))}"
-
-
-def write_quantity(quantity: Decimal) -> str:
-    """Write a quantity with thousands separated and no more than 6 decimals: `18,250`, `0.25`."""
-    return _write_digits(quantity)
+    return f"${_with_cents(format_quantity(usd))}"
 
 
 def write_price(usd: Decimal) -> str:
     """Write a price with every figure it has and cents at least: `$0.00013`, `$0.40`."""
     return f"${_with_cents(f'{usd:,f}')}"
-
-
-def _write_digits(number: Decimal) -> str:
-    # three figures at least, however small
-    places = max(6, 2 - number.adjusted()) if number else 0
-    text = f"{round(number, places):,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _with_cents(text: str) -> str:

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from perfkit.cost.names import Engine, cache_node, instance
+from perfkit.cost.names import Engine, cache_node, instance, is_of_a_type
 from perfkit.cost.price_file import load_book, own_file, read_price_file, write_price_file
-from perfkit.cost.price_list import DYNAMODB, Selector, bulk_products, read_price, selectors
+from perfkit.cost.price_list import (
+    DYNAMODB,
+    Selector,
+    bulk_products,
+    check_region,
+    has_product,
+    read_price,
+    selectors,
+)
 from perfkit.cost.prices import Price
 from perfkit.errors import ConfigError, PerfkitError, PriceError, StorageFullError, TargetError
 
@@ -58,15 +66,22 @@ class Source(Protocol):
 
 
 class PriceList:
-    """The Price List API, asked with the user's credentials; a call for each row."""
+    """The Price List API, asked with the user's credentials; rows that it tells apart alike, once."""
 
     name = "AWS Price List API"
     services: tuple[str, ...] | None = None
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._found: dict[tuple[str, frozenset[tuple[str, str]]], Sequence[Mapping[str, Any]]] = {}
 
     def products(self, selector: Selector) -> Sequence[Mapping[str, Any]]:
+        question = (selector.service, frozenset(selector.attributes.items()))
+        if question not in self._found:
+            self._found[question] = self._ask(selector)
+        return self._found[question]
+
+    def _ask(self, selector: Selector) -> Sequence[Mapping[str, Any]]:
         from perfkit.dynamodb.errors import aws_errors
 
         filters = [
@@ -135,12 +150,22 @@ class BulkFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """What a refresh did: the file it wrote, the rows it fetched, and those it cannot fetch."""
+    """
+    What a refresh did.
+
+    Args:
+        file: The file it wrote.
+        region: Whose prices.
+        fetched: Rows it fetched.
+        left: Rows that the source does not have, which stay as they are.
+        not_offered: Usual types of instances and nodes that the region has not.
+    """
 
     file: Path
     region: str
     fetched: tuple[Price, ...]
     left: tuple[Price, ...]
+    not_offered: tuple[str, ...]
 
 
 def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = ()) -> Refreshed:
@@ -160,6 +185,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
         TargetError: It does not answer.
         ConfigError: The file cannot be written.
     """
+    check_region(region)
     path = own_file(region)
     try:
         known = load_book(region).prices
@@ -178,8 +204,20 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
         raise ConfigError(msg)
     if source.services is not None:
         wanted = tuple(each for each in wanted if each.service in source.services)
+    # a region need not offer what is merely usual elsewhere
+    optional = {name for name in _USUAL if is_of_a_type(name)} - {*known, *more}
+    fetched: dict[str, Price] = {}
+    not_offered = []
     try:
-        fetched = {each.name: _fetch(source, each, today) for each in wanted}
+        for each in wanted:
+            products = source.products(each)
+            if each.name in optional and not has_product(products, each):
+                not_offered.append(each.name)
+                continue
+            free = () if each.free is None else source.products(each.free)
+            fetched[each.name] = read_price(
+                products, each, source=source.name, today=today, free_products=free
+            )
     except PriceError as error:
         msg = f"{error}; nothing was changed"
         raise PriceError(msg) from error
@@ -194,17 +232,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
         region=region,
         fetched=tuple(fetched.values()),
         left=tuple(price for name, price in known.items() if name not in fetched),
-    )
-
-
-def _fetch(source: Source, selector: Selector, today: date) -> Price:
-    free = () if selector.free is None else source.products(selector.free)
-    return read_price(
-        source.products(selector),
-        selector,
-        source=source.name,
-        today=today,
-        free_products=free,
+        not_offered=tuple(not_offered),
     )
 
 

@@ -7,7 +7,7 @@ from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.bill import Bill, Usage, Use, charge
 from perfkit.cost.cache_economics import node_use
 from perfkit.cost.capacity_modes import Demand, Mode, capacity_uses
-from perfkit.cost.demand import AS_DECLARED, State, demands, hit_rates, index_writes
+from perfkit.cost.demand import AS_DECLARED, State, hit_rates, index_writes, load_of
 from perfkit.cost.evidence import Cpu, Evidence
 from perfkit.cost.index_economics import storage_use
 from perfkit.cost.instances import find_type, instances_needed
@@ -41,10 +41,18 @@ class Case:
     mode: Mode = Mode.ON_DEMAND
     projection: str = AS_DECLARED
 
+    def demands(self, evidence: Evidence) -> tuple[Demand, ...]:
+        """
+        Return the units a second of every table, and of every index where there are any.
 
-def bill_of(
-    case: Case, evidence: Evidence, book: PriceBook, every: Sequence[Demand] | None = None
-) -> Bill:
+        Raises:
+            ConfigError: Traffic is assumed for a pattern or table that no run knows.
+        """
+        load = load_of(evidence, self.assumptions, self.state, self.projection)
+        return load.at(self.assumptions)
+
+
+def bill_of(case: Case, evidence: Evidence, book: PriceBook, demands: Sequence[Demand]) -> Bill:
     """
     Return a month's bill; a line without a price says so and never is $0.
 
@@ -52,22 +60,22 @@ def bill_of(
         case: What runs.
         evidence: What saved runs measured; what they did not has no line.
         book: Prices.
-        every: The demands of the case, if they are known; None works them out.
+        demands: What the case asks of tables and indexes.
 
     Raises:
         ConfigError: Traffic is assumed for a pattern or table that no run knows, or a type is not
             known.
     """
-    if every is None:
-        every = demands(evidence, case.assumptions, case.state, case.projection)
-    usages = _usages(case, evidence, every)
+    usages = _usages(case, evidence, book, demands)
     return Bill(title=case.state, lines=charge(usages, book, free_tier=case.assumptions.free_tier))
 
 
-def _usages(case: Case, evidence: Evidence, every: Sequence[Demand]) -> Iterator[Usage]:
+def _usages(
+    case: Case, evidence: Evidence, book: PriceBook, demands: Sequence[Demand]
+) -> Iterator[Usage]:
     assumptions = case.assumptions
-    tables = [each for each in every if each.index is None]
-    indexes = [each for each in every if each.index is not None]
+    tables = [each for each in demands if each.index is None]
+    indexes = [each for each in demands if each.index is not None]
 
     def usage(key: str, service: str, *uses: Use) -> Usage:
         return Usage(key=key, service=service, uses=uses)
@@ -90,7 +98,7 @@ def _usages(case: Case, evidence: Evidence, every: Sequence[Demand]) -> Iterator
         yield usage("cache", f"cache node ({assumptions.node})", node_use(assumptions))
     cpu_s = cpu_of(case, evidence)
     if cpu_s is not None:
-        kind = find_type(assumptions.instance)
+        kind = find_type(assumptions.instance, book)
         need = instances_needed(
             sum(assumptions.reads_hz(each.name for each in evidence.patterns).values()),
             cpu_s,

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from perfkit.cost import instances
 from perfkit.cost.assumptions import MOST_HZ, Assumptions
 from perfkit.cost.bill import Comparison, Pair, compare, key_of
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import AS_DECLARED, State
 from perfkit.cost.evidence import Evidence
-from perfkit.cost.names import Engine
+from perfkit.cost.names import Engine, cache_node, instance, is_of_a_type
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.quantities import short
 from perfkit.cost.traffic_bill import ORDER, Case, bill_of
@@ -129,11 +128,24 @@ def _assume(**changes: object) -> Callable[[Case], Case]:
     return lambda case: replace(case, assumptions=replace(case.assumptions, **changes))  # type: ignore[arg-type]
 
 
-def _node(case: Case, text: str) -> Case:
-    if not text.startswith("cache.") or len(text) > 60 or not text.isprintable():
-        msg = f"cache.node cannot be {text!r}; give a node type such as cache.t3.micro"
-        raise ConfigError(msg)
-    return _assume(node=text)(case)
+def _type(
+    name: str, meaning: str, field: str, shape: Callable[[str], str], example: str
+) -> Setting:
+    """Return a setting of a type, of which the price list knows many."""
+
+    def change(case: Case, text: str) -> Case:
+        if len(text) > 60 or not is_of_a_type(shape(text)):
+            msg = f"{name} cannot be {text!r}; give a type such as {example}"
+            raise ConfigError(msg)
+        return _assume(**{field: text})(case)
+
+    return Setting(
+        name=name,
+        meaning=meaning,
+        accepts=f"a type such as {example}",
+        change=change,
+        read=lambda case: str(getattr(case.assumptions, field)),
+    )
 
 
 _LISTED = (
@@ -174,12 +186,12 @@ _LISTED = (
         MOST_HZ,
         factor=3600,
     ),
-    Setting(
-        name="cache.node",
-        meaning="type of the cache node",
-        accepts="a node type such as cache.t3.micro",
-        change=_node,
-        read=lambda case: case.assumptions.node,
+    _type(
+        "cache.node",
+        "type of the cache node",
+        "node",
+        lambda text: cache_node(Engine.REDIS, text),
+        "cache.t3.micro",
     ),
     _choice(
         "cache.engine",
@@ -188,13 +200,7 @@ _LISTED = (
         lambda case, text: _assume(engine=text)(case),
         lambda case: case.assumptions.engine,
     ),
-    _choice(
-        "instance",
-        "type of the instances",
-        instances.types(),
-        lambda case, text: _assume(instance=text)(case),
-        lambda case: case.assumptions.instance,
-    ),
+    _type("instance", "type of the instances", "instance", instance, "t3.micro"),
     _number(
         "cpu_target", "share of its processors used in the busiest hour", "cpu_target", 0.05, 1
     ),
@@ -287,5 +293,8 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         baseline=baseline,
         changed=changed,
         names=names,
-        bills=compare(bill_of(baseline, evidence, book), bill_of(changed, evidence, book)),
+        bills=compare(
+            bill_of(baseline, evidence, book, baseline.demands(evidence)),
+            bill_of(changed, evidence, book, changed.demands(evidence)),
+        ),
     )

@@ -29,9 +29,9 @@ from perfkit.cost.prices import (
     age_warnings,
     round_to_cents,
     write_price,
-    write_quantity,
 )
 from perfkit.errors import PriceError
+from perfkit.units import format_quantity
 
 FACTS = json.loads(Path(__file__).with_name("aws-prices.json").read_text(), parse_float=Decimal)
 
@@ -282,7 +282,7 @@ def test_a_missing_price_is_named_and_never_nothing(book: PriceBook) -> None:
         book.price("ec2-t3.mirco-hour")
 
     assert str(caught.value) == snapshot(
-        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show`); fetch it with `perfkit prices refresh` or add it to a price file (--prices FILE)"
+        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show`); fetch it with `perfkit prices refresh --region us-east-1` or add it to a price file (--prices FILE)"
     )
 
 
@@ -415,7 +415,7 @@ def test_what_a_price_file_may_not_say() -> None:
         wrong("{ from = 20, price = 1 }", "{ from = 20, price = 1, unti = 3 }"),
     ] == snapshot(
         [
-            "mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit",
+            "mine.toml: prices.widget.prise: no such key; did you mean 'price'? choose from date, free, per, price, second_hand, source, tiers, unit, vcpus",
             "mine.toml: prices.widget.price = -0.5: expected at least 0",
             "mine.toml: prices.widget.price = NaN: expected a finite number",
             "mine.toml: prices.widget.price = Infinity: expected a finite number",
@@ -630,8 +630,8 @@ def test_figures_are_written_out() -> None:
         write_price(Decimal("0.4")),
         write_price(Decimal("0.00013")),
         write_price(Decimal(1250)),
-        write_quantity(Decimal("0.1234567")),
-        write_quantity(Decimal("1E-7")),
-        write_quantity(Decimal(18250)),
-        write_quantity(Decimal(1) / 3),
+        format_quantity(Decimal("0.1234567")),
+        format_quantity(Decimal("1E-7")),
+        format_quantity(Decimal(18250)),
+        format_quantity(Decimal(1) / 3),
     ] == snapshot(["$0.40", "$0.00013", "$1,250.00", "0.123457", "0.0000001", "18,250", "0.333333"])

@@ -20,6 +20,7 @@ from inline_snapshot import snapshot
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
+from perfkit.cost.instances import find_type
 from perfkit.cost.price_file import load_book, own_file
 from perfkit.cost.price_list import Selector, bulk_products, read_price, selectors
 from perfkit.cost.refresh import PriceList, refresh
@@ -38,6 +39,7 @@ def product(
     service: str, usage: str, *dimensions: Dimension, family: str = "", **attributes: str
 ) -> dict[str, Any]:
     """Return an entry in the shape of the price list; as recorded, every value is a text."""
+    attributes = {"regionCode": "us-east-1", **attributes}
     sku = re.sub(r"\W", "", f"{service}{usage}{attributes}").upper()
     return {
         "product": {
@@ -75,8 +77,19 @@ def flat(usd: str) -> Dimension:
     return ("0", "Inf", usd)
 
 
-def catalogue(prefix: str = "") -> list[dict[str, Any]]:
+def catalogue(prefix: str = "", region: str = "us-east-1") -> list[dict[str, Any]]:
     """Return a price list: what perfkit asks for, and neighbours that it must not take."""
+    listed = _catalogue(prefix)
+    for each in listed:
+        code = each["product"]["attributes"].pop("regionCode")
+        if each["serviceCode"] != "AWSDataTransfer":
+            each["product"]["attributes"]["regionCode"] = region if code == "us-east-1" else code
+        elif each["product"]["attributes"]["usagetype"].startswith(f"{prefix}DataTransfer"):
+            each["product"]["attributes"]["fromRegionCode"] = region
+    return listed
+
+
+def _catalogue(prefix: str) -> list[dict[str, Any]]:
     linux = {
         "operatingSystem": "Linux",
         "tenancy": "Shared",
@@ -108,14 +121,31 @@ def catalogue(prefix: str = "") -> list[dict[str, Any]]:
             ("25", "Inf", "0.2600000000"),
         ),
         *(
-            product("AmazonEC2", f"{prefix}BoxUsage:{kind}", flat("0.0110000000"), **linux)
+            product(
+                "AmazonEC2",
+                f"{prefix}BoxUsage:{kind}",
+                flat("0.0110000000"),
+                instanceType=kind,
+                vcpu="2",
+                **linux,
+            )
             for kind in ("t3.micro", "t4g.micro", "t3.nano", "t4g.nano", "m7g.large")
         ),
         product(
             "AmazonEC2",
             f"{prefix}BoxUsage:t3.micro",
             flat("0.0200000000"),
+            instanceType="t3.micro",
             **{**linux, "operatingSystem": "Windows"},
+        ),
+        # a local zone of the region, and another region
+        product(
+            "AmazonEC2",
+            "LAX1-BoxUsage:t3.micro",
+            flat("0.0300000000"),
+            instanceType="t3.micro",
+            regionCode="us-east-1-lax-1",
+            **linux,
         ),
         *(
             product(
@@ -124,6 +154,7 @@ def catalogue(prefix: str = "") -> list[dict[str, Any]]:
                 FREE_FOREVER,
                 flat(usd),
                 cacheEngine=engine,
+                instanceType=f"cache.{kind}",
             )
             for kind in ("t3.micro", "t4g.micro")
             for engine, usd in (("Redis", "0.0180000000"), ("Valkey", "0.0144000000"))
@@ -165,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         wanted = {each["Field"]: each["Value"] for each in question["Filters"]}
-        self.server.asked.append(wanted["usagetype"])
+        self.server.asked.append(" ".join(map(str, wanted.values())))
         if self.server.refusal is not None:
             status, code = self.server.refusal
             self.answer(status, json.dumps({"__type": code, "message": "not today"}).encode())
@@ -311,14 +342,30 @@ def test_reports_use_the_refreshed_prices() -> None:
     assert lines["Data Transfer"] == 45.5  # 500 * 0.091
 
 
-def test_usage_types_of_other_regions_begin_with_their_code(aws: StandIn) -> None:
-    aws.products = catalogue("EUW2-")
+@pytest.mark.parametrize(
+    ("prefix", "region"),
+    [
+        pytest.param("EUW2-", "eu-west-2", id="a region whose code is like its name"),
+        pytest.param("APS5-", "ap-south-2", id="one whose code is not"),
+        pytest.param("XYZ9-", "eu-south-9", id="one that is newer than botocore"),
+    ],
+)
+def test_every_region_has_its_prices_whatever_its_code(
+    aws: StandIn, prefix: str, region: str
+) -> None:
+    aws.products = [*catalogue(), *catalogue(prefix, region)]
+    for each in aws.products[: len(catalogue())]:
+        for term in each["terms"]["OnDemand"].values():
+            for dimension in term["priceDimensions"].values():
+                dimension["pricePerUnit"]["USD"] = "7"
 
-    result = perfkit_prices("refresh", "--region", "eu-west-2")
+    result = perfkit_prices("refresh", "--region", region)
 
     assert result.exit_code == 0, result.output
-    assert "EUW2-ReadCapacityUnit-Hrs" in aws.asked
-    assert load_book("eu-west-2").price("dynamodb-storage").each_usd == Decimal("0.26")
+    book = load_book(region)
+    assert book.price("dynamodb-storage").each_usd == Decimal("0.26")
+    assert book.price("ec2-t3.micro-hour").each_usd == Decimal("0.011")
+    assert book.price("data-out").each_usd == Decimal("0.091")
 
 
 def test_further_instances_can_be_asked_for(aws: StandIn) -> None:
@@ -329,7 +376,26 @@ def test_further_instances_can_be_asked_for(aws: StandIn) -> None:
     # and stays among those that the next refresh renews
     aws.asked.clear()
     perfkit_prices("refresh")
-    assert "BoxUsage:m7g.large" in aws.asked
+    assert any("m7g.large" in each for each in aws.asked)
+    # its vCPUs are known, so what-if can count how many of it a rate needs
+    assert find_type("m7g.large", load_book("us-east-1")).vcpus == 2
+
+
+def test_a_region_need_not_offer_every_usual_type(aws: StandIn) -> None:
+    aws.products = [
+        each
+        for each in catalogue("APS7-", "ap-southeast-5")
+        if "t3.micro" not in each["product"]["attributes"]["usagetype"]
+    ]
+
+    result = perfkit_prices("refresh", "--region", "ap-southeast-5")
+
+    assert result.exit_code == 0, result.output
+    assert (
+        "Not offered in ap-southeast-5: ec2-t3.micro-hour, redis-cache.t3.micro-hour."
+        in result.stderr
+    )
+    assert "ec2-t3.micro-hour" not in load_book("ap-southeast-5")
 
 
 @pytest.mark.usefixtures("aws")
@@ -370,7 +436,8 @@ def test_the_answer_has_the_shape_that_botocore_knows() -> None:
                 "Filters": [
                     {"Type": "TERM_MATCH", "Field": field, "Value": value}
                     for field, value in (
-                        ("usagetype", "BoxUsage:t3.micro"),
+                        ("regionCode", "us-east-1"),
+                        ("instanceType", "t3.micro"),
                         ("operatingSystem", "Linux"),
                         ("tenancy", "Shared"),
                         ("preInstalledSw", "NA"),
@@ -491,6 +558,7 @@ def test_own_prices_that_will_not_do_are_not_overwritten() -> None:
     [
         (("--region", "mars-1"), "cannot look up prices of region 'mars-1'"),
         (("--region", "../x"), "cannot look up prices of region '../x'"),
+        (("--region", "cn-north-1"), "those of aws-cn are in another price list"),
         (("--add", "widget"), "cannot look up widget; --add takes instances and cache nodes"),
         (("--offers", "http://x", "--profile", "p"), "--offers needs no credentials"),
         (("--profile", "nobody"), "nobody"),
@@ -622,6 +690,7 @@ def test_json_has_every_price_of_the_book() -> None:
             "per": 1,
             "tiers": [{"from": 0.0, "to": None, "price": 0.0252}],
             "free": 0.0,
+            "vcpus": None,
             "source": "AWS Price List bulk API, as in clont 0.3.0",
             "date": "2026-09-29",
             "second_hand": False,

@@ -50,8 +50,8 @@ EVIDENCE = Evidence(
         Pattern(
             name="shelf",
             table="Books",
-            before=Reading(way="scan", index=None, units=1250.0, body_bytes=50_000),
-            after=Reading(way="query", index="ByShelf", units=6.5, body_bytes=50_000),
+            before=Reading(variant="scan", index=None, units=1250.0, body_bytes=50_000),
+            after=Reading(variant="query", index="ByShelf", units=6.5, body_bytes=50_000),
             items=50,
             cached=True,
         ),

@@ -13,7 +13,6 @@ from perfkit.cost.prices import (
     Price,
     PriceBook,
     free_tier_note,
-    write_amount,
 )
 from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
@@ -31,7 +30,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_share
+from perfkit.units import format_share, format_usd
 
 __all__ = ["bills_of", "build", "share_of"]
 
@@ -130,19 +129,19 @@ def _headline(comparison: Comparison, origin: str) -> model.Statement:
     if comparison.before is None or comparison.after is None:
         only = comparison.before or comparison.after
         total = Decimal(0) if only is None else only.total_usd
-        return model.Statement(text=f"{origin}: {write_amount(total)} a month.")
+        return model.Statement(text=f"{origin}: {format_usd(total)} a month.")
     before, after = comparison.before.total_usd, comparison.after.total_usd
     savings = comparison.savings_usd or Decimal(0)
-    text = f"{origin}: {write_amount(before)} a month before, {write_amount(after)} after"
+    text = f"{origin}: {format_usd(before)} a month before, {format_usd(after)} after"
     if not savings:
         return model.Statement(text=f"{text}; no difference.")
     verb = "saves" if savings > 0 else "costs"
     more = "" if savings > 0 else " more"
     share = share_of(comparison)
     share = f" ({share})" if share else ""
-    annual = write_amount(abs(comparison.annual_savings_usd or savings)).removesuffix(".00")
+    annual = format_usd(abs(comparison.annual_savings_usd or savings)).removesuffix(".00")
     return model.Statement(
-        text=f"{text}: {verb} {write_amount(abs(savings))}{more} a month{share}, {annual}{more} a year.",
+        text=f"{text}: {verb} {format_usd(abs(savings))}{more} a month{share}, {annual}{more} a year.",
         tone=Tone.GOOD if savings > 0 else Tone.WARNING,
     )
 

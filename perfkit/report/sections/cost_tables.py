@@ -350,14 +350,18 @@ def instances(found: Estimate) -> Table | None:
     """Return how many instances the traffic needs at each variant's processor time."""
     if not found.instances:
         return None
-    kind = find_type(found.assumptions.instance)
+    kind = find_type(found.assumptions.instance, found.book)
     target = format_share(found.assumptions.cpu_target)
-    note = (
-        f"{kind.name}: {kind.vcpus} vCPUs, of which {short(kind.baseline_vcpus)} may be used for"
-        f" good; {short(kind.most_credits)} credits at most, which is"
-        f" {format_duration(kind.burst_s)} in full. A day's mean must stay within that baseline, and"
-        f" the busiest hour within {target} of all vCPUs. Source: {kind.source}."
-    )
+    note = f"{kind.name}: {kind.vcpus} vCPUs, "
+    if kind.burst_s is None:
+        note += "all of which may be used for good. "
+    else:
+        note += (
+            f"of which {short(kind.baseline_vcpus)} may be used for good;"
+            f" {short(kind.most_credits)} credits at most, which is"
+            f" {format_duration(kind.burst_s)} in full. A day's mean must stay within that baseline. "
+        )
+    note += f"The busiest hour must stay within {target} of all vCPUs. Source: {kind.source}."
     return Table(
         name="cost-instances",
         title=f"Instances for {short(found.rps)} requests a second",

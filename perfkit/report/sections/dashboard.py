@@ -9,7 +9,6 @@ from perfkit.analysis.phases import is_cold, sides_of
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
-from perfkit.cost.prices import write_amount
 from perfkit.report.about import facts_of
 from perfkit.report.figures import format_value
 from perfkit.report.model import (
@@ -32,6 +31,7 @@ from perfkit.report.percentiles import few_notes
 from perfkit.report.quoted import mapping, number
 from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
+from perfkit.units import format_usd
 
 __all__ = ["build"]
 
@@ -245,7 +245,7 @@ def _costs(selection: Selection) -> Iterator[Statement]:
             continue
         source = "quoted" if bills.basis is Basis.QUOTED else "at list prices"
         word, tone = ("reduction", Tone.GOOD) if bills.reduction >= 0 else ("more", Tone.WARNING)
-        before, after = write_amount(bills.before.total_usd), write_amount(bills.after.total_usd)
+        before, after = format_usd(bills.before.total_usd), format_usd(bills.after.total_usd)
         yield Statement(
             text=f"Cost, {source}: {share_of(bills)} {word} ({before} → {after} a month).",
             tone=tone,

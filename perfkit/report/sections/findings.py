@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from perfkit.analysis.answer import Answer, find_answer
 from perfkit.analysis.selection import Selection, target_title
 from perfkit.cost.bill import Basis
-from perfkit.cost.prices import write_amount
 from perfkit.report.answer import patterns_table, sentences, write_doubts
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections.cost import bills_of
+from perfkit.units import format_usd
 
 __all__ = ["build"]
 
@@ -58,7 +58,7 @@ def _architectures(answer: Answer, selection: Selection) -> Iterator[Statement]:
         return
     written = [
         f"{'quoted' if each.basis is Basis.QUOTED else 'at list prices'}"
-        f" {write_amount(each.before.total_usd)} before, {write_amount(each.after.total_usd)} after"
+        f" {format_usd(each.before.total_usd)} before, {format_usd(each.after.total_usd)} after"
         for each in bills_of(selection)
         if each.before is not None and each.after is not None
     ]
