@@ -2,7 +2,7 @@
 Cache-aside: look in the cache, else ask the database and keep what it said.
 
 The cache never fails a request. Whatever is wrong with it, the request is answered by its fill,
-after the time limit at the latest.
+after one time limit at the latest: the first command that takes longer opens the breaker.
 """
 
 import random
@@ -102,9 +102,7 @@ class Cache:
         self._settings = settings = settings or CacheSettings()
         self._statistics = Statistics()
         clock = clock or RealClock()
-        self.breaker = CircuitBreaker(
-            failures=settings.breaker_failures, open_s=settings.breaker_open_s, clock=clock
-        )
+        self.breaker = CircuitBreaker(open_s=settings.breaker_open_s, clock=clock)
         self._connection = Connection(url, self.breaker, settings.time_limit_s)
         rng = rng or random.Random()  # noqa: S311 - for jitter
         self._fills = Fills(self._connection, settings, rng)
@@ -172,10 +170,9 @@ class Cache:
             place=fetched.place,
             ttl_s=template.ttl_s,
             fill=fill,
-            spent_s=fetched.spent_s,
             statistics=statistics,
         )
-        return await self._without(job, failed=fetched.failed)
+        return await self._without(job, fetched)
 
     async def fetch(
         self, pattern: str, parameters: Mapping[str, AttributeValue], *, variant: str = ""
@@ -234,11 +231,11 @@ class Cache:
 
     # ---- parts ---------------------------------------------------------------------------
 
-    async def _without(self, job: Job, *, failed: bool) -> Lookup:
+    async def _without(self, job: Job, fetched: Fetched) -> Lookup:
         """Return the answer that was not found, counted as what it turns out to be."""
         counts = job.statistics.counts
         started_s = time.perf_counter()
-        shared = False
+        failed, shared = fetched.failed, False
         try:
             if failed:
                 body, fill_s = await self._fills.fill(job)
@@ -251,6 +248,6 @@ class Cache:
             counts.errors += failed
             counts.misses += not failed
         counts.stampedes_avoided += shared
-        whole_s = job.spent_s + time.perf_counter() - started_s
+        whole_s = fetched.spent_s + time.perf_counter() - started_s
         job.statistics.record(Outcome.ERROR if failed else Outcome.MISS, whole_s)
         return Lookup(body, Status.ERROR if failed else Status.MISS, whole_s - fill_s, fill_s)

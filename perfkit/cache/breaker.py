@@ -1,4 +1,4 @@
-"""A circuit breaker: after a few failures in a row nobody waits for the server any more."""
+"""A circuit breaker: once the server does not answer, nobody waits for it until it does again."""
 
 from perfkit.measure.clock import Clock, RealClock
 
@@ -7,23 +7,19 @@ __all__ = ["CircuitBreaker"]
 
 class CircuitBreaker:
     """
-    Closed while the server answers, open once it failed too often in a row.
+    Closed while the server answers, open from the first time it does not.
 
-    While open, one probe is due each `open_s`; its success closes the breaker.
+    So a request that asks several times waits in vain once. One probe is due at once, so that a
+    passing fault costs little, and then one each `open_s`; a success closes the breaker.
 
     Args:
-        failures: Failures in a row that open it.
-        open_s: Seconds from a failure to the next probe.
+        open_s: Seconds from one probe to the next.
         clock: Where the time comes from.
     """
 
-    def __init__(
-        self, *, failures: int = 3, open_s: float = 1.0, clock: Clock | None = None
-    ) -> None:
-        self._allowed = failures
+    def __init__(self, *, open_s: float = 1.0, clock: Clock | None = None) -> None:
         self._open_s = open_s
         self._clock = clock or RealClock()
-        self._failures = 0
         self._probe_at_s = 0.0
         self.closed = True
         """Whether to ask the server at all."""
@@ -32,15 +28,13 @@ class CircuitBreaker:
 
     def failed(self) -> None:
         """Take note that the server did not answer."""
-        self._failures += 1
-        if self._failures >= self._allowed:
-            self.openings += self.closed
+        if self.closed:
             self.closed = False
-            self._probe_at_s = self._clock.now() + self._open_s
+            self.openings += 1
+            self._probe_at_s = self._clock.now()
 
     def succeeded(self) -> None:
         """Take note that the server answered."""
-        self._failures = 0
         self.closed = True
 
     def take_probe(self) -> bool:

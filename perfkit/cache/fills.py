@@ -52,14 +52,12 @@ class Job:
         place: Where its answer belongs.
         ttl_s: How long it is kept there.
         fill: How to get it.
-        spent_s: What the request has already spent on the cache server.
         statistics: Where to count.
     """
 
     place: Place
     ttl_s: float
     fill: Fill
-    spent_s: float
     statistics: PatternStatistics
 
 
@@ -91,29 +89,6 @@ class _Flight:
     def __init__(self, answer: "Callable[[_Flight], Coroutine[Any, Any, Answer]]") -> None:
         self.reading = False
         self.task = asyncio.get_running_loop().create_task(answer(self))
-
-
-class _Patience:
-    """
-    What may still be lost to the cache server.
-
-    A command gets half the time limit even when less is left: a process that is merely busy
-    would otherwise stop keeping answers, and be busier for it.
-    """
-
-    def __init__(self, connection: Connection, limit_s: float, spent_s: float = 0.0) -> None:
-        self._connection = connection
-        self._least_s = limit_s / 2
-        self._left_s = limit_s - spent_s
-
-    async def ask(self, command: Command) -> Any:
-        started_s = time.perf_counter()
-        limit_s = max(self._left_s, self._least_s)
-        try:
-            (reply,) = await self._connection.ask(command, limit_s=limit_s)
-        finally:
-            self._left_s -= time.perf_counter() - started_s
-        return value(reply)
 
 
 class Fills:
@@ -172,11 +147,10 @@ class Fills:
 
     async def _answer(self, job: Job, flight: _Flight) -> Answer:
         token = secrets.token_hex(8)
-        patience = _Patience(self._connection, self._settings.time_limit_s, job.spent_s)
         granted: bytes | int | None = None
         failed = False
         try:
-            granted = await self._await_lease(job.place, token, patience)
+            granted = await self._await_lease(job.place, token)
             if isinstance(granted, bytes):
                 body = await decode(granted, self._settings.largest_bytes)
                 return Answer(body=body, current=True, failed=False, filled=False)
@@ -187,19 +161,17 @@ class Fills:
             body, fill_s = await self.fill(job)
         except Exception:
             if granted is not None:
-                await self._give_back(job.place, token, patience)
+                await self._give_back(job.place, token)
             raise
         stored = False
         if granted is not None:
             try:
-                stored = await self._store(job, token, body, granted, patience)
+                stored = await self._store(job, token, body, granted)
             except CacheError:
                 failed = True
         return Answer(body=body, current=stored, failed=failed, filled=True, fill_s=fill_s)
 
-    async def _await_lease(
-        self, place: Place, token: str, patience: _Patience
-    ) -> bytes | int | None:
+    async def _await_lease(self, place: Place, token: str) -> bytes | int | None:
         """
         Return the value, or for how many ms one may be kept, or None if another takes too long.
         """
@@ -207,37 +179,37 @@ class Fills:
         command = scripts.acquire(*place, token, round(settings.lease_s * 1e3))
         deadline_s = time.perf_counter() + settings.wait_s
         pause_s = _FIRST_PAUSE_S
-        while (reply := await patience.ask(command)) == scripts.BUSY:
+        while (reply := await self._ask(command)) == scripts.BUSY:
             if time.perf_counter() >= deadline_s:
                 return None
             await asyncio.sleep(pause_s * self._rng.uniform(0.5, 1))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            # waiting for another's fill is no trouble of the server's
-            patience = _Patience(self._connection, settings.time_limit_s)
         if isinstance(reply, bytes | int):
             return reply
         msg = f"no answer to a request for a lease: {reply!r:.80}"
         raise CacheUnavailableError(msg)
 
-    async def _store(
-        self, job: Job, token: str, body: bytes, lag_ms: int, patience: _Patience
-    ) -> bool:
+    async def _store(self, job: Job, token: str, body: bytes, lag_ms: int) -> bool:
         """Store the answer unless it was invalidated meanwhile; return whether it is stored."""
         settings = self._settings
         stored = await encode(body, settings.compress_over_bytes)
         if len(stored) > settings.largest_bytes:
             job.statistics.counts.too_large += 1
-            await self._give_back(job.place, token, patience)
+            await self._give_back(job.place, token)
             return False
         ttl_ms = settings.kept_ms(job.ttl_s, self._rng)
         if lag_ms > 0:
             ttl_ms = min(ttl_ms, lag_ms)
-        if await patience.ask(scripts.store(*job.place, token, stored, ttl_ms)) == scripts.DONE:
+        if await self._ask(scripts.store(*job.place, token, stored, ttl_ms)) == scripts.DONE:
             return True
         job.statistics.counts.stale_writes_refused += 1
         return False
 
-    async def _give_back(self, place: Place, token: str, patience: _Patience) -> None:
+    async def _give_back(self, place: Place, token: str) -> None:
         # if this fails, the lease expires
         with contextlib.suppress(CacheError):
-            await patience.ask(scripts.release(*place, token))
+            await self._ask(scripts.release(*place, token))
+
+    async def _ask(self, command: Command) -> Any:
+        (reply,) = await self._connection.ask(command)
+        return value(reply)

@@ -93,7 +93,7 @@ class Invalidations:
         rest = iter(debts.items())
         while batch := dict(islice(rest, KEYS_AT_ONCE)):
             commands = [scripts.invalidate(key, lag_ms) for key in batch]
-            replies = await self._connection.ask(*commands, limit_s=self._settings.time_limit_s)
+            replies = await self._connection.ask(*commands)
             for (key, debt), reply in zip(batch.items(), replies, strict=True):
                 if value(reply) != scripts.DONE:
                     msg = f"no answer to an invalidation: {reply!r:.80}"

@@ -14,7 +14,7 @@ class CacheSettings:
     How the cache behaves.
 
     Attributes:
-        time_limit_s: What a request may lose to a cache server in trouble.
+        time_limit_s: How long a command may take; then the server is left alone.
         jitter: An answer is kept for its time to live, more or less up to this share of it, so
             that what was stored together does not expire together.
         index_lag_s: How long after an invalidation a query may still read what was before, as
@@ -24,8 +24,7 @@ class CacheSettings:
         wait_s: How long a process waits for another one's fill before it asks for itself.
         compress_over_bytes: Larger answers are stored compressed.
         largest_bytes: Larger answers are not stored.
-        breaker_failures: Failures in a row after which the server is left alone.
-        breaker_open_s: Seconds between looks whether it is back.
+        breaker_open_s: Seconds between looks whether a server that was left alone is back.
         retry_s: Seconds between attempts to make up for a failed invalidation.
     """
 
@@ -36,7 +35,6 @@ class CacheSettings:
     wait_s: float = 2.0
     compress_over_bytes: int = 128 * 1024
     largest_bytes: int = 8 * 1024 * 1024
-    breaker_failures: int = 3
     breaker_open_s: float = 1.0
     retry_s: float = 0.25
 
@@ -56,7 +54,4 @@ class CacheSettings:
                 raise ConfigError(msg)
         if not 0 <= self.jitter < 1:
             msg = f"jitter of the cache must be at least 0 and below 1, got {self.jitter}"
-            raise ConfigError(msg)
-        if self.breaker_failures < 1:
-            msg = f"breaker_failures of the cache must be at least 1, got {self.breaker_failures}"
             raise ConfigError(msg)

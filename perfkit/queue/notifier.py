@@ -184,12 +184,13 @@ class QueuedNotifier:
     async def _catch_up(self) -> None:
         while self._held:
             await asyncio.sleep(_CATCH_UP_S)
-            await self._put_held()
+            if self._connection.usable():
+                await self._put_held()
 
     async def _put_held(self) -> None:
         """Queue what is held, as far as the server takes it; one whose answer is lost, twice."""
         try:
-            while self._held and self._connection.usable():
+            while self._held:
                 some = [self._held[number] for number in range(min(_AT_ONCE, len(self._held)))]
                 await self._put(some)
                 for _ in some:

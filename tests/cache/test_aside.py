@@ -72,7 +72,7 @@ class Redis:
         self._connection = Connection(url, CircuitBreaker(), limit_s=5)
 
     async def __call__(self, *command: str | bytes | int) -> Any:
-        return (await self._connection.ask(command, limit_s=5))[0]
+        return (await self._connection.ask(command))[0]
 
     async def close(self) -> None:
         await self._connection.close()

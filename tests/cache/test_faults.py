@@ -80,7 +80,7 @@ async def until(cache: Cache, status: Status) -> None:
 async def tell(url: str, *commands: tuple[str | int, ...]) -> list[Any]:
     """Have the server do something, behind the cache's back."""
     connection = Connection(url, CircuitBreaker(), limit_s=5)
-    replies = await connection.ask(*commands, limit_s=5)
+    replies = await connection.ask(*commands)
     await connection.close()
     return replies
 
@@ -313,13 +313,13 @@ def test_a_dead_server_costs_nothing_once_it_is_known(
             assert {lookup.status for lookup in found} == {Status.ERROR}
             assert cache.snapshot().server.breaker_openings == 1
             assert counts(cache) == (0, 0, 100)
-            # three to open the breaker, and from then on nobody tries
-            assert len(connections) == 3
+            # the first opens the breaker, one probe follows, and from then on nobody tries
+            assert len(connections) <= 2
 
     run(main)
 
 
-def test_a_hanging_server_costs_its_first_requests_the_time_limit(
+def test_a_hanging_server_costs_its_first_request_the_time_limit(
     folder: Path, connections: list[object], within: Callable[..., Any]
 ) -> None:
     async def main() -> None:
@@ -331,14 +331,14 @@ def test_a_hanging_server_costs_its_first_requests_the_time_limit(
             connections.clear()
             os.kill(started.pid, signal.SIGSTOP)
             try:
-                found = [await ask(cache) for _ in range(3)]
+                found = [await ask(cache)]
                 # the breaker is open: nobody waits for a timer any more
                 found += await within(0, *(ask(cache) for _ in range(50)))
 
                 assert {lookup.status for lookup in found} == {Status.ERROR}
-                assert [lookup.cache_s > 0.04 for lookup in found[:3]] == [True] * 3
-                # the first found the connection it had, the others try to open one
-                assert 1 <= len(connections) <= 2
+                assert found[0].cache_s >= HASTY.time_limit_s
+                # the first found the connection it had, the probe tries to open one
+                assert len(connections) <= 1
             finally:
                 os.kill(started.pid, signal.SIGCONT)
             clock.advance(HASTY.breaker_open_s)
@@ -663,7 +663,7 @@ def test_the_reason_is_told(folder: Path) -> None:
         url = unix_url(str(folder / "nobody.sock"))
         connection = Connection(url, CircuitBreaker(), limit_s=5)
         with pytest.raises(CacheUnavailableError, match=r"no connection to .*/nobody\.sock: "):
-            await connection.ask(("PING",), limit_s=5)
+            await connection.ask(("PING",))
         await connection.close()
 
     run(main)

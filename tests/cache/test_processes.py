@@ -45,7 +45,7 @@ class Store:
         self._connection = Connection(f"{url}?db=1", CircuitBreaker(), limit_s=10)
 
     async def __call__(self, *command: str | int) -> Any:
-        return (await self._connection.ask(command, limit_s=10))[0]
+        return (await self._connection.ask(command))[0]
 
     async def close(self) -> None:
         await self._connection.close()

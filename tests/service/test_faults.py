@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from perfkit.cache.connection import CacheUnavailableError, Connection
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.processes import redis_server
@@ -333,6 +334,47 @@ def test_a_redis_that_hangs_and_comes_back_costs_no_answer(
     assert {answer.headers["x-cache"] for answer in hanging} == {"ERROR"}
     assert failing == 1
     assert errors >= 10
+
+
+def test_a_request_waits_once_for_a_redis_that_hangs(
+    serve: Callable[..., Any],
+    own_server: redis_server.RedisServer,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It asks for its session, its answer and the queue; one of them finds out for all."""
+    waits: list[Any] = []
+    ask = Connection.ask
+
+    async def counted(connection: Connection, *commands: Any) -> list[Any]:
+        try:
+            return await ask(connection, *commands)
+        except CacheUnavailableError:
+            waits.append(commands[0][0])
+            raise
+
+    # longer than a busy machine takes
+    monkeypatch.setattr("perfkit.service.app.REDIS_LIMIT_S", 0.5)
+    with serve(told=False, hasty=True, data=data, redis_url=own_server.url) as client:
+        while client.get(COURSES).headers["x-cache"] != "HIT":
+            pass
+        assert own_server.pid is not None
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            monkeypatch.setattr(Connection, "ask", counted)
+            read = [client.get(COURSES) for _ in range(5)]
+            reading = [name for name in waits if name != "PING"]
+            waits.clear()
+            written = client.post(MINE, json={"course_id": "C00007"})
+            writing = [name for name in waits if name != "PING"]
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+
+    assert {answer.status_code for answer in read} == {200}
+    assert reading == ["HGET"]
+    # what is untrue now must be forgotten if there is any way; nothing else is tried
+    assert written.status_code == 201
+    assert writing == ["EVAL"]
 
 
 def metric(client: Any, name: str) -> float:
