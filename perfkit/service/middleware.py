@@ -3,9 +3,7 @@
 import logging
 import os
 from time import perf_counter
-from typing import Any
 
-from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perfkit.service.metrics import Metrics
@@ -13,9 +11,8 @@ from perfkit.service.notifications import Notifications
 from perfkit.service.problems import Problem, problem_response
 from perfkit.service.timing import Trace, begin_trace
 
-__all__ = ["LARGEST_BODY_BYTES", "LARGEST_HEADERS_BYTES", "Instrumented"]
+__all__ = ["LARGEST_HEADERS_BYTES", "Instrumented"]
 
-LARGEST_BODY_BYTES = 64 * 1024
 LARGEST_HEADERS_BYTES = 32 * 1024
 
 _UNMATCHED = "unmatched"
@@ -58,7 +55,7 @@ class Instrumented:
 
         try:
             _read_headers(scope, trace)
-            await self._app(scope, _limited(receive), send_labelled)
+            await self._app(scope, receive, send_labelled)
         except Problem as problem:
             await problem_response(problem)(scope, receive, send_labelled)
         except Exception:
@@ -83,33 +80,9 @@ def _read_headers(scope: Scope, trace: Trace) -> None:
         size += len(name) + len(value)
         if name == b"x-request-id":
             given = value
-        elif name == b"content-length" and value.isdigit() and int(value) > LARGEST_BODY_BYTES:
-            raise _too_large()
     if size > LARGEST_HEADERS_BYTES:
         msg = f"the headers have more than {LARGEST_HEADERS_BYTES} bytes"
         raise Problem(431, msg, headers={"Connection": "close"})
     text = given.decode("latin-1")
     usable = 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()
     trace.request_id = text if usable else os.urandom(8).hex()
-
-
-def _limited(receive: Receive) -> Receive:
-    """Return a way to receive the body that ends when it is too large."""
-    size = 0
-
-    async def receive_some() -> Any:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > LARGEST_BODY_BYTES:
-            # the one kind of error that FastAPI lets through while it reads a body
-            problem = _too_large()
-            raise HTTPException(problem.status, problem.detail, problem.headers)
-        return message
-
-    return receive_some
-
-
-def _too_large() -> Problem:
-    msg = f"the body is larger than {LARGEST_BODY_BYTES} bytes"
-    return Problem(413, msg, headers={"Connection": "close"})

@@ -40,7 +40,7 @@ def by_time(row: dict[str, Any]) -> Key:
 @router.get(
     "/courses",
     response_model=CoursePage,
-    responses=documented(401, 403, 413, 422, 431, 503),
+    responses=documented(401, 403, 422, 431, 503),
 )
 async def list_courses(
     user: CurrentUser,
@@ -78,7 +78,7 @@ async def list_courses(
 @router.get(
     "/instructors/{instructor_id}/courses",
     response_model=CoursePage,
-    responses=documented(401, 403, 404, 413, 422, 431, 503),
+    responses=documented(401, 403, 404, 422, 431, 503),
 )
 async def list_courses_of_an_instructor(
     instructor_id: Annotated[Identifier, Path(description="The instructor, e.g. I042.")],
@@ -106,7 +106,7 @@ async def list_courses_of_an_instructor(
 @router.get(
     "/courses/{course_id}/enrollments",
     response_model=SeatPage,
-    responses=documented(401, 403, 404, 413, 422, 431, 503),
+    responses=documented(401, 403, 404, 422, 431, 503),
 )
 async def list_enrollments_of_a_course(
     course_id: Annotated[Identifier, Path(description="The course, e.g. C00101.")],

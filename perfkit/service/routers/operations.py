@@ -11,7 +11,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz", responses=documented(413, 431))
+@router.get("/healthz", responses=documented(431))
 async def get_health(request: Request) -> Health:
     """Whether the service works: it lives; what it depends on may be failing."""
     health: Health = await request.app.state.parts.health.report()
@@ -24,7 +24,7 @@ class PrometheusText(Response):
     media_type = "text/plain; version=0.0.4"
 
 
-@router.get("/metrics", response_class=PrometheusText, responses=documented(413, 431))
+@router.get("/metrics", response_class=PrometheusText, responses=documented(431))
 async def get_metrics(request: Request) -> PrometheusText:
     """Counters of all workers, for Prometheus."""
     parts = request.app.state.parts

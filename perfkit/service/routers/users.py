@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api", tags=["users"])
 @router.get(
     "/enrollments",
     response_model=EnrollmentPage,
-    responses=documented(401, 403, 413, 422, 431, 503),
+    responses=documented(401, 403, 422, 431, 503),
 )
 async def list_enrollments(
     user: CurrentUser,
@@ -52,7 +52,7 @@ async def list_enrollments(
 @router.post(
     "/enrollments",
     status_code=201,
-    responses=documented(400, 401, 403, 404, 409, 413, 422, 431, 503),
+    responses=documented(400, 401, 403, 404, 409, 422, 431, 503),
 )
 async def enroll(
     new: NewEnrollment,
@@ -73,7 +73,7 @@ async def enroll(
 @router.delete(
     "/enrollments/{enrollment_id}",
     status_code=204,
-    responses=documented(401, 403, 404, 413, 422, 431, 503),
+    responses=documented(401, 403, 404, 422, 431, 503),
 )
 async def withdraw(
     enrollment_id: Annotated[Identifier, Path(description="An enrollment of yours.")],
@@ -90,7 +90,7 @@ async def withdraw(
 @router.get(
     "/users/{user_id}/profile",
     response_model=Profile,
-    responses=documented(401, 403, 404, 413, 422, 431, 503),
+    responses=documented(401, 403, 404, 422, 431, 503),
 )
 async def get_profile(
     user_id: Annotated[Identifier, Path(description="The token's user.")],
