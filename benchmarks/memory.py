@@ -1,10 +1,11 @@
 """Memory of a process and all its children, watched while they run."""
 
 import threading
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from subprocess import Popen
+
+import psutil
 
 __all__ = ["MemoryPeak", "watch"]
 
@@ -14,7 +15,7 @@ _EVERY_S = 0.05
 @dataclass(slots=True)
 class MemoryPeak:
     """
-    Largest sums over all processes, in bytes; 0 where the system has no /proc.
+    Largest sums over all processes, in bytes.
 
     Args:
         resident_bytes: All that was in memory, with what is mapped from files.
@@ -53,31 +54,18 @@ def watch(process: Popen[str]) -> tuple[MemoryPeak, str]:
     return peak, printed
 
 
-def _tree(root: int) -> Iterator[int]:
-    parents: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # the name in parentheses may hold anything, the parent stands second behind it
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        parents.setdefault(parent, []).append(int(path.parent.name))
-    waiting = [root]
-    while waiting:
-        process = waiting.pop()
-        yield process
-        waiting += parents.get(process, ())
+def _tree(root: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
-def _memory(process: int) -> tuple[int, int] | None:
+def _memory(process: psutil.Process) -> tuple[int, int] | None:
     """Return resident and own bytes; None for a process that has ended."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
+        memory = process.memory_info()
+    except psutil.Error:
         return None
-    sizes = {
-        name: int(rest.split()[0]) << 10
-        for name, _, rest in (line.partition(":") for line in lines)
-        if name in {"VmRSS", "RssAnon"}
-    }
-    return (sizes["VmRSS"], sizes["RssAnon"]) if len(sizes) == 2 else None
+    # what is resident of files and of shared memory; only Linux tells
+    return memory.rss, memory.rss - getattr(memory, "shared", 0)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.processes
@@ -187,13 +188,11 @@ def interrupted(
 
 def left_running(folder: Path) -> list[str]:
     """Return the commands of processes that work in *folder*, as far as the system shows them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.joinpath("cwd").resolve(strict=True) == folder.resolve():
-                found.append(process.joinpath("cmdline").read_text())
-        except OSError:
-            continue
+    found = [
+        " ".join(process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if process.info["cwd"] == str(folder.resolve())
+    ]
     return [command for command in found if command and "pytest" not in command]
 
 

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 from inline_snapshot import snapshot
@@ -243,11 +245,13 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
 
 def group(leader: int) -> list[str]:
     """Return the processes of a group that are not yet zombies."""
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pgid=,stat=,command="], capture_output=True, text=True, check=True
-    ).stdout
-    lines = [line.split(None, 2) for line in listing.splitlines()]
-    return [" ".join(line) for line in lines if line[0] == str(leader) and line[1][0] != "Z"]
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if alive and os.getpgid(process.pid) == leader:
+                found.append(" ".join(process.cmdline()))
+    return found
 
 
 def wait_for_writing(process: "subprocess.Popen[str]", data: Path) -> None:

@@ -1,12 +1,12 @@
 """The cache scenarios against a real cache server, which they kill and freeze."""
 
 import gc
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from perfkit.dynamodb import seeding
@@ -48,9 +48,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[server.RedisServer]:
 
 def is_alive(pid: int | None) -> bool:
     try:
-        os.kill(pid or 0, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
