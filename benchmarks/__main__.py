@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks import (
     engines,
     html_report,
+    http_clients,
     judging,
     layouts,
     run,
@@ -39,6 +40,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "seeding": seeding.compare,
     "run": run.compare,
     "service": service.compare,
+    "http-clients": http_clients.compare,
     "html": html_report.compare,
     "layouts": layouts.compare,
     "judging": judging.compare,

@@ -285,12 +285,7 @@ def _phase_0(place: Site, *, requests: int) -> tuple[Under, bytes]:
     if figures.statuses != {"200": requests}:
         msg = f"phase 0 answered {figures.statuses}: {figures.example[:200]}"
         raise TargetError(msg)
-    samples_s = sorted(figures.samples_s)
-    load = Load(
-        requests=requests,
-        elapsed_s=figures.elapsed_s,
-        p99_s=samples_s[-(-len(samples_s) * 99 // 100) - 1],
-    )
+    load = Load.of(figures.samples_s, figures.elapsed_s)
     used_s = 0.0 if before_s is None or after_s is None else after_s - before_s
     under = Under(url=service.url, pids=service.pids, loads=[load], cpu_s=used_s)
     return under, body

@@ -3,10 +3,14 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Self
 
 from perfkit.errors import TargetError
+from perfkit.measure.statistics import percentile
 
 __all__ = ["CONNECTIONS", "MISSING", "Load", "Wrk"]
 
@@ -17,11 +21,12 @@ MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
 _SCRIPT = """
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format("FOUND %d %d %d %d %d\\n", summary.requests, summary.duration,
-    latency:percentile(99), e.status, e.connect + e.read + e.write + e.timeout))
+  io.write(string.format("FOUND %d %d %d %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency.mean, latency:percentile(99),
+    e.status, e.connect + e.read + e.write + e.timeout))
 end
 """
-_FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+) (\d+)")
+_FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,21 @@ class Load:
 
     requests: int
     elapsed_s: float
+    p50_s: float
+    mean_s: float
     p99_s: float
+
+    @classmethod
+    def of(cls, samples_s: Sequence[float], elapsed_s: float) -> Self:
+        """Return the same of another client's samples."""
+        ordered_s = sorted(samples_s)
+        return cls(
+            requests=len(ordered_s),
+            elapsed_s=elapsed_s,
+            p50_s=percentile(ordered_s, 0.5),
+            mean_s=fmean(ordered_s),
+            p99_s=percentile(ordered_s, 0.99),
+        )
 
     @property
     def rate_hz(self) -> float:
@@ -40,24 +59,25 @@ class Load:
 
 class Wrk:
     """
-    wrk with one thread and 50 connections, each of which asks again once it is answered.
+    wrk with one thread; each of its connections asks again once it is answered.
 
     Args:
         folder: For its script.
         token: Bearer token to send.
+        connections: How many.
 
     Raises:
         TargetError: wrk is missing.
     """
 
-    def __init__(self, folder: Path, token: str) -> None:
+    def __init__(self, folder: Path, token: str, connections: int = CONNECTIONS) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise TargetError(MISSING)
         script = folder / "wrk.lua"
         script.write_text(_SCRIPT)
         self._command = [
-            *(program, "--threads", "1", "--connections", str(CONNECTIONS)),
+            *(program, "--threads", "1", "--connections", str(connections)),
             *("--timeout", "30s", "--script", str(script)),
             *("--header", f"Authorization: Bearer {token}"),
         ]
@@ -75,8 +95,16 @@ class Wrk:
         if found is None:
             msg = f"wrk failed: {(done.stderr or done.stdout).strip()[-200:]}"
             raise TargetError(msg)
-        requests, duration_us, p99_us, refused, unanswered = map(int, found.groups())
+        requests, elapsed_us, p50_us, mean_us, p99_us, refused, unanswered = map(
+            int, found.groups()
+        )
         if refused or unanswered or not requests:
             msg = f"{url}: of {requests} requests {refused} were refused, {unanswered} unanswered"
             raise TargetError(msg)
-        return Load(requests=requests, elapsed_s=duration_us / 1e6, p99_s=p99_us / 1e6)
+        return Load(
+            requests=requests,
+            elapsed_s=elapsed_us / 1e6,
+            p50_s=p50_us / 1e6,
+            mean_s=mean_us / 1e6,
+            p99_s=p99_us / 1e6,
+        )

@@ -1,8 +1,9 @@
 """
 A small HTTP client that keeps a fixed number of requests under way, in a process of its own.
 
-    python -m perfkit.scenarios.service.http_load     reads a job a line from standard input (JSON) and
-                                              writes one line of figures for each
+    python -m perfkit.scenarios.service.http_load
+
+reads a job a line from standard input (JSON) and writes one line of figures for each.
 
 It is a closed loop: each of its connections asks again as soon as its answer is complete, so a
 request is due when it is sent, and a slow service is asked less, not later. One thread waits for
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from perfkit.errors import TargetError
 
@@ -28,7 +29,7 @@ __all__ = ["Figures", "Job", "LoadProcess", "ask", "load_process"]
 
 _CONNECT_S = 5.0
 _ANSWER_S = 60.0
-_RECEIVE_BYTES = 1 << 18
+_RECEIVE_BYTES = 1 << 16
 _KEPT_BYTES = 1000
 """Of an answer that differs from the first, or failed, so much is handed on."""
 
@@ -89,6 +90,29 @@ class Figures:
     cpu_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before a body."""
+
+    status: str
+    headers: Mapping[str, str]
+    body_bytes: int
+
+    @classmethod
+    def read(cls, head: bytes | bytearray) -> Self:
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if colon:
+                headers[name.lower()] = value.strip()
+        length = headers.get("content-length", "")
+        if not length.isdigit():
+            msg = f"an answer without a length: {first[:80]!r}"
+            raise ValueError(msg)
+        return cls(first[9:12], headers, int(length))
+
+
 class _Connection:
     """One kept connection and the answer that is coming in on it."""
 
@@ -99,32 +123,30 @@ class _Connection:
         self.socket.settimeout(_ANSWER_S)
         self.sent_s = 0.0
         self._received = bytearray()
-        self._complete_bytes = 0
-        self._body_at = 0
+        self._head: _Head | None = None
 
     def send(self, request: bytes) -> None:
         self._received.clear()
-        self._complete_bytes = self._body_at = 0
+        self._head = None
         self.sent_s = time.perf_counter()
         self.socket.sendall(request)
 
-    def receive(self) -> tuple[bytes, bytes] | None:
+    def receive(self) -> tuple[_Head, bytes] | None:
         """Take what has come; return head and body once the answer is complete."""
         piece = self.socket.recv(_RECEIVE_BYTES)
         if not piece:
             msg = "the service closed the connection before its answer was complete"
             raise ConnectionError(msg)
         self._received += piece
-        if not self._complete_bytes:
+        if self._head is None:
             end = self._received.find(b"\r\n\r\n")
             if end < 0:
                 return None
-            self._body_at = end + 4
-            self._complete_bytes = self._body_at + _content_length(bytes(self._received[:end]))
-        if len(self._received) < self._complete_bytes:
+            self._head = _Head.read(self._received[:end])
+            del self._received[: end + 4]
+        if len(self._received) < self._head.body_bytes:
             return None
-        head = bytes(self._received[: self._body_at])
-        return head, bytes(self._received[self._body_at : self._complete_bytes])
+        return self._head, bytes(self._received[: self._head.body_bytes])
 
     def close(self) -> None:
         self.socket.close()
@@ -183,27 +205,9 @@ def ask(job: Job) -> Figures:
     return figures
 
 
-def _content_length(head: bytes) -> int:
-    value = _headers(head).get("content-length", "")
-    if not value.isdigit():
-        msg = f"an answer without a length: {head[:80]!r}"
-        raise ValueError(msg)
-    return int(value)
-
-
-def _headers(head: bytes) -> dict[str, str]:
-    found = {}
-    for line in head.decode("latin-1").split("\r\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            found[name.lower()] = value.strip()
-    return found
-
-
-def _count(figures: Figures, taken_s: float, head: bytes, body: bytes, first: bytes) -> bytes:
+def _count(figures: Figures, taken_s: float, head: _Head, body: bytes, first: bytes) -> bytes:
     """Add one answer; return the first good one of all."""
-    status = head[9:12].decode("latin-1")
-    headers = _headers(head)
+    status, headers = head.status, head.headers
     state = headers.get("x-cache", "")
     figures.samples_s.append(taken_s)
     figures.statuses[status] = figures.statuses.get(status, 0) + 1
