@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from perfkit.cache.aside import Cache, Status
 from perfkit.service.database import Session
 from perfkit.service.problems import unavailable
-from perfkit.service.store import Questions, Store
 from perfkit.service.timing import CacheState, Stage, current_trace, stage
 
 __all__ = ["Answers", "AskedEachTime", "Fill", "KeptInRedis", "as_it_is", "through_the_model"]
@@ -163,8 +162,8 @@ class Writes:
 
     async def make(
         self,
-        database: Questions,
-        change: Callable[Concatenate[Store, Session, P], T],
+        session: Session,
+        change: Callable[Concatenate[Session, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -180,15 +179,15 @@ class Writes:
 
         async def write_and_forget() -> T:
             try:
-                return await database.write(change, *args, **kwargs)
+                return await session.write(change, *args, **kwargs)
             finally:
-                await self._answers.forget(database.session)
+                await self._answers.forget(session)
 
         task = asyncio.get_running_loop().create_task(write_and_forget())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
-            async with asyncio.timeout(database.session.expires_at_s - monotonic()):
+            async with asyncio.timeout(session.expires_at_s - monotonic()):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             msg = "DynamoDB did not answer in time; whether it was done is not known yet"

@@ -16,33 +16,37 @@ from perfkit.service.answers import Answers, Writes
 from perfkit.service.database import Session
 from perfkit.service.notifications import Notifications
 from perfkit.service.problems import Problem
-from perfkit.service.store import Questions, User
+from perfkit.service.sessions import Sessions
+from perfkit.service.store import Store, User
 from perfkit.service.timing import Stage, current_trace, stage
 from perfkit.service.tokens import no_token
 
-__all__ = ["AnswersDep", "ClockDep", "CurrentUser", "DatabaseDep", "NotificationsDep"]
+__all__ = ["AnswersDep", "ClockDep", "CurrentUser", "NotificationsDep", "SessionDep", "StoreDep"]
 __all__ += ["WritesDep"]
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT")
 
 
-def _session_of(request: Request) -> Session:
+async def get_session(request: Request) -> Session:
     """Return the request's session with DynamoDB; it connects when the first question is asked."""
-    session: Session | None = getattr(request.state, "session", None)
-    if session is None:
-        session = request.state.session = request.app.state.parts.database.session()
-        # the outermost layer reads the units it consumed, and closes it
-        current_trace().session = session
+    session: Session = request.app.state.parts.database.session()
+    # the outermost layer reads the units it consumed, and closes it
+    current_trace().session = session
     return session
 
 
-async def get_database(request: Request) -> Questions:
+SessionDep = Annotated[Session, Depends(get_session)]
+
+
+async def get_store(request: Request) -> Store:
     """Return the questions to DynamoDB."""
-    return Questions(request.app.state.parts.store, _session_of(request))
+    store: Store = request.app.state.parts.store
+    return store
 
 
 async def get_current_user(
     request: Request,
+    session: SessionDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> User:
     """
@@ -54,9 +58,8 @@ async def get_current_user(
     if credentials is None:
         raise no_token()
     with stage(Stage.AUTH):
-        user: User = await request.app.state.parts.sessions.user_of(
-            credentials.credentials, _session_of(request)
-        )
+        sessions: Sessions = request.app.state.parts.sessions
+        user = await sessions.user_of(credentials.credentials, session)
     current_trace().user = user.id
     if not user.active:
         raise Problem(403, "your account is switched off")
@@ -89,7 +92,7 @@ async def get_clock(request: Request) -> Callable[[], datetime]:
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
 AnswersDep = Annotated[Answers, Depends(get_answers)]
-DatabaseDep = Annotated[Questions, Depends(get_database)]
+StoreDep = Annotated[Store, Depends(get_store)]
 WritesDep = Annotated[Writes, Depends(get_writes)]
 NotificationsDep = Annotated[Notifications, Depends(get_notifications)]
 ClockDep = Annotated[Callable[[], datetime], Depends(get_clock)]

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from hashlib import blake2b, sha256
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.embedded.errors import DynamoDBError
@@ -23,11 +22,8 @@ from perfkit.service.settings import Switches
 from perfkit.workloads.model import AccessPattern, CachePolicy, GetForm, QueryForm, Workload
 
 __all__ = ["COURSES", "ENROLLMENTS", "SESSION", "SESSION_S", "USERS", "Find", "FindByIndex"]
-__all__ += ["FindByScan", "Questions", "Store", "Titles", "User", "check_workload", "make_store"]
+__all__ += ["FindByScan", "Store", "Titles", "User", "check_workload", "make_store"]
 __all__ += ["titles_in_batches", "titles_one_by_one", "with_own_patterns"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Row = dict[str, Any]
 
@@ -338,44 +334,6 @@ class Store:
             f":{each}": {"S": value} for each, value in values.items()
         }
         return replace(self._workload.pattern(name), parameters=parameters)
-
-
-class Questions:
-    """
-    A store's questions, asked in the session of one request.
-
-    Attributes:
-        session: The request's.
-    """
-
-    __slots__ = ("_store", "session")
-
-    def __init__(self, store: Store, session: Session) -> None:
-        self._store = store
-        self.session = session
-
-    async def ask(
-        self,
-        question: Callable[Concatenate[Store, Session, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """
-        Return the answer to a question of the store's: `ask(Store.courses, "1", "CS")`.
-
-        Raises:
-            Problem: What the question raises, or 503 if DynamoDB cannot be asked or is too late.
-        """
-        return await self.session.ask(partial(question, self._store), *args, **kwargs)
-
-    async def write(
-        self,
-        question: Callable[Concatenate[Store, Session, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Do what `ask` does, but wait for the end even when time is up: it may be done by then."""
-        return await self.session.write(partial(question, self._store), *args, **kwargs)
 
 
 def make_store(workload: Workload, switches: Switches, secret: str) -> Store:

@@ -8,18 +8,18 @@ from fastapi.responses import Response
 from perfkit.service.dependencies import (
     AnswersDep,
     CurrentUser,
-    DatabaseDep,
     NotificationsDep,
+    SessionDep,
+    StoreDep,
 )
 from perfkit.service.models import CoursePage, Identifier, SeatPage
 from perfkit.service.paging import LARGEST_PAGE, Following, Key, Limit, Page
 from perfkit.service.problems import Problem, documented
-from perfkit.service.responses import JSONBytes
-from perfkit.service.store import SEMESTER, Store
+from perfkit.service.store import SEMESTER
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", tags=["courses"])
+router = APIRouter(prefix="/api", tags=["courses"], responses=documented(401, 403, 422, 503))
 
 
 def by_course(row: dict[str, Any]) -> Key:
@@ -37,14 +37,11 @@ def by_time(row: dict[str, Any]) -> Key:
     return (row["enrolled_at"], row["enrollment_id"])
 
 
-@router.get(
-    "/courses",
-    response_model=CoursePage,
-    responses=documented(401, 403, 422, 431, 503),
-)
+@router.get("/courses", response_model=CoursePage)
 async def list_courses(
     user: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     answers: AnswersDep,
     notifications: NotificationsDep,
     semester: Annotated[Identifier, Query(description="The semester, e.g. 1.")],
@@ -59,31 +56,32 @@ async def list_courses(
     if department is None:
 
         async def fill() -> dict[str, Any]:
-            rows = await database.ask(Store.semester, semester, page.after, page.limit + 1)
+            rows = await session.ask(store.semester, semester, page.after, page.limit + 1)
             return page.part(rows, by_department)
 
         pattern, parameters = SEMESTER, {"semester": semester}
     else:
 
         async def fill() -> dict[str, Any]:
-            rows = await database.ask(Store.courses, semester, department)
+            rows = await session.ask(store.courses, semester, department)
             return page.of(rows, by_course)
 
         pattern, parameters = "courses", {"semester": semester, "department": department}
     body = await answers.get_or_fill(pattern, parameters, CoursePage, fill, variant=page.variant)
     await notifications.tell(user, "looked at courses")
-    return JSONBytes(body)
+    return Response(body, media_type="application/json")
 
 
 @router.get(
     "/instructors/{instructor_id}/courses",
     response_model=CoursePage,
-    responses=documented(401, 403, 404, 422, 431, 503),
+    responses=documented(404),
 )
 async def list_courses_of_an_instructor(
     instructor_id: Annotated[Identifier, Path(description="The instructor, e.g. I042.")],
     _: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     answers: AnswersDep,
     limit: Limit = LARGEST_PAGE,
     following: Following = None,
@@ -92,7 +90,7 @@ async def list_courses_of_an_instructor(
     page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any] | None:
-        rows = await database.ask(Store.instructor, instructor_id)
+        rows = await session.ask(store.instructor, instructor_id)
         return None if rows is None else page.of(rows, by_course)
 
     body = await answers.get_or_fill(
@@ -100,18 +98,19 @@ async def list_courses_of_an_instructor(
     )
     if not body:
         raise Problem(404, f"there is no instructor {instructor_id} with courses")
-    return JSONBytes(body)
+    return Response(body, media_type="application/json")
 
 
 @router.get(
     "/courses/{course_id}/enrollments",
     response_model=SeatPage,
-    responses=documented(401, 403, 404, 422, 431, 503),
+    responses=documented(404),
 )
 async def list_enrollments_of_a_course(
     course_id: Annotated[Identifier, Path(description="The course, e.g. C00101.")],
     _: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     answers: AnswersDep,
     limit: Limit = LARGEST_PAGE,
     following: Following = None,
@@ -120,7 +119,7 @@ async def list_enrollments_of_a_course(
     page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any] | None:
-        rows = await database.ask(Store.roster, course_id)
+        rows = await session.ask(store.roster, course_id)
         return None if rows is None else page.of(rows, by_time)
 
     body = await answers.get_or_fill(
@@ -128,4 +127,4 @@ async def list_enrollments_of_a_course(
     )
     if not body:
         raise Problem(404, f"there is no course {course_id}")
-    return JSONBytes(body)
+    return Response(body, media_type="application/json")

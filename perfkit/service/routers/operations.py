@@ -4,14 +4,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from perfkit.service.models import Health
-from perfkit.service.problems import documented
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz", responses=documented(431))
+@router.get("/healthz")
 async def get_health(request: Request) -> Health:
     """Whether the service works: it lives; what it depends on may be failing."""
     health: Health = await request.app.state.parts.health.report()
@@ -24,7 +23,7 @@ class PrometheusText(Response):
     media_type = "text/plain; version=0.0.4"
 
 
-@router.get("/metrics", response_class=PrometheusText, responses=documented(431))
+@router.get("/metrics", response_class=PrometheusText)
 async def get_metrics(request: Request) -> PrometheusText:
     """Counters of all workers, for Prometheus."""
     parts = request.app.state.parts

@@ -8,30 +8,26 @@ from perfkit.service.dependencies import (
     AnswersDep,
     ClockDep,
     CurrentUser,
-    DatabaseDep,
     NotificationsDep,
+    SessionDep,
+    StoreDep,
     WritesDep,
 )
 from perfkit.service.models import Enrollment, EnrollmentPage, Identifier, NewEnrollment, Profile
 from perfkit.service.paging import LARGEST_PAGE, Following, Limit, Page
 from perfkit.service.problems import Problem, documented
-from perfkit.service.responses import JSONBytes
 from perfkit.service.routers.courses import by_time
-from perfkit.service.store import Store
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", tags=["users"])
+router = APIRouter(prefix="/api", tags=["users"], responses=documented(401, 403, 422, 503))
 
 
-@router.get(
-    "/enrollments",
-    response_model=EnrollmentPage,
-    responses=documented(401, 403, 422, 431, 503),
-)
+@router.get("/enrollments", response_model=EnrollmentPage)
 async def list_enrollments(
     user: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     answers: AnswersDep,
     limit: Limit = LARGEST_PAGE,
     following: Following = None,
@@ -40,31 +36,32 @@ async def list_enrollments(
     page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any]:
-        rows = await database.ask(Store.enrollments, user.id)
+        rows = await session.ask(store.enrollments, user.id)
         return page.of(rows, by_time)
 
     body = await answers.get_or_fill(
         "enrollments", {"user": user.id}, EnrollmentPage, fill, variant=page.variant
     )
-    return JSONBytes(body)
+    return Response(body, media_type="application/json")
 
 
 @router.post(
     "/enrollments",
     status_code=201,
-    responses=documented(400, 401, 403, 404, 409, 422, 431, 503),
+    responses=documented(400, 404, 409),
 )
 async def enroll(
     new: NewEnrollment,
     user: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     writes: WritesDep,
     notifications: NotificationsDep,
     clock: ClockDep,
     response: Response,
 ) -> Enrollment:
     """Enroll in a course."""
-    row = await writes.make(database, Store.enroll, user.id, new.course_id, clock())
+    row = await writes.make(session, store.enroll, user.id, new.course_id, clock())
     await notifications.tell(user, f"enrolled in course {new.course_id}")
     response.headers["Location"] = f"/api/enrollments/{row['enrollment_id']}"
     return Enrollment.model_validate(row)
@@ -73,29 +70,31 @@ async def enroll(
 @router.delete(
     "/enrollments/{enrollment_id}",
     status_code=204,
-    responses=documented(401, 403, 404, 422, 431, 503),
+    responses=documented(404),
 )
 async def withdraw(
     enrollment_id: Annotated[Identifier, Path(description="An enrollment of yours.")],
     user: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     writes: WritesDep,
     notifications: NotificationsDep,
 ) -> None:
     """Leave a course."""
-    course = await writes.make(database, Store.withdraw, user.id, enrollment_id)
+    course = await writes.make(session, store.withdraw, user.id, enrollment_id)
     await notifications.tell(user, f"left course {course}")
 
 
 @router.get(
     "/users/{user_id}/profile",
     response_model=Profile,
-    responses=documented(401, 403, 404, 422, 431, 503),
+    responses=documented(404),
 )
 async def get_profile(
     user_id: Annotated[Identifier, Path(description="The token's user.")],
     user: CurrentUser,
-    database: DatabaseDep,
+    session: SessionDep,
+    store: StoreDep,
     answers: AnswersDep,
 ) -> Response:
     """Your profile."""
@@ -103,9 +102,9 @@ async def get_profile(
         raise Problem(403, "what is kept of another user is not for you to read")
 
     async def fill() -> dict[str, Any] | None:
-        return await database.ask(Store.profile, user_id)
+        return await session.ask(store.profile, user_id)
 
     body = await answers.get_or_fill("profile", {"user": user_id}, Profile, fill)
     if not body:
         raise Problem(404, f"there is no user {user_id}")
-    return JSONBytes(body)
+    return Response(body, media_type="application/json")
