@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Self
 
 from perfkit.cache.breaker import CircuitBreaker
-from perfkit.cache.connection import CacheError, Connection, value
+from perfkit.cache.connection import CacheError, CacheUnavailableError, Connection, value
 from perfkit.cache.encoding import decode
 from perfkit.cache.fills import Fill, Fills, Job
 from perfkit.cache.invalidation import Invalidations
@@ -23,7 +23,7 @@ from perfkit.cache.statistics import Outcome, Snapshot, Statistics
 from perfkit.capacity import AttributeValue
 from perfkit.measure.clock import Clock, RealClock
 
-__all__ = ["Cache", "Fetched", "Lookup", "Status"]
+__all__ = ["Cache", "Lookup", "Status"]
 
 
 class Status(StrEnum):
@@ -53,24 +53,6 @@ class Lookup:
     status: Status
     cache_s: float
     fill_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """
-    What one look into the cache found, to be handed on to `Cache.get_or_fill`.
-
-    Attributes:
-        place: Where the answer would be; None where nothing is kept for the pattern.
-        body: The answer, if it was there.
-        failed: The cache failed to answer for `body`.
-        spent_s: What the look took.
-    """
-
-    place: Place | None
-    body: bytes | None
-    failed: bool
-    spent_s: float
 
 
 class Cache:
@@ -139,7 +121,6 @@ class Cache:
         fill: Fill,
         *,
         variant: str = "",
-        fetched: Fetched | None = None,
     ) -> Lookup:
         """
         Return the answer to a question, from the cache if it is there, else from *fill*.
@@ -149,68 +130,41 @@ class Cache:
             parameters: Its values in wire form, by ":name".
             fill: Asks the database. It may be left out if another request is asking already.
             variant: Tells apart the forms of one answer, its pages say; forgotten together.
-            fetched: What `fetch` found for the same question, to save the look.
 
         Raises:
             ConfigError: A parameter of the cache key is missing or of the wrong type.
             Exception: Whatever *fill*, or the fill this request waited for, raised.
         """
-        if fetched is None:
-            fetched = await self.fetch(pattern, parameters, variant=variant)
-        template = self.keys.template(pattern)
-        if template is None or fetched.place is None:
-            started_s = time.perf_counter()
-            body = await fill()
-            return Lookup(body, Status.OFF, 0.0, time.perf_counter() - started_s)
-        statistics = self._statistics.pattern(pattern)
-        if fetched.body is not None:
-            self.count_hit(pattern, fetched)
-            return Lookup(fetched.body, Status.HIT, fetched.spent_s, 0.0)
-        job = Job(
-            place=fetched.place,
-            ttl_s=template.ttl_s,
-            fill=fill,
-            statistics=statistics,
-        )
-        return await self._without(job, fetched)
-
-    async def fetch(
-        self, pattern: str, parameters: Mapping[str, AttributeValue], *, variant: str = ""
-    ) -> Fetched:
-        """
-        Look for an answer, and no more; `get_or_fill` goes on from there.
-
-        Args:
-            pattern: The question.
-            parameters: Its values in wire form, by ":name".
-            variant: As in `get_or_fill`.
-
-        Raises:
-            ConfigError: A parameter of the cache key is missing or of the wrong type.
-        """
         started_s = time.perf_counter()
         template = self.keys.template(pattern)
         if template is None:
-            return Fetched(None, None, failed=False, spent_s=0.0)
+            body = await fill()
+            return Lookup(body, Status.OFF, 0.0, time.perf_counter() - started_s)
         place = template.place(parameters, variant)
-        body, failed = None, True
-        if not self._invalidations.owes(place.key) and self._connection.usable():
-            try:
-                (reply,) = await self._connection.ask(("HGET", *place))
-                stored = value(reply)
-                if isinstance(stored, bytes):
-                    body = await decode(stored, self._settings.largest_bytes)
-                failed = not (stored is None or isinstance(stored, bytes))
-            except CacheError:
-                # the request is answered by its fill
-                pass
-        return Fetched(place, body, failed, time.perf_counter() - started_s)
-
-    def count_hit(self, pattern: str, fetched: Fetched) -> None:
-        """Count an answer that `fetch` found and for which `get_or_fill` is not called."""
         statistics = self._statistics.pattern(pattern)
-        statistics.counts.hits += 1
-        statistics.record(Outcome.HIT, fetched.spent_s)
+        try:
+            found = await self._look(place)
+        except CacheError:
+            found, failed = None, True
+        else:
+            failed = False
+        if found is not None:
+            spent_s = time.perf_counter() - started_s
+            statistics.counts.hits += 1
+            statistics.record(Outcome.HIT, spent_s)
+            return Lookup(found, Status.HIT, spent_s, 0.0)
+        job = Job(place=place, ttl_s=template.ttl_s, fill=fill, statistics=statistics)
+        return await self._without(job, started_s, failed=failed)
+
+    async def answers(self) -> bool:
+        """Return whether the server answers."""
+        if not self._connection.usable():
+            return False
+        try:
+            await self._connection.ask(("PING",))
+        except CacheError:
+            return False
+        return True
 
     async def invalidate(self, keys: Iterable[str]) -> bool:
         """
@@ -231,11 +185,29 @@ class Cache:
 
     # ---- parts ---------------------------------------------------------------------------
 
-    async def _without(self, job: Job, fetched: Fetched) -> Lookup:
+    async def _look(self, place: Place) -> bytes | None:
+        """
+        Return what is kept, None if there is nothing.
+
+        Raises:
+            CacheError: Nobody can tell, or it is nothing of ours.
+        """
+        if self._invalidations.owes(place.key) or not self._connection.usable():
+            msg = "the cache is not asked"
+            raise CacheUnavailableError(msg)
+        (reply,) = await self._connection.ask(("HGET", *place))
+        stored = value(reply)
+        if stored is None:
+            return None
+        if isinstance(stored, bytes):
+            return await decode(stored, self._settings.largest_bytes)
+        msg = f"no answer to a look: {stored!r:.80}"
+        raise CacheUnavailableError(msg)
+
+    async def _without(self, job: Job, started_s: float, *, failed: bool) -> Lookup:
         """Return the answer that was not found, counted as what it turns out to be."""
         counts = job.statistics.counts
-        started_s = time.perf_counter()
-        failed, shared = fetched.failed, False
+        shared = False
         try:
             if failed:
                 body, fill_s = await self._fills.fill(job)
@@ -248,6 +220,6 @@ class Cache:
             counts.errors += failed
             counts.misses += not failed
         counts.stampedes_avoided += shared
-        whole_s = fetched.spent_s + time.perf_counter() - started_s
+        whole_s = time.perf_counter() - started_s
         job.statistics.record(Outcome.ERROR if failed else Outcome.MISS, whole_s)
         return Lookup(body, Status.ERROR if failed else Status.MISS, whole_s - fill_s, fill_s)

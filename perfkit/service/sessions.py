@@ -63,27 +63,19 @@ class KeptSessions:
     async def user_of(self, token: str, session: Session) -> User:
         """Return the user of a token, by its session, or else by its signature."""
         claimed = {":user": {"S": claimed_user(token)}}
-        digest = self._tokens.digest(token)
-        found = await self._cache.fetch(SESSION, claimed, variant=digest)
-        user = None
-        if found.body is not None:
-            user = _read(found.body)
-        if user is not None:
-            self._cache.count_hit(SESSION, found)
-            return user
-        claims = self._tokens.verify(token)
-        if found.body is not None:
-            # there is one whose time is up; it goes by itself
-            return await self._otherwise.load(claims, session)
 
         async def fill() -> bytes:
+            claims = self._tokens.verify(token)
             loaded = await self._otherwise.load(claims, session)
             content = [loaded.id, loaded.email, loaded.active, claims.expires_at_s]
             with stage(Stage.SERIALIZE):
                 return json.dumps(content).encode()
 
-        kept = await self._cache.get_or_fill(SESSION, claimed, fill, variant=digest, fetched=found)
-        return _read(kept.body) or await self._otherwise.load(claims, session)
+        kept = await self._cache.get_or_fill(
+            SESSION, claimed, fill, variant=self._tokens.digest(token)
+        )
+        # a token may end before its session; it is then refused
+        return _read(kept.body) or await self._otherwise.user_of(token, session)
 
 
 def _read(body: bytes) -> User | None:

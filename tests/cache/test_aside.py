@@ -460,18 +460,3 @@ def test_many_keys_are_forgotten_in_one_call(url: str) -> None:
             assert cache.snapshot().server.invalidated_keys == 250
 
     run(main)
-
-
-# ---- a look ahead -----------------------------------------------------------------------
-
-
-def test_a_look_ahead_that_found_nothing_leads_to_a_fill(url: str) -> None:
-    async def main() -> None:
-        async with opened(url) as (cache, _, database):
-            fetched = await cache.fetch("courses", PARAMETERS)
-
-            assert (fetched.body, fetched.failed) == (None, False)
-            assert (await ask(cache, database.read, fetched=fetched)).status is Status.MISS
-            assert (await ask(cache, database.read)).status is Status.HIT
-
-    run(main)

@@ -129,7 +129,7 @@ async def work(role: str, url: str, seed: int) -> None:
     async with Cache(url, KEYS, SETTINGS) as cache:
         store = Store(url)
         await store("PING")
-        await cache.fetch("profile", student(0))
+        await cache.answers()
         print("ready", flush=True)  # noqa: T201
         sys.stdin.readline()
         result = await ROLES[role](cache, store, random.Random(seed))
