@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# tests wait for processes now and then, so there is work for one more than there are cores
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# tests wait for processes most of the time, so there is work for twice as many as there are cores
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 # without bytecode files every worker, and each process that tests start, compiles everything anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -32,7 +32,7 @@ test: $(VENV)/.installed-dev ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-fast: $(VENV)/.installed-dev ## Run those that start no process, server or browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not processes"
+	$(BIN)/python -m pytest -n logical --dist loadgroup -m "not processes"
 
 # in an environment of its own, because it wants one certain botocore; from npm comes what package.json says
 $(VENV)/.stand-ins: package.json $(VENV)/.installed-dev

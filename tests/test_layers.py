@@ -52,9 +52,16 @@ HEAVY = (
 )
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+pytestmark = pytest.mark.xdist_group("layers")
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    """Return all modules, parsed, by their file."""
+    return {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text())
+        for path in sorted(ROOT.rglob("*.py"))
+    }
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -70,9 +77,9 @@ def part_of(relative: str) -> str:
     return relative.split("/", 1)[0].removesuffix(".py")
 
 
-def test_imports_point_one_way() -> None:
+def test_imports_point_one_way(modules: dict[str, ast.Module]) -> None:
     wrong = []
-    for relative, tree in modules():
+    for relative, tree in modules.items():
         part = part_of(relative)
         if part not in LEVEL_OF:
             continue
@@ -89,16 +96,18 @@ def test_imports_point_one_way() -> None:
     assert sorted(set(wrong)) == []
 
 
-def test_every_part_has_a_level() -> None:
-    parts = {part_of(relative) for relative, _ in modules()} - {"__init__", "__main__"}
+def test_every_part_has_a_level(modules: dict[str, ast.Module]) -> None:
+    parts = {part_of(relative) for relative in modules} - {"__init__", "__main__"}
 
     assert parts <= LEVEL_OF.keys()
 
 
-def test_of_the_scenarios_only_those_about_the_service_know_it() -> None:
+def test_of_the_scenarios_only_those_about_the_service_know_it(
+    modules: dict[str, ast.Module],
+) -> None:
     knowing = {
         relative
-        for relative, tree in modules()
+        for relative, tree in modules.items()
         if part_of(relative) == "scenarios" and not relative.startswith("scenarios/service/")
         for name in imported(tree)
         if name.startswith("perfkit.service")
@@ -107,12 +116,11 @@ def test_of_the_scenarios_only_those_about_the_service_know_it() -> None:
     assert knowing == set()
 
 
-def test_no_circles_within_a_package() -> None:
+def test_no_circles_within_a_package(modules: dict[str, ast.Module]) -> None:
     graph: dict[str, set[str]] = {}
-    trees = dict(modules())
-    names = {relative.removesuffix(".py").replace("/", "."): relative for relative in trees}
+    names = {relative.removesuffix(".py").replace("/", "."): relative for relative in modules}
     for name, relative in names.items():
-        wanted = {entry.removeprefix("perfkit.") for entry in _eager(trees[relative])}
+        wanted = {entry.removeprefix("perfkit.") for entry in _eager(modules[relative])}
         graph[name] = {entry for entry in wanted if entry in names and entry != name}
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -134,10 +142,10 @@ def _eager(tree: ast.Module) -> Iterator[str]:
             yield from imported(ast.Module(body=[node], type_ignores=[]))
 
 
-def test_only_commands_know_the_terminal() -> None:
+def test_only_commands_know_the_terminal(modules: dict[str, ast.Module]) -> None:
     wrong = [
         f"{relative} imports {name}"
-        for relative, tree in modules()
+        for relative, tree in modules.items()
         if not relative.startswith(MAY_USE_A_TERMINAL)
         for name in imported(tree)
         if name.split(".", 1)[0] in TERMINAL
@@ -159,13 +167,13 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert answer.stderr == ""
 
 
-def test_nothing_outside_the_workload_and_the_service_knows_about_courses() -> None:
+def test_nothing_outside_the_workload_and_the_service_knows_about_courses(
+    modules: dict[str, ast.Module],
+) -> None:
     knowing = []
-    for path in sorted(ROOT.rglob("*.py")):
-        relative = str(path.relative_to(ROOT))
+    for relative, tree in modules.items():
         if relative.startswith(("service/", "commands/serve.py")):
             continue
-        tree = ast.parse(path.read_text())
         # prose may name the built-in workload; code may not handle its tables
         docstrings = {
             id(node.body[0].value)

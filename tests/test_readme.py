@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def commands() -> list[str]:
-    """Return the perfkit commands of the README's console blocks, without their comments."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("perfkit ")]
+def blocks() -> list[list[str]]:
+    """Return the perfkit commands of each console block of the README, without their comments."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        lines = [line.partition("  #")[0].strip() for line in block.splitlines()]
+        found.append([line for line in lines if line.startswith("perfkit ")])
+    return [block for block in found if block]
 
 
 def smaller(command: str) -> list[str]:
@@ -53,23 +56,44 @@ def run(arguments: list[str]) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, f"{result.stderr} {result.exception!r}"
 
 
-SERVERS = [command for command in commands() if command.startswith("perfkit dynamodb")]
-
-
-@pytest.mark.processes
-def test_the_commands_work_one_after_the_other(isolated_folder: Path) -> None:
-    """As after a fresh clone, where each command finds what those before it left."""
-    shutil.copytree(ROOT / "examples", isolated_folder / "examples")
+def failures(block: list[str]) -> dict[str, str]:
+    """Run commands in the current folder; return what those that do not work said."""
     failed = {}
     try:
-        for command in (each for each in commands() if each not in SERVERS):
+        for command in block:
             code, output, errors = run(smaller(command))
             if code != 0 or not (output or "--output" in command):
                 failed[command] = f"{code}: {errors}"
     finally:
-        run(["down"])
+        if any(command.startswith("perfkit up") for command in block):
+            run(["down"])
+    return failed
 
-    assert failed == {}
+
+FIRST, *OTHERS = blocks()
+SERVERS = [command for block in OTHERS for command in block if "perfkit dynamodb" in command]
+BLOCKS = [block for block in OTHERS if not set(block) <= set(SERVERS)]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of a fresh clone in which the first commands were typed."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    with chdir(folder):
+        assert failures(FIRST) == {}
+    return folder
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[0])
+def test_the_commands_work_one_after_the_other(
+    block: list[str], begun: Path, isolated_folder: Path
+) -> None:
+    """Each finds what those before it, and the first ones of all, left."""
+    shutil.copytree(begun, isolated_folder, dirs_exist_ok=True)
+
+    assert failures(block) == {}
 
 
 @pytest.mark.processes

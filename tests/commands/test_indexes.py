@@ -203,7 +203,7 @@ AWS = ("--target", "aws", "--yes")
 @mock_aws
 @pytest.mark.usefixtures("_aws", "quick")
 def test_an_account_is_changed_with_yes_only() -> None:
-    assert perfkit("seed", "--processes", "1", "--scale", "0.01", *AWS).exit_code == 0
+    assert perfkit("seed", "--processes", "1", "--scale", "0.002", *AWS).exit_code == 0
 
     assert refusal("create-indexes", "--target", "aws")[0] == 2
     assert perfkit("create-indexes", *AWS, "--max-cost", "1").exit_code == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from typer.testing import CliRunner, Result
@@ -75,6 +75,8 @@ VALUES = st.one_of(
 )
 
 
+# each makes an engine; the cases above hold the limits
+@settings(max_examples=40)
 @given(
     items=st.lists(
         st.dictionaries(st.sampled_from(["who", "when"]), VALUES), min_size=1, max_size=15

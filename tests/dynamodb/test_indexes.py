@@ -1,5 +1,6 @@
 """Indexes: planned, created one at a time on each table, resumed, dropped; nothing rebuilt silently."""
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,9 +68,18 @@ def target(tmp_path: Path) -> Target:
     return Target(data=tmp_path / "data.sqlite3")
 
 
-@pytest.fixture
-def seeded(target: Target) -> Target:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a seeded data file, to be copied."""
+    target = Target(data=tmp_path_factory.mktemp("zoo") / "data.sqlite3")
     seeding.seed(seeding.plan(target, ZOO), processes=1)
+    return target.data
+
+
+@pytest.fixture
+def seeded(target: Target, filled: Path) -> Target:
+    for file in filled.parent.glob(f"{filled.name}*"):
+        shutil.copy(file, target.data.parent)
     return target
 
 

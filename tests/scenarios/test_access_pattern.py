@@ -109,7 +109,7 @@ def test_every_variant_says_how_large_its_answer_is(tmp_path: Path) -> None:
     """Scans answer whole items, and an index that holds some attributes less; policy or not."""
     workload = load(str(SHOP))
     target = Target(data=tmp_path / "data.sqlite3")
-    seed(target, workload, 0.3)
+    seed(target, workload, 0.1)
     index(target, workload)
     context = make_context(target, workload)
     client = context.client
