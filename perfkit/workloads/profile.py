@@ -168,7 +168,7 @@ class ValueProfile:
         table_items: Items of the whole table that have one, from their share; None if nobody
             knows how many items there are.
         distinct: Values in the whole table.
-        top: The values seen most, most frequent first, with how often; a few, on the wire.
+        top: The values seen most, most frequent first, with how often; a few short ones, on the wire.
         top_share: Share of the table's most frequent value among its items that have the attribute;
             the value is that of the sample's most frequent one.
         longest_bytes: Of the longest value, in UTF-8; of a number, its digits.
@@ -282,8 +282,8 @@ class _Values:
             self.kept.setdefault(digest, {kind: content})
 
 
-_LONGEST_KEPT = 2048
-"""A key's longest value; what is longer is counted and not kept."""
+_LONGEST_KEPT = 256
+"""Bytes; longer values are counted and not kept: nobody asks for them by name."""
 
 _TOP = 5
 
