@@ -309,9 +309,13 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
 
 
 def _target_options(where: "Target") -> str:
+    """Return the options that lead another command to the same tables."""
     if where.kind == "embedded":
         return ""
-    return f" --target {where.name if where.kind == 'endpoint' else 'aws'}"
+    options = f" --target {where.name if where.kind == 'endpoint' else 'aws'}"
+    for option, value in (("--region", where.region), ("--profile", where.profile)):
+        options += f" {option} {value}" if value else ""
+    return options
 
 
 def _document(

@@ -126,7 +126,7 @@ class SampleFacts:
         """Items in the table: counted if the sample is all of it, else as the target says, if it knows."""
         if self.whole:
             return self.items
-        return self.table.items if self.table.items > self.items else None
+        return self.table.items if self.table.items >= self.items else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
