@@ -57,7 +57,7 @@ def init(
     sample: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="Items to read of each table.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Another number samples other items.")] = 1,
+    random_seed: Annotated[int, typer.Option(help="Another number samples other items.")] = 1,
     target: TargetOption = None,
     data: DataOption = None,
     region: RegionOption = None,
@@ -103,8 +103,9 @@ def init(
         if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
             note("Nothing was done.")
             raise typer.Exit(1)
+        pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
-            tables, gone = _read(connection, where, found, limits, pacer=Pacer(max_rcu), seed=seed)
+            tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
     finally:
         connection.close()
     if not tables:
