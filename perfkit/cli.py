@@ -19,6 +19,7 @@ from perfkit.commands.create_indexes import create_indexes
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
+from perfkit.commands.init import init
 from perfkit.commands.prices import prices
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
@@ -135,6 +136,7 @@ def perfkit(
 _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] = {
     "Measure": (
         (run, "Do it all: seed, index, measure, and answer on one screen."),
+        (init, "Write a workload from tables that are there."),
         (bench, "Measure access patterns, the cache or the service."),
     ),
     "Change": (

@@ -24,7 +24,7 @@ LEVELS = (
     ("processes",),
     ("measure",),
     ("embedded", "workloads"),
-    ("capacity", "runs", "settings"),
+    ("capacity", "files", "runs", "settings"),
     ("units", "errors", "console"),
 )
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}

@@ -102,6 +102,11 @@ def explain(error: DynamoDBError, *, doing: str, where: str) -> PerfkitError:
         )
     if code in BUSY:
         return TargetError(f"{doing}: {where} is busy with that table ({text}); run again shortly")
+    if code == "500":
+        return TargetError(
+            f"{doing}: {where} failed by itself (HTTP status {code}) and gave no reason; its log"
+            " may say why"
+        )
     if code.isdigit():
         return TargetError(
             f"{doing}: what answers at {where} is not DynamoDB (HTTP status {code}); check --target"

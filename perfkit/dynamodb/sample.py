@@ -30,6 +30,7 @@ __all__ = ["Sample", "SampleFacts", "SampleLimits", "SampledItem", "Sampling", "
 _ITEMS_A_VISIT = 10
 """Items of 400 bytes, ten of them, cost no more than the half unit that a single one does."""
 
+_LEAST_UNITS = 100
 _MOST_VISITS = 100
 _FEWEST_SEGMENTS = 4
 _SEGMENTS_A_VISIT = 4
@@ -55,17 +56,17 @@ class SampleLimits:
         Return these limits with no more read units than a table's sample should take.
 
         From the sizes in the table's description, and half as much again, because a sample's items
-        may be larger than the average. A table described as empty may have been filled since (AWS
-        counts every six hours), so for that nothing is expected and the limit stays.
+        may be larger than the average. A description may be hours old, and that of a stand-in
+        wrong: a hundred units are always allowed, and where it says nothing the limit stays.
         """
-        if table.items <= 0:
+        if table.items <= 0 or table.size_bytes <= 0:
             return self
         items = min(self.items, table.items)
         size_bytes = 1.5 * items * table.size_bytes / table.items
         # half a unit a page for rounding up, and for each segment that turns out empty
-        segments, _ = _cut(table.items, self.items)
-        units = ceil(size_bytes / _EVENTUAL_BYTES_A_UNIT + segments / 2)
-        return replace(self, read_units=min(self.read_units, units))
+        segments, visits = _cut(table.items, self.items)
+        units = ceil(size_bytes / _EVENTUAL_BYTES_A_UNIT + (segments + visits) / 2)
+        return replace(self, read_units=min(self.read_units, max(_LEAST_UNITS, units)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +122,11 @@ class SampleFacts:
     ignores_segments: bool
 
     @property
-    def table_items(self) -> int:
-        """Items in the table: counted if the sample is all of it, else as far as the target knows."""
-        return self.items if self.whole else max(self.items, self.table.items)
+    def table_items(self) -> int | None:
+        """Items in the table: counted if the sample is all of it, else as the target says, if it knows."""
+        if self.whole:
+            return self.items
+        return self.table.items if self.table.items >= self.items else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +200,8 @@ class Sampling:
         Raises:
             DynamoDBError: The target refused, or the table is gone.
         """
+        if self._table.items <= 0 and not self._pages and self._is_empty():
+            self._waiting.clear()
         while self._waiting and (limit := self._page_limit()) > 0:
             yield from self._page(self._waiting.pop(0), limit)
 
@@ -218,6 +223,20 @@ class Sampling:
             whole=not self._waiting,
             ignores_segments=self._ignores_segments,
         )
+
+    def _is_empty(self) -> bool:
+        """
+        Return whether a table that is said to have no items has none.
+
+        It costs half a unit to know; looking at all segments of one that has none, many.
+        """
+        self._pacer.wait()
+        answer = self._connection.execute(
+            "Scan",
+            {"TableName": self._table.name, "Limit": 1, "ReturnConsumedCapacity": "TOTAL"},
+        )
+        self._account(answer, sum(map(item_size, answer["Items"])))
+        return not answer["Items"] and "LastEvaluatedKey" not in answer
 
     def _page(self, segment: _Segment, limit: int) -> Iterator[SampledItem]:
         request: dict[str, Any] = {

@@ -177,6 +177,8 @@ class TableState:
         billing: `PAY_PER_REQUEST` or `PROVISIONED`.
         read_capacity: Provisioned units a second, 0 on demand.
         write_capacity: Likewise.
+        local_indexes: Local secondary indexes, which exist since the table does.
+        table_class: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
     """
 
     name: str
@@ -191,6 +193,8 @@ class TableState:
     indexes: tuple[IndexState, ...]
     identity: Identity = field(default_factory=Identity)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    local_indexes: tuple[IndexState, ...] = ()
+    table_class: str = "STANDARD"
 
     def index(self, name: str) -> IndexState | None:
         """Return the index of that name, None if there is none."""
@@ -242,6 +246,10 @@ def _table_state(table: Mapping[str, Any]) -> TableState:
         indexes=index_states(table),
         identity=_identity(table),
         attributes=types,
+        local_indexes=tuple(
+            _index_state(index, types) for index in table.get("LocalSecondaryIndexes", ())
+        ),
+        table_class=table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
     )
 
 

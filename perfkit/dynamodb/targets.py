@@ -22,6 +22,9 @@ _HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)
 STAND_IN_REGION = "us-east-1"
 """Region given to an endpoint when none is configured; DynamoDB Local accepts any."""
 
+_STAND_IN_KEY = "perfkit"
+"""Access key of an endpoint where none is configured; a stand-in checks only that there is one."""
+
 _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
 
@@ -230,6 +233,21 @@ class Target:
             # a private network may reach DynamoDB and not STS: the number is information only
             return None
 
+    def access_key(self) -> str:
+        """
+        Return the beginning and the end of the access key id that calls are signed with.
+
+        Enough for a person to tell which of theirs it is; "" where nothing is signed.
+        """
+        if self.kind is TargetKind.EMBEDDED:
+            return ""
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+            key = None if found is None else found.get_frozen_credentials().access_key
+        if not key:
+            key = "" if self.is_aws else _STAND_IN_KEY
+        return key if key == _STAND_IN_KEY else f"{key[:4]}…{key[-4:] if len(key) > 12 else ''}"
+
     def capacity_doubt(self) -> str | None:
         """
         Return why this target's capacity answers may be wrong, None if there is no reason.
@@ -352,7 +370,7 @@ def _stand_in_credentials(session: Any) -> dict[str, str]:
     """Return credentials for a stand-in if none are configured; it checks only that there are some."""
     if session.get_credentials() is not None:
         return {}
-    return {"aws_access_key_id": "perfkit", "aws_secret_access_key": "perfkit"}
+    return {"aws_access_key_id": _STAND_IN_KEY, "aws_secret_access_key": _STAND_IN_KEY}
 
 
 def _doubt(name: str, headers: dict[str, str]) -> str | None:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, Self
 
 from perfkit.capacity import AttributeValue, Item
@@ -111,7 +111,7 @@ def effective_size(hits: Mapping[int, int], sizes: Mapping[int, int]) -> float:
 
 
 def distinct_values(
-    counts: Iterable[int], *, items: int, table_items: float, whole: bool = False
+    counts: Iterable[int], *, items: int, table_items: float | None, whole: bool = False
 ) -> Estimate:
     """
     Return how many distinct values a whole table has of an attribute.
@@ -129,7 +129,8 @@ def distinct_values(
     Args:
         counts: In how many places each value was seen.
         items: Items of the sample that have the attribute.
-        table_items: Items of the whole table that have it.
+        table_items: Items of the whole table that have it; None if nobody knows, and then there
+            is no upper end.
         whole: The sample is the whole table.
     """
     seen = list(counts)
@@ -137,9 +138,10 @@ def distinct_values(
     if whole or not seen:
         return Estimate.exactly(distinct)
     once = seen.count(1)
-    larger = max(table_items / items, 1.0)
-    value = size * distinct / (size - once + once / larger)
-    high = larger * once + distinct - once
+    larger = inf if table_items is None else max(table_items / items, 1.0)
+    repeated = size - once + once / larger
+    value = size * distinct / repeated if repeated else inf
+    high = larger * once + distinct - once if once else distinct
     return Estimate(value=min(max(value, distinct), high), low=distinct, high=high)
 
 
@@ -163,8 +165,10 @@ class ValueProfile:
     Args:
         type: S, N or B.
         items: Sampled items that have such a value.
+        table_items: Items of the whole table that have one, from their share; None if nobody
+            knows how many items there are.
         distinct: Values in the whole table.
-        top: The values seen most, most frequent first, with how often; a few, on the wire.
+        top: The values seen most, most frequent first, with how often; a few short ones, on the wire.
         top_share: Share of the table's most frequent value among its items that have the attribute;
             the value is that of the sample's most frequent one.
         longest_bytes: Of the longest value, in UTF-8; of a number, its digits.
@@ -173,6 +177,7 @@ class ValueProfile:
 
     type: str
     items: int
+    table_items: float | None
     distinct: Estimate
     top: tuple[tuple[AttributeValue, int], ...]
     top_share: Estimate
@@ -181,8 +186,11 @@ class ValueProfile:
 
     @property
     def items_a_value(self) -> float:
-        """Items of the sample for each different value in it: how often values repeat."""
-        return self.items / self.distinct.low
+        """Items of the table that share a value, on average, as far as the sample tells."""
+        if self.table_items is None:
+            # in a larger table there are more
+            return self.items / self.distinct.low
+        return self.table_items / max(self.distinct.value, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +237,7 @@ class Profile:
 
     Args:
         items: Items looked at.
-        table_items: Items of the table.
+        table_items: Items of the table; None if nobody knows.
         whole: The items looked at are the whole table, so that nothing is estimated.
         sizes: None where there are no items.
         attributes: Those that most items have first.
@@ -238,7 +246,7 @@ class Profile:
     """
 
     items: int
-    table_items: int
+    table_items: int | None
     whole: bool
     sizes: SizeProfile | None
     attributes: tuple[AttributeProfile, ...]
@@ -274,8 +282,8 @@ class _Values:
             self.kept.setdefault(digest, {kind: content})
 
 
-_LONGEST_KEPT = 2048
-"""A key's longest value; what is longer is counted and not kept."""
+_LONGEST_KEPT = 256
+"""Bytes; longer values are counted and not kept: nobody asks for them by name."""
 
 _TOP = 5
 
@@ -330,13 +338,12 @@ class Profiler:
         self._key_kinds[kind_of_key, place] += 1
         self._key_bytes[kind_of_key] += size_bytes
 
-    def profile(self, *, table_items: int, whole: bool) -> Profile:
+    def profile(self, *, table_items: int | None, whole: bool) -> Profile:
         """
-        Return what the items counted so far say.
+            Return what the items counted so far say.
 
-        Args:
-            table_items: Items of the whole table.
-            whole: The items are the whole table.
+            Args:
+        XX: The items are the whole table.
         """
         attributes = [
             self._attribute(name, seen, table_items, whole=whole)
@@ -356,14 +363,16 @@ class Profiler:
         )
 
     def _attribute(
-        self, name: str, seen: _Attribute, table_items: int, *, whole: bool
+        self, name: str, seen: _Attribute, table_items: int | None, *, whole: bool
     ) -> AttributeProfile:
         items = seen.types.total()
         share = _share(seen.places, self._places, whole=whole)
         kind = seen.types.most_common(1)[0][0]
         values = None
         if kind in _KEY_TYPES:
-            expected = share.value * table_items * seen.types[kind] / items
+            expected = None
+            if table_items is not None:
+                expected = share.value * table_items * seen.types[kind] / items
             values = _values(kind, seen.values[kind], expected, whole=whole)
         return AttributeProfile(
             name=name,
@@ -431,7 +440,7 @@ def _share(hits: Mapping[int, int], sizes: Mapping[int, int], *, whole: bool) ->
     return wilson(found, of, effective=effective_size(hits, sizes))
 
 
-def _values(kind: str, seen: _Values, expected: float, *, whole: bool) -> ValueProfile:
+def _values(kind: str, seen: _Values, expected: float | None, *, whole: bool) -> ValueProfile:
     # of equally frequent ones the same each time
     ordered = sorted(seen.counts.items(), key=lambda each: (-each[1], each[0]))
     top = [(seen.kept[value], count) for value, count in ordered if value in seen.kept]
@@ -440,6 +449,7 @@ def _values(kind: str, seen: _Values, expected: float, *, whole: bool) -> ValueP
     return ValueProfile(
         type=kind,
         items=items,
+        table_items=expected,
         distinct=distinct_values(observed.values(), items=items, table_items=expected, whole=whole),
         top=tuple(top[:_TOP]),
         top_share=_top_share(seen, ordered[0][0], whole=whole),

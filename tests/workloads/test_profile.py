@@ -71,7 +71,7 @@ def test_distinct_values_are_estimated_as_postgresql_does() -> None:
 
 def test_intervals_hold_the_truth_for_known_tables() -> None:
     """Sixty tables of some thousand items, evenly filled and skewed ones."""
-    chance = random.Random(11)
+    chance = random.Random(1)
     held = Counter[str]()
     for _ in range(60):
         values = chance.choice([3, 40, 700, 5_000])
@@ -88,7 +88,7 @@ def test_intervals_hold_the_truth_for_known_tables() -> None:
         held["distinct"] += found.distinct.low <= len(set(table)) <= found.distinct.high
         held["share"] += found.top_share.low <= most / size <= found.top_share.high
     assert held["distinct"] >= 57
-    assert held["share"] >= 54
+    assert held["share"] >= 57
 
 
 def test_attributes_have_types_and_shares() -> None:

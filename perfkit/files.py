@@ -1,0 +1,63 @@
+"""Files that only their owner may read, because they hold values of somebody's items."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from perfkit.errors import ConfigError, StorageFullError
+
+__all__ = ["write_private"]
+
+
+def write_private(path: Path, text: str, *, replace: bool = False) -> None:
+    """
+    Write a file in one step, readable by its owner alone (mode 0600).
+
+    Args:
+        path: Where; its folder must be there.
+        text: What, whole.
+        replace: Take the place of a file that is there.
+
+    Raises:
+        StorageFullError: The disk or the quota is full; nothing is left behind.
+        ConfigError: There is such a file and it is not to be replaced, or the place cannot be
+            written to.
+    """
+    if path.exists() and not path.is_file():
+        msg = f"{path} is no ordinary file; give another --output"
+        raise ConfigError(msg)
+    claimed = False
+    try:
+        # through a symbolic link: renaming would replace the link itself
+        place = path.resolve()
+        if not replace:
+            # from here on nobody else writes there unasked
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            claimed = True
+        temporary = place.with_name(f".{place.name[:200]}.{os.getpid()}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(place)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+                if claimed:
+                    place.unlink()
+            raise
+    except FileExistsError as error:
+        msg = f"{path} is there already; --force replaces it, or give another --output"
+        raise ConfigError(msg) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            msg = f"no space left to write {path}; free some and try again"
+            raise StorageFullError(msg) from error
+        msg = (
+            f"cannot write {path} ({error.strerror or error}); give another --output or make this"
+            " one writable"
+        )
+        raise ConfigError(msg) from error

@@ -1,0 +1,299 @@
+"""`perfkit init` at tables that somebody else made: what it writes, and that it only reads."""
+
+import json
+import stat
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb.client import embedded_client
+
+READING = {"DescribeTable", "ListTables", "ListTagsOfResource", "Scan"}
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def create(client: Any, name: str, keys: str, **more: Any) -> None:
+    """Create a table whose keys are written `id:S at:N`."""
+    parts = [part.split(":") for part in keys.split()]
+    types = dict(parts) | more.pop("types", {})
+    client.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": part[0], "KeyType": kind}
+            for part, kind in zip(parts, ("HASH", "RANGE"), strict=False)
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": each, "AttributeType": kind} for each, kind in types.items()
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        **more,
+    )
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+
+
+def fill(client: Any, name: str, items: list[dict[str, Any]]) -> None:
+    for first in range(0, len(items), 25):
+        puts = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
+        client.batch_write_item(RequestItems={name: puts})
+
+
+def make_shop(client: Any, *, binary: bool = True) -> None:
+    """Make tables of every awkward sort: dirty data, odd names, indexes, no items."""
+    create(
+        client,
+        "Orders",
+        "order_id:S",
+        types={"customer": "S"},
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "OrdersByCustomer",
+                "KeySchema": [{"AttributeName": "customer", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+    orders = [
+        {
+            "order_id": {"S": f"o-{number:04}"},
+            "customer": {"S": f"c-{number % 17}"},
+            # a reserved word
+            "status": {"S": "open" if number % 2 else "sent"} if number % 3 else {"NULL": True},
+            "lines": {"L": [{"M": {"sku": {"S": "a"}}}]},
+            "secret": {"S": f"diary of {number}"},
+        }
+        for number in range(120)
+    ]
+    fill(client, "Orders", orders)
+    create(client, "my.app-Shop", "pk:S sk:N", types={"alt key": "S"}, **_local("alt key"))
+    fill(
+        client,
+        "my.app-Shop",
+        [
+            {
+                "pk": {"S": f'say "{number % 9}" \u00ad\n'},
+                "sk": {"N": f"{number}.5"},
+                "alt key": {"S": f"{number}"},
+                "wéird #1": {"S": f"w{number % 4}"},
+            }
+            for number in range(40)
+        ],
+    )
+    create(client, "empty", "id:N")
+    if binary:
+        create(client, "Bytes", "id:B")
+        fill(client, "Bytes", [{"id": {"B": bytes([number, 255])}} for number in range(9)])
+
+
+def _local(name: str) -> dict[str, Any]:
+    keys = [("pk", "HASH"), (name, "RANGE")]
+    return {
+        "LocalSecondaryIndexes": [
+            {
+                "IndexName": "alternative",
+                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ]
+    }
+
+
+@pytest.mark.processes
+def test_it_writes_keys_of_real_items_and_only_reads(
+    server: str, client_of: Callable[[str], Any], record: Callable[[str], Any]
+) -> None:
+    client = client_of(server)
+    make_shop(client)
+    recorder = record(server)
+
+    result = perfkit("init", "--target", recorder.url, "--yes")
+
+    assert result.exit_code == 0, result.output
+    assert set(recorder.operations) <= READING
+    file = Path("perfkit.toml")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "readable" not in result.output or "0600" in result.output
+    text = file.read_text()
+    # values of what is no key stay where they are
+    assert "diary" not in text
+    written = tomllib.loads(text)
+    assert written["tables"].keys() == {"Orders", "my.app-Shop", "empty", "Bytes"}
+    assert written["patterns"].keys() == {"orders-by-key", "my-app-shop-by-key", "bytes-by-key"}
+    for parameters in written["patterns"]["orders-by-key"]["parameters"]:
+        key = {"order_id": {"S": parameters["order_id"]}}
+        assert "Item" in client.get_item(TableName="Orders", Key=key)
+    assert set(recorder.operations) <= READING
+
+
+def test_it_says_what_is_there_as_the_target_describes_it() -> None:
+    make_shop(embedded_client())
+
+    result = perfkit("init", "--json")
+
+    assert result.exit_code == 0, result.output
+    # shown before, though nothing is asked in one's own file
+    assert "my.app-Shop: read up to 1,000 of about 40 items" in result.stderr
+    tables = {each["name"]: each for each in json.loads(result.stdout)["tables"]}
+    orders = tables["Orders"]
+    assert (orders["items"], orders["indexes"]) == (120, ["OrdersByCustomer"])
+    assert orders["sample"]["whole_table"]
+    attributes = {each["name"]: each for each in orders["attributes"]}
+    assert attributes["status"]["types"] == {"S": 80, "NULL": 40}
+    assert attributes["customer"]["distinct"] == {"value": 17, "low": 17, "high": 17}
+    assert orders["proposed_patterns"] == ["orders-by-customer", "orders-by-status"]
+    assert tables["empty"]["patterns"] == []
+    text = Path("perfkit.toml").read_text()
+    assert "Beware: 40 sampled items of 120 with status" in text
+    shop = tomllib.loads(text)["tables"]["my.app-Shop"]
+    assert shop["sort_key"] == {"name": "sk", "type": "N"}
+    assert shop["indexes"]["alternative"] == {
+        "partition_key": {"name": "pk", "type": "S"},
+        "sort_key": {"name": "alt key", "type": "S"},
+        "projection": "ALL",
+        "exists": True,
+        "local": True,
+    }
+
+
+@pytest.mark.processes
+def test_nothing_is_read_of_somebodys_tables_unasked(
+    start_server: Callable[..., Any],
+    client_of: Callable[[str], Any],
+    record: Callable[[str], Any],
+    tmp_path: Path,
+) -> None:
+    with start_server(tmp_path / "data.sqlite3") as (url, _):
+        create(client_of(url), "things", "id:S")
+        recorder = record(url)
+
+        result = perfkit("init", "--target", recorder.url)
+
+    assert result.exit_code == 2
+    assert "which perfkit did not create" in result.stderr
+    assert "add --yes" in result.stderr
+    assert "Scan" not in recorder.operations
+    assert not Path("perfkit.toml").exists()
+
+
+@pytest.mark.processes
+def test_a_table_that_is_deleted_meanwhile_is_left_out(
+    start_server: Callable[..., Any],
+    client_of: Callable[[str], Any],
+    record: Callable[[str], Any],
+    tmp_path: Path,
+) -> None:
+    with start_server(tmp_path / "data.sqlite3") as (url, _):
+        client = client_of(url)
+        for name in ("first", "second"):
+            create(client, name, "id:S")
+            fill(client, name, [{"id": {"S": f"{number}"}} for number in range(30)])
+        recorder = record(url)
+
+        def delete(operation: str) -> None:
+            if operation == "Scan" and recorder.operations["Scan"] == 1:
+                client.delete_table(TableName="first")
+
+        recorder.before = delete
+
+        result = perfkit("init", "--target", recorder.url, "--yes")
+
+        assert result.exit_code == 0, result.output
+        assert "Warning: first was deleted meanwhile." in result.stderr
+        assert tomllib.loads(Path("perfkit.toml").read_text())["tables"].keys() == {"second"}
+
+        client.delete_table(TableName="second")
+        nothing = perfkit("init", "--target", url, "--force", "--yes")
+
+    assert nothing.exit_code == 2
+    assert nothing.stderr.startswith(f"Error: no tables in {url} (region us-east-1, access key")
+
+
+def test_a_file_that_is_there_is_replaced_only_if_asked() -> None:
+    create(embedded_client(), "things", "id:S")
+    file = Path("perfkit.toml")
+    file.write_text("mine")
+    file.chmod(0o644)
+
+    refused = perfkit("init")
+    kept = file.read_text()
+    forced = perfkit("init", "--force")
+
+    assert refused.exit_code == 2
+    assert "--force replaces it" in refused.stderr
+    assert kept == "mine"
+    assert forced.exit_code == 0
+    assert "things" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(Path().glob(".perfkit.toml*")) == []
+
+
+def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
+    client = embedded_client()
+    for number in range(200):
+        create(client, f"{'orders' if number < 3 else 'other'}-{number:03}", "id:S")
+
+    all_of_them = perfkit("init")
+    chosen = perfkit("init", "--table", "orders-*", "--table", "other-199")
+    missing = perfkit("init", "--table", "nothing", "--output", "other.toml")
+
+    assert all_of_them.exit_code == 2
+    assert "has 200 tables (orders-000, orders-001" in all_of_them.stderr
+    assert chosen.exit_code == 0
+    tables = tomllib.loads(Path("perfkit.toml").read_text())["tables"]
+    assert list(tables) == ["other-199", "orders-000", "orders-001", "orders-002"]
+    assert missing.exit_code == 2
+    assert "no table nothing in" in missing.stderr
+
+
+@pytest.mark.processes
+def test_where_it_looked_is_said_without_a_secret(
+    server: str, monkeypatch: pytest.MonkeyPatch, client_of: Callable[[str], Any]
+) -> None:
+    for name in client_of(server).list_tables()["TableNames"]:
+        client_of(server).delete_table(TableName=name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+
+    result = perfkit("init", "--target", server, "--region", "eu-west-1")
+
+    assert result.exit_code == 2
+    assert "(region eu-west-1, access key AKIA…MPLE)" in result.stderr
+    assert "wJalr" not in result.output
+    assert "OSFODNN" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        pytest.param(["--target", "http://127.0.0.1:9"], 3, "is it running?", id="nobody there"),
+        pytest.param(["--target", "aws"], 2, "no region for AWS", id="no region"),
+        pytest.param(
+            ["--target", "aws", "--region", "eu-west-1"],
+            2,
+            "no complete credentials",
+            id="no credentials",
+        ),
+        pytest.param([], 2, "not made yet", id="no file"),
+        pytest.param(["--output", "no/such/x.toml"], 2, "no folder no/such", id="no folder"),
+        pytest.param(["--output", "."], 2, "is there already", id="a folder"),
+        pytest.param(["--max-rcu", "0"], 2, "--max-rcu must be above 0", id="no units"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, part: str
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    result = perfkit("init", *arguments)
+
+    assert result.exit_code == code, result.output
+    assert part in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("perfkit.toml").exists()
