@@ -22,7 +22,7 @@ from perfkit.measure.rounds import FEWEST_ROUNDS
 from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, from_client, to_client
-from perfkit.scenarios.parameter_sets import SETS, with_parameters
+from perfkit.scenarios.parameter_sets import DRAWING_UNITS, SETS, with_parameters
 from perfkit.scenarios.read_sampler import measure_reads
 from perfkit.scenarios.reading import (
     Answer,
@@ -82,8 +82,10 @@ class AccessPatternScenario:
         """
         pattern = self.pattern
         scans = _scans(pattern)
+        drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            return Effect(text=f"{self.name}: {_doing(pattern)} {pattern.table}, again and again")
+            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again"
+            return Effect(text=text, read_units=drawing_units)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
@@ -105,7 +107,7 @@ class AccessPatternScenario:
         ways = "once more" if scans == 1 else f"in {scans} ways"
         return Effect(
             text=f"{self.name}: read all of {pattern.table} {ways}, again and again",
-            read_units=math.ceil(scans * units),
+            read_units=math.ceil(scans * units + drawing_units),
         )
 
     def measure(self, context: Context) -> Run:

@@ -1,26 +1,28 @@
 """The values a question is asked with, where they are drawn from the items of its table."""
 
 import random
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.connection import ClientConnection
+from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.sample import SampleLimits, take_sample
+from perfkit.dynamodb.tables import describe
 from perfkit.errors import TargetError
 from perfkit.scenarios.base import Context
-from perfkit.scenarios.items import from_client
 from perfkit.workloads.equalities import equal_attributes
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["SETS", "with_parameters", "workload_with_parameters"]
+__all__ = ["DRAWING_UNITS", "SETS", "with_parameters", "workload_with_parameters"]
 
 SETS = 10
 """Enough to tell a lucky value from the others, few enough to ask every form with each."""
 
-# The key space in as many segments, some items of each until there are enough: a few read units.
-_SEGMENTS = 16
-_ITEMS_A_SEGMENT = 25
-_ITEMS = 200
+DRAWING_UNITS = 100.0
+"""Read units that drawing takes at most."""
+
+_LIMITS = SampleLimits(items=200, read_units=DRAWING_UNITS)
 
 _ASKABLE = frozenset({"S", "N", "B", "BOOL"})
 
@@ -51,22 +53,12 @@ def with_parameters(pattern: AccessPattern, context: Context) -> AccessPattern:
     bound = equal_attributes(pattern)
     wanted = {name: bound[name] for name in pattern.drawn}
     types = _key_types(pattern, context.workload)
-    with aws_errors(f"drawing parameters for {pattern.name}", context.where):
-        items = list(_some_items(pattern, context))
-    found: dict[str, Mapping[str, AttributeValue]] = {}
+    items = _some_items(pattern, context)
+    found: dict[str, dict[str, AttributeValue]] = {}
     for item in items:
-        values = {name: item.get(attribute, {}) for name, attribute in wanted.items()}
-        if all(
-            value.keys() <= {types.get(wanted[name])}
-            if wanted[name] in types
-            else value.keys() <= _ASKABLE
-            for name, value in values.items()
-        ) and all(values.values()):
-            sets = {
-                **pattern.parameters,
-                **{name: from_client(each) for name, each in values.items()},
-            }
-            found.setdefault(repr(sets), sets)
+        if all(_may_be_asked(item.get(each), types.get(each)) for each in wanted.values()):
+            drawn = {name: item[attribute] for name, attribute in wanted.items()}
+            found.setdefault(repr(drawn), {**pattern.parameters, **drawn})
     if not found:
         msg = (
             f"{pattern.name}: none of {len(items)} items of {pattern.table} has"
@@ -74,8 +66,15 @@ def with_parameters(pattern: AccessPattern, context: Context) -> AccessPattern:
         )
         raise TargetError(msg)
     first, *more = list(found.values())[:SETS]
-    drawn = pattern.asking(first)
-    return replace(drawn, more_parameters=tuple(more))
+    return replace(pattern.asking(first), more_parameters=tuple(more))
+
+
+def _may_be_asked(value: AttributeValue | None, key_type: str | None) -> bool:
+    """Tell whether a question may compare with a value; a key is of one type and never empty."""
+    if value is None:
+        return False
+    ((kind, content),) = value.items()
+    return kind in _ASKABLE if key_type is None else kind == key_type and bool(content)
 
 
 def _key_types(pattern: AccessPattern, workload: Workload) -> dict[str, str]:
@@ -88,21 +87,21 @@ def _key_types(pattern: AccessPattern, workload: Workload) -> dict[str, str]:
     return {key.name: key.type for key in keys}
 
 
-def _some_items(pattern: AccessPattern, context: Context) -> Iterator[Item]:
-    """Yield items from all over the table, in an order that the seed decides."""
-    chance = random.Random(context.options.plan.random_seed)  # noqa: S311 - values, no secret
-    segments = list(range(_SEGMENTS))
-    chance.shuffle(segments)
-    items: list[Item] = []
-    for segment in segments:
-        page = context.client.scan(
-            TableName=pattern.table,
-            Segment=segment,
-            TotalSegments=_SEGMENTS,
-            Limit=_ITEMS_A_SEGMENT,
+def _some_items(pattern: AccessPattern, context: Context) -> list[Item]:
+    """Return items from all over the table, in an order that the seed decides."""
+    seed = context.options.plan.random_seed
+    # the client is the caller's, and stays open
+    connection = PatientConnection(
+        ClientConnection(context.client, where=context.where), backoff=Backoff()
+    )
+    with answer_errors(f"drawing parameters for {pattern.name}", context.where):
+        table = describe(connection, pattern.table)
+        if table is None:
+            msg = f"{pattern.name}: table {pattern.table} does not exist in {context.where}"
+            raise TargetError(msg)
+        sample = take_sample(
+            connection, table, limits=_LIMITS.for_table(table), pacer=Pacer(None), seed=seed
         )
-        items += page["Items"]
-        if len(items) >= _ITEMS:
-            break
-    chance.shuffle(items)
-    yield from items
+    items = [each.item for each in sample.items]
+    random.Random(seed).shuffle(items)  # noqa: S311 - values, no secret
+    return items

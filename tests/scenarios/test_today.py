@@ -178,7 +178,7 @@ def test_headlines_compare_with_the_filtered_scan_that_the_service_does(
     assert (outcome.before.name, outcome.after.name) == ("scan-filtered", "query")
     (pattern,) = gather([run]).patterns
     assert pattern.after is not None
-    assert (pattern.before.way, pattern.after.way) == ("scan-filtered", "query")
+    assert (pattern.before.variant, pattern.after.variant) == ("scan-filtered", "query")
 
 
 def test_a_query_that_reads_too_much_is_held_against_a_better_one(
