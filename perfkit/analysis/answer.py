@@ -1,6 +1,7 @@
 """The answer of a report: what was found and what it is worth, what is doubtful, what to do next."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -116,14 +117,18 @@ class Indexes:
     What it takes to get there.
 
     Args:
-        names: Indexes that the better variants read.
+        names: Indexes that the better variants read and that have to be made.
+        there: Indexes that they read and that the workload says are there already.
         by_key: Patterns whose better variant reads a key of the table.
+        batched: Patterns whose better variant asks in batches.
         stored_bytes: What the indexes store; None where no run says.
         insert_units: Write units that the indexes add to a new item in each table; None likewise.
     """
 
     names: tuple[str, ...]
+    there: tuple[str, ...]
     by_key: tuple[str, ...]
+    batched: tuple[str, ...]
     stored_bytes: float | None
     insert_units: float | None
 
@@ -217,9 +222,10 @@ def find_answer(group: Group, selection: Selection) -> Answer:
         if run.kind == RunKind.SCENARIO and (outcome := find_outcome(run)) is not None
     )
     costs = tuple(cost for run in runs for cost in run.write_costs)
-    indexes = _indexes(patterns, costs)
     days = sorted(run.started_at[:10] for run in runs)
     known = outline(runs[0].workload, runs[0].workload_digest)
+    there = known.existing if known else frozenset()
+    indexes = _indexes(patterns, costs, there)
     return Answer(
         group=group,
         description=known.description if known and known.description else runs[0].workload,
@@ -289,7 +295,11 @@ def _cache(run: Run) -> CacheFinding | None:
     )
 
 
-def _indexes(patterns: Sequence[PatternFinding], costs: Sequence[WriteCost]) -> Indexes | None:
+def _indexes(
+    patterns: Sequence[PatternFinding],
+    costs: Sequence[WriteCost],
+    there: AbstractSet[tuple[str, str]],
+) -> Indexes | None:
     after = [each for each in patterns if each.after is not None]
     if not after:
         return None
@@ -299,13 +309,23 @@ def _indexes(patterns: Sequence[PatternFinding], costs: Sequence[WriteCost]) -> 
     chosen = [each for each in costs if each.declared and (each.table, each.index) in used]
     measured = len({(each.table, each.index) for each in chosen}) == len(used)
     return Indexes(
-        names=tuple(index for _, index in used if index),
-        by_key=tuple(each.name for each in after if each.after and not each.after.index),
+        names=tuple(index for table, index in used if index and (table, index) not in there),
+        there=tuple(index for table, index in used if index and (table, index) in there),
+        by_key=tuple(
+            each.name
+            for each in after
+            if each.after and not each.after.index and not _is_batched(each.after)
+        ),
+        batched=tuple(each.name for each in after if each.after and _is_batched(each.after)),
         stored_bytes=sum(each.stored_bytes for each in chosen) if measured else None,
         insert_units=sum(each.units.get("insert", 0.0) * each.entries_share for each in chosen)
         if measured
         else None,
     )
+
+
+def _is_batched(variant: Variant) -> bool:
+    return variant.operation.endswith("BatchGetItem")
 
 
 def _money(

@@ -152,6 +152,7 @@ def compare_sides(
     *,
     limit: float | None = None,
     controls: Sequence[str] = (),
+    capacity_only: bool = False,
     others: Sequence[Run] = (),
 ) -> Compared:
     """
@@ -163,12 +164,13 @@ def compare_sides(
         matching: Their runs, as `match_sides` brought them together.
         limit: Share from which on a rise is a regression, 0.1 for 10%; None for no gate.
         controls: Variants that the change cannot have touched.
+        capacity_only: Judge no latencies.
         others: Further runs of this machine, which may show how far its runs lie apart.
 
     Raises:
         ConfigError: There is no variant by the name of a control.
     """
-    found = judge(matching, limit, controls=controls, others=others)
+    found = judge(matching, limit, controls=controls, capacity_only=capacity_only, others=others)
     writes, writes_left_out = compare_writes(matching, limit)
     only = (
         f"{', '.join(names)}: only in {side.title}."

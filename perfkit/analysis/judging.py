@@ -93,6 +93,7 @@ class VariantChange:
         limit: Share from which on a rise is a regression; None for no gate.
         control: What its latency was divided by in each run, or nothing.
         is_control: Others are compared with it, so its own latency is not judged.
+        capacity_only: No latency is judged.
     """
 
     match: Match
@@ -106,6 +107,7 @@ class VariantChange:
     limit: float | None
     control: str = ""
     is_control: bool = False
+    capacity_only: bool = False
 
     @property
     def name(self) -> str:
@@ -128,7 +130,7 @@ class VariantChange:
     @property
     def latency_verdict(self) -> Verdict | None:
         """Return what the limit makes of the latency; None for a control, or without a limit."""
-        if self.limit is None or self.is_control:
+        if self.limit is None or self.is_control or self.capacity_only:
             return None
         gate = None if self.change is None else self.change.gate
         if self.change is None or gate is None:
@@ -233,6 +235,7 @@ def judge(
     limit: float | None = None,
     *,
     controls: Sequence[str] = (),
+    capacity_only: bool = False,
     others: Sequence[Run] = (),
 ) -> Judgement:
     """
@@ -271,7 +274,10 @@ def judge(
     earlier = {id(match): earlier_runs(match, others) for match in matching.matches}
     return Judgement(
         changes=tuple(
-            _judge(each, compared, limit, earlier[id(each.match)]) for each in candidates
+            replace(
+                _judge(each, compared, limit, earlier[id(each.match)]), capacity_only=capacity_only
+            )
+            for each in candidates
         ),
         gone=tuple(gone),
         left_out=tuple(left_out),

@@ -19,16 +19,9 @@ from urllib.parse import quote
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.embedded.errors import DynamoDBError
-from perfkit.embedded.expressions.parser import condition_tree
-from perfkit.embedded.expressions.syntax import (
-    Condition,
-    Junction,
-    PathNode,
-    Predicate,
-    ValueNode,
-)
 from perfkit.embedded.numbers import canonical_number
 from perfkit.errors import ConfigError
+from perfkit.workloads.equalities import equalities
 from perfkit.workloads.model import AccessPattern, CachePolicy, Workload
 
 __all__ = ["KeyTemplate", "Keys", "Place"]
@@ -216,31 +209,13 @@ def _determining_attributes(pattern: AccessPattern) -> dict[str, tuple[str, ...]
     """Return, for each parameter, the attributes that equal it in every item of an answer."""
     if pattern.get is not None:
         equal = [(name, attribute) for attribute, name in pattern.get.parameters.items()]
-    elif pattern.query is not None:
-        equal = [
-            (name, pattern.names.get(attribute, attribute))
-            for text in (pattern.query.key_condition, pattern.query.filter)
-            if text is not None
-            for name, attribute in _equalities(condition_tree(text))
-        ]
     else:
-        equal = []
+        query = pattern.query or pattern.today_query
+        texts = (pattern.scan_filter,) if query is None else (query.key_condition, query.filter)
+        equal = [pair for text in texts if text is not None for pair in equalities(text, pattern)]
     return {
         name: tuple(attribute for other, attribute in equal if other == name) for name, _ in equal
     }
-
-
-def _equalities(condition: Condition) -> Iterator[tuple[str, str]]:
-    """Yield the parameters, each with its attribute, that a condition asks to be equal."""
-    match condition:
-        case Junction(operator="AND", conditions=conditions):
-            for part in conditions:
-                yield from _equalities(part)
-        case (
-            Predicate(operator="=", operands=(PathNode(parts=(str(attribute),)), ValueNode(name)))
-            | Predicate(operator="=", operands=(ValueNode(name), PathNode(parts=(str(attribute),))))
-        ):
-            yield name, attribute
 
 
 def _constants(pattern: AccessPattern) -> dict[str, AttributeValue]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perfkit.scenarios.base import Context, Options, Scenario
     from perfkit.workloads.model import Workload
 
-__all__ = ["bench", "make_context", "make_options", "measure_with_bars"]
+__all__ = ["bench", "check_budgets", "make_context", "make_options", "measure_with_bars"]
 
 SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
@@ -85,7 +85,8 @@ def bench(
     Measure access patterns, scans against the query or get, or other scenarios.
 
     Only reads, whosever the tables are. Checks first that all variants answer the same. Each run
-    is saved as it finishes; `perfkit report` shows them again.
+    is saved as it finishes; `perfkit report` shows them again. Exits with 4 where a pattern takes
+    more read units than its max_rcu.
 
     Example: perfkit bench --scenario courses --min-time 10
     """
@@ -115,7 +116,27 @@ def bench(
         if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
             note("Nothing was done.")
             raise typer.Exit(1)
-    _print(measure_with_bars(chosen, context), as_json=as_json, verbose=verbose)
+    runs = measure_with_bars(chosen, context)
+    _print(runs, as_json=as_json, verbose=verbose)
+    check_budgets(runs, read)
+
+
+def check_budgets(runs: "Sequence[Run]", workload: "Workload") -> None:
+    """
+    Hold the better, or only, form of each pattern against the read units it may take.
+
+    Raises:
+        ThresholdError: One takes more.
+        EvidenceError: The target does not say what one takes.
+    """
+    from perfkit.analysis.budgets import judge_budgets
+
+    verdict = judge_budgets(
+        runs, {each.name: each.max_rcu for each in workload.patterns if each.max_rcu is not None}
+    )
+    error = None if verdict is None else verdict.to_error(verdict.evidence or verdict.reason)
+    if error is not None:
+        raise error
 
 
 def _check_taken(chosen: "Sequence[Scenario]") -> None:

@@ -1,5 +1,6 @@
 """`perfkit compare`: two runs, or two folders of runs, side by side."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,12 @@ from perfkit.report.formats import Format
 from perfkit.settings import RUNS_FOLDER
 
 __all__ = ["compare"]
+
+
+class Only(StrEnum):
+    """What alone is judged."""
+
+    RCU = "rcu"
 
 
 def compare(
@@ -43,6 +50,13 @@ def compare(
             " to it. May be repeated; each question takes the first that it has.",
         ),
     ] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(
+            help="Judge read and write units alone, which are exact: one run a side is enough. Any"
+            " rise is a regression unless --fail-on-regression allows some.",
+        ),
+    ] = None,
     edited: Annotated[
         bool,
         typer.Option("--edited", help="Accept that the workload's file was edited in between."),
@@ -69,12 +83,19 @@ def compare(
     """
     Compare two runs of a scenario, or all scenarios of two folders: what changed, and how surely.
 
-    Without --fail-on-regression it only informs.
+    Without --fail-on-regression or --only it only informs.
 
     Example: perfkit compare base branch --control scan --fail-on-regression 10
     """
     chosen = choose_format(report_format, output, as_json=as_json)
     limit = _limit(fail_on_regression)
+    if only is not None:
+        if control:
+            msg = (
+                "--control is for latencies, which --only rcu does not judge; leave one of them out"
+            )
+            raise ConfigError(msg)
+        limit = limit or 0.0
 
     from perfkit.analysis.comparing import compare_sides
     from perfkit.analysis.matching import match_sides
@@ -90,6 +111,7 @@ def compare(
         match_sides(before, after, edited=edited),
         limit=limit,
         controls=control or (),
+        capacity_only=only is not None,
         others=store.list().runs,
     )
     built = build_comparison(compared)
@@ -105,7 +127,7 @@ def compare(
     text = why_invalid(compared)
     if compared.regressions:
         by = (
-            f"at or above --fail-on-regression {fail_on_regression:g}"
+            f"at or above --fail-on-regression {fail_on_regression or 0:g}"
             if len(compared.regressions) > len(compared.broken)
             else "a regression at any limit"
         )

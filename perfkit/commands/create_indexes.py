@@ -79,7 +79,7 @@ def create_indexes(
     from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read, index or ())
-    if not as_json:
+    if not as_json and plans:
         _print_plan(plans)
     if dry_run:
         indexes.check_types(plans)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.bench import measure_with_bars
+from perfkit.commands.bench import check_budgets, measure_with_bars
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
@@ -96,6 +96,7 @@ def run(
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
     check_counts(counts)
+    check_budgets(runs, read)
 
 
 def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:

@@ -101,7 +101,7 @@ def seed(
         )
     if as_json:
         print_json(_document(planned, outcome))
-    else:
+    elif planned.tables:
         _print(outcome)
 
 

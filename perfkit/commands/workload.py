@@ -107,6 +107,11 @@ def _print(document: dict[str, Any]) -> None:
         print_text(f"\n{pattern['name']}: {pattern['description']}")
         for label, text in _pattern_lines(pattern):
             print_text(f"  {label:<8} {text}")
+    if document["traffic"] is not None:
+        print_text("\nTraffic")
+        for part, what in (("reads_hz", "calls of"), ("writes_hz", "writes to")):
+            for name, hz in document["traffic"][part].items():
+                print_text(f"  {hz:g} {what} {name} a second")
     for table in document["tables"]:
         for entity in table["entities"]:
             _print_example(table, entity)
@@ -230,31 +235,58 @@ def _plain(wire: dict[str, Any]) -> str:
 
 
 def _pattern_lines(pattern: dict[str, Any]) -> "Iterator[tuple[str, str]]":
-    values = {name: _plain(value) for name, value in pattern["parameters"].items()}
-    yield "with", ", ".join(f"{name} = {value}" for name, value in values.items())
+    values = [f"{name} = {_plain(value)}" for name, value in pattern["parameters"].items()]
+    more = len(pattern["parameter_sets"]) - 1
+    if more:
+        values.append(f"and {more} more sets" if more > 1 else "and 1 more set")
+    if pattern["drawn"]:
+        values.append(f"{', '.join(pattern['drawn'])} drawn from the items of the table")
+    yield "with", ", ".join(values)
     if pattern["names"]:
         yield "and", ", ".join(f"{short} = {name}" for short, name in pattern["names"].items())
-    yield "scan", f"{pattern['table']} where {_one_line(pattern['scan']['filter'])}"
+    yield "today", pattern["today"]
+    if pattern["scan"] is not None:
+        yield "scan", f"{pattern['table']} where {_one_line(pattern['scan']['filter'])}"
+    if pattern["today_query"] is not None:
+        yield "now", _query_text(pattern["today_query"], pattern["table"])
+    if pattern["query"] is not None:
+        yield "query", _query_text(pattern["query"], pattern["table"])
     if pattern["get"] is not None:
         key = ", ".join(
-            f"{name} = {_plain(value)}" for name, value in pattern["get"]["key"].items()
+            f"{name} = {'what is drawn' if value is None else _plain(value)}"
+            for name, value in pattern["get"]["key"].items()
         )
         yield "get", f"{pattern['table']} at {key}"
-    else:
-        query = pattern["query"]
-        where = query["index"] or f"{pattern['table']} by its own key"
-        text = f"{where} where {_one_line(query['key_condition'])}"
-        if query["filter"] is not None:
-            text += f", filtered by {_one_line(query['filter'])}"
-        yield "query", text + (", last first" if query["descending"] else "")
+    if pattern["steps"] is not None:
+        yield "steps", _steps_text(pattern["steps"])
     yield "returns", ", ".join(pattern["returns"]) or "whole items"
     cache = pattern["cache"]
     if cache is None:
         yield "cache", "none"
     else:
         yield "cache", f"{cache['key']} for {cache['ttl_s']:g} s"
+    if pattern["max_rcu"] is not None:
+        yield "budget", f"at most {pattern['max_rcu']:g} RCU a call"
     if pattern["quoted"] is not None:
         yield "quoted", _quoted_text(pattern["quoted"])
+
+
+def _query_text(query: dict[str, Any], table: str) -> str:
+    where = query["index"] or f"{table} by its own key"
+    text = f"{where} where {_one_line(query['key_condition'])}"
+    if query["filter"] is not None:
+        text += f", filtered by {_one_line(query['filter'])}"
+    return text + (", last first" if query["descending"] else "")
+
+
+def _steps_text(steps: dict[str, Any]) -> str:
+    then = steps["then"]
+    values = then["parameters"] if then["key"] is None else then["key"]
+    given = ", ".join(f"{name} = {source}" for name, source in values.items())
+    if then["query"] is None:
+        return f"{steps['first']}, then for each item found get of {then['table']} at {given}"
+    asked = _query_text(then["query"], then["table"])
+    return f"{steps['first']}, then for each item found query of {asked}, with {given}"
 
 
 def _one_line(expression: str) -> str:

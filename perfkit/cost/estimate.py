@@ -47,10 +47,10 @@ class PatternCost:
     Args:
         name: The pattern.
         reads_hz: Requests a second.
-        units_before: Read units of one by scan.
+        units_before: Read units of one as the service asks today.
         units_after: By index or key; None where there is neither.
         hit_rate: Of the cache; None without a cache policy.
-        before: By scan.
+        before: As the service asks today.
         after: By index or key.
         cached: By index or key, of a pattern with a cache policy on a miss; the node is not in it.
             None where nothing is cached.

@@ -39,7 +39,7 @@ class Pattern:
     Args:
         name: Its name.
         table: The table it asks.
-        before: By scan.
+        before: As the service asks today, by scan unless the workload says otherwise.
         after: By index or key; None where there was none to measure.
         items: Items of an answer, after any filter.
         cached: The workload has a cache policy for it; without one no answer is kept.
@@ -54,7 +54,7 @@ class Pattern:
 
     @property
     def best(self) -> Reading:
-        """What the variant by index or key reads, else the scan."""
+        """What the variant by index or key reads, else today's."""
         return self.after or self.before
 
     @property
@@ -223,7 +223,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
-            scan = run.variant(pattern.before.variant)
+            scan = next((each for each in run.variants if each.operation == "Scan"), None)
             if scan is not None and scan.items_read:
                 table_items.setdefault(pattern.table, scan.items_read)
         elif run.kind is RunKind.PHASES:
@@ -254,13 +254,18 @@ def gather(runs: Iterable[Run]) -> Evidence:
 
 
 def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) -> Pattern | None:
-    """Return what a run of an access pattern says, None if it lacks a scan or its units."""
-    scans = [each for each in run.variants if each.operation == "Scan"]
-    before = next((each for each in scans if each.capacity_units is not None), None)
-    if before is None or before.table is None:
+    """
+    Return what a run of an access pattern says, None if it lacks units.
+
+    Before is what the service does today, the first variant; after is the form by index or key.
+    """
+    known = [each for each in run.variants if each.capacity_units is not None]
+    if not known or known[0].table is None:
         return None
-    others = (each for each in run.variants if each.operation != "Scan")
-    after = next((each for each in others if each.capacity_units is not None), None)
+    before = known[0]
+    # forms that are better come last
+    others = (each for each in reversed(known[1:]) if each.operation != "Scan")
+    after = next(others, None)
 
     def reading(variant: Variant) -> Reading:
         size_bytes = variant.body_bytes
@@ -276,7 +281,7 @@ def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) 
 
     return Pattern(
         name=run.scenario,
-        table=before.table,
+        table=before.table or "",
         before=reading(before),
         after=None if after is None else reading(after),
         items=before.items_returned,

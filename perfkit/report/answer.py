@@ -516,6 +516,11 @@ def _takes(answer: Answer) -> str:
                 " table"
             )
         parts.append(text)
+    if indexes.there:
+        many = format_many(len(indexes.there), "index", "indexes")
+        parts.append(f"reads by {many} already there ({', '.join(indexes.there)})")
     if indexes.by_key:
         parts.append(f"reads by key for {', '.join(indexes.by_key)}")
+    if indexes.batched:
+        parts.append(f"batches for {', '.join(indexes.batched)}")
     return f"To get there takes {', and '.join(parts)}."

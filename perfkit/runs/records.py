@@ -268,6 +268,10 @@ class Variant:
     body_bytes: Count | None = None
     cache: CacheFigures | None = None
     service: ServiceFigures | None = None
+    # where a question was asked with several sets of parameters, of one call with each: all other
+    # counts are means over them
+    capacity_units_by_set: tuple[Amount, ...] = ()
+    items_returned_by_set: tuple[Count, ...] = ()
 
     @property
     def items_wasted(self) -> int | None:

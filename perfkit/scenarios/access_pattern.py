@@ -1,7 +1,7 @@
 """The access patterns of a workload as scenarios: every way to scan against the query or get."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.rounds import FEWEST_ROUNDS
 from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
-from perfkit.scenarios.items import describe_difference, to_client
+from perfkit.scenarios.items import describe_difference, from_client, to_client
+from perfkit.scenarios.parameter_sets import DRAWING_UNITS, SETS, with_parameters
 from perfkit.scenarios.read_sampler import measure_reads
 from perfkit.scenarios.reading import (
     Answer,
@@ -31,15 +32,23 @@ from perfkit.scenarios.reading import (
     Query,
     Read,
     Scan,
+    Steps,
 )
 from perfkit.scenarios.recorder import Recorder
+from perfkit.scenarios.requests import asker, placeholders_of, query_request
 from perfkit.units import format_count
+from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
-from perfkit.workloads.model import AccessPattern, Index, Workload
+from perfkit.workloads.model import AccessPattern, GetForm, Index, QueryForm, Today, Workload
+from perfkit.workloads.model import Steps as WorkloadSteps
 
 __all__ = ["AccessPatternScenario", "access_patterns"]
 
-_SCANS = 3
+_NOW = "query-today"
+"""What the service's query is called where there is a better one."""
+
+# values that are the same on the wire and in boto3
+_ALIKE = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
 _PAGE_BYTES = 1_048_576
 # for an upper bound only: AWS takes several times as long for a page
 _FASTEST_PAGES_A_SECOND = 100
@@ -53,7 +62,7 @@ def access_patterns(workload: Workload) -> Iterator[Scenario]:
 
 @dataclass(frozen=True, slots=True)
 class AccessPatternScenario:
-    """One question, answered by scanning in three ways and by the form an index or key allows."""
+    """One question, answered as the service does now and by the form an index or key allows."""
 
     pattern: AccessPattern
 
@@ -71,8 +80,14 @@ class AccessPatternScenario:
 
         The sizes a table is described with are hours old on AWS, so the workload's count too.
         """
-        table = _describe(context, self.pattern.table)
-        planned = context.workload.table(self.pattern.table)
+        pattern = self.pattern
+        scans = _scans(pattern)
+        drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
+        if not scans:
+            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again"
+            return Effect(text=text, read_units=drawing_units)
+        table = _describe(context, pattern.table)
+        planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
         size_bytes = max(table.size_bytes, planned.items * item_bytes)
         plan = context.options.plan
@@ -80,22 +95,26 @@ class AccessPatternScenario:
             FEWEST_ROUNDS,
             plan.min_time_s * _FASTEST_PAGES_A_SECOND / max(1.0, size_bytes / _PAGE_BYTES),
         )
+        # every set is asked before, and again where an index is a moment behind
+        several = SETS if pattern.drawn else len(pattern.more_parameters) + 1
+        calls += 2 * several if several > 1 else 0
         strong_units = size_bytes / READ_UNIT_BYTES
         # the warm-up, perhaps a second one, and the pass that counts strongly consistent units
         if context.options.consistent:
             units = (calls + 2) * strong_units
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
+        ways = "once more" if scans == 1 else f"in {scans} ways"
         return Effect(
-            text=f"{self.name}: read all of {self.pattern.table} in {_SCANS} ways, again and again",
-            read_units=math.ceil(_SCANS * units),
+            text=f"{self.name}: read all of {pattern.table} {ways}, again and again",
+            read_units=math.ceil(scans * units + drawing_units),
         )
 
     def measure(self, context: Context) -> Run:
         """
-        Measure `scan`, `scan-filtered`, `scan-parallel` and `query` or `get`.
+        Measure what the service does now, then the other forms: against it.
 
-        Without the index the scans alone are measured, and the run says what to do next.
+        Without the index the others are measured alone, and the run says what to do next.
 
         Raises:
             ResultsDifferError: The variants returned different items.
@@ -103,29 +122,41 @@ class AccessPatternScenario:
         """
         recorder = Recorder(RunKind.SCENARIO, self, context)
         table = _describe(context, self.pattern.table)
-        reads, next_steps = self._reads(context, table)
+        pattern = with_parameters(self.pattern, context)
+        sets = [_Ways(one, context, table).reads() for one in pattern.sets]
+        next_steps = sets[0][1]
+        ways = list(zip(*(reads for reads, _ in sets), strict=True))
+        skipped: set[tuple[str, int]] = set()
+
+        def check(answers: Mapping[str, Answer]) -> None:
+            self._check(answers, context, table)
+            skipped.update((name, each.skipped) for name, each in answers.items() if each.skipped)
+
         try:
-            found = measure_reads(
-                self.name, reads, context, lambda answers: self._check(answers, context, table)
-            )
+            found = measure_reads(self.name, ways, context, check)
         finally:
-            for read in reads:
+            for read in (read for way in ways for read in way):
                 read.close()
         doubts = (
             *found.doubts,
-            *_doubt_filling(context, self.pattern.table, table),
-            *_doubt_index(context, self.pattern, table),
-            *self._doubts(context, reads, found.variants[0]),
+            *_doubt_filling(context, pattern.table, table),
+            *_doubt_index(context, pattern, table),
+            *self._doubts(context, pattern, ways, found.variants[0]),
+            *_doubt_skipped(pattern, max((count for _, count in skipped), default=0)),
         )
-        quoted = self.pattern.quoted
+        settings: dict[str, Any] = {"scale": table.scale}
+        if len(sets) > 1:
+            settings["parameter_sets"] = len(sets)
+        quoted = pattern.quoted
         return recorder.finish(
             found.measured,
             found.comparisons,
             variants=found.variants,
             doubts=doubts,
-            settings={"scale": table.scale},
-            cache_ttl_s=0.0 if self.pattern.cache is None else self.pattern.cache.ttl_s,
-            parameters=dict(self.pattern.parameters),
+            settings=settings,
+            cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
+            # values of somebody's items are written nowhere
+            parameters={} if self.pattern.drawn else dict(pattern.parameters),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
         )
@@ -134,113 +165,19 @@ class AccessPatternScenario:
         """
         Return the ways to answer that this target allows now, and what would allow more.
 
-        Close them after use.
+        The first is what the service does now; asked is the first set of parameters. Close them
+        after use.
 
         Raises:
             TargetError: The table is missing, or the target refused.
         """
-        return self._reads(context, _describe(context, self.pattern.table))
-
-    def _reads(self, context: Context, table: "_TableFacts") -> tuple[list[Read], tuple[str, ...]]:
-        """Return the ways to answer that this target allows now, and what would allow more."""
-        pattern, client = self.pattern, context.client
-        consistency = Consistency.STRONG if context.options.consistent else Consistency.EVENTUAL
-        request = {
-            "TableName": pattern.table,
-            "FilterExpression": pattern.scan_filter,
-            **self._placeholders(pattern.scan_filter),
-        }
-        scans: list[Read] = [
-            Scan(
-                client=client,
-                table=pattern.table,
-                matches=self._matcher(),
-                consistency=consistency,
-            ),
-            FilteredScan(client=client, request=request, consistency=consistency),
-            ParallelScan(
-                client=client,
-                request=request,
-                segments=context.options.segments,
-                consistency=consistency,
-            ),
-        ]
-        if pattern.get is not None:
-            key = {name: to_client(value) for name, value in pattern.get.key.items()}
-            request = {"TableName": pattern.table, "Key": key}
-            return [*scans, Get(client=client, request=request, consistency=consistency)], ()
-        if pattern.query is None:
-            return scans, ()
-        index = pattern.query.index
-        is_global = index is not None and index not in table.local_indexes
-        if index is not None and is_global:
-            wanted = context.workload.table(pattern.table).index(index)
-            obstacle = _obstacle(pattern.table, wanted, table.global_indexes.get(index))
-            if index not in table.global_indexes and context.workload.table(pattern.table).exists:
-                obstacle = (
-                    f"index {index} is not on {pattern.table}, though the workload says that it"
-                    " exists: check its name and the target"
-                    if wanted.exists
-                    else f"index {index} is proposed and not on {pattern.table}, so only what the"
-                    " service does today was measured"
-                )
-            elif index not in table.global_indexes and _is_foreign(context, pattern.table):
-                obstacle = (
-                    f"no index {index} on {pattern.table}, and perfkit adds none to a table that it"
-                    " did not create: under another name in the workload, `perfkit seed` and"
-                    " `perfkit create-indexes` make one of its own to measure"
-                )
-            if obstacle:
-                return scans, (obstacle,)
-        query = Query(
-            client=client,
-            request=self._query_request(),
-            consistency=Consistency.EVENTUAL if is_global else consistency,
-            strong_possible=not is_global,
-        )
-        return [*scans, query], ()
-
-    def _matcher(self) -> Callable[[Item], bool]:
-        """Return the scan filter as the service itself applies it."""
-        from perfkit.embedded.expressions import Placeholders, parse_condition
-
-        names, values = self.pattern.placeholders(self.pattern.scan_filter)
-        placeholders = Placeholders(names or None, values or None)
-        return parse_condition(self.pattern.scan_filter, placeholders, "FilterExpression").matches
-
-    def _query_request(self) -> dict[str, Any]:
-        form = self.pattern.query
-        if form is None:
-            msg = f"pattern {self.name} has no query form"
-            raise ValueError(msg)
-        request: dict[str, Any] = {
-            "TableName": self.pattern.table,
-            "KeyConditionExpression": form.key_condition,
-            **self._placeholders(form.key_condition, form.filter),
-        }
-        if form.index is not None:
-            request["IndexName"] = form.index
-        if form.filter is not None:
-            request["FilterExpression"] = form.filter
-        if form.descending:
-            request["ScanIndexForward"] = False
-        return request
-
-    def _placeholders(self, *expressions: str | None) -> dict[str, Any]:
-        """Return what *expressions* refer to; DynamoDB refuses placeholders that are not used."""
-        names, values = self.pattern.placeholders(*expressions)
-        request: dict[str, Any] = {}
-        if names:
-            request["ExpressionAttributeNames"] = names
-        if values:
-            request["ExpressionAttributeValues"] = {
-                name: to_client(value) for name, value in values.items()
-            }
-        return request
+        table = _describe(context, self.pattern.table)
+        pattern = with_parameters(self.pattern, context)
+        return _Ways(pattern.sets[0], context, table).reads()
 
     def _check(self, answers: Mapping[str, Answer], context: Context, table: "_TableFacts") -> None:
-        scan = answers["scan"]
-        if scan.items_read == 0:
+        scanned = [each for each in answers.values() if each.scanned]
+        if scanned and all(each.items_read == 0 for each in scanned):
             made = not context.workload.table(self.pattern.table).exists
             way_out = "run `perfkit seed` to fill it" if made else "there is nothing to measure"
             msg = f"table {self.pattern.table} is empty on {context.where}; {way_out}"
@@ -251,35 +188,306 @@ class AccessPatternScenario:
             table.keys,
         )
         if difference is not None:
+            held = (
+                f" ({self.pattern.table} held {format_count(scanned[0].items_read or 0)} items)"
+                if scanned
+                else ""
+            )
             msg = (
-                f"{self.name}: {difference}. Did somebody write meanwhile"
-                f" ({self.pattern.table} held {format_count(scan.items_read or 0)} items)?"
+                f"{self.name}: {difference}. Did somebody write meanwhile{held}?"
                 " Measure again when nobody does; if it stays so, check this pattern's"
                 f" scan.filter, query and returns in the workload ({context.workload.source})"
             )
             raise ResultsDifferError(msg)
 
-    def _doubts(self, context: Context, reads: list[Read], scan: Variant) -> Iterator[Doubt]:
+    def _doubts(
+        self,
+        context: Context,
+        pattern: AccessPattern,
+        ways: Sequence[Sequence[Read]],
+        today: Variant,
+    ) -> Iterator[Doubt]:
         """Yield what limits these figures, whatever the clock said."""
-        if not scan.items_returned:
+        counts = today.items_returned_by_set
+        if counts and not all(counts):
+            yield Doubt(
+                DoubtKind.DATA,
+                f"no item answers this question with {counts.count(0)} of {len(counts)} sets of"
+                " parameters",
+                "a question that finds nothing says little: change the pattern's parameters",
+            )
+        elif not counts and not today.items_returned:
             values = ", ".join(
                 f"{name} = {next(iter(value.values()))}"
-                for name, value in self.pattern.parameters.items()
+                for name, value in pattern.parameters.items()
             )
+            again = "" if context.workload.table(pattern.table).exists else "seed again, or "
             yield Doubt(
                 DoubtKind.DATA,
                 f"no item answers this question ({values})",
-                "a question that finds nothing says little: seed again, or change the"
+                f"a question that finds nothing says little: {again}change the"
                 " pattern's parameters",
             )
-        if context.options.consistent and any(
-            each.consistency is Consistency.EVENTUAL for each in reads
-        ):
+        read = {way[0].consistency for way in ways}
+        if context.options.consistent and len(read) > 1:
             yield Doubt(
                 DoubtKind.CONSISTENCY,
                 "the scans were read strongly consistent, the query eventually",
                 "a global index answers in no other way, and bills half",
             )
+
+
+def _scans(pattern: AccessPattern) -> int:
+    """Return in how many of its variants a pattern reads the whole table."""
+    match pattern.today:
+        case Today.SCAN:
+            return 3
+        case Today.SCAN_FILTERED:
+            return 2
+        case Today.STEPS if pattern.steps is not None and pattern.steps.first != Today.QUERY:
+            return 2 if pattern.steps.then.key is not None else 1
+        case Today.STEPS:
+            return 0
+        case _:
+            return 1 if pattern.scan_filter is not None else 0
+
+
+def _doing(pattern: AccessPattern) -> str:
+    return "get items of" if pattern.today is Today.GET else "query"
+
+
+class _Ways:
+    """
+    The ways to ask one question with one set of parameters, the first what the service does now.
+
+    Args:
+        pattern: The question.
+        context: What it is measured with.
+        table: Its table, as the target describes it.
+    """
+
+    def __init__(self, pattern: AccessPattern, context: Context, table: "_TableFacts") -> None:
+        self._pattern = pattern
+        self._context = context
+        self._table = table
+        strong = context.options.consistent
+        self._consistency = Consistency.STRONG if strong else Consistency.EVENTUAL
+
+    def reads(self) -> tuple[list[Read], tuple[str, ...]]:
+        """
+        Return the ways that this target allows now, and what would allow more.
+
+        Raises:
+            TargetError: It does not allow what the service does now.
+        """
+        if self._pattern.steps is not None:
+            return self._steps(self._pattern.steps)
+        today = self._today()
+        better, next_steps = self._better()
+        return [*today, *better], next_steps
+
+    def _today(self) -> list[Read]:
+        pattern = self._pattern
+        match pattern.today:
+            case Today.SCAN:
+                return [self._scan(), self._filtered_scan(), self._parallel_scan()]
+            case Today.SCAN_FILTERED:
+                return [self._filtered_scan(), self._parallel_scan()]
+            case Today.GET if pattern.get is not None:
+                first: Read = self._get(pattern.get)
+            case _:
+                first = self._query_today("query" if pattern.better_query is None else _NOW)
+        return [first, *([] if pattern.scan_filter is None else [self._filtered_scan()])]
+
+    def _better(self) -> tuple[list[Read], tuple[str, ...]]:
+        pattern = self._pattern
+        if pattern.better_get is not None:
+            return [self._get(pattern.better_get)], ()
+        if pattern.better_query is not None:
+            obstacle = self._obstacle(pattern.table, pattern.better_query, self._table)
+            if obstacle:
+                return [], (obstacle,)
+            return [self._query(pattern.better_query)], ()
+        return [], _proposals(pattern, self._context.workload)
+
+    def _steps(self, steps: WorkloadSteps) -> tuple[list[Read], tuple[str, ...]]:
+        """Return the sequence, the same in batches, and both after a better first step."""
+        pattern, gets = self._pattern, steps.then.key is not None
+
+        def first() -> Read:
+            match steps.first:
+                case Today.SCAN:
+                    return self._scan()
+                case Today.SCAN_FILTERED:
+                    return self._filtered_scan()
+                case _:
+                    return self._query_today("query")
+
+        ways: list[Read] = [self._sequence(first(), steps, name="steps")]
+        if gets:
+            ways.append(self._sequence(first(), steps, name="batch", batched=True))
+        next_steps: tuple[str, ...] = ()
+        if pattern.better_query is not None:
+            obstacle = self._obstacle(pattern.table, pattern.better_query, self._table)
+            if obstacle:
+                next_steps = (obstacle,)
+            else:
+                query = self._query(pattern.better_query)
+                name = "query-batch" if gets else "query-steps"
+                ways.append(self._sequence(query, steps, name=name, batched=gets))
+        elif steps.first != Today.QUERY:
+            next_steps = _proposals(pattern, self._context.workload)
+        if not gets:
+            next_steps += (
+                (
+                    f"{pattern.name} queries {steps.then.table} once for each item found, and DynamoDB"
+                    " has no batch of queries: only keeping what is asked for with the item, or under"
+                    " one partition key, makes it one"
+                ),
+            )
+        return ways, next_steps
+
+    def _sequence(
+        self, first: Read, steps: WorkloadSteps, *, name: str, batched: bool = False
+    ) -> Steps:
+        then = steps.then
+        gets = then.key is not None
+        if then.query is not None and then.query.index is not None:
+            facts = _describe(self._context, then.table)
+            obstacle = self._obstacle(then.table, then.query, facts)
+            if obstacle:
+                raise TargetError(obstacle)
+        each = "BatchGetItem" if batched else "GetItem each" if gets else "Query each"
+        return Steps(
+            client=self._context.client,
+            first=first,
+            ask=asker(then, self._pattern, self._context.workload.table(then.table)),
+            operation=f"{first.operation}, {each}",
+            name=name,
+            gets=gets,
+            batched=batched,
+        )
+
+    def _scan(self) -> Scan:
+        return Scan(
+            client=self._context.client,
+            table=self._pattern.table,
+            matches=self._matcher(),
+            consistency=self._consistency,
+        )
+
+    def _scan_request(self) -> dict[str, Any]:
+        text = self._pattern.scan_filter or ""
+        return {
+            "TableName": self._pattern.table,
+            "FilterExpression": text,
+            **placeholders_of(self._pattern, text),
+        }
+
+    def _filtered_scan(self) -> FilteredScan:
+        return FilteredScan(
+            client=self._context.client,
+            request=self._scan_request(),
+            consistency=self._consistency,
+        )
+
+    def _parallel_scan(self) -> ParallelScan:
+        return ParallelScan(
+            client=self._context.client,
+            request=self._scan_request(),
+            segments=self._context.options.segments,
+            consistency=self._consistency,
+        )
+
+    def _get(self, form: GetForm) -> Get:
+        key = {name: to_client(value) for name, value in form.key.items()}
+        return Get(
+            client=self._context.client,
+            request={"TableName": self._pattern.table, "Key": key},
+            consistency=self._consistency,
+        )
+
+    def _query_today(self, name: str) -> Query:
+        form = self._pattern.query_today
+        if form is None:
+            msg = f"pattern {self._pattern.name} does not query today"
+            raise ValueError(msg)
+        obstacle = self._obstacle(self._pattern.table, form, self._table)
+        if obstacle:
+            raise TargetError(obstacle)
+        return self._query(form, name=name)
+
+    def _query(self, form: QueryForm, *, name: str = "query") -> Query:
+        is_global = form.index is not None and form.index not in self._table.local_indexes
+        return Query(
+            client=self._context.client,
+            request=query_request(self._pattern, form, self._pattern.table),
+            consistency=Consistency.EVENTUAL if is_global else self._consistency,
+            strong_possible=not is_global,
+            name=name,
+        )
+
+    def _matcher(self) -> Callable[[Item], bool]:
+        """Return the scan filter as the service itself applies it."""
+        from perfkit.embedded.expressions import Placeholders, parse_condition
+
+        text = self._pattern.scan_filter or ""
+        names, values = self._pattern.placeholders(text)
+        placeholders = Placeholders(names or None, values or None)
+        condition = parse_condition(text, placeholders, "FilterExpression")
+        if all(value.keys() <= _ALIKE for value in values.values()):
+            return condition.matches
+        # boto3 gives binary values as bytes, and the condition holds base64 text
+        looked_at = condition.attributes
+        return lambda item: condition.matches(
+            {name: from_client(item[name]) for name in looked_at if name in item}
+        )
+
+    def _obstacle(self, table: str, form: QueryForm, facts: "_TableFacts") -> str:
+        """Return why a query cannot be asked on this target, and what to do; "" if it can."""
+        if form.index is None or form.index in facts.local_indexes:
+            return ""
+        workload = self._context.workload.table(table)
+        wanted, existing = workload.index(form.index), facts.global_indexes.get(form.index)
+        if existing is None and workload.exists:
+            return (
+                f"index {form.index} is not on {table}, though the workload says that it"
+                " exists: check its name and the target"
+                if wanted.exists
+                else f"index {form.index} is proposed and not on {table}, so only what the"
+                " service does today was measured"
+            )
+        if existing is None and _is_foreign(self._context, table):
+            return (
+                f"no index {form.index} on {table}, and perfkit adds none to a table that it"
+                " did not create: under another name in the workload, `perfkit seed` and"
+                " `perfkit create-indexes` make one of its own to measure"
+            )
+        return _obstacle(table, wanted, existing)
+
+
+def _proposals(pattern: AccessPattern, workload: Workload) -> tuple[str, ...]:
+    """Return what would be next for a pattern that has nothing better than a scan."""
+    if pattern.scan_filter is None or pattern.today not in {
+        Today.SCAN,
+        Today.SCAN_FILTERED,
+        Today.STEPS,
+    }:
+        return ()
+    equal = [attribute for _, attribute in equalities(pattern.scan_filter, pattern)]
+    table = workload.table(pattern.table)
+    if not equal:
+        return (
+            (
+                f"{pattern.name} has no condition with = that a key could answer: no index replaces"
+                " this scan as it is asked"
+            ),
+        )
+    if table.partition_key.name in equal:
+        way = f"the key of {table.name} answers it"
+    else:
+        way = f"an index of {table.name} by {' or '.join(dict.fromkeys(equal))} would answer it"
+    return (f"{pattern.name} has no better form in the workload, and {way}: add it as query",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,23 +550,31 @@ def _doubt_filling(context: Context, name: str, table: _TableFacts) -> Iterator[
         )
 
 
-def _doubt_index(context: Context, pattern: AccessPattern, table: _TableFacts) -> Iterator[Doubt]:
-    """Yield a doubt about an index that is not quite the workload's."""
-    name = None if pattern.query is None else pattern.query.index
-    if name is None:
-        return
-    wanted, existing = (
-        context.workload.table(pattern.table).index(name),
-        table.global_indexes.get(name),
-    )
-    difference = index_difference(wanted, existing)
-    # with other keys it is not queried at all
-    if difference and not _obstacle(pattern.table, wanted, existing):
+def _doubt_skipped(pattern: AccessPattern, count: int) -> Iterator[Doubt]:
+    if count and pattern.steps is not None:
+        lack = "item found lacks" if count == 1 else "items found lack"
         yield Doubt(
             DoubtKind.DATA,
-            f"index {name} of {pattern.table} differs: {difference}",
-            "the figures are those of the index that is there",
+            f"{format_count(count)} {lack} what the second step asks {pattern.steps.then.table} with",
+            "nothing was asked for them",
         )
+
+
+def _doubt_index(context: Context, pattern: AccessPattern, table: _TableFacts) -> Iterator[Doubt]:
+    """Yield a doubt about an index that is not quite the workload's."""
+    for form in (pattern.query_today, pattern.better_query):
+        if form is None or form.index is None or form.index in table.local_indexes:
+            continue
+        wanted = context.workload.table(pattern.table).index(form.index)
+        existing = table.global_indexes.get(form.index)
+        difference = index_difference(wanted, existing)
+        # with other keys it is not queried at all
+        if difference and not _obstacle(pattern.table, wanted, existing):
+            yield Doubt(
+                DoubtKind.DATA,
+                f"index {form.index} of {pattern.table} differs: {difference}",
+                "the figures are those of the index that is there",
+            )
 
 
 def _obstacle(table: str, wanted: Index, existing: IndexState | None) -> str:

@@ -28,16 +28,17 @@ from perfkit.runs import Comparison, Run, RunKind
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Scenario
 from perfkit.scenarios.items import as_json, canonical
+from perfkit.scenarios.parameter_sets import workload_with_parameters
 from perfkit.scenarios.reading import Read
 from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "SCAN", "WARM", "CacheScenario", "CacheServers"]
+__all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "WARM", "CacheScenario", "CacheServers"]
 __all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
 
 NAME = "cache"
 
-SCAN, COLD, WARM = "scan", "cached-cold", "cached-warm"
+COLD, WARM = "cached-cold", "cached-warm"
 KILLED, HANGING = "cache-killed", "cache-hanging"
 
 _SHAPE = "bench"
@@ -85,9 +86,12 @@ class Fill:
 
 def fill_of(pattern: AccessPattern, contenders: list[Read]) -> Fill:
     """Return the best way to answer *pattern* on a miss: its query or get, else the scan."""
+    if pattern.steps is not None:
+        return Fill(pattern, contenders[-1])
     better = [each for each in contenders if each.operation != "Scan"]
     filtered = [each for each in contenders if each.filtered]
-    return Fill(pattern, (better or filtered or contenders)[0])
+    # what the service does now comes first, and what is better last
+    return Fill(pattern, better[-1] if better else (filtered or contenders)[0])
 
 
 def open_cache(url: str, workload: Workload, *, time_limit_s: float | None = None) -> Cache:
@@ -270,13 +274,16 @@ class CacheScenario:
         parts: list[Measured] = []
         comparisons: list[Comparison] = []
         next_steps: list[str] = []
+        workload = workload_with_parameters(context)
+        context = replace(context, workload=workload)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
             runner = stack.enter_context(asyncio.Runner())
             servers = CacheServers(folder, context.workload, runner, stack)
             sound = servers.start()
             cache = servers.open(sound.url)
-            for number, pattern in enumerate(self.patterns):
+            for number, name in enumerate(each.name for each in self.patterns):
+                pattern = workload.pattern(name)
                 scenario = AccessPatternScenario(pattern)
                 with aws_errors(f"measuring {NAME}", context.where), ExitStack() as reading:
                     contenders, steps = scenario.reads(context)
@@ -300,7 +307,7 @@ class CacheScenario:
                 comparisons += [
                     each
                     for each in compare(measured, _pairs(ways))
-                    if each.baseline != SCAN or each.latency_ratio_ci95
+                    if each.baseline != contenders[0].name or each.latency_ratio_ci95
                 ]
         return recorder.finish(
             Measured.join(parts),
@@ -329,9 +336,9 @@ def _ways(
     pattern: AccessPattern, contenders: list[Read], servers: CacheServers, cache: Cache
 ) -> list[Sampler]:
     fill = fill_of(pattern, contenders)
-    scan = next(each for each in contenders if each.operation == "Scan")
-    ways: list[Sampler] = [_Direct(SCAN, pattern.name, Fill(pattern, scan))]
-    if fill.contender.operation != "Scan":
+    today = contenders[0]
+    ways: list[Sampler] = [_Direct(today.name, pattern.name, Fill(pattern, today))]
+    if fill.contender is not today and fill.contender.operation != "Scan":
         ways.append(_Direct(fill.contender.name, pattern.name, fill))
     return [*ways, *cached_ways(fill, servers, cache)]
 
@@ -394,9 +401,9 @@ class _Trouble:
 
 
 def _budget(way: Sampler) -> Budget:
+    if isinstance(way, _Direct) and way.operation.startswith("Scan"):
+        return Budget(turn_s=0.0, most_s=_SCAN_S, counts_from_s=_SCAN_S)
     match way.name:
-        case "scan":
-            return Budget(turn_s=0.0, most_s=_SCAN_S, counts_from_s=_SCAN_S)
         case "cache-killed" | "cache-hanging":
             # each turn begins with a server of its own making, so the first is no warm-up
             return Budget(
@@ -412,9 +419,9 @@ def _budget(way: Sampler) -> Budget:
 
 
 def _pairs(ways: list[Sampler]) -> list[tuple[str, str, str]]:
-    """Return what to compare: the scan with what is better, and that with the cache's ways."""
+    """Return what to compare: today's form with what is better, and that with the cache's ways."""
     direct = [way.name for way in ways if isinstance(way, _Direct)]
     cached = [way.name for way in ways if not isinstance(way, _Direct)]
-    pairs = [(SCAN, name) for name in (*direct[1:], WARM)]
+    pairs = [(direct[0], name) for name in (*direct[1:], WARM)]
     pairs += [(direct[-1], name) for name in cached if (direct[-1], name) not in pairs]
     return [(ways[0].question, *pair) for pair in pairs]

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfkit.capacity import Item
 
-__all__ = ["as_json", "canonical", "describe_difference", "to_client"]
+__all__ = ["as_json", "canonical", "describe_difference", "from_client", "to_client"]
 
 _MOST_NAMED = 3
 _SETS = frozenset({"SS", "NS", "BS"})
@@ -70,6 +70,20 @@ def to_client(value: Mapping[str, Any]) -> dict[str, Any]:
             return {kind: {name: to_client(member) for name, member in content.items()}}
         case _:
             return {kind: content}
+
+
+def from_client(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value as boto3 gives it in wire form: bytes become base64 text."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "BS":
+            return {kind: [_text(member) for member in content]}
+        case "L":
+            return {kind: [from_client(member) for member in content]}
+        case "M":
+            return {kind: {name: from_client(member) for name, member in content.items()}}
+        case _:
+            return {kind: _text(content)}
 
 
 def describe_difference(

@@ -1,10 +1,13 @@
 """Reads of DynamoDB as variants: answers checked item by item, capacity held against their size."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from statistics import fmean
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, item_size, read_units
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.errors import ResultsDifferError
 from perfkit.measure.clock import Clock
 from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Measurement, add_known, sample_calls
@@ -29,15 +32,25 @@ _CAPACITY_TOLERANCE = 0.1
 
 @dataclass(slots=True)
 class _ReadSampler:
-    """Takes samples of one way to read, and keeps its last answer."""
+    """
+    Takes samples of one way to read, and keeps its last answer to each set of parameters.
 
-    read: Read
+    Calls go through the sets, one after the other.
+    """
+
+    reads: Sequence[Read]
     clock: Clock
     question: str = ""
     # of calls: a call of a parallel scan has several requests under way
     concurrency: int = 1
     switches: None = None
-    last: Answer = field(default_factory=Answer)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    _next: int = 0
+
+    @property
+    def read(self) -> Read:
+        """The way to read, with the first set."""
+        return self.reads[0]
 
     @property
     def name(self) -> str:
@@ -48,14 +61,26 @@ class _ReadSampler:
         return self.read.operation
 
     def sample(self, calls: int) -> Measurement:
-        return sample_calls(self.read.call, calls, self.clock, self._count)
+        return sample_calls(self._ask, calls, self.clock, self._count)
 
-    def _count(self, turn: Measurement, answer: Answer) -> None:
+    def ask_all(self) -> None:
+        """Ask with every set once, unmeasured."""
+        for number, read in enumerate(self.reads):
+            self.answers[number] = read.call()
+
+    def _ask(self) -> tuple[int, Answer]:
+        number = self._next
+        self._next = (number + 1) % len(self.reads)
+        return number, self.reads[number].call()
+
+    def _count(self, turn: Measurement, numbered: tuple[int, Answer]) -> None:
+        number, answer = numbered
         turn.requests += answer.requests
         turn.retries += answer.retries
         turn.read_units = add_known(turn.read_units, answer.capacity_units)
-        turn.count_items(len(answer.items))
-        self.last = answer
+        # answers to different questions differ in size: only those to one must not
+        turn.count_items(len(answer.items) if number == 0 else len(self.answers[0].items))
+        self.answers[number] = answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +103,16 @@ class MeasuredReads:
 
 def measure_reads(
     scenario: str,
-    reads: Sequence[Read],
+    ways: Sequence[Sequence[Read]],
     context: Context,
     check: Callable[[Mapping[str, Answer]], None],
 ) -> MeasuredReads:
     """
     Measure ways to read against the first of them.
+
+    A way holds one read for each set of parameters. With several sets all ways are asked with each
+    of them before anything is measured, calls go through the sets, and the counts of a variant are
+    means over the sets: exact, however many calls there were.
 
     Each is called once and the answers are checked; fast ones are called a few times more, so
     that all are warm, and the call of a slow one counts; then come the rounds; then the last
@@ -91,44 +120,59 @@ def measure_reads(
 
     Args:
         scenario: Name, for progress.
-        reads: At least one, each with a name of its own.
+        ways: At least one, each with a name of its own, and all with as many sets.
         context: What to measure with.
-        check: Raises `ResultsDifferError` if the answers, by read, do not belong together.
+        check: Raises `ResultsDifferError` if the answers to one set, by read, do not belong
+            together.
 
     Raises:
         ResultsDifferError: The answers differ, also when asked a second time.
         TargetError: The target refused a call.
     """
-    samplers = [_ReadSampler(each, context.clock) for each in reads]
-    budget = _budget(context.options.plan, len(reads))
+    samplers = [_ReadSampler(each, context.clock) for each in ways]
+    sets = len(ways[0])
+    budget = _budget(context.options.plan, len(ways))
+
+    def check_all() -> None:
+        for number in range(sets):
+            check({each.name: each.answers[number] for each in samplers})
+
     with aws_errors(f"measuring {scenario}", context.where):
+        if sets > 1:
+            _ask_all(samplers, check_all, context.reporter(scenario))
         measured = measure(
             samplers,
             context.options.plan,
             context.clock,
             budget=lambda _: budget,
-            check=lambda: check({each.name: each.last for each in samplers}),
+            check=check_all,
             progress=context.reporter(scenario),
         )
-        strong = [_strong_units(each) for each in reads]
-    doubts = tuple(doubt for each in samplers for doubt in _doubt_capacity(each.read, each.last))
+        strong = [_strong_units(each) for each in ways]
+    doubts = tuple(doubt for each in samplers for doubt in _doubt_way(each))
     variants = tuple(
-        _of_read(variant, each.read, each.last, strong_units=units, believed=not doubts)
+        _of_read(variant, each, strong_units=units, believed=not doubts)
         for variant, each, units in zip(
             measured.variants(context.target_kind), samplers, strong, strict=True
         )
     )
-    first = reads[0].name
+    first, by_name = samplers[0].name, {each.name: each for each in variants}
     return MeasuredReads(
         measured=measured,
         variants=variants,
         comparisons=tuple(
-            # every read takes units: a target that says 0 says nothing that could be compared
-            each if variants[0].capacity_units else replace(each, capacity_ratio=None)
-            for each in compare(measured, [("", first, other.name) for other in reads[1:]])
+            replace(each, capacity_ratio=_capacity_ratio(variants[0], by_name[each.candidate]))
+            for each in compare(measured, [("", first, other.name) for other in samplers[1:]])
         ),
         doubts=(*doubts, *_doubt_changes(measured)),
     )
+
+
+def _capacity_ratio(one: Variant, other: Variant) -> float | None:
+    # every read takes units: a target that says 0 says nothing that could be compared
+    if not one.capacity_units or not other.capacity_units:
+        return None
+    return one.capacity_units / other.capacity_units
 
 
 def _budget(plan: Plan, reads: int) -> Budget:
@@ -136,35 +180,93 @@ def _budget(plan: Plan, reads: int) -> Budget:
     return Budget(turn_s=min(max(turn_s, _SHORTEST_TURN_S), _LONGEST_TURN_S), warm_up_s=_WARM_UP_S)
 
 
-def _strong_units(read: Read) -> float | None:
-    """Return the units of a strongly consistent call that is not measured anyway."""
-    return None if read.consistency is Consistency.STRONG else read.count_strong()
+def _ask_all(
+    samplers: Sequence[_ReadSampler],
+    check: Callable[[], None],
+    progress: Callable[[str, float], None],
+) -> None:
+    """Ask every way with every set of parameters, and once more where answers differ."""
+    for last in (False, True):
+        for each in reversed(samplers):
+            progress(f"checking {each.name}", 0.0)
+            each.ask_all()
+        try:
+            check()
+        except ResultsDifferError:
+            # an index follows its table within moments
+            if last:
+                raise
+        else:
+            return
+
+
+def _strong_units(way: Sequence[Read]) -> float | None:
+    """Return the mean units of strongly consistent calls that are not measured anyway."""
+    if way[0].consistency is Consistency.STRONG:
+        return None
+    # a scan reads the whole table whatever is asked
+    asked = way[:1] if way[0].operation == "Scan" else way
+    return _mean(read.count_strong() for read in asked)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean, None if one of the values is not known."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return fmean(known) if len(known) == len(found) else None
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _of_read(
-    variant: Variant, read: Read, answer: Answer, *, strong_units: float | None, believed: bool
+    variant: Variant, sampler: _ReadSampler, *, strong_units: float | None, believed: bool
 ) -> Variant:
+    read = sampler.read
+    answers = [sampler.answers[number] for number in range(len(sampler.reads))]
+    if len(answers) > 1:
+        variant = _over_sets(variant, answers)
     units = variant.capacity_units
     strong_source = "measured"
     if read.consistency is Consistency.STRONG:
         strong_units = units
     elif strong_units is None and units is not None:
         strong_units, strong_source = units * 2, "modelled"
-    size_bytes, size_source = _bytes_read(read, answer, believed=believed)
+    sizes = [_bytes_read(read, answer, believed=believed) for answer in answers]
     return replace(
         variant,
         table=read.table,
         index=read.index,
         consistency=str(read.consistency),
         concurrency=read.concurrency,
-        items_read=answer.items_read,
-        items_received=answer.items_received,
-        bytes_read=size_bytes,
-        bytes_read_source=size_source,
-        body_bytes=len(as_json(answer.items)),
+        items_read=_rounded(_mean(answer.items_read for answer in answers)),
+        items_received=round(fmean(answer.items_received for answer in answers)),
+        bytes_read=_rounded(_mean(size_bytes for size_bytes, _ in sizes)),
+        # of several sources the one that says least
+        bytes_read_source=max((source for _, source in sizes), key=_SOURCES.index),
+        body_bytes=round(fmean(len(as_json(answer.items)) for answer in answers)),
         capacity_units_strong=strong_units,
         capacity_strong_source="none" if strong_units is None else strong_source,
     )
+
+
+def _over_sets(variant: Variant, answers: Sequence[Answer]) -> Variant:
+    """Return a variant with means over its sets: some of them may have had a call more."""
+    units = [answer.capacity_units for answer in answers]
+    known = tuple(each for each in units if each is not None)
+    return replace(
+        variant,
+        capacity_units=_mean(units),
+        capacity_units_by_set=known if len(known) == len(units) else (),
+        requests_per_call=fmean(answer.requests for answer in answers),
+        items_returned=round(fmean(len(answer.items) for answer in answers)),
+        items_returned_by_set=tuple(len(answer.items) for answer in answers),
+    )
+
+
+_SOURCES = ("items", "capacity", "none")
+"""How a size is known, the best first."""
 
 
 def _bytes_read(read: Read, answer: Answer, *, believed: bool) -> tuple[int | None, str]:
@@ -180,6 +282,13 @@ def _bytes_read(read: Read, answer: Answer, *, believed: bool) -> tuple[int | No
         return None, "none"
     blocks = answer.capacity_units / read_units(0, read.consistency)
     return round(blocks * READ_UNIT_BYTES), "capacity"
+
+
+def _doubt_way(sampler: _ReadSampler) -> Iterator[Doubt]:
+    """Yield the first doubt about what a way was charged, whatever it was asked with."""
+    answers = sampler.answers.values()
+    found = (doubt for answer in answers for doubt in _doubt_capacity(sampler.read, answer))
+    yield from islice(found, 1)
 
 
 def _doubt_capacity(read: Read, answer: Answer) -> Iterator[Doubt]:

@@ -1,15 +1,17 @@
 """Ways to read from DynamoDB through an ordinary boto3 client: scans, queries, point reads."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
 from perfkit.capacity import Consistency, Item
+from perfkit.errors import ThrottledError
 from perfkit.measure.measurement import add_known
 
-__all__ = ["Answer", "FilteredScan", "Get", "ParallelScan", "Query", "Read", "Scan"]
+__all__ = ["Answer", "FilteredScan", "Get", "ParallelScan", "Query", "Read", "Scan", "Steps"]
 
 Request = dict[str, Any]
 
@@ -21,7 +23,8 @@ class Answer:
 
     Counters are None where the target does not say. `page` holds the items of the first page as
     they came, `page_units` what that page was charged: together they show whether the target
-    counts capacity as DynamoDB does.
+    counts capacity as DynamoDB does. `skipped` counts items found that a second step could not
+    ask for, because they lack what it asks with; `scanned` says that the whole table was read.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -32,6 +35,8 @@ class Answer:
     capacity_units: float | None = 0.0
     page: list[Item] = field(default_factory=list)
     page_units: float | None = None
+    skipped: int = 0
+    scanned: bool = False
 
     def count(self, response: Mapping[str, Any], received: list[Item], read: int | None) -> None:
         """Add one response: the items that came with it, and how many were read for it."""
@@ -52,6 +57,8 @@ class Answer:
         self.requests += other.requests
         self.retries += other.retries
         self.items_received += other.items_received
+        self.skipped += other.skipped
+        self.scanned |= other.scanned
         self.items_read = add_known(self.items_read, other.items_read)
         self.capacity_units = add_known(self.capacity_units, other.capacity_units)
 
@@ -141,7 +148,7 @@ class Scan:
     filtered: bool = False
 
     def call(self) -> Answer:
-        answer, matches = Answer(), self.matches
+        answer, matches = Answer(scanned=True), self.matches
         for page in _pages(self.client.scan, _metered({"TableName": self.table}, self.consistency)):
             items = page["Items"]
             answer.count(page, items, page.get("ScannedCount"))
@@ -173,7 +180,7 @@ class FilteredScan:
         return str(self.request["TableName"])
 
     def call(self) -> Answer:
-        answer = Answer()
+        answer = Answer(scanned=True)
         for page in _pages(self.client.scan, _metered(self.request, self.consistency)):
             answer.count(page, page["Items"], page.get("ScannedCount"))
             answer.items += page["Items"]
@@ -224,7 +231,7 @@ class ParallelScan:
         return {**self.request, "Segment": number, "TotalSegments": self.segments}
 
     def _read_segment(self, number: int) -> Answer:
-        part = Answer()
+        part = Answer(scanned=True)
         request = _metered(self._segment_request(number), self.consistency)
         for page in _pages(self.client.scan, request):
             part.count(page, page["Items"], page.get("ScannedCount"))
@@ -322,3 +329,125 @@ class Get:
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+_BATCH_KEYS = 100
+"""Keys that BatchGetItem takes at most."""
+
+_BATCH_TRIES = 10
+_BATCH_PAUSE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """
+    Find items, then ask for each of them: one by one, or where it is GetItem in batches.
+
+    The answer holds what was found and what was asked for it, each item once: what is read again
+    for the next item found is waste.
+
+    Args:
+        client: Of boto3.
+        first: Finds items.
+        ask: Returns the request for an item found, None for one that lacks what is asked with.
+        operation: What the variant is said to do.
+        name: What it is called.
+        gets: The second step is GetItem, else it is Query.
+        batched: Get in batches.
+    """
+
+    client: Any
+    first: Read
+    ask: Callable[[Item], Request | None]
+    operation: str
+    name: str = "steps"
+    gets: bool = True
+    batched: bool = False
+    concurrency: int = 1
+    filtered: bool = True
+
+    @property
+    def table(self) -> str:
+        return self.first.table
+
+    @property
+    def index(self) -> str | None:
+        return self.first.index
+
+    @property
+    def consistency(self) -> Consistency:
+        return self.first.consistency
+
+    def call(self) -> Answer:
+        answer = Answer()
+        answer.merge(self.first.call())
+        requests = [self.ask(item) for item in answer.items]
+        wanted = [request for request in requests if request is not None]
+        answer.skipped = len(requests) - len(wanted)
+        if self.batched:
+            self._batch(answer, wanted)
+        else:
+            self._one_by_one(answer, wanted)
+        return answer
+
+    def _one_by_one(self, answer: Answer, requests: Sequence[Request]) -> None:
+        fetched: dict[str, list[Item]] = {}
+        for request in requests:
+            metered = _metered(request, self.consistency)
+            found: list[Item] = []
+            if self.gets:
+                response = self.client.get_item(**metered)
+                found = [response["Item"]] if response.get("Item") else []
+                answer.count(response, found, len(found))
+            else:
+                for page in _pages(self.client.query, metered):
+                    answer.count(page, page["Items"], page.get("ScannedCount"))
+                    found += page["Items"]
+            fetched[repr(request)] = found
+        answer.items = [*answer.items, *(item for items in fetched.values() for item in items)]
+
+    def _batch(self, answer: Answer, requests: Sequence[Request]) -> None:
+        # BatchGetItem refuses a key that is there twice
+        keys = list({repr(request): request["Key"] for request in requests}.values())
+        fetched: list[Item] = []
+        for start in range(0, len(keys), _BATCH_KEYS):
+            table = requests[0]["TableName"]
+            chunk: Request = {"Keys": keys[start : start + _BATCH_KEYS]}
+            if self.consistency is Consistency.STRONG:
+                chunk["ConsistentRead"] = True
+            fetched += self._get_all({table: chunk}, answer)
+        answer.items = [*answer.items, *fetched]
+
+    def _get_all(self, wanted: Request, answer: Answer) -> list[Item]:
+        """Return the items of one batch, what is left unprocessed asked for again."""
+        fetched: list[Item] = []
+        for number in range(_BATCH_TRIES):
+            if number:
+                answer.retries += 1
+                time.sleep(_BATCH_PAUSE_S * 2**number)
+            response = self.client.batch_get_item(
+                RequestItems=wanted, ReturnConsumedCapacity="TOTAL"
+            )
+            found = [item for items in response["Responses"].values() for item in items]
+            answer.count(_summed(response), found, len(found))
+            fetched += found
+            wanted = response.get("UnprocessedKeys") or {}
+            if not wanted:
+                return fetched
+        left = sum(len(chunk["Keys"]) for chunk in wanted.values())
+        msg = f"{self.name}: {left} keys stayed unprocessed for lack of capacity; run again later"
+        raise ThrottledError(msg)
+
+    def count_strong(self) -> float | None:
+        """Return None: steps are measured in one consistency only."""
+        return None
+
+    def close(self) -> None:
+        self.first.close()
+
+
+def _summed(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch's answer as that of one table: its consumed capacity is a list."""
+    consumed = response.get("ConsumedCapacity") or []
+    one = {"CapacityUnits": sum(each["CapacityUnits"] for each in consumed)} if consumed else {}
+    return {"ConsumedCapacity": one, "ResponseMetadata": response.get("ResponseMetadata", {})}

@@ -357,9 +357,11 @@ class FindByScan:
         most: int | None = None,  # noqa: ARG002 - a scan reads everything
     ) -> Iterator[list[Item]]:
         """Yield what matches, in one piece."""
-        names, values = pattern.placeholders(pattern.scan_filter)
+        # the workload that is served has been checked to scan
+        text = pattern.scan_filter or ""
+        names, values = pattern.placeholders(text)
         placeholders = Placeholders(names or None, values or None)
-        matches = parse_condition(pattern.scan_filter, placeholders, "FilterExpression").matches
+        matches = parse_condition(text, placeholders, "FilterExpression").matches
         with _explained(pattern.table):
             yield [
                 item

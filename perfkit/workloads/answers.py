@@ -41,10 +41,15 @@ def unanswered(workload: Workload, *, make_items: bool = False) -> Iterator[Prob
     """
     for pattern in workload.patterns:
         table = workload.table(pattern.table)
-        problems = list(_impossible(workload, pattern, table))
+        if pattern.drawn:
+            continue
+        problems = [
+            problem for one in pattern.sets for problem in _impossible(workload, one, table)
+        ]
         yield from problems
-        if not problems and make_items and 0 < table.items <= _MOST_MADE:
-            yield from _not_found(workload, pattern)
+        if not problems and make_items and 0 < table.items <= _MOST_MADE and pattern.scan_filter:
+            for one in pattern.sets:
+                yield from _not_found(workload, one, pattern.scan_filter)
 
 
 def _impossible(workload: Workload, pattern: AccessPattern, table: Table) -> Iterator[Problem]:
@@ -120,10 +125,10 @@ def _reason(
             return None
 
 
-def _not_found(workload: Workload, pattern: AccessPattern) -> Iterator[Problem]:
+def _not_found(workload: Workload, pattern: AccessPattern, scan_filter: str) -> Iterator[Problem]:
     parse = partial(parse_condition, kind="FilterExpression")
-    names, values = pattern.placeholders(pattern.scan_filter)
-    condition = parse(pattern.scan_filter, Placeholders(names or None, values or None))
+    names, values = pattern.placeholders(scan_filter)
+    condition = parse(scan_filter, Placeholders(names or None, values or None))
     generator = ItemGenerator(workload)
     items = generator.items(pattern.table, 0, generator.count(pattern.table))
     if not any(map(condition.matches, items)):
@@ -132,6 +137,6 @@ def _not_found(workload: Workload, pattern: AccessPattern) -> Iterator[Problem]:
             pattern.name,
             "scan",
             "filter",
-            value=pattern.scan_filter,
+            value=scan_filter,
             message="no item of the default random seed answers this; nothing will be found",
         )

@@ -19,11 +19,15 @@ from perfkit.workloads.model import (
     QueryForm,
     Quote,
     Quoted,
+    Steps,
     Table,
+    Then,
+    Traffic,
     Workload,
 )
 from perfkit.workloads.names import is_parameter, stated_types, target_of
 from perfkit.workloads.schema import (
+    SAMPLE,
     EntitySection,
     FileSection,
     KeySection,
@@ -32,6 +36,8 @@ from perfkit.workloads.schema import (
     QuotedSection,
     QuoteSection,
     SizeSection,
+    StepsSection,
+    TrafficSection,
 )
 
 __all__ = ["build"]
@@ -44,6 +50,7 @@ def build(file: FileSection, *, source: str, digest: str) -> Workload:
         description=file.description,
         tables=tuple(_table(file, name) for name in file.tables),
         patterns=tuple(_pattern(name, section) for name, section in file.patterns.items()),
+        traffic=None if file.traffic is None else _traffic(file.traffic),
         source=source,
         digest=digest,
     )
@@ -138,9 +145,11 @@ def _size(section: SizeSection) -> ItemSize:
 
 
 def _pattern(name: str, section: PatternSection) -> AccessPattern:
-    parameters = {
-        f":{parameter}": wire_value(value) for parameter, value in section.parameters.items()
-    }
+    sets = [
+        {f":{parameter}": wire_value(value) for parameter, value in one.items()}
+        for one in section.parameters
+    ]
+    parameters = sets[0] if sets else {}
     cache = section.cache
     return AccessPattern(
         name=name,
@@ -148,12 +157,52 @@ def _pattern(name: str, section: PatternSection) -> AccessPattern:
         table=section.table,
         parameters=parameters,
         names={f"#{short}": attribute for short, attribute in section.names.items()},
-        scan_filter=section.scan.filter,
+        more_parameters=tuple(sets[1:]),
+        drawn=_drawn(section, parameters),
+        today=section.form,
+        scan_filter=None if section.scan is None else section.scan.filter,
         query=None if section.query is None else _query(section.query),
+        today_query=None if section.today_query is None else _query(section.today_query),
+        steps=None if section.steps is None else _steps(section.steps),
+        max_rcu=section.max_rcu,
         get=None if section.get is None else _get(section.get, parameters),
         returns=section.returns,
         cache=None if cache is None else CachePolicy(key=cache.key, ttl_s=cache.ttl_s),
         quoted=None if section.quoted is None else _quoted(section.quoted),
+    )
+
+
+def _drawn(section: PatternSection, stated: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the parameters that its forms mention and no set states, if they are drawn."""
+    if section.parameters_from != SAMPLE:
+        return ()
+    texts = [] if section.scan is None else [section.scan.filter]
+    for query in (section.query, section.today_query):
+        texts += [] if query is None else [query.key_condition, query.filter or ""]
+    mentioned = AccessPattern.mentioned(*texts) | {
+        value for value in (section.get or {}).values() if is_parameter(value)
+    }
+    wanted = {name for name in mentioned if name.startswith(":")}
+    return tuple(sorted(wanted - stated.keys()))
+
+
+def _steps(section: StepsSection) -> Steps:
+    then = section.then
+    return Steps(
+        first=section.first.value,
+        then=Then(
+            table=then.table,
+            key=None if then.get is None else dict(then.get),
+            query=None if then.query is None else _query(then.query),
+            parameters={f":{name}": source for name, source in then.parameters.items()},
+        ),
+    )
+
+
+def _traffic(section: TrafficSection) -> Traffic:
+    return Traffic(
+        reads_hz={name: rate.hz for name, rate in section.reads.items()},
+        writes_hz={name: rate.hz for name, rate in section.writes.items()},
     )
 
 
@@ -170,7 +219,8 @@ def _get(key: Mapping[str, Any], parameters: Mapping[str, AttributeValue]) -> Ge
     asked = {name: value for name, value in key.items() if is_parameter(value)}
     return GetForm(
         key={
-            name: parameters[value] if name in asked else wire_value(value)
+            # nothing is known yet of one that is drawn
+            name: parameters.get(value, {}) if name in asked else wire_value(value)
             for name, value in key.items()
         },
         parameters=asked,

@@ -63,6 +63,7 @@ def explain(workload: Workload) -> dict[str, Any]:
         "digest": workload.digest,
         "tables": [_table(generator, table) for table in workload.tables],
         "patterns": [_pattern(pattern) for pattern in workload.patterns],
+        "traffic": workload.traffic and asdict(workload.traffic),
     }
 
 
@@ -152,10 +153,17 @@ def _pattern(pattern: AccessPattern) -> dict[str, Any]:
         "description": pattern.description,
         "table": pattern.table,
         "parameters": dict(pattern.parameters),
+        "parameter_sets": [dict(each) for each in (pattern.parameters, *pattern.more_parameters)],
+        "drawn": list(pattern.drawn),
         "names": dict(pattern.names),
-        "scan": {"filter": pattern.scan_filter},
+        "today": pattern.today.value,
+        "scan": pattern.scan_filter and {"filter": pattern.scan_filter},
         "query": query and asdict(query),
-        "get": get and {"key": dict(get.key)},
+        "today_query": pattern.today_query and asdict(pattern.today_query),
+        # nothing is known yet of what is drawn
+        "get": get and {"key": {name: value or None for name, value in get.key.items()}},
+        "steps": pattern.steps and asdict(pattern.steps),
+        "max_rcu": pattern.max_rcu,
         "returns": list(pattern.returns),
         "cache": cache and asdict(cache),
         "quoted": quoted and asdict(quoted),

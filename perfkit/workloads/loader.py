@@ -20,6 +20,7 @@ from perfkit.workloads.hints import syntax_hint
 from perfkit.workloads.lines import Lines
 from perfkit.workloads.model import Workload
 from perfkit.workloads.names import circles, name_problems
+from perfkit.workloads.parameter_files import with_parameter_files
 from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural_problems
 from perfkit.workloads.questions import pattern_problems
 from perfkit.workloads.schema import FileSection
@@ -47,7 +48,8 @@ def load(name_or_path: str | Path | None = None) -> Workload:
     if name_or_path in BUILT_IN:
         content = resources.files("perfkit.workloads").joinpath(f"{name_or_path}.toml").read_bytes()
         return read(content, source="built-in")
-    return read(_content(Path(name_or_path)), source=str(name_or_path))
+    path = Path(name_or_path)
+    return read(_content(path), source=str(name_or_path), folder=path.parent)
 
 
 def doubts(workload: Workload, *, make_items: bool = False) -> list[Problem]:
@@ -98,13 +100,14 @@ def _syntax_problem(text: str, reason: str) -> Problem:
 _PLACE = re.compile(r"\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
-def read(content: bytes, *, source: str) -> Workload:
+def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload:
     """
     Return the workload that *content* describes.
 
     Args:
         content: A workload file's bytes.
         source: What to call it in messages.
+        folder: Where paths in it begin; the current one if left out.
 
     Raises:
         InvalidWorkloadError: It says what it may not.
@@ -133,7 +136,8 @@ def read(content: bytes, *, source: str) -> Workload:
     except ValidationError as error:
         raise wrong(structural_problems(FileSection, data, error)) from error
     # each step relies on the one before it
-    problems = list(name_problems(file)) or list(circles(file))
+    file, problems = with_parameter_files(file, folder or Path())
+    problems = problems or list(name_problems(file)) or list(circles(file))
     if problems:
         raise wrong(problems)
     workload = build(file, source=source, digest=hashlib.sha256(content).hexdigest())

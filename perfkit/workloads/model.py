@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfkit.capacity import AttributeValue
 from perfkit.errors import WorkloadError
 from perfkit.workloads.kinds import Integer, Kinds, Reference, Timestamp
 from perfkit.workloads.problems import nearest
-from perfkit.workloads.schema import Projection
+from perfkit.workloads.schema import Projection, Today
 
 __all__ = [
     "AccessPattern",
@@ -24,9 +24,14 @@ __all__ = [
     "QueryForm",
     "Quote",
     "Quoted",
+    "Steps",
     "Table",
     "Target",
+    "Then",
+    "Today",
+    "Traffic",
     "Workload",
+    "attributes_of",
 ]
 
 
@@ -240,6 +245,64 @@ class GetForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """
+    What is asked once for each item that a first step found.
+
+    Args:
+        table: Of whom.
+        key: By key attribute of a GetItem, where its value comes from; None for a query.
+        query: What is asked instead; None for a GetItem.
+        parameters: Of the query, where their values come from.
+
+    A value comes from an attribute of the item found, named; from one of the pattern's parameters,
+    `:name`; or it is a text made of attributes in braces, `CUSTOMER#{customer_id}`.
+    """
+
+    table: str
+    key: Mapping[str, str] | None
+    query: QueryForm | None
+    parameters: Mapping[str, str]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where values come from."""
+        return tuple((self.key or self.parameters).values())
+
+
+_BRACES = re.compile(r"\{([^{}]+)\}")
+
+
+def attributes_of(source: str) -> tuple[str, ...]:
+    """Return the attributes of the item found that a second step's value is made of."""
+    if source.startswith(":"):
+        return ()
+    return tuple(_BRACES.findall(source)) if set("{}") & set(source) else (source,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """A sequence: *first* (`scan`, `scan-filtered` or `query`) finds items, *then* asks for each."""
+
+    first: str
+    then: Then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """
+    How much the service asks and writes, a second.
+
+    Args:
+        reads_hz: Calls of patterns, by name.
+        writes_hz: Items written to tables, by name.
+    """
+
+    reads_hz: Mapping[str, float]
+    writes_hz: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
     """Under which key an answer is kept, and for how long."""
 
@@ -274,10 +337,23 @@ _PLACEHOLDERS = re.compile(r"[:#][A-Za-z0-9_]+")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPattern:
     """
-    A question the service asks, in its scan form and in one better form.
+    A question the service asks, in the form it has today and in the form it could have.
 
     `parameters` and `names` carry their `:` and `#`; DynamoDB refuses what an expression leaves
     unused, so `placeholders` picks those that a request's expressions mention.
+
+    Args:
+        parameters: The first set of values it is asked with.
+        more_parameters: Further sets of the same parameters.
+        drawn: Parameters that are in no set, because they are drawn from the table's items.
+        scan_filter: The question as a filter over the table; None if it is never scanned.
+        query: By an index or the table's key. Today's, where today is a query, unless there is
+            `today_query`; else the better form.
+        get: The question as a key: today's where today is a get, else the better form.
+        today: What the service does now.
+        today_query: What the service queries now, where `query` is better.
+        steps: What it does now, where that is a sequence.
+        max_rcu: Read units that a call may take at most in its better, or only, form.
     """
 
     name: str
@@ -285,12 +361,70 @@ class AccessPattern:
     table: str
     parameters: Mapping[str, AttributeValue]
     names: Mapping[str, str]
-    scan_filter: str
+    scan_filter: str | None
     query: QueryForm | None
     get: GetForm | None
     returns: tuple[str, ...]
     cache: CachePolicy | None
     quoted: Quoted | None
+    more_parameters: tuple[Mapping[str, AttributeValue], ...] = ()
+    drawn: tuple[str, ...] = ()
+    today: Today = Today.SCAN
+    today_query: QueryForm | None = None
+    steps: Steps | None = None
+    max_rcu: float | None = None
+
+    @property
+    def parameter_names(self) -> set[str]:
+        """Its parameters, with their `:`."""
+        return {*self.parameters, *self.drawn}
+
+    @property
+    def sets(self) -> "tuple[AccessPattern, ...]":
+        """The pattern with each set of parameters alone."""
+        return tuple(
+            self.asking(parameters) for parameters in (self.parameters, *self.more_parameters)
+        )
+
+    def asking(self, parameters: Mapping[str, AttributeValue]) -> "AccessPattern":
+        """Return the pattern with other parameters, all of them."""
+        get = self.get
+        if get is not None:
+            asked = {name: parameters[value] for name, value in get.parameters.items()}
+            get = replace(get, key={**get.key, **asked})
+        return replace(self, parameters=parameters, more_parameters=(), drawn=(), get=get)
+
+    @property
+    def queries_today(self) -> bool:
+        """Whether the service queries now, alone or as the first of several steps."""
+        return self.today is Today.QUERY or (
+            self.steps is not None and self.steps.first == Today.QUERY
+        )
+
+    @property
+    def query_today(self) -> QueryForm | None:
+        """What the service queries now; None if it does not."""
+        return (self.today_query or self.query) if self.queries_today else None
+
+    @property
+    def better_query(self) -> QueryForm | None:
+        """The query that would be better than what the service does now; None if there is none."""
+        return None if self.query is self.query_today else self.query
+
+    @property
+    def better_get(self) -> GetForm | None:
+        """The get that would be better than what the service does now; None if there is none."""
+        return None if self.today is Today.GET else self.get
+
+    @property
+    def key_forms(self) -> tuple[str, ...]:
+        """The expressions of its queries, key conditions and filters."""
+        forms = [form for form in (self.query, self.today_query) if form is not None]
+        if self.steps is not None and self.steps.then.query is not None:
+            forms.append(self.steps.then.query)
+        return tuple(
+            text for form in forms for text in (form.key_condition, form.filter) if text is not None
+        )
 
     def placeholders(
         self, *expressions: str | None
@@ -320,6 +454,8 @@ class Workload:
     """The file's path, or "built-in"."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
+    traffic: Traffic | None = None
+    """How much the service asks and writes; None where nobody says."""
 
     @property
     def quotes(self) -> bool:

@@ -4,15 +4,18 @@ from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from perfkit.workloads.kinds import Padding, Reference, Template
+from perfkit.workloads.literals import literal_type
 from perfkit.workloads.model import Target
 from perfkit.workloads.problems import Problem, nearest
 from perfkit.workloads.schema import (
     ONLY_ENTITY,
+    SAMPLE,
     EntitySection,
     FileSection,
     IndexSection,
     KeySection,
     KeyType,
+    PatternSection,
     TableSection,
 )
 
@@ -63,11 +66,46 @@ def name_problems(file: FileSection) -> Iterator[Problem]:
         if pattern.table not in file.tables:
             message = f"no such table; {nearest(pattern.table, file.tables)}"
             yield Problem.at(*place, "table", value=pattern.table, message=message)
-        known = [f":{parameter}" for parameter in pattern.parameters]
-        for name, value in (pattern.get or {}).items():
-            if is_parameter(value) and value not in known:
-                message = f"no such parameter; {nearest(value, known)}"
-                yield Problem.at(*place, "get", name, value=value, message=message)
+        if pattern.steps is not None and pattern.steps.then.table not in file.tables:
+            named = pattern.steps.then.table
+            message = f"no such table; {nearest(named, file.tables)}"
+            yield Problem.at(*place, "steps", "then", "table", value=named, message=message)
+        yield from _parameter_problems(pattern, place)
+    if file.traffic is not None:
+        for part, rates, known, what in (
+            ("reads", file.traffic.reads, file.patterns, "access pattern"),
+            ("writes", file.traffic.writes, file.tables, "table"),
+        ):
+            for name in rates:
+                if name not in known:
+                    message = f"no such {what}; {nearest(name, known)}"
+                    yield Problem.at("traffic", part, name, message=message)
+
+
+def _parameter_problems(pattern: PatternSection, place: tuple[str, ...]) -> Iterator[Problem]:
+    sets = pattern.parameters
+    if not sets and pattern.parameters_from is None:
+        message = (
+            'missing; expected what the question is about, such as parameters = { user = "u1" }'
+        )
+        yield Problem.at(*place, "parameters", message=message)
+        return
+    sampled = pattern.parameters_from == SAMPLE
+    if sampled and len(sets) > 1:
+        message = "the others are drawn from the table; expected one set of fixed values at most"
+        yield Problem.at(*place, "parameters", message=message)
+    for number, one in enumerate(sets):
+        types = {name: literal_type(value) for name, value in one.items()}
+        wanted = {name: literal_type(value) for name, value in sets[0].items()}
+        if types != wanted:
+            listed = ", ".join(f"{name} ({kind})" for name, kind in wanted.items())
+            message = f"expected the parameters of the first set: {listed}"
+            yield Problem.at(*place, "parameters", number, message=message)
+    known = [f":{parameter}" for parameter in (sets[0] if sets else ())]
+    for name, value in (pattern.get or {}).items():
+        if is_parameter(value) and value not in known and not sampled:
+            message = f"no such parameter; {nearest(value, known)}"
+            yield Problem.at(*place, "get", name, value=value, message=message)
 
 
 def _key_problems(table_name: str, table: TableSection) -> Iterator[Problem]:

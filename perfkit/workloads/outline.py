@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from perfkit.settings import WORKLOAD_FILE, WORKLOAD_VARIABLE
 
-__all__ = ["Outline", "outline"]
+__all__ = ["SECONDS_A_MONTH", "Outline", "outline"]
+
+SECONDS_A_MONTH = 730 * 3600
+"""Of a month as AWS bills it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Outline:
         quotes: It has figures of a document.
         built_in: perfkit brings it along, and its reference service serves it.
         indexes: A table of it has an index.
+        existing: Indexes that it says are there already, with their tables.
+        traffic: `reads_hz` by pattern and `writes_hz` by table, a second; None if it says nothing.
     """
 
     ttls_s: Mapping[str, float | None]
@@ -32,6 +38,8 @@ class Outline:
     quotes: bool = False
     built_in: bool = False
     indexes: bool = True
+    existing: frozenset[tuple[str, str]] = frozenset()
+    traffic: Mapping[str, Mapping[str, float]] | None = None
 
 
 @lru_cache(maxsize=16)
@@ -55,12 +63,31 @@ def outline(name: str, digest: str) -> Outline | None:
                 quotes=any("quoted" in said for said in patterns.values()),
                 built_in=built_in,
                 indexes=any("indexes" in each for each in file.get("tables", {}).values()),
+                existing=frozenset(
+                    (table, name)
+                    for table, each in file.get("tables", {}).items()
+                    for name, index in each.get("indexes", {}).items()
+                    if index.get("exists") or index.get("local")
+                ),
+                traffic=_traffic(file["traffic"]) if "traffic" in file else None,
                 ttls_s={
                     pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
                     for pattern, said in patterns.items()
                 },
             )
     return None
+
+
+def _traffic(said: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    return {
+        f"{part}_hz": {
+            name: float(rate["rps"])
+            if "rps" in rate
+            else float(rate["per_month"]) / SECONDS_A_MONTH
+            for name, rate in said.get(part, {}).items()
+        }
+        for part in ("reads", "writes")
+    }
 
 
 def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:

@@ -10,18 +10,27 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_valid
 from perfkit.capacity import MAX_ITEM_BYTES
 from perfkit.workloads.kinds import Count, Flag, Kind, Positive, Section, Written
 from perfkit.workloads.literals import Value
+from perfkit.workloads.outline import SECONDS_A_MONTH
 
 __all__ = [
+    "MAX_PARAMETER_SETS",
     "ONLY_ENTITY",
+    "SAMPLE",
     "EntitySection",
     "FileSection",
     "IndexSection",
     "KeySection",
+    "ParameterSet",
     "PatternSection",
     "Projection",
     "SizeSection",
+    "StepsSection",
     "TableSection",
+    "Today",
 ]
+
+SAMPLE = "sample"
+"""Where parameters come from that are drawn from the items of the table."""
 
 ONLY_ENTITY = ""
 """The name of the one entity of a table that describes its items itself."""
@@ -30,6 +39,8 @@ MAX_INDEXES = 20
 MAX_INDEX_KEYS = 4
 """Partition key attributes of a global index, and as many sort key attributes."""
 MAX_NON_KEY_ATTRIBUTES = 100
+MAX_PARAMETER_SETS = 100
+"""Every one of them is asked in every form: more would take long and say no more."""
 
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _SHORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -235,6 +246,27 @@ class TableSection(Section):
         return (self.partition_key, *([self.sort_key] if self.sort_key else []))
 
 
+class Today(StrEnum):
+    """What a service does now to answer a question."""
+
+    SCAN = "scan"
+    """It reads the whole table and filters itself."""
+    SCAN_FILTERED = "scan-filtered"
+    """It reads the whole table with a FilterExpression."""
+    QUERY = "query"
+    GET = "get"
+    STEPS = "steps"
+    """It finds items, then asks once more for each of them."""
+
+
+class First(StrEnum):
+    """How the first of several steps finds its items."""
+
+    SCAN = Today.SCAN.value
+    SCAN_FILTERED = Today.SCAN_FILTERED.value
+    QUERY = Today.QUERY.value
+
+
 class ScanSection(Section):
     """A question asked of every item of the table."""
 
@@ -248,6 +280,32 @@ class QuerySection(Section):
     key_condition: Written
     filter: Written | None = None
     descending: Annotated[bool, Strict()] = False
+
+
+class ThenSection(Section):
+    """What is asked once for each item found: values are attributes of that item."""
+
+    table: Written
+    get: Annotated[dict[AttributeName, Written], Field(min_length=1)] | None = None
+    query: QuerySection | None = None
+    parameters: Annotated[dict[Placeholder, Written], Field(default_factory=dict)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.query is None) == (self.get is None):
+            msg = "expected either get or query: what is asked for each item found"
+            raise ValueError(msg)
+        if self.query is None and self.parameters:
+            msg = "parameters are for a query; expected them to be left out beside get"
+            raise ValueError(msg)
+        return self
+
+
+class StepsSection(Section):
+    """A sequence: items are found, and for each of them something is asked."""
+
+    first: First
+    then: ThenSection
 
 
 class CacheSection(Section):
@@ -276,26 +334,121 @@ class QuotedSection(Section):
     capacity_ratio: Positive
 
 
+ParameterSet = Annotated[dict[Placeholder, Value], Field(min_length=1)]
+
+
 class PatternSection(Section):
     """A question the service asks."""
 
     description: Line
     table: Written
-    parameters: Annotated[dict[Placeholder, Value], Field(min_length=1)]
+    parameters: Annotated[
+        tuple[ParameterSet, ...],
+        BeforeValidator(_listed),
+        Field(min_length=1, max_length=MAX_PARAMETER_SETS),
+    ] = ()
+    parameters_from: Written | None = None
     names: Annotated[dict[Placeholder, Written], Field(default_factory=dict)]
-    scan: ScanSection
+    today: Today | None = None
+    scan: ScanSection | None = None
     query: QuerySection | None = None
     get: Annotated[dict[AttributeName, Value], Field(min_length=1)] | None = None
+    today_query: QuerySection | None = None
+    steps: StepsSection | None = None
+    max_rcu: Positive | None = None
     returns: Names = ()
     cache: CacheSection | None = None
     quoted: QuotedSection | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.query is None) == (self.get is None):
+        """Check that there is today's form, and at most one better one."""
+        lacking = {
+            Today.SCAN: self.scan is None and "scan.filter",
+            Today.SCAN_FILTERED: self.scan is None and "scan.filter",
+            Today.QUERY: self.query is None and self.today_query is None and "query",
+            Today.GET: self.get is None and "get",
+            Today.STEPS: self.steps is None and "steps",
+        }
+        wanted = lacking[self.form]
+        if wanted and self.today is None:
+            msg = "expected a form: scan, query, get or steps"
+            raise ValueError(msg)
+        if wanted:
+            msg = f'today = "{self.today}" needs {wanted}, which is missing'
+            raise ValueError(msg)
+        if self.steps is not None:
+            self._check_steps(self.steps)
+        elif self.form is Today.GET and self.query is not None:
+            msg = "a get is the cheapest way there is; expected query to be left out"
+            raise ValueError(msg)
+        elif self.today_query is not None and self.form is not Today.QUERY:
+            msg = 'today_query is what the service asks now; expected today = "query" beside it'
+            raise ValueError(msg)
+        elif self.query and self.get and (self.form is not Today.QUERY or self.today_query):
             msg = "expected either query or get: the one way to ask without a scan"
             raise ValueError(msg)
         return self
+
+    def _check_steps(self, steps: StepsSection) -> None:
+        if self.form is not Today.STEPS:
+            msg = (
+                f'steps are what the service does now; expected today = "steps", got "{self.today}"'
+            )
+            raise ValueError(msg)
+        if self.get is not None:
+            msg = "the first step finds items; expected scan or query beside steps, and no get"
+            raise ValueError(msg)
+        if steps.first is not First.QUERY and self.scan is None:
+            msg = f'steps.first = "{steps.first}" needs scan.filter, which is missing'
+            raise ValueError(msg)
+        if steps.first is First.QUERY and self.query is None and self.today_query is None:
+            msg = 'steps.first = "query" needs query, which is missing'
+            raise ValueError(msg)
+        if steps.first is First.QUERY and self.scan is not None:
+            msg = "the first step queries, so nothing is scanned; expected scan to be left out"
+            raise ValueError(msg)
+        if steps.first is not First.QUERY and self.today_query is not None:
+            msg = 'today_query is what the service asks now; expected steps.first = "query"'
+            raise ValueError(msg)
+
+    @property
+    def form(self) -> Today:
+        """What the service does now, as it says or as the forms that are there suggest."""
+        if self.today is not None:
+            return self.today
+        if self.steps is not None:
+            return Today.STEPS
+        if self.scan is not None:
+            return Today.SCAN
+        asked = self.query is not None or self.today_query is not None
+        return Today.QUERY if asked or self.get is None else Today.GET
+
+
+class RateSection(Section):
+    """How often something is done: so often a second, or a month."""
+
+    rps: Positive | None = None
+    per_month: Positive | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.rps is None) == (self.per_month is None):
+            msg = "expected either rps, calls a second, or per_month"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def hz(self) -> float:
+        """Calls a second."""
+        return self.rps if self.rps is not None else (self.per_month or 0.0) / SECONDS_A_MONTH
+
+
+class TrafficSection(Section):
+    """How much the service asks and writes."""
+
+    reads: Annotated[dict[ShortName, RateSection], Field(default_factory=dict)]
+    writes: Annotated[dict[TableName, RateSection], Field(default_factory=dict)]
 
 
 class FileSection(Section):
@@ -305,3 +458,4 @@ class FileSection(Section):
     description: Line
     tables: Annotated[dict[TableName, TableSection], Field(min_length=1)]
     patterns: Annotated[dict[ShortName, PatternSection], Field(default_factory=dict)]
+    traffic: TrafficSection | None = None

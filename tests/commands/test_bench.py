@@ -226,3 +226,37 @@ def test_traffic_without_the_scenario_that_takes_it_is_refused(data: Path) -> No
     assert result.exit_code == 2
     assert "--traffic changes cache-hour only" in str(result.exception) + result.stderr
     assert not RUNS.exists()
+
+
+BUDGET = """
+name = "budget"
+description = "Courses that are there, and what asking for them may take"
+
+[tables.Courses]
+partition_key = { name = "course_id", type = "S" }
+
+[tables.Courses.indexes]
+CoursesBySemester = { partition_key = { name = "semester_id", type = "S" }, sort_key = { name = "department_id", type = "S" }, exists = true }
+
+[patterns.courses]
+description = "Courses of a semester and department"
+table = "Courses"
+parameters = { semester = "1", department = "CS" }
+query.index = "CoursesBySemester"
+query.key_condition = "semester_id = :semester AND department_id = :department"
+max_rcu = 6.5
+"""
+
+
+def test_a_pattern_beyond_its_budget_is_exit_code_4_once_it_is_saved(data: Path) -> None:
+    kept, broken = Path("kept.toml"), Path("broken.toml")
+    kept.write_text(BUDGET)
+    broken.write_text(BUDGET.replace("6.5", "6"))
+
+    within = bench("--workload", kept, "--iterations", "2", "--data", data)
+    beyond = bench("--workload", broken, "--iterations", "2", "--data", data)
+
+    assert (within.exit_code, within.stderr) == (0, "")
+    assert beyond.exit_code == 4
+    assert "courses: query takes 6.5 RCU a call, and max_rcu is 6" in beyond.stderr
+    assert len(RunStore(RUNS).list().runs) == 2

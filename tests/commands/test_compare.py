@@ -270,6 +270,16 @@ def test_capacity_is_judged_from_one_pair_of_runs(units: float, percent: str, ve
     assert exit_code(*TWO, "--fail-on-regression", percent) == (4 if verdict == "fail" else 3)
 
 
+def test_only_rcu_judges_no_latency_and_allows_no_rise() -> None:
+    save(run(1), run(2, variant(at_s=1.0)))
+    assert exit_code(*TWO, "--only", "rcu") == 0
+
+    save(run(1), run(2, variant(capacity_units=6.6)))
+    assert exit_code(*TWO, "--only", "rcu") == 4
+    assert exit_code(*TWO, "--only", "rcu", "--fail-on-regression", "5") == 0
+    assert exit_code(*TWO, "--only", "rcu", "--control", "query") == 2
+
+
 def test_capacity_that_depends_on_a_cache_is_shown_and_not_judged() -> None:
     cache = CacheFigures(hits=5, misses=5, errors=0)
     save(

@@ -242,7 +242,7 @@ def test_projections_stand_side_by_side() -> None:
     assert text(report(), "cost-indexes") == snapshot("""\
 What indexes cost and save¹
                                              reads a month            the index a month
-index    projection  asked by  ≈RCU a query         ≈scans  ≈queries            ≈writes   ≈storage
+index    projection  asked by  ≈RCU a query         ≈today  ≈queries            ≈writes   ≈storage
 --------------------------------------------------------------------------------------------------
 ByShelf  ALL         shelf              6.5      $8,212.50    $42.71              $1.81   $0.00262
          KEYS_ONLY²  shelf             25.5      $8,212.50   $167.54              $1.15  $0.000326
@@ -265,7 +265,7 @@ What the cache saves and costs (cache.t3.micro)¹
                                hits of              reads a month             a month
 instead of  hit rate of       requests  read units       ≈without     ≈saved    ≈node      ≈left
 ------------------------------------------------------------------------------------------------
-scans       this traffic        ≈99.1%      ≈99.1%      $8,212.50  $8,141.38   $12.41  $8,128.97
+today       this traffic        ≈99.1%      ≈99.1%      $8,212.50  $8,141.38   $12.41  $8,128.97
             the virtual hour      ≈80%        ≈80%      $8,212.50  $6,570.00   $12.41  $6,557.59
 queries     this traffic        ≈99.1%      ≈99.1%         $42.71     $42.34   $12.41     $29.93
             the virtual hour      ≈80%        ≈80%         $42.71     $34.16   $12.41     $21.75
@@ -273,7 +273,7 @@ queries     this traffic        ≈99.1%      ≈99.1%         $42.71     $42.34
                               the node pays from
 instead of  hit rate of           ≈of read units  ≈requests/s
 -------------------------------------------------------------
-scans       this traffic                    0.2%      0.08209
+today       this traffic                    0.2%      0.08209
             the virtual hour                0.2%      0.03778
 queries     this traffic                   29.1%        5.981
             the virtual hour               29.1%        7.265

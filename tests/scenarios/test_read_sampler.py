@@ -88,7 +88,7 @@ def measure(
         options=Options(plan=plan or Plan(iterations=10)),
         clock=puppets[0].clock,
     )
-    return measure_reads("things", puppets, context, check)
+    return measure_reads("things", [[puppet] for puppet in puppets], context, check)
 
 
 def reasons(measured: MeasuredReads) -> list[str]:

@@ -93,6 +93,7 @@ def _variants(run: Run) -> Table:
                 note=STRONG_NOTE,
                 provenance=strong,
             ),
+            *_spread_columns(run),
             Column(key="capacity_source", title="counted by", data_only=True),
             Column(key="capacity_strong_source", title="strong is", data_only=True),
             seconds("p50_s", "p50", note=latency_note([run])),
@@ -128,6 +129,7 @@ def _variant(variant: Variant, *, mixed: bool) -> Row:
         "bytes_read": variant.bytes_read,
         "capacity_units": variant.capacity_units,
         "capacity_units_strong": strong,
+        **_spread(variant),
         "capacity_source": variant.capacity_source,
         "capacity_strong_source": variant.capacity_strong_source,
         "p50_s": percentile(latency_s, 0.5),
@@ -139,6 +141,45 @@ def _variant(variant: Variant, *, mixed: bool) -> Row:
         "calls": variant.calls,
         "errors": variant.errors,
         "retries": variant.retries,
+    }
+
+
+def _spread_columns(run: Run) -> tuple[Column, ...]:
+    """Return columns for how far a variant's calls lie apart with different parameters."""
+    sets = max(len(each.items_returned_by_set) for each in run.variants)
+    if not sets:
+        return ()
+    note = f"Of one call with each of {sets} sets of parameters; all other counts are their means."
+    return (
+        Column(
+            key="capacity_units_least",
+            title="least",
+            kind=Kind.CAPACITY,
+            group="RCU by parameters",
+            note=note,
+        ),
+        Column(
+            key="capacity_units_most", title="most", kind=Kind.CAPACITY, group="RCU by parameters"
+        ),
+        Column(
+            key="items_returned_least",
+            title="least",
+            kind=Kind.COUNT,
+            group="returned by parameters",
+        ),
+        Column(
+            key="items_returned_most", title="most", kind=Kind.COUNT, group="returned by parameters"
+        ),
+    )
+
+
+def _spread(variant: Variant) -> Row:
+    units, items = variant.capacity_units_by_set, variant.items_returned_by_set
+    return {
+        "capacity_units_least": min(units, default=None),
+        "capacity_units_most": max(units, default=None),
+        "items_returned_least": min(items, default=None),
+        "items_returned_most": max(items, default=None),
     }
 
 

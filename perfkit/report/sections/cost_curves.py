@@ -91,9 +91,9 @@ def indexes(found: Estimate) -> Curves | None:
     end = _end([crossing])
     return _against_rate(
         "cost-index-curves",
-        "Scans against queries with their indexes, writes as assumed",
+        "Today's reads against queries with their indexes, writes as assumed",
         (
-            _curve("scans", _points(end, lambda rate: scan * rate)),
+            _curve("today", _points(end, lambda rate: scan * rate)),
             _curve("queries, writes and storage", _points(end, lambda rate: fixed + query * rate)),
         ),
         (VerticalLine(x=crossing, label=f"indexes pay from {short(crossing)}/s on"),),
@@ -113,7 +113,7 @@ def caches(found: Estimate) -> Curves | None:
     node, held = float(economics.node.usd), economics.unit_hits
     crossing = economics.break_even_hz
     end = _end([crossing] if crossing else [economics.reads_hz])
-    what = "scans" if economics.state is State.BEFORE else "queries"
+    what = "today's form" if economics.state is State.BEFORE else "queries"
     return _against_rate(
         "cost-cache-curves",
         f"Reads by {what} with the cache and without,"

@@ -281,7 +281,7 @@ def indexes(found: Estimate) -> Table | None:
             Column(key="declared", title="declared", data_only=True),
             Column(key="patterns", title="asked by", weight=0),
             _rate("query_units", "RCU a query"),
-            _usd("scan_usd", "scans", "reads a month", weight=0),
+            _usd("scan_usd", "today", "reads a month", weight=0),
             _usd("query_usd", "queries", "reads a month"),
             _usd("writes_usd", "writes", "the index a month"),
             _usd("storage_usd", "storage", "the index a month"),
@@ -323,7 +323,7 @@ def caches(found: Estimate) -> Table | None:
         ),
         rows=tuple(
             {
-                "misses_by": "scans" if each.state is State.BEFORE else "queries",
+                "misses_by": "today" if each.state is State.BEFORE else "queries",
                 "rate_of": each.source,
                 "hit_rate": Marked(
                     value=round(each.request_hits, 4),

@@ -33,7 +33,7 @@ def bills(found: Estimate) -> str:
     totals = {state: float(bill.total_usd) for state, bill in found.bills.items()}
     before = totals[State.BEFORE]
     text = (
-        f"{short(found.rps)} requests a second cost {format_usd(before)} a month by scan"
+        f"{short(found.rps)} requests a second cost {format_usd(before)} a month today"
         f" at list prices of {found.book.region}"
     )
     if State.AFTER in totals:

@@ -1,0 +1,46 @@
+"""Whether access patterns keep the read units that the workload allows them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.verdict import Ruling, Verdict, taken_together
+from perfkit.runs import Run, RunKind
+from perfkit.units import format_units
+
+__all__ = ["judge_budgets"]
+
+
+def judge_budgets(runs: Iterable[Run], budgets: Mapping[str, float]) -> Verdict | None:
+    """
+    Return the verdict on all budgets; None where none of the runs has one.
+
+    Held against a budget is a call of the pattern's better form, or of what the service does
+    today where none is better.
+
+    Args:
+        runs: Of access patterns and others.
+        budgets: By pattern, the most read units that a call may take.
+    """
+    return taken_together(_verdicts(runs, budgets))
+
+
+def _verdicts(runs: Iterable[Run], budgets: Mapping[str, float]) -> Iterator[Verdict]:
+    for run in runs:
+        budget = budgets.get(run.scenario)
+        outcome = find_outcome(run) if run.kind is RunKind.SCENARIO else None
+        if budget is None or outcome is None:
+            continue
+        form = outcome.after or outcome.before
+        if form.capacity_units is None:
+            reason = (
+                f"{run.scenario}: the target does not say what {form.name} takes, so max_rcu ="
+                f" {budget:g} cannot be judged"
+            )
+            yield Verdict(ruling=Ruling.INVALID, reason=reason)
+            continue
+        evidence = (
+            f"{run.scenario}: {form.name} takes {format_units(form.capacity_units)} RCU a call,"
+            f" and max_rcu is {budget:g}"
+        )
+        ruling = Ruling.FAIL if form.capacity_units > budget else Ruling.PASS
+        yield Verdict(ruling=ruling, evidence=evidence)
