@@ -20,6 +20,7 @@ from perfkit.workloads.model import (
     Quote,
     Quoted,
     Table,
+    TargetDefaults,
     Workload,
 )
 from perfkit.workloads.names import is_parameter, stated_types, target_of
@@ -46,6 +47,7 @@ def build(file: FileSection, *, source: str, digest: str) -> Workload:
         patterns=tuple(_pattern(name, section) for name, section in file.patterns.items()),
         source=source,
         digest=digest,
+        target=TargetDefaults(**file.target.model_dump()) if file.target else TargetDefaults(),
     )
 
 

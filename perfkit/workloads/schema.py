@@ -298,6 +298,16 @@ class PatternSection(Section):
         return self
 
 
+class TargetSection(Section):
+    """Where the tables are, unless an option or a variable of the environment says otherwise."""
+
+    at: Written | None = None
+    region: Written | None = None
+    profile: Written | None = None
+    data: Written | None = None
+    redis_url: Written | None = None
+
+
 class FileSection(Section):
     """The whole file."""
 
@@ -305,3 +315,4 @@ class FileSection(Section):
     description: Line
     tables: Annotated[dict[TableName, TableSection], Field(min_length=1)]
     patterns: Annotated[dict[ShortName, PatternSection], Field(default_factory=dict)]
+    target: TargetSection | None = None
