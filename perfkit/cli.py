@@ -16,6 +16,7 @@ from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
 from perfkit.commands.cost import cost
 from perfkit.commands.create_indexes import create_indexes
+from perfkit.commands.doctor import doctor
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
@@ -158,6 +159,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     "Data and tools": (
         (seed, "Create the tables of a workload and fill them."),
         (clean, "Remove what perfkit made."),
+        (doctor, "Check target, permissions, clock, quotas and Redis."),
         (workload, "Explain and check workload files."),
         (prices, "Show and refresh list prices."),
         (dynamodb, "Serve the embedded DynamoDB over HTTP."),

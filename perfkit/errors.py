@@ -14,6 +14,7 @@ Everything perfkit raises on purpose, with the exit code each becomes.
         StorageFullError          no space left to write
         ResultsDifferError        two variants returned different items
       EvidenceError           3   what was measured supports no verdict
+      LimitReachedError       3   a limit that was given stopped the command
       ThresholdError          4   the run finished and missed its target
 
 Typer itself exits with 2 for a bad option; an interrupt exits with 130.
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigError",
     "DataFileError",
     "EvidenceError",
+    "LimitReachedError",
     "PerfkitError",
     "PriceError",
     "ResultsDifferError",
@@ -93,6 +95,12 @@ class ResultsDifferError(TargetError):
 
 class EvidenceError(PerfkitError):
     """What was measured supports neither pass nor fail."""
+
+    exit_code = 3
+
+
+class LimitReachedError(PerfkitError):
+    """A limit that was given stopped the command; what was done stays."""
 
     exit_code = 3
 

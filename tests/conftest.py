@@ -513,12 +513,14 @@ class Recorder:
     Attributes:
         url: Where it is.
         operations: How often each operation was asked for.
+        requests: Every operation that was asked for, with what it was asked.
         tagless: Answer as a server that knows no tags.
         before: Called with the operation before each request is passed on.
     """
 
     def __init__(self, upstream: str) -> None:
         self.operations: Counter[str] = Counter()
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self.tagless = False
         self.before: Callable[[str], None] = lambda _: None
         recorder, behind = self, urlsplit(upstream)
@@ -530,6 +532,7 @@ class Recorder:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation = self.headers["X-Amz-Target"].rpartition(".")[2]
                 recorder.operations[operation] += 1
+                recorder.requests.append((operation, json.loads(body)))
                 recorder.before(operation)
                 if recorder.tagless and "Tag" in operation:
                     kind = "com.amazon.coral.service#UnknownOperationException"

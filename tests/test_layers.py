@@ -25,7 +25,7 @@ LEVELS = (
     ("measure",),
     ("embedded", "workloads"),
     ("capacity", "files", "runs", "settings"),
-    ("units", "errors", "console"),
+    ("units", "errors", "console", "hosts"),
 )
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
 

@@ -9,19 +9,23 @@ from perfkit.commands.common import (
     DataOption,
     JsonOption,
     MaxCostOption,
+    MaxRcuOption,
     ProfileOption,
+    RedisOption,
     RegionOption,
     TargetOption,
     VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
+    make_redis_url,
     make_target,
     note,
     read_workload,
     say,
+    say_consumption,
 )
-from perfkit.errors import ConfigError, PerfkitError
+from perfkit.errors import ConfigError, LimitReachedError, PerfkitError
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
@@ -76,6 +80,8 @@ def bench(
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
+    redis_url: RedisOption = None,
+    max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -101,8 +107,10 @@ def bench(
     chosen = registry.find(read, scenario or [registry.PATTERNS])
     if traffic:
         _check_taken(chosen)
-    where = make_target(target, data, region, profile)
-    context = make_context(where, read, options)
+    where = make_target(
+        target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
+    )
+    context = make_context(where, read, options, make_redis_url(redis_url, read))
     title = f"Measure workload {read.name}"
     foreign: tuple[str, ...] = ()
     if where.kind == "endpoint":
@@ -117,6 +125,7 @@ def bench(
             note("Nothing was done.")
             raise typer.Exit(1)
     runs = measure_with_bars(chosen, context)
+    say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
 
@@ -174,8 +183,12 @@ def make_options(
     )
 
 
-def make_context(where: "Target", read: "Workload", options: "Options") -> "Context":
+def make_context(
+    where: "Target", read: "Workload", options: "Options", redis_url: str | None = None
+) -> "Context":
     """Return what scenarios measure *where* with: an ordinary boto3 client."""
+    from perfkit.dynamodb.limits import PacedClock
+    from perfkit.measure.clock import RealClock
     from perfkit.scenarios.base import Context
 
     return Context(
@@ -185,7 +198,9 @@ def make_context(where: "Target", read: "Workload", options: "Options") -> "Cont
         where=where.name,
         options=options,
         source=where,
+        redis_url=redis_url,
         capacity_doubt=where.capacity_doubt(),
+        clock=RealClock() if where.limits is None else PacedClock(where.limits),
     )
 
 
@@ -220,16 +235,33 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
     except KeyboardInterrupt as error:
         say(f"Interrupted: {_saved(runs, chosen)}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
-    except PerfkitError:
-        if runs:
+    except PerfkitError as error:
+        if runs or isinstance(error, LimitReachedError):
             note(_saved(runs, chosen))
+        _check_limits(context)
         raise
     return runs
 
 
+def _check_limits(context: "Context") -> None:
+    """
+    Say that a limit was the reason, where a process of the service met it.
+
+    Raises:
+        LimitReachedError: One was reached.
+    """
+    from perfkit.dynamodb.limits import meter_of
+
+    if context.source is not None and context.source.limits is not None:
+        meter_of(context.source.limits).check()
+
+
 def _saved(runs: "Sequence[Run]", chosen: "Sequence[Scenario]") -> str:
     text = f"{len(runs)} of {len(chosen)} scenarios were measured and are saved"
-    return f"{text}; `perfkit report` shows them." if runs else f"{text}."
+    if runs:
+        text += "; `perfkit report` shows them"
+    left = " ".join(f"--scenario {each.name}" for each in chosen[len(runs) :])
+    return f"{text}. For the rest: `perfkit bench {left}`, with the options as before."
 
 
 def _print(runs: "Sequence[Run]", *, as_json: bool, verbose: bool) -> None:

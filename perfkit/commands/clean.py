@@ -42,7 +42,7 @@ def clean(
     Example: perfkit clean --runs
     """
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(target, data, region, profile, workload=read)
 
     from perfkit.dynamodb import cleaning
     from perfkit.dynamodb.safety import approve

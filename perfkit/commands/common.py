@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfkit.console import INTERRUPTED
-from perfkit.settings import DATA_FILE, DATA_VARIABLE, TARGET_VARIABLE, WORKLOAD_VARIABLE
+from perfkit.settings import (
+    DATA_FILE,
+    DATA_VARIABLE,
+    REDIS_VARIABLE,
+    TARGET_VARIABLE,
+    WORKLOAD_VARIABLE,
+)
 from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ __all__ = [
     "MaxRcuOption",
     "MaxWcuOption",
     "ProfileOption",
+    "RedisOption",
     "RegionOption",
     "TargetOption",
     "TimeoutOption",
@@ -32,6 +39,7 @@ __all__ = [
     "WorkloadOption",
     "YesOption",
     "make_permission",
+    "make_redis_url",
     "make_target",
     "note",
     "note_left_alone",
@@ -39,6 +47,7 @@ __all__ = [
     "print_text",
     "read_workload",
     "say",
+    "say_consumption",
     "say_error",
     "warn",
 ]
@@ -58,7 +67,7 @@ TargetOption = Annotated[
         "--target",
         envvar=TARGET_VARIABLE,
         metavar="TARGET",
-        help="embedded (the default), aws, or the URL of an endpoint.",
+        help="embedded, aws, or the URL of an endpoint; left out, the workload's, else embedded.",
     ),
 ]
 DataOption = Annotated[
@@ -86,7 +95,12 @@ VerboseOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
 MaxCostOption = Annotated[
     float | None,
-    typer.Option("--max-cost", min=0, metavar="USD", help="On AWS, refuse what costs more."),
+    typer.Option(
+        "--max-cost",
+        min=0,
+        metavar="USD",
+        help="On AWS refuse what costs more; everywhere stop where its units, at AWS's prices, do.",
+    ),
 ]
 MaxRcuOption = Annotated[
     float | None,
@@ -95,6 +109,15 @@ MaxRcuOption = Annotated[
 MaxWcuOption = Annotated[
     float | None,
     typer.Option("--max-wcu", metavar="UNITS", help="Hold writes below so many units a second."),
+]
+RedisOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar=REDIS_VARIABLE,
+        metavar="URL",
+        help="Redis server; left out, the workload's, else one of perfkit's own is started.",
+    ),
 ]
 TimeoutOption = Annotated[
     float | None,
@@ -118,22 +141,86 @@ def read_workload(name_or_path: str | None) -> "Workload":
 
 
 def make_target(
-    text: str | None, data: Path | None, region: str | None = None, profile: str | None = None
+    text: str | None,
+    data: Path | None,
+    region: str | None = None,
+    profile: str | None = None,
+    *,
+    workload: "Workload | None" = None,
+    max_rcu: float | None = None,
+    max_wcu: float | None = None,
+    max_cost: float | None = None,
 ) -> "Target":
     """
-    Return the target that options name.
+    Return the target that options name, or the environment, or the workload's file, in this order.
+
+    What the file says of region, profile and data goes with the target it names, so it is left
+    out where another one is chosen.
+
+    Args:
+        text: What `--target` or its variable says.
+        data: What `--data` says.
+        region: What `--region` says.
+        profile: What `--profile` says.
+        workload: The workload, whose file may name a target; None where there is none yet.
+        max_rcu: Hold all reads there below so many units a second.
+        max_wcu: Likewise writes.
+        max_cost: Stop there before all units together cost more.
 
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
     """
+    from perfkit.dynamodb.safety import limited
     from perfkit.dynamodb.targets import parse_target
+    from perfkit.workloads.model import TargetDefaults
 
-    from_environment = os.environ.get(DATA_VARIABLE)
-    if data is None and from_environment and text in {None, "embedded"}:
+    file = TargetDefaults() if workload is None else workload.target
+    named = file.at or "embedded"
+    # an option about one kind of target is a choice of that kind
+    chosen = text or ("embedded" if data is not None else named)
+    if chosen != "embedded":
+        # read here and not by boto3, so that they come before the file
+        variables = [os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")]
+        region = region or next(filter(None, variables), None)
+        profile = profile or os.environ.get("AWS_PROFILE")
+    elif data is None and (from_environment := os.environ.get(DATA_VARIABLE)):
         # read here and not by Typer: it is a default for the embedded engine, and no
         # contradiction to naming another target
         data = Path(from_environment)
-    return parse_target(text, data, region=region, profile=profile)
+    if chosen == named:
+        region, profile = region or file.region, profile or file.profile
+        data = data or (None if file.data is None else Path(file.data))
+    target = parse_target(chosen, data, region=region, profile=profile)
+    if target.redirected:
+        note(
+            f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
+            f" aws to {target.name}: an endpoint, not AWS."
+        )
+    return limited(target, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def make_redis_url(url: str | None, workload: "Workload") -> str | None:
+    """
+    Return the Redis server that an option names, or the environment, or the workload's file.
+
+    Raises:
+        ConfigError: It is no URL of a Redis server.
+    """
+    url = url or workload.target.redis_url
+    if url is not None:
+        from perfkit.cache.address import parse_url
+
+        parse_url(url)
+    return url
+
+
+def say_consumption(target: "Target") -> None:
+    """Tell a person what was consumed, where there is a limit."""
+    from perfkit.dynamodb.safety import consumption
+
+    line = consumption(target)
+    if line is not None:
+        note(line)
 
 
 def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission":

@@ -25,6 +25,7 @@ from perfkit.commands.common import (
     print_text,
     read_workload,
     say,
+    say_consumption,
     warn,
 )
 from perfkit.errors import ConfigError, ThresholdError
@@ -71,7 +72,9 @@ def create_indexes(
     Example: perfkit create-indexes --dry-run
     """
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(
+        target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
+    )
     note_left_alone(read)
 
     from perfkit.dynamodb import indexes
@@ -93,6 +96,7 @@ def create_indexes(
     started_s = time.monotonic()
     changes, counts = create_with_bars(where, plans, wait=wait, timeout_s=timeout, max_rcu=max_rcu)
     elapsed_s = time.monotonic() - started_s
+    say_consumption(where)
     if as_json:
         print_json(_document(plans, where, changes, counts, elapsed_s=elapsed_s, dry_run=False))
     else:

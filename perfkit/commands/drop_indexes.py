@@ -56,7 +56,7 @@ def drop_indexes(
     Example: perfkit drop-indexes --index CoursesBySemester
     """
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(target, data, region, profile, workload=read)
     note_left_alone(read)
 
     from perfkit.dynamodb import indexes

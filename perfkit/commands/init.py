@@ -20,6 +20,7 @@ from perfkit.commands.common import (
     note,
     print_json,
     say,
+    say_consumption,
     warn,
 )
 from perfkit.errors import ConfigError, TargetError
@@ -83,7 +84,7 @@ def init(
 
     check_rates(max_rcu=max_rcu)
     _check_output(output, force=force)
-    where = make_target(target, data, region, profile)
+    where = make_target(target, data, region, profile, max_rcu=max_rcu, max_cost=max_cost)
     limits = SampleLimits(items=sample)
     if not where.may_exist:
         msg = (
@@ -113,6 +114,7 @@ def init(
         raise TargetError(msg)
     for reason in gone:
         warn(f"{reason}.")
+    say_consumption(where)
     draft = _write(output, tables, where, (*found.skipped, *gone), force=force)
     if as_json:
         print_json(_document(output, where, tables, draft, (*found.skipped, *gone)))

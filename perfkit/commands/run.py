@@ -14,16 +14,19 @@ from perfkit.commands.common import (
     MaxRcuOption,
     MaxWcuOption,
     ProfileOption,
+    RedisOption,
     RegionOption,
     TargetOption,
     VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
+    make_redis_url,
     make_target,
     note,
     note_left_alone,
     read_workload,
+    say_consumption,
     warn,
 )
 from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
@@ -48,6 +51,7 @@ def run(
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
+    redis_url: RedisOption = None,
     scale: Annotated[
         float, typer.Option(metavar="FACTOR", help="Multiplies the items of every table.")
     ] = 1.0,
@@ -75,7 +79,7 @@ def run(
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
     has a cache policy. Each step takes over what is there, so it may be interrupted and repeated.
-    --max-rcu and --max-wcu hold seeding and counting, not what is measured.
+    --max-rcu, --max-wcu and --max-cost hold what is measured, too.
 
     Example: perfkit run --scale 0.1
     """
@@ -84,7 +88,17 @@ def run(
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(
+        target,
+        data,
+        region,
+        profile,
+        workload=read,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+        max_cost=max_cost,
+    )
+    redis_url = make_redis_url(redis_url, read)
     permission = make_permission(yes=yes, max_cost=max_cost)
     budget = _Budget(where, permission)
     note_left_alone(read)
@@ -92,7 +106,8 @@ def run(
     if read.made:
         _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
         counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
-    runs = _measure(where, read, options, budget, patterns_only=patterns_only)
+    runs = _measure(where, read, options, budget, redis_url, patterns_only=patterns_only)
+    say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
     check_counts(counts)
@@ -197,6 +212,7 @@ def _measure(
     read: "Workload",
     options: "Options",
     budget: _Budget,
+    redis_url: str | None,
     *,
     patterns_only: bool,
 ) -> "list[Run]":
@@ -205,7 +221,7 @@ def _measure(
     from perfkit.scenarios import registry
 
     chosen = registry.main_job(read, patterns_only=patterns_only)
-    context = make_context(where, read, options)
+    context = make_context(where, read, options, redis_url)
     if where.is_guarded:
         effects = tuple(each.effect(context) for each in chosen)
         title = f"Measure workload {read.name}"

@@ -23,6 +23,7 @@ from perfkit.commands.common import (
     print_json,
     read_workload,
     say,
+    say_consumption,
     warn,
 )
 
@@ -69,7 +70,16 @@ def seed(
     Example: perfkit seed --scale 0.1
     """
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(
+        target,
+        data,
+        region,
+        profile,
+        workload=read,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+        max_cost=max_cost,
+    )
     note_left_alone(read)
 
     from perfkit.dynamodb import seeding
@@ -99,6 +109,7 @@ def seed(
             f"Wrote {written:,} items in {outcome.elapsed_s:.1f} s"
             f" ({written / outcome.elapsed_s:,.0f} items/s)."
         )
+    say_consumption(where)
     if as_json:
         print_json(_document(planned, outcome))
     elif planned.tables:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,11 @@ import typer
 from perfkit.commands.common import (
     DataOption,
     ProfileOption,
+    RedisOption,
     RegionOption,
     TargetOption,
     WorkloadOption,
+    make_redis_url,
     make_target,
     note,
     print_text,
@@ -19,16 +22,14 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.errors import TargetError
+from perfkit.hosts import is_loopback
 from perfkit.settings import FOLDER
 
 if TYPE_CHECKING:
-    from perfkit.dynamodb.targets import Target
     from perfkit.service.running import Plan, RunningService
     from perfkit.service.settings import ServiceSettings
 
 __all__ = ["look_for_redis", "make_plan", "serve", "tell"]
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 PhaseOption = Annotated[
     int,
@@ -76,15 +77,6 @@ PortOption = Annotated[
     int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
 ]
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
-RedisOption = Annotated[
-    str | None,
-    typer.Option(
-        "--redis-url",
-        envvar="PERFKIT_REDIS_URL",
-        metavar="URL",
-        help="Server of cache and queue; left out, one of perfkit's own is started.",
-    ),
-]
 SmtpHostOption = Annotated[
     str | None,
     typer.Option(
@@ -149,8 +141,11 @@ def serve(
             "passthrough": passthrough,
             "notify": notify,
         },
-        make_target(target, data, region, profile),
         workload,
+        target,
+        data,
+        region,
+        profile,
         workers=workers,
         port=port,
         host=host,
@@ -176,8 +171,11 @@ def serve(
 def make_plan(
     phase: int,
     switches: dict[str, bool | None],
-    target: "Target",
     workload: str | None,
+    target: str | None,
+    data: Path | None,
+    region: str | None,
+    profile: str | None,
     *,
     workers: int,
     port: int,
@@ -194,7 +192,6 @@ def make_plan(
         ConfigError: An option, or a variable of the environment, says something it may not.
         TargetError: Tables or indexes are missing.
     """
-    from perfkit.cache.address import parse_url
     from perfkit.queue.mail import SmtpSettings
     from perfkit.service import launch
     from perfkit.service.running import Plan
@@ -202,13 +199,14 @@ def make_plan(
 
     chosen = Switches.of_phase(phase, **switches)
     smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
-    if redis_url is not None:
-        parse_url(redis_url)
-    launch.check_tables(target, read_workload(workload), chosen)
+    read = read_workload(workload)
+    redis_url = make_redis_url(redis_url, read)
+    where = make_target(target, data, region, profile, workload=read)
+    launch.check_tables(where, read, chosen)
     settings = ServiceSettings(
         switches=chosen,
         secret=launch.read_secret(FOLDER),
-        target=target,
+        target=where,
         workload=workload,
         redis_url=redis_url,
         smtp_url=None if smtp is None else smtp.url,
@@ -278,5 +276,5 @@ def tell(plan: "Plan", url: str) -> None:
         f"Try: curl -i -H 'Authorization: Bearer {token}'"
         f" '{url}/api/courses?semester=1&department=CS'"
     )
-    if plan.host not in LOCAL:
+    if not is_loopback(plan.host):
         warn(f"{plan.host} is reachable from other machines; whoever has a token can ask")

@@ -53,7 +53,7 @@ def status(
     Example: perfkit status --json
     """
     read = read_workload(workload)
-    where = make_target(target, data, region, profile)
+    where = make_target(target, data, region, profile, workload=read)
     tables = _look(where, read)
 
     from perfkit.runs import RunStore

@@ -3,10 +3,10 @@
 from perfkit.commands.common import (
     DataOption,
     ProfileOption,
+    RedisOption,
     RegionOption,
     TargetOption,
     WorkloadOption,
-    make_target,
     print_text,
 )
 from perfkit.commands.serve import (
@@ -21,7 +21,6 @@ from perfkit.commands.serve import (
     PhaseOption,
     PoolingOption,
     PortOption,
-    RedisOption,
     SessionsOption,
     SmtpHostOption,
     SmtpPortOption,
@@ -77,8 +76,11 @@ def up(
             "passthrough": passthrough,
             "notify": notify,
         },
-        make_target(target, data, region, profile),
         workload,
+        target,
+        data,
+        region,
+        profile,
         workers=workers,
         port=port,
         host=host,

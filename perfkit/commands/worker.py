@@ -9,13 +9,18 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import note, print_json, print_text
+from perfkit.commands.common import (
+    WorkloadOption,
+    make_redis_url,
+    note,
+    print_json,
+    print_text,
+    read_workload,
+)
 from perfkit.errors import ConfigError, TargetError
-from perfkit.settings import FOLDER
+from perfkit.settings import FOLDER, REDIS_VARIABLE
 
 __all__ = ["worker"]
-
-REDIS_VARIABLE = "PERFKIT_REDIS_URL"
 
 
 def worker(
@@ -25,9 +30,10 @@ def worker(
         typer.Option(
             metavar="URL",
             envvar=REDIS_VARIABLE,
-            help="Server of the queue; default: that of perfkit up, else the one in .perfkit.",
+            help="Server of the queue; left out, the workload's, else that of perfkit up.",
         ),
     ] = None,
+    workload: WorkloadOption = None,
     smtp_host: Annotated[
         str | None,
         typer.Option(
@@ -70,14 +76,15 @@ def worker(
         msg = "--dead-letters lists them, --retry-dead puts them back: choose one"
         raise ConfigError(msg)
     if dead_letters or retry_dead:
-        _look_after_dead(_queue_url(redis_url), put_back=retry_dead, as_json=as_json)
+        _look_after_dead(_queue_url(redis_url, workload), put_back=retry_dead, as_json=as_json)
     else:
-        _work(_queue_url(redis_url), smtp_host, smtp_port, threads, retries)
+        _work(_queue_url(redis_url, workload), smtp_host, smtp_port, threads, retries)
 
 
-def _queue_url(redis_url: str | None) -> str:
-    if redis_url is not None:
-        return redis_url
+def _queue_url(redis_url: str | None, workload: str | None) -> str:
+    named = make_redis_url(redis_url, read_workload(workload))
+    if named is not None:
+        return named
     from perfkit.processes import redis_server
     from perfkit.service import launch
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.errors import as_answer
+from perfkit.errors import TargetError
 
-__all__ = ["ClientConnection", "Connection", "EngineConnection"]
+__all__ = ["ClientConnection", "Connection", "EngineConnection", "check_answer"]
 
 Answer = dict[str, Any]
 
@@ -51,6 +52,22 @@ class EngineConnection:
         self._engine.close()
 
 
+# what every answer to them has
+_MEMBERS = {"DescribeTable": "Table", "ListTables": "TableNames"}
+
+
+def check_answer(operation: str, answer: Mapping[str, Any], where: str) -> None:
+    """
+    Make sure that an answer is DynamoDB's: botocore takes any page of the web for an empty one.
+
+    Raises:
+        TargetError: It is not.
+    """
+    if operation in _MEMBERS and _MEMBERS[operation] not in answer:
+        msg = f"what answers at {where} is not DynamoDB; check --target"
+        raise TargetError(msg)
+
+
 class ClientConnection:
     """A boto3 client; its own retries should be off, the callers here have theirs."""
 
@@ -68,6 +85,7 @@ class ClientConnection:
             answer: Answer = call(**request)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise as_answer(error, where=self._where) from error
+        check_answer(operation, answer, self._where)
         return answer
 
     def close(self) -> None:

@@ -98,7 +98,8 @@ def explain(error: DynamoDBError, *, doing: str, where: str) -> PerfkitError:
     if code == "ResourceNotFoundException":
         return TargetError(
             f"{doing}: {where} has no such table or index ({text}); `perfkit seed` creates the"
-            " tables, `perfkit create-indexes` the indexes"
+            " tables, `perfkit create-indexes` the indexes; where they should be there, check"
+            " --target, --region and --profile"
         )
     if code in BUSY:
         return TargetError(f"{doing}: {where} is busy with that table ({text}); run again shortly")

@@ -35,6 +35,7 @@ from perfkit.dynamodb.tables import (
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, PerfkitError, StorageFullError
+from perfkit.hosts import is_loopback
 from perfkit.settings import TABLES_FOLDER
 
 __all__ = [
@@ -53,8 +54,6 @@ LOOK_EVERY_S = 0.25
 _FORMAT = 1
 """Of a record. 1: first."""
 
-# the names under which a machine reaches itself; which table it is, its identity says
-_OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -272,7 +271,8 @@ class Ownership:
         """Return what a record is found by."""
         url = urlsplit(self._stand_in_url or "")
         host = (url.hostname or "").lower()
-        host = "localhost" if host in _OWN_HOSTS else host
+        # a machine has several names for itself; which table it is, its identity says
+        host = "localhost" if is_loopback(host) else host
         port = url.port or _PORTS.get(url.scheme, 0)
         return {
             "endpoint": f"{url.scheme}://{host}:{port}{url.path.rstrip('/')}",

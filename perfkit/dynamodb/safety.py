@@ -6,13 +6,23 @@ tier, discounts, provisioned capacity and taxes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from perfkit.dynamodb.limits import Limits, meter_of
 from perfkit.dynamodb.ownership import not_ours
 from perfkit.dynamodb.targets import STAND_IN_REGION, Target
 from perfkit.errors import ConfigError
 
-__all__ = ["PRICES_DATE", "PRICES_SOURCE", "Effect", "Permission", "Preview", "approve"]
+__all__ = [
+    "PRICES_DATE",
+    "PRICES_SOURCE",
+    "Effect",
+    "Permission",
+    "Preview",
+    "approve",
+    "consumption",
+    "limited",
+]
 
 PRICES_SOURCE = "AWS Price List bulk API"
 PRICES_DATE = "2026-09-29"
@@ -28,6 +38,63 @@ _PRICES = {
     "us-east-1": _RequestPrices(read_unit_usd=1.25e-7, write_unit_usd=6.25e-7),
     "eu-west-1": _RequestPrices(read_unit_usd=1.415e-7, write_unit_usd=7.05e-7),
 }
+
+
+def _prices(region: str) -> _RequestPrices:
+    return _PRICES.get(region, _PRICES[STAND_IN_REGION])
+
+
+def limited(
+    target: Target,
+    *,
+    max_rcu: float | None = None,
+    max_wcu: float | None = None,
+    max_cost_usd: float | None = None,
+) -> Target:
+    """
+    Return a target that holds everything that is done there to limits, in all processes.
+
+    Units cost what they cost on AWS, on whichever target.
+
+    Args:
+        target: The target.
+        max_rcu: Read units a second; None for no limit.
+        max_wcu: Write units a second; None for no limit.
+        max_cost_usd: What all units together may cost; None for no limit.
+
+    Raises:
+        ConfigError: A limit is out of range, or there is no region.
+    """
+    if max_rcu is None and max_wcu is None and max_cost_usd is None:
+        return target
+    region = target.resolved_region()
+    known = region if region in _PRICES else STAND_IN_REGION
+    return replace(
+        target,
+        limits=Limits.start(
+            max_rcu=max_rcu,
+            max_wcu=max_wcu,
+            max_cost_usd=max_cost_usd,
+            read_unit_usd=_prices(region).read_unit_usd,
+            write_unit_usd=_prices(region).write_unit_usd,
+            price=f"AWS in {known}, on demand",
+        ),
+    )
+
+
+def consumption(target: Target) -> str | None:
+    """Return what a command consumed of its limits, as one line; None if it had none."""
+    if target.limits is None:
+        return None
+    meter = meter_of(target.limits)
+    used = meter.consumed
+    line = (
+        f"Consumed {used.read_units:,.1f} read and {used.write_units:,.1f} write units,"
+        f" {_dollars(used.cost_usd)} at the prices of {target.limits.price}"
+    )
+    if target.limits.rates:
+        line += f", held below {target.limits.rates}"
+    return f"{line}; {used.throttled:,} calls throttled and {used.failed:,} failed were sent again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +142,7 @@ class Preview:
 
     def cost_usd(self, region: str) -> float:
         """Return the rough price of the units, at us-east-1's prices where the region's are unknown."""
-        prices = _PRICES.get(region, _PRICES[STAND_IN_REGION])
+        prices = _prices(region)
         return self.read_units * prices.read_unit_usd + self.write_units * prices.write_unit_usd
 
 
@@ -171,9 +238,6 @@ def describe(preview: Preview, target: Target) -> list[str]:
 def _place(target: Target) -> str:
     if not target.is_aws:
         return target.name
-    stand_in = target.stand_in_url
-    if stand_in is not None:
-        return f"{stand_in}, where boto3's settings (AWS_ENDPOINT_URL) send {target.name}"
     account = target.account()
     return f"AWS account {account or '(number unknown)'}, region {target.resolved_region()}"
 

@@ -1,17 +1,24 @@
 """Targets: where DynamoDB is, how to reach it, and what is known about its answers."""
 
-import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from perfkit.dynamodb.connection import ClientConnection, Connection, EngineConnection
+from perfkit.dynamodb.connection import (
+    ClientConnection,
+    Connection,
+    EngineConnection,
+    check_answer,
+)
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.limits import Limits, MeteredConnection, attach
 from perfkit.errors import ConfigError
+from perfkit.hosts import is_loopback
 from perfkit.settings import DATA_FILE
 
 __all__ = ["STAND_IN_REGION", "Target", "TargetKind", "data_files", "parse_target"]
@@ -48,6 +55,8 @@ class Target:
         endpoint_url: Address of the service; only for `endpoint`.
         region: AWS region; None takes what the environment says.
         profile: Named AWS profile; None takes what the environment says.
+        redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
+        limits: What may be consumed here, by whichever process and client.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -55,6 +64,9 @@ class Target:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
+    redirected: bool = False
+    # what a target is does not depend on it
+    limits: Limits | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -70,22 +82,14 @@ class Target:
             return False
         if self.kind is TargetKind.AWS:
             return True
-        return not _is_loopback(_parts(self.endpoint_url or "").hostname or "")
+        return not is_loopback(_parts(self.endpoint_url or "").hostname)
 
     @property
     def stand_in_url(self) -> str | None:
-        """
-        Address of what answers in place of AWS, without user and password; None if AWS does.
-
-        AWS_ENDPOINT_URL, or boto3's configuration file, may send `aws` to one.
-
-        Raises:
-            ConfigError: `aws`, and no region is configured.
-        """
-        if self.kind is TargetKind.EMBEDDED:
+        """Address of what answers in place of AWS, without user and password; None if AWS does."""
+        if self.endpoint_url is None or self.is_aws:
             return None
-        url = self.endpoint_url or str(self.client().meta.endpoint_url)
-        return None if _is_aws_host(url) else _without_user(url)
+        return _without_user(self.endpoint_url)
 
     @property
     def may_exist(self) -> bool:
@@ -111,9 +115,8 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             return {"kind": str(self.kind)}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
-        endpoint = _without_user(self.endpoint_url) if self.endpoint_url else self.stand_in_url
-        if endpoint is not None:
-            described["endpoint"] = endpoint
+        if self.endpoint_url is not None:
+            described["endpoint"] = _without_user(self.endpoint_url)
         return described
 
     def resolved_region(self) -> str:
@@ -177,15 +180,16 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return embedded_client(self.data, config=config)
+            return self._limited(service, embedded_client(self.data, config=config))
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
-            options["endpoint_url"] = self.endpoint_url
+            if service == "dynamodb":
+                options["endpoint_url"] = self.endpoint_url
             if not self.is_aws:
                 options |= _stand_in_credentials(session)
         with aws_errors(f"connecting to {self.name}", self.name):
-            return session.client(service, **options)
+            return self._limited(service, session.client(service, **options))
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """
@@ -203,9 +207,15 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
 
-            return EngineConnection(Engine(self.data, read_only=read_only))
+            direct = EngineConnection(Engine(self.data, read_only=read_only))
+            return direct if self.limits is None else MeteredConnection(direct, self.limits)
         client = self.client(max_attempts=1, parameter_validation=False)
         return ClientConnection(client, where=self.name)
+
+    def _limited(self, service: str, client: Any) -> Any:
+        if self.limits is not None and service == "dynamodb":
+            attach(client, self.limits)
+        return client
 
     def account(self) -> str | None:
         """
@@ -216,22 +226,50 @@ class Target:
         """
         if not self.is_aws:
             return None
-        from botocore.exceptions import BotoCoreError, ClientError
-
         with aws_errors("looking for credentials", self.name):
-            session = self._session()
-            if session.get_credentials() is None:
+            if self._session().get_credentials() is None:
                 msg = (
                     f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
                     " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
                 )
                 raise ConfigError(msg)
+        caller = self.caller()
+        return None if caller is None else caller[0]
+
+    def caller(self) -> tuple[str, str] | None:
+        """
+        Return account number and ARN of whose credentials these are; None where STS is silent.
+
+        Raises:
+            ConfigError: There is no region, or no such profile.
+        """
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        # a private network may reach DynamoDB and not STS: this is information only
+        patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        region = self.resolved_region()
         try:
-            sts = session.client("sts", region_name=self.resolved_region())
-            return str(sts.get_caller_identity()["Account"])
+            sts = self._session().client("sts", region_name=region, config=patience)
+            answer = sts.get_caller_identity()
         except (BotoCoreError, ClientError):
-            # a private network may reach DynamoDB and not STS: the number is information only
             return None
+        return str(answer["Account"]), str(answer["Arn"])
+
+    def credentials_source(self) -> str | None:
+        """
+        Return where the credentials come from, as botocore calls it; None if there are none.
+
+        Raises:
+            ConfigError: They cannot be read or fetched.
+        """
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+            if found is None:
+                return None
+            # those of a role or a login are fetched here, or not to be had
+            found.get_frozen_credentials()
+        return str(found.method)
 
     def access_key(self) -> str:
         """
@@ -257,14 +295,18 @@ class Target:
         Raises:
             TargetError: The endpoint does not answer.
         """
-        if self.kind is TargetKind.EMBEDDED:
+        if self.kind is TargetKind.EMBEDDED or self.is_aws:
             return None
         client = self.client(max_attempts=1)
-        if _is_aws_host(client.meta.endpoint_url):
-            return None
         with aws_errors("looking at the endpoint", self.name):
             answer = client.list_tables(Limit=1)
-        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        check_answer("ListTables", answer, self.name)
+        return self.doubt_of(answer["ResponseMetadata"]["HTTPHeaders"])
+
+    def doubt_of(self, headers: Mapping[str, str]) -> str | None:
+        """Return why capacity may be wrong where answers have these headers; None for no reason."""
+        if self.kind is TargetKind.EMBEDDED or self.is_aws:
+            return None
         return _doubt(self.name, headers)
 
     def _session(self) -> Any:
@@ -315,7 +357,7 @@ def parse_target(
         msg = f"--data {data} goes with the embedded target only, not with --target {text}"
         raise ConfigError(msg)
     if text == TargetKind.AWS:
-        return Target(kind=TargetKind.AWS, region=region, profile=profile)
+        return _followed(Target(kind=TargetKind.AWS, region=region, profile=profile))
     parts = _parts(text)
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
         msg = (
@@ -329,6 +371,29 @@ def parse_target(
         region=region or _region_of(parts.hostname or ""),
         profile=profile,
     )
+
+
+def _followed(target: Target) -> Target:
+    """
+    Return where AWS's own settings send `aws`: itself, or an endpoint that is not AWS.
+
+    AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL and the configuration file may name one,
+    AWS_IGNORE_CONFIGURED_ENDPOINT_URLS takes that back; what follows from it all, a client knows.
+    """
+    session = target._session()  # noqa: SLF001 - its own module
+    with aws_errors("reading the AWS configuration", target.name):
+        # neither region nor credentials matter to the question, so that nothing looks for them
+        client = session.client(
+            "dynamodb",
+            region_name=target.region or STAND_IN_REGION,
+            aws_access_key_id="-",
+            aws_secret_access_key="-",  # noqa: S106 - none at all
+        )
+    url = str(client.meta.endpoint_url)
+    client.close()
+    if _is_aws_host(url):
+        return target
+    return replace(target, kind=TargetKind.ENDPOINT, endpoint_url=url.rstrip("/"), redirected=True)
 
 
 def _parts(url: str) -> SplitResult:
@@ -345,15 +410,6 @@ def _without_user(url: str) -> str:
     """Return a URL without the user name and password somebody may have put into it."""
     parts = _parts(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_aws_host(url: str) -> bool:
@@ -373,7 +429,7 @@ def _stand_in_credentials(session: Any) -> dict[str, str]:
     return {"aws_access_key_id": _STAND_IN_KEY, "aws_secret_access_key": _STAND_IN_KEY}
 
 
-def _doubt(name: str, headers: dict[str, str]) -> str | None:
+def _doubt(name: str, headers: Mapping[str, str]) -> str | None:
     server = headers.get("server", "")
     if server.startswith("perfkit"):
         return None

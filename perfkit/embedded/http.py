@@ -15,6 +15,7 @@ from perfkit.embedded.engine import WRITES, Engine
 from perfkit.embedded.server import Request, Response, Server
 from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
+from perfkit.hosts import is_loopback
 
 __all__ = ["Doors", "serve"]
 
@@ -65,10 +66,7 @@ class Doors:
         return None
 
     def _is_ours(self, name: str) -> bool:
-        if name in self._names or name == "localhost" or name.endswith(".localhost"):
-            return True
-        address = _address(name)
-        return address is not None and address.is_loopback
+        return name in self._names or is_loopback(name)
 
 
 def _refused_host(host: str, name: str) -> str:

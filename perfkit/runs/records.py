@@ -81,6 +81,7 @@ class DoubtKind(StrEnum):
     MACHINE = "machine"
     MODEL = "model"
     NOISY_ROUNDS = "noisy-rounds"
+    PACED = "paced"
     SLOW_CALLS = "slow-calls"
     SLOW_FIRST_CALL = "slow-first-call"
     WIDE_INTERVAL = "wide-interval"

@@ -80,6 +80,7 @@ class Context:
         options: How to measure.
         source: The target itself, for scenarios whose processes connect on their own; None where
             there is only the client.
+        redis_url: A Redis server to measure the cache with; None is one of perfkit's own.
         capacity_doubt: Why the target's capacity answers may be wrong, if there is a reason.
         clock: Time.
         progress: Told how far things are.
@@ -91,6 +92,7 @@ class Context:
     where: str
     options: Options = field(default_factory=Options)
     source: Target | None = None
+    redis_url: str | None = field(default=None, repr=False)
     capacity_doubt: str | None = None
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from perfkit.cache.address import parse_url
 from perfkit.cache.aside import Cache, Status
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
@@ -24,6 +25,7 @@ from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Measurement, Sampler, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Rounds, measure
 from perfkit.processes import redis_server
+from perfkit.queue.streams import connect
 from perfkit.runs import Comparison, Run, RunKind
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Scenario
@@ -35,6 +37,7 @@ from perfkit.workloads.model import AccessPattern, Workload
 
 __all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "WARM", "CacheScenario", "CacheServers"]
 __all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
+__all__ += ["redis_named"]
 
 NAME = "cache"
 
@@ -92,6 +95,11 @@ def fill_of(pattern: AccessPattern, contenders: list[Read]) -> Fill:
     filtered = [each for each in contenders if each.filtered]
     # what the service does now comes first, and what is better last
     return Fill(pattern, better[-1] if better else (filtered or contenders)[0])
+
+
+def redis_named(context: Context) -> dict[str, str]:
+    """Return what a run says of the Redis server that was named: its address, never a password."""
+    return {} if context.redis_url is None else {"redis": str(parse_url(context.redis_url))}
 
 
 def open_cache(url: str, workload: Workload, *, time_limit_s: float | None = None) -> Cache:
@@ -207,6 +215,18 @@ class CacheServers:
         self.stack.callback(self._end, started)
         return started
 
+    def usual(self, url: str | None) -> str:
+        """
+        Return the URL of the server that is measured in health: the one named, else one started.
+
+        Raises:
+            TargetError: No server answers there, or none can be started.
+        """
+        if url is None:
+            return self.start().url
+        connect(url).close()
+        return url
+
     def open(self, url: str) -> Cache:
         """Return a cache on a server, closed with the scenario."""
         return self.close_later(open_cache(url, self.workload))
@@ -264,7 +284,8 @@ class CacheScenario:
         """
         Measure every question uncached, cold, warm, and with its server killed and hanging.
 
-        The servers are this scenario's own: nobody else's cache is stopped or emptied.
+        Cold and warm are measured with the server of the context, if it names one, under keys of
+        perfkit's that expire; the servers that are killed and hang are this scenario's own.
 
         Raises:
             ResultsDifferError: The cache answered something else than the database.
@@ -280,8 +301,7 @@ class CacheScenario:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
             runner = stack.enter_context(asyncio.Runner())
             servers = CacheServers(folder, context.workload, runner, stack)
-            sound = servers.start()
-            cache = servers.open(sound.url)
+            cache = servers.open(servers.usual(context.redis_url))
             for number, name in enumerate(each.name for each in self.patterns):
                 pattern = workload.pattern(name)
                 scenario = AccessPatternScenario(pattern)
@@ -312,6 +332,7 @@ class CacheScenario:
         return recorder.finish(
             Measured.join(parts),
             comparisons,
+            settings=redis_named(context),
             next_steps=tuple(dict.fromkeys(next_steps)),
             quoted=dict(QUOTED) if context.workload.quotes else None,
         )

@@ -118,7 +118,7 @@ class CacheHourScenario:
             for contender in contenders:
                 stack.callback(contender.close)
             fill = fill_of(self.pattern, contenders)
-            cache = servers.open(servers.start().url)
+            cache = servers.open(servers.usual(context.redis_url))
             ways = [
                 way for way in cached_ways(fill, servers, cache) if way.name in {COLD, WARM, KILLED}
             ]

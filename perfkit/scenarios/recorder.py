@@ -15,6 +15,22 @@ __all__ = ["TRUST_CAPACITY", "Recorder"]
 TRUST_CAPACITY = "compare capacity on the embedded target or on AWS"
 
 
+def _doubt_pace(kind: RunKind, context: Context) -> Iterable[Doubt]:
+    """Yield what a rate does to figures."""
+    limits = None if context.source is None else context.source.limits
+    if limits is None or not limits.rates:
+        return
+    if kind is RunKind.SCENARIO:
+        waits = "latencies are those of calls once sent, without their waits"
+    else:
+        waits = "calls of the target waited, and their waits are in the latencies"
+    yield Doubt(
+        DoubtKind.PACED,
+        f"held below {limits.rates}: {waits}",
+        "calls that never overlap may be faster than in service; measure without the limit",
+    )
+
+
 class Recorder:
     """
     Begins a run, with its moment and how busy the machine was, and ends it.
@@ -84,6 +100,7 @@ class Recorder:
                     Doubt(DoubtKind.CAPACITY, context.capacity_doubt, TRUST_CAPACITY),
                     *doubts,
                 )
+            doubts = (*doubts, *_doubt_pace(self._kind, context))
             if variants is None:
                 variants = measured.variants(context.target_kind)
         return Run(

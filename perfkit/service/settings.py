@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from perfkit.dynamodb.limits import Limits
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError
 from perfkit.settings import FOLDER
@@ -190,6 +191,9 @@ class ServiceSettings:
             msg = f"{error} is not set: start the service with `perfkit serve`"
             raise ConfigError(msg) from error
         target = content.pop("target")
+        limits = target["limits"]
+        if limits is not None:
+            limits = Limits(**limits | {"file": Path(limits["file"])})
         return cls(
             **content
             | {
@@ -198,7 +202,12 @@ class ServiceSettings:
                 "folder": Path(content["folder"]),
                 "counts": None if content["counts"] is None else Path(content["counts"]),
                 "target": Target(
-                    **target | {"kind": TargetKind(target["kind"]), "data": Path(target["data"])}
+                    **target
+                    | {
+                        "kind": TargetKind(target["kind"]),
+                        "data": Path(target["data"]),
+                        "limits": limits,
+                    }
                 ),
             }
         )

@@ -21,6 +21,7 @@ from perfkit.workloads.model import (
     Quoted,
     Steps,
     Table,
+    TargetDefaults,
     Then,
     Traffic,
     Workload,
@@ -53,6 +54,7 @@ def build(file: FileSection, *, source: str, digest: str) -> Workload:
         traffic=None if file.traffic is None else _traffic(file.traffic),
         source=source,
         digest=digest,
+        target=TargetDefaults(**file.target.model_dump()) if file.target else TargetDefaults(),
     )
 
 

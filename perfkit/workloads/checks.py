@@ -1,5 +1,6 @@
 """Whether the tables of a workload can exist: keys, sizes, exact facts, one item for each key."""
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -27,7 +28,9 @@ from perfkit.workloads.model import Attribute, Entity, Table, Target, Workload
 from perfkit.workloads.names import entity_path
 from perfkit.workloads.problems import Problem, written
 
-__all__ = ["table_problems"]
+__all__ = ["table_problems", "target_problems"]
+
+_PASSWORD = re.compile(r"//.*:.*@")
 
 MAX_PARTITION_KEY_BYTES = 2048
 MAX_SORT_KEY_BYTES = 1024
@@ -42,6 +45,15 @@ def table_problems(workload: Workload) -> Iterator[Problem]:
             yield from _size_problems(workload, table, entity)
             yield from _value_problems(workload, table, entity)
             yield from _exactly_problems(workload, table, entity)
+
+
+def target_problems(workload: Workload) -> Iterator[Problem]:
+    """Yield a problem for every secret in where the tables are; without the secret."""
+    for name, variable in (("at", "PERFKIT_TARGET"), ("redis_url", "PERFKIT_REDIS_URL")):
+        value = getattr(workload.target, name)
+        if value is not None and _PASSWORD.search(value):
+            message = f"expected no password in a file; set {variable} to the whole URL instead"
+            yield Problem.at("target", name, message=message)
 
 
 def _primary_key_problems(workload: Workload, table: Table) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from perfkit.errors import WorkloadError
 from perfkit.settings import WORKLOAD_FILE
 from perfkit.workloads.answers import unanswered
 from perfkit.workloads.build import build
-from perfkit.workloads.checks import table_problems
+from perfkit.workloads.checks import table_problems, target_problems
 from perfkit.workloads.hints import syntax_hint
 from perfkit.workloads.lines import Lines
 from perfkit.workloads.model import Workload
@@ -141,7 +141,11 @@ def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload
     if problems:
         raise wrong(problems)
     workload = build(file, source=source, digest=hashlib.sha256(content).hexdigest())
-    problems = [*table_problems(workload), *pattern_problems(workload)]
+    problems = [
+        *table_problems(workload),
+        *pattern_problems(workload),
+        *target_problems(workload),
+    ]
     if problems:
         raise wrong(problems)
     return workload

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from perfkit.capacity import AttributeValue
 from perfkit.errors import WorkloadError
@@ -27,6 +27,7 @@ __all__ = [
     "Steps",
     "Table",
     "Target",
+    "TargetDefaults",
     "Then",
     "Today",
     "Traffic",
@@ -443,6 +444,26 @@ class AccessPattern:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDefaults:
+    """
+    Where the tables are, unless an option or a variable of the environment says otherwise.
+
+    Args:
+        at: `embedded`, `aws` or the URL of an endpoint.
+        region: AWS region.
+        profile: AWS profile.
+        data: The embedded engine's file.
+        redis_url: A Redis server, without its password.
+    """
+
+    at: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    data: str | None = None
+    redis_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Everything a workload file says."""
 
@@ -456,6 +477,7 @@ class Workload:
     """SHA-256 of the file, in hexadecimal."""
     traffic: Traffic | None = None
     """How much the service asks and writes; None where nobody says."""
+    target: TargetDefaults = field(default_factory=TargetDefaults)
 
     @property
     def quotes(self) -> bool:

@@ -451,6 +451,16 @@ class TrafficSection(Section):
     writes: Annotated[dict[TableName, RateSection], Field(default_factory=dict)]
 
 
+class TargetSection(Section):
+    """Where the tables are, unless an option or a variable of the environment says otherwise."""
+
+    at: Written | None = None
+    region: Written | None = None
+    profile: Written | None = None
+    data: Written | None = None
+    redis_url: Written | None = None
+
+
 class FileSection(Section):
     """The whole file."""
 
@@ -459,3 +469,4 @@ class FileSection(Section):
     tables: Annotated[dict[TableName, TableSection], Field(min_length=1)]
     patterns: Annotated[dict[ShortName, PatternSection], Field(default_factory=dict)]
     traffic: TrafficSection | None = None
+    target: TargetSection | None = None

@@ -226,7 +226,7 @@ def test_somebody_elses_table_is_not_written_to_by_accident() -> None:
 
     assert exit_code == 2
     assert message == snapshot(
-        "table Users in AWS (default region) does not carry perfkit's mark: it fills, changes and deletes only tables that it created itself. Nothing was changed; `perfkit bench` measures what is there, and under another name in the workload perfkit makes a table of its own"
+        "table Users in AWS (eu-west-1) does not carry perfkit's mark: it fills, changes and deletes only tables that it created itself. Nothing was changed; `perfkit bench` measures what is there, and under another name in the workload perfkit makes a table of its own"
     )
 
 

@@ -1,6 +1,7 @@
 """Targets: what their names mean, how they are reached, what is said of them, and what goes wrong."""
 
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,13 +94,63 @@ def test_what_a_run_file_says_holds_no_password() -> None:
     assert "secret" not in target.name
 
 
-def test_a_run_file_says_where_boto3_was_really_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+CONFIG = """
+[default]
+services = mine
+[services mine]
+dynamodb =
+  endpoint_url = http://localhost:4566
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "config", "url"),
+    [
+        pytest.param({}, "", None, id="nothing said"),
+        pytest.param(
+            {"AWS_ENDPOINT_URL": "http://localhost:1"}, "", "http://localhost:1", id="all"
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL": "http://localhost:1", "AWS_ENDPOINT_URL_DYNAMODB": "http://db:2/"},
+            "",
+            "http://db:2",
+            id="its own before all services'",
+        ),
+        pytest.param({}, CONFIG, "http://localhost:4566", id="the profile's"),
+        pytest.param(
+            {
+                "AWS_ENDPOINT_URL": "http://localhost:1",
+                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+            },
+            CONFIG,
+            None,
+            id="ignored",
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL_DYNAMODB": "https://vpce-0a.dynamodb.eu-west-1.vpce.amazonaws.com"},
+            "",
+            None,
+            id="AWS by another address",
+        ),
+    ],
+)
+def test_aws_is_what_its_own_settings_make_of_it(
+    settings: dict[str, str], config: str, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(config)
+
     target = parse_target("aws", region="eu-west-1")
-    assert target.describe() == {"kind": "aws", "region": "eu-west-1"}
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost:4566")
-
-    assert target.describe()["endpoint"] == "http://localhost:4566"
+    if url is None:
+        assert (target.is_aws, target.is_guarded) == (True, True)
+        assert target.describe() == {"kind": "aws", "region": "eu-west-1"}
+    else:
+        assert (target.is_aws, target.name) == (False, url)
+        assert target.describe() == {"kind": "endpoint", "region": "eu-west-1", "endpoint": url}
+    # the default stays the engine in the process: nobody's items go anywhere by a variable
+    assert parse_target(None).kind is TargetKind.EMBEDDED
 
 
 def test_a_stand_in_needs_no_configuration() -> None:

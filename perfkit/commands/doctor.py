@@ -1,0 +1,168 @@
+"""`perfkit doctor`: whether the target can be used, and what each command needs there."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RedisOption,
+    RegionOption,
+    TargetOption,
+    WorkloadOption,
+    make_redis_url,
+    make_target,
+    note,
+    print_json,
+    print_text,
+    read_workload,
+)
+from perfkit.errors import ConfigError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfkit.dynamodb.checkup import Check
+    from perfkit.dynamodb.targets import Target
+    from perfkit.workloads.model import Workload
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    *,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="Print the least IAM policy that this command needs, and exit."
+        ),
+    ] = None,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    redis_url: RedisOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Check that the target can be used, and say what to do where not; changes nothing.
+
+    Looks at credentials, reachability, clock, server, tables, permissions, capacity, quotas and
+    Redis. Reads one item of each table of the workload at most. Exit code 3 if a check failed.
+
+    Example: perfkit doctor --target aws --region eu-west-1
+    """
+    read = read_workload(workload)
+    where = make_target(target, data, region, profile, workload=read)
+    if policy is not None:
+        _print_policy(policy, read, where)
+        return
+
+    from perfkit.dynamodb.checkup import State
+
+    checks = []
+    for check in _examine(where, read, make_redis_url(redis_url, read)):
+        checks.append(check)
+        if not as_json:
+            _print(check)
+    failed = [check.name for check in checks if check.state is State.FAILED]
+    if as_json:
+        print_json(
+            {
+                "target": _described(where),
+                "workload": read.name,
+                "ok": not failed,
+                "checks": [
+                    {
+                        "name": check.name,
+                        "state": str(check.state),
+                        "found": check.found,
+                        "remedy": check.remedy,
+                    }
+                    for check in checks
+                ],
+            }
+        )
+    if failed:
+        msg = f"{where.name} cannot be used as it is: {', '.join(failed)}"
+        raise TargetError(msg)
+
+
+def _examine(where: "Target", read: "Workload", redis_url: str | None) -> "Iterator[Check]":
+    from perfkit.dynamodb.checkup import examine
+    from perfkit.dynamodb.permissions import needs
+
+    writes = {
+        action: resources
+        for command in ("seed", "create-indexes", "clean")
+        for action, resources in needs(command, read).items()
+        if action.removeprefix("dynamodb:") in _WRITES
+    }
+    yield from examine(where, read, writes)
+    yield _redis(redis_url)
+
+
+_WRITES = frozenset({"BatchWriteItem", "CreateTable", "DeleteTable", "TagResource", "UpdateTable"})
+
+
+def _redis(url: str | None) -> "Check":
+    from perfkit.cache.address import parse_url
+    from perfkit.dynamodb.checkup import Check, State
+    from perfkit.processes.redis_server import find_program
+    from perfkit.queue.streams import connect
+
+    name = "Redis"
+    try:
+        if url is None:
+            return Check(name=name, found=f"perfkit starts its own: {find_program()}")
+        client = connect(url)
+        version = client.info("server").get("redis_version", "of unknown version")
+        client.close()
+    except TargetError as error:
+        return Check(
+            name=name,
+            state=State.FAILED,
+            found=str(error),
+            remedy="check --redis-url, or leave it out",
+        )
+    return Check(name=name, found=f"{parse_url(url)} answers, Redis {version}")
+
+
+def _described(where: "Target") -> dict[str, Any]:
+    try:
+        return where.describe()
+    except ConfigError:
+        # what is missing is among the checks
+        return {"kind": str(where.kind)}
+
+
+def _print(check: "Check") -> None:
+    print_text(f"{check.state:<10}  {check.name}: {check.found}")
+    if check.remedy:
+        print_text(f"{'':<10}  -> {check.remedy}")
+
+
+def _print_policy(command: str, read: "Workload", where: "Target") -> None:
+    from perfkit.dynamodb import permissions
+    from perfkit.service.store import check_workload
+
+    try:
+        check_workload(read)
+        is_served = True
+    except ConfigError:
+        is_served = False
+    wanted = permissions.needs(command, read, is_served=is_served)
+    region = account = None
+    if where.is_aws:
+        region, account = where.resolved_region(), where.account()
+    print_json(permissions.policy(wanted, region=region, account=account))
+    if command in {"create-indexes", "run", "status"}:
+        note(
+            "Helpful and not required: cloudwatch:GetMetricStatistics on *, by which AWS says how"
+            " far an index is."
+        )
+    if region is None:
+        note("REGION and ACCOUNT stand for yours; with --target aws they are filled in.")

@@ -1,0 +1,421 @@
+"""Whether a target can be used: asked by calls that change nothing, with what to do where not."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+from perfkit.capacity import Consistency, item_size, read_units
+from perfkit.dynamodb.connection import check_answer
+from perfkit.dynamodb.errors import as_answer, explain
+from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
+from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.embedded.errors import DynamoDBError
+from perfkit.errors import PerfkitError, TargetError
+from perfkit.workloads.model import Workload
+
+__all__ = ["Check", "State", "examine"]
+
+_REFUSED_AFTER_S = 300.0
+"""AWS refuses requests whose signature is so old. Source: AWS General Reference, Signature V4."""
+
+_DRIFTED_S = 5.0
+
+
+class State(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "not probed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """
+    One thing that was looked at.
+
+    Args:
+        name: What.
+        state: How it is.
+        found: What was found, in one line; never a secret.
+        remedy: What to do, where something is to be done.
+    """
+
+    name: str
+    state: State = State.OK
+    found: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What a call gave: an answer or the reason there is none, and the headers either way."""
+
+    content: Mapping[str, Any] | None
+    error: PerfkitError | None
+    code: str
+    headers: Mapping[str, str]
+    elapsed_s: float
+
+
+class _Asker:
+    """Asks a client and lets no error pass."""
+
+    def __init__(self, target: Target, client: Any) -> None:
+        self._target = target
+        self._client = client
+
+    def ask(self, doing: str, operation: str, **request: Any) -> _Answer:
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        started_s = time.perf_counter()
+        try:
+            content = getattr(self._client, operation)(**request)
+            if operation == "list_tables":
+                check_answer("ListTables", content, self._target.name)
+        except TargetError as error:
+            return _Answer(None, error, "", {}, time.perf_counter() - started_s)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            headers = getattr(error, "response", {}).get("ResponseMetadata", {})
+            code = ""
+            try:
+                answer = as_answer(error, where=self._target.name)
+                code = answer.code
+                explained = explain(answer, doing=doing, where=self._target.name)
+            except PerfkitError as other:
+                explained = other
+            taken_s = time.perf_counter() - started_s
+            return _Answer(None, explained, code, headers.get("HTTPHeaders", {}), taken_s)
+        taken_s = time.perf_counter() - started_s
+        headers = content.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return _Answer(content, None, "", headers, taken_s)
+
+
+def examine(target: Target, workload: Workload, writes: Needs) -> Iterator[Check]:
+    """
+    Look at a target, one thing after another; each as soon as it is known.
+
+    Args:
+        target: Where.
+        workload: Whose tables to look at.
+        writes: What commands that write need, told on AWS where IAM may be asked.
+    """
+    yield Check(name="target", found=_named(target))
+    if target.kind is TargetKind.EMBEDDED and not target.may_exist:
+        yield Check(
+            name="reachability",
+            state=State.WARNING,
+            found="there is no file yet, so there are no tables",
+            remedy="`perfkit seed` makes it",
+        )
+        return
+    if target.kind is not TargetKind.EMBEDDED:
+        credentials = _credentials(target)
+        yield credentials
+        if credentials.state is State.FAILED:
+            return
+    try:
+        client = target.client(max_attempts=1)
+    except PerfkitError as error:
+        yield Check(name="reachability", state=State.FAILED, found=str(error))
+        return
+    asker = _Asker(target, client)
+    first = asker.ask("listing the tables", "list_tables", Limit=1)
+    yield from _reachability(first)
+    if target.kind is not TargetKind.EMBEDDED and first.headers:
+        yield _clock(first)
+    if first.error is not None and first.code not in _DENIED:
+        return
+    yield _server(target, first)
+    scanned: list[_Answer] = []
+    yield from _tables(asker, workload, scanned)
+    yield _capacity(target, scanned)
+    yield _quotas(asker)
+    if target.is_aws:
+        yield _writes(target, writes)
+    client.close()
+
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized"})
+
+
+def _named(target: Target) -> str:
+    if target.redirected:
+        return f"{target.name}, where AWS's own settings send aws; it is not AWS"
+    return target.name
+
+
+def _credentials(target: Target) -> Check:
+    name = "credentials"
+    try:
+        region = target.resolved_region()
+        source = target.credentials_source()
+        caller = target.caller() if target.is_aws and source is not None else None
+    except PerfkitError as error:
+        return Check(name=name, state=State.FAILED, found=str(error))
+    if source is None and target.is_aws:
+        return Check(
+            name=name,
+            state=State.FAILED,
+            found=f"none for {target.name}",
+            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`, or"
+            " name a --profile",
+        )
+    profile = f", profile {target.profile}" if target.profile else ""
+    if not target.is_aws:
+        whose = "made up, a stand-in checks none" if source is None else f"from {source}{profile}"
+        return Check(name=name, found=f"{whose}; region {region}")
+    if caller is None:
+        return Check(
+            name=name,
+            state=State.UNKNOWN,
+            found=f"from {source}{profile}; region {region}; STS does not say whose they are",
+        )
+    account, arn = caller
+    return Check(
+        name=name, found=f"from {source}{profile}; account {account}, region {region}, {arn}"
+    )
+
+
+def _reachability(first: _Answer) -> Iterator[Check]:
+    name = "reachability"
+    if first.error is None:
+        yield Check(name=name, found=f"answers in {first.elapsed_s * 1e3:.0f} ms")
+    elif first.code in _DENIED:
+        yield Check(name=name, found=f"answers in {first.elapsed_s * 1e3:.0f} ms")
+        yield Check(
+            name="permission to list tables",
+            state=State.WARNING,
+            found="dynamodb:ListTables is not allowed",
+            remedy="only `perfkit doctor` needs it; `perfkit doctor --policy COMMAND` prints what"
+            " each command does",
+        )
+    else:
+        yield Check(name=name, state=State.FAILED, found=str(first.error))
+
+
+def _clock(answer: _Answer) -> Check:
+    name = "clock"
+    moment = None
+    with suppress(TypeError, ValueError):
+        moment = parsedate_to_datetime(answer.headers.get("date", ""))
+    if moment is None:
+        return Check(name=name, state=State.UNKNOWN, found="the answer has no date")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    off_s = (datetime.now(UTC) - moment).total_seconds()
+    # the header is in whole seconds
+    if abs(off_s) <= _DRIFTED_S:
+        return Check(name=name, found="this machine's and the target's agree")
+    text = f"this machine's is {abs(off_s):,.0f} s {'ahead' if off_s > 0 else 'behind'}"
+    refused = abs(off_s) >= _REFUSED_AFTER_S
+    return Check(
+        name=name,
+        state=State.FAILED if refused else State.WARNING,
+        found=text + (", and AWS refuses requests so far off" if refused else ""),
+        remedy="set it, for example with chronyd or timedatectl",
+    )
+
+
+def _server(target: Target, first: _Answer) -> Check:
+    doubt = target.doubt_of(first.headers)
+    if doubt is None:
+        kind = "AWS" if target.is_aws else "perfkit's own engine"
+        return Check(name="server", found=kind)
+    return Check(
+        name="server",
+        state=State.WARNING,
+        found=doubt,
+        remedy="compare capacity on the embedded target or on AWS",
+    )
+
+
+def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterator[Check]:
+    for table in workload.tables:
+        name = f"table {table.name}"
+        described = asker.ask(f"describing {name}", "describe_table", TableName=table.name)
+        if described.code == "ResourceNotFoundException":
+            yield Check(
+                name=name,
+                state=State.WARNING,
+                found="is not there",
+                remedy="`perfkit seed` creates and fills it, if perfkit is to make the data;"
+                " otherwise check region, account and the workload's names",
+            )
+            continue
+        if described.content is None:
+            yield _refused(name, described, "dynamodb:DescribeTable")
+            continue
+        state = described.content["Table"]
+        refusals = []
+        answer = asker.ask(
+            f"reading {name}",
+            "scan",
+            TableName=table.name,
+            Limit=1,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        if answer.content is None:
+            refusals.append(_refused(name, answer, "dynamodb:Scan"))
+        else:
+            scanned.append(answer)
+        tagged = asker.ask(
+            f"reading the tags of {name}",
+            "list_tags_of_resource",
+            ResourceArn=state.get("TableArn") or table.name,
+        )
+        if tagged.code in _DENIED:
+            refusals.append(_refused(name, tagged, "dynamodb:ListTagsOfResource"))
+        if refusals:
+            yield from refusals
+            continue
+        yield _described(name, state, table.indexes)
+
+
+def _described(name: str, state: Mapping[str, Any], wanted: Iterable[Any]) -> Check:
+    there = {
+        each["IndexName"]: each.get("IndexStatus", "ACTIVE")
+        for each in state.get("GlobalSecondaryIndexes", ())
+    }
+    found = f"may be read; about {state.get('ItemCount', 0):,} items, {state['TableStatus']}"
+    missing = [index.name for index in wanted if index.name not in there]
+    busy = [f"{index} is {status}" for index, status in there.items() if status != "ACTIVE"]
+    if state["TableStatus"] != "ACTIVE" or busy:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            found=", ".join([found, *busy]),
+            remedy="wait until it is ACTIVE; `perfkit status` shows how far it is",
+        )
+    if missing:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            found=f"{found}, without index {', '.join(missing)}",
+            remedy="`perfkit create-indexes --dry-run` shows what creating takes",
+        )
+    return Check(name=name, found=found)
+
+
+def _refused(name: str, answer: _Answer, action: str) -> Check:
+    if answer.code in _DENIED:
+        return Check(
+            name=name,
+            state=State.FAILED,
+            found=f"{action} is not allowed",
+            remedy="`perfkit doctor --policy COMMAND` prints what a command needs",
+        )
+    return Check(name=name, state=State.FAILED, found=str(answer.error))
+
+
+def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
+    """Hold what one item took against what DynamoDB bills for it."""
+    name = "capacity"
+    for answer in scanned:
+        content = answer.content or {}
+        if not content.get("Items"):
+            continue
+        units = content.get("ConsumedCapacity", {}).get("CapacityUnits")
+        due = read_units(item_size(content["Items"][0]), Consistency.EVENTUAL)
+        if units is None:
+            return Check(
+                name=name,
+                state=State.WARNING,
+                found="the target does not say what a call consumes",
+                remedy="measure on the embedded target or on AWS; no limit can be held here",
+            )
+        if units != due:
+            return Check(
+                name=name,
+                state=State.WARNING,
+                found=f"one item took {units:g} RCU, which DynamoDB bills as {due:g}",
+                remedy="compare capacity on the embedded target or on AWS",
+            )
+        return Check(name=name, found=f"one item took {units:g} RCU, as DynamoDB bills it")
+    return Check(name=name, state=State.UNKNOWN, found=f"no item to read on {target.name}")
+
+
+def _quotas(asker: _Asker) -> Check:
+    name = "quotas"
+    answer = asker.ask("asking for the quotas", "describe_limits")
+    if answer.content is None:
+        if answer.code in _DENIED:
+            return Check(
+                name=name, state=State.UNKNOWN, found="dynamodb:DescribeLimits is not allowed"
+            )
+        return Check(name=name, state=State.UNKNOWN, found="the target does not say")
+    limits = answer.content
+    return Check(
+        name=name,
+        found=f"{limits.get('TableMaxReadCapacityUnits', 0):,} RCU and"
+        f" {limits.get('TableMaxWriteCapacityUnits', 0):,} WCU a table,"
+        f" {limits.get('AccountMaxReadCapacityUnits', 0):,} and"
+        f" {limits.get('AccountMaxWriteCapacityUnits', 0):,} the account",
+    )
+
+
+def _writes(target: Target, writes: Needs) -> Check:
+    """Tell which actions that write are allowed, by asking IAM and never by writing."""
+    name = "permission to write"
+    caller = target.caller()
+    if caller is None:
+        return Check(name=name, state=State.UNKNOWN, found="STS does not say whose the keys are")
+    account, arn = caller
+    region = target.resolved_region()
+    refused: dict[str, None] = {}
+    try:
+        iam = target.client("iam")
+        for action, resources in writes.items():
+            arns = [
+                resource_arn(each, region=region, account=account)
+                for each in sorted(resources)
+                if each != ANY
+            ]
+            answer = iam.simulate_principal_policy(
+                PolicySourceArn=principal_of(arn), ActionNames=[action], ResourceArns=arns
+            )
+            for each in answer["EvaluationResults"]:
+                results = each.get("ResourceSpecificResults") or [each]
+                decisions = [
+                    part.get("EvalResourceDecision") or each["EvalDecision"] for part in results
+                ]
+                if any(decision != "allowed" for decision in decisions):
+                    refused[action] = None
+    except Exception as error:  # noqa: BLE001 - whatever IAM says, it is not needed for anything
+        return Check(
+            name=name,
+            state=State.UNKNOWN,
+            found=f"IAM cannot be asked (iam:SimulatePrincipalPolicy: {_short(error)})",
+        )
+    if refused:
+        return Check(
+            name=name,
+            state=State.WARNING,
+            found=f"IAM does not allow {', '.join(refused)}",
+            remedy="needed only by commands that write: `perfkit doctor --policy seed`",
+        )
+    return Check(name=name, found=f"IAM allows {', '.join(sorted(writes))}")
+
+
+def principal_of(arn: str) -> str:
+    """Return whom IAM knows: of a session the role, as far as its ARN tells."""
+    head, _, rest = arn.partition(":assumed-role/")
+    if not rest:
+        return arn
+    return f"{head.replace(':sts:', ':iam:')}:role/{rest.partition('/')[0]}"
+
+
+def _short(error: Exception) -> str:
+    code = getattr(error, "response", {}).get("Error", {}).get("Code")
+    if code:
+        return str(code)
+    if isinstance(error, DynamoDBError):
+        return error.code
+    return type(error).__name__

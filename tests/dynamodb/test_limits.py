@@ -1,0 +1,211 @@
+"""Limits: rates and a sum of money held over threads, processes and ways to ask; what is counted."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from perfkit.dynamodb import seeding
+from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection, PacedClock, meter_of
+from perfkit.dynamodb.safety import limited
+from perfkit.dynamodb.targets import Target
+from perfkit.embedded import DynamoDBError
+from perfkit.errors import ConfigError, LimitReachedError, TargetError
+from perfkit.workloads.loader import load
+
+# of us-east-1, on demand. Source: AWS Price List
+READ_UNIT_USD, WRITE_UNIT_USD = 0.125e-6, 0.625e-6
+
+
+@pytest.fixture
+def data(courses_data: Callable[..., Path]) -> Path:
+    return courses_data(0.02)
+
+
+def test_threads_and_ways_to_ask_share_one_rate(data: Path) -> None:
+    target = limited(Target(data=data), max_rcu=200)
+    client, connection = target.client(), target.connect()
+
+    def scan(number: int) -> None:
+        # a scan of 200 items of about 1 KB: 25 units
+        if number % 2:
+            client.scan(TableName="Courses")
+        else:
+            connection.execute("Scan", {"TableName": "Courses"})
+
+    started_s = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(scan, range(8)))
+    elapsed_s = time.monotonic() - started_s
+    connection.close()
+
+    assert target.limits is not None
+    used = meter_of(target.limits).consumed
+    assert (used.calls, used.read_units) == (8, 200)
+    # four calls of which nothing was known may go at once; all others wait until these are paid
+    assert elapsed_s >= (200 - 4 * 25) / 200
+
+
+@pytest.mark.processes
+def test_processes_share_one_rate_and_one_sum(tmp_path: Path) -> None:
+    target = limited(Target(data=tmp_path / "data.sqlite3"), max_wcu=1500)
+    started_s = time.monotonic()
+
+    # three chunks, of up to 1,000 items of one unit
+    plan = seeding.plan(target, load("courses"), scale=0.03)
+    outcome = seeding.seed(plan, processes=2)
+
+    elapsed_s = time.monotonic() - started_s
+    written = sum(each.write_units for each in outcome.tables)
+    assert target.limits is not None
+    assert meter_of(target.limits).consumed.write_units == written > 1500
+    assert elapsed_s >= (written - 2 * 25) / 1500
+
+
+def test_a_sum_is_never_passed_once_a_call_is_known(data: Path) -> None:
+    target = limited(Target(data=data), max_cost_usd=110 * READ_UNIT_USD)
+    client = target.client()
+
+    for _ in range(4):
+        client.scan(TableName="Courses")
+    with pytest.raises(LimitReachedError, match=r"100\.0 read and 0\.0 write units were consumed"):
+        client.scan(TableName="Courses")
+
+    assert target.limits is not None
+    meter = meter_of(target.limits)
+    assert meter.consumed.cost_usd == pytest.approx(100 * READ_UNIT_USD)
+    with pytest.raises(LimitReachedError):
+        meter.check()
+    # what costs nothing goes on
+    assert client.describe_table(TableName="Courses")["Table"]["ItemCount"] == 200
+
+
+def test_latencies_are_of_calls_once_sent(data: Path) -> None:
+    target = limited(Target(data=data), max_rcu=100)
+    assert target.limits is not None
+    client, clock = target.client(), PacedClock(target.limits)
+    client.scan(TableName="Courses")
+
+    real_s, paced_s = time.perf_counter(), clock.now()
+    client.scan(TableName="Courses")
+    paced_s, real_s = clock.now() - paced_s, time.perf_counter() - real_s
+
+    # the second scan waits until the first, of 25 units, is paid
+    waited_s = real_s - paced_s
+    assert 0.25 - paced_s <= waited_s <= 0.25 + 0.5 * real_s
+
+
+def test_without_a_limit_nothing_is_asked_of_a_call(data: Path) -> None:
+    assert limited(Target(data=data)) == Target(data=data)
+    assert "ConsumedCapacity" not in Target(data=data).client().scan(TableName="Courses")
+
+
+class Answers:
+    """A connection that gives prepared answers in turn."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.requests: list[Mapping[str, Any]] = []
+
+    def execute(self, _: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.requests.append(request)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def start() -> Limits:
+    limits = limited(Target(), max_cost_usd=1.0).limits
+    assert limits is not None
+    return limits
+
+
+def test_what_is_refused_and_what_fails_is_counted() -> None:
+    limits = start()
+    some = {"CapacityUnits": 2.0}
+    throttle = DynamoDBError("ProvisionedThroughputExceededException", "")
+    answers = Answers(
+        throttle,
+        DynamoDBError("InternalServerError", "", status=500),
+        DynamoDBError("ValidationException", ""),
+        {"ConsumedCapacity": [some, some], "UnprocessedItems": {"T": [{}]}},
+        {"ConsumedCapacity": some},
+    )
+    connection = MeteredConnection(answers, limits)
+
+    for _ in range(3):
+        with pytest.raises(DynamoDBError):
+            connection.execute("PutItem", {})
+    connection.execute("BatchWriteItem", {})
+    connection.execute("Query", {"ReturnConsumedCapacity": "INDEXES"})
+
+    used = meter_of(limits).consumed
+    assert (used.calls, used.throttled, used.failed) == (5, 2, 1)
+    assert (used.write_units, used.read_units) == (4.0, 2.0)
+    assert used.cost_usd == pytest.approx(4 * WRITE_UNIT_USD + 2 * READ_UNIT_USD)
+    # what is to be known is asked for, and what was asked for is left
+    assert [each["ReturnConsumedCapacity"] for each in answers.requests[-2:]] == [
+        "TOTAL",
+        "INDEXES",
+    ]
+
+
+def test_attempts_of_boto3_are_counted(data: Path) -> None:
+    target = limited(Target(data=data), max_cost_usd=1.0)
+    client = target.client(max_attempts=3)
+    refusals = [b'{"__type": "x#ThrottlingException"}'] * 2
+
+    def refuse(request: Any, **_: Any) -> Any:
+        if not refusals:
+            return None
+        response = AWSResponse(request.url, 400, {}, None)
+        response._content = refusals.pop()
+        return response
+
+    client.meta.events.register_first("before-send.dynamodb", refuse)
+
+    client.get_item(TableName="Users", Key={"user_id": {"S": "user_1"}})
+
+    assert target.limits is not None
+    used = meter_of(target.limits).consumed
+    assert (used.calls, used.throttled) == (3, 2)
+
+
+def test_a_target_that_does_not_say_cannot_be_held() -> None:
+    with pytest.raises(TargetError, match="does not say what its calls consume"):
+        MeteredConnection(Answers({}), start()).execute("Query", {})
+
+
+def test_an_interrupted_wait_leaves_nothing_under_way() -> None:
+    limits = start()
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    meter = Meter(
+        Limits.start(max_rcu=1, read_unit_usd=0, write_unit_usd=0, price=limits.price),
+        pause=interrupt,
+    )
+    meter.allow("Scan")
+    meter.settle("Scan", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+    with pytest.raises(KeyboardInterrupt):
+        meter.allow("Scan")
+
+    idle_s = meter.idle_s
+    assert meter.idle_s == idle_s
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_rcu": 0.0}, {"max_wcu": -1.0}, {"max_cost_usd": float("nan")}]
+)
+def test_limits_that_nothing_could_keep_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        limited(Target(), **wrong)
