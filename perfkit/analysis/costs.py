@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from perfkit.cost.assumptions import Assumptions, as_in_run
+from perfkit.cost.assumptions import Assumptions, as_in_run, as_stated
 from perfkit.cost.bill import Comparison
 from perfkit.cost.estimate import Estimate, estimate
 from perfkit.cost.evidence import Evidence, gather
@@ -107,19 +107,24 @@ class Costs:
 
     def assumptions(self, evidence: Evidence) -> Assumptions:
         """
-        Return the traffic: as options say, else the file, else the runs, else as usual.
+        Return the traffic: as options say, else the architecture file, else the workload, else as usual.
 
         Raises:
             ArchitectureError: The architecture file will not do.
             ConfigError: The runs' numbers are out of bounds.
         """
         given = self.architectures.traffic or Assumptions()
+        if not self.architectures.states_a_rate:
+            names = [each.name for each in evidence.patterns]
+            given = as_stated(given, evidence.stated, names, evidence.tables)
         return self.options.traffic(as_in_run(given, evidence.traffic, evidence.ttls))
 
-    @property
-    def traffic_is_stated(self) -> bool:
-        """Return whether anybody says how many requests come."""
-        return bool(self.options.rps) or self.architectures.traffic is not None
+    def is_stated(self, evidence: Evidence) -> bool:
+        """Return whether anybody says how many requests come: an option, a file, or the workload."""
+        if self.options.rps or self.architectures.states_a_rate:
+            return True
+        measured = {each.name for each in evidence.patterns}
+        return evidence.stated is not None and not measured.isdisjoint(evidence.stated.reads_hz)
 
     def estimate(self, title: str, runs: tuple[Run, ...]) -> Estimate | None:
         """
@@ -160,4 +165,9 @@ class Costs:
                 raise
             return None
         # what another section asks of the book is none of this one's prices
-        return estimate(evidence, self.assumptions(evidence), replace(book, used={}))
+        return estimate(
+            evidence,
+            self.assumptions(evidence),
+            replace(book, used={}),
+            is_stated=self.is_stated(evidence),
+        )

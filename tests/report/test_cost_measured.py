@@ -152,8 +152,13 @@ HOUR = run(
 FULL = (SHELF, WRITES, CACHE, PHASES, HOUR)
 
 
+def _with_rate(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options that state a rate, as without one there is no month."""
+    return options if "architecture" in options else {"rps": ("20",), **options}
+
+
 def report(*runs: Run, **options: Any) -> Report:
-    cost = CostOptions(region="us-east-1", prices="list", **options)
+    cost = CostOptions(region="us-east-1", prices="list", **_with_rate(options))
     return build_report(runs or FULL, sections={"cost", "cost-measured"}, cost=cost)
 
 
@@ -364,14 +369,16 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
 
     def built(digest: str) -> Report:
         both = (SHELF, replace(SHELF, id="other", scenario="roster"))
-        return build_report([of_courses(each, digest) for each in both], cost=CostOptions())
+        return build_report(
+            [of_courses(each, digest) for each in both], cost=CostOptions(rps=("20",))
+        )
 
     assert measured(built(digest))["traffic"]["kept_s"] == {"profile": 180.0, "roster": 300.0}
     shown = " ".join(plain.render_report(built(digest), 100).split())
     assert "kept 300 s (profile 180 s) as the workload says, 60 forgotten an hour" in shown
     # a pattern that was not measured is not spoken of
     roster = of_courses(replace(SHELF, scenario="roster"), digest)
-    alone = build_report([roster], cost=CostOptions())
+    alone = build_report([roster], cost=CostOptions(rps=("20",)))
     assert "kept 300 s as the workload says" in " ".join(plain.render_report(alone, 100).split())
     # another workload of that name, so nothing is known, and nothing is taken to be kept
     assert measured(built("0" * 64))["traffic"]["kept_s"] == {}
@@ -380,7 +387,7 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
 
 def test_a_bill_that_is_not_whole_says_what_is_in_it() -> None:
     """Of one pattern alone: 20/s by scan, by index, and behind the cache with its node."""
-    some = build_report([replace(SHELF, cache_ttl_s=300.0)], cost=CostOptions())
+    some = build_report([replace(SHELF, cache_ttl_s=300.0)], cost=CostOptions(rps=("20",)))
 
     assert "behind the cache: reads and cache node only; everything is on demand." in " ".join(
         plain.render_report(some, 100).split()
@@ -399,7 +406,7 @@ def test_programs_find_it_below_the_bills() -> None:
     assert found["traffic"]["patterns"] == {"shelf": 20.0}
     quoting = [replace(run, quoted={"source": "a document"}) for run in FULL]
     full = report_document(
-        build_report(quoting, sections={"cost", "cost-measured"}, cost=CostOptions())
+        build_report(quoting, sections={"cost", "cost-measured"}, cost=CostOptions(rps=("20",)))
     )["cost"]
     assert isinstance(full, dict)
     assert {"before", "after", "savings", "measured"} <= full.keys()
@@ -454,7 +461,7 @@ def test_traffic_of_an_unknown_pattern_names_the_nearest() -> None:
 
 
 def test_a_region_that_lacks_prices_says_which() -> None:
-    cost = CostOptions(region="eu-west-1", prices="list")
+    cost = CostOptions(region="eu-west-1", prices="list", rps=("20",))
 
     built = build_report(FULL, sections={"cost-measured"}, cost=cost)
 
