@@ -1,6 +1,8 @@
 """What a report says of money, each thing worked out once, when the first section asks for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from perfkit.runs import Run
 
 if TYPE_CHECKING:
     from perfkit.cost.architecture import Architectures
+    from perfkit.cost.consumption import Consumption
 
 __all__ = ["Costs", "Described"]
 
@@ -41,10 +44,14 @@ class Costs:
 
     Args:
         options: What the reader wants to know.
+        groups: The runs over each workload on each target by title, newest first.
     """
 
-    def __init__(self, options: CostOptions) -> None:
+    def __init__(
+        self, options: CostOptions, groups: Mapping[str, tuple[Run, ...]] | None = None
+    ) -> None:
         self.options = options
+        self._groups = groups or {}
         self._estimates: dict[str, Estimate | ConfigError | None] = {}
 
     @cached_property
@@ -70,7 +77,37 @@ class Costs:
         """
         from perfkit.cost.price_file import load_book
 
-        return load_book(self.options.region, self.options.price_file)
+        region = self.options.region
+        if region is None and self.options.price_file is None and self.consumption is not None:
+            region = self.consumption.region
+        return load_book(region, self.options.price_file)
+
+    @cached_property
+    def consumption(self) -> "Consumption | None":
+        """
+        Return what the measured tables consume on AWS, None if nobody asks for it.
+
+        Raises:
+            ConfigError: No table is known, or CloudWatch may not be asked.
+            TargetError: AWS does not answer.
+        """
+        days = self.options.cloudwatch_days
+        if days is None:
+            return None
+        from perfkit.cost.consumption import consumption
+        from perfkit.dynamodb.targets import Target, TargetKind
+
+        tables = [table for runs in self._groups.values() for table in gather(runs).tables]
+        if not tables:
+            msg = (
+                "--traffic cloudwatch bills the tables of saved runs, and there are none; measure"
+                " with `perfkit bench` first"
+            )
+            raise ConfigError(msg)
+        target = Target(
+            kind=TargetKind.AWS, region=self.options.region, profile=self.options.profile
+        )
+        return consumption(target, tables, days=days, now=datetime.now(UTC))
 
     @cached_property
     def described(self) -> Described:
@@ -93,7 +130,9 @@ class Costs:
             listed = by_list(architectures, self.book, free_tier=options.free_tier)
         except PriceError as error:
             # a price file that nobody named here must not keep a report from being shown
-            if options.prices or options.region or options.architecture or not comparisons:
+            # with CloudWatch the region is asked for its tables' sake
+            region = options.region is not None and options.cloudwatch_days is None
+            if options.prices or region or options.architecture or not comparisons:
                 raise
             return Described(
                 comparisons=tuple(comparisons),
