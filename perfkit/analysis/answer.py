@@ -17,7 +17,6 @@ from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.cost import names
 from perfkit.cost.bill import Use
 from perfkit.cost.demand import State
-from perfkit.cost.evidence import gather
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
@@ -338,7 +337,7 @@ def _money(
     if costs is None:
         return None
     try:
-        if costs.is_stated(gather(group.runs)):
+        if costs.is_stated(costs.evidence(group.title, group.runs)):
             return _monthly(group, costs)
         return _by_the_million(patterns, indexes, costs.book)
     except (ConfigError, PriceError):

@@ -18,6 +18,7 @@ from perfkit.units import TIMES
 __all__ = [
     "AS_DECLARED",
     "Load",
+    "Place",
     "State",
     "hit_rates",
     "index_writes",

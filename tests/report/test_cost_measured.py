@@ -645,3 +645,63 @@ def test_wrong_traffic_ends_with_2(
 
     assert answer.exit_code == 2
     assert message in answer.stderr
+
+
+# --- an architecture with measured units
+
+
+def test_an_architecture_takes_measured_units_and_says_what_disagreed(tmp_path: Path) -> None:
+    """
+    20 requests and one write a second: 65,700,000,000 RRU by scan, 341,640,000 by index.
+
+    2,628,000 writes of one WRU to the table, and 10,000 items of 1,124 B, which is 0.010468 GB.
+    """
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        # within a tenth, and so no disagreement
+        "[before.tables.Books]\nread_requests = 60_000_000_000\nwrite_requests = 2_628_000\n[after.tables.Books]\nread_requests = 0\nwrite_requests = 2_000_000\nstorage_gb = 5\n[after.tables.Books.indexes.ByShelf]\nread_requests = 300_000_000\nwrite_requests = 2_890_800\n"
+    )
+
+    built = report(architecture=file, rps=("20",))
+
+    document = report_document(built)["cost"]
+    assert isinstance(document, dict)
+    assert document["warnings"] == snapshot(
+        [
+            "After, Books: the file says 2,000,000 write units a month, measured are 2,628,000 (runs, at the stated traffic); the bill takes the measured",
+            "After, Books: the file says 5 GB stored, measured are 0.01 (runs, at the stated traffic); the bill takes the measured",
+            "After, Books.ByShelf: the file says 300,000,000 read units a month, measured are 341,640,000 (runs, at the stated traffic); the bill takes the measured",
+        ]
+    )
+    (before,) = document["before"]["lines"]
+    # 65,700 × $0.125 and 2.628 × $0.625
+    assert before["monthly"] == 8214.14
+    table, index = document["after"]["lines"]
+    # 2.628 × $0.625 and 0.010468 × $0.25; 341.64 × $0.125 and 2.8908 × $0.625
+    assert (table["monthly"], index["monthly"]) == (1.65, 44.51)
+
+
+def test_capacity_that_cannot_carry_what_was_measured_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before.tables.Books]\nrcu = 100\nwcu = 1\n")
+
+    document = report_document(report(architecture=file, rps=("20",)))["cost"]
+
+    assert isinstance(document, dict)
+    assert document["warnings"] == snapshot(
+        [
+            "Before, Books: the file provisions 100 RCU, measured are 25,000 a second on average (runs, at the stated traffic), which it cannot carry; the bill takes the file's"
+        ]
+    )
+    # (100 × $0.00013 + $0.00065) × 730
+    assert document["before"]["total"] == 9.96
+
+
+def test_without_a_stated_rate_an_architecture_keeps_its_own_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before.tables.Books]\nread_requests = 1_000_000\nwrite_requests = 0\n")
+
+    document = report_document(report(architecture=file))["cost"]
+
+    assert isinstance(document, dict)
+    assert (document["warnings"], document["before"]["total"]) == ([], 0.13)
