@@ -337,7 +337,7 @@ def _money(
     if costs is None:
         return None
     try:
-        if costs.traffic_is_stated:
+        if costs.is_stated(costs.evidence(group.title, group.runs)):
             return _monthly(group, costs)
         return _by_the_million(patterns, indexes, costs.book)
     except (ConfigError, PriceError):

@@ -1,20 +1,28 @@
 """What a report says of money, each thing worked out once, when the first section asks for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from perfkit.cost.assumptions import Assumptions, as_in_run
+from perfkit.cost.assumptions import Assumptions, as_in_run, as_stated
 from perfkit.cost.bill import Comparison
+from perfkit.cost.demand import Place, State
 from perfkit.cost.estimate import Estimate, estimate
 from perfkit.cost.evidence import Evidence, gather
+from perfkit.cost.index_economics import storage_use
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.prices import PriceBook, age_warnings
+from perfkit.cost.quantities import SECONDS_A_MONTH
 from perfkit.errors import ConfigError, PriceError
 from perfkit.runs import Run
 
 if TYPE_CHECKING:
     from perfkit.cost.architecture import Architectures
+    from perfkit.cost.consumption import Consumption
+    from perfkit.cost.measured_units import MeasuredUnits
 
 __all__ = ["Costs", "Described"]
 
@@ -41,11 +49,34 @@ class Costs:
 
     Args:
         options: What the reader wants to know.
+        groups: The runs over each workload on each target by title, newest first.
     """
 
-    def __init__(self, options: CostOptions) -> None:
+    def __init__(
+        self, options: CostOptions, groups: Mapping[str, tuple[Run, ...]] | None = None
+    ) -> None:
         self.options = options
+        self._groups = groups or {}
+        self._evidence: dict[str, Evidence] = {}
         self._estimates: dict[str, Estimate | ConfigError | None] = {}
+
+    def evidence(self, title: str, runs: tuple[Run, ...]) -> Evidence:
+        """
+        Return what the runs over one workload on one target say.
+
+        Args:
+            title: Tells these runs from others of the report.
+            runs: The newest of each scenario.
+        """
+        if title not in self._evidence:
+            self._evidence[title] = gather(runs)
+        return self._evidence[title]
+
+    @property
+    def _tables(self) -> tuple[str, ...]:
+        """Return every table that a run knows."""
+        groups = self._groups.items()
+        return tuple(table for group in groups for table in self.evidence(*group).tables)
 
     @cached_property
     def architectures(self) -> "Architectures":
@@ -70,7 +101,36 @@ class Costs:
         """
         from perfkit.cost.price_file import load_book
 
-        return load_book(self.options.region, self.options.price_file)
+        region = self.options.region
+        if region is None and self.options.price_file is None and self.consumption is not None:
+            region = self.consumption.region
+        return load_book(region, self.options.price_file)
+
+    @cached_property
+    def consumption(self) -> "Consumption | None":
+        """
+        Return what the measured tables consume on AWS, None if nobody asks for it.
+
+        Raises:
+            ConfigError: No table is known, or CloudWatch may not be asked.
+            TargetError: AWS does not answer.
+        """
+        days = self.options.cloudwatch_days
+        if days is None:
+            return None
+        from perfkit.cost.consumption import consumption
+        from perfkit.dynamodb.targets import Target, TargetKind
+
+        if not self._tables:
+            msg = (
+                "--traffic cloudwatch bills the tables of saved runs, and there are none; measure"
+                " with `perfkit bench` first"
+            )
+            raise ConfigError(msg)
+        target = Target(
+            kind=TargetKind.AWS, region=self.options.region, profile=self.options.profile
+        )
+        return consumption(target, self._tables, days=days, now=datetime.now(UTC))
 
     @cached_property
     def described(self) -> Described:
@@ -90,10 +150,13 @@ class Costs:
         if options.prices == QUOTED:
             return Described(comparisons=tuple(comparisons))
         try:
-            listed = by_list(architectures, self.book, free_tier=options.free_tier)
+            measured, disagreements = self._with_measured(architectures)
+            listed = by_list(measured, self.book, free_tier=options.free_tier)
         except PriceError as error:
             # a price file that nobody named here must not keep a report from being shown
-            if options.prices or options.region or options.architecture or not comparisons:
+            # with CloudWatch the region is asked for its tables' sake
+            region = options.region is not None and options.cloudwatch_days is None
+            if options.prices or region or options.architecture or not comparisons:
                 raise
             return Described(
                 comparisons=tuple(comparisons),
@@ -102,24 +165,96 @@ class Costs:
         return Described(
             comparisons=(*comparisons, listed),
             book=self.book,
-            warnings=age_warnings(listed.prices, today=options.today, region=self.book.region),
+            warnings=(
+                *disagreements,
+                *age_warnings(listed.prices, today=options.today, region=self.book.region),
+            ),
         )
+
+    def _with_measured(
+        self, architectures: "Architectures"
+    ) -> "tuple[Architectures, tuple[str, ...]]":
+        """Return what is described with measured units where there are some, and what disagreed."""
+        from perfkit.cost.measured_units import with_measured
+
+        before, after = architectures.before, architectures.after
+        described = {name for side in (before, after) if side for name in side.tables}
+        if described.isdisjoint(self._tables):
+            return architectures, ()
+        last = State.CACHED if after and (after.cache or after.serverless_cache) else State.AFTER
+        notes: list[str] = []
+        if before is not None:
+            before, found = with_measured(before, self._units_of(State.BEFORE))
+            notes += found
+        if after is not None:
+            after, found = with_measured(after, self._units_of(last))
+            notes += found
+        return replace(architectures, before=before, after=after), tuple(notes)
+
+    def _units_of(self, state: State) -> "Mapping[Place, MeasuredUnits]":
+        """
+        Return what tables and indexes take a month in a state.
+
+        Before is today, so what CloudWatch counted counts first; then come runs with a stated
+        traffic, the newest first.
+        """
+        from perfkit.cost.measured_units import MeasuredUnits
+
+        units: dict[Place, MeasuredUnits] = {}
+        if state is State.BEFORE and self.consumption is not None:
+            for part in self.consumption.parts:
+                units[part.table, part.index] = MeasuredUnits(
+                    reads=Decimal(str(part.reads_a_month)),
+                    writes=Decimal(str(part.writes_a_month)),
+                    stored_gb=Decimal(str(part.stored_gb)),
+                    source="CloudWatch",
+                )
+        for title, runs in self._groups.items():
+            evidence = self.evidence(title, runs)
+            found = self.estimate(title, runs) if self.is_stated(evidence) else None
+            # without a cache policy nothing is kept, whatever runs
+            known = (
+                () if found is None else found.demands.get(state, found.demands.get(State.AFTER))
+            )
+            stored = {(each.table, each.index): each for each in evidence.writes if each.declared}
+            for demand in known or ():
+                place = (demand.table, demand.index)
+                cost = stored.get(place)
+                units.setdefault(
+                    place,
+                    MeasuredUnits(
+                        reads=Decimal(str(demand.read_units_s * SECONDS_A_MONTH)),
+                        writes=None
+                        if cost is None
+                        else Decimal(str(demand.write_units_s * SECONDS_A_MONTH)),
+                        stored_gb=None
+                        if cost is None
+                        else Decimal(str(storage_use(cost, evidence.items_of(cost)).quantity)),
+                        source="runs, at the stated traffic",
+                    ),
+                )
+        return units
 
     def assumptions(self, evidence: Evidence) -> Assumptions:
         """
-        Return the traffic: as options say, else the file, else the runs, else as usual.
+        Return the traffic: as options say, else the architecture file, else the workload, else as usual.
 
         Raises:
             ArchitectureError: The architecture file will not do.
             ConfigError: The runs' numbers are out of bounds.
         """
         given = self.architectures.traffic or Assumptions()
+        if not self.architectures.states_a_rate:
+            names = [each.name for each in evidence.patterns]
+            given = as_stated(given, evidence.stated, names, evidence.tables)
         return self.options.traffic(as_in_run(given, evidence.traffic, evidence.ttls))
 
-    @property
-    def traffic_is_stated(self) -> bool:
-        """Return whether anybody says how many requests come."""
-        return bool(self.options.rps) or self.architectures.traffic is not None
+    def is_stated(self, evidence: Evidence) -> bool:
+        """Return whether anybody says how many requests come: an option, a file, or the workload."""
+        if self.options.rps or self.architectures.states_a_rate:
+            return True
+        measured = {each.name for each in evidence.patterns}
+        return evidence.stated is not None and not measured.isdisjoint(evidence.stated.reads_hz)
 
     def estimate(self, title: str, runs: tuple[Run, ...]) -> Estimate | None:
         """
@@ -140,7 +275,7 @@ class Costs:
         """
         if title not in self._estimates:
             try:
-                self._estimates[title] = self._estimate(runs)
+                self._estimates[title] = self._estimate(self.evidence(title, runs))
             except ConfigError as error:
                 self._estimates[title] = error
         found = self._estimates[title]
@@ -148,8 +283,7 @@ class Costs:
             raise found
         return found
 
-    def _estimate(self, runs: tuple[Run, ...]) -> Estimate | None:
-        evidence = gather(runs)
+    def _estimate(self, evidence: Evidence) -> Estimate | None:
         if self.options.prices == QUOTED or not evidence.patterns:
             return None
         try:
@@ -160,4 +294,9 @@ class Costs:
                 raise
             return None
         # what another section asks of the book is none of this one's prices
-        return estimate(evidence, self.assumptions(evidence), replace(book, used={}))
+        return estimate(
+            evidence,
+            self.assumptions(evidence),
+            replace(book, used={}),
+            is_stated=self.is_stated(evidence),
+        )

@@ -193,7 +193,7 @@ def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
                 f" {json.dumps(theirs)}; measure both with the same"
             )
     if one.traffic != other.traffic:
-        return f"{both} had different traffic; measure both with the same `--traffic`"
+        return f"{both} had different traffic; measure both with the same `--hour`"
     return ""
 
 

@@ -107,16 +107,14 @@ def select(
         for key, pairs in divided.items()
     }
     titles = _titles(tuple(runs[0] for runs in members.values()))
+    by_title = dict(zip(titles, members.values(), strict=True))
     shown = set(map(id, newest.values()))
     return Selection(
-        groups=tuple(
-            Group(title=title, runs=runs)
-            for title, runs in zip(titles, members.values(), strict=True)
-        ),
+        groups=tuple(Group(title=title, runs=runs) for title, runs in by_title.items()),
         older=tuple(run for run in newest_first if id(run) not in shown),
         list_older=list_older,
         unreadable=tuple(str(problem) for problem in problems),
-        costs=None if cost is None else Costs(cost),
+        costs=None if cost is None else Costs(cost, by_title),
         now=now,
     )
 

@@ -113,11 +113,11 @@ def read_changes(texts: Iterable[str]) -> dict[str, float]:
             raise ConfigError(msg)
         low, high = BOUNDS[name]
         if not low <= value <= high:
-            msg = f"--traffic {name} must be {low:,} to {high:,}, got {number}"
+            msg = f"--hour {name} must be {low:,} to {high:,}, got {number}"
             raise ConfigError(msg)
         if name == "keys":
             if value != int(value):
-                msg = f"--traffic keys must be a whole number, got {number}"
+                msg = f"--hour keys must be a whole number, got {number}"
                 raise ConfigError(msg)
             value = int(value)
         changes[CHANGES[name]] = value / 3600 if name == "writes" else value

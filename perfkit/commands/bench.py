@@ -68,13 +68,14 @@ def bench(
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
     ] = SEGMENTS,
-    traffic: Annotated[
+    hour: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=NUMBER",
             help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
         ),
     ] = None,
+    traffic: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -100,12 +101,15 @@ def bench(
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.scenarios import registry
 
+    if traffic:
+        msg = f"--traffic of bench is called --hour now; give --hour {traffic[0]}"
+        raise ConfigError(msg)
     options = make_options(
-        iterations, min_time, segments=segments, consistent=consistent, traffic=traffic or ()
+        iterations, min_time, segments=segments, consistent=consistent, hour=hour or ()
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
-    if traffic:
+    if hour:
         _check_taken(chosen)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
@@ -152,7 +156,7 @@ def _check_taken(chosen: "Sequence[Scenario]") -> None:
     from perfkit.scenarios.cache_hour import NAME
 
     if all(each.name != NAME for each in chosen):
-        msg = f"--traffic changes {NAME} only; add --scenario {NAME}"
+        msg = f"--hour changes {NAME} only; add --scenario {NAME}"
         raise ConfigError(msg)
 
 
@@ -162,7 +166,7 @@ def make_options(
     *,
     segments: int = SEGMENTS,
     consistent: bool = False,
-    traffic: "Sequence[str]" = (),
+    hour: "Sequence[str]" = (),
 ) -> "Options":
     """
     Return how to measure.
@@ -178,9 +182,7 @@ def make_options(
         msg = "--iterations and --min-time contradict each other; give one of them"
         raise ConfigError(msg)
     plan = Plan(iterations=iterations) if min_time is None else Plan(min_time_s=min_time)
-    return Options(
-        plan=plan, consistent=consistent, segments=segments, traffic=read_changes(traffic)
-    )
+    return Options(plan=plan, consistent=consistent, segments=segments, traffic=read_changes(hour))
 
 
 def make_context(

@@ -79,16 +79,18 @@ def what_if(
     """
     Show a month's bill from saved runs as it is, and as it would be.
 
-    All amounts are modelled: measured units and sizes, times assumed traffic, at list prices.
+    All amounts are modelled: measured units and sizes, times a stated traffic (--rps, or [traffic]
+    in the workload or an architecture file), at list prices. Without one they are for a million
+    calls, and only some settings say anything.
 
-    Example: perfkit cost what-if --set cache.ttl=600 --set rps=200
+    Example: perfkit cost what-if --rps 20 --set cache.ttl=600 --set rps=200
     """
     from perfkit.analysis.costs import Costs
+    from perfkit.cost import what_if as asked
     from perfkit.cost.demand import State
     from perfkit.cost.options import QUOTED, CostOptions, check_prices
     from perfkit.cost.prices import age_warnings
     from perfkit.cost.traffic_bill import Case
-    from perfkit.cost.what_if import what_if as work_out
     from perfkit.report.sections import cost_words
     from perfkit.report.what_if import what_if_document, what_if_report
 
@@ -107,11 +109,19 @@ def what_if(
     subject, evidence, lacking = _evidence()
     costs = Costs(options)
     assumptions, book = costs.assumptions(evidence), costs.book
-    baseline = Case(assumptions=assumptions, state=State.CACHED if evidence.cached else State.AFTER)
-    answer = work_out(baseline, settings or (), evidence, book)
+    if costs.is_stated(evidence):
+        state = State.CACHED if evidence.cached else State.AFTER
+        baseline = Case(assumptions=assumptions, state=state)
+        answer = asked.what_if(baseline, settings or (), evidence, book)
+    else:
+        baseline = Case(assumptions=assumptions, state=State.AFTER)
+        answer = asked.what_if_by_the_million(baseline, settings or (), evidence, book)
+        note("Nobody states how many requests come, so it is for a million calls; --rps says it.")
     missing = evidence.missing()
     old = age_warnings(book.used.values(), today=None, region=book.region)
-    spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
+    spread = ""
+    if answer.per_month:
+        spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
     warnings = (*old, *([f"{spread}."] if spread else []))
     if as_json:
         print_json(

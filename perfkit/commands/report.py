@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, note, warn
+from perfkit.commands.common import JsonOption, ProfileOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
 _ARCHITECTURE = "--architecture"
+
+_USUAL_DAYS = 14
+"""Two whole weeks, so that every day of the week counts alike."""
+
+_MOST_DAYS = 455
+"""CloudWatch keeps sums of an hour for so long (its user guide, "metrics retention")."""
+
+
+class TrafficSource(StrEnum):
+    """Where the traffic of today is counted."""
+
+    CLOUDWATCH = "cloudwatch"
 
 
 class ReportCommand(TyperCommand):
@@ -104,7 +117,10 @@ def report(
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Cost: whose list prices; left out, us-east-1."),
+        typer.Option(
+            metavar="NAME",
+            help="Cost: AWS region of list prices and of --traffic; left out, us-east-1 and AWS_REGION.",
+        ),
     ] = None,
     rps: Annotated[
         list[str] | None,
@@ -113,6 +129,20 @@ def report(
             help="Cost: requests a second, 20 of all patterns or NAME=5 of one (repeated).",
         ),
     ] = None,
+    traffic: Annotated[
+        TrafficSource | None,
+        typer.Option("--traffic", help="Cost: bill what the tables consume on AWS, as it counted."),
+    ] = None,
+    traffic_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=_MOST_DAYS,
+            metavar="DAYS",
+            help="Cost: how far --traffic looks back (default: 14).",
+        ),
+    ] = None,
+    profile: ProfileOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
     ] = False,
@@ -137,8 +167,8 @@ def report(
         latency=latency,
         cache=cache,
         flow=flow,
-        # a file says what to price
-        cost=cost or bool(architecture),
+        # a file says what to price, and CloudWatch too
+        cost=cost or bool(architecture) or traffic is not None,
         dashboard=dashboard,
         architecture=architecture == "",
     )
@@ -149,12 +179,16 @@ def report(
         region=region,
         prices=check_prices(prices),
         architecture=Path(architecture) if architecture else None,
+        cloudwatch_days=_days(traffic, traffic_days, profile),
+        profile=profile,
         rps=tuple(rps or ()),
         explain=explain,
         free_tier=free_tier,
     )
     for text in _without_effect(wanted, topics):
         note(text)
+    if traffic is not None:
+        note("Asks CloudWatch for 4 metrics of each table and index; AWS takes $0.01 for 1,000.")
 
     from perfkit.report.build import build_report
     from perfkit.runs import RunStore
@@ -180,6 +214,17 @@ def report(
         write_built(built, chosen, output)
     if open_it and output is not None:
         _open(output)
+
+
+def _days(traffic: TrafficSource | None, days: int | None, profile: str | None) -> int | None:
+    """Return how many days of CloudWatch to bill, None for none."""
+    if traffic is not None:
+        return days or _USUAL_DAYS
+    given = [name for name, value in (("--traffic-days", days), ("--profile", profile)) if value]
+    if given:
+        msg = f"{' and '.join(given)} changes nothing without --traffic cloudwatch; add it"
+        raise ConfigError(msg)
+    return None
 
 
 def _choose_opened(

@@ -308,6 +308,7 @@ class Architectures:
         name: For people.
         quoted_source: The document that states the quoted lines; empty where there are none.
         traffic: What is assumed of traffic; None where the file says nothing.
+        states_a_rate: It says how many requests come.
         file: Where it was read, for messages; empty for the one that comes with perfkit.
     """
 
@@ -316,6 +317,7 @@ class Architectures:
     after: Architecture | None
     quoted_source: str = ""
     traffic: Assumptions | None = None
+    states_a_rate: bool = False
     file: str = ""
 
     @property

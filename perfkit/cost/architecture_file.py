@@ -35,7 +35,9 @@ def load_architectures(path: Path | None = None) -> Architectures:
     found = read_architectures(content, source=str(path), file=str(path))
     if found.before is None and found.after is None:
         # what runs is left to the reference document; its file is not this one
-        return replace(load_architectures(), traffic=found.traffic)
+        return replace(
+            load_architectures(), traffic=found.traffic, states_a_rate=found.states_a_rate
+        )
     return found
 
 
@@ -58,5 +60,6 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
         after=found.after,
         quoted_source=found.quoted_source,
         traffic=None if found.traffic is None else found.traffic.assumptions(),
+        states_a_rate=found.traffic is not None and found.traffic.states_a_rate,
         file=file,
     )

@@ -12,9 +12,10 @@ from perfkit.cost.quantities import SECONDS_A_MONTH, in_bounds, short
 from perfkit.cost.toml_file import Number, Section, up_to
 from perfkit.errors import ConfigError
 from perfkit.runs import HourTraffic
+from perfkit.workloads.outline import StatedTraffic
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "Traffic", "as_in_run", "read_rps"]
+__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "Traffic", "as_in_run", "as_stated", "read_rps"]
 
 MOST_HZ = 1e7
 """No service is asked more often a second; what is, is a slip of the keyboard."""
@@ -157,6 +158,39 @@ class Assumptions:
         return replace(self, rps=rps, patterns=patterns)
 
 
+def as_stated(
+    base: Assumptions,
+    stated: StatedTraffic | None,
+    patterns: Iterable[str],
+    tables: Iterable[str],
+) -> Assumptions:
+    """
+    Return *base* with what a workload says comes in, of what was measured of it.
+
+    Patterns that it gives no rate get none, and tables that it gives no rate are not written.
+
+    Args:
+        base: What is assumed otherwise.
+        stated: What the workload says; None changes nothing.
+        patterns: Access patterns that were measured.
+        tables: Tables that a run knows.
+
+    Raises:
+        ConfigError: Its numbers are out of bounds.
+    """
+    if stated is None:
+        return base
+    known = set(patterns)
+    reads = {name: hz for name, hz in stated.reads_hz.items() if name in known}
+    writes = {table: stated.writes_hz.get(table, 0.0) for table in tables if stated.writes_hz}
+    return replace(
+        base,
+        patterns=reads or base.patterns,
+        weights={} if reads else base.weights,
+        writes=writes or base.writes,
+    )
+
+
 def as_in_run(
     base: Assumptions, traffic: HourTraffic | None, ttls: Mapping[str, float] | None = None
 ) -> Assumptions:
@@ -284,6 +318,11 @@ class Traffic(Section):
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return self
+
+    @property
+    def states_a_rate(self) -> bool:
+        """Return whether it says how many requests come, and not only how they vary."""
+        return self.rps is not None or bool(self.patterns or self.monthly)
 
     def assumptions(self) -> Assumptions:
         """

@@ -18,11 +18,13 @@ from perfkit.units import TIMES
 __all__ = [
     "AS_DECLARED",
     "Load",
+    "Place",
     "State",
     "hit_rates",
     "index_writes",
     "load_of",
     "reads_use",
+    "units_a_write",
     "units_after",
     "write_terms",
     "write_units_s",
@@ -137,10 +139,15 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
     return {name: hit_rate(name, rate_hz) for name, rate_hz in rates.items()}
 
 
+def units_a_write(cost: WriteCost, assumptions: Assumptions) -> float:
+    """Return the write units that a mean write to its table makes a table or index take."""
+    per_write = sum(share * _units_of(cost, change) for change, share in assumptions.mix.items())
+    return per_write * cost.entries_share
+
+
 def write_units_s(cost: WriteCost, assumptions: Assumptions) -> float:
     """Return the write units a second that writes to its table make a table or index take."""
-    per_write = sum(share * _units_of(cost, change) for change, share in assumptions.mix.items())
-    return assumptions.writes_to(cost.table) * per_write * cost.entries_share
+    return assumptions.writes_to(cost.table) * units_a_write(cost, assumptions)
 
 
 def write_terms(cost: WriteCost, assumptions: Assumptions) -> str:

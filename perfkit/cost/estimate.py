@@ -23,7 +23,7 @@ from perfkit.cost.evidence import Evidence
 from perfkit.cost.index_economics import IndexEconomics, index_economics
 from perfkit.cost.instances import Need, find_type, instances_needed
 from perfkit.cost.prices import Amount, PriceBook
-from perfkit.cost.traffic_bill import Case, bill_of
+from perfkit.cost.traffic_bill import Case, bill_by_the_million, bill_of
 from perfkit.cost.transfer import answer_bytes, data_out_use
 from perfkit.errors import PriceError
 
@@ -123,6 +123,9 @@ class Estimate:
         evidence: What saved runs measured.
         assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices; those that were used are in `book.used`.
+        is_stated: Somebody says how many requests come; else every month's amount is of an invented
+            rate, and `by_the_million` is what can be said.
+        by_the_million: What a million calls and writes cost, by state; behind a cache it cannot be said.
         patterns: Reads by pattern.
         bills: The month's bill by state.
         demands: What each state asks of tables and indexes.
@@ -137,6 +140,8 @@ class Estimate:
     evidence: Evidence
     assumptions: Assumptions
     book: PriceBook
+    is_stated: bool
+    by_the_million: Mapping[State, Bill]
     patterns: tuple[PatternCost, ...]
     bills: Mapping[State, Bill]
     demands: Mapping[State, tuple[Demand, ...]]
@@ -158,7 +163,9 @@ class Estimate:
         return State.AFTER in self.bills
 
 
-def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> Estimate:
+def estimate(
+    evidence: Evidence, assumptions: Assumptions, book: PriceBook, *, is_stated: bool = True
+) -> Estimate:
     """
     Return everything that follows.
 
@@ -168,6 +175,7 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
         evidence: What saved runs measured.
         assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices.
+        is_stated: Somebody says how many requests come.
 
     Raises:
         ConfigError: Traffic is assumed for a pattern or table that no run knows, or a type is not
@@ -187,7 +195,12 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
         state: bill_of(Case(assumptions=assumptions, state=state), evidence, book, demands)
         for state, demands in work.demands.items()
     }
-    for bill in bills.values():
+    by_the_million: dict[State, Bill] = {
+        state: bill_by_the_million(Case(assumptions=assumptions, state=state), evidence, book)
+        for state in bills
+        if state is not State.CACHED
+    }
+    for bill in (*bills.values(), *by_the_million.values()):
         reasons += bill.reasons
     patterns, modes = tried(work.patterns), tried(work.modes)
     indexes = tried(lambda: index_economics(evidence, assumptions, book))
@@ -196,6 +209,8 @@ def estimate(evidence: Evidence, assumptions: Assumptions, book: PriceBook) -> E
         evidence=evidence,
         assumptions=assumptions,
         book=book,
+        is_stated=is_stated,
+        by_the_million=by_the_million,
         patterns=patterns,
         bills=bills,
         demands=work.demands,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from perfkit.runs import HourTraffic, Run, RunKind, Variant, WriteCost
-from perfkit.workloads.outline import outline
+from perfkit.workloads.outline import StatedTraffic, outline, stated_traffic
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
 
@@ -111,6 +111,7 @@ class Evidence:
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed; None without one.
+        stated: What the workload's file says comes in; None where it says nothing.
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
@@ -125,6 +126,7 @@ class Evidence:
     cpu: tuple[Cpu, ...] = ()
     hit_rates: tuple[HitRate, ...] = ()
     traffic: HourTraffic | None
+    stated: StatedTraffic | None = None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
@@ -156,6 +158,18 @@ class Evidence:
                 Missing(
                     what="queries by index",
                     command="perfkit create-indexes, then perfkit bench",
+                )
+            )
+        unmeasured = [] if self.stated is None else [*self.stated.reads_hz]
+        for each in self.patterns:
+            if each.name in unmeasured:
+                unmeasured.remove(each.name)
+        if self.patterns and unmeasured:
+            found.append(
+                Missing(
+                    what=f"what [traffic] names too, so its share is in no amount:"
+                    f" {', '.join(unmeasured)}",
+                    command="perfkit bench",
                 )
             )
         if not self.writes and self.indexed:
@@ -247,6 +261,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         cpu=tuple(cpu),
         hit_rates=tuple(hit_rates),
         traffic=traffic,
+        stated=stated_traffic(runs[0].workload, runs[0].workload_digest) if runs else None,
         ttls={name: ttl_s for name in patterns if (ttl_s := lives.get(name)) is not None},
         unknown_policies=() if asked else tuple(name for name in patterns if name not in lives),
         runs=tuple(used),

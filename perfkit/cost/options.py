@@ -23,9 +23,12 @@ class CostOptions:
     What a reader wants to know about cost.
 
     Args:
-        region: Whose list prices; None for the price file's, else us-east-1.
+        region: Whose list prices, and where CloudWatch is asked; None for the price file's, else
+            where CloudWatch was asked, else us-east-1.
         prices: `quoted`, `list` or the path of a price file; None for quoted and list.
         architecture: The file that says what runs; None for the reference document's.
+        cloudwatch_days: Bill what tables on AWS consumed in so many days; None for no look there.
+        profile: AWS profile to look with; None takes what the environment says.
         rps: Requests a second as `--rps` gives them: "20" of all access patterns, "NAME=5" of one.
         explain: Show each amount's arithmetic.
         free_tier: Leave out what AWS gives to every account each month.
@@ -35,6 +38,8 @@ class CostOptions:
     region: str | None = None
     prices: str | None = None
     architecture: Path | None = None
+    cloudwatch_days: int | None = None
+    profile: str | None = None
     rps: tuple[str, ...] = ()
     explain: bool = False
     free_tier: bool = False

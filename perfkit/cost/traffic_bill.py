@@ -3,19 +3,32 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from perfkit.cost import names
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.bill import Bill, Usage, Use, charge
 from perfkit.cost.cache_economics import node_use
 from perfkit.cost.capacity_modes import Demand, Mode, capacity_uses
-from perfkit.cost.demand import AS_DECLARED, State, hit_rates, index_writes, load_of
+from perfkit.cost.demand import (
+    AS_DECLARED,
+    State,
+    hit_rates,
+    index_writes,
+    load_of,
+    units_a_write,
+    units_after,
+)
 from perfkit.cost.evidence import Cpu, Evidence
 from perfkit.cost.index_economics import storage_use
 from perfkit.cost.instances import find_type, instances_needed
 from perfkit.cost.prices import PriceBook
+from perfkit.cost.quantities import short
 from perfkit.cost.transfer import data_out_bytes_s, data_out_use
 from perfkit.runs import WriteCost
+from perfkit.units import TIMES
 
-__all__ = ["ORDER", "Case", "bill_of", "cpu_of"]
+__all__ = ["ORDER", "Case", "bill_by_the_million", "bill_of", "cpu_of"]
+
+_MILLION = 1_000_000
 
 ORDER = (
     *("reads", "table-writes", "index-writes", "table-storage", "index-storage"),
@@ -68,6 +81,65 @@ def bill_of(case: Case, evidence: Evidence, book: PriceBook, demands: Sequence[D
     """
     usages = _usages(case, evidence, book, demands)
     return Bill(title=case.state, lines=charge(usages, book, free_tier=case.assumptions.free_tier))
+
+
+def bill_by_the_million(case: Case, evidence: Evidence, book: PriceBook) -> Bill:
+    """
+    Return what a million calls of each pattern cost, and a million writes to each table, on demand.
+
+    Storage is a month's. Nothing of it needs a rate, so its lines have no sum; what a cache answers,
+    and a free allowance, would need one, so both are left out.
+
+    Args:
+        case: What runs; of its assumptions the mix of writes counts alone.
+        evidence: What saved runs measured; what they did not has no line.
+        book: Prices.
+    """
+    return Bill(title=case.state, lines=charge(_by_the_million(case, evidence), book))
+
+
+def _by_the_million(case: Case, evidence: Evidence) -> Iterator[Usage]:
+    for pattern in evidence.patterns:
+        units = (
+            pattern.before.units
+            if case.state is State.BEFORE
+            else units_after(pattern, evidence, case.projection)
+        )
+        yield Usage(
+            key=f"calls {pattern.name}",
+            service=f"a million calls of {pattern.name}",
+            uses=(
+                Use(
+                    price=names.read_request(),
+                    quantity=units * _MILLION,
+                    arithmetic=f"{short(units)} RRU {TIMES} {_MILLION:,}",
+                ),
+            ),
+        )
+    own = [each for each in evidence.writes if each.index is None]
+    indexes = [] if case.state is State.BEFORE else index_writes(evidence, case.projection)
+    for table in dict.fromkeys(each.table for each in own):
+        costs = [each for each in (*own, *indexes) if each.table == table]
+        units = sum(units_a_write(each, case.assumptions) for each in costs)
+        terms = " + ".join(short(units_a_write(each, case.assumptions)) for each in costs)
+        yield Usage(
+            key=f"writes {table}",
+            service=f"a million writes to {table}",
+            uses=(
+                Use(
+                    price=names.write_request(),
+                    quantity=units * _MILLION,
+                    arithmetic=f"({terms}) WRU {TIMES} {_MILLION:,}",
+                ),
+            ),
+        )
+    for what, stored in (("tables", own), ("indexes", indexes)):
+        if stored:
+            yield Usage(
+                key=f"{what} storage",
+                service=f"storage of {what}, a month",
+                uses=tuple(_storage(stored, evidence)),
+            )
 
 
 def _usages(

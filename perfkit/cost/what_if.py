@@ -13,11 +13,12 @@ from perfkit.cost.evidence import Evidence
 from perfkit.cost.names import Engine, cache_node, instance, is_of_a_type
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.quantities import short
-from perfkit.cost.traffic_bill import ORDER, Case, bill_of
+from perfkit.cost.traffic_bill import ORDER, Case, bill_by_the_million, bill_of
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
+__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
+__all__ += ["what_if_by_the_million"]
 
 _STATES: Mapping[str, State] = {
     "scan": State.BEFORE,
@@ -253,16 +254,20 @@ class WhatIf:
         changed: With the settings.
         names: What was set.
         bills: Both bills.
+        per_month: They are a month's; else of a million calls and writes, and have no sums.
     """
 
     baseline: Case
     changed: Case
     names: tuple[str, ...]
     bills: Comparison
+    per_month: bool = True
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """Return the lines of both bills side by side, in a bill's order."""
+        if not self.per_month:
+            return self.bills.pairs
         return tuple(sorted(self.bills.pairs, key=lambda pair: ORDER.index(key_of(pair))))
 
 
@@ -281,14 +286,7 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
             for what no run knows.
     """
     changed, names = apply_settings(baseline, texts)
-    about_cache = [name for name in names if name.startswith("cache.")]
-    if not evidence.cached and (about_cache or changed.state is State.CACHED):
-        what = ", ".join(about_cache) or "answers=cache"
-        msg = (
-            f"{what} changes nothing: no access pattern that was measured has a cache policy; give"
-            " one a `cache` in the workload and measure again"
-        )
-        raise ConfigError(msg)
+    _check_cache(changed, names, evidence)
     return WhatIf(
         baseline=baseline,
         changed=changed,
@@ -298,3 +296,56 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
             bill_of(changed, evidence, book, changed.demands(evidence)),
         ),
     )
+
+
+WITHOUT_A_RATE = ("answers", "projection")
+"""Settings that change what a million calls cost."""
+
+
+def what_if_by_the_million(
+    baseline: Case, texts: Iterable[str], evidence: Evidence, book: PriceBook
+) -> WhatIf:
+    """
+    Return what a million calls and writes cost as it is and as it would be: nobody states a rate.
+
+    Args:
+        baseline: As it is, without a cache.
+        texts: What to set; some settings need no rate.
+        evidence: What saved runs measured.
+        book: Prices.
+
+    Raises:
+        ConfigError: A setting is wrong, or says nothing without a rate.
+    """
+    changed, names = apply_settings(baseline, texts)
+    need = [name for name in names if name not in WITHOUT_A_RATE]
+    if changed.state is State.CACHED and "answers" in names:
+        need.append("answers=cache")
+    if need:
+        msg = (
+            f"{', '.join(need)} can be answered for a stated traffic only, and nobody states how"
+            " many requests come now; give --rps 20, or a [traffic] table in the workload or in an"
+            " --architecture file"
+        )
+        raise ConfigError(msg)
+    return WhatIf(
+        baseline=baseline,
+        changed=changed,
+        names=names,
+        bills=compare(
+            bill_by_the_million(baseline, evidence, book),
+            bill_by_the_million(changed, evidence, book),
+        ),
+        per_month=False,
+    )
+
+
+def _check_cache(changed: Case, names: Iterable[str], evidence: Evidence) -> None:
+    about_cache = [name for name in names if name.startswith("cache.")]
+    if not evidence.cached and (about_cache or changed.state is State.CACHED):
+        what = ", ".join(about_cache) or "answers=cache"
+        msg = (
+            f"{what} changes nothing: no access pattern that was measured has a cache policy; give"
+            " one a `cache` in the workload and measure again"
+        )
+        raise ConfigError(msg)

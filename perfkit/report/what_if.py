@@ -6,7 +6,7 @@ from decimal import Decimal
 from perfkit.cost.bill import Line, Pair, difference_usd, key_of
 from perfkit.cost.evidence import Missing
 from perfkit.cost.prices import PriceBook, free_tier_note
-from perfkit.cost.what_if import SETTINGS, WhatIf
+from perfkit.cost.what_if import SETTINGS, WITHOUT_A_RATE, WhatIf
 from perfkit.report.model import (
     Block,
     Cell,
@@ -82,6 +82,8 @@ def _settings(answer: WhatIf) -> Table:
     for name, setting in SETTINGS.items():
         if answer.names and name not in answer.names:
             continue
+        if not answer.per_month and name not in WITHOUT_A_RATE:
+            continue
         row: dict[str, Cell] = {
             "setting": name,
             "baseline": setting.read(answer.baseline),
@@ -108,19 +110,20 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
     left_out = ", ".join(_title(pair) for pair in answer.bills.left_out)
     baseline, changed = answer.bills.totals_usd
     same = "; both totals are of the same lines" if answer.names else ""
-    rows.append(
-        {
-            "line": Marked(
-                value="TOTAL",
-                note=f"Without {left_out}{same}." if left_out else None,
-            ),
-            "baseline_usd": float(baseline),
-            "changed_usd": float(changed),
-            "difference_usd": float(changed - baseline),
-        }
-    )
+    if answer.per_month:
+        rows.append(
+            {
+                "line": Marked(
+                    value="TOTAL",
+                    note=f"Without {left_out}{same}." if left_out else None,
+                ),
+                "baseline_usd": float(baseline),
+                "changed_usd": float(changed),
+                "difference_usd": float(changed - baseline),
+            }
+        )
     columns = [
-        Column(key="line", title="a month", label=True),
+        Column(key="line", title="a month" if answer.per_month else "for", label=True),
         Column(key="baseline_usd", title="baseline", kind=Kind.USD, provenance=_MODELLED),
     ]
     if answer.names:
@@ -130,7 +133,7 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
         ]
     return Table(
         name="bills",
-        title=f"US dollars a month at list prices of {book.region}",
+        title=f"US dollars{' a month' if answer.per_month else ''} at list prices of {book.region}",
         columns=tuple(columns),
         rows=tuple(rows),
         main=True,
@@ -199,14 +202,20 @@ def what_if_document(
     missing: Sequence[Missing] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Return the answer as plain JSON values: US dollars a month, to cents as shown."""
-    baseline, changed = answer.bills.totals_usd
+    """
+    Return the answer as plain JSON values: US dollars, to cents as shown.
+
+    They are of a month; where nobody states a rate, of a million calls and writes, which have no
+    total.
+    """
+    baseline, changed = answer.bills.totals_usd if answer.per_month else (None, None)
     return {
         "format": 1,
         "kind": "what-if",
         "subject": subject,
         "region": book.region,
         "currency": "USD",
+        "per": "month" if answer.per_month else "million",
         "settings": {
             name: {
                 "baseline": setting.read(answer.baseline),
@@ -214,6 +223,7 @@ def what_if_document(
                 "set": name in answer.names,
             }
             for name, setting in SETTINGS.items()
+            if answer.per_month or name in WITHOUT_A_RATE
         },
         "lines": [
             {
@@ -228,9 +238,9 @@ def what_if_document(
             }
             for before, after in answer.pairs
         ],
-        "baseline": {"total": float(baseline)},
-        "changed": {"total": float(changed)},
-        "difference": float(changed - baseline),
+        "baseline": {"total": _number(baseline)},
+        "changed": {"total": _number(changed)},
+        "difference": None if baseline is None or changed is None else float(changed - baseline),
         "not_in_totals": [key_of(pair) for pair in answer.bills.left_out],
         "missing": [{"what": each.what, "command": each.command} for each in missing],
         "warnings": [*warnings, *answer.bills.reasons],

@@ -12,10 +12,24 @@ from typing import Any
 
 from perfkit.settings import WORKLOAD_FILE, WORKLOAD_VARIABLE
 
-__all__ = ["SECONDS_A_MONTH", "Outline", "outline"]
+__all__ = ["SECONDS_A_MONTH", "Outline", "StatedTraffic", "outline", "stated_traffic"]
 
 SECONDS_A_MONTH = 730 * 3600
 """Of a month as AWS bills it."""
+
+
+@dataclass(frozen=True)
+class StatedTraffic:
+    """
+    What a workload's `[traffic]` says comes in a second.
+
+    Args:
+        reads_hz: Calls, by access pattern.
+        writes_hz: Items written, by table.
+    """
+
+    reads_hz: Mapping[str, float]
+    writes_hz: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,6 @@ class Outline:
         built_in: perfkit brings it along, and its reference service serves it.
         indexes: A table of it has an index.
         existing: Indexes that it says are there already, with their tables.
-        traffic: `reads_hz` by pattern and `writes_hz` by table, a second; None if it says nothing.
     """
 
     ttls_s: Mapping[str, float | None]
@@ -39,7 +52,6 @@ class Outline:
     built_in: bool = False
     indexes: bool = True
     existing: frozenset[tuple[str, str]] = frozenset()
-    traffic: Mapping[str, Mapping[str, float]] | None = None
 
 
 @lru_cache(maxsize=16)
@@ -69,7 +81,6 @@ def outline(name: str, digest: str) -> Outline | None:
                     for name, index in each.get("indexes", {}).items()
                     if index.get("exists") or index.get("local")
                 ),
-                traffic=_traffic(file["traffic"]) if "traffic" in file else None,
                 ttls_s={
                     pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
                     for pattern, said in patterns.items()
@@ -78,16 +89,49 @@ def outline(name: str, digest: str) -> Outline | None:
     return None
 
 
-def _traffic(said: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    return {
-        f"{part}_hz": {
-            name: float(rate["rps"])
-            if "rps" in rate
-            else float(rate["per_month"]) / SECONDS_A_MONTH
-            for name, rate in said.get(part, {}).items()
-        }
-        for part in ("reads", "writes")
-    }
+def stated_traffic(name: str, digest: str) -> StatedTraffic | None:
+    """
+    Return the traffic that a workload's file states; None if it states none, or is not there.
+
+    How much comes is no part of what was measured, so it counts from a file of the same name too
+    whose other words are others by now.
+
+    Args:
+        name: The workload's name, as a run holds it.
+        digest: SHA-256 of its file when it was measured.
+    """
+    files = [
+        (hashlib.sha256(content).hexdigest() == digest, _read(content))
+        for content, _ in _candidates(name)
+    ]
+    exact = (file for same, file in files if same)
+    alike = (file for _, file in files if file.get("name") == name)
+    said = (file.get("traffic") for file in (*exact, *alike))
+    traffic = next((each for each in said if isinstance(each, dict)), None)
+    if traffic is None:
+        return None
+    return StatedTraffic(
+        reads_hz=_rates(traffic.get("reads")), writes_hz=_rates(traffic.get("writes"))
+    )
+
+
+def _read(content: bytes) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except ValueError:
+        # a file that is being written; the commands that read workloads say what is wrong with it
+        return {}
+
+
+def _rates(said: object) -> Mapping[str, float]:
+    found = {}
+    for name, rate in said.items() if isinstance(said, dict) else ():
+        match rate:
+            case {"rps": int() | float() as hz}:
+                found[str(name)] = float(hz)
+            case {"per_month": int() | float() as count}:
+                found[str(name)] = count / SECONDS_A_MONTH
+    return found
 
 
 def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:

@@ -156,7 +156,7 @@ def test_what_is_no_traffic_is_refused_with_the_names(text: str) -> None:
 )
 def test_traffic_that_cannot_be_is_refused_before_anything_is_measured(text: str) -> None:
     name = text.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"--traffic {name} must be"):
+    with pytest.raises(ConfigError, match=f"--hour {name} must be"):
         read_changes([text])
 
 

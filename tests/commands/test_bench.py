@@ -221,11 +221,18 @@ def test_capacity_that_moto_makes_up_is_doubted() -> None:
 
 
 def test_traffic_without_the_scenario_that_takes_it_is_refused(data: Path) -> None:
-    result = bench("--scenario", "courses", "--traffic", "rate=1", "--data", data)
+    result = bench("--scenario", "courses", "--hour", "rate=1", "--data", data)
 
     assert result.exit_code == 2
-    assert "--traffic changes cache-hour only" in str(result.exception) + result.stderr
+    assert "--hour changes cache-hour only" in str(result.exception) + result.stderr
     assert not RUNS.exists()
+
+
+def test_the_old_name_of_an_option_is_refused_with_the_new_one(data: Path) -> None:
+    result = bench("--scenario", "cache-hour", "--traffic", "rate=1", "--data", data)
+
+    assert result.exit_code == 2
+    assert "is called --hour now; give --hour rate=1" in str(result.exception) + result.stderr
 
 
 BUDGET = """

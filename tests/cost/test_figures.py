@@ -143,7 +143,7 @@ def _shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def report(*runs: Run, **options: Any) -> Report:
-    return build_report(runs, cost=CostOptions(region="us-east-1", **options))
+    return build_report(runs, cost=CostOptions(region="us-east-1", **{"rps": ("20",), **options}))
 
 
 def measured(built: Report) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def test_instances_answer_what_is_not_kept_as_misses() -> None:
 
 def test_what_if_caches_what_the_workload_does(what_if: Callable[..., Any]) -> None:
     """A hit rate of 90% is that of orders: 10 × 14 × 0.1 + 10 × 4 = 54 RRU/s = $17.74."""
-    answer = what_if((ORDERS, REVIEW, HOUR), "--set", "cache.hit_rate=0.9", "--json")
+    answer = what_if((ORDERS, REVIEW, HOUR), "--rps", "20", "--set", "cache.hit_rate=0.9", "--json")
 
     (reads,) = (each for each in json.loads(answer.stdout)["lines"] if each["key"] == "reads")
     assert (reads["baseline"], reads["changed"]) == (19.71, 17.74)
@@ -260,9 +260,9 @@ def test_without_any_cache_policy_there_is_no_bill_behind_a_cache(
 
     assert "cached" not in found
     assert found["caches"] == []
-    answer = what_if((REVIEW,), "--json")
+    answer = what_if((REVIEW,), "--rps", "20", "--json")
     assert "cache" not in [each["key"] for each in json.loads(answer.stdout)["lines"]]
-    refused = what_if((REVIEW,), "--set", "answers=cache")
+    refused = what_if((REVIEW,), "--rps", "20", "--set", "answers=cache")
     assert refused.exit_code == 2
     assert "no access pattern that was measured has a cache policy" in refused.stderr
 
@@ -450,10 +450,11 @@ def test_findings_have_the_measured_bill_of_a_stated_traffic(tmp_path: Path) -> 
     unstated = build_report(runs, cost=CostOptions())
     assert "requests a second cost" not in findings(unstated)
     assert "Today a million calls of each of 2 access patterns cost" in findings(unstated)
-    # where the bill itself stands, the rate is called what it is
-    assumed = "How many requests come is assumed (--rps says it): 20 requests a second cost"
-    assert assumed in shown(unstated)
-    assert assumed not in shown(build_report(runs, cost=CostOptions(rps=("20",))))
+    # nor a month's bill: 1,000 RRU × 1,000,000 × $0.125 / 1,000,000
+    assert "a million calls of orders" in shown(unstated)
+    assert "$125" in shown(unstated)
+    for each in ("20 requests", "a month's bill, on demand", "Capacity modes"):
+        assert each not in shown(unstated)
 
 
 def test_intervals_are_said_not_to_be_corrected_for_their_number() -> None:
@@ -467,7 +468,7 @@ def test_intervals_are_said_not_to_be_corrected_for_their_number() -> None:
 def test_what_if_says_what_the_free_tier_takes_off(
     what_if: Callable[..., Any], arguments: tuple[str, ...]
 ) -> None:
-    answer = what_if((ORDERS, REVIEW, HOUR), *arguments)
+    answer = what_if((ORDERS, REVIEW, HOUR), "--rps", "20", *arguments)
 
     assert "The free tier that is taken off: 100 GB of data-out." in " ".join(answer.stdout.split())
 

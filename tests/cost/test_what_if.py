@@ -530,7 +530,7 @@ def test_traffic_spread_over_less_than_the_workload_is_warned_about(
     for each in store.list().runs:
         store.save(replace(each, workload_digest=digest))
 
-    warnings = " ".join(json.loads(run_cost("--json").stdout)["warnings"])
+    warnings = " ".join(json.loads(run_cost("--json", "--rps", "20").stdout)["warnings"])
 
     assert "roster is not among the runs, so its share falls to the others" in warnings
 
@@ -562,6 +562,60 @@ def test_without_runs_it_says_which_commands_measure() -> None:
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_without_a_stated_rate_it_is_for_a_million_calls(run_cost: Callable[..., Any]) -> None:
+    """1,250 RRU a scan of courses, 6.5 RRU a query, at $0.125 a million units: no rate is invented."""
+    document = json.loads(run_cost("--json", "--set", "answers=scan").stdout)
+
+    assert document["per"] == "million"
+    lines = {each["key"]: each for each in document["lines"]}
+    assert (lines["calls courses"]["baseline"], lines["calls courses"]["changed"]) == (0.81, 156.25)
+    assert document["baseline"]["total"] is None
+    assert "6.5 RRU × 1,000,000" in lines["calls courses"]["baseline_arithmetic"]
+    shown = run_cost()
+    assert "a million calls of courses" in shown.stdout
+    assert "TOTAL" not in shown.stdout
+    assert "Nobody states how many requests come" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "setting", ["rps=200", "cache.ttl=600", "answers=cache", "instance=t3.nano"]
+)
+def test_what_takes_a_rate_is_refused_without_one(
+    run_cost: Callable[..., Any], setting: str
+) -> None:
+    refused = run_cost("--set", setting)
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "nobody states how many requests come now; give --rps 20" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_workload_states_its_traffic(run_cost: Callable[..., Any]) -> None:
+    """3 calls a second, and 7,884,000 a month, which is 3 a second too; one that was not measured."""
+    Path("perfkit.toml").write_text(
+        'name = "courses"\n[traffic.reads]\ncourses = { rps = 3 }\n'
+        "profile = { per_month = 7_884_000 }\nroster = { rps = 1 }\n[traffic.writes]\n"
+        "Courses = { rps = 0.5 }\n"
+    )
+
+    document = json.loads(run_cost("--json", "--set", "answers=scan").stdout)
+
+    assert document["per"] == "month"
+    assert document["settings"]["rps"]["baseline"] == "6"
+    (missing,) = (each for each in document["missing"] if "[traffic]" in each["what"])
+    assert "roster" in missing["what"]
+    (reads,) = (line for line in document["lines"] if line["key"] == "reads")
+    (others,) = (
+        line["changed"]
+        for line in json.loads(
+            run_cost("--json", "--rps", "profile=3", "--set", "answers=scan").stdout
+        )["lines"]
+        if line["key"] == "reads"
+    )
+    # 3 × 1,250 RRU/s × 2,628,000 s × $0.125 a million
+    assert reads["changed"] - others == pytest.approx(1231.875, abs=0.01)
+
+
 def test_the_help_lists_everything_that_may_be_set(run_cost: Callable[..., Any]) -> None:
     text = run_cost("--help").stdout
 
@@ -572,7 +626,7 @@ def test_the_help_lists_everything_that_may_be_set(run_cost: Callable[..., Any])
 def test_a_region_without_all_prices_warns_and_leaves_them_out(
     run_cost: Callable[..., Any],
 ) -> None:
-    answer = run_cost("--region", "eu-west-1")
+    answer = run_cost("--region", "eu-west-1", "--rps", "20")
 
     assert answer.exit_code == 0
     assert "redis-cache.t3.micro-hour" in answer.stderr

@@ -152,8 +152,13 @@ HOUR = run(
 FULL = (SHELF, WRITES, CACHE, PHASES, HOUR)
 
 
+def _with_rate(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options that state a rate, as without one there is no month."""
+    return options if "architecture" in options else {"rps": ("20",), **options}
+
+
 def report(*runs: Run, **options: Any) -> Report:
-    cost = CostOptions(region="us-east-1", prices="list", **options)
+    cost = CostOptions(region="us-east-1", prices="list", **_with_rate(options))
     return build_report(runs or FULL, sections={"cost", "cost-measured"}, cost=cost)
 
 
@@ -364,14 +369,16 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
 
     def built(digest: str) -> Report:
         both = (SHELF, replace(SHELF, id="other", scenario="roster"))
-        return build_report([of_courses(each, digest) for each in both], cost=CostOptions())
+        return build_report(
+            [of_courses(each, digest) for each in both], cost=CostOptions(rps=("20",))
+        )
 
     assert measured(built(digest))["traffic"]["kept_s"] == {"profile": 180.0, "roster": 300.0}
     shown = " ".join(plain.render_report(built(digest), 100).split())
     assert "kept 300 s (profile 180 s) as the workload says, 60 forgotten an hour" in shown
     # a pattern that was not measured is not spoken of
     roster = of_courses(replace(SHELF, scenario="roster"), digest)
-    alone = build_report([roster], cost=CostOptions())
+    alone = build_report([roster], cost=CostOptions(rps=("20",)))
     assert "kept 300 s as the workload says" in " ".join(plain.render_report(alone, 100).split())
     # another workload of that name, so nothing is known, and nothing is taken to be kept
     assert measured(built("0" * 64))["traffic"]["kept_s"] == {}
@@ -380,7 +387,7 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
 
 def test_a_bill_that_is_not_whole_says_what_is_in_it() -> None:
     """Of one pattern alone: 20/s by scan, by index, and behind the cache with its node."""
-    some = build_report([replace(SHELF, cache_ttl_s=300.0)], cost=CostOptions())
+    some = build_report([replace(SHELF, cache_ttl_s=300.0)], cost=CostOptions(rps=("20",)))
 
     assert "behind the cache: reads and cache node only; everything is on demand." in " ".join(
         plain.render_report(some, 100).split()
@@ -399,7 +406,7 @@ def test_programs_find_it_below_the_bills() -> None:
     assert found["traffic"]["patterns"] == {"shelf": 20.0}
     quoting = [replace(run, quoted={"source": "a document"}) for run in FULL]
     full = report_document(
-        build_report(quoting, sections={"cost", "cost-measured"}, cost=CostOptions())
+        build_report(quoting, sections={"cost", "cost-measured"}, cost=CostOptions(rps=("20",)))
     )["cost"]
     assert isinstance(full, dict)
     assert {"before", "after", "savings", "measured"} <= full.keys()
@@ -454,7 +461,7 @@ def test_traffic_of_an_unknown_pattern_names_the_nearest() -> None:
 
 
 def test_a_region_that_lacks_prices_says_which() -> None:
-    cost = CostOptions(region="eu-west-1", prices="list")
+    cost = CostOptions(region="eu-west-1", prices="list", rps=("20",))
 
     built = build_report(FULL, sections={"cost-measured"}, cost=cost)
 
@@ -638,3 +645,63 @@ def test_wrong_traffic_ends_with_2(
 
     assert answer.exit_code == 2
     assert message in answer.stderr
+
+
+# --- an architecture with measured units
+
+
+def test_an_architecture_takes_measured_units_and_says_what_disagreed(tmp_path: Path) -> None:
+    """
+    20 requests and one write a second: 65,700,000,000 RRU by scan, 341,640,000 by index.
+
+    2,628,000 writes of one WRU to the table, and 10,000 items of 1,124 B, which is 0.010468 GB.
+    """
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        # within a tenth, and so no disagreement
+        "[before.tables.Books]\nread_requests = 60_000_000_000\nwrite_requests = 2_628_000\n[after.tables.Books]\nread_requests = 0\nwrite_requests = 2_000_000\nstorage_gb = 5\n[after.tables.Books.indexes.ByShelf]\nread_requests = 300_000_000\nwrite_requests = 2_890_800\n"
+    )
+
+    built = report(architecture=file, rps=("20",))
+
+    document = report_document(built)["cost"]
+    assert isinstance(document, dict)
+    assert document["warnings"] == snapshot(
+        [
+            "After, Books: the file says 2,000,000 write units a month, measured are 2,628,000 (runs, at the stated traffic); the bill takes the measured",
+            "After, Books: the file says 5 GB stored, measured are 0.01 (runs, at the stated traffic); the bill takes the measured",
+            "After, Books.ByShelf: the file says 300,000,000 read units a month, measured are 341,640,000 (runs, at the stated traffic); the bill takes the measured",
+        ]
+    )
+    (before,) = document["before"]["lines"]
+    # 65,700 × $0.125 and 2.628 × $0.625
+    assert before["monthly"] == 8214.14
+    table, index = document["after"]["lines"]
+    # 2.628 × $0.625 and 0.010468 × $0.25; 341.64 × $0.125 and 2.8908 × $0.625
+    assert (table["monthly"], index["monthly"]) == (1.65, 44.51)
+
+
+def test_capacity_that_cannot_carry_what_was_measured_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before.tables.Books]\nrcu = 100\nwcu = 1\n")
+
+    document = report_document(report(architecture=file, rps=("20",)))["cost"]
+
+    assert isinstance(document, dict)
+    assert document["warnings"] == snapshot(
+        [
+            "Before, Books: the file provisions 100 RCU, measured are 25,000 a second on average (runs, at the stated traffic), which it cannot carry; the bill takes the file's"
+        ]
+    )
+    # (100 × $0.00013 + $0.00065) × 730
+    assert document["before"]["total"] == 9.96
+
+
+def test_without_a_stated_rate_an_architecture_keeps_its_own_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before.tables.Books]\nread_requests = 1_000_000\nwrite_requests = 0\n")
+
+    document = report_document(report(architecture=file))["cost"]
+
+    assert isinstance(document, dict)
+    assert (document["warnings"], document["before"]["total"]) == ([], 0.13)

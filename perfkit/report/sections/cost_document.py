@@ -16,23 +16,25 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
     """
     Return the main figures for the top of a JSON document, in US dollars a month.
 
-    Lines of bills are to cents, and totals sums of them; the rest is not rounded.
+    Lines of bills are to cents, and totals sums of them; the rest is not rounded. Where nobody
+    states how many requests come, `traffic.stated` is false and months are of an assumed rate:
+    `million_calls` is what can be said.
     """
 
+    def lines(bill: Bill, amount: str) -> list[dict[str, object]]:
+        return [
+            {
+                "key": line.key,
+                "service": line.service,
+                amount: None if line.usd is None else float(line.usd),
+                "provenance": line.basis.value,
+                "arithmetic": None if line.usd is None else line.arithmetic,
+            }
+            for line in bill.lines
+        ]
+
     def bill_document(bill: Bill) -> dict[str, object]:
-        return {
-            "total": float(bill.total_usd),
-            "lines": [
-                {
-                    "key": line.key,
-                    "service": line.service,
-                    "monthly": None if line.usd is None else float(line.usd),
-                    "provenance": line.basis.value,
-                    "arithmetic": None if line.usd is None else line.arithmetic,
-                }
-                for line in bill.lines
-            ],
-        }
+        return {"total": float(bill.total_usd), "lines": lines(bill, "monthly")}
 
     names = {State.BEFORE: "before", State.AFTER: "after", State.CACHED: "cached"}
     assumptions = found.assumptions
@@ -41,7 +43,11 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
         "currency": "USD",
         "region": found.book.region,
         "runs": list(found.evidence.runs),
+        "million_calls": {
+            names[state]: lines(bill, "usd") for state, bill in found.by_the_million.items()
+        },
         "traffic": {
+            "stated": found.is_stated,
             "requests_per_s": found.rps,
             "patterns": {each.name: each.reads_hz for each in found.patterns},
             "writes_per_s": {

@@ -93,17 +93,31 @@ def _blocks(group: Group, found: Estimate, costs: Costs) -> Iterator[Block]:
     options, used = costs.options, found.book.used.values()
     old = age_warnings(used, today=options.today, region=found.book.region)
     names = [each.name for each in found.patterns]
-    spread = cost_words.spread(found.assumptions, names, not_measured(group.runs, names))
-    free = [free_tier_note(used)] if options.free_tier else []
+    spread = ""
+    if found.is_stated:
+        spread = cost_words.spread(found.assumptions, names, not_measured(group.runs, names))
+    free = [free_tier_note(used)] if options.free_tier and found.is_stated else []
     yield Statements(
         name="cost-measured-summary",
         statements=(
             *(Statement(text=text, tone=Tone.WARNING) for text in old),
             *(Statement(text=f"{text}.", tone=Tone.WARNING) for text in [spread] if text),
-            *cost_words.statements(found, is_stated=costs.traffic_is_stated),
+            *(
+                cost_words.statements(found)
+                if found.is_stated
+                else cost_words.by_the_million(found)
+            ),
             *(Statement(text=text, tone=Tone.FAINT) for text in free),
         ),
     )
+    if not found.is_stated:
+        yield cost_tables.by_the_million(found)
+        unstated = (
+            cost_words.arithmetic_by_the_million(found) if options.explain else None,
+            cost_words.missing(found),
+        )
+        yield from filter(None, unstated)
+        return
     blocks: tuple[Block | None, ...] = (
         cost_tables.pattern_reads(found),
         cost_tables.bill(found),

@@ -1,5 +1,9 @@
 """The tables of measured money."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from perfkit.cost.bill import Bill
 from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate, ModeRow, PatternCost
@@ -21,6 +25,7 @@ from perfkit.units import format_duration, format_share
 
 __all__ = [
     "bill",
+    "by_the_million",
     "caches",
     "capacity_modes",
     "data_out",
@@ -169,12 +174,38 @@ def _hit_rate(pattern: PatternCost) -> Cell:
 
 def bill(found: Estimate) -> Table:
     """Return the month's lines by state."""
-    keys = dict(zip(State, ("before", "after", "cached"), strict=True))
-    lines = {(state, line.key): line for state, bill in found.bills.items() for line in bill.lines}
+    table = _side_by_side(found.bills, ORDER, "a month")
+    total: dict[str, Cell] = {"line": _TOTAL}
+    for state, bill in found.bills.items():
+        total[f"{_SIDES[state]}_usd"] = float(bill.total_usd)
+    return replace(
+        table,
+        name="cost-measured-bill",
+        title="The month's bill, on demand",
+        rows=(*table.rows, total),
+    )
+
+
+def by_the_million(found: Estimate) -> Table:
+    """Return what a million calls and a million writes cost, and what storage does."""
+    keys = dict.fromkeys(line.key for bill in found.by_the_million.values() for line in bill.lines)
+    return replace(
+        _side_by_side(found.by_the_million, keys, "US dollars"),
+        name="cost-million-calls",
+        title=f"A million calls or writes, on demand, list prices of {found.book.region}",
+    )
+
+
+_SIDES = dict(zip(State, ("before", "after", "cached"), strict=True))
+
+
+def _side_by_side(bills: Mapping[State, Bill], keys: Iterable[str], group: str) -> Table:
+    """Return the lines of several states' bills in a row for each key."""
+    lines = {(state, line.key): line for state, bill in bills.items() for line in bill.lines}
     rows: list[dict[str, Cell]] = []
-    for key in ORDER:
+    for key in keys:
         row: dict[str, Cell] = {}
-        for state, side in keys.items():
+        for state, side in _SIDES.items():
             line = lines.get((state, key))
             if line is None:
                 continue
@@ -187,18 +218,15 @@ def bill(found: Estimate) -> Table:
             row[f"{side}_arithmetic"] = None if line.usd is None else line.arithmetic
         if row:
             rows.append(row)
-    total: dict[str, Cell] = {"line": _TOTAL}
-    for state, bill in found.bills.items():
-        total[f"{keys[state]}_usd"] = float(bill.total_usd)
     return Table(
-        name="cost-measured-bill",
-        title="The month's bill, on demand",
+        name="",
+        title="",
         columns=(
             Column(key="line", title="for", label=True),
-            *(_usd(f"{side}_usd", state.value, "a month") for state, side in keys.items()),
-            *(_explained(f"{side}_arithmetic") for side in keys.values()),
+            *(_usd(f"{side}_usd", state.value, group) for state, side in _SIDES.items()),
+            *(_explained(f"{side}_arithmetic") for side in _SIDES.values()),
         ),
-        rows=(*rows, total),
+        rows=tuple(rows),
     )
 
 
@@ -354,14 +382,17 @@ def instances(found: Estimate) -> Table | None:
     target = format_share(found.assumptions.cpu_target)
     note = f"{kind.name}: {kind.vcpus} vCPUs, "
     if kind.burst_s is None:
-        note += "all of which may be used for good. "
+        note += "all of which may be used for good: its baseline. "
     else:
         note += (
             f"of which {short(kind.baseline_vcpus)} may be used for good;"
             f" {short(kind.most_credits)} credits at most, which is"
-            f" {format_duration(kind.burst_s)} in full. A day's mean must stay within that baseline. "
+            f" {format_duration(kind.burst_s)} in full. "
         )
-    note += f"The busiest hour must stay within {target} of all vCPUs. Source: {kind.source}."
+    note += (
+        f"A day's mean must stay within that baseline, and the busiest hour within {target} of all"
+        f" vCPUs. Source: {kind.source}."
+    )
     return Table(
         name="cost-instances",
         title=f"Instances for {short(found.rps)} requests a second",

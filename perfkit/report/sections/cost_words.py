@@ -1,6 +1,6 @@
 """What is said of measured money: what was found, what was assumed, how each amount came about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.demand import State
@@ -10,22 +10,38 @@ from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.units import format_share, format_usd
 
-__all__ = ["arithmetic", "bills", "missing", "spread", "statements"]
+__all__ = [
+    "arithmetic",
+    "arithmetic_by_the_million",
+    "bills",
+    "by_the_million",
+    "missing",
+    "spread",
+    "statements",
+]
 
 
-def statements(found: Estimate, *, is_stated: bool) -> Iterator[Statement]:
-    """
-    Yield what was found, what was assumed for it, and what to heed.
-
-    Args:
-        found: What was worked out.
-        is_stated: A reader said how many requests come.
-    """
-    for reason in found.reasons:
-        yield Statement(text=f"Left out: {reason}.", tone=Tone.WARNING)
-    assumed = "" if is_stated else "How many requests come is assumed (--rps says it): "
-    yield Statement(text=f"{assumed}{bills(found)}; everything is on demand.")
+def statements(found: Estimate) -> Iterator[Statement]:
+    """Yield what was found, what was assumed for it, and what to heed."""
+    yield from _left_out(found.reasons)
+    yield Statement(text=f"{bills(found)}; everything is on demand.")
     yield Statement(text=_assumed(found), tone=Tone.FAINT)
+
+
+def by_the_million(found: Estimate) -> Iterator[Statement]:
+    """Yield what makes a month of amounts that are for a million calls, and what to heed."""
+    bills = found.by_the_million.values()
+    yield from _left_out(dict.fromkeys(reason for bill in bills for reason in bill.reasons))
+    yield Statement(
+        text="Nobody states how many requests come, so amounts are for a million calls, and for a"
+        " million writes of the usual mix. A month's bill, capacity modes, the cache and instances"
+        " take a rate: `--rps 20`, or `[traffic]` in the workload; `--traffic cloudwatch` bills what"
+        " tables on AWS really consume."
+    )
+
+
+def _left_out(reasons: Iterable[str]) -> Iterator[Statement]:
+    return (Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in reasons)
 
 
 def bills(found: Estimate) -> str:
@@ -132,6 +148,16 @@ def missing(found: Estimate) -> Statements | None:
     )
 
 
+def arithmetic_by_the_million(found: Estimate) -> Statements:
+    """Return how the amounts of a million calls and writes came about."""
+    return _how(
+        f"{line.service}, {state}: {line.arithmetic}"
+        for state, bill in found.by_the_million.items()
+        for line in bill.lines
+        if line.usd is not None
+    )
+
+
 def arithmetic(found: Estimate) -> Statements:
     """Return how the amounts came about."""
     texts: list[str] = []
@@ -161,6 +187,10 @@ def arithmetic(found: Estimate) -> Statements:
         f" storage {index.storage.arithmetic}; backfill {index.backfill.arithmetic}"
         for index in found.indexes
     ]
+    return _how(texts)
+
+
+def _how(texts: Iterable[str]) -> Statements:
     return Statements(
         name="cost-arithmetic",
         title="How it came about",
