@@ -5,7 +5,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, note, warn
+from perfkit.commands.common import JsonOption, VerboseOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perfkit.cost.options import CostOptions
     from perfkit.report.model import Report
     from perfkit.report.sections import Topic
-    from perfkit.runs import Listing
+    from perfkit.runs import Listing, Run
 
 __all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
@@ -69,6 +69,7 @@ def report(
         typer.Option(metavar="TEXT", help="What an HTML page calls itself."),
     ] = None,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     open_it: Annotated[
         bool,
         typer.Option(
@@ -77,7 +78,8 @@ def report(
         ),
     ] = False,
     list_older: Annotated[
-        bool, typer.Option("--all", help="List the older runs of each scenario too.")
+        bool,
+        typer.Option("--all", help="Everything, with a list of the older runs of each scenario."),
     ] = False,
     rcu: Annotated[bool, typer.Option("--rcu", help="Show read capacity.")] = False,
     latency: Annotated[bool, typer.Option("--latency", help="Show latencies.")] = False,
@@ -114,7 +116,7 @@ def report(
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
+        bool, typer.Option("--explain", help="Cost: show how each amount comes about; all of it.")
     ] = False,
     free_tier: Annotated[
         bool,
@@ -122,10 +124,11 @@ def report(
     ] = False,
 ) -> None:
     """
-    Show what the saved runs found, newest first, without measuring again.
+    Show what the saved runs found, without measuring again: one screen, or with -v all of it.
 
     --rcu, --latency, --cache, --flow, --cost, --dashboard and --architecture choose what is
-    shown; any number of them may be given, and without any it is everything.
+    shown; any number of them may be given, and without any it is everything. Files and other
+    formats than the terminal's hold all of it.
 
     Example: perfkit report --scenario courses --output reports/courses.md
     """
@@ -165,6 +168,9 @@ def report(
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
+    if output is None and chosen is Format.TERMINAL and not (verbose or explain or list_older):
+        _print_screen(runs, topics, wanted, listing.problems)
+        return
     built = build_report(
         runs,
         list_older=list_older,
@@ -180,6 +186,34 @@ def report(
         write_built(built, chosen, output)
     if open_it and output is not None:
         _open(output)
+
+
+_MORE = "-v prints all figures, --open shows a page, --output FILE writes a file"
+
+
+def _print_screen(
+    runs: "Sequence[Run]",
+    topics: "tuple[Topic, ...]",
+    cost: "CostOptions",
+    problems: "Sequence[Exception]",
+) -> None:
+    from perfkit.report import build, terminal
+    from perfkit.report.sections import Topic
+
+    now = datetime.now(UTC)
+    with _standard_output():
+        if topics == (Topic.COST,):
+            terminal.print_blocks(build.build_cost_screen(runs, cost=cost, more=_MORE, now=now))
+        elif topics:
+            report = build.build_report(runs, problems=problems, topics=topics, cost=cost, now=now)
+            terminal.print_screen(report, more=_MORE)
+        else:
+            terminal.print_blocks(
+                build.build_screen(
+                    runs, next_step="", more=_MORE, problems=problems, cost=cost, now=now
+                )
+            )
+        sys.stdout.flush()
 
 
 def _choose_opened(
