@@ -20,7 +20,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
-from perfkit.runs import Comparison, Run, RunKind, Variant, WriteCost
+from perfkit.runs import Comparison, DoubtKind, Run, RunKind, Variant, WriteCost
 from perfkit.units import format_many, format_share
 from perfkit.workloads.outline import outline
 
@@ -37,6 +37,8 @@ __all__ = [
 
 _MILLION = 1_000_000
 _FEW_CALLS = 10
+_SCATTER = frozenset({DoubtKind.NOISY_ROUNDS, DoubtKind.SLOW_CALLS, DoubtKind.SLOW_FIRST_CALL})
+"""Cautions that no other line of the answer is about."""
 _WIDE = 2.0
 """An interval whose ends lie further apart than this leaves the ratio open."""
 
@@ -412,19 +414,19 @@ def _doubts(
     alike, total = unsure(runs)
     if alike:
         yield f"{alike} of {total} comparisons show no significant difference"
-    cautious = sum(bool(run.cautions) for run in runs)
-    if cautious:
-        yield f"{cautious} of {len(runs)} runs have figures with a margin"
+    scattered = [run.scenario for run in runs if any(each.kind in _SCATTER for each in run.doubts)]
+    if scattered:
+        yield f"{_listed(scattered)}: calls or rounds of one variant lie far apart"
 
 
 def _warnings(runs: Iterable[Run]) -> Iterator[str]:
-    """Yield each warning once, after the scenarios it is about."""
+    """Yield each warning once, after the scenarios it is about, without advice on measuring."""
     about: dict[str, list[str]] = {}
     for run in runs:
-        for text in dict.fromkeys(run.warnings):
-            about.setdefault(text, []).append(run.scenario)
-    for text, scenarios in about.items():
-        yield f"{_listed(scenarios)}: {text.removesuffix('.')}"
+        for reason in dict.fromkeys(each.reason for each in run.warnings):
+            about.setdefault(reason, []).append(run.scenario)
+    for reason, scenarios in about.items():
+        yield f"{_listed(scenarios)}: {reason.removesuffix('.')}"
 
 
 def _few_calls(patterns: Sequence[PatternFinding]) -> Iterator[str]:

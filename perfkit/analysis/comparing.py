@@ -133,10 +133,10 @@ class Compared:
     def cautions(self) -> tuple[str, ...]:
         """What limits the precision of single runs, each with the run it is from."""
         return tuple(
-            f"{run.id}: {text}"
+            f"{run.id}: {doubt}"
             for match in self.matching.matches
             for run in match.runs
-            for text in run.cautions
+            for doubt in run.cautions
         )
 
     @property

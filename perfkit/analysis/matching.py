@@ -228,7 +228,7 @@ def _warnings(matches: Sequence[Match], sides: Sequence[Side]) -> Iterator[str]:
                 f"{name}: measured on different machines ({match.other_machine}), so latencies are"
                 " not compared; capacity is."
             )
-        yield from (f"{name}: {text}" for run in runs for text in run.warnings)
+        yield from (f"{name}: {doubt}" for run in runs for doubt in run.warnings)
         if len({run.workload_digest for run in runs}) > 1:
             yield (
                 f"the file of workload {one_line(runs[0].workload)} was edited between the runs: a"

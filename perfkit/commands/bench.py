@@ -278,5 +278,5 @@ def _print(runs: "Sequence[Run]", *, as_json: bool, verbose: bool) -> None:
         terminal.print_report(build_report(runs))
     else:
         terminal.print_blocks(
-            build_screen(runs, next_step="`perfkit report` shows every figure, --open as a page")
+            build_screen(runs, next_step="`perfkit report -v` shows every figure, --open as a page")
         )

@@ -15,6 +15,7 @@ from perfkit.commands.common import (
     RegionOption,
     TargetOption,
     TimeoutOption,
+    VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_counts", "create_indexes", "create_with_bars", "not_counted"]
 
+_MOST_INDEXES = 12
+"""Of a workload with more those are shown that are not there yet."""
+
 
 def create_indexes(
     *,
@@ -61,6 +65,7 @@ def create_indexes(
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Create the indexes of a workload on tables that perfkit created, while these stay in use.
@@ -83,7 +88,7 @@ def create_indexes(
 
     plans = indexes.plan(where, read, index or ())
     if not as_json and plans:
-        _print_plan(plans)
+        _print_plan(plans, None if verbose else _MOST_INDEXES)
     if dry_run:
         indexes.check_types(plans)
         if as_json:
@@ -101,6 +106,8 @@ def create_indexes(
         print_json(_document(plans, where, changes, counts, elapsed_s=elapsed_s, dry_run=False))
     else:
         _print_changes(changes, elapsed_s)
+        if read.patterns:
+            note("Next: perfkit bench")
     for text in not_counted(plans, counts):
         note(text)
     different = "; ".join(
@@ -225,45 +232,49 @@ def create_with_bars(
     return changes, counts
 
 
-def _print_plan(plans: "Sequence[IndexPlan]") -> None:
+def _print_plan(plans: "Sequence[IndexPlan]", most: int | None) -> None:
     from perfkit.dynamodb.indexes import State
     from perfkit.dynamodb.tables import Keys
     from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
     from perfkit.report.model import Column, Kind, Marked, Table, Tone
 
     tones = {State.ACTIVE: Tone.GOOD, State.DIFFERENT: Tone.WARNING}
-    terminal.print_table(
-        Table(
-            name="indexes",
-            title="Indexes",
-            columns=(
-                Column(key="index", title="index", label=True),
-                Column(key="table", title="table"),
-                Column(key="keys", title="keys"),
-                Column(key="projection", title="projection"),
-                Column(key="state", title="state"),
-                Column(
-                    key="entries",
-                    title="items to copy",
-                    kind=Kind.COUNT,
-                    note="Estimated from a sample of the workload's items.",
-                ),
-                Column(key="write_units", title="est. WCU", kind=Kind.CAPACITY),
-                Column(key="storage_bytes", title="est. size", kind=Kind.BYTES),
+    table = Table(
+        name="indexes",
+        title="Indexes",
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="table", title="table"),
+            Column(key="keys", title="keys"),
+            Column(key="projection", title="projection"),
+            Column(key="state", title="state"),
+            Column(
+                key="entries",
+                title="items to copy",
+                kind=Kind.COUNT,
+                note="Estimated from a sample of the workload's items.",
             ),
-            rows=tuple(
-                {
-                    "index": each.index.name,
-                    "table": each.table.name,
-                    "keys": ", ".join(Keys.of(each.index).names),
-                    "projection": _projection(each),
-                    "state": Marked(value=str(each.state), tone=tones.get(each.state, Tone.PLAIN)),
-                    **(_estimates(each) if each.state in {State.MISSING, State.DELETING} else {}),
-                }
-                for each in plans
-            ),
-        )
+            Column(key="write_units", title="est. WCU", kind=Kind.CAPACITY),
+            Column(key="storage_bytes", title="est. size", kind=Kind.BYTES),
+        ),
+        rows=tuple(
+            {
+                "index": each.index.name,
+                "table": each.table.name,
+                "keys": ", ".join(Keys.of(each.index).names),
+                "projection": _projection(each),
+                "state": Marked(value=str(each.state), tone=tones.get(each.state, Tone.PLAIN)),
+                **(_estimates(each) if each.state in {State.MISSING, State.DELETING} else {}),
+            }
+            # what will be created, or needs somebody to look at it, comes first
+            for each in sorted(plans, key=lambda each: each.state is State.ACTIVE)
+        ),
     )
+    shown = first_rows(table, most, what="indexes")
+    terminal.print_table(shown)
+    if shown is not table:
+        print_text("More: perfkit create-indexes -v")
 
 
 def _projection(each: "IndexPlan") -> str:

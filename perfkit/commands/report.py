@@ -5,7 +5,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import zip_longest
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, ProfileOption, note, warn
+from perfkit.commands.common import JsonOption, ProfileOption, VerboseOption, note, warn
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfkit.cost.options import CostOptions
     from perfkit.report.model import Report
     from perfkit.report.sections import Topic
-    from perfkit.runs import Listing
+    from perfkit.runs import Listing, Run
 
 __all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
 
@@ -82,6 +82,7 @@ def report(
         typer.Option(metavar="TEXT", help="What an HTML page calls itself."),
     ] = None,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     open_it: Annotated[
         bool,
         typer.Option(
@@ -90,7 +91,8 @@ def report(
         ),
     ] = False,
     list_older: Annotated[
-        bool, typer.Option("--all", help="List the older runs of each scenario too.")
+        bool,
+        typer.Option("--all", help="Everything, with a list of the older runs of each scenario."),
     ] = False,
     rcu: Annotated[bool, typer.Option("--rcu", help="Show read capacity.")] = False,
     latency: Annotated[bool, typer.Option("--latency", help="Show latencies.")] = False,
@@ -144,7 +146,7 @@ def report(
     ] = None,
     profile: ProfileOption = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Cost: show how each amount comes about.")
+        bool, typer.Option("--explain", help="Cost: show how each amount comes about; all of it.")
     ] = False,
     free_tier: Annotated[
         bool,
@@ -152,10 +154,11 @@ def report(
     ] = False,
 ) -> None:
     """
-    Show what the saved runs found, newest first, without measuring again.
+    Show what the saved runs found, without measuring again: one screen, or with -v all of it.
 
     --rcu, --latency, --cache, --flow, --cost, --dashboard and --architecture choose what is
-    shown; any number of them may be given, and without any it is everything.
+    shown; any number of them may be given, and without any it is everything. Files and other
+    formats than the terminal's hold all of it.
 
     Example: perfkit report --scenario courses --output reports/courses.md
     """
@@ -199,6 +202,9 @@ def report(
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
+    if output is None and chosen is Format.TERMINAL and not (verbose or explain or list_older):
+        _print_screen(runs, topics, wanted, listing.problems)
+        return
     built = build_report(
         runs,
         list_older=list_older,
@@ -225,6 +231,34 @@ def _days(traffic: TrafficSource | None, days: int | None, profile: str | None) 
         msg = f"{' and '.join(given)} changes nothing without --traffic cloudwatch; add it"
         raise ConfigError(msg)
     return None
+
+
+_MORE = "-v prints all figures, --open shows a page, --output FILE writes a file"
+
+
+def _print_screen(
+    runs: "Sequence[Run]",
+    topics: "tuple[Topic, ...]",
+    cost: "CostOptions",
+    problems: "Sequence[Exception]",
+) -> None:
+    from perfkit.report import build, terminal
+    from perfkit.report.sections import Topic
+
+    now = datetime.now(UTC)
+    with _standard_output():
+        if topics == (Topic.COST,):
+            terminal.print_blocks(build.build_cost_screen(runs, cost=cost, more=_MORE, now=now))
+        elif topics:
+            report = build.build_report(runs, problems=problems, topics=topics, cost=cost, now=now)
+            terminal.print_screen(report, more=_MORE)
+        else:
+            terminal.print_blocks(
+                build.build_screen(
+                    runs, next_step="", more=_MORE, problems=problems, cost=cost, now=now
+                )
+            )
+        sys.stdout.flush()
 
 
 def _choose_opened(

@@ -128,7 +128,7 @@ def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
 
         typer.echo(write_document(report_document(report)), nl=False)
     else:
-        step = f"open {PAGE}, or `perfkit report` for every figure here"
+        step = f"open {PAGE}, or `perfkit report -v` for every figure here"
         terminal.print_blocks(build_screen(runs, cost=cost, next_step=step))
         if verbose:
             typer.echo()

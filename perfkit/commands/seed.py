@@ -14,6 +14,7 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
+    VerboseOption,
     WorkloadOption,
     YesOption,
     make_permission,
@@ -21,6 +22,7 @@ from perfkit.commands.common import (
     note,
     note_left_alone,
     print_json,
+    print_text,
     read_workload,
     say,
     say_consumption,
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.writing import Progress
 
 __all__ = ["seed", "seed_with_bars"]
+
+_MOST_TABLES = 20
+"""Of a workload with more the first are shown, and the sum of all."""
 
 
 def seed(
@@ -60,6 +65,7 @@ def seed(
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Create the tables of a workload and fill them.
@@ -113,7 +119,9 @@ def seed(
     if as_json:
         print_json(_document(planned, outcome))
     elif planned.tables:
-        _print(outcome)
+        _print(outcome, None if verbose else _MOST_TABLES)
+        if any(each.indexes for each in read.tables):
+            note("Next: perfkit create-indexes")
 
 
 def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
@@ -145,35 +153,39 @@ def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
         raise typer.Exit(INTERRUPTED) from error
 
 
-def _print(outcome: "SeedOutcome") -> None:
+def _print(outcome: "SeedOutcome", most: int | None) -> None:
     from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
     from perfkit.report.model import Column, Kind, Table
 
-    terminal.print_table(
-        Table(
-            name="seeded",
-            title="Seeded",
-            columns=(
-                Column(key="table", title="table", label=True),
-                Column(
-                    key="items",
-                    title="items",
-                    kind=Kind.COUNT,
-                    note="Counted by reading the table to its end.",
-                ),
-                Column(key="written", title="written now", kind=Kind.COUNT),
-                Column(key="already", title="already there", kind=Kind.COUNT),
-                Column(key="write_units", title="WCU consumed", kind=Kind.CAPACITY),
-                Column(
-                    key="read_units",
-                    title="RCU consumed",
-                    kind=Kind.CAPACITY,
-                    note="By counting and comparing.",
-                ),
+    rows = tuple(_with_total(outcome))
+    table = Table(
+        name="seeded",
+        title="Seeded",
+        columns=(
+            Column(key="table", title="table", label=True),
+            Column(
+                key="items",
+                title="items",
+                kind=Kind.COUNT,
+                note="Counted by reading the table to its end.",
             ),
-            rows=tuple(_with_total(outcome)),
-        )
+            Column(key="written", title="written now", kind=Kind.COUNT),
+            Column(key="already", title="already there", kind=Kind.COUNT),
+            Column(key="write_units", title="WCU consumed", kind=Kind.CAPACITY),
+            Column(
+                key="read_units",
+                title="RCU consumed",
+                kind=Kind.CAPACITY,
+                note="By counting and comparing.",
+            ),
+        ),
+        rows=rows,
     )
+    shown = first_rows(table, most, what="tables", last=len(rows) - len(outcome.tables))
+    terminal.print_table(shown)
+    if shown is not table:
+        print_text("More: perfkit seed -v")
 
 
 def _with_total(outcome: "SeedOutcome") -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from perfkit.commands.common import (
     ProfileOption,
     RegionOption,
     TargetOption,
+    VerboseOption,
     WorkloadOption,
     make_target,
     note,
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.patience import PatientConnection
     from perfkit.dynamodb.tables import IndexState, TableState
     from perfkit.dynamodb.targets import Target
-    from perfkit.report.model import Table
+    from perfkit.report.model import Row, Table
     from perfkit.workloads.model import Index, Workload
     from perfkit.workloads.model import Table as WorkloadTable
 
 __all__ = ["status"]
 
-_RUNS_SHOWN = 10
+_MOST_TABLES = 10
+_MOST_INDEXES = 12
+_MOST_RUNS = 5
 
 
 def status(
@@ -44,6 +47,7 @@ def status(
     region: RegionOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Show the tables and indexes of a workload, the saved runs, and the service.
@@ -88,7 +92,7 @@ def status(
     if as_json:
         print_json(document)
     else:
-        _print(document, where)
+        _print(document, where, verbose=verbose)
 
 
 def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
@@ -225,13 +229,17 @@ def _data_file(target: "Target") -> dict[str, Any] | None:
     }
 
 
-def _print(document: dict[str, Any], target: "Target") -> None:
+def _print(document: dict[str, Any], target: "Target", *, verbose: bool) -> None:
     from perfkit.report import terminal
     from perfkit.units import format_bytes
 
     blocks = [_tables(document["tables"], is_aws=target.is_aws), _indexes(document["tables"])]
     if document["runs"]:
-        blocks.append(_runs(document["runs"]))
+        blocks.append(_runs(document["runs"], verbose=verbose))
+    whole = blocks
+    if not verbose:
+        most = (_MOST_TABLES, _MOST_INDEXES, _MOST_RUNS)
+        blocks = [_shorten(block, room) for block, room in zip(blocks, most, strict=False)]
     terminal.print_blocks(tuple(block for block in blocks if block.rows))
     print_text()
     file = document["data_file"]
@@ -242,12 +250,27 @@ def _print(document: dict[str, Any], target: "Target") -> None:
     else:
         print_text(f"Data file: {file['path']} (not made yet)")
     _say_service(document["service"])
-    more = len(document["runs"]) - _RUNS_SHOWN
-    if more > 0:
-        print_text(f"{more} older runs are not shown; --json lists all.")
     if not document["runs"]:
         print_text(f"No saved runs in {RUNS_FOLDER}.")
+    if blocks != whole:
+        print_text("More: perfkit status -v")
     _say_next(document["tables"])
+
+
+def _shorten(table: "Table", most: int) -> "Table":
+    """Return the first rows; where not all have room, those first that are not as they should be."""
+    from dataclasses import replace
+
+    from perfkit.report.layout import first_rows
+    from perfkit.report.model import Marked, Tone
+
+    def is_good(row: "Row") -> bool:
+        status = row.get("status")
+        return isinstance(status, Marked) and status.tone is Tone.GOOD
+
+    if len(table.rows) <= most:
+        return table
+    return first_rows(replace(table, rows=tuple(sorted(table.rows, key=is_good))), most)
 
 
 def _say_service(service: dict[str, Any]) -> None:
@@ -340,18 +363,28 @@ def _indexes(tables: list[dict[str, Any]]) -> "Table":
     )
 
 
-def _runs(runs: list[dict[str, Any]]) -> "Table":
+def _runs(runs: list[dict[str, Any]], *, verbose: bool) -> "Table":
     from perfkit.report.model import Column, Table
 
+    # a column that says the same of every run says it of none
+    alike = {
+        key for key in ("workload", "target") if not verbose and len({run[key] for run in runs}) < 2
+    }
     return Table(
         name="runs",
         title="Saved runs, newest first",
         columns=(
             Column(key="id", title="run", label=True),
             Column(key="scenario", title="scenario"),
-            Column(key="workload", title="workload"),
-            Column(key="target", title="target"),
-            Column(key="started_at", title="started"),
+            Column(key="started_at", title="started (UTC)"),
+            Column(key="workload", title="workload", data_only="workload" in alike),
+            Column(key="target", title="target", data_only="target" in alike),
         ),
-        rows=tuple(runs[:_RUNS_SHOWN]),
+        rows=tuple({**run, "started_at": _minute(run["started_at"])} for run in runs),
     )
+
+
+def _minute(moment: str) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M}"

@@ -43,7 +43,7 @@ def cautions(run: Run) -> Statements:
     return Statements(
         name="cautions",
         title="What limits these figures",
-        statements=tuple(Statement(text=text) for text in run.cautions),
+        statements=tuple(Statement(text=str(each)) for each in run.cautions),
     )
 
 

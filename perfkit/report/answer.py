@@ -9,6 +9,7 @@ from perfkit.analysis.selection import target_title
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.cost.quantities import short
 from perfkit.report.figures import format_value
+from perfkit.report.layout import first_rows
 from perfkit.report.model import (
     Block,
     Cell,
@@ -28,10 +29,12 @@ from perfkit.report.ratios import write_short
 from perfkit.runs import Run, Variant
 from perfkit.units import format_bytes, format_many, format_ratio, format_seconds, format_usd
 
-__all__ = ["patterns_table", "screen", "sentences", "write_doubts", "write_money"]
+__all__ = ["also", "begin", "patterns_table", "screen", "sentences", "write_doubts", "write_money"]
 
 _MOST_ROWS = 15
 """Rows of a table on one screen; the rest is in the report."""
+
+_MOST_GROUPS = 5
 
 _MOST_DOUBTS = 220
 """Characters of doubts on one screen: less than three lines of 80."""
@@ -42,15 +45,16 @@ _TOLD_ELSEWHERE = frozenset({"scenario", "phases", "cache"})
 _TONES = {Ruling.PASS: Tone.GOOD, Ruling.FAIL: Tone.WARNING, Ruling.INVALID: Tone.WARNING}
 
 
-def screen(answer: Answer, *, next_step: str) -> tuple[Block, ...]:
+def screen(answer: Answer, *, next_step: str, more: str = "") -> tuple[Block, ...]:
     """
     Return what fits one screen: what was found, what it is worth, what is doubtful, what to type.
 
     Args:
         answer: Of one group of runs.
         next_step: What to type next where nothing is missing from the runs.
+        more: Where everything else is, if no next step says so.
     """
-    blocks: list[Block] = [_statements("done", Statement(text=_done(answer)))]
+    blocks: list[Block] = [_statements("done", Statement(text=begin(answer)))]
     runs = answer.group.runs
     if len(answer.patterns) == 1 and len(runs) == 1:
         blocks.append(_variants_table(runs[0]))
@@ -61,15 +65,25 @@ def screen(answer: Answer, *, next_step: str) -> tuple[Block, ...]:
     found = tuple(_found(answer))
     if found:
         blocks.append(_statements("found", *found))
-    blocks.append(_statements("outlook", *_outlook(answer, next_step)))
+    blocks.append(_statements("outlook", *_outlook(answer, next_step, more)))
     return tuple(blocks)
+
+
+def also(answers: Sequence[Answer]) -> Statements:
+    """Return a line on each further group of runs: one screen has room for one."""
+    shown = [f"Also saved: {begin(each)}" for each in answers[:_MOST_GROUPS]]
+    left = len(answers) - len(shown)
+    if left:
+        shown.append(f"and {format_many(left, 'other workload or target', 'others')}")
+    return _statements("also", *(Statement(text=text) for text in shown))
 
 
 def _statements(name: str, *statements: Statement) -> Statements:
     return Statements(name=name, statements=statements)
 
 
-def _done(answer: Answer) -> str:
+def begin(answer: Answer) -> str:
+    """Return what was measured, of how much, where and when."""
     runs = answer.group.runs
     first, last = answer.days
     day = first if first == last else f"{first} to {last}"
@@ -98,13 +112,10 @@ def patterns_table(answer: Answer, *, most_rows: int | None = None) -> Table:
         answer: With its patterns.
         most_rows: How many rows there is room for; None for all.
     """
-    rows = [row for each in answer.patterns for row in _pattern_rows(each)]
-    shown = rows if most_rows is None or len(rows) <= most_rows else rows[:most_rows]
-    more = len(rows) - len(shown)
-    return Table(
+    table = Table(
         name="answer",
         main=False,
-        title=f"The first {most_rows} of {len(rows)} rows" if more else "",
+        title="",
         columns=(
             Column(key="pattern", title="pattern", label=True),
             Column(key="ways", title="by", label=True),
@@ -112,12 +123,13 @@ def patterns_table(answer: Answer, *, most_rows: int | None = None) -> Table:
             Column(key="latency_before_s", title="median", kind=Kind.SECONDS, group="today"),
             Column(key="units_after", title="RCU", kind=Kind.CAPACITY, group="after"),
             Column(key="latency_after_s", title="median", kind=Kind.SECONDS, group="after"),
-            Column(key="capacity_ratio", title="cheaper", kind=Kind.RATIO),
-            Column(key="latency_ratio", title="faster", kind=Kind.RATIO),
+            Column(key="capacity_ratio", title="RCU", kind=Kind.RATIO, group="gain"),
+            Column(key="latency_ratio", title="time", kind=Kind.RATIO, group="gain"),
             Column(key="wasted", title="wasted", kind=Kind.SHARE),
         ),
-        rows=tuple(shown),
+        rows=tuple(row for each in answer.patterns for row in _pattern_rows(each)),
     )
+    return first_rows(table, most_rows)
 
 
 def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
@@ -190,7 +202,7 @@ def _variants_table(run: Run) -> Table:
         for each in run.variants
     ]
     first = run.variants[0].name if run.variants else ""
-    return Table(
+    table = Table(
         name="answer",
         title="",
         columns=(
@@ -201,8 +213,9 @@ def _variants_table(run: Run) -> Table:
             Column(key="wasted", title="wasted", kind=Kind.SHARE),
             Column(key="against", title=f"against {first} (95% interval)"),
         ),
-        rows=tuple(rows[:_MOST_ROWS]),
+        rows=tuple(rows),
     )
+    return first_rows(table, _MOST_ROWS, what="variants")
 
 
 def _own_table(run: Run) -> Iterator[Table]:
@@ -230,11 +243,9 @@ def _comparisons_table(run: Run) -> Table:
             }
         )
     several = len(run.questions) > 1
-    return Table(
+    table = Table(
         name="answer",
-        title=f"The first {_MOST_ROWS} of {len(rows)} comparisons"
-        if len(rows) > _MOST_ROWS
-        else "",
+        title="",
         columns=(
             Column(key="question", title="question", label=several, data_only=not several),
             Column(key="variant", title="before → after", label=True),
@@ -242,12 +253,13 @@ def _comparisons_table(run: Run) -> Table:
             Column(key="after_s", title="after", kind=Kind.SECONDS),
             Column(key="ratio", title="latency (95% interval)"),
         ),
-        rows=tuple(rows[:_MOST_ROWS]),
+        rows=tuple(rows),
     )
+    return first_rows(table, _MOST_ROWS, what="comparisons")
 
 
 def _hours_table(run: Run) -> Table:
-    return Table(
+    table = Table(
         name="answer",
         title="",
         columns=(
@@ -267,14 +279,15 @@ def _hours_table(run: Run) -> Table:
                 "units": each.read_units,
                 "figures": each.provenance,
             }
-            for each in run.hours[:_MOST_ROWS]
+            for each in run.hours
         ),
     )
+    return first_rows(table, _MOST_ROWS)
 
 
 def _writes_table(run: Run) -> Table:
     declared = [each for each in run.write_costs if each.declared]
-    return Table(
+    table = Table(
         name="answer",
         title="Write units of one write",
         columns=(
@@ -299,9 +312,10 @@ def _writes_table(run: Run) -> Table:
                 "delete": _rounded(each.units.get("delete")),
                 "stored": each.stored_bytes,
             }
-            for each in declared[:_MOST_ROWS]
+            for each in declared
         ),
     )
+    return first_rows(table, _MOST_ROWS)
 
 
 def _rounded(units: float | None) -> float | None:
@@ -379,33 +393,39 @@ def write_money(answer: Answer) -> str:
     return text
 
 
-def _outlook(answer: Answer, next_step: str) -> Iterator[Statement]:
+def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
     if answer.doubts:
         yield Statement(
             text=f"Doubtful: {write_doubts(answer.doubts, _MOST_DOUBTS)}", tone=Tone.WARNING
         )
-    yield Statement(text=f"Next: {answer.steps[0] if answer.steps else next_step}")
+    if answer.steps or next_step:
+        yield Statement(text=f"Next: {answer.steps[0] if answer.steps else next_step}")
+    if more:
+        yield Statement(text=f"More: {more}")
 
 
-def write_doubts(doubts: Sequence[str], most: int | None = None) -> str:
+def write_doubts(
+    doubts: Sequence[str], most: int | None = None, *, more: str = "perfkit report -v"
+) -> str:
     """
     Return doubts in one sentence; those for which there is no room are counted.
 
     Args:
         doubts: The weightiest first.
         most: Characters there are; None for no limit.
+        more: The command that shows all.
     """
     text = "; ".join(doubts)
     if most is None or len(text) <= most:
         return f"{text}."
     kept: list[str] = []
-    room = most - len("; 99 more: `perfkit report`.")
+    room = most - len(f"; 99 more: `{more}`.")
     for each in doubts:
         if kept and len("; ".join([*kept, each])) > room:
             break
         kept.append(each if len(each) <= room else f"{each[: room - 1].rstrip()}…")
-    more = len(doubts) - len(kept)
-    return "; ".join(kept) + (f"; {more} more: `perfkit report`." if more else ".")
+    left = len(doubts) - len(kept)
+    return "; ".join(kept) + (f"; {left} more: `{more}`." if left else ".")
 
 
 # --- sentences
@@ -473,15 +493,20 @@ def _could_be(answer: Answer) -> Statement:
     reads = (
         "" if best.after is None else f"{best.name} reads {_reads(best.after)} by {best.after.name}"
     )
-    fewer = (
-        f", {format_value(_ratio(best), Kind.RATIO)} fewer read units"
-        if round(_ratio(best), 2) > 1
-        else ""
-    )
+    fewer = "" if best.after is None else _fewer(_ratio(best))
     of = f" ({len(better)} of {count} patterns have a better variant)" if count > 1 else ""
     return Statement(
         text=f"It could be {_worth(answer.money)}{of}: {reads}{fewer}.", tone=Tone.GOOD
     )
+
+
+def _fewer(ratio: float) -> str:
+    """Return how many fewer read units; 0 where they are not known."""
+    if not ratio:
+        return ""
+    if round(ratio, 2) == 1:
+        return ", as many read units"
+    return f", {format_value(ratio, Kind.RATIO)} fewer read units"
 
 
 def _ratio(finding: PatternFinding) -> float:

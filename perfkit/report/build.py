@@ -6,13 +6,14 @@ from datetime import datetime
 from perfkit.analysis.answer import find_answer
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
-from perfkit.report.answer import screen
+from perfkit.report.answer import also, screen
+from perfkit.report.cost_screen import cost_screen
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
 from perfkit.runs import Run
 from perfkit.workloads.outline import outline
 
-__all__ = ["build_report", "build_screen"]
+__all__ = ["build_cost_screen", "build_report", "build_screen"]
 
 
 def build_report(
@@ -62,22 +63,51 @@ def build_report(
 
 
 def build_screen(
-    runs: Iterable[Run], *, next_step: str, cost: CostOptions | None = None
+    runs: Iterable[Run],
+    *,
+    next_step: str,
+    more: str = "",
+    problems: Sequence[Exception] = (),
+    cost: CostOptions | None = None,
+    now: datetime | None = None,
 ) -> tuple[Block, ...]:
     """
-    Build the one screen with which a command that measured answers.
+    Build the one screen that answers first.
 
     Args:
-        runs: Over one workload on one target; the newest of each scenario counts.
-        next_step: What to type next where nothing is missing from the runs.
+        runs: The newest of each scenario counts; of several workloads and targets the newest.
+        next_step: What to type next where nothing is missing from the runs; empty for nothing.
+        more: Where everything else is, if the next step does not say so.
+        problems: Errors of run files that could not be read.
         cost: What the reader wants to know about cost; None for nothing.
+        now: When the report is read, by which runs are old; None to leave their age alone.
     """
-    selection = select(runs, cost=cost)
-    return tuple(
-        block
-        for group in selection.groups
-        for block in screen(find_answer(group, selection), next_step=next_step)
-    )
+    selection = select(runs, problems=problems, cost=cost, now=now)
+    answers = [find_answer(group, selection) for group in selection.groups]
+    blocks = [
+        block for answer in answers[:1] for block in screen(answer, next_step=next_step, more=more)
+    ]
+    return (*blocks, also(answers[1:])) if answers[1:] else tuple(blocks)
+
+
+def build_cost_screen(
+    runs: Iterable[Run], *, cost: CostOptions, more: str, now: datetime | None = None
+) -> tuple[Block, ...]:
+    """
+    Build the one screen about cost.
+
+    Args:
+        runs: As for `build_screen`; none at all is fine.
+        cost: What the reader wants to know.
+        more: Where everything else is.
+        now: When the report is read.
+
+    Raises:
+        ArchitectureError: The architecture file will not do.
+        ConfigError: Traffic is assumed for a pattern that was not measured.
+        PriceError: Prices that were asked for are missing.
+    """
+    return cost_screen(select(runs, cost=cost, now=now), more=more)
 
 
 def _missing(topics: Collection[Topic], shown: set[str], selection: Selection) -> Iterator[Section]:

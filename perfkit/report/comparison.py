@@ -12,6 +12,7 @@ from perfkit.analysis.verdict import Ruling
 from perfkit.analysis.writes import WriteChange
 from perfkit.measure.changes import Method
 from perfkit.report.figures import ABSENT, one_line
+from perfkit.report.layout import first_rows
 from perfkit.report.model import (
     Block,
     Cell,
@@ -114,9 +115,9 @@ def shorten(report: Report, compared: Compared) -> Report:
             table = replace(table, columns=columns)
             notes.append("Read units are the same in every row.")
         blocks[-1] = table
-    blocks += [
-        block for each in report.sections for block in each.blocks if block.name == "write-costs"
-    ]
+    moved = [each for each in compared.writes if _moved_kinds(each)]
+    if moved:
+        blocks.append(_moved_writes(moved))
     doubts = _doubts(compared)
     if len(doubts) > _DOUBTS_ON_A_SCREEN:
         more = len(doubts) - _DOUBTS_ON_A_SCREEN + 1
@@ -132,6 +133,48 @@ def shorten(report: Report, compared: Compared) -> Report:
     blocks += _statements("warnings", doubts, Tone.WARNING)
     blocks += _statements("next", list(_next(compared)), Tone.PLAIN)
     return replace(report, sections=(replace(section, blocks=tuple(blocks)),))
+
+
+def _moved_writes(moved: Sequence[WriteChange]) -> Table:
+    """Return the writes that take more or fewer units: those in use, and that take more, first."""
+    ordered = sorted(
+        moved, key=lambda each: (not each.declared, Amount.MORE not in each.directions)
+    )
+    table = Table(
+        name="write-costs",
+        title="Write units of one write",
+        columns=(
+            *_work_columns([each.match for each in moved]),
+            Column(key="table", title="table", label=True),
+            Column(key="index", title="index", label=True),
+            Column(key="projection", title="projection", label=True),
+            Column(key="declared", title="in use"),
+            Column(key="moved", title="before → after"),
+            Column(key="verdict", title="verdict"),
+        ),
+        rows=tuple(
+            {
+                **_work(each.match),
+                "table": each.table,
+                "index": each.index or "(the table itself)",
+                "projection": each.projection or None,
+                "declared": "yes" if each.declared else "no",
+                "moved": ", ".join(f"{kind} {each.moved(kind)}" for kind in _moved_kinds(each)),
+                "verdict": _write_verdict(each),
+            }
+            for each in ordered
+        ),
+    )
+    return first_rows(table, _ROWS_ON_A_SCREEN)
+
+
+def _moved_kinds(each: WriteChange) -> list[str]:
+    """Return the kinds of write that take other units, or whose units only one side knows."""
+    return [
+        kind
+        for kind, (before, after) in each.units.items()
+        if before != after and each.direction(kind) is not Amount.SAME
+    ]
 
 
 def _weight(change: VariantChange) -> tuple[int, float]:
@@ -227,7 +270,7 @@ def _what_changed(compared: Compared, tally: str) -> str:
     worse, better = _moved(compared)
     told = worse or better or any(each.direction is not Direction.CANNOT_TELL for each in changes)
     told = told or bool(compared.writes and not changes)
-    first = words[worse, better] if told else "Nobody can tell."
+    first = words[worse, better] if told else "It cannot be told whether anything changed."
     named = f" {_first(compared.broken)}." if compared.broken else ""
     return f"{first}{named} {tally}{_missed(changes)}"
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from perfkit.report.figures import ABSENT, display_width, format_cell, one_line
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
 
-__all__ = ["GAP", "Grid", "Marks", "lay_out", "left_out_line"]
+__all__ = ["GAP", "Grid", "Marks", "first_rows", "lay_out", "left_out_line"]
 
 GAP = 2
 """Blank cells between columns."""
@@ -111,6 +111,27 @@ class Grid:
     @property
     def width(self) -> int:
         return sum(self.widths) + GAP * (len(self.columns) - 1)
+
+
+def first_rows(table: Table, most: int | None, *, what: str = "rows", last: int = 0) -> Table:
+    """
+    Return a table of no more rows than there is room for; its title then says of how many.
+
+    Args:
+        table: What there is.
+        most: How many rows there is room for; None for all.
+        what: What the rows are.
+        last: How many rows at the end, such as a total, are kept whatever there is room for.
+    """
+    count = len(table.rows) - last
+    if most is None or count <= most:
+        return table
+    title = f"{table.title}: the" if table.title else "The"
+    return replace(
+        table,
+        title=f"{title} first {most} of {count} {what}",
+        rows=(*table.rows[:most], *table.rows[count:]),
+    )
 
 
 def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid, ...]:

@@ -1,6 +1,7 @@
 """Reports as plain text: tables by tabulate, no colours, nothing wider than asked."""
 
 import textwrap
+from dataclasses import replace
 from itertools import chain
 
 from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
@@ -12,12 +13,14 @@ from perfkit.report.model import (
     Block,
     Report,
     Section,
+    Statement,
     Statements,
     Table,
     Tone,
 )
+from perfkit.units import format_many
 
-__all__ = ["WIDTH", "render_blocks", "render_report"]
+__all__ = ["WIDTH", "fit", "render_blocks", "render_report"]
 
 WIDTH = 120
 """Width where there is no terminal to ask: every table of a report fits in one piece."""
@@ -33,6 +36,43 @@ _FORMAT = TableFormat(
     padding=0,
     with_header_hide=None,
 )
+
+
+_ROOM = 45
+"""Lines of one screen, less the report's title, its footnotes and its last line."""
+_HEADING = 4
+"""Lines of a section's heading, with the blank ones around it."""
+
+
+def fit(report: Report, *, width: int, more: str) -> Report:
+    """
+    Return as much of a report as one screen has room for, in its order, and a line about the rest.
+
+    Args:
+        report: What was asked for.
+        width: Cells of a line.
+        more: Where everything is.
+    """
+    left, hidden = _ROOM, 0
+    shown: list[Section] = []
+    for section in report.sections:
+        kept: list[Block] = []
+        for block in section.blocks:
+            lines = 1 + render_blocks((block,), width).count("\n")
+            lines += _HEADING * (not kept)
+            if isinstance(block, Table) and block.data_only:
+                continue
+            if lines > left:
+                hidden += 1
+                continue
+            left -= lines
+            kept.append(block)
+        if kept:
+            shown.append(replace(section, blocks=tuple(kept)))
+    what = f"{format_many(hidden, 'further table or drawing', 'further tables and drawings')}; "
+    line = Statement(text=f"More: {what if hidden else ''}{more}")
+    last = Section(name="more", title="", blocks=(Statements(name="more", statements=(line,)),))
+    return replace(report, sections=(*shown, last))
 
 
 def render_report(report: Report, width: int = WIDTH) -> str:

@@ -20,8 +20,6 @@ INTERVALS_NOTE = (
     " so of twenty about one misses."
 )
 
-_ROUNDING_SHARE = 0.005
-
 
 def interval_notes(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
     """Return what a table of comparisons says of their intervals; nothing where there are none."""
@@ -50,7 +48,9 @@ def write_latency(comparison: Comparison) -> Cell:
         ratio, word, tone = 1 / ratio, "slower", Tone.WARNING
         interval = (1 / interval[1], 1 / interval[0]) if interval else None
     certainty = f" (95% CI {_range(*interval)})" if interval else ""
-    return Marked(value=f"{format_ratio(ratio)} {word}{certainty}", tone=tone)
+    # "1.00 times" would say that there is no difference
+    times = "less than 1%" if round(ratio, 2) == 1 else format_ratio(ratio)
+    return Marked(value=f"{times} {word}{certainty}", tone=tone)
 
 
 def _range(low: float, high: float) -> str:
@@ -63,7 +63,7 @@ def write_capacity(ratio: float | None) -> Cell:
         return "not known"
     if ratio == 1:
         return "the same"
-    if abs(ratio - 1) < _ROUNDING_SHARE:
+    if round(ratio if ratio > 1 else 1 / ratio, 2) == 1:
         # pages and segments are rounded up one by one
         return "the same, but for rounding"
     if ratio > 1:

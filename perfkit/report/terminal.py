@@ -30,7 +30,14 @@ from perfkit.report.model import (
     Tone,
 )
 
-__all__ = ["make_console", "print_blocks", "print_report", "print_table", "render_svg"]
+__all__ = [
+    "make_console",
+    "print_blocks",
+    "print_report",
+    "print_screen",
+    "print_table",
+    "render_svg",
+]
 
 _NARROWEST = 40
 
@@ -96,6 +103,12 @@ def print_report(report: Report, console: Console | None = None) -> None:
         printer.section(section)
         console.print()
     printer.legend(whole_report=True)
+
+
+def print_screen(report: Report, *, more: str) -> None:
+    """Print as much of a report as one screen has room for; *more* says where everything is."""
+    console = make_console()
+    print_report(plain.fit(report, width=_width(console), more=more), console)
 
 
 def render_svg(report: Report) -> str:

@@ -450,14 +450,14 @@ class Run:
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return why figures may be wrong or beside the question, each with what to do about it."""
-        return tuple(str(each) for each in self.doubts if each.kind.is_warning)
+    def warnings(self) -> tuple[Doubt, ...]:
+        """Return why figures may be wrong or beside the question."""
+        return tuple(each for each in self.doubts if each.kind.is_warning)
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def cautions(self) -> tuple[Doubt, ...]:
         """Return why figures have a margin: few calls, outliers, a busy machine."""
-        return tuple(str(each) for each in self.doubts if not each.kind.is_warning)
+        return tuple(each for each in self.doubts if not each.kind.is_warning)
 
     @property
     def questions(self) -> tuple[str, ...]:

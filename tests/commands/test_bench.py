@@ -216,8 +216,8 @@ def test_capacity_that_moto_makes_up_is_doubted() -> None:
     assert run.target == {"kind": "aws", "region": "us-east-1"}
     assert run.variants[0].capacity_source == "aws"
     assert run.variants[0].bytes_read is None
-    assert any("which DynamoDB bills as" in warning for warning in run.warnings)
-    assert not any("embedded engine" in warning for warning in run.warnings)
+    assert any("which DynamoDB bills as" in warning.reason for warning in run.warnings)
+    assert not any("embedded engine" in warning.reason for warning in run.warnings)
 
 
 def test_traffic_without_the_scenario_that_takes_it_is_refused(data: Path) -> None:

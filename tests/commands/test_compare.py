@@ -911,7 +911,7 @@ def test_write_units_have_a_verdict_and_a_table_in_every_format(times: float, sa
     assert compared(*WRITES)["summary"] == said
     assert compared(*WRITES)["write_costs"][0]["units"]["insert"]["candidate"] == 2 * times
     for name in ("terminal", "markdown", "html"):
-        text = perfkit_compare(*WRITES, "--format", name).stdout
+        text = perfkit_compare(*WRITES, "--format", name, "-v").stdout
         assert "(the table itself)" in text
         assert times == 1 or f"2 → {2 * times:g}" in text
     perfkit_compare(*WRITES, "--format", "csv", "--output", "tables")

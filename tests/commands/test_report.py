@@ -41,8 +41,26 @@ def refusal(*arguments: str) -> tuple[int, str]:
     return result.exception.exit_code, str(result.exception)
 
 
-def test_everything_is_shown_when_nothing_is_asked_for() -> None:
-    result = perfkit_report()
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize(
+    "chosen", [(), ("--cost",), ("--rcu", "--latency"), ("--scenario", "courses")]
+)
+def test_one_screen_says_where_the_rest_is(
+    width: int, chosen: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    lines = perfkit_report(*chosen).stdout.splitlines()
+
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= width
+    assert "-v prints all figures, --open shows a page, --output FILE writes a file" in " ".join(
+        line.strip() for line in lines
+    )
+
+
+def test_everything_is_shown_with_v() -> None:
+    result = perfkit_report("-v")
 
     assert (result.exit_code, result.stderr) == (0, "")
     headings = [line for line in result.stdout.splitlines() if set(line) == {"-"}]
@@ -51,7 +69,7 @@ def test_everything_is_shown_when_nothing_is_asked_for() -> None:
 
 
 def test_one_scenario_can_be_chosen() -> None:
-    result = perfkit_report("--scenario", "profile")
+    result = perfkit_report("--scenario", "profile", "-v")
 
     assert "\nprofile\n-------\n" in result.stdout
     assert "courses\n-------" not in result.stdout
@@ -233,7 +251,7 @@ def test_a_damaged_run_file_is_a_warning_and_the_rest_is_shown(tmp_path: Path) -
     damaged = tmp_path / ".perfkit" / "runs" / "20260101T100020Z-profile-0a1b2c.json"
     damaged.write_bytes(damaged.read_bytes()[:1000])
 
-    result = perfkit_report()
+    result = perfkit_report("-v")
 
     assert result.exit_code == 0
     assert result.stderr.startswith("Warning: run file .perfkit/runs/20260101T100020Z-profile")

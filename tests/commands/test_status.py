@@ -85,10 +85,10 @@ EnrollmentsByUser    Enrollments  missing      -        -
 EnrollmentsByCourse  Enrollments  missing      -        -
 
 Saved runs, newest first
-run          scenario  workload  target    started
----------------------------------------------------------------
-run-profile  profile   courses   embedded  2026-01-02T00:00:00Z
-run-courses  courses   courses   embedded  2026-01-01T00:00:00Z
+run          scenario  started (UTC)
+---------------------------------------
+run-profile  profile   2026-01-02 00:00
+run-courses  courses   2026-01-01 00:00
 """)
     assert result.stderr == "Next: perfkit create-indexes\n"
 

@@ -278,12 +278,12 @@ It could be less (2 of 2 patterns have a better variant): profile reads 1 item
   for 0.5 RCU by get, 1,250× fewer read units.
 To get there takes 1 index (CoursesBySemester), and reads by key for profile.
 
-                     today          after
-pattern  by            RCU  median    RCU   median  cheaper  faster  wasted
-───────────────────────────────────────────────────────────────────────────
-courses  scan→query  1,250  487 ms    6.5  2.14 ms     192×    228×   99.5%
-         quoted¹     2,500  4.80 s     13  50.0 ms     192×     96×   99.5%
-profile  scan→get      625  241 ms    0.5   612 µs   1,250×    394×  99.98%
+                     today          after             gain
+pattern  by            RCU  median    RCU   median     RCU  time  wasted
+────────────────────────────────────────────────────────────────────────
+courses  scan→query  1,250  487 ms    6.5  2.14 ms    192×  228×   99.5%
+         quoted¹     2,500  4.80 s     13  50.0 ms    192×   96×   99.5%
+profile  scan→get      625  241 ms    0.5   612 µs  1,250×  394×  99.98%
 
 Doubtful: courses: other programs used 21% of this machine's CPU time; close
   them and measure again; latencies are the embedded engine's, without network

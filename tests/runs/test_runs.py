@@ -190,7 +190,8 @@ def test_a_run_of_format_1_has_its_load_and_its_traffic_in_their_places() -> Non
 
     found = read(data, "the file")
 
-    assert (found.warnings, found.cautions) == (("nothing was found; seed",), ("only 3 calls",))
+    assert [str(each) for each in found.warnings] == ["nothing was found; seed"]
+    assert [str(each) for each in found.cautions] == ["only 3 calls"]
     assert replace(found, doubts=FULL.doubts) == FULL
 
 

@@ -212,7 +212,7 @@ def test_a_run_says_what_was_asked_and_quoted(context: Context) -> None:
     assert run.quoted["latency_ratio"] == 96
     assert run.duration_s > 0
     assert run.warnings == ()
-    assert any("only 3 calls" in caution for caution in run.cautions)
+    assert any("only 3 calls" in caution.reason for caution in run.cautions)
 
 
 def test_a_run_names_nobody_and_no_place(context: Context, seeded: Target) -> None:
@@ -235,7 +235,7 @@ def test_consistent_reads_cost_double_and_an_index_stays_eventual(
     )  # fmt: skip
     assert scan.bytes_read == 204_800
     assert (query.consistency, query.capacity_units) == ("eventual", 6.5)
-    assert any("the query eventually" in warning for warning in run.warnings)
+    assert any("the query eventually" in warning.reason for warning in run.warnings)
 
 
 def test_consistent_point_reads_are_strong(seeded: Target, workload: Workload) -> None:
@@ -368,7 +368,9 @@ def test_a_question_that_finds_nothing_is_doubtful(seeded: Target, workload: Wor
 
     assert run.variants[-1].items_returned == 0
     assert run.variants[-1].capacity_units == 0.5
-    assert any("no item answers this question (:user = nobody)" in each for each in run.warnings)
+    assert any(
+        "no item answers this question (:user = nobody)" in each.reason for each in run.warnings
+    )
 
 
 def test_runs_are_saved_as_they_finish(context: Context, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_is_known_of_the_target_comes_before_other_doubts() -> None:
     )
 
     assert [each.kind for each in run.doubts][:2] == [DoubtKind.CAPACITY, DoubtKind.DATA]
-    assert run.warnings == (
+    assert tuple(map(str, run.warnings)) == (
         "http://localhost:8000 is moto; compare capacity on the embedded target or on AWS",
         "nothing was found; seed",
     )

@@ -32,7 +32,7 @@ from perfkit.report.model import (
 )
 from perfkit.units import format_share, format_usd
 
-__all__ = ["bills_of", "build", "share_of"]
+__all__ = ["bills_of", "build", "headline", "share_of", "side_by_side"]
 
 _PROVENANCES = {Basis.QUOTED: Provenance.QUOTED, Basis.MODELLED: Provenance.MODELLED}
 _WORDS = {Basis.QUOTED: QUOTED, Basis.MODELLED: LIST}
@@ -90,7 +90,7 @@ def _blocks(costs: Costs, described: Described, *, measured: bool) -> Iterator[B
             if bill is not None:
                 yield _bill(side, bill, comparison, explain=costs.options.explain)
     if all(each.savings_usd is not None for each in comparisons):
-        yield _side_by_side(comparisons, main=not measured)
+        yield side_by_side(comparisons, main=not measured)
         yield _totals(comparisons)
     bars = tuple(_bars(comparisons))
     if bars:
@@ -109,7 +109,7 @@ def _statements(costs: Costs, described: Described, *, measured: bool) -> Iterat
     for text in described.warnings:
         yield model.Statement(text=text, tone=Tone.WARNING)
     for comparison in described.comparisons:
-        yield _headline(comparison, _origin(comparison, costs, described))
+        yield headline(comparison, costs, described)
         if costs.options.free_tier and comparison.basis is Basis.MODELLED:
             yield model.Statement(text=free_tier_note(comparison.prices), tone=Tone.FAINT)
     if not measured:
@@ -125,7 +125,9 @@ def _statements(costs: Costs, described: Described, *, measured: bool) -> Iterat
         )
 
 
-def _headline(comparison: Comparison, origin: str) -> model.Statement:
+def headline(comparison: Comparison, costs: Costs, described: Described) -> model.Statement:
+    """Return what a pair of bills comes to, in one sentence."""
+    origin = _origin(comparison, costs, described)
     if comparison.before is None or comparison.after is None:
         only = comparison.before or comparison.after
         total = Decimal(0) if only is None else only.total_usd
@@ -246,7 +248,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _side_by_side(comparisons: Sequence[Comparison], *, main: bool) -> Table:
+def side_by_side(comparisons: Sequence[Comparison], *, main: bool = False) -> Table:
     """
     Return all bills in one table; lines of the same name in two of them stand in one row.
 

@@ -1,10 +1,14 @@
 """What a reader must know before the figures: warnings of the runs, and what is missing here."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from perfkit.analysis.comparability import not_alike, too_old, unjudged
 from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section, Statement, Statements, Tone
+
+if TYPE_CHECKING:
+    from perfkit.runs import Doubt
 
 __all__ = ["build", "warned_of"]
 
@@ -41,13 +45,13 @@ def warned_of(selection: Selection) -> list[str]:
 
 def _warnings(selection: Selection) -> Iterable[str]:
     """Yield each warning once, after the names of the scenarios it is about."""
-    about: dict[str, list[str]] = {}
+    about: dict[Doubt, list[str]] = {}
     for run in selection.runs:
-        for text in dict.fromkeys(run.warnings):
-            about.setdefault(text, []).append(selection.title(run))
-    for text, scenarios in about.items():
+        for doubt in dict.fromkeys(run.warnings):
+            about.setdefault(doubt, []).append(selection.title(run))
+    for doubt, scenarios in about.items():
         everywhere = len(scenarios) == len(selection.runs) > 1
-        yield f"{'all scenarios' if everywhere else ', '.join(scenarios)}: {text}"
+        yield f"{'all scenarios' if everywhere else ', '.join(scenarios)}: {doubt}"
 
 
 def _cautions(selection: Selection) -> Iterable[str]:
@@ -55,7 +59,7 @@ def _cautions(selection: Selection) -> Iterable[str]:
     cautious = [run for run in selection.runs if run.cautions]
     if len(selection.runs) == 1:
         for run in cautious:
-            yield from (f"{selection.title(run)}: {text}" for text in run.cautions)
+            yield from (f"{selection.title(run)}: {doubt}" for doubt in run.cautions)
     elif cautious:
         names = ", ".join(selection.title(run) for run in cautious)
         yield f"{names}: figures with a margin; what limits them stands with their tables."

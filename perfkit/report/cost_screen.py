@@ -1,0 +1,194 @@
+"""Costs on one screen: the bill before and after, what is largest in it, what is doubtful, what next."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from perfkit.analysis.answer import Answer, MillionCalls, find_answer
+from perfkit.analysis.comparability import not_measured
+from perfkit.analysis.costs import Costs, Described
+from perfkit.analysis.selection import Group, Selection
+from perfkit.cost.capacity_modes import Mode
+from perfkit.cost.demand import State
+from perfkit.cost.estimate import Estimate
+from perfkit.cost.prices import age_warnings
+from perfkit.cost.quantities import short
+from perfkit.errors import ArchitectureError, ConfigError, PriceError
+from perfkit.report.answer import begin, write_doubts, write_money
+from perfkit.report.layout import first_rows
+from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
+from perfkit.report.sections import cost_tables
+from perfkit.report.sections.cost import headline, side_by_side
+from perfkit.report.sections.cost_words import bills, spread
+from perfkit.units import format_usd
+
+__all__ = ["cost_screen"]
+
+_MOST_LINES = 12
+_MOST_PATTERNS = 3
+_MOST_DOUBTS = 300
+_MOST_GROUPS = 3
+
+
+def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
+    """
+    Return what fits one screen.
+
+    Args:
+        selection: The runs, with what the reader wants to know about cost.
+        more: Where everything else is.
+
+    Raises:
+        ArchitectureError: The architecture file will not do.
+        ConfigError: Traffic is assumed for a pattern that was not measured.
+        PriceError: Prices that were asked for are missing.
+    """
+    costs = selection.costs
+    if costs is None:
+        return ()
+    estimates, doubts = _estimates(costs, selection.groups)
+    blocks: list[Block] = []
+    for group, found in estimates[:1]:
+        answer = find_answer(group, selection)
+        blocks += _measured(answer, found, costs)
+        doubts += _doubts(group, found, costs)
+    others = [
+        Statement(text=f"{group.title}: {bills(found)}.")
+        for group, found in estimates[1 : 1 + _MOST_GROUPS]
+    ]
+    if others:
+        blocks.append(Statements(name="others", statements=tuple(others)))
+    if selection.shows_a_document:
+        described = costs.described
+        blocks += _described(costs, described, alone=not estimates)
+        doubts += [each for each in described.warnings if each not in doubts]
+    blocks.append(
+        Statements(name="outlook", statements=tuple(_outlook(estimates, doubts, costs, more)))
+    )
+    return tuple(blocks)
+
+
+def _estimates(
+    costs: Costs, groups: Sequence[Group]
+) -> tuple[list[tuple[Group, Estimate]], list[str]]:
+    """Return the money of each group, and why some are left out."""
+    estimates: list[tuple[Group, Estimate]] = []
+    refused: list[str] = []
+    for group in groups:
+        try:
+            found = costs.estimate(group.title, group.runs)
+        except (ArchitectureError, PriceError):
+            raise
+        except ConfigError as error:
+            # of several workloads, traffic is given for the patterns of one
+            if len(groups) == 1:
+                raise
+            refused.append(f"{group.title} is left out: {error}")
+            continue
+        if found is not None:
+            estimates.append((group, found))
+    return estimates, refused
+
+
+def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
+    yield Statements(name="done", statements=(Statement(text=begin(answer)),))
+    if isinstance(answer.money, MillionCalls):
+        text = write_money(answer)
+        yield Statements(
+            name="by-the-million",
+            statements=(Statement(text=f"{text[:1].upper()}{text[1:]} (modelled)."),),
+        )
+    yield _bill(found, costs)
+    largest = tuple(_largest(found))
+    if largest:
+        yield Statements(name="largest", statements=largest)
+
+
+def _bill(found: Estimate, costs: Costs) -> Table:
+    assumed = "" if costs.traffic_is_stated else " (assumed)"
+    free = ", free tier taken off" if costs.options.free_tier else ""
+    title = (
+        f"A month on demand, {short(found.rps)} requests/s{assumed},"
+        f" list prices of {found.book.region}{free}"
+    )
+    return replace(cost_tables.bill(found), title=title)
+
+
+def _largest(found: Estimate) -> Iterator[Statement]:
+    """Yield the patterns whose reads cost most, and what another capacity mode would."""
+    dearest = sorted(found.patterns, key=lambda each: -each.before.usd)[:_MOST_PATTERNS]
+    texts = []
+    for each in dearest:
+        after = "" if each.after is None else f" → {format_usd(float(each.after.usd))}"
+        texts.append(f"{each.name} {format_usd(float(each.before.usd))}{after}")
+    if texts:
+        yield Statement(text=f"Largest: reads of {', '.join(texts)}")
+    totals = {row.state: row for row in found.modes if row.demand is None}
+    now = totals.get(State.AFTER) or totals.get(State.BEFORE)
+    if now is not None and now.cheapest is not Mode.ON_DEMAND:
+        yield Statement(
+            text=f"Capacity {now.state}: {format_usd(float(now.costs[now.cheapest].usd))} a month with"
+            f" {now.cheapest}, {format_usd(float(now.costs[Mode.ON_DEMAND].usd))} on demand"
+        )
+
+
+def _described(costs: Costs, described: Described, *, alone: bool) -> Iterator[Block]:
+    """Yield the bills of what is described; the lines where there is nothing measured, or a reader's file."""
+    name = costs.architectures.name
+    yield Statements(
+        name="described",
+        title=f"Described, not measured: {name}",
+        statements=tuple(headline(each, costs, described) for each in described.comparisons),
+    )
+    comparisons = described.comparisons
+    both = all(each.savings_usd is not None for each in comparisons)
+    if both and (alone or costs.options.architecture):
+        yield _largest_first(side_by_side(comparisons))
+
+
+def _largest_first(bills: Table) -> Table:
+    """Return a table of bills, by amount and shorter where there is no room for all of its lines."""
+    if len(bills.rows) - 1 <= _MOST_LINES:
+        return bills
+
+    def amount(row: Row) -> float:
+        return max((value for value in row.values() if isinstance(value, float)), default=0.0)
+
+    *lines, total = bills.rows
+    ordered = replace(bills, rows=(*sorted(lines, key=amount, reverse=True), total))
+    return first_rows(ordered, _MOST_LINES, what="lines", last=1)
+
+
+def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
+    names = [each.name for each in found.patterns]
+    lacking = spread(found.assumptions, names, not_measured(group.runs, names))
+    if lacking:
+        yield lacking
+    yield from (f"left out: {reason}" for reason in found.reasons)
+    if not costs.traffic_is_stated:
+        yield "how many requests come is assumed"
+    if found.instances:
+        yield "instances go by processor time measured on this machine"
+    yield from (f"not measured: {each.what}" for each in found.evidence.missing())
+    yield from age_warnings(
+        found.book.used.values(), today=costs.options.today, region=found.book.region
+    )
+
+
+def _outlook(
+    estimates: Sequence[tuple[Group, Estimate]], doubts: Sequence[str], costs: Costs, more: str
+) -> Iterator[Statement]:
+    if doubts:
+        text = write_doubts(doubts, _MOST_DOUBTS, more="perfkit report --cost -v")
+        yield Statement(text=f"Doubtful: {text}", tone=Tone.WARNING)
+    missing = [each for _, found in estimates[:1] for each in found.evidence.missing()]
+    if not estimates:
+        yield Statement(text="Next: `perfkit run` measures what requests cost")
+    elif not costs.traffic_is_stated:
+        yield Statement(
+            text="Next: `perfkit report --cost --rps RATE`, the requests a second you have"
+        )
+    elif missing:
+        yield Statement(text=f"Next: `{missing[0].command}` measures {missing[0].what}")
+    else:
+        yield Statement(text="Next: `perfkit cost what-if` shows what a change would cost")
+    yield Statement(text=f"More: {more}")
