@@ -54,6 +54,7 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     others = [
         Statement(text=f"{group.title}: {bills(found)}.")
         for group, found in estimates[1 : 1 + _MOST_GROUPS]
+        if found.is_stated
     ]
     if others:
         blocks.append(Statements(name="others", statements=tuple(others)))
@@ -61,9 +62,7 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
         described = costs.described
         blocks += _described(costs, described, alone=not estimates)
         doubts += [each for each in described.warnings if each not in doubts]
-    blocks.append(
-        Statements(name="outlook", statements=tuple(_outlook(estimates, doubts, costs, more)))
-    )
+    blocks.append(Statements(name="outlook", statements=tuple(_outlook(estimates, doubts, more))))
     return tuple(blocks)
 
 
@@ -97,6 +96,10 @@ def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
             name="by-the-million",
             statements=(Statement(text=f"{text[:1].upper()}{text[1:]} (modelled)."),),
         )
+    if not found.is_stated:
+        # a rate nobody stated makes no bill
+        yield cost_tables.by_the_million(found)
+        return
     yield _bill(found, costs)
     largest = tuple(_largest(found))
     if largest:
@@ -104,10 +107,9 @@ def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
 
 
 def _bill(found: Estimate, costs: Costs) -> Table:
-    assumed = "" if costs.traffic_is_stated else " (assumed)"
     free = ", free tier taken off" if costs.options.free_tier else ""
     title = (
-        f"A month on demand, {short(found.rps)} requests/s{assumed},"
+        f"A month on demand, {short(found.rps)} requests/s,"
         f" list prices of {found.book.region}{free}"
     )
     return replace(cost_tables.bill(found), title=title)
@@ -160,13 +162,11 @@ def _largest_first(bills: Table) -> Table:
 
 def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
     names = [each.name for each in found.patterns]
-    lacking = spread(found.assumptions, names, not_measured(group.runs, names))
+    lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:
         yield lacking
     yield from (f"left out: {reason}" for reason in found.reasons)
-    if not costs.traffic_is_stated:
-        yield "how many requests come is assumed"
-    if found.instances:
+    if found.is_stated and found.instances:
         yield "instances go by processor time measured on this machine"
     yield from (f"not measured: {each.what}" for each in found.evidence.missing())
     yield from age_warnings(
@@ -175,7 +175,7 @@ def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
 
 
 def _outlook(
-    estimates: Sequence[tuple[Group, Estimate]], doubts: Sequence[str], costs: Costs, more: str
+    estimates: Sequence[tuple[Group, Estimate]], doubts: Sequence[str], more: str
 ) -> Iterator[Statement]:
     if doubts:
         text = write_doubts(doubts, _MOST_DOUBTS, more="perfkit report --cost -v")
@@ -183,7 +183,7 @@ def _outlook(
     missing = [each for _, found in estimates[:1] for each in found.evidence.missing()]
     if not estimates:
         yield Statement(text="Next: `perfkit run` measures what requests cost")
-    elif not costs.traffic_is_stated:
+    elif not estimates[0][1].is_stated:
         yield Statement(
             text="Next: `perfkit report --cost --rps RATE`, the requests a second you have"
         )
