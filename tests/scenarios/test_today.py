@@ -145,7 +145,7 @@ def measure(target: Target, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             client=client,
             target=where.describe(),
             where=where.name,
-            options=Options(plan=Plan(iterations=2)),
+            options=Options(plan=Plan(iterations=3)),
         )
 
     yield measure
