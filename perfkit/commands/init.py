@@ -24,7 +24,7 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.errors import ConfigError, TargetError
-from perfkit.settings import WORKLOAD_FILE
+from perfkit.settings import DATA_FILE, WORKLOAD_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,10 +79,9 @@ def init(
     """
     from perfkit.dynamodb.discover import find_tables
     from perfkit.dynamodb.errors import answer_errors
-    from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
+    from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
     from perfkit.dynamodb.sample import SampleLimits
 
-    check_rates(max_rcu=max_rcu)
     _check_output(output, force=force)
     where = make_target(target, data, region, profile, max_rcu=max_rcu, max_cost=max_cost)
     limits = SampleLimits(items=sample)
@@ -104,6 +103,7 @@ def init(
         if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
             note("Nothing was done.")
             raise typer.Exit(1)
+        # the target holds the rate by what it says it consumed, this by what it should have said
         pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
@@ -114,6 +114,7 @@ def init(
         raise TargetError(msg)
     for reason in gone:
         warn(f"{reason}.")
+    say_consumption(where)
     say_consumption(where)
     draft = _write(output, tables, where, (*found.skipped, *gone), force=force)
     if as_json:
@@ -151,7 +152,7 @@ def _approved(
 
     names = [state.name for state in found.tables]
     # a tunnel to somebody's production listens on this machine, too
-    foreign = unmarked(where, names) if where.kind == "endpoint" else ()
+    foreign = unmarked(where, names) if where.kind == "endpoint" and not where.is_aws else ()
     whose = ", of which perfkit did not create any" if len(foreign) == len(names) > 1 else ""
     if foreign and not whose:
         whose = f", which perfkit did not create ({len(foreign)} of {len(names)} tables)"
@@ -260,6 +261,7 @@ def _write(
         tables,
         name=stem,
         source=where.name,
+        target=_named(where),
         written_at=now_utc(),
         skipped=skipped,
     )
@@ -308,17 +310,17 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return
     file = "" if output == WORKLOAD_FILE else f" --workload {output}"
-    note(f"Next: perfkit bench{file}{_target_options(where)}")
+    note(f"Next: perfkit bench{file}")
 
 
-def _target_options(where: "Target") -> str:
-    """Return the options that lead another command to the same tables."""
+def _named(where: "Target") -> dict[str, str]:
+    """Return what a workload file says of where its tables are."""
     if where.kind == "embedded":
-        return ""
-    options = f" --target {where.name if where.kind == 'endpoint' else 'aws'}"
-    for option, value in (("--region", where.region), ("--profile", where.profile)):
-        options += f" {option} {value}" if value else ""
-    return options
+        return {} if where.data == DATA_FILE else {"data": str(where.data)}
+    # an address without the password that somebody may have put into it
+    at = "aws" if where.kind == "aws" or where.redirected else where.name
+    named = {"at": at, "region": where.region, "profile": where.profile}
+    return {key: value for key, value in named.items() if value}
 
 
 def _document(

@@ -158,6 +158,13 @@ def _titles() -> Iterator[_Pair]:
     yield "BatchGetItem", "table/Courses"
 
 
+def _init(_: Workload, __: bool) -> Iterator[_Pair]:  # noqa: FBT001
+    yield "ListTables", ANY
+    # there is no workload yet that says which
+    yield "DescribeTable", "table/*"
+    yield "Scan", "table/*"
+
+
 def _run(workload: Workload, is_served: bool) -> Iterator[_Pair]:  # noqa: FBT001
     yield from _seed(workload, is_served)
     yield from _create_indexes(workload, is_served)
@@ -176,6 +183,7 @@ COMMANDS: Mapping[str, Callable[[Workload, bool], Iterator[_Pair]]] = {
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
+    "init": _init,
     "run": _run,
     "seed": _seed,
     "serve": _serve,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.discover import find_tables, read_table
+from perfkit.dynamodb.discover import Discovered, find_tables, read_table
 from perfkit.dynamodb.draft import write_draft
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.sample import SampleLimits
@@ -53,6 +53,17 @@ def patient(connection: Any) -> PatientConnection:
     return PatientConnection(connection, backoff=Backoff(pause=lambda _: None))
 
 
+def written(found: Discovered) -> str:
+    return write_draft(
+        [found],
+        name="Über uns!",
+        source="y",
+        target={"at": "aws"},
+        written_at="now",
+        skipped=["that is gone"],
+    ).text
+
+
 def test_tables_that_come_and_go_are_left_out_with_a_word() -> None:
     for name in ("coming", "going", "locked", "there"):
         create(name)
@@ -93,7 +104,7 @@ def test_counts_that_the_target_does_not_keep_are_not_made_up() -> None:
     (table,) = find_tables(connection, Target()).tables
 
     found = read_table(connection, table, limits=SampleLimits(items=50), pacer=Pacer(None))
-    text = write_draft([found], name="x", source="y", written_at="now", skipped=()).text
+    text = written(found)
 
     assert found.facts.items == 50
     assert found.facts.table_items is None
@@ -107,9 +118,7 @@ def test_the_draft_says_how_a_table_is_billed_and_what_was_left_out() -> None:
     (table,) = find_tables(connection, Target()).tables
 
     found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
-    text = write_draft(
-        [found], name="Über uns!", source="y", written_at="now", skipped=["that is gone"]
-    ).text
+    text = written(found)
 
     assert "# Standard infrequent access table class, provisioned 7 RCU and 3 WCU a second" in text
     assert "# Left out: that is gone." in text
