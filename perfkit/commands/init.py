@@ -23,7 +23,7 @@ from perfkit.commands.common import (
     say_consumption,
     warn,
 )
-from perfkit.errors import ConfigError, TargetError
+from perfkit.errors import ConfigError, LimitReachedError, TargetError
 from perfkit.settings import DATA_FILE, WORKLOAD_FILE
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ def init(
         pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
+    except LimitReachedError as error:
+        msg = (
+            f"--max-cost {max_cost:g} was reached before all samples were taken; nothing was"
+            " written. Raise it, or read less with --sample or --table"
+        )
+        raise LimitReachedError(msg) from error
     finally:
         connection.close()
     if not tables:

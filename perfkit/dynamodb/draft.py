@@ -118,7 +118,7 @@ def _header(
         "Counts and sizes of tables and indexes are those of DescribeTable, which AWS brings up to"
         " date about every six hours. What is said of items comes from a sample, unless it was the"
         " whole table: shares are then intervals of 95%, and numbers of distinct values have the"
-        " widest interval in brackets (docs/workloads.md says how both are worked out)."
+        " widest interval in brackets (docs/own-tables.md says how both are worked out)."
     )
     for reason in skipped:
         yield from _comment(f"Left out: {reason}.")

@@ -263,6 +263,19 @@ def test_a_file_that_is_there_is_replaced_only_if_asked() -> None:
     assert list(Path().glob(".perfkit.toml*")) == []
 
 
+def test_a_sum_of_money_that_is_used_up_leaves_no_half_of_a_file() -> None:
+    client = embedded_client()
+    create(client, "things", "id:S")
+    fill(client, "things", [{"id": {"S": f"{number}"}} for number in range(200)])
+
+    # three half units at $1.25e-7 each
+    result = perfkit("init", "--max-cost", "0.00000019")
+
+    assert result.exit_code == 3
+    assert "was reached before all samples were taken; nothing was written" in result.stderr
+    assert not Path("perfkit.toml").exists()
+
+
 def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
     client = embedded_client()
     for number in range(200):
