@@ -19,7 +19,7 @@ from perfkit.settings import (
 from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
-    from perfkit.dynamodb.safety import Permission
+    from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
     from perfkit.workloads.model import Workload
 
@@ -46,6 +46,7 @@ __all__ = [
     "print_json",
     "print_text",
     "read_workload",
+    "request_prices",
     "say",
     "say_consumption",
     "say_error",
@@ -196,7 +197,35 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
-    return limited(target, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+    return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def request_prices(region: str) -> "RequestPrices":
+    """
+    Return what a unit costs on demand in a region, by its price book; us-east-1's without one.
+
+    Raises:
+        PriceError: The user's own price file will not do.
+    """
+    from perfkit.cost import names
+    from perfkit.cost.price_file import DEFAULT_REGION, load_book
+    from perfkit.dynamodb.safety import RequestPrices
+    from perfkit.errors import PriceError
+
+    try:
+        book = load_book(region)
+        read, write = book.price(names.read_request()), book.price(names.write_request())
+    except PriceError:
+        if region == DEFAULT_REGION:
+            raise
+        return request_prices(DEFAULT_REGION)
+    day = "undated" if read.date is None else read.date.isoformat()
+    return RequestPrices(
+        region=region,
+        read_unit_usd=float(read.each_usd),
+        write_unit_usd=float(write.each_usd),
+        source=f"{read.source}, {day}",
+    )
 
 
 def make_redis_url(url: str | None, workload: "Workload") -> str | None:
@@ -230,7 +259,7 @@ def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission"
     ask: Callable[[str], bool] | None = None
     if sys.stdin.isatty() and sys.stderr.isatty():
         ask = _ask
-    return Permission(yes=yes, max_cost_usd=max_cost, ask=ask)
+    return Permission(prices=request_prices, yes=yes, max_cost_usd=max_cost, ask=ask)
 
 
 def _ask(question: str) -> bool:

@@ -19,6 +19,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    request_prices,
     say,
     say_consumption,
     warn,
@@ -175,7 +176,7 @@ def _approved(
         always_ask=bool(foreign),
     )
     if not (where.is_guarded or foreign):
-        for line in describe(preview, where):
+        for line in describe(preview, where, request_prices):
             note(line)
     return approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note)
 

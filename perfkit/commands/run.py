@@ -153,7 +153,7 @@ class _Budget:
             raise typer.Exit(1)
         left_usd = self._permission.max_cost_usd
         if self._where.is_aws and left_usd is not None:
-            left_usd -= preview.cost_usd(self._where.resolved_region())
+            left_usd -= preview.cost_usd(self._permission.prices(self._where.resolved_region()))
             self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
 
 

@@ -158,6 +158,14 @@ class Estimate:
         return sum(each.reads_hz for each in self.patterns)
 
     @property
+    def reasons_shown(self) -> tuple[str, ...]:
+        """Why something is missing of what may be shown: without a stated rate no month is."""
+        if self.is_stated:
+            return self.reasons
+        bills = self.by_the_million.values()
+        return tuple(dict.fromkeys(reason for bill in bills for reason in bill.reasons))
+
+    @property
     def has_after(self) -> bool:
         """Whether any pattern was measured by index or key."""
         return State.AFTER in self.bills

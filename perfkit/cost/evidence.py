@@ -111,6 +111,7 @@ class Evidence:
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed; None without one.
+        existing: Indexes that are there already, with their tables: before has them too.
         stated: What the workload's file says comes in; None where it says nothing.
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
@@ -126,6 +127,7 @@ class Evidence:
     cpu: tuple[Cpu, ...] = ()
     hit_rates: tuple[HitRate, ...] = ()
     traffic: HourTraffic | None
+    existing: frozenset[tuple[str, str]] = frozenset()
     stated: StatedTraffic | None = None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
@@ -255,6 +257,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
     return Evidence(
         served=workload is None or workload.built_in,
         indexed=workload is None or workload.indexes,
+        existing=frozenset() if workload is None else workload.existing,
         patterns=tuple(patterns.values()),
         writes=writes,
         table_items=table_items,

@@ -196,7 +196,7 @@ def test_an_account_is_seeded_with_yes_and_the_preview_is_shown() -> None:
             "Seed workload courses in AWS account 123456789012, region eu-west-1:",
             "  - create table Users, on demand, tagged created-by=perfkit",
             "  - write up to 500 items to table Users, and count them",
-            "Roughly $0.00037 on demand: about 500 write and 125 read units (AWS Price List bulk API, eu-west-1, 2026-09-29).",
+            "Roughly $0.00037 on demand: about 500 write and 125 read units (AWS Price List bulk API, as in clont 0.3.0, 2026-09-29, eu-west-1).",
         ]
     )
 

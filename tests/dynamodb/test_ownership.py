@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
+from perfkit.commands.common import request_prices
 from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import ClientConnection
@@ -372,7 +373,8 @@ def test_a_file_that_somebody_uses_after_the_question_is_not_removed(
         return True
 
     monkeypatch.setattr(
-        "perfkit.commands.clean.make_permission", lambda **_: Permission(ask=answer)
+        "perfkit.commands.clean.make_permission",
+        lambda **_: Permission(prices=request_prices, ask=answer),
     )
 
     result = perfkit("clean")
