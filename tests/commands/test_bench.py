@@ -37,7 +37,7 @@ def bench(*arguments: str | Path) -> Result:
 def test_json_is_one_document_with_the_runs_and_nothing_else(data: Path) -> None:
     result = bench("--scenario", "profile", "--iterations", "2", "--json", "--data", data)
 
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "Measuring profile (1 of 1)\n")
     document = json.loads(result.stdout)
     (run,) = document["runs"]
     assert run["scenario"] == "profile"
@@ -47,7 +47,7 @@ def test_json_is_one_document_with_the_runs_and_nothing_else(data: Path) -> None
 def test_figures_are_printed_and_saved(data: Path) -> None:
     result = bench("--scenario", "courses", "--iterations", "2", "--data", data)
 
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "Measuring courses (1 of 1)\n")
     assert "query" in result.stdout
     (run,) = RunStore(RUNS).list().runs
     assert result.stdout.startswith(

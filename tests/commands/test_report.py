@@ -194,7 +194,7 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
 
     assert result.stdout.startswith("scenario,workload,target,started_at,run,variant,")
     assert result.stderr == (
-        "Left out: answer, summary, comparisons, beside-quoted, cost-before-quoted, cost-after-quoted,"
+        "Left out: answer, answer-cost, summary, comparisons, beside-quoted, cost-before-quoted, cost-after-quoted,"
         " cost-before-list, cost-after-list, cost-before-and-after, cost-totals, cost-prices,"
         " cost-patterns, cost-measured-bill, cost-capacity-modes, cost-cache,"
         " machine. Give --output a folder for one file each.\n"
@@ -227,6 +227,7 @@ def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
     written = sorted(path.name for path in (tmp_path / "tables").iterdir())
     assert result.exit_code == 0
     assert written == [
+        "answer-cost.csv",
         "answer.csv",
         "beside-quoted.csv",
         "comparisons.csv",

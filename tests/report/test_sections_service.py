@@ -837,8 +837,8 @@ def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
     }
 
     assert "Cost, quoted: 42% reduction ($118.50 → $68.50 a month)." in texts["dashboard"]
-    assert "Not measured here" in texts["findings"]
-    assert "quoted $118.50 before, $68.50 after." in texts["findings"]
+    assert "a month of all services, quoted¹  †$118.50  †$68.50" in texts["findings"]
+    assert "¹ Of what is described (reference document); not measured here." in texts["findings"]
 
 
 def test_bills_that_cannot_be_made_out_are_left_out_of_the_dashboard(tmp_path: Path) -> None:
