@@ -229,7 +229,11 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             shown.add(_SCENARIOS, len(chosen))
 
             def show(progress: Progress) -> None:
-                shown.label(_SCENARIOS, f"{progress.scenario}: {progress.doing}")
+                shown.label(
+                    _SCENARIOS,
+                    f"{progress.scenario}: {progress.doing}",
+                    step=f"Measuring {progress.scenario} ({len(runs) + 1} of {len(chosen)})",
+                )
                 shown.reach(_SCENARIOS, len(runs) + progress.share, len(chosen))
 
             for run in measure_scenarios(chosen, replace(context, progress=show), store):

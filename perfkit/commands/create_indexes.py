@@ -181,6 +181,7 @@ def create_with_bars(
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.patience import check_rates
+    from perfkit.units import format_many
 
     check_rates(max_rcu=max_rcu)
     indexes.check_types(plans)
@@ -188,10 +189,16 @@ def create_with_bars(
         with bars(unit="") as shown:
             names = [f"{each.table.name} {each.index.name}" for each in plans if each.is_to_create]
             stage = "items"
+            step = (
+                f"Creating {format_many(len(names), 'index', 'indexes')}" if names else "Counting"
+            )
             if names or any(each.is_to_count_again for each in plans):
                 shown.add(stage, None)
             looks = indexes.look(
-                target, plans, max_rcu=max_rcu, stage=lambda text: shown.label(stage, text)
+                target,
+                plans,
+                max_rcu=max_rcu,
+                stage=lambda text: shown.label(stage, text, step=step),
             )
             for name in names:
                 shown.add(name, None)
@@ -199,7 +206,7 @@ def create_with_bars(
             def watch(event: indexes.Event) -> None:
                 name = f"{event.table} {event.index}"
                 status = event.status.lower() or "waiting"
-                shown.label(name, f"{event.index}: {status}")
+                shown.label(name, f"{event.index}: {status}", step=step)
                 if event.status == "ACTIVE":
                     shown.reach(name, 1.0, 1.0)
                 elif event.fraction is not None:
@@ -220,7 +227,7 @@ def create_with_bars(
                 looks,
                 changes,
                 max_rcu=max_rcu,
-                stage=lambda text: shown.label(stage, text),
+                stage=lambda text: shown.label(stage, text, step=step),
             )
     except KeyboardInterrupt as error:
         say(

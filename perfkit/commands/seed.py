@@ -141,7 +141,7 @@ def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
             return seeding.seed(
                 planned,
                 processes=processes,
-                stage=lambda text: shown.label("seed", text),
+                stage=lambda text: shown.label("seed", text, step="Seeding"),
                 progress=advance,
             )
     except KeyboardInterrupt as error:

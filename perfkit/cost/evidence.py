@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from perfkit.runs import HourTraffic, Run, RunKind, Variant, WriteCost
-from perfkit.workloads.outline import StatedTraffic, outline, stated_traffic
+from perfkit.workloads.outline import StatedTraffic, is_built_in, outline, stated_traffic
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
 
@@ -255,7 +255,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
             used.append(run.id)
     workload = outline(runs[0].workload, runs[0].workload_digest) if runs else None
     return Evidence(
-        served=workload is None or workload.built_in,
+        served=not runs or is_built_in(runs[0].workload, runs[0].workload_digest),
         indexed=workload is None or workload.indexes,
         existing=frozenset() if workload is None else workload.existing,
         patterns=tuple(patterns.values()),

@@ -35,6 +35,8 @@ _FEWEST_ROUNDS_IF_LONG = 3
 _LONG_ROUND_S = 2.0
 _MOST_CALLS_A_TURN = 2_000
 _WARM_UP_CALLS = 10
+_SLOW_S = 0.2
+"""Calls that take longer are worth saying which variant is being called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,8 @@ def measure(
                 calls = allowed.least_calls
                 if plan.iterations is None:
                     calls = allowed.calls_in_turn(call_s[key], each.concurrency)
+                if call_s[key] >= _SLOW_S:
+                    progress(f"measuring {each.name}", done)
                 turn = each.sample(calls)
                 _check(digests, each, turn)
             so_far.add(number, turn)

@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from perfkit.settings import WORKLOAD_FILE, WORKLOAD_VARIABLE
 
-__all__ = ["SECONDS_A_MONTH", "Outline", "StatedTraffic", "outline", "stated_traffic"]
+__all__ = [
+    "SECONDS_A_MONTH",
+    "Outline",
+    "StatedTraffic",
+    "is_built_in",
+    "outline",
+    "stated_traffic",
+]
 
 SECONDS_A_MONTH = 730 * 3600
 """Of a month as AWS bills it."""
@@ -134,9 +142,19 @@ def _rates(said: object) -> Mapping[str, float]:
     return found
 
 
+def is_built_in(name: str, digest: str) -> bool:
+    """Return whether perfkit brings a workload along; one whose file is gone is known by its name."""
+    known = outline(name, digest)
+    return _packaged(name).is_file() if known is None else known.built_in
+
+
+def _packaged(name: str) -> Traversable:
+    return resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
+
+
 def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     """Yield the contents of files that may be the workload, and whether perfkit brings them."""
-    built_in = resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
+    built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
     for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE):

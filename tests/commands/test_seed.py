@@ -54,7 +54,7 @@ all           6,500        6,500              0         6,500          1,625
 ¹ Counted by reading the table to its end.
 ² By counting and comparing.
 """)
-    assert result.stderr.startswith("Wrote 6,500 items in ")
+    assert result.stderr.startswith("Seeding\nWrote 6,500 items in ")
 
 
 def test_json_is_one_document_and_nothing_else() -> None:
@@ -292,7 +292,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> Non
 
     assert (process.returncode, stdout) == (130, "")
     said = re.fullmatch(
-        r"Interrupted: ([\d,]+) of 32,500 items are in; run the same command again to continue\.\n",
+        r"Seeding\nInterrupted: ([\d,]+) of 32,500 items are in; run the same command again to continue\.\n",
         stderr,
     )
     assert said, stderr

@@ -123,7 +123,7 @@ def _assumed(found: Estimate) -> str:
             f"{assumptions.keys:,} questions of each pattern, skew"
             f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
             f"{' as the workload says' if assumptions.ttls else ''},"
-            f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
+            f" {short(assumptions.invalidations_hz * 3600)} invalidations an hour"
             if assumptions.hit_rate is None
             else f"{format_share(assumptions.hit_rate)} hits"
         )
