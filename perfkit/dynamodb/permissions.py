@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from perfkit.errors import ConfigError
-from perfkit.workloads.model import Table, Workload
+from perfkit.workloads.model import (
+    AccessPattern,
+    QueryForm,
+    Table,
+    Then,
+    Today,
+    Workload,
+)
 
 __all__ = ["ANY", "COMMANDS", "Needs", "Pair", "needs", "policy", "resource_arn"]
 
@@ -130,14 +137,43 @@ def _clean(workload: Workload) -> Iterator[Pair]:
 
 def _bench(workload: Workload) -> Iterator[Pair]:
     for pattern in workload.patterns:
-        for action in (*_LOOK, "Scan"):
-            yield action, f"table/{pattern.table}"
+        name = f"table/{pattern.table}"
+        for action in _LOOK:
+            yield action, name
+        if _is_scanned(pattern):
+            yield "Scan", name
         if pattern.get is not None:
-            yield "GetItem", f"table/{pattern.table}"
-        if pattern.query is not None:
-            index = pattern.query.index
-            table = pattern.table
-            yield "Query", f"table/{table}" if index is None else _index(table, index)
+            yield "GetItem", name
+        for query in (pattern.query, pattern.today_query):
+            if query is not None:
+                yield _query(pattern.table, query)
+        if pattern.steps is not None:
+            yield from _then(pattern.steps.then)
+
+
+def _is_scanned(pattern: AccessPattern) -> bool:
+    """Tell whether a pattern is ever answered by a scan, or draws its parameters by one."""
+    if pattern.drawn or pattern.today in {Today.SCAN, Today.SCAN_FILTERED}:
+        return True
+    if pattern.steps is not None:
+        return pattern.steps.first != Today.QUERY
+    return pattern.scan_filter is not None
+
+
+def _then(then: Then) -> Iterator[Pair]:
+    """Yield what is asked for each item found, one by one and in batches."""
+    if then.query is None:
+        yield "GetItem", f"table/{then.table}"
+        yield "BatchGetItem", f"table/{then.table}"
+        return
+    yield _query(then.table, then.query)
+    if then.query.index is not None:
+        for action in _LOOK:
+            yield action, f"table/{then.table}"
+
+
+def _query(table: str, form: QueryForm) -> Pair:
+    return "Query", f"table/{table}" if form.index is None else _index(table, form.index)
 
 
 def _serve(workload: Workload) -> Iterator[Pair]:
@@ -159,12 +195,20 @@ def _doctor(workload: Workload) -> Iterator[Pair]:
     yield from _each(workload.tables, *_LOOK, "Scan")
 
 
+def _init(_: Workload) -> Iterator[Pair]:
+    # before there is a workload: whichever tables there are
+    yield "ListTables", ANY
+    yield "DescribeTable", "table/*"
+    yield "Scan", "table/*"
+
+
 COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
     "clean": _clean,
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
+    "init": _init,
     "run": _run,
     "seed": _seed,
     "serve": _serve,
