@@ -147,14 +147,19 @@ def _print(check: "Check") -> None:
 
 def _print_policy(command: str, read: "Workload", where: "Target") -> None:
     from perfkit.dynamodb import permissions
+    from perfkit.service.permissions import ASKED
     from perfkit.service.store import check_workload
 
     try:
         check_workload(read)
-        is_served = True
+        service = ASKED
     except ConfigError:
-        is_served = False
-    wanted = permissions.needs(command, read, is_served=is_served)
+        # the service serves another workload
+        service = {}
+    wanted = permissions.needs(command, read, service=service)
+    if not wanted:
+        msg = f"{command} leaves the tables of {read.name} alone and needs no permission"
+        raise ConfigError(msg)
     region = account = None
     if where.is_aws:
         region, account = where.resolved_region(), where.account()

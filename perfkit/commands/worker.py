@@ -85,11 +85,18 @@ def _queue_url(redis_url: str | None, workload: str | None) -> str:
     named = make_redis_url(redis_url, read_workload(workload))
     if named is not None:
         return named
+    from perfkit.cache.address import HIDDEN
     from perfkit.processes import redis_server
     from perfkit.service import launch
 
     running = launch.find(FOLDER)
     if running is not None and running.queue_url is not None:
+        if HIDDEN in running.queue_url:
+            msg = (
+                f"the queue of the running service is at {running.queue_url}, and its password is"
+                f" kept nowhere: set {REDIS_VARIABLE} to the whole URL"
+            )
+            raise ConfigError(msg)
         return running.queue_url
     found = redis_server.find(FOLDER)
     if found is None:

@@ -16,7 +16,7 @@ from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError, TargetError
-from perfkit.workloads.model import Workload
+from perfkit.workloads.model import Table, Workload
 
 __all__ = ["Check", "State", "examine"]
 
@@ -244,10 +244,11 @@ def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterat
         if described.code == "ResourceNotFoundException":
             yield Check(
                 name=name,
-                state=State.WARNING,
+                state=State.FAILED if table.exists else State.WARNING,
                 found="is not there",
-                remedy="`perfkit seed` creates and fills it, if perfkit is to make the data;"
-                " otherwise check region, account and the workload's names",
+                remedy="the workload says that it exists: check target, region and credentials"
+                if table.exists
+                else "`perfkit seed` creates and fills it",
             )
             continue
         if described.content is None:
@@ -276,16 +277,19 @@ def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterat
         if refusals:
             yield from refusals
             continue
-        yield _described(name, state, table.indexes)
+        yield _described(name, state, table)
 
 
-def _described(name: str, state: Mapping[str, Any], wanted: Iterable[Any]) -> Check:
+def _described(name: str, state: Mapping[str, Any], table: Table) -> Check:
     there = {
         each["IndexName"]: each.get("IndexStatus", "ACTIVE")
-        for each in state.get("GlobalSecondaryIndexes", ())
+        for each in (
+            *state.get("GlobalSecondaryIndexes", ()),
+            *state.get("LocalSecondaryIndexes", ()),
+        )
     }
     found = f"may be read; about {state.get('ItemCount', 0):,} items, {state['TableStatus']}"
-    missing = [index.name for index in wanted if index.name not in there]
+    missing = [index.name for index in table.indexes if index.name not in there]
     busy = [f"{index} is {status}" for index, status in there.items() if status != "ACTIVE"]
     if state["TableStatus"] != "ACTIVE" or busy:
         return Check(
@@ -299,7 +303,9 @@ def _described(name: str, state: Mapping[str, Any], wanted: Iterable[Any]) -> Ch
             name=name,
             state=State.WARNING,
             found=f"{found}, without index {', '.join(missing)}",
-            remedy="`perfkit create-indexes --dry-run` shows what creating takes",
+            remedy="perfkit changes no table that it did not create"
+            if table.exists
+            else "`perfkit create-indexes --dry-run` shows what creating takes",
         )
     return Check(name=name, found=found)
 

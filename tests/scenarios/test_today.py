@@ -9,6 +9,7 @@ import pytest
 
 from perfkit.analysis.outcome import find_outcome
 from perfkit.cost.evidence import gather
+from perfkit.dynamodb.permissions import needs
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import TargetError
 from perfkit.measure.rounds import Plan
@@ -337,3 +338,41 @@ def test_a_server_that_is_not_ours_is_only_read(
     assert set(recorder.operations) <= reads
     for table in ("Orders", "Customers", "Lines"):
         client_of(url).delete_table(TableName=table)
+
+
+LINES = """
+steps.then = { table = "Lines", query = { key_condition = "order_id = :order" }, parameters = { order = "order_id" } }
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"{PENDING}{BY_STATUS}", id="scan"),
+        pytest.param(f'today = "scan-filtered"\n{PENDING}{BY_STATUS}', id="filtered scan"),
+        pytest.param(f'{PENDING}query = {{ index = "ByStatus", key_condition = "#status = :status" }}', id="query"),
+        pytest.param('today = "get"\nparameters = { order = "O03" }\nget = { order_id = ":order" }\nscan.filter = "order_id = :order AND attribute_exists(#status)"', id="get"),
+        pytest.param(f'today = "steps"\n{PENDING}{BY_STATUS}steps.first = "scan"\n{CUSTOMERS}', id="steps"),
+        pytest.param(f'today = "steps"\n{PENDING}query = {{ index = "ByStatus", key_condition = "#status = :status" }}\nsteps.first = "query"\n{LINES}', id="steps by query"),
+    ],
+)  # fmt: skip
+def test_a_policy_for_bench_allows_what_each_form_asks(
+    text: str, target: Target, measure: Callable[..., Run], tmp_path: Path
+) -> None:
+    asked = set()
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        for table in params.get("RequestItems", {params.get("TableName"): None}):
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            if table is not None:
+                asked.add((f"dynamodb:{model.name}", f"table/{table}{index}"))
+
+    client = target.client()
+    client.meta.events.register("provide-client-params.dynamodb", note)
+    measure(text, client=client)
+    client.close()
+
+    wanted = needs("bench", load(tmp_path / "orders.toml"))
+    allowed = {(action, name) for action, names in wanted.items() for name in names}
+    # of a table by its ARN
+    assert {pair for pair in allowed if "ListTags" not in pair[0]} == asked
