@@ -48,7 +48,7 @@ def needs(
     found: dict[str, set[str]] = defaultdict(set)
     asked = [*COMMANDS[command](workload), *(service or {}).get(command, ())]
     for action, resource in asked:
-        found[f"dynamodb:{action}"].add(resource)
+        found[action if ":" in action else f"dynamodb:{action}"].add(resource)
     return {action: frozenset(resources) for action, resources in sorted(found.items())}
 
 
@@ -202,6 +202,12 @@ def _init(_: Workload) -> Iterator[Pair]:
     yield "Scan", "table/*"
 
 
+def _report(workload: Workload) -> Iterator[Pair]:
+    # what --traffic cloudwatch asks; any other report reads saved runs
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:GetMetricData", ANY
+
+
 COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
     "clean": _clean,
@@ -209,6 +215,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "report": _report,
     "run": _run,
     "seed": _seed,
     "serve": _serve,
