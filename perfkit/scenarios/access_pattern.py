@@ -22,7 +22,12 @@ from perfkit.measure.rounds import FEWEST_ROUNDS
 from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, from_client, to_client
-from perfkit.scenarios.parameter_sets import DRAWING_UNITS, SETS, with_parameters
+from perfkit.scenarios.parameter_sets import (
+    DRAWING_UNITS,
+    SETS,
+    parameters_in_runs,
+    with_parameters,
+)
 from perfkit.scenarios.read_sampler import measure_reads
 from perfkit.scenarios.reading import (
     Answer,
@@ -155,8 +160,7 @@ class AccessPatternScenario:
             doubts=doubts,
             settings=settings,
             cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
-            # values of somebody's items are written nowhere
-            parameters={} if self.pattern.drawn else dict(pattern.parameters),
+            parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
         )
@@ -217,9 +221,10 @@ class AccessPatternScenario:
                 "a question that finds nothing says little: change the pattern's parameters",
             )
         elif not counts and not today.items_returned:
+            written = parameters_in_runs(self.pattern, context.workload)
             values = ", ".join(
-                f"{name} = {next(iter(value.values()))}"
-                for name, value in pattern.parameters.items()
+                f"{name} = {next(iter(written[name].values()))}" if name in written else name
+                for name in pattern.parameters
             )
             again = "" if context.workload.table(pattern.table).exists else "seed again, or "
             yield Doubt(
@@ -352,11 +357,14 @@ class _Ways:
     ) -> Steps:
         then = steps.then
         gets = then.key is not None
+        consistency = self._consistency
         if then.query is not None and then.query.index is not None:
             facts = _describe(self._context, then.table)
             obstacle = self._obstacle(then.table, then.query, facts)
             if obstacle:
                 raise TargetError(obstacle)
+            if then.query.index not in facts.local_indexes:
+                consistency = Consistency.EVENTUAL
         each = "BatchGetItem" if batched else "GetItem each" if gets else "Query each"
         return Steps(
             client=self._context.client,
@@ -366,6 +374,7 @@ class _Ways:
             name=name,
             gets=gets,
             batched=batched,
+            then_consistency=consistency,
         )
 
     def _scan(self) -> Scan:
