@@ -225,6 +225,18 @@ def test_todays_form_alone_says_what_would_be_next(measure: Callable[..., Run]) 
     assert query.next_steps == ()
 
 
+def test_what_is_missing_of_its_cost_is_nothing_that_perfkit_refuses(
+    measure: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where the file is found by its digest
+    monkeypatch.setattr("perfkit.workloads.outline.WORKLOAD_FILE", tmp_path / "orders.toml")
+
+    run = measure(f'today = "scan-filtered"\n{PENDING}scan.filter = "#status = :status"')
+
+    commands = {each.command for each in gather([run]).missing()}
+    assert not any("create-indexes" in each or "index-cost" in each for each in commands)
+
+
 def test_n_plus_one_is_held_against_its_batch_and_a_better_first_step(
     measure: Callable[..., Run],
 ) -> None:
