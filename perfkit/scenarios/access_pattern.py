@@ -81,15 +81,18 @@ class AccessPatternScenario:
 
     def effect(self, context: Context) -> Effect:
         """
-        Return what the scans will read.
+        Return what the scans will read; of what else is asked, that it is not counted.
 
-        The sizes a table is described with are hours old on AWS, so the workload's count too.
+        How many items a key or a step has is known when it has been asked. The sizes a table is described with are hours old on AWS, so the workload's count too.
         """
         pattern = self.pattern
         scans = _scans(pattern)
         drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again"
+            text = (
+                f"{self.name}: {_doing(pattern)}, again and again; what that takes is"
+                " not known before, --max-rcu and --max-cost hold it"
+            )
             return Effect(text=text, read_units=drawing_units)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
@@ -110,8 +113,14 @@ class AccessPatternScenario:
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
+        uncounted = ""
+        if pattern.steps is not None:
+            uncounted = (
+                f"; what is then asked of {pattern.steps.then.table} is not counted, --max-rcu and"
+                " --max-cost hold it"
+            )
         return Effect(
-            text=f"{self.name}: read all of {pattern.table} {ways}, again and again",
+            text=f"{self.name}: read all of {pattern.table} {ways}, again and again{uncounted}",
             read_units=math.ceil(scans * units + drawing_units),
         )
 
@@ -258,7 +267,9 @@ def _scans(pattern: AccessPattern) -> int:
 
 
 def _doing(pattern: AccessPattern) -> str:
-    return "get items of" if pattern.today is Today.GET else "query"
+    verb = "get items of" if pattern.today is Today.GET else "query"
+    then = "" if pattern.steps is None else f" and ask {pattern.steps.then.table} for what is found"
+    return f"{verb} {pattern.table}{then}"
 
 
 class _Ways:

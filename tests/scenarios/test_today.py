@@ -255,6 +255,25 @@ def test_n_plus_one_is_held_against_its_batch_and_a_better_first_step(
     assert any("1 item found lacks what" in str(doubt) for doubt in run.doubts)
 
 
+def test_what_cannot_be_priced_before_is_said_to_be_left_out(
+    target: Target, tmp_path: Path
+) -> None:
+    tmp_path.joinpath("orders.toml").write_text(
+        f'{HEAD}{PATTERN}today = "steps"\n{PENDING}{BY_STATUS}steps.first = "scan"\n{CUSTOMERS}'
+        '[patterns.one]\ndescription = "One"\ntable = "Orders"\nparameters = { id = "O01" }\n'
+        'today = "get"\nget = { order_id = ":id" }\n'
+    )
+    client = target.client()
+    workload = load(tmp_path / "orders.toml")
+    context = Context(workload=workload, client=client, target=target.describe(), where="here")
+
+    steps, one = (each.effect(context).text for each in find(workload, ["asked", "one"]))
+
+    client.close()
+    assert "what is then asked of Customers is not counted" in steps
+    assert "what that takes is not known before" in one
+
+
 def test_queries_for_each_item_have_no_batch(measure: Callable[..., Run]) -> None:
     then = (
         'steps.then = { table = "Lines", query = { key_condition = "order_id = :order AND line <'
