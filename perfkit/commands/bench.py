@@ -31,12 +31,20 @@ from perfkit.settings import RUNS_FOLDER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfkit.dynamodb.safety import Preview
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
     from perfkit.scenarios.base import Context, Options, Scenario
     from perfkit.workloads.model import Workload
 
-__all__ = ["bench", "check_budgets", "make_context", "make_options", "measure_with_bars"]
+__all__ = [
+    "bench",
+    "check_budgets",
+    "make_context",
+    "make_options",
+    "measure_with_bars",
+    "preview_measuring",
+]
 
 SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
@@ -97,8 +105,7 @@ def bench(
 
     Example: perfkit bench --scenario courses --min-time 10
     """
-    from perfkit.dynamodb.ownership import unmarked
-    from perfkit.dynamodb.safety import Preview, approve
+    from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
 
     if traffic:
@@ -115,23 +122,36 @@ def bench(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
     context = make_context(where, read, options, make_redis_url(redis_url, read))
-    title = f"Measure workload {read.name}"
-    foreign: tuple[str, ...] = ()
-    if where.kind == "endpoint":
-        # a tunnel to somebody's production listens on this machine, too
-        foreign = unmarked(where, (table.name for table in read.tables))
-        if foreign:
-            title = f"Read {', '.join(foreign)}, which perfkit did not create,"
-    if where.is_guarded or foreign:
-        effects = tuple(each.effect(context) for each in chosen)
-        preview = Preview(title=title, effects=effects, always_ask=bool(foreign))
-        if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
-            note("Nothing was done.")
-            raise typer.Exit(1)
+    preview = preview_measuring(chosen, context, where)
+    if preview is not None and not approve(
+        preview, where, make_permission(yes=yes, max_cost=max_cost), show=note
+    ):
+        note("Nothing was done.")
+        raise typer.Exit(1)
     runs = measure_with_bars(chosen, context)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
+
+
+def preview_measuring(
+    chosen: "Sequence[Scenario]", context: "Context", where: "Target"
+) -> "Preview | None":
+    """Return what measuring will read, to be shown before; None where nobody has to be asked."""
+    from perfkit.dynamodb.ownership import unmarked
+    from perfkit.dynamodb.safety import Preview
+
+    title = f"Measure workload {context.workload.name}"
+    foreign: tuple[str, ...] = ()
+    if where.kind == "endpoint":
+        # a tunnel to somebody's production listens on this machine, too
+        foreign = unmarked(where, (table.name for table in context.workload.tables))
+        if foreign:
+            title = f"Read {', '.join(foreign)}, which perfkit did not create,"
+    if not where.is_guarded and not foreign:
+        return None
+    effects = tuple(each.effect(context) for each in chosen)
+    return Preview(title=title, effects=effects, always_ask=bool(foreign))
 
 
 def check_budgets(runs: "Sequence[Run]", workload: "Workload") -> None:

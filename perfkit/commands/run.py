@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.bench import check_budgets, measure_with_bars
+from perfkit.commands.bench import check_budgets, measure_with_bars, preview_measuring
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
@@ -217,13 +217,11 @@ def _measure(
     patterns_only: bool,
 ) -> "list[Run]":
     from perfkit.commands.bench import make_context
-    from perfkit.dynamodb.safety import Preview
     from perfkit.scenarios import registry
 
     chosen = registry.main_job(read, patterns_only=patterns_only)
     context = make_context(where, read, options, redis_url)
-    if where.is_guarded:
-        effects = tuple(each.effect(context) for each in chosen)
-        title = f"Measure workload {read.name}"
-        budget.approve(Preview(title=title, effects=effects))
+    preview = preview_measuring(chosen, context, where)
+    if preview is not None:
+        budget.approve(preview)
     return measure_with_bars(chosen, context)

@@ -120,7 +120,7 @@ def seed(
         print_json(_document(planned, outcome))
     elif planned.tables:
         _print(outcome, None if verbose else _MOST_TABLES)
-        if any(each.indexes for each in read.tables):
+        if any(each.indexes for each in read.made):
             note("Next: perfkit create-indexes")
 
 

@@ -10,6 +10,10 @@ from perfkit.workloads.outline import StatedTraffic, is_built_in, outline, state
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
 
 
+_BY_KEY = frozenset({"get", "query"})
+"""What a service does today that no index would better, as far as the workload says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """
@@ -112,13 +116,14 @@ class Evidence:
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed; None without one.
         existing: Indexes that are there already, with their tables: before has them too.
+        foreign: Tables that are there already, to which perfkit adds no index.
         stated: What the workload's file says comes in; None where it says nothing.
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
         runs: Identifiers of the runs that were used.
         served: The reference service may serve the workload.
-        indexed: The workload may have indexes.
+        indexed: A table that perfkit makes may have indexes.
     """
 
     patterns: tuple[Pattern, ...] = ()
@@ -128,6 +133,7 @@ class Evidence:
     hit_rates: tuple[HitRate, ...] = ()
     traffic: HourTraffic | None
     existing: frozenset[tuple[str, str]] = frozenset()
+    foreign: frozenset[str] = frozenset()
     stated: StatedTraffic | None = None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
@@ -155,7 +161,10 @@ class Evidence:
         found = []
         if not self.patterns:
             found.append(Missing(what="read units of the access patterns", command="perfkit bench"))
-        elif not any(each.after for each in self.patterns):
+        elif not any(each.after for each in self.patterns) and any(
+            each.before.variant not in _BY_KEY and each.table not in self.foreign
+            for each in self.patterns
+        ):
             found.append(
                 Missing(
                     what="queries by index",
@@ -258,6 +267,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         served=not runs or is_built_in(runs[0].workload, runs[0].workload_digest),
         indexed=workload is None or workload.indexes,
         existing=frozenset() if workload is None else workload.existing,
+        foreign=frozenset() if workload is None else workload.foreign,
         patterns=tuple(patterns.values()),
         writes=writes,
         table_items=table_items,

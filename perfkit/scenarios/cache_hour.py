@@ -32,6 +32,7 @@ from perfkit.scenarios.cache import (
     key_of,
     open_cache,
 )
+from perfkit.scenarios.parameter_sets import parameters_in_runs
 from perfkit.scenarios.recorder import Recorder
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
@@ -166,7 +167,7 @@ class CacheHourScenario:
                 writes_an_hour=round(traffic.writes_hz * 3600, 3),
                 error_share=traffic.error_share,
             ),
-            parameters=dict(self.pattern.parameters),
+            parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             hours=tuple(
                 each
                 for each in hours

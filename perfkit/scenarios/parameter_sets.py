@@ -1,6 +1,7 @@
 """The values a question is asked with, where they are drawn from the items of its table."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 from perfkit.capacity import AttributeValue, Item
@@ -14,7 +15,13 @@ from perfkit.scenarios.base import Context
 from perfkit.workloads.equalities import equal_attributes
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["DRAWING_UNITS", "SETS", "with_parameters", "workload_with_parameters"]
+__all__ = [
+    "DRAWING_UNITS",
+    "SETS",
+    "parameters_in_runs",
+    "with_parameters",
+    "workload_with_parameters",
+]
 
 SETS = 10
 """Enough to tell a lucky value from the others, few enough to ask every form with each."""
@@ -67,6 +74,12 @@ def with_parameters(pattern: AccessPattern, context: Context) -> AccessPattern:
         raise TargetError(msg)
     first, *more = list(found.values())[:SETS]
     return replace(pattern.asking(first), more_parameters=tuple(more))
+
+
+def parameters_in_runs(pattern: AccessPattern, workload: Workload) -> Mapping[str, AttributeValue]:
+    """Return the values that a run may say a pattern was asked with: those of somebody's items are none."""
+    theirs = pattern.drawn or workload.table(pattern.table).exists
+    return {} if theirs else pattern.parameters
 
 
 def _may_be_asked(value: AttributeValue | None, key_type: str | None) -> bool:

@@ -354,6 +354,8 @@ class Steps:
         name: What it is called.
         gets: The second step is GetItem, else it is Query.
         batched: Get in batches.
+        then_consistency: How the second step reads: by key it can be stronger than the first, by
+            a global index it cannot.
     """
 
     client: Any
@@ -363,6 +365,7 @@ class Steps:
     name: str = "steps"
     gets: bool = True
     batched: bool = False
+    then_consistency: Consistency = Consistency.EVENTUAL
     concurrency: int = 1
     filtered: bool = True
 
@@ -393,7 +396,7 @@ class Steps:
     def _one_by_one(self, answer: Answer, requests: Sequence[Request]) -> None:
         fetched: dict[str, list[Item]] = {}
         for request in requests:
-            metered = _metered(request, self.consistency)
+            metered = _metered(request, self.then_consistency)
             found: list[Item] = []
             if self.gets:
                 response = self.client.get_item(**metered)
@@ -413,7 +416,7 @@ class Steps:
         for start in range(0, len(keys), _BATCH_KEYS):
             table = requests[0]["TableName"]
             chunk: Request = {"Keys": keys[start : start + _BATCH_KEYS]}
-            if self.consistency is Consistency.STRONG:
+            if self.then_consistency is Consistency.STRONG:
                 chunk["ConsistentRead"] = True
             fetched += self._get_all({table: chunk}, answer)
         answer.items = [*answer.items, *fetched]

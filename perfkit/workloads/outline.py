@@ -50,8 +50,9 @@ class Outline:
         description: The workload in one sentence; may be empty.
         quotes: It has figures of a document.
         built_in: perfkit brings it along, and its reference service serves it.
-        indexes: A table of it has an index.
+        indexes: A table that perfkit makes has an index.
         existing: Indexes that it says are there already, with their tables.
+        foreign: Tables that it says are there already: perfkit adds no index to them.
     """
 
     ttls_s: Mapping[str, float | None]
@@ -60,6 +61,11 @@ class Outline:
     built_in: bool = False
     indexes: bool = True
     existing: frozenset[tuple[str, str]] = frozenset()
+    foreign: frozenset[str] = frozenset()
+
+
+_OF_EVERY_TABLE = frozenset({"partition_key", "sort_key", "indexes"})
+"""What a table has that exists already; all else says what its items are to be."""
 
 
 @lru_cache(maxsize=16)
@@ -77,15 +83,21 @@ def outline(name: str, digest: str) -> Outline | None:
     for content, built_in in _candidates(name):
         if hashlib.sha256(content).hexdigest() == digest:
             file = tomllib.loads(content.decode("utf-8-sig"))
-            patterns = file.get("patterns", {})
+            patterns, tables = file.get("patterns", {}), file.get("tables", {})
+            foreign = frozenset(
+                name for name, each in tables.items() if each.keys() <= _OF_EVERY_TABLE
+            )
             return Outline(
                 description=str(file.get("description", "")),
                 quotes=any("quoted" in said for said in patterns.values()),
                 built_in=built_in,
-                indexes=any("indexes" in each for each in file.get("tables", {}).values()),
+                indexes=any(
+                    "indexes" in each for name, each in tables.items() if name not in foreign
+                ),
+                foreign=foreign,
                 existing=frozenset(
                     (table, name)
-                    for table, each in file.get("tables", {}).items()
+                    for table, each in tables.items()
                     for name, index in each.get("indexes", {}).items()
                     if index.get("exists") or index.get("local")
                 ),
