@@ -17,7 +17,7 @@ from perfkit.cost.traffic_bill import ORDER, Case, bill_by_the_million, bill_of
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
+__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "lives", "what_if"]
 __all__ += ["what_if_by_the_million"]
 
 _STATES: Mapping[str, State] = {
