@@ -39,7 +39,6 @@ from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import InvalidValueError, normalize_item
 
 __all__ = [
-    "TOO_LARGE",
     "Change",
     "NewItem",
     "Stored",
