@@ -35,9 +35,8 @@ from perfkit.scenarios.reading import Read
 from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "WARM", "CacheScenario", "CacheServers"]
+__all__ = ["COLD", "KILLED", "QUOTED", "WARM", "CacheServers"]
 __all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
-__all__ += ["redis_named"]
 
 NAME = "cache"
 

@@ -36,7 +36,7 @@ from perfkit.scenarios.recorder import Recorder
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["NAME", "CacheHourScenario", "cache_hour_scenarios", "hour_of"]
+__all__ = ["NAME", "cache_hour_scenarios"]
 
 NAME = "cache-hour"
 

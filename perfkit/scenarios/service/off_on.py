@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.database import Session
 
-__all__ = ["OFF", "ON", "Call", "InProcess", "OffOnScenario", "Reply", "open_session", "target_of"]
+__all__ = ["OFF", "ON", "Call", "InProcess", "OffOnScenario", "Reply", "open_session"]
 
 OFF, ON = "off", "on"
 
