@@ -13,16 +13,7 @@ from perfkit.measure.clock import Clock
 from perfkit.measure.measurement import Measurement, Sampler, to_variant
 from perfkit.runs import Variant
 
-__all__ = [
-    "FEWEST_ROUNDS",
-    "GC_POLICY",
-    "NO_WARM_UP_S",
-    "Budget",
-    "Measured",
-    "Plan",
-    "Rounds",
-    "measure",
-]
+__all__ = ["FEWEST_ROUNDS", "GC_POLICY", "Budget", "Measured", "Plan", "Rounds", "measure"]
 
 # The collector runs as it does in a service; it is only brought to the same state before each round.
 GC_POLICY = "on; collected before each round"
