@@ -342,7 +342,7 @@ def what_if_by_the_million(
 
 def _check_cache(changed: Case, names: Iterable[str], evidence: Evidence) -> None:
     about_cache = [name for name in names if name.startswith("cache.")]
-    if not evidence.cached and (about_cache or changed.state is State.CACHED):
+    if not evidence.has_cache_policy and (about_cache or changed.state is State.CACHED):
         what = ", ".join(about_cache) or "answers=cache"
         msg = (
             f"{what} changes nothing: no access pattern that was measured has a cache policy; give"
