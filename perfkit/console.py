@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, TextIO
 
-__all__ = [
-    "INTERRUPTED",
-    "Interrupts",
-    "is_out_of_files",
-    "prepare_streams",
-    "silence",
-]
+__all__ = ["INTERRUPTED", "is_out_of_files", "prepare_streams", "silence"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""

@@ -110,7 +110,7 @@ def what_if(
     costs = Costs(options)
     assumptions, book = costs.assumptions(evidence), costs.book
     if costs.is_stated(evidence):
-        state = State.CACHED if evidence.cached else State.AFTER
+        state = State.CACHED if evidence.has_cache_policy else State.AFTER
         baseline = Case(assumptions=assumptions, state=state)
         answer = asked.what_if(baseline, settings or (), evidence, book)
     else:

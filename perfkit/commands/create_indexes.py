@@ -113,7 +113,7 @@ def create_indexes(
     different = "; ".join(
         f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
         for each in plans
-        if each.state is indexes.State.DIFFERENT
+        if each.state is indexes.IndexPlanState.DIFFERENT
     )
     try:
         check_counts(counts)
@@ -129,14 +129,14 @@ def create_indexes(
 
 def not_counted(plans: "Sequence[IndexPlan]", counts: "Sequence[IndexCount]") -> list[str]:
     """Return how to look at indexes of perfkit's tables that were there and cost money to count."""
-    from perfkit.dynamodb.indexes import State
+    from perfkit.dynamodb.indexes import IndexPlanState
 
     counted = {(count.table.name, count.look.index.name) for count in counts}
     texts = []
     for each in plans:
         table, index = each.table.name, each.index.name
         there = each.table_state.index(index)
-        if each.state is not State.ACTIVE or not each.ours or (table, index) in counted:
+        if each.state is not IndexPlanState.ACTIVE or not each.ours or (table, index) in counted:
             continue
         entries = 0 if there is None else there.items
         texts.append(
@@ -240,13 +240,13 @@ def create_with_bars(
 
 
 def _print_plan(plans: "Sequence[IndexPlan]", most: int | None) -> None:
-    from perfkit.dynamodb.indexes import State
+    from perfkit.dynamodb.indexes import IndexPlanState
     from perfkit.dynamodb.tables import Keys
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
     from perfkit.report.model import Column, Kind, Marked, Table, Tone
 
-    tones = {State.ACTIVE: Tone.GOOD, State.DIFFERENT: Tone.WARNING}
+    tones = {IndexPlanState.ACTIVE: Tone.GOOD, IndexPlanState.DIFFERENT: Tone.WARNING}
     table = Table(
         name="indexes",
         title="Indexes",
@@ -272,10 +272,14 @@ def _print_plan(plans: "Sequence[IndexPlan]", most: int | None) -> None:
                 "keys": ", ".join(Keys.of(each.index).names),
                 "projection": _projection(each),
                 "state": Marked(value=str(each.state), tone=tones.get(each.state, Tone.PLAIN)),
-                **(_estimates(each) if each.state in {State.MISSING, State.DELETING} else {}),
+                **(
+                    _estimates(each)
+                    if each.state in {IndexPlanState.MISSING, IndexPlanState.DELETING}
+                    else {}
+                ),
             }
             # what will be created, or needs somebody to look at it, comes first
-            for each in sorted(plans, key=lambda each: each.state is State.ACTIVE)
+            for each in sorted(plans, key=lambda each: each.state is IndexPlanState.ACTIVE)
         ),
     )
     shown = first_rows(table, most, what="indexes")

@@ -61,14 +61,14 @@ def doctor(
         _print_policy(policy, read, where)
         return
 
-    from perfkit.dynamodb.checkup import State
+    from perfkit.dynamodb.checkup import CheckState
 
     checks = []
     for check in _examine(where, read, make_redis_url(redis_url, read)):
         checks.append(check)
         if not as_json:
             _print(check)
-    failed = [check.name for check in checks if check.state is State.FAILED]
+    failed = [check.name for check in checks if check.state is CheckState.FAILED]
     if as_json:
         print_json(
             {
@@ -110,7 +110,7 @@ _WRITES = frozenset({"BatchWriteItem", "CreateTable", "DeleteTable", "TagResourc
 
 def _redis(url: str | None) -> "Check":
     from perfkit.cache.address import parse_url
-    from perfkit.dynamodb.checkup import Check, State
+    from perfkit.dynamodb.checkup import Check, CheckState
     from perfkit.processes.redis_server import find_program
     from perfkit.queue.streams import connect
 
@@ -124,7 +124,7 @@ def _redis(url: str | None) -> "Check":
     except TargetError as error:
         return Check(
             name=name,
-            state=State.FAILED,
+            state=CheckState.FAILED,
             found=str(error),
             remedy="check --redis-url, or leave it out",
         )

@@ -93,7 +93,7 @@ def drop_indexes(
         f"index {each.index.name} of {each.table.name} differs from the workload's and was left"
         f" alone: {each.difference}"
         for each in plans
-        if each.state is indexes.State.DIFFERENT
+        if each.state is indexes.IndexPlanState.DIFFERENT
     )
     if different:
         raise ConfigError(different)

@@ -26,7 +26,7 @@ from rich.text import Text
 from perfkit.commands.common import note
 from perfkit.units import format_duration, format_share, one_line
 
-__all__ = ["EVERY_S", "Lines", "Shown", "bars"]
+__all__ = ["Shown", "bars"]
 
 EVERY_S = 30.0
 """Seconds after which a line says that something still goes on."""

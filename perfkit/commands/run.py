@@ -199,7 +199,7 @@ def _create_indexes(
     for text in not_counted(plans, counts):
         note(text)
     for each in plans:
-        if each.state is indexes.State.DIFFERENT:
+        if each.state is indexes.IndexPlanState.DIFFERENT:
             warn(
                 f"index {each.index.name} of {each.table.name} differs: {each.difference};"
                 f" {NEW_NAME}"

@@ -129,7 +129,7 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
     It is 0 for a pattern without a cache policy: of it nothing is kept.
     """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    cached = {each.name for each in evidence.patterns if each.cached}
+    cached = {each.name for each in evidence.patterns if each.has_cache_policy}
 
     def hit_rate(name: str, rate_hz: float) -> float:
         if name not in cached or rate_hz <= 0:

@@ -249,7 +249,7 @@ class _Work:
         self._hits = hit_rates(evidence, assumptions)
         states = [State.BEFORE]
         if any(each.after for each in evidence.patterns):
-            states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
+            states += [State.AFTER, *([State.CACHED] if evidence.has_cache_policy else [])]
         self._loads = {state: load_of(evidence, assumptions, state) for state in states}
         self.demands = {state: load.at(assumptions) for state, load in self._loads.items()}
 
@@ -265,11 +265,11 @@ class _Work:
                     reads_hz=hz,
                     units_before=pattern.before.units,
                     units_after=after,
-                    hit_rate=hit_rate if pattern.cached else None,
+                    hit_rate=hit_rate if pattern.has_cache_policy else None,
                     before=reads_use(pattern.before.units, hz).cost(self._book),
                     after=None if after is None else reads_use(after, hz).cost(self._book),
                     cached=reads_use(after, missed_hz).cost(self._book)
-                    if after is not None and self._evidence.cached
+                    if after is not None and self._evidence.has_cache_policy
                     else None,
                 )
             )
@@ -340,7 +340,7 @@ class _Work:
 
     def caches(self) -> tuple[CacheEconomics, ...]:
         patterns = self._evidence.patterns
-        if not any(self._rates[each.name] for each in patterns if each.cached):
+        if not any(self._rates[each.name] for each in patterns if each.has_cache_policy):
             return ()
         return tuple(
             cache_economics(self._evidence, self._assumptions, self._book, state, given)

@@ -46,7 +46,7 @@ class Pattern:
         before: As the service asks today, by scan unless the workload says otherwise.
         after: By index or key; None where there was none to measure.
         items: Items of an answer, after any filter.
-        cached: The workload has a cache policy for it; without one no answer is kept.
+        has_cache_policy: Whether the workload has a cache policy for it; without one no answer is kept.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Pattern:
     before: Reading
     after: Reading | None
     items: int
-    cached: bool = False
+    has_cache_policy: bool = False
 
     @property
     def best(self) -> Reading:
@@ -148,9 +148,9 @@ class Evidence:
         return tuple(dict.fromkeys((*asked, *(each.table for each in self.writes))))
 
     @property
-    def cached(self) -> bool:
-        """Whether a cache would keep answers of any pattern."""
-        return any(each.cached for each in self.patterns)
+    def has_cache_policy(self) -> bool:
+        """Whether the workload has a cache policy for any pattern."""
+        return any(each.has_cache_policy for each in self.patterns)
 
     def items_of(self, cost: WriteCost) -> float:
         """Return the entries that an index, or items that a table, really has."""
@@ -212,7 +212,7 @@ class Evidence:
                     command="perfkit bench --scenario phases",
                 )
             )
-        if self.cached and not self.hit_rates:
+        if self.has_cache_policy and not self.hit_rates:
             found.append(
                 Missing(
                     what="a hit rate of the cache beside the one modelled from traffic",
@@ -243,8 +243,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
     for run in runs:
         if run.kind is RunKind.SCENARIO:
             known = run.scenario in lives
-            cached = lives[run.scenario] is not None if known else run.scenario in asked
-            pattern = _pattern(run, bodies, cached=cached)
+            has_cache_policy = lives[run.scenario] is not None if known else run.scenario in asked
+            pattern = _pattern(run, bodies, has_cache_policy=has_cache_policy)
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
@@ -281,7 +281,9 @@ def gather(runs: Iterable[Run]) -> Evidence:
     )
 
 
-def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) -> Pattern | None:
+def _pattern(
+    run: Run, bodies: Mapping[tuple[str, bool], int], *, has_cache_policy: bool
+) -> Pattern | None:
     """
     Return what a run of an access pattern says, None if it lacks units.
 
@@ -313,7 +315,7 @@ def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) 
         before=reading(before),
         after=None if after is None else reading(after),
         items=before.items_returned,
-        cached=cached,
+        has_cache_policy=has_cache_policy,
     )
 
 

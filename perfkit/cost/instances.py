@@ -14,7 +14,7 @@ from perfkit.cost.quantities import short
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 
-__all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed", "types"]
+__all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed"]
 
 INSTANCE_CAVEAT = (
     "Processor time was measured on this machine and is assumed to be the same on a vCPU there,"

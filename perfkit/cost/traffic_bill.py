@@ -26,7 +26,7 @@ from perfkit.cost.transfer import data_out_bytes_s, data_out_use
 from perfkit.runs import WriteCost
 from perfkit.units import TIMES
 
-__all__ = ["ORDER", "Case", "bill_by_the_million", "bill_of", "cpu_of"]
+__all__ = ["ORDER", "Case", "bill_by_the_million", "bill_of"]
 
 _MILLION = 1_000_000
 

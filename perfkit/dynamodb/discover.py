@@ -14,7 +14,7 @@ from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError
 from perfkit.workloads.profile import Profile, Profiler
 
-__all__ = ["MOST_TABLES", "Discovered", "Found", "find_tables", "read_table"]
+__all__ = ["Discovered", "Found", "find_tables", "read_table"]
 
 MOST_TABLES = 20
 """More tables are not read unless they are named."""

@@ -8,7 +8,7 @@ from perfkit.dynamodb.patience import Clock
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target
 
-__all__ = ["BuildProgress", "CloudWatchProgress", "CountProgress", "build_progress"]
+__all__ = ["BuildProgress", "build_progress"]
 
 _LOOK_EVERY_S = 30.0
 

@@ -14,7 +14,7 @@ from perfkit.workloads.model import (
     Workload,
 )
 
-__all__ = ["ANY", "COMMANDS", "Needs", "Pair", "needs", "policy", "resource_arn"]
+__all__ = ["ANY", "Needs", "Pair", "needs", "policy", "resource_arn"]
 
 Needs = Mapping[str, frozenset[str]]
 """Actions, and what each is asked of: `table/Orders`, `table/Orders/index/ByCustomer` or `*`."""

@@ -21,7 +21,7 @@ from perfkit.errors import ConfigError
 from perfkit.hosts import is_loopback
 from perfkit.settings import DATA_FILE
 
-__all__ = ["STAND_IN_REGION", "Target", "TargetKind", "data_files", "parse_target"]
+__all__ = ["Target", "TargetKind", "data_files", "parse_target"]
 
 # names, IPv4 and IPv6; botocore refuses others with an error of its own
 _HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)

@@ -22,7 +22,6 @@ __all__ = [
     "doubt_machine",
     "doubt_series",
     "join_alike",
-    "modified_z_scores",
 ]
 
 # Ten standard deviations of ordinary scatter, as hyperfine has it.

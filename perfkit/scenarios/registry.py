@@ -14,7 +14,7 @@ from perfkit.scenarios.access_pattern import access_patterns
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.workloads.model import Workload
 
-__all__ = ["ALL", "PATTERNS", "find", "main_job", "measure_scenarios", "scenarios_of"]
+__all__ = ["PATTERNS", "find", "main_job", "measure_scenarios"]
 
 ALL = "all"
 

@@ -24,8 +24,6 @@ __all__ = [
     "Profiler",
     "SizeProfile",
     "ValueProfile",
-    "distinct_values",
-    "wilson",
 ]
 
 _Z = 1.959964
@@ -54,11 +52,6 @@ class Estimate:
     def exactly(cls, value: float) -> Self:
         """Return a figure that was counted."""
         return cls(value=value, low=value, high=value)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it was counted, not estimated."""
-        return self.low == self.high
 
 
 def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb import checkup
-from perfkit.dynamodb.checkup import State
+from perfkit.dynamodb.checkup import CheckState
 from perfkit.dynamodb.targets import Target, TargetKind
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -242,10 +242,10 @@ def test_a_clock_that_is_off_is_found_by_the_date_of_an_answer(
 
 
 @pytest.mark.parametrize(
-    ("decision", "state"), [("allowed", State.OK), ("implicitDeny", State.WARNING)]
+    ("decision", "state"), [("allowed", CheckState.OK), ("implicitDeny", CheckState.WARNING)]
 )
 def test_permissions_to_write_are_asked_of_iam(
-    decision: str, state: State, monkeypatch: pytest.MonkeyPatch
+    decision: str, state: CheckState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = Target(kind=TargetKind.AWS, region=REGION)
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/Deploy/me"
@@ -273,5 +273,5 @@ def test_permissions_to_write_are_asked_of_iam(
 
     assert asked.state is state
     assert "dynamodb:DeleteTable" in asked.found
-    assert refused.state is State.UNKNOWN
+    assert refused.state is CheckState.UNKNOWN
     assert "AccessDenied" in refused.found

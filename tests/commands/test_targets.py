@@ -18,7 +18,7 @@ from perfkit.cli import app
 from perfkit.commands.common import make_redis_url, make_target
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.runs import RunStore
-from perfkit.scenarios.cache import cached_ways
+from perfkit.scenarios.cache import cached_variants
 from perfkit.settings import DATA_FILE
 from perfkit.workloads.loader import load
 
@@ -100,11 +100,11 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(said: str) -> None:
 def test_the_cache_is_measured_with_the_server_that_is_named(
     courses_data: Callable[..., Path], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ways(*arguments: Any) -> Any:
-        return cached_ways(*arguments)[:2]
+    def variants(*arguments: Any) -> Any:
+        return cached_variants(*arguments)[:2]
 
     # without the ways whose servers are killed and hang, and with patience for a busy machine
-    monkeypatch.setattr("perfkit.scenarios.cache.cached_ways", ways)
+    monkeypatch.setattr("perfkit.scenarios.cache.cached_variants", variants)
     monkeypatch.setattr(
         "perfkit.scenarios.cache.CacheSettings", partial(CacheSettings, time_limit_s=9)
     )

@@ -65,7 +65,7 @@ SHELF = Pattern(
     before=Reading(variant="scan", index=None, units=1_250.0, body_bytes=50_000),
     after=Reading(variant="query", index="ByShelf", units=6.5, body_bytes=50_000),
     items=50,
-    cached=True,
+    has_cache_policy=True,
 )
 BOOK_BY_ID = Pattern(
     name="book",
@@ -73,7 +73,7 @@ BOOK_BY_ID = Pattern(
     before=Reading(variant="scan", index=None, units=1_250.0, body_bytes=1_000),
     after=Reading(variant="get", index=None, units=0.5, body_bytes=1_000),
     items=1,
-    cached=True,
+    has_cache_policy=True,
 )
 # a million items, as scans counted them
 EVIDENCE = Evidence(

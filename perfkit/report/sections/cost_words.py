@@ -117,8 +117,10 @@ def _assumed(found: Estimate) -> str:
         f" ({'cosine' if assumptions.peak_ratio <= 2 else 'raised cosine'})"
     )
     parts.append(f"auto scaling at {format_share(assumptions.target_utilisation)}")
-    not_cached = ", ".join(each.name for each in found.evidence.patterns if not each.cached)
-    if found.evidence.cached:
+    not_cached = ", ".join(
+        each.name for each in found.evidence.patterns if not each.has_cache_policy
+    )
+    if found.evidence.has_cache_policy:
         kept = (
             f"{assumptions.keys:,} questions of each pattern, skew"
             f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
