@@ -113,6 +113,13 @@ def _create_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FB
             yield "Scan", _index(table.name, index.name)
 
 
+def _preflight(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
+    for table in workload.tables:
+        if any(not index.exists and not index.local for index in table.indexes):
+            for action in ("DescribeTable", "Scan"):
+                yield action, f"table/{table.name}"
+
+
 def _drop_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
     for table in workload.tables:
         if table.indexes:
@@ -176,6 +183,7 @@ COMMANDS: Mapping[str, Callable[[Workload, bool], Iterator[_Pair]]] = {
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
+    "migrate preflight": _preflight,
     "run": _run,
     "seed": _seed,
     "serve": _serve,
