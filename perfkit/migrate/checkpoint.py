@@ -87,6 +87,11 @@ class TableProgress:
     segments: list[Segment]
 
     @property
+    def read_items(self) -> int:
+        """Items read so far."""
+        return sum(each.tally.items for each in self.segments)
+
+    @property
     def is_done(self) -> bool:
         """Whether the table is read to its end."""
         return all(each.is_done for each in self.segments)

@@ -230,7 +230,7 @@ class Preflight:
         found = load(self.file)
         if found is None:
             return 0
-        return sum(each.tally.items for table in found.tables for each in table.segments)
+        return sum(each.read_items for each in found.tables)
 
     def forget(self) -> None:
         """Forget a preflight that was not finished."""
@@ -275,6 +275,13 @@ class Preflight:
                 findings = tuple(self._found(checkpoint, each) for each in self._proposals)
                 for found in findings:
                     self._check(connection, found)
+            except BaseException:
+                if not any(each.read_items for each in checkpoint.tables):
+                    # nothing is kept that could be continued
+                    self.forget()
+                    if self._violations is not None and not checkpoint.violations_bytes:
+                        self._violations.unlink(missing_ok=True)
+                raise
             finally:
                 connection.close()
                 if output is not None:
@@ -314,28 +321,30 @@ class Preflight:
     def _read_tables(
         self, connection: Connection, checkpoint: Checkpoint, output: ViolationsFile | None
     ) -> None:
+        # mistakes in the workload show before anything is read whole
         for proposal in self._proposals:
-            progress = checkpoint.table(proposal)
-            if progress is None:
+            if checkpoint.table(proposal) is None:
                 with answer_errors(f"looking at table {proposal.state.name}", self._target.name):
-                    progress = self._begin(connection, proposal)
-                checkpoint.tables.append(progress)
-            elif output is not None:
+                    checkpoint.tables.append(self._begin(connection, proposal))
+        for proposal in self._proposals:
+            name, progress = proposal.state.name, checkpoint.table(proposal)
+            if progress is None or progress.is_done:
+                continue
+            if output is not None:
                 for each in progress.segments:
-                    output.count_written(proposal.state.name, each.tally)
-            if not progress.is_done:
-                reading = _Reading(
-                    self._target,
-                    connection,
-                    proposal,
-                    progress,
-                    output=output,
-                    save=lambda: save(self.file, checkpoint),
-                    checkpoint=checkpoint,
-                    advance=self._advance,
-                )
-                with answer_errors(f"reading table {proposal.state.name}", self._target.name):
-                    reading.run()
+                    output.count_written(name, each.tally)
+            reading = _Reading(
+                self._target,
+                connection,
+                proposal,
+                progress,
+                output=output,
+                save=lambda: save(self.file, checkpoint),
+                checkpoint=checkpoint,
+                advance=self._advance,
+            )
+            with answer_errors(f"reading table {name}", self._target.name):
+                reading.run()
 
     def _begin(self, connection: Connection, proposal: Proposal) -> TableProgress:
         """Take a first look, and return how to read the table."""
