@@ -21,6 +21,7 @@ from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.init import init
+from perfkit.commands.migrate import migrate
 from perfkit.commands.prices import prices
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
@@ -141,6 +142,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (bench, "Measure access patterns, the cache or the service."),
     ),
     "Change": (
+        (migrate, "Check live tables before they get new indexes."),
         (create_indexes, "Create a workload's indexes on tables in use."),
         (drop_indexes, "Drop them again; the items stay."),
     ),
@@ -166,7 +168,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     ),
 }
 
-_NAMES = {cost: "cost", workload: "workload", prices: "prices"}
+_NAMES = {cost: "cost", migrate: "migrate", workload: "workload", prices: "prices"}
 
 for panel, members in _PANELS.items():
     for command, summary in members:

@@ -124,6 +124,13 @@ def _create_indexes(workload: Workload) -> Iterator[Pair]:
             yield "Scan", _index(table.name, index.name)
 
 
+def _preflight(workload: Workload) -> Iterator[Pair]:
+    for table in workload.tables:
+        if any(not index.exists and not index.local for index in table.indexes):
+            for action in ("DescribeTable", "Scan"):
+                yield action, f"table/{table.name}"
+
+
 def _drop_indexes(workload: Workload) -> Iterator[Pair]:
     for table in workload.made:
         if table.indexes:
@@ -215,6 +222,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "migrate preflight": _preflight,
     "report": _report,
     "run": _run,
     "seed": _seed,

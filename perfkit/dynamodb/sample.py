@@ -25,7 +25,15 @@ from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
 from perfkit.dynamodb.patience import Pacer, PatientConnection
 from perfkit.dynamodb.tables import TableState
 
-__all__ = ["Sample", "SampleFacts", "SampleLimits", "SampledItem", "Sampling", "take_sample"]
+__all__ = [
+    "Sample",
+    "SampleFacts",
+    "SampleLimits",
+    "SampledItem",
+    "Sampling",
+    "take_sample",
+    "to_wire",
+]
 
 _ITEMS_A_VISIT = 10
 """Items of 400 bytes, ten of them, cost no more than the half unit that a single one does."""
@@ -250,7 +258,7 @@ class Sampling:
             request["ExclusiveStartKey"] = segment.start
         self._pacer.wait()
         answer = self._connection.execute("Scan", request)
-        found = [_wire_item(item) for item in answer["Items"]]
+        found = [to_wire(item) for item in answer["Items"]]
         sizes = [item_size(item) for item in found]
         self._account(answer, sum(sizes))
         if found and not segment.begun and self._is_repeated(found[0]):
@@ -361,7 +369,8 @@ def _order(segments: int, visits: int, chance: random.Random) -> Iterator[int]:
         yield from (stretch[turn] for stretch in stretches)
 
 
-def _wire_item(item: Item) -> Item:
+def to_wire(item: Item) -> Item:
+    """Return an item or key as it is on the wire, whatever the target gave."""
     return {name: _wire(value) for name, value in item.items()}
 
 
