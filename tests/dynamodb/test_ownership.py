@@ -70,6 +70,10 @@ def animals(client: Any) -> None:
 
 def replace_animals(client: Any) -> None:
     client.delete_table(TableName="Animals")
+    # dynalite deletes in its own time
+    client.get_waiter("table_not_exists").wait(
+        TableName="Animals", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     animals(client)
 
 
