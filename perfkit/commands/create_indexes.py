@@ -180,7 +180,7 @@ def create_with_bars(
     """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
-    from perfkit.dynamodb.patience import check_rates
+    from perfkit.dynamodb.retries import check_rates
     from perfkit.units import format_many
 
     check_rates(max_rcu=max_rcu)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.discover import Discovered, Found
     from perfkit.dynamodb.draft import Draft
-    from perfkit.dynamodb.patience import Pacer, PatientConnection
+    from perfkit.dynamodb.retries import Pacer, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
     from perfkit.dynamodb.tables import TableState
     from perfkit.dynamodb.targets import Target
@@ -80,7 +80,7 @@ def init(
     """
     from perfkit.dynamodb.discover import find_tables
     from perfkit.dynamodb.errors import answer_errors
-    from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
 
     _check_output(output, force=force)
@@ -92,7 +92,7 @@ def init(
             " --target, for example aws or http://localhost:8000"
         )
         raise ConfigError(msg)
-    connection = PatientConnection(where.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
     try:
         with answer_errors("looking for tables", where.name):
             found = find_tables(connection, where, table or ())
@@ -196,7 +196,7 @@ def _effect(state: "TableState", limits: "SampleLimits") -> str:
 
 
 def _read(
-    connection: "PatientConnection",
+    connection: "RetryingConnection",
     where: "Target",
     found: "Found",
     limits: "SampleLimits",

@@ -154,7 +154,7 @@ def preflight(
 
 
 def _find(where: "Target", read: Any, names: "Sequence[str]") -> "tuple[Proposal, ...]":
-    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.errors import TargetError
     from perfkit.migrate.proposals import find_proposals
 
@@ -164,7 +164,7 @@ def _find(where: "Target", read: Any, names: "Sequence[str]") -> "tuple[Proposal
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
-    connection = PatientConnection(where.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
     try:
         return find_proposals(connection, where, read, names)
     finally:

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from perfkit.dynamodb.patience import Clock
+from perfkit.dynamodb.retries import Clock
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target
 

@@ -20,7 +20,7 @@ from perfkit.dynamodb.index_items import (
 )
 from perfkit.dynamodb.index_progress import BuildProgress, build_progress
 from perfkit.dynamodb.ownership import Ownership, not_the_same
-from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     IndexState,
@@ -196,7 +196,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
         raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     plans: list[IndexPlan] = []
     try:
         for table in workload.tables:
@@ -355,7 +355,7 @@ def look(
         TargetError: The target failed.
     """
     looks: Looks = {}
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     pacer = Pacer(max_rcu)
     try:
         for table in {each.table.name: each.table for each in plans}.values():
@@ -402,7 +402,7 @@ def count(
         TargetError: The target failed.
     """
     counts = []
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     pacer = Pacer(max_rcu, pause=pause)
     items: dict[str, int] = {}
     try:
@@ -474,7 +474,7 @@ def apply(
             longer than *timeout_s*.
     """
     doing = "creating indexes" if goal is Goal.PRESENT else "dropping indexes"
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     try:
         with answer_errors(doing, target.name):
             works = _works(connection, target, plans, goal)
@@ -484,12 +484,12 @@ def apply(
                     ownership.check(connection, work.table_name, work.identity)
             progress = build_progress(target)
             intervals = _intervals(target)
-            patience = _Patience(works, timeout_s, stalled, clock)
+            waiting = _Waiting(works, timeout_s, stalled, clock)
             while True:
                 moved = [work.step(progress, watch) for work in works if not work.is_done]
                 if not wait or all(work.is_done for work in works):
                     break
-                pause(patience.allow(intervals.next(moved=any(moved)), moved=any(moved)))
+                pause(waiting.allow(intervals.next(moved=any(moved)), moved=any(moved)))
     finally:
         connection.close()
     return {
@@ -669,7 +669,7 @@ def _creation(index: Index, state: TableState) -> dict[str, Any]:
     }
 
 
-class _Patience:
+class _Waiting:
     """How long to wait in all, and what to say when nothing moves."""
 
     def __init__(

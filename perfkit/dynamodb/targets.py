@@ -247,10 +247,10 @@ class Target:
         from botocore.exceptions import BotoCoreError, ClientError
 
         # a private network may reach DynamoDB and not STS: this is information only
-        patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
         region = self.resolved_region()
         try:
-            sts = self._session().client("sts", region_name=region, config=patience)
+            sts = self._session().client("sts", region_name=region, config=config)
             answer = sts.get_caller_identity()
         except (BotoCoreError, ClientError):
             return None

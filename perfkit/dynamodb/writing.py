@@ -17,7 +17,7 @@ from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.ownership import LOOK_EVERY_S, check_same
-from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.values import key_bytes
@@ -146,7 +146,7 @@ def _write_here(
 ) -> None:
     backoff = Backoff(pause=pause)
     direct = job.target.connect()
-    connection = PatientConnection(direct, backoff=backoff)
+    connection = RetryingConnection(direct, backoff=backoff)
     # a rate is held batch by batch; without one the embedded engine takes a chunk at once
     load = direct.load if isinstance(direct, EngineConnection) and job.max_wcu is None else None
     try:

@@ -72,7 +72,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     """
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.ownership import Ownership, not_ours
-    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     check_workload(workload)
@@ -80,7 +80,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     if not target.may_exist:
         msg = f"there are no tables on {target.name}; create and fill them with `perfkit seed`"
         raise TargetError(msg)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             states = {name: describe(connection, name) for name in names}

@@ -103,7 +103,7 @@ def test_the_cache_is_measured_with_the_server_that_is_named(
     def variants(*arguments: Any) -> Any:
         return cached_variants(*arguments)[:2]
 
-    # without the ways whose servers are killed and hang, and with patience for a busy machine
+    # without the variants whose servers are killed and hang, and with time for a busy machine
     monkeypatch.setattr("perfkit.scenarios.cache.cached_variants", variants)
     monkeypatch.setattr(
         "perfkit.scenarios.cache.CacheSettings", partial(CacheSettings, time_limit_s=9)

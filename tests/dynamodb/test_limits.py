@@ -90,7 +90,7 @@ def test_latencies_are_of_calls_once_sent(data: Path) -> None:
     assert target.limits is not None
     client, clock = target.client(), PacedClock(target.limits)
     client.scan(TableName="Courses")
-    # the first scan, of 25 units, is paid off in some minutes: a test has no such patience
+    # the first scan, of 25 units, is paid off in some minutes: a test cannot wait so long
     meter_of(target.limits)._pause = lambda wanted_s: time.sleep(min(wanted_s, 0.2))
 
     real_s, paced_s = time.perf_counter(), clock.now()
