@@ -99,9 +99,9 @@ def bench(
     """
     Measure access patterns, scans against the query or get, or other scenarios.
 
-    Only reads, whosever the tables are. Checks first that all variants answer the same. Each run
-    is saved as it finishes; `perfkit report` shows them again. Exits with 4 where a pattern takes
-    more read units than its max_rcu.
+    Only reads, so the tables need not be perfkit's. Checks first that all variants answer the same.
+    Each run is saved as it finishes; `perfkit report` shows them again. Exits with 4 if a pattern
+    consumes more read units than its max_rcu.
 
     Example: perfkit bench --scenario courses --min-time 10
     """

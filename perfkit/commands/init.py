@@ -104,7 +104,7 @@ def init(
         if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
             note("Nothing was done.")
             raise typer.Exit(1)
-        # the target holds the rate by what it says it consumed, this by what it should have said
+        # the target holds the rate by the capacity it reports, this by the capacity it should report
         pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)

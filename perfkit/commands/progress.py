@@ -164,7 +164,7 @@ def _lines() -> Iterator[Lines]:
     ended = threading.Event()
 
     def watch() -> None:
-        # a slow call tells nothing of itself, so somebody else has to look at the clock
+        # nothing reports during a slow call, so a thread watches the clock
         while not ended.wait(1.0):
             lines.tick()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfkit.service.running import Plan, RunningService
     from perfkit.service.settings import ServiceSettings
 
-__all__ = ["look_for_redis", "make_plan", "serve", "tell"]
+__all__ = ["announce", "look_for_redis", "make_plan", "serve"]
 
 PhaseOption = Annotated[
     int,
@@ -160,7 +160,7 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
 
     def started(service: "RunningService") -> None:
-        tell(plan, service.url)
+        announce(plan, service.url)
         if plan.settings.switches.needs_queue:
             note("Notifications are queued; `perfkit worker` delivers them.")
         print_text("Ctrl-C ends it.")
@@ -260,7 +260,7 @@ def look_for_redis(plan: "Plan", *, needed: bool = False) -> None:
         warn(f"{error}; until one does nothing is cached, and what is to be queued is held")
 
 
-def tell(plan: "Plan", url: str) -> None:
+def announce(plan: "Plan", url: str) -> None:
     """Say where the service is, what is on, and how to ask it."""
     from dataclasses import asdict
 
@@ -277,4 +277,4 @@ def tell(plan: "Plan", url: str) -> None:
         f" '{url}/api/courses?semester=1&department=CS'"
     )
     if not is_loopback(plan.host):
-        warn(f"{plan.host} is reachable from other machines; whoever has a token can ask")
+        warn(f"{plan.host} is reachable from other machines; anybody with a token can use it")

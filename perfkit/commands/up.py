@@ -25,9 +25,9 @@ from perfkit.commands.serve import (
     SmtpHostOption,
     SmtpPortOption,
     WorkersOption,
+    announce,
     look_for_redis,
     make_plan,
-    tell,
 )
 
 __all__ = ["up"]
@@ -94,5 +94,5 @@ def up(
     # the mail worker does not begin without its queue
     look_for_redis(plan, needed=plan.settings.switches.needs_queue)
     running = launch.up(plan)
-    tell(plan, running.url)
+    announce(plan, running.url)
     print_text("`perfkit status` shows how it is, `perfkit down` stops it.")

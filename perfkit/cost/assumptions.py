@@ -326,7 +326,7 @@ class Traffic(Section):
 
     def assumptions(self) -> Assumptions:
         """
-        Return what is assumed, where nothing else is said as usual.
+        Return the assumptions, with the usual values where nothing is stated.
 
         Raises:
             ConfigError: Numbers are out of bounds together.

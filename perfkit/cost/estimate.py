@@ -124,8 +124,8 @@ class Estimate:
         assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices; those that were used are in `book.used`.
         is_stated: Somebody says how many requests come; else every month's amount is of an invented
-            rate, and `by_the_million` is what can be said.
-        by_the_million: What a million calls and writes cost, by state; behind a cache it cannot be said.
+            rate, and `by_the_million` is what is known.
+        by_the_million: What a million calls and writes cost, by state; not known behind a cache.
         patterns: Reads by pattern.
         bills: The month's bill by state.
         demands: What each state asks of tables and indexes.
@@ -177,7 +177,7 @@ def estimate(
     """
     Return everything that follows.
 
-    What lacks a price is left out and said in `reasons`.
+    What lacks a price is left out and named in `reasons`.
 
     Args:
         evidence: What saved runs measured.

@@ -34,7 +34,7 @@ class InstanceType:
         credits_an_hour: Earned by a burstable type; a credit is one vCPU in full for a minute. None
             of a type that may use all it has for good.
         most_credits: Saved up at most: those of a day.
-        source: Where this is said.
+        source: Where it is documented.
     """
 
     name: str

@@ -185,7 +185,7 @@ def start_sink(
     Return a running sink; end it with its `stop`.
 
     Args:
-        folder: perfkit's folder, where workers look for it; None tells nobody.
+        folder: perfkit's folder, where workers look for it; None writes nothing.
         delay_s: Seconds it takes to accept a mail.
         port: 0 takes a free one.
 

@@ -19,7 +19,7 @@ Request = dict[str, Any]
 @dataclass(slots=True)
 class Answer:
     """
-    What one call found, and what the target said it took.
+    What one call found, and the capacity the target reported for it.
 
     Counters are None where the target does not say. `page` holds the items of the first page as
     they came, `page_units` what that page was charged: together they show whether the target
@@ -350,7 +350,7 @@ class Steps:
         client: Of boto3.
         first: Finds items.
         ask: Returns the request for an item found, None for one that lacks what is asked with.
-        operation: What the variant is said to do.
+        operation: What the variant does, for reports.
         name: What it is called.
         gets: The second step is GetItem, else it is Query.
         batched: Get in batches.

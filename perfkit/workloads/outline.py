@@ -89,7 +89,7 @@ def outline(name: str, digest: str) -> Outline | None:
             )
             return Outline(
                 description=str(file.get("description", "")),
-                quotes=any("quoted" in said for said in patterns.values()),
+                quotes=any("quoted" in section for section in patterns.values()),
                 built_in=built_in,
                 indexes=any(
                     "indexes" in each for name, each in tables.items() if name not in foreign
@@ -102,8 +102,8 @@ def outline(name: str, digest: str) -> Outline | None:
                     if index.get("exists") or index.get("local")
                 ),
                 ttls_s={
-                    pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
-                    for pattern, said in patterns.items()
+                    pattern: float(section["cache"]["ttl_s"]) if "cache" in section else None
+                    for pattern, section in patterns.items()
                 },
             )
     return None
@@ -126,8 +126,8 @@ def stated_traffic(name: str, digest: str) -> StatedTraffic | None:
     ]
     exact = (file for same, file in files if same)
     alike = (file for _, file in files if file.get("name") == name)
-    said = (file.get("traffic") for file in (*exact, *alike))
-    traffic = next((each for each in said if isinstance(each, dict)), None)
+    sections = (file.get("traffic") for file in (*exact, *alike))
+    traffic = next((each for each in sections if isinstance(each, dict)), None)
     if traffic is None:
         return None
     return StatedTraffic(
@@ -143,9 +143,9 @@ def _read(content: bytes) -> Mapping[str, Any]:
         return {}
 
 
-def _rates(said: object) -> Mapping[str, float]:
+def _rates(section: object) -> Mapping[str, float]:
     found = {}
-    for name, rate in said.items() if isinstance(said, dict) else ():
+    for name, rate in section.items() if isinstance(section, dict) else ():
         match rate:
             case {"rps": int() | float() as hz}:
                 found[str(name)] = float(hz)

@@ -164,7 +164,7 @@ class Service:
         return failing
 
     def cpu_s(self) -> float | None:
-        """Return the processor time of its processes so far; None where it cannot be told."""
+        """Return the processor time of its processes so far; None if unknown."""
         return cpu_s(self.pids)
 
 
