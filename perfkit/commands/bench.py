@@ -58,20 +58,22 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="May be repeated; all is every one; left out, every access pattern.",
+            help="Scenario to measure, or all; may be repeated (default: every access pattern).",
         ),
     ] = None,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+        typer.Option(min=1, metavar="N", help="Call every variant exactly N times."),
     ] = None,
     min_time: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+        typer.Option(metavar="S", help="Measure each scenario for S seconds (default: 3)."),
     ] = None,
     consistent: Annotated[
         bool,
-        typer.Option("--consistent", help="Read strongly consistent, except by global index."),
+        typer.Option(
+            "--consistent", help="Use strongly consistent reads, except from global indexes."
+        ),
     ] = False,
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
@@ -80,7 +82,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME=NUMBER",
-            help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
+            help="For cache-hour: rate, keys, skew, ttl, writes (per hour) or errors (share).",
         ),
     ] = None,
     traffic: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
@@ -97,7 +99,7 @@ def bench(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Measure access patterns, scans against the query or get, or other scenarios.
+    Measure access patterns, the scan against the query or get, or other scenarios.
 
     Only reads, so the tables need not be perfkit's. Checks first that all variants answer the same.
     Each run is saved as it finishes; `perfkit report` shows them again. Exits with 4 if a pattern

@@ -59,7 +59,7 @@ WorkloadOption = Annotated[
         "--workload",
         envvar=WORKLOAD_VARIABLE,
         metavar="FILE",
-        help="Workload file; left out, ./perfkit.toml if there is one, else the built-in courses.",
+        help="Workload file (default: ./perfkit.toml if there is one, else the built-in courses).",
     ),
 ]
 TargetOption = Annotated[
@@ -68,7 +68,7 @@ TargetOption = Annotated[
         "--target",
         envvar=TARGET_VARIABLE,
         metavar="TARGET",
-        help="embedded, aws, or the URL of an endpoint; left out, the workload's, else embedded.",
+        help="embedded, aws, or the URL of an endpoint (default: the workload's, else embedded).",
     ),
 ]
 DataOption = Annotated[
@@ -76,22 +76,22 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help=f"Data file of the embedded engine; left out, {DATA_VARIABLE} or {DATA_FILE}.",
+        help=f"Data file of the embedded engine (default: {DATA_VARIABLE}, else {DATA_FILE}).",
     ),
 ]
 RegionOption = Annotated[
     str | None,
-    typer.Option("--region", metavar="NAME", help="AWS region; left out, as AWS_REGION says."),
+    typer.Option("--region", metavar="NAME", help="AWS region (default: AWS_REGION)."),
 ]
 ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="AWS profile; left out, as AWS_PROFILE says."),
+    typer.Option("--profile", metavar="NAME", help="AWS profile (default: AWS_PROFILE)."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print everything, not one screen of it.")
+    bool, typer.Option("--verbose", "-v", help="Print everything, not just one screen.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
 MaxCostOption = Annotated[
@@ -100,16 +100,20 @@ MaxCostOption = Annotated[
         "--max-cost",
         min=0,
         metavar="USD",
-        help="On AWS refuse what costs more; everywhere stop where its units, at AWS's prices, do.",
+        help="Refuse what would cost more on AWS, and stop, on any target, once the units consumed would.",
     ),
 ]
 MaxRcuOption = Annotated[
     float | None,
-    typer.Option("--max-rcu", metavar="UNITS", help="Hold reads below so many units a second."),
+    typer.Option(
+        "--max-rcu", metavar="UNITS", help="Consume at most this many read units a second."
+    ),
 ]
 MaxWcuOption = Annotated[
     float | None,
-    typer.Option("--max-wcu", metavar="UNITS", help="Hold writes below so many units a second."),
+    typer.Option(
+        "--max-wcu", metavar="UNITS", help="Consume at most this many write units a second."
+    ),
 ]
 RedisOption = Annotated[
     str | None,
@@ -117,7 +121,7 @@ RedisOption = Annotated[
         "--redis-url",
         envvar=REDIS_VARIABLE,
         metavar="URL",
-        help="Redis server; left out, the workload's, else one of perfkit's own is started.",
+        help="Redis server (default: the workload's, else perfkit starts one).",
     ),
 ]
 TimeoutOption = Annotated[
@@ -164,7 +168,7 @@ def make_target(
         region: What `--region` says.
         profile: What `--profile` says.
         workload: The workload, whose file may name a target; None where there is none yet.
-        max_rcu: Hold all reads there below so many units a second.
+        max_rcu: Most read units a second that all reads there may consume.
         max_wcu: Likewise writes.
         max_cost: Stop there before all units together cost more.
 

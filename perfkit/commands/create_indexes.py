@@ -58,7 +58,7 @@ def create_indexes(
         bool, typer.Option("--dry-run", help="Show the plan and change nothing.")
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Return only when every index answers.")
+        bool, typer.Option("--wait/--no-wait", help="Return only when every index is active.")
     ] = True,
     timeout: TimeoutOption = None,
     max_rcu: MaxRcuOption = None,
@@ -68,11 +68,11 @@ def create_indexes(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Create the indexes of a workload on tables that perfkit created, while these stay in use.
+    Create the indexes of a workload on tables that perfkit created; they stay usable meanwhile.
 
-    Indexes that are there are left alone, also those that differ from the workload's. The items
-    are looked at before, and the entries counted after: on AWS of what was created, elsewhere
-    also of what was there.
+    Existing indexes are left alone, even if they differ from the workload's. Items are checked
+    before, and index entries counted after: on AWS those of new indexes only, elsewhere those of
+    existing ones, too.
 
     Example: perfkit create-indexes --dry-run
     """

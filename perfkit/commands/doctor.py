@@ -36,7 +36,7 @@ def doctor(
     policy: Annotated[
         str | None,
         typer.Option(
-            metavar="COMMAND", help="Print the least IAM policy that this command needs, and exit."
+            metavar="COMMAND", help="Print the smallest IAM policy that lets COMMAND run, and exit."
         ),
     ] = None,
     workload: WorkloadOption = None,
@@ -48,10 +48,10 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Check that the target can be used, and say what to do where not; changes nothing.
+    Check that the target can be used, and say how to mend what is wrong; changes nothing.
 
-    Looks at credentials, reachability, clock, server, tables, permissions, capacity, quotas and
-    Redis. Reads one item of each table of the workload at most. Exit code 3 if a check failed.
+    Checks credentials, reachability, clock, server, tables, permissions, capacity, quotas and
+    Redis. Reads at most one item of each table of the workload. Exits with 3 if a check failed.
 
     Example: perfkit doctor --target aws --region eu-west-1
     """

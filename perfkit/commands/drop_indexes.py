@@ -51,7 +51,7 @@ def drop_indexes(
     """
     Drop the indexes of a workload from tables that perfkit created; the items stay.
 
-    An index that the workload does not name, or that differs from the workload's, stays too.
+    Indexes that the workload does not name, or that differ from the workload's, stay, too.
 
     Example: perfkit drop-indexes --index CoursesBySemester
     """

@@ -67,14 +67,14 @@ def init(
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Write a workload file from tables that are there, with a sample of their items.
+    Write a workload file from existing tables and a sample of their items.
 
     Only reads: DescribeTable, and a Scan of a few items from all over each table. The file holds
-    keys of real items and is readable by its owner only. It can be measured as it is.
+    keys of real items and only its owner can read it. `perfkit bench` can use it as it is.
 
     Example: perfkit init --target aws --table Orders
     """

@@ -57,15 +57,17 @@ def run(
     ] = 1.0,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+        typer.Option(min=1, metavar="N", help="Call every variant exactly N times."),
     ] = None,
     min_time: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+        typer.Option(metavar="S", help="Measure each scenario for S seconds (default: 3)."),
     ] = None,
     patterns_only: Annotated[
         bool,
-        typer.Option("--patterns-only", help="Leave out the service and the cache: a minute less."),
+        typer.Option(
+            "--patterns-only", help="Leave out the service and the cache; saves about a minute."
+        ),
     ] = False,
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
@@ -78,8 +80,8 @@ def run(
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
-    has a cache policy. Each step takes over what is there, so it may be interrupted and repeated.
-    --max-rcu, --max-wcu and --max-cost hold what is measured, too.
+    has a cache policy. Each step keeps what is already there, so it may be interrupted and run
+    again. --max-rcu, --max-wcu and --max-cost also hold while measuring.
 
     Example: perfkit run --scale 0.1
     """

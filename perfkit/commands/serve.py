@@ -82,11 +82,12 @@ SmtpHostOption = Annotated[
     typer.Option(
         "--smtp-host",
         metavar="HOST",
-        help="Mail server; left out, PERFKIT_SMTP_URL, else a local sink that keeps all mail.",
+        help="Mail server (default: PERFKIT_SMTP_URL, else a local sink that keeps all mail).",
     ),
 ]
 SmtpPortOption = Annotated[
-    int | None, typer.Option("--smtp-port", min=1, max=65535, help="Its port; default: 25.")
+    int | None,
+    typer.Option("--smtp-port", min=1, max=65535, help="Port of the mail server (default: 25)."),
 ]
 CloudWatchOption = Annotated[
     str | None,
@@ -125,7 +126,7 @@ def serve(
     """
     Serve the reference service: courses, enrollments and profiles over DynamoDB.
 
-    A phase sets all switches, and each can be set otherwise.
+    A phase sets all switches, and options override it, one by one.
 
     Example: perfkit serve --phase 3 --no-pooling --workers 2
     """

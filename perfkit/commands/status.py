@@ -52,7 +52,7 @@ def status(
     """
     Show the tables and indexes of a workload, the saved runs, and the service.
 
-    On the embedded engine looking moves an unfinished index on by a step.
+    On the embedded engine, every call also moves an index that is being built on by one step.
 
     Example: perfkit status --json
     """

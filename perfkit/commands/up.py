@@ -60,7 +60,8 @@ def up(
     """
     Run the service, its mail worker and its cache server in the background.
 
-    What dies is started again. `perfkit status` shows how it is, `perfkit down` stops it.
+    Processes that die are started again. `perfkit status` shows how they are, `perfkit down`
+    stops them.
 
     Example: perfkit up --phase 3 --workers 2
     """
