@@ -122,7 +122,6 @@ def init(
     for reason in gone:
         warn(f"{reason}.")
     say_consumption(where)
-    say_consumption(where)
     draft = _write(output, tables, where, (*found.skipped, *gone), force=force)
     if as_json:
         print_json(_document(output, where, tables, draft, (*found.skipped, *gone)))
@@ -376,7 +375,7 @@ def _document(
 
 
 def _profile(found: "Discovered") -> dict[str, Any]:
-    """Return what a sample says, without any value of an item."""
+    """Return what a sample says; of values of items nothing but what tells their kinds apart."""
     from dataclasses import asdict
 
     profile = found.profile

@@ -202,7 +202,7 @@ def _about(found: Discovered) -> Iterator[str]:
     size = f"more than {format_many(found.facts.items, 'item')}, how many the target does not say"
     if items is not None:
         size = f"{format_many(items, 'item')}, {format_bytes(table.size_bytes)}"
-    yield f"# ---- {table.name}: {size} ".ljust(_WIDTH, "-")
+    yield f"# ---- {_shown(table.name)}: {size} ".ljust(_WIDTH, "-")
     billing = (
         "billed on demand"
         if table.billing == "PAY_PER_REQUEST"
@@ -289,7 +289,7 @@ def _attributes(table: TableState, profile: Profile) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"#   {'  '.join(cells)}".rstrip()
+        yield f"#   {_shown('  '.join(cells))}".rstrip()
     more = len(profile.attributes) - len(shown)
     if more > 0:
         yield f"#   and {format_many(more, 'more attribute')}"

@@ -146,7 +146,8 @@ class Meter:
 
     A call gets its turn when those before are paid off at the rate, so over any stretch of time
     no more is consumed than the rate and one call; unused time is not saved up. A call that
-    would pass the sum of money, as far as earlier ones of its operation tell, is not sent.
+    would pass the sum of money, as far as earlier ones of its operation tell, is not sent. Before
+    an operation is known, each thread of each process may have a call of it under way.
 
     Args:
         limits: The limits.
@@ -324,7 +325,7 @@ class Meter:
             f"--max-cost {limits.max_cost_usd:g} is reached: {ledger['read_units']:,.1f} read and"
             f" {ledger['write_units']:,.1f} write units were consumed, ${spent_usd:.6f} at the"
             f" prices of {limits.price}, and the next call would pass it; what was done stays, and"
-            " the same command again continues, with as much again"
+            " the rest may be done with as much again"
         )
 
 

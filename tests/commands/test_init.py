@@ -275,6 +275,9 @@ def test_a_sum_of_money_that_is_used_up_leaves_no_half_of_a_file() -> None:
     assert "was reached before all samples were taken; nothing was written" in result.stderr
     assert not Path("perfkit.toml").exists()
 
+    enough = perfkit("init", "--max-cost", "1")
+    assert enough.stderr.count("Consumed") == 1, enough.stderr
+
 
 def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
     client = embedded_client()

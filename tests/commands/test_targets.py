@@ -152,6 +152,8 @@ def test_a_sum_stops_measuring_and_the_rest_is_named(courses_data: Callable[...,
     assert len(saved) < 5
     assert f"{len(saved)} of 5 scenarios were measured and are saved" in result.stderr
     assert "--scenario profile`" in result.stderr
+    # it would measure the first ones again
+    assert "the same command again" not in result.stderr
 
 
 def test_what_is_measured_below_a_rate_says_so(courses_data: Callable[..., Path]) -> None:

@@ -1,6 +1,8 @@
 """Which tables are found to start from, in what state, and what is known of them."""
 
+import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,3 +125,18 @@ def test_the_draft_says_how_a_table_is_billed_and_what_was_left_out() -> None:
     assert "# Standard infrequent access table class, provisioned 7 RCU and 3 WCU a second" in text
     assert "# Left out: that is gone." in text
     assert 'name = "ber-uns"' in text
+
+
+def test_a_draft_says_names_that_an_endpoint_made_up_as_text_alone() -> None:
+    create("there", 3)
+    connection = patient(Target().connect())
+    (table,) = find_tables(connection, Target()).tables
+    found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
+    evil = 'a" \n[target]\nat = "http://elsewhere" \x1b[2J\x7f\u2028'
+
+    text = written(replace(found, table=replace(table, name=evil)))
+
+    file = tomllib.loads(text)
+    assert file["target"] == {"at": "aws"}
+    assert list(file["tables"]) == [evil]
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
