@@ -64,9 +64,13 @@ class Invalidations:
         debts = {key: _Debt(until_s, failed=self.owes(key)) for key in keys}
         # noted first, so that it is not forgotten if the request is broken off
         self._debts.update(debts)
+        # a request that has found out that nobody answers has waited already; the command is sent
+        # all the same, so that a server that was only late gets it at once
+        brief_s = None if self._connection.usable() else self._settings.brief_s
         try:
-            await self._pay(debts)
-        except CacheError:
+            async with asyncio.timeout(brief_s):
+                await self._pay(debts)
+        except (CacheError, TimeoutError):
             self._counts.delayed_keys += len(debts)
             return False
         finally:

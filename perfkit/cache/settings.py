@@ -15,6 +15,7 @@ class CacheSettings:
 
     Attributes:
         time_limit_s: How long a command may take; then the server is left alone.
+        brief_s: How long an invalidation waits for a server that is left alone.
         jitter: An answer is kept for its time to live, more or less up to this share of it, so
             that what was stored together does not expire together.
         index_lag_s: How long after an invalidation a query may still read what was before, as
@@ -29,6 +30,7 @@ class CacheSettings:
     """
 
     time_limit_s: float = 0.05
+    brief_s: float = 0.015
     jitter: float = 0.1
     index_lag_s: float = 1.0
     lease_s: float = 10.0
@@ -44,7 +46,7 @@ class CacheSettings:
         return max(round(ttl_s * share * 1e3), 1)
 
     def __post_init__(self) -> None:
-        for name in ("time_limit_s", "lease_s", "breaker_open_s", "retry_s"):
+        for name in ("time_limit_s", "brief_s", "lease_s", "breaker_open_s", "retry_s"):
             if getattr(self, name) <= 0:
                 msg = f"{name} of the cache must be above 0, got {getattr(self, name)}"
                 raise ConfigError(msg)

@@ -52,8 +52,9 @@ _SHAPE = 2
 REDIS_LIMIT_S = 0.04
 """
 What a command may take. The first that takes longer opens the breaker, which cache and queue share:
-a server that hangs costs a request this once, or twice if it writes, since what has become untrue
-is forgotten whatever the breaker says. So no request loses 100 ms, timers that fire late included.
+a server that hangs costs a request this once, and one that writes `CacheSettings.brief_s` more,
+since what has become untrue is asked to be forgotten whatever the breaker says. So no request loses
+100 ms, timers that fire late included.
 """
 
 

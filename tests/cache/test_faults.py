@@ -501,6 +501,31 @@ def test_an_invalidation_that_fails_is_done_later(folder: Path) -> None:
     run(main)
 
 
+def test_who_has_waited_in_vain_waits_but_briefly_to_forget(folder: Path) -> None:
+    """A write asks twice: for the session before it, and to forget after it."""
+
+    async def main() -> None:
+        started = server.start(folder)
+        assert started.pid is not None
+        settings = replace(HASTY, time_limit_s=60)
+        async with Cache(started.url, KEYS, settings) as cache:
+            await until(cache, Status.HIT)
+            os.kill(started.pid, signal.SIGSTOP)
+            try:
+                # as the look for a session leaves it
+                cache.breaker.failed()
+                async with asyncio.timeout(PATIENCE_S):
+                    assert not await cache.invalidate([KEY])
+            finally:
+                os.kill(started.pid, signal.SIGCONT)
+
+            # it was only late, and is not forgotten to forget
+            await until(cache, Status.MISS)
+            assert cache.snapshot().server.invalidated_keys == 1
+
+    run(main)
+
+
 def test_an_invalidation_cut_off_is_done_all_the_same(folder: Path) -> None:
     """The database was written; that the client went away changes nothing about it."""
 

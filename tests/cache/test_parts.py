@@ -164,6 +164,7 @@ def test_a_small_value_cannot_become_a_huge_one() -> None:
     "wrong",
     [
         {"time_limit_s": 0},
+        {"brief_s": 0},
         {"lease_s": -1},
         {"jitter": 1},
         {"jitter": -0.1},
