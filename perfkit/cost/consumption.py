@@ -321,6 +321,12 @@ def _part(
         write_units=sum(values.get("ConsumedWriteCapacityUnits", ())),
         read_capacity=capacity[0],
         write_capacity=capacity[1],
-        stored_bytes=owner.get(f"{prefix}SizeBytes", 0)
-        + INDEX_ENTRY_OVERHEAD_BYTES * owner.get("ItemCount", 0),
+        # a local index is read and written with its table, and stored beside it
+        stored_bytes=sum(
+            each.get(f"{kind}SizeBytes", 0) + INDEX_ENTRY_OVERHEAD_BYTES * each.get("ItemCount", 0)
+            for kind, each in (
+                (prefix, owner),
+                *(("Index", local) for local in owner.get("LocalSecondaryIndexes", ())),
+            )
+        ),
     )

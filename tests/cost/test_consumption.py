@@ -134,6 +134,24 @@ def test_a_younger_table_is_looked_at_since_it_was_made() -> None:
 
 
 @pytest.mark.usefixtures("aws")
+def test_local_indexes_are_stored_beside_their_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("Orders")
+    described = boto3.client("dynamodb", region_name=REGION).describe_table(TableName="Orders")
+    local = {"IndexName": "ByDay", "IndexSizeBytes": 500, "ItemCount": 10}
+    table = described["Table"] | {
+        "TableSizeBytes": 1000,
+        "ItemCount": 10,
+        "LocalSecondaryIndexes": [local],
+    }
+    monkeypatch.setattr("perfkit.cost.consumption._describe", lambda *_: table)
+
+    (orders,) = look("Orders").parts
+
+    # 100 bytes more for each item and each entry
+    assert orders.stored_bytes == 1000 + 10 * 100 + 500 + 10 * 100
+
+
+@pytest.mark.usefixtures("aws")
 def test_provisioned_capacity_is_billed_as_it_was_used_or_not() -> None:
     make("Orders", provisioned=(100, 50))
     make("Books", provisioned=(100, 50))
