@@ -79,7 +79,9 @@ def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:
     )
 
 
-def effective_size(hits: Mapping[int, int], sizes: Mapping[int, int]) -> float:
+def effective_size(
+    hits: Mapping[int, int], sizes: Mapping[int, int], *, unanimous: int | None = None
+) -> float:
     """
     Return how large a simple random sample would have to be to say as much as one of clusters.
 
@@ -90,6 +92,9 @@ def effective_size(hits: Mapping[int, int], sizes: Mapping[int, int]) -> float:
     Args:
         hits: By cluster, how many items have the property.
         sizes: By cluster, how many items there are.
+        unanimous: What the sample says as much as where all of its items, or none, have the
+            property, so that no variance shows how alike those of a cluster are; its size if left
+            out.
     """
     of = sum(sizes.values())
     clusters = len(sizes)
@@ -98,7 +103,7 @@ def effective_size(hits: Mapping[int, int], sizes: Mapping[int, int]) -> float:
         return 1.0
     share = sum(hits.values()) / of
     if share in {0.0, 1.0}:
-        return float(of)
+        return float(of if unanimous is None else min(of, unanimous))
     deviations = sum((hits.get(each, 0) - share * size) ** 2 for each, size in sizes.items())
     variance = clusters / (clusters - 1) * deviations / of**2
     effect = variance / (share * (1 - share) / of)
@@ -358,18 +363,25 @@ class Profiler:
             kinds_by=kinds_by,
         )
 
+    @property
+    def _partitions(self) -> int | None:
+        """Return how many partition keys the sample is of; items of one may be alike in everything."""
+        seen = self._attributes.get(self._keys[0]) if self._keys else None
+        return None if seen is None else sum(len(each.counts) for each in seen.values.values())
+
     def _attribute(
         self, name: str, seen: _Attribute, table_items: int | None, *, whole: bool
     ) -> AttributeProfile:
         items = seen.types.total()
-        share = share_of(seen.places, self._places, whole=whole)
+        partitions = self._partitions
+        share = share_of(seen.places, self._places, whole=whole, partitions=partitions)
         kind = seen.types.most_common(1)[0][0]
         values = None
         if kind in _KEY_TYPES:
             expected = None
             if table_items is not None:
                 expected = share.value * table_items * seen.types[kind] / items
-            values = _values(kind, seen.values[kind], expected, whole=whole)
+            values = _values(kind, seen.values[kind], expected, whole=whole, partitions=partitions)
         return AttributeProfile(
             name=name,
             types=dict(seen.types.most_common()),
@@ -403,7 +415,7 @@ class Profiler:
             KindProfile(
                 name=name,
                 items=found.total(),
-                share=share_of(found, self._places, whole=whole),
+                share=share_of(found, self._places, whole=whole, partitions=self._partitions),
                 mean_bytes=sizes[name] / found.total(),
             )
             for name, found in places.items()
@@ -443,7 +455,13 @@ def _beginning(value: Mapping[str, Any] | None) -> str:
     return text if re.fullmatch(r"[A-Z][A-Z_-]{1,30}", text) else "*"
 
 
-def share_of(hits: Mapping[int, int], sizes: Mapping[int, int], *, whole: bool) -> Estimate:
+def share_of(
+    hits: Mapping[int, int],
+    sizes: Mapping[int, int],
+    *,
+    whole: bool,
+    partitions: int | None = None,
+) -> Estimate:
     """
     Return the share of items that have a property: counted, or estimated from a sample of clusters.
 
@@ -451,14 +469,18 @@ def share_of(hits: Mapping[int, int], sizes: Mapping[int, int], *, whole: bool) 
         hits: By place, how many items have it.
         sizes: By place, how many items there are; at least one in all.
         whole: The places are the whole table.
+        partitions: How many partition keys the items are of, if that is known; items of one may be
+            alike in everything.
     """
     found, of = sum(hits.values()), sum(sizes.values())
     if whole:
         return Estimate.exactly(found / of)
-    return wilson(found, of, effective=effective_size(hits, sizes))
+    return wilson(found, of, effective=effective_size(hits, sizes, unanimous=partitions))
 
 
-def _values(kind: str, seen: _Values, expected: float | None, *, whole: bool) -> ValueProfile:
+def _values(
+    kind: str, seen: _Values, expected: float | None, *, whole: bool, partitions: int | None
+) -> ValueProfile:
     # of equally frequent ones the same each time
     ordered = sorted(seen.counts.items(), key=lambda each: (-each[1], each[0]))
     top = [(seen.kept[value], count) for value, count in ordered if value in seen.kept]
@@ -470,13 +492,13 @@ def _values(kind: str, seen: _Values, expected: float | None, *, whole: bool) ->
         table_items=expected,
         distinct=distinct_values(observed.values(), items=items, table_items=expected, whole=whole),
         top=tuple(top[:_TOP]),
-        top_share=_top_share(seen, ordered[0][0], whole=whole),
+        top_share=_top_share(seen, ordered[0][0], whole=whole, partitions=partitions),
         longest_bytes=seen.longest_bytes,
         empty=seen.empty,
     )
 
 
-def _top_share(seen: _Values, top: bytes, *, whole: bool) -> Estimate:
+def _top_share(seen: _Values, top: bytes, *, whole: bool, partitions: int | None) -> Estimate:
     """
     Return the share of a table's most frequent value, whichever that is.
 
@@ -484,7 +506,7 @@ def _top_share(seen: _Values, top: bytes, *, whole: bool) -> Estimate:
     are. So the lower end comes from one half of the sample, about the value that is most frequent
     in the other half; the upper one from the whole sample.
     """
-    share = share_of(_places_of(seen, top), seen.sizes, whole=whole)
+    share = share_of(_places_of(seen, top), seen.sizes, whole=whole, partitions=partitions)
     if whole:
         return share
     choosing = set(sorted(seen.sizes)[::2])
@@ -497,7 +519,7 @@ def _top_share(seen: _Values, top: bytes, *, whole: bool) -> Estimate:
     if rest:
         likely = min(chosen, key=lambda value: (-chosen[value], value))
         hits = {place: n for place, n in _places_of(seen, likely).items() if place in rest}
-        low = share_of(hits, rest, whole=False).low
+        low = share_of(hits, rest, whole=False, partitions=partitions).low
     return replace(share, low=min(low, share.low))
 
 
