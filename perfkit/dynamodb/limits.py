@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite
@@ -29,7 +30,16 @@ from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
 from perfkit.measure.clock import RealClock
 
-__all__ = ["Consumed", "Limits", "Meter", "MeteredConnection", "PacedClock", "attach", "meter_of"]
+__all__ = [
+    "Consumed",
+    "Limits",
+    "Meter",
+    "MeteredConnection",
+    "PacedClock",
+    "attach",
+    "meter_of",
+    "waiting_until",
+]
 
 _READS = frozenset({"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"})
 _WRITES = frozenset({"BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem"})
@@ -47,6 +57,26 @@ _FIELDS = (
     "stopped",
 )
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
+
+
+_ENDING: ContextVar[threading.Event | None] = ContextVar("perfkit-limits-ending", default=None)
+
+
+@contextmanager
+def waiting_until(ending: threading.Event) -> Iterator[None]:
+    """
+    Let calls of this thread wait for their turn no longer than until something ends.
+
+    An interrupt reaches the main thread only, and at a low rate a turn is minutes away.
+
+    Raises:
+        InterruptedError: Inside, by a call that waited.
+    """
+    token = _ENDING.set(ending)
+    try:
+        yield
+    finally:
+        _ENDING.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +206,7 @@ class Meter:
 
         Raises:
             LimitReachedError: It would pass --max-cost.
+            InterruptedError: What it is for ended: see `waiting_until`.
         """
         if operation not in _READS and operation not in _WRITES:
             return
@@ -205,7 +236,7 @@ class Meter:
         if start_s > now_s:
             self._turn(waiting=1)
             try:
-                self._pause(start_s - now_s)
+                self._wait(start_s - now_s)
             except BaseException:
                 self._turn(waiting=-1)
                 self._close(0.0)
@@ -213,6 +244,14 @@ class Meter:
             self._turn(waiting=-1, flying=1)
         else:
             self._turn(flying=1)
+
+    def _wait(self, seconds: float) -> None:
+        ending = _ENDING.get()
+        if ending is None:
+            self._pause(seconds)
+        elif ending.wait(seconds):
+            msg = "what the call is for is being ended"
+            raise InterruptedError(msg)
 
     def settle(
         self, operation: str, answer: Mapping[str, Any] | None, error: DynamoDBError | None = None

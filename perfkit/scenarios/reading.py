@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from perfkit.capacity import Consistency, Item
+from perfkit.dynamodb.limits import waiting_until
 from perfkit.errors import ThrottledError
 from perfkit.measure.measurement import add_known
 
@@ -233,12 +234,13 @@ class ParallelScan:
     def _read_segment(self, number: int) -> Answer:
         part = Answer(scanned=True)
         request = _metered(self._segment_request(number), self.consistency)
-        for page in _pages(self.client.scan, request):
-            part.count(page, page["Items"], page.get("ScannedCount"))
-            part.items += page["Items"]
-            # an interrupt reaches the main thread only: do not read on for nobody
-            if self._closing.is_set():
-                break
+        with waiting_until(self._closing):
+            for page in _pages(self.client.scan, request):
+                part.count(page, page["Items"], page.get("ScannedCount"))
+                part.items += page["Items"]
+                # an interrupt reaches the main thread only: do not read on for nobody
+                if self._closing.is_set():
+                    break
         return part
 
     def count_strong(self) -> float | None:

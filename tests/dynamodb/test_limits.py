@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from perfkit.dynamodb.safety import limited
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
+from perfkit.scenarios.reading import ParallelScan
 from perfkit.workloads.loader import load
 
 # of us-east-1, on demand. Source: AWS Price List
@@ -202,6 +204,40 @@ def test_an_interrupted_wait_leaves_nothing_under_way() -> None:
 
     idle_s = meter.idle_s
     assert meter.idle_s == idle_s
+
+
+def test_who_waits_for_minutes_can_be_ended(data: Path) -> None:
+    """As Ctrl-C ends a parallel scan at a low rate: its threads wait, and nothing reaches them."""
+    target = limited(Target(data=data), request_prices, max_rcu=0.05)
+    client = target.client()
+    request = {
+        "TableName": "Courses",
+        "FilterExpression": "course_id = :id",
+        "ExpressionAttributeValues": {":id": {"S": "x"}},
+    }
+    scan = ParallelScan(client=client, request=request, segments=2)
+    ended: list[type[BaseException]] = []
+
+    def call() -> None:
+        try:
+            scan.call()
+        except InterruptedError as error:
+            ended.append(type(error))
+
+    # 25 units, which at this rate are paid off in some minutes
+    client.scan(TableName="Courses")
+    waiting = Thread(target=call)
+    waiting.start()
+    assert target.limits is not None
+    meter = meter_of(target.limits)
+    while meter._waiting < 2:
+        time.sleep(0.01)
+
+    scan.close()
+    waiting.join()
+
+    assert ended == [InterruptedError]
+    assert meter.consumed.read_units == 25
 
 
 @pytest.mark.parametrize(
