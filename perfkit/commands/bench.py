@@ -261,6 +261,8 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             for run in measure_scenarios(chosen, replace(context, progress=show), store):
                 runs.append(run)  # noqa: PERF402 - an interrupt must leave those it has
     except KeyboardInterrupt as error:
+        if context.source is not None:
+            say_consumption(context.source)
         say(f"Interrupted: {_saved(runs, chosen)}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
     except PerfkitError as error:

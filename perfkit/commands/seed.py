@@ -145,6 +145,7 @@ def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
                 progress=advance,
             )
     except KeyboardInterrupt as error:
+        say_consumption(planned.job.target)
         say(
             f"Interrupted: {done:,} of {planned.items:,} items are in; run the same command again"
             " to continue.",
