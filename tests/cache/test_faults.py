@@ -514,7 +514,7 @@ def test_who_has_waited_in_vain_waits_but_briefly_to_forget(folder: Path) -> Non
             try:
                 # as the look for a session leaves it
                 cache.breaker.failed()
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(TIMEOUT_S):
                     assert not await cache.invalidate([KEY])
             finally:
                 os.kill(started.pid, signal.SIGCONT)

@@ -129,7 +129,7 @@ def test_the_draft_says_how_a_table_is_billed_and_what_was_left_out() -> None:
 
 def test_a_draft_says_names_that_an_endpoint_made_up_as_text_alone() -> None:
     create("there", 3)
-    connection = patient(Target().connect())
+    connection = retrying(Target().connect())
     (table,) = find_tables(connection, Target()).tables
     found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
     evil = 'a" \n[target]\nat = "http://elsewhere" \x1b[2J\x7f\u2028'
