@@ -214,7 +214,8 @@ class Costs:
         Return what tables and indexes take a month in a state.
 
         Before is today, so what CloudWatch counted counts first; then come runs with a stated
-        traffic, the newest first.
+        traffic, the newest first: a traffic that says what each pattern gets, and of writes only
+        where it says how many there are.
         """
         from perfkit.cost.measured_units import MeasuredUnits
 
@@ -230,6 +231,9 @@ class Costs:
         for title, runs in self._groups.items():
             evidence = self.evidence(title, runs)
             found = self.estimate(title, runs) if self.is_stated(evidence) else None
+            if found is not None and not found.assumptions.is_split(found.patterns):
+                # which table they are for is assumed, and no reason to overrule a file
+                found = None
             # without a cache policy nothing is kept, whatever runs
             known = (
                 () if found is None else found.demands.get(state, found.demands.get(State.AFTER))
@@ -243,7 +247,7 @@ class Costs:
                     MeasuredUnits(
                         reads=Decimal(str(demand.read_units_s * SECONDS_A_MONTH)),
                         writes=None
-                        if cost is None
+                        if cost is None or not self._states_writes(found, demand.table)
                         else Decimal(str(demand.write_units_s * SECONDS_A_MONTH)),
                         stored_gb=None
                         if cost is None
@@ -252,6 +256,12 @@ class Costs:
                     ),
                 )
         return units
+
+    def _states_writes(self, found: Estimate | None, table: str) -> bool:
+        """Return whether anybody says how often a table is written."""
+        if found is None:
+            return False
+        return self.architectures.states_writes or table in found.assumptions.writes
 
     def assumptions(self, evidence: Evidence) -> Assumptions:
         """

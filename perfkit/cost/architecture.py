@@ -309,6 +309,7 @@ class Architectures:
         quoted_source: The document that states the quoted lines; empty where there are none.
         traffic: What is assumed of traffic; None where the file says nothing.
         states_a_rate: It says how many requests come.
+        states_writes: It says how many writes come to every table.
         file: Where it was read, for messages; empty for the one that comes with perfkit.
     """
 
@@ -318,6 +319,7 @@ class Architectures:
     quoted_source: str = ""
     traffic: Assumptions | None = None
     states_a_rate: bool = False
+    states_writes: bool = False
     file: str = ""
 
     @property

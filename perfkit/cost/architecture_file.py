@@ -36,7 +36,10 @@ def load_architectures(path: Path | None = None) -> Architectures:
     if found.before is None and found.after is None:
         # what runs is left to the reference document; its file is not this one
         return replace(
-            load_architectures(), traffic=found.traffic, states_a_rate=found.states_a_rate
+            load_architectures(),
+            traffic=found.traffic,
+            states_a_rate=found.states_a_rate,
+            states_writes=found.states_writes,
         )
     return found
 
@@ -61,5 +64,6 @@ def read_architectures(content: bytes, *, source: str, file: str = "") -> Archit
         quoted_source=found.quoted_source,
         traffic=None if found.traffic is None else found.traffic.assumptions(),
         states_a_rate=found.traffic is not None and found.traffic.states_a_rate,
+        states_writes=found.traffic is not None and found.traffic.states_writes,
         file=file,
     )

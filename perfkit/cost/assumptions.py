@@ -1,6 +1,6 @@
 """What is assumed about traffic and the place it goes to, where nothing was measured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Any, Self
@@ -128,6 +128,10 @@ class Assumptions:
         return {
             name: self.rps * weight / total if total else 0.0 for name, weight in weights.items()
         }
+
+    def is_split(self, patterns: Sized) -> bool:
+        """Return whether it says what each of the *patterns* gets, rather than all alike."""
+        return len(patterns) == 1 or bool(self.patterns or self.weights)
 
     def writes_to(self, table: str) -> float:
         """Return the writes a second to a table."""
@@ -323,6 +327,11 @@ class Traffic(Section):
     def states_a_rate(self) -> bool:
         """Return whether it says how many requests come, and not only how they vary."""
         return self.rps is not None or bool(self.patterns or self.monthly)
+
+    @property
+    def states_writes(self) -> bool:
+        """Return whether it says how many writes come to every table."""
+        return self.writes_per_s is not None
 
     def assumptions(self) -> Assumptions:
         """

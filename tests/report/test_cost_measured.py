@@ -659,7 +659,7 @@ def test_an_architecture_takes_measured_units_and_says_what_disagreed(tmp_path: 
     file = tmp_path / "mine.toml"
     file.write_text(
         # within a tenth, and so no disagreement
-        "[before.tables.Books]\nread_requests = 60_000_000_000\nwrite_requests = 2_628_000\n[after.tables.Books]\nread_requests = 0\nwrite_requests = 2_000_000\nstorage_gb = 5\n[after.tables.Books.indexes.ByShelf]\nread_requests = 300_000_000\nwrite_requests = 2_890_800\n"
+        "[before.tables.Books]\nread_requests = 60_000_000_000\nwrite_requests = 2_628_000\n[after.tables.Books]\nread_requests = 0\nwrite_requests = 2_000_000\nstorage_gb = 5\n[after.tables.Books.indexes.ByShelf]\nread_requests = 300_000_000\nwrite_requests = 2_890_800\n[traffic]\nwrites_per_s = 1\n"
     )
 
     built = report(architecture=file, rps=("20",))
@@ -679,6 +679,38 @@ def test_an_architecture_takes_measured_units_and_says_what_disagreed(tmp_path: 
     table, index = document["after"]["lines"]
     # 2.628 × $0.625 and 0.010468 × $0.25; 341.64 × $0.125 and 2.8908 × $0.625
     assert (table["monthly"], index["monthly"]) == (1.65, 44.51)
+
+
+@pytest.mark.parametrize(
+    ("rps", "runs", "disagree"),
+    [
+        # nobody says how many writes come
+        pytest.param("20", FULL, ["read units a month"], id="reads of one pattern"),
+        # nor which pattern the requests are for
+        pytest.param("20", (*FULL, replace(SHELF, scenario="other")), [], id="of two"),
+        pytest.param(
+            "shelf=20",
+            (*FULL, replace(SHELF, scenario="other")),
+            ["read units a month"],
+            id="of one of two",
+        ),
+    ],
+)
+def test_a_file_is_not_overruled_by_what_is_only_assumed(
+    rps: str, runs: tuple[Run, ...], disagree: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[before.tables.Books]\nread_requests = 1_000\nwrite_requests = 7\n")
+
+    document = report_document(report(*runs, architecture=file, rps=(rps,)))["cost"]
+
+    assert isinstance(document, dict)
+    assert [
+        word
+        for warning in document["warnings"]
+        for word in ("read units a month", "write units a month")
+        if word in warning
+    ] == disagree
 
 
 def test_capacity_that_cannot_carry_what_was_measured_is_named(tmp_path: Path) -> None:
