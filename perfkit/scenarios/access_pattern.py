@@ -483,6 +483,8 @@ class _Ways:
                 " did not create: under another name in the workload, `perfkit seed` and"
                 " `perfkit create-indexes` make one of its own to measure"
             )
+        if existing is not None and workload.exists:
+            return _obstacle_of_theirs(table, wanted, existing)
         return _obstacle(table, wanted, existing)
 
 
@@ -595,6 +597,22 @@ def _doubt_index(context: Context, pattern: AccessPattern, table: _TableFacts) -
                 f"index {form.index} of {pattern.table} differs: {difference}",
                 "the figures are those of the index that is there",
             )
+
+
+def _obstacle_of_theirs(table: str, wanted: Index, existing: IndexState) -> str:
+    """Return why an index of a table that exists already cannot be queried; "" if it can."""
+    if existing.keys != Keys.of(wanted):
+        remedy = "correct them" if wanted.exists else "give the one that is proposed another name"
+        return (
+            f"index {wanted.name} of {table} has other keys than in the workload"
+            f" ({index_difference(wanted, existing)}): {remedy}"
+        )
+    if existing.status not in {"ACTIVE", "UPDATING"}:
+        return (
+            f"index {wanted.name} of {table} is {existing.status}: wait until it is ACTIVE and"
+            " measure again"
+        )
+    return ""
 
 
 def _obstacle(table: str, wanted: Index, existing: IndexState | None) -> str:

@@ -137,16 +137,21 @@ def measure(target: Target, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     client = target.client()
 
     def measure(
-        text: str, *, client: Any = client, where: Target = target, consistent: bool = False
+        text: str,
+        *,
+        client: Any = client,
+        where: Target = target,
+        consistent: bool = False,
+        head: str = HEAD,
     ) -> Run:
-        context = context_of(text, client, where)
+        context = context_of(text, client, where, head)
         context = replace(context, options=replace(context.options, consistent=consistent))
         (scenario,) = find(context.workload, ["asked"])
         return scenario.measure(context)
 
-    def context_of(text: str, client: Any, where: Target) -> Context:
+    def context_of(text: str, client: Any, where: Target, head: str) -> Context:
         path = tmp_path / "orders.toml"
-        path.write_text(HEAD + PATTERN + text)
+        path.write_text(head + PATTERN + text)
         return Context(
             workload=load(path),
             client=client,
@@ -208,6 +213,22 @@ today_query = { index = "ByStatus", key_condition = "#status = :status", filter 
             " measured"
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "remedy"),
+    [(", exists = true", "correct them"), ("", "give the one that is proposed another name")],
+)
+def test_an_index_with_other_keys_is_no_reason_to_change_somebodys_table(
+    flag: str, remedy: str, measure: Callable[..., Run]
+) -> None:
+    there = ', sort_key = "order_id", exists = true'
+    run = measure(f"{PENDING}{BY_STATUS}", head=HEAD.replace(there, flag))
+
+    (step,) = run.next_steps
+    assert step.startswith("index ByStatus of Orders has other keys than in the workload")
+    assert step.endswith(f": {remedy}")
+    assert "query" not in figures(run)
 
 
 def test_todays_form_alone_says_what_would_be_next(measure: Callable[..., Run]) -> None:
