@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from perfkit.runs import Comparison, Run, Variant
+from perfkit.runs import Comparison, Modelled, Run, Variant
 
 __all__ = ["Outcome", "find_outcome"]
 
@@ -16,11 +16,21 @@ class Outcome:
         before: The variant that the others are compared with.
         after: The candidate that costs least, or None where none costs less.
         comparison: Of these two.
+        modelled: What a twin says of an index that does not exist, where that costs less than
+            whatever was measured; None where it does not, or nothing was modelled.
     """
 
     before: Variant
     after: Variant | None = None
     comparison: Comparison | None = None
+    modelled: Modelled | None = None
+
+    @property
+    def modelled_ratio(self) -> float | None:
+        """How many times fewer read units the modelled form takes than what is before."""
+        if self.modelled is None or self.before.capacity_units is None:
+            return None
+        return self.before.capacity_units / self.modelled.capacity_units
 
 
 def find_outcome(run: Run) -> Outcome | None:
@@ -46,11 +56,24 @@ def find_outcome(run: Run) -> Outcome | None:
     ]
     better = [pair for pair in rivals if _is_better(before, *pair)]
     if not better:
-        return Outcome(before=before)
+        return Outcome(before=before, modelled=_modelled(run, before))
     comparison, after = min(
         better, key=lambda pair: (pair[1].capacity_units or 0.0, -pair[0].latency_ratio)
     )
-    return Outcome(before=before, after=after, comparison=comparison)
+    return Outcome(
+        before=before, after=after, comparison=comparison, modelled=_modelled(run, after)
+    )
+
+
+def _modelled(run: Run, best: Variant) -> Modelled | None:
+    """Return the modelled form that costs least, if it costs less than the best that was measured."""
+    units = best.capacity_units
+    if units is None:
+        return None
+    cheaper = [
+        each for each in run.modelled if not each.differs and 0 < each.capacity_units < units
+    ]
+    return min(cheaper, key=lambda each: each.capacity_units, default=None)
 
 
 def _is_better(before: Variant, comparison: Comparison, candidate: Variant) -> bool:

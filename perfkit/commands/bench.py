@@ -1,5 +1,6 @@
 """`perfkit bench`: measure the access patterns of a workload, its cache, and the service."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
     from perfkit.scenarios.base import Context, Options, Scenario
+    from perfkit.scenarios.twins import TwinOptions
     from perfkit.workloads.model import Workload
 
 __all__ = ["bench", "check_budgets", "make_context", "make_options", "measure_with_bars"]
@@ -75,6 +77,20 @@ def bench(
             help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
         ),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=20,
+            metavar="N",
+            help="Items to copy into the twin of a table that lacks an index (default: 1000).",
+        ),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Copy all items of such a table instead.")
+    ] = False,
+    no_twin: Annotated[
+        bool, typer.Option("--no-twin", help="Say nothing of indexes that do not exist.")
+    ] = False,
     traffic: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -91,9 +107,10 @@ def bench(
     """
     Measure access patterns, scans against the query or get, or other scenarios.
 
-    Only reads, whosever the tables are. Checks first that all variants answer the same. Each run
-    is saved as it finishes; `perfkit report` shows them again. Exits with 4 where a pattern takes
-    more read units than its max_rcu.
+    Only reads, whosever the tables are. Checks first that all variants answer the same. A query by
+    an index that does not exist yet is modelled on a twin: a sample of the items, copied into a
+    temporary file and indexed there. Each run is saved as it finishes; `perfkit report` shows them
+    again. Exits with 4 where a pattern takes more read units than its max_rcu.
 
     Example: perfkit bench --scenario courses --min-time 10
     """
@@ -114,7 +131,8 @@ def bench(
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
-    context = make_context(where, read, options, make_redis_url(redis_url, read))
+    twins = make_twins(sample, whole=whole, no_twin=no_twin)
+    context = make_context(where, read, options, make_redis_url(redis_url, read), twins)
     title = f"Measure workload {read.name}"
     foreign: tuple[str, ...] = ()
     if where.kind == "endpoint":
@@ -122,13 +140,14 @@ def bench(
         foreign = unmarked(where, (table.name for table in read.tables))
         if foreign:
             title = f"Read {', '.join(foreign)}, which perfkit did not create,"
-    if where.is_guarded or foreign:
-        effects = tuple(each.effect(context) for each in chosen)
-        preview = Preview(title=title, effects=effects, always_ask=bool(foreign))
-        if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
-            note("Nothing was done.")
-            raise typer.Exit(1)
-    runs = measure_with_bars(chosen, context)
+    with context.twins or nullcontext():
+        if where.is_guarded or foreign:
+            effects = tuple(each.effect(context) for each in chosen)
+            preview = Preview(title=title, effects=effects, always_ask=bool(foreign))
+            if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
+                note("Nothing was done.")
+                raise typer.Exit(1)
+        runs = measure_with_bars(chosen, context)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
@@ -185,17 +204,41 @@ def make_options(
     return Options(plan=plan, consistent=consistent, segments=segments, traffic=read_changes(hour))
 
 
+def make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
+    """
+    Return how to make twins of tables that lack an index; None for none.
+
+    Raises:
+        ConfigError: The options contradict each other.
+    """
+    from perfkit.scenarios.twins import SAMPLE_ITEMS, TwinOptions
+
+    given = {"--sample": sample is not None, "--whole": whole, "--no-twin": no_twin}
+    chosen = [name for name, is_given in given.items() if is_given]
+    if len(chosen) > 1:
+        msg = f"{' and '.join(chosen)} contradict each other; give one of them"
+        raise ConfigError(msg)
+    return None if no_twin else TwinOptions(items=sample or SAMPLE_ITEMS, whole=whole)
+
+
 def make_context(
-    where: "Target", read: "Workload", options: "Options", redis_url: str | None = None
+    where: "Target",
+    read: "Workload",
+    options: "Options",
+    redis_url: str | None = None,
+    twins: "TwinOptions | None" = None,
 ) -> "Context":
-    """Return what scenarios measure *where* with: an ordinary boto3 client."""
+    """Return what scenarios measure *where* with: an ordinary boto3 client; close its twins."""
     from perfkit.dynamodb.limits import PacedClock
     from perfkit.measure.clock import RealClock
     from perfkit.scenarios.base import Context
+    from perfkit.scenarios.twins import Twins
 
+    client = where.client(pool_connections=max(10, options.segments))
+    seed = options.plan.random_seed
     return Context(
         workload=read,
-        client=where.client(pool_connections=max(10, options.segments)),
+        client=client,
         target=where.describe(),
         where=where.name,
         options=options,
@@ -203,6 +246,7 @@ def make_context(
         redis_url=redis_url,
         capacity_doubt=where.capacity_doubt(),
         clock=RealClock() if where.limits is None else PacedClock(where.limits),
+        twins=None if twins is None else Twins(twins, client, where=where.name, seed=seed),
     )
 
 

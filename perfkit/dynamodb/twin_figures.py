@@ -4,12 +4,13 @@ import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
 from perfkit.capacity import (
     INDEX_ENTRY_OVERHEAD_BYTES,
+    MAX_ITEM_BYTES,
     READ_UNIT_BYTES,
     Item,
     item_size,
@@ -231,6 +232,14 @@ class TableTwin:
             hits=hits,
         )
 
+    def found(self, operation: str, request: Mapping[str, Any]) -> frozenset[tuple[str, ...]]:
+        """Return the keys of what a query or scan of the twin finds."""
+        return frozenset(
+            self._key(item)
+            for page in self._twin.pages(operation, request)
+            for item in page["Items"]
+        )
+
     def entries(self, index: str) -> IndexFigures:
         """
         Return what an index holds of the whole table.
@@ -246,7 +255,12 @@ class TableTwin:
             violating = Estimate.exactly(found.violating.total())
         else:
             entries = count_in_table(found.belonging, sample, effect=1.0)
-            stored = sum_in_table(found.stored, sample) if self._items else Estimate.exactly(0)
+            stored = Estimate.exactly(0)
+            if self._items:
+                # the largest items there can be, where a sample says nothing
+                most = float(sample.population * (MAX_ITEM_BYTES + INDEX_ENTRY_OVERHEAD_BYTES))
+                stored = sum_in_table(found.stored, sample)
+                stored = replace(stored, high=min(stored.high, most))
             violating = count_in_table(found.violating, sample, effect=1.0)
         return IndexFigures(
             entries=entries,

@@ -23,6 +23,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.modelled import modelled_cell, write_modelled
 from perfkit.report.percentiles import median_cell
 from perfkit.report.quoted import mapping, number
 from perfkit.report.ratios import write_short
@@ -147,6 +148,15 @@ def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
         else None,
         "wasted": before.wasted_share,
     }
+    if finding.modelled is not None:
+        yield {
+            "pattern": "",
+            "ways": finding.modelled.name,
+            "units_after": modelled_cell(finding.modelled),
+            "capacity_ratio": Marked(
+                value=finding.outcome.modelled_ratio, provenance=Provenance.MODELLED
+            ),
+        }
     quoted = finding.run.quoted
     if quoted:
         sides = {side: mapping(quoted.get(side)) for side in ("before", "after")}
@@ -202,6 +212,20 @@ def _variants_table(run: Run) -> Table:
         for each in run.variants
     ]
     first = run.variants[0].name if run.variants else ""
+    first_units = run.variants[0].capacity_units if run.variants else None
+    for modelled in run.modelled:
+        ratio = first_units / modelled.capacity_units if first_units else None
+        rows.append(
+            {
+                "variant": modelled.name,
+                "units": modelled_cell(modelled),
+                "against": Marked(
+                    value=f"{format_ratio(ratio)} fewer RCU", provenance=Provenance.MODELLED
+                )
+                if ratio is not None and ratio > 1 and not modelled.differs
+                else "",
+            }
+        )
     table = Table(
         name="answer",
         title="",
@@ -490,10 +514,16 @@ def _could_be(answer: Answer) -> Statement:
     if not better:
         return Statement(text="No access pattern measured here has a variant that reads less yet.")
     best = max(better, key=_ratio)
-    reads = (
-        "" if best.after is None else f"{best.name} reads {_reads(best.after)} by {best.after.name}"
-    )
-    fewer = "" if best.after is None else _fewer(_ratio(best))
+    reads = fewer = ""
+    if best.modelled is not None:
+        reads = (
+            f"{best.name} would take {write_modelled(best.modelled)} by index"
+            f" {best.modelled.index}, which does not exist yet"
+        )
+        fewer = _fewer(_ratio(best))
+    elif best.after is not None:
+        reads = f"{best.name} reads {_reads(best.after)} by {best.after.name}"
+        fewer = _fewer(_ratio(best))
     of = f" ({len(better)} of {count} patterns have a better variant)" if count > 1 else ""
     return Statement(
         text=f"It could be {_worth(answer.money)}{of}: {reads}{fewer}.", tone=Tone.GOOD
@@ -510,6 +540,8 @@ def _fewer(ratio: float) -> str:
 
 
 def _ratio(finding: PatternFinding) -> float:
+    if finding.modelled is not None:
+        return finding.outcome.modelled_ratio or 0.0
     comparison = finding.comparison
     return 0.0 if comparison is None else comparison.capacity_ratio or 0.0
 

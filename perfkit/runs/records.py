@@ -30,6 +30,7 @@ __all__ = [
     "HourTraffic",
     "LatencySummary",
     "MachineLoad",
+    "Modelled",
     "Run",
     "RunKind",
     "ServiceFigures",
@@ -288,6 +289,42 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Modelled:
+    """
+    A query by an index that does not exist, as a twin of its table says; nothing here is measured.
+
+    Figures are for one call, means over the sets of parameters; intervals are of 95%. There is no
+    latency: a twin is somewhere else. `source` says what the figures rest on: "answer", the items
+    that the form of today returned in this run; "sample", those of a sample of the table; "table",
+    all of its items.
+    """
+
+    name: str
+    operation: str
+    table: str
+    index: str
+    capacity_units: Amount
+    capacity_units_ci95: tuple[Amount, Amount]
+    items_read: Amount
+    items_read_ci95: tuple[Amount, Amount]
+    items_returned: Amount
+    source: str
+    # items in the twin, of so many in the table
+    sample_items: Count
+    table_items: Count
+    # of the whole index, as billed, with what each entry takes beside its size
+    stored_bytes: Amount
+    stored_bytes_ci95: tuple[Amount, Amount]
+    # items of the table that have a key attribute of the index and violate it
+    violating_share: Share
+    violating_share_ci95: tuple[Share, Share]
+    # why items of the twin are not in the index, in words
+    left_out: tuple[str, ...] = ()
+    # it would not return the same items as the form of today: never compare it
+    differs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """
     Two variants of one run; ratios are baseline ÷ candidate, so above 1 the candidate wins.
@@ -412,6 +449,8 @@ class Run:
     load: MachineLoad = field(default_factory=MachineLoad)
     variants: tuple[Variant, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    # by indexes that do not exist
+    modelled: tuple[Modelled, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     # what would complete this run, e.g. the command that creates a missing index
     next_steps: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """The access patterns of a workload as scenarios: every way to scan against the query or get."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,10 +37,19 @@ from perfkit.scenarios.reading import (
 )
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.requests import asker, placeholders_of, query_request
+from perfkit.scenarios.twin_query import TwinFindings, ask_twin
 from perfkit.units import format_count
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
-from perfkit.workloads.model import AccessPattern, GetForm, Index, QueryForm, Today, Workload
+from perfkit.workloads.model import (
+    AccessPattern,
+    GetForm,
+    Index,
+    QueryForm,
+    Table,
+    Today,
+    Workload,
+)
 from perfkit.workloads.model import Steps as WorkloadSteps
 
 __all__ = ["AccessPatternScenario", "access_patterns"]
@@ -82,10 +92,11 @@ class AccessPatternScenario:
         """
         pattern = self.pattern
         scans = _scans(pattern)
-        drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
+        twin, other_units = self._twin_effect(context)
+        other_units += DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again"
-            return Effect(text=text, read_units=drawing_units)
+            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again{twin}"
+            return Effect(text=text, read_units=other_units)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
@@ -106,9 +117,20 @@ class AccessPatternScenario:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
         return Effect(
-            text=f"{self.name}: read all of {pattern.table} {ways}, again and again",
-            read_units=math.ceil(scans * units + drawing_units),
+            text=f"{self.name}: read all of {pattern.table} {ways}, again and again{twin}",
+            read_units=math.ceil(scans * units + other_units),
         )
+
+    def _twin_effect(self, context: Context) -> tuple[str, float]:
+        """Return what copying items for an index that does not exist adds, in words and in units."""
+        form = self.pattern.better_query
+        if context.twins is None or form is None or self.pattern.steps is not None:
+            return "", 0.0
+        table = _describe(context, self.pattern.table)
+        if not _lacks(context.workload.table(self.pattern.table), form, table):
+            return "", 0.0
+        text, units = context.twins.plan(self.pattern.table)
+        return (f"; {text}" if text else ""), units
 
     def measure(self, context: Context) -> Run:
         """
@@ -127,9 +149,12 @@ class AccessPatternScenario:
         next_steps = sets[0][1]
         ways = list(zip(*(reads for reads, _ in sets), strict=True))
         skipped: set[tuple[str, int]] = set()
+        # of the form of today, to each set in turn
+        answered: deque[Answer] = deque(maxlen=len(sets))
 
         def check(answers: Mapping[str, Answer]) -> None:
             self._check(answers, context, table)
+            answered.append(answers[ways[0][0].name])
             skipped.update((name, each.skipped) for name, each in answers.items() if each.skipped)
 
         try:
@@ -137,8 +162,10 @@ class AccessPatternScenario:
         finally:
             for read in (read for way in ways for read in way):
                 read.close()
+        twin = self._ask_twin(context, pattern, table, ways[0][0], answered)
         doubts = (
             *found.doubts,
+            *(() if twin is None else twin.doubts),
             *_doubt_filling(context, pattern.table, table),
             *_doubt_index(context, pattern, table),
             *self._doubts(context, pattern, ways, found.variants[0]),
@@ -152,6 +179,8 @@ class AccessPatternScenario:
             found.measured,
             found.comparisons,
             variants=found.variants,
+            modelled=() if twin is None else (twin.modelled,),
+            write_costs=() if twin is None else twin.write_costs,
             doubts=doubts,
             settings=settings,
             cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
@@ -159,6 +188,26 @@ class AccessPatternScenario:
             parameters={} if self.pattern.drawn else dict(pattern.parameters),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
+        )
+
+    def _ask_twin(
+        self,
+        context: Context,
+        pattern: AccessPattern,
+        table: "_TableFacts",
+        today: Read,
+        answered: Sequence[Answer],
+    ) -> TwinFindings | None:
+        """Return what the better query would take by an index that does not exist."""
+        form = pattern.better_query
+        if form is None or pattern.steps is not None:
+            return None
+        if not _lacks(context.workload.table(pattern.table), form, table):
+            return None
+        # what an index gives may be part of an item
+        whole = today.index is None
+        return ask_twin(
+            pattern, form, context, [each.items for each in answered] if whole else None
         )
 
     def reads(self, context: Context) -> tuple[list[Read], tuple[str, ...]]:
@@ -235,6 +284,17 @@ class AccessPatternScenario:
                 "the scans were read strongly consistent, the query eventually",
                 "a global index answers in no other way, and bills half",
             )
+
+
+def _lacks(table: Table, form: QueryForm, facts: "_TableFacts") -> bool:
+    """Tell whether a query's index is not there, or has other keys than the workload says."""
+    if form.index is None or form.index in facts.local_indexes:
+        return False
+    wanted, existing = table.index(form.index), facts.global_indexes.get(form.index)
+    if existing is None:
+        # one that should be there is a mistake, and no proposal
+        return not wanted.exists
+    return existing.keys != Keys.of(wanted)
 
 
 def _scans(pattern: AccessPattern) -> int:
@@ -456,6 +516,7 @@ class _Ways:
                 if wanted.exists
                 else f"index {form.index} is proposed and not on {table}, so only what the"
                 " service does today was measured"
+                f"{'' if self._context.twins is None else '; what the index would take is modelled'}"
             )
         if existing is None and _is_foreign(self._context, table):
             return (

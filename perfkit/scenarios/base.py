@@ -10,6 +10,7 @@ from perfkit.errors import ConfigError
 from perfkit.measure.clock import Clock, RealClock
 from perfkit.measure.rounds import Plan
 from perfkit.runs import Run
+from perfkit.scenarios.twins import Twins
 from perfkit.workloads.model import Workload
 
 __all__ = ["MOST_ROUNDS", "Context", "Options", "Progress", "Scenario"]
@@ -84,6 +85,7 @@ class Context:
         capacity_doubt: Why the target's capacity answers may be wrong, if there is a reason.
         clock: Time.
         progress: Told how far things are.
+        twins: Copies of tables whose indexes do not exist yet; None where none are wanted.
     """
 
     workload: Workload
@@ -96,6 +98,7 @@ class Context:
     capacity_doubt: str | None = None
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress
+    twins: Twins | None = None
 
     @property
     def target_kind(self) -> str:

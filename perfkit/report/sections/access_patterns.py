@@ -19,8 +19,10 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.modelled import left_out, modelled_table
 from perfkit.report.percentiles import few_notes
 from perfkit.report.ratios import interval_notes, write_capacity, write_latency
+from perfkit.report.write_costs import write_costs_table
 from perfkit.runs import Comparison, Run, RunKind, Variant
 
 __all__ = ["build"]
@@ -41,6 +43,13 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks.append(_variants(run))
         if run.comparisons:
             blocks.append(_comparisons(run))
+        if run.modelled:
+            blocks.append(modelled_table(run))
+            reasons = left_out(run.modelled)
+            if reasons.statements:
+                blocks.append(reasons)
+        if run.write_costs:
+            blocks.append(write_costs_table(run, declared_only=True))
         outcome = find_outcome(run)
         if outcome is not None and run.quoted:
             blocks.append(_beside_quoted(run, outcome))
