@@ -8,14 +8,17 @@ from statistics import fmean
 
 from benchmarks.section import Aim, Section, Table
 from perfkit.capacity import Item
+from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys, describe
 from perfkit.dynamodb.twin import Twin
 from perfkit.dynamodb.twin_figures import QueryFigures, TableTwin
+from perfkit.scenarios.bounded_scan import BoundedScan, extrapolate
 from perfkit.units import format_count
 from perfkit.workloads.model import Index, Key, Projection
 from perfkit.workloads.model import Table as WorkloadTable
+from perfkit.workloads.profile import Estimate
 
 __all__ = ["Case", "compare", "predict", "random_case"]
 
@@ -24,6 +27,7 @@ _ITEMS, _ITEMS_QUICK = 20_000, 3_000
 _SAMPLE, _SAMPLE_QUICK = 1_000, 300
 _VALUES = 20
 _SEED = 20
+_PAGES = 3
 
 NAME = "things"
 
@@ -61,10 +65,11 @@ class _Asked:
 def compare(*, quick: bool) -> Section:
     """Predict and create an index on ten tables; a quick run on small ones."""
     items, sample = (_ITEMS_QUICK, _SAMPLE_QUICK) if quick else (_ITEMS, _SAMPLE)
-    rows, first, every = [], [], []
+    rows, scans, first, every = [], [], [], []
     for number in range(_TABLES):
         case = random_case(_SEED + number, items)
         asked, read_units = predict(case, sample, seed=number)
+        scans.append(_scan(case, seed=number))
         first.append(asked[0])
         every += asked
         rows.append(_row(case, asked, read_units))
@@ -76,7 +81,8 @@ def compare(*, quick: bool) -> Section:
             f" mixed, {format_count(sample)} items sampled.\n"
             "A twin of the sample predicts the units of a query; then the index is made on the whole"
             f" table and asked.\nThe value asked for is that of an item taken by chance; {_VALUES - 1}"
-            " more values of each table, some of which no item has, say how often intervals hold."
+            " more values of each table, some of which no item has, say how often intervals hold.\n"
+            f"Then {_PAGES} pages of the table say what scanning all of it takes."
         ),
         tables=[
             Table(
@@ -89,15 +95,63 @@ def compare(*, quick: bool) -> Section:
                     "inside, all values",
                 ],
                 rows,
-            )
+            ),
+            Table(
+                ["table", "pages read", "of a scan, RCU (95%)", "RCU by the scan", "inside"],
+                [[row[0], *scan.row] for row, scan in zip(rows, scans, strict=True)],
+            ),
         ],
         aims=[
             Aim.at_least("tables of ten where the interval holds the units", inside, 9, ""),
+            Aim.at_least(
+                "tables of ten where the interval of the bounded scan holds the units",
+                sum(each.holds for each in scans),
+                9,
+                "",
+            ),
             Aim.at_least(
                 f"of {len(every)} values, the share whose interval holds", 100 * covered, 93, "%"
             ),
         ],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scanned:
+    pages: int
+    units: Estimate
+    real: float
+
+    @property
+    def holds(self) -> bool:
+        return self.units.low <= self.real <= self.units.high
+
+    @property
+    def row(self) -> list[str]:
+        units = f"{self.units.value:,.1f} ({self.units.low:,.1f} to {self.units.high:,.1f})"
+        return [str(self.pages), units, f"{self.real:,.1f}", "yes" if self.holds else "no"]
+
+
+def _scan(case: Case, *, seed: int) -> _Scanned:
+    """Return what three pages of a table say of scanning it, and what that takes."""
+    with Twin() as live:
+        live.make_table(NAME, Keys.of(case.table))
+        live.load(NAME, case.items)
+        described = live.connection.execute("DescribeTable", {"TableName": NAME})["Table"]
+        read = BoundedScan(
+            client=embedded_client(live.path),
+            request={"TableName": NAME},
+            size_bytes=described["TableSizeBytes"],
+            name="scan",
+            seed=seed,
+            pages=_PAGES,
+        )
+        answer = read.call()
+        found = extrapolate(read, table_items=described["ItemCount"])
+        assert found is not None
+        pages = live.pages("Scan", {"TableName": NAME})
+        real = sum(page["ConsumedCapacity"]["CapacityUnits"] for page in pages)
+    return _Scanned(pages=answer.requests, units=found.read_units, real=real)
 
 
 def _row(case: Case, asked: list[_Asked], read_units: float) -> list[str]:

@@ -40,7 +40,8 @@ def find_outcome(run: Run) -> Outcome | None:
     The candidate is the one that consumes least capacity, the faster of equals, and it must
     consume less than the baseline or be significantly faster at the same. Where the target told
     no capacity, it is the fastest that is significantly faster. A candidate that returned other
-    items is none.
+    items is none; where answers could not be compared, because only some of a scan's pages were
+    read, the run says so.
     """
     if not run.variants:
         return None
@@ -51,7 +52,7 @@ def find_outcome(run: Run) -> Outcome | None:
         (comparison, variant)
         for comparison in run.comparisons
         if comparison.baseline == before.name
-        and comparison.results_equal
+        and (comparison.results_equal or comparison.unchecked)
         and (variant := run.variant(comparison.candidate)) is not None
     ]
     better = [pair for pair in rivals if _is_better(before, *pair)]

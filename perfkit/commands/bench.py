@@ -1,5 +1,6 @@
 """`perfkit bench`: measure the access patterns of a workload, its cache, and the service."""
 
+import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +78,13 @@ def bench(
             help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
         ),
     ] = None,
+    max_scan: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Of a larger table read some pages and model its scans; 0 reads all of it.",
+        ),
+    ] = "100MB",
     sample: Annotated[
         int | None,
         typer.Option(
@@ -122,7 +130,12 @@ def bench(
         msg = f"--traffic of bench is called --hour now; give --hour {traffic[0]}"
         raise ConfigError(msg)
     options = make_options(
-        iterations, min_time, segments=segments, consistent=consistent, hour=hour or ()
+        iterations,
+        min_time,
+        segments=segments,
+        consistent=consistent,
+        hour=hour or (),
+        max_scan_bytes=read_size(max_scan),
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
@@ -186,6 +199,7 @@ def make_options(
     segments: int = SEGMENTS,
     consistent: bool = False,
     hour: "Sequence[str]" = (),
+    max_scan_bytes: int | None = None,
 ) -> "Options":
     """
     Return how to measure.
@@ -201,7 +215,28 @@ def make_options(
         msg = "--iterations and --min-time contradict each other; give one of them"
         raise ConfigError(msg)
     plan = Plan(iterations=iterations) if min_time is None else Plan(min_time_s=min_time)
-    return Options(plan=plan, consistent=consistent, segments=segments, traffic=read_changes(hour))
+    return Options(
+        plan=plan,
+        consistent=consistent,
+        segments=segments,
+        traffic=read_changes(hour),
+        max_scan_bytes=max_scan_bytes,
+    )
+
+
+def read_size(text: str) -> int | None:
+    """
+    Return a size in bytes, of `0`, `500KB`, `100MB`, `2GB` or `1TB`; None for 0, no limit.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?)\s*([kmgt]?b?)", text.strip().lower())
+    if found is None or (not found[2] and float(found[1])):
+        msg = f"--max-scan takes a size such as 100MB or 2GB, or 0 for no limit, got {text!r}"
+        raise ConfigError(msg)
+    factor = 1000 ** " kmgt".index(found[2].rstrip("b") or " ")
+    return round(float(found[1]) * factor) or None
 
 
 def make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":

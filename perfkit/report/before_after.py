@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
-from perfkit.report.modelled import modelled_cell
+from perfkit.report.modelled import modelled_cell, units_cell
 from perfkit.report.percentiles import median_cell
 from perfkit.runs import Run, Variant
 
@@ -91,10 +91,10 @@ def _measured(run: Run, outcome: Outcome) -> Row:
     before, after, comparison = outcome.before, outcome.after, outcome.comparison
     row: dict[str, Cell] = {
         "pattern": run.scenario,
-        "figures": Provenance.MEASURED,
+        "figures": before.provenance,
         "before": before.name,
         "latency_before_s": median_cell(before),
-        "capacity_units_before": before.capacity_units,
+        "capacity_units_before": units_cell(before),
         "items_read_before": before.items_read,
         "items_wasted_before": before.items_wasted,
     }

@@ -16,10 +16,10 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.runs import Modelled, Run
+from perfkit.runs import Modelled, Run, Variant
 from perfkit.units import format_bytes, format_count, format_share
 
-__all__ = ["left_out", "modelled_cell", "modelled_table", "write_modelled", "written_interval"]
+__all__ = ["left_out", "modelled_cell", "modelled_table", "units_cell", "write_modelled"]
 
 _SOURCES = {
     "answer": (
@@ -58,6 +58,18 @@ def modelled_cell(each: Modelled) -> Marked:
         provenance=Provenance.MODELLED,
         note=f"{each.name} by {each.index}: {note_of(each)}{reach}",
     )
+
+
+def units_cell(variant: Variant) -> Cell:
+    """Return a variant's units; marked, with their interval, where some pages of a scan say them."""
+    if variant.provenance != Provenance.MODELLED or variant.capacity_units_ci95 is None:
+        return variant.capacity_units
+    units = written_interval(variant.capacity_units_ci95, Kind.CAPACITY)
+    note = f"{variant.name}: of some pages, and the described size. 95% interval: {units} RCU"
+    if variant.latency_mean_ci95 is not None:
+        seconds = written_interval(variant.latency_mean_ci95, Kind.SECONDS)
+        note += f", {seconds} on average"
+    return Marked(value=variant.capacity_units, provenance=Provenance.MODELLED, note=f"{note}.")
 
 
 def write_modelled(each: Modelled) -> str:

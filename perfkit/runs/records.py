@@ -274,6 +274,11 @@ class Variant:
     # counts are means over them
     capacity_units_by_set: tuple[Amount, ...] = ()
     items_returned_by_set: tuple[Count, ...] = ()
+    # "modelled": of a scan of which some pages were read; every figure is that of the whole, and
+    # the intervals are of 95%
+    provenance: str = "measured"
+    capacity_units_ci95: tuple[Amount, Amount] | None = None
+    latency_mean_ci95: tuple[Seconds, Seconds] | None = None
 
     @property
     def items_wasted(self) -> int | None:
@@ -330,7 +335,8 @@ class Comparison:
     Two variants of one run; ratios are baseline ÷ candidate, so above 1 the candidate wins.
 
     `significant` is False when the interval contains 1, or when there is no interval because
-    there were too few rounds.
+    there were too few rounds. `unchecked`: a side is modelled from some pages of a scan, so answers
+    were not compared as a whole; `results_equal` is False then.
     """
 
     baseline: str
@@ -342,6 +348,7 @@ class Comparison:
     significant: bool = False
     rounds: Count = 0
     question: str = ""
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,12 +31,15 @@ class Options:
         consistent: Read strongly consistent wherever the target can.
         segments: Segments, and threads, of a parallel scan.
         traffic: What differs from the usual traffic of `cache-hour`.
+        max_scan_bytes: Larger tables are not read by a pattern's scans: some pages say what all
+            would take; None reads them, whatever their size.
     """
 
     plan: Plan = field(default_factory=Plan)
     consistent: bool = False
     segments: int = 4
     traffic: Mapping[str, float] = field(default_factory=dict)
+    max_scan_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= self.segments <= _MOST_SEGMENTS:
