@@ -9,7 +9,7 @@ from statistics import fmean
 from benchmarks.section import Aim, Section, Table
 from perfkit.capacity import Item
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys, describe
 from perfkit.dynamodb.twin import Twin
@@ -174,7 +174,7 @@ def predict(case: Case, sample_items: int, *, seed: int = 0) -> tuple[list[_Aske
         live = stack.enter_context(Twin())
         live.make_table(NAME, Keys.of(case.table))
         live.load(NAME, case.items)
-        connection = PatientConnection(live.connection, backoff=Backoff())
+        connection = RetryingConnection(live.connection, backoff=Backoff())
         state = describe(connection, NAME)
         assert state is not None
         sampling = Sampling(

@@ -21,6 +21,7 @@ from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.init import init
+from perfkit.commands.migrate import migrate
 from perfkit.commands.prices import prices
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
@@ -137,23 +138,24 @@ def perfkit(
 _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] = {
     "Measure": (
         (run, "Do it all: seed, index, measure, and answer on one screen."),
-        (init, "Write a workload from tables that are there."),
+        (init, "Write a workload file from existing tables."),
         (bench, "Measure access patterns, the cache or the service."),
     ),
     "Change": (
+        (migrate, "Check live tables before they get new indexes."),
         (create_indexes, "Create a workload's indexes on tables in use."),
-        (drop_indexes, "Drop them again; the items stay."),
+        (drop_indexes, "Drop a workload's indexes; the items stay."),
     ),
     "Report": (
         (report, "Show what the saved runs found, without measuring."),
         (compare, "Compare two runs, or two folders of them."),
         (status, "Show tables, indexes, saved runs and the service."),
-        (cost, "Ask what it costs a month, and what would change it."),
+        (cost, "Work out monthly costs, and what would change them."),
     ),
     "Reference service": (
         (up, "Run service, worker and cache in the background."),
         (down, "Stop what `up` started."),
-        (serve, "Serve it in the foreground, with any mix of switches."),
+        (serve, "Run the service in the foreground, with any switches."),
         (worker, "Deliver queued mails and request logs."),
     ),
     "Data and tools": (
@@ -166,7 +168,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     ),
 }
 
-_NAMES = {cost: "cost", workload: "workload", prices: "prices"}
+_NAMES = {cost: "cost", migrate: "migrate", workload: "workload", prices: "prices"}
 
 for panel, members in _PANELS.items():
     for command, summary in members:

@@ -10,7 +10,9 @@ from perfkit.errors import ConfigError, StorageFullError
 __all__ = ["write_private"]
 
 
-def write_private(path: Path, text: str, *, replace: bool = False) -> None:
+def write_private(
+    path: Path, text: str, *, replace: bool = False, advice: str = "give another --output"
+) -> None:
     """
     Write a file in one step, readable by its owner alone (mode 0600).
 
@@ -18,6 +20,7 @@ def write_private(path: Path, text: str, *, replace: bool = False) -> None:
         path: Where; its folder must be there.
         text: What, whole.
         replace: Take the place of a file that is there.
+        advice: What to do where the place is no good.
 
     Raises:
         StorageFullError: The disk or the quota is full; nothing is left behind.
@@ -25,7 +28,7 @@ def write_private(path: Path, text: str, *, replace: bool = False) -> None:
             written to.
     """
     if path.exists() and not path.is_file():
-        msg = f"{path} is no ordinary file; give another --output"
+        msg = f"{path} is no ordinary file; {advice}"
         raise ConfigError(msg)
     claimed = False
     try:
@@ -50,14 +53,11 @@ def write_private(path: Path, text: str, *, replace: bool = False) -> None:
                     place.unlink()
             raise
     except FileExistsError as error:
-        msg = f"{path} is there already; --force replaces it, or give another --output"
+        msg = f"{path} is there already; --force replaces it, or {advice}"
         raise ConfigError(msg) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             msg = f"no space left to write {path}; free some and try again"
             raise StorageFullError(msg) from error
-        msg = (
-            f"cannot write {path} ({error.strerror or error}); give another --output or make this"
-            " one writable"
-        )
+        msg = f"cannot write {path} ({error.strerror or error}); {advice} or make this one writable"
         raise ConfigError(msg) from error

@@ -6,6 +6,7 @@ __all__ = [
     "DATA_FILE",
     "DATA_VARIABLE",
     "FOLDER",
+    "MIGRATIONS_FOLDER",
     "PAGE",
     "REDIS_VARIABLE",
     "RUNS_FOLDER",
@@ -20,6 +21,9 @@ FOLDER = Path(".perfkit")
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
 RUNS_FOLDER = FOLDER / "runs"
+
+MIGRATIONS_FOLDER = FOLDER / "migrations"
+"""How far a preflight is, and what migrations did."""
 
 PAGE = FOLDER / "report.html"
 """The report as a page: `perfkit run` writes it, and `report --open` unless told where."""

@@ -44,6 +44,7 @@ def test_no_arguments_show_the_help(tmp_path: Path) -> None:
 
 COMMANDS = [command.name or "" for command in app.registered_commands] + [
     "cost what-if",
+    "migrate preflight",
     "workload",
     "workload show",
     "workload validate",
@@ -66,7 +67,8 @@ def test_help_groups_the_commands_and_cuts_none_of_their_summaries() -> None:
     commands = [line.split()[0] for line in summaries if line.startswith("  ")]
     # one line each, and none without a group
     assert sorted(commands) == sorted(
-        [command.name or "" for command in app.registered_commands] + ["cost", "prices", "workload"]
+        [command.name or "" for command in app.registered_commands]
+        + ["cost", "migrate", "prices", "workload"]
     )
     assert max(map(len, answer.stdout.splitlines())) <= 80
 

@@ -16,7 +16,7 @@ ROOT = Path(perfkit.__file__).parent
 LEVELS = (
     ("cli",),
     ("commands",),
-    ("scenarios", "load", "report"),
+    ("scenarios", "load", "migrate", "report"),
     ("analysis",),
     ("service", "cost"),
     ("queue",),

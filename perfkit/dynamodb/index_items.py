@@ -16,7 +16,7 @@ from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.patience import Pacer
+from perfkit.dynamodb.retries import Pacer
 from perfkit.dynamodb.tables import Keys, TableState
 from perfkit.embedded.schema import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from perfkit.errors import ConfigError
@@ -29,10 +29,12 @@ __all__ = [
     "Reason",
     "Violation",
     "check_definitions",
+    "check_held_type",
     "check_look",
     "count_entries",
     "look_at_items",
     "shortfall",
+    "typed_keys",
     "violations",
 ]
 
@@ -231,7 +233,7 @@ def check_definitions(table: Table, index: Index, state: TableState) -> None:
     Raises:
         ConfigError: Names attribute, type found and type wanted.
     """
-    for name, wanted in _typed(index):
+    for name, wanted in typed_keys(index):
         defined = state.attributes.get(name, wanted)
         if defined != wanted:
             msg = (
@@ -255,18 +257,10 @@ def check_look(connection: Connection, table: Table, look: IndexLook) -> None:
     Raises:
         ConfigError: Names attribute, what was found and what was wanted.
     """
-    for name, wanted in _typed(look.index):
-        types = look.types.get(name)
-        if types:
-            kind, items = types.most_common(1)[0]
-            if kind != wanted:
-                msg = (
-                    f"index {look.index.name} of {table.name} wants {name} as {wanted}, and"
-                    f" {items:,} of the {types.total():,} items that have it hold it as {kind};"
-                    " correct the attribute's kind in the workload. No index was created"
-                )
-                raise ConfigError(msg)
-        elif _share(table, name) * look.items >= _MOST_BY_CHANCE:
+    for name, wanted in typed_keys(look.index):
+        if look.types.get(name):
+            check_held_type(table.name, look.index.name, (name, wanted), look.types[name])
+        elif (table.exists and look.items) or _share(table, name) * look.items >= _MOST_BY_CHANCE:
             msg = (
                 f"index {look.index.name} of {table.name} wants {name} ({wanted}), and none of the"
                 f" table's {look.items:,} items has it{_similar(connection, table.name, name)};"
@@ -275,7 +269,32 @@ def check_look(connection: Connection, table: Table, look: IndexLook) -> None:
             raise ConfigError(msg)
 
 
-def _typed(index: Index) -> tuple[tuple[str, str], ...]:
+def check_held_type(table: str, index: str, key: tuple[str, str], types: Mapping[str, int]) -> None:
+    """
+    Refuse a key attribute that most items have with another type.
+
+    Args:
+        table: Its name.
+        index: Likewise.
+        key: Name and type of the attribute, as the index wants it.
+        types: Of the items that have it, by type.
+
+    Raises:
+        ConfigError: Names attribute, type found and type wanted.
+    """
+    name, wanted = key
+    kind = max(types, key=lambda each: types[each])
+    if kind != wanted:
+        msg = (
+            f"index {index} of {table} wants {name} as {wanted}, and {types[kind]:,} of the"
+            f" {sum(types.values()):,} items that have it hold it as {kind};"
+            " correct the attribute's kind in the workload. No index was created"
+        )
+        raise ConfigError(msg)
+
+
+def typed_keys(index: Index) -> tuple[tuple[str, str], ...]:
+    """Return the key attributes of an index as (name, type), partition first."""
     keys = Keys.of(index)
     return keys.partition + keys.sort
 

@@ -26,7 +26,7 @@ from math import ceil
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
-from perfkit.dynamodb.patience import Pacer, PatientConnection
+from perfkit.dynamodb.retries import Pacer, RetryingConnection
 from perfkit.dynamodb.tables import TableState
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Sampling",
     "every_item",
     "take_sample",
+    "to_wire",
 ]
 
 _ITEMS_A_VISIT = 10
@@ -193,7 +194,7 @@ class Sampling:
 
     def __init__(
         self,
-        connection: PatientConnection,
+        connection: RetryingConnection,
         table: TableState,
         *,
         limits: SampleLimits,
@@ -292,7 +293,7 @@ class Sampling:
             request["ExclusiveStartKey"] = segment.start
         self._pacer.wait()
         answer = self._connection.execute("Scan", request)
-        found = [_wire_item(item) for item in answer["Items"]]
+        found = [to_wire(item) for item in answer["Items"]]
         sizes = [item_size(item) for item in found]
         self._account(answer, sum(sizes))
         if found and not segment.begun and self._is_repeated(found[0]):
@@ -366,7 +367,7 @@ class Sampling:
 
 
 def take_sample(
-    connection: PatientConnection,
+    connection: RetryingConnection,
     table: TableState,
     *,
     limits: SampleLimits,
@@ -392,7 +393,7 @@ def take_sample(
 
 
 def every_item(
-    connection: PatientConnection, table: TableState, *, pacer: Pacer
+    connection: RetryingConnection, table: TableState, *, pacer: Pacer
 ) -> Iterator[SampledItem]:
     """
     Yield every item of a table, page by page; nothing is kept of them.
@@ -405,7 +406,7 @@ def every_item(
         pacer.wait()
         answer = connection.execute("Scan", request)
         pacer.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
-        for item in map(_wire_item, answer["Items"]):
+        for item in map(to_wire, answer["Items"]):
             yield SampledItem(item=item, size_bytes=item_size(item), segment=0)
         if "LastEvaluatedKey" not in answer:
             return
@@ -442,7 +443,8 @@ def _order(segments: int, visits: int, chance: random.Random) -> Iterator[int]:
         yield from (stretch[turn] for stretch in stretches)
 
 
-def _wire_item(item: Item) -> Item:
+def to_wire(item: Item) -> Item:
+    """Return an item or key as it is on the wire, whatever the target gave."""
     return {name: _wire(value) for name, value in item.items()}
 
 

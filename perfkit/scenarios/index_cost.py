@@ -21,15 +21,7 @@ from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import AccessPattern, Index, Projection, Table, Workload
 
-__all__ = [
-    "DELETE",
-    "INSERT",
-    "KEY_CHANGE",
-    "UNCHANGED",
-    "UPDATE",
-    "index_cost_scenarios",
-    "write_costs",
-]
+__all__ = ["index_cost_scenarios", "write_costs"]
 
 NAME = "index-cost"
 

@@ -24,8 +24,8 @@ __all__ = [
     "Profiler",
     "SizeProfile",
     "ValueProfile",
-    "distinct_values",
-    "wilson",
+    "kind_of",
+    "share_of",
 ]
 
 _Z = 1.959964
@@ -54,11 +54,6 @@ class Estimate:
     def exactly(cls, value: float) -> Self:
         """Return a figure that was counted."""
         return cls(value=value, low=value, high=value)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it was counted, not estimated."""
-        return self.low == self.high
 
 
 def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:
@@ -334,16 +329,17 @@ class Profiler:
             if kind == "S" and _says_kind(name) and len(content) <= _LONGEST_KEPT:
                 self._typed.setdefault(name, Counter())[content, place] += 1
                 self._typed_bytes.setdefault(name, Counter())[content] += size_bytes
-        kind_of_key = " / ".join(_beginning(item.get(name)) for name in self._keys)
+        kind_of_key = kind_of(item, self._keys, "")
         self._key_kinds[kind_of_key, place] += 1
         self._key_bytes[kind_of_key] += size_bytes
 
     def profile(self, *, table_items: int | None, whole: bool) -> Profile:
         """
-            Return what the items counted so far say.
+        Return what the items counted so far say.
 
-            Args:
-        XX: The items are the whole table.
+        Args:
+            table_items: Items of the table; None if nobody knows.
+            whole: The items are the whole table.
         """
         attributes = [
             self._attribute(name, seen, table_items, whole=whole)
@@ -366,7 +362,7 @@ class Profiler:
         self, name: str, seen: _Attribute, table_items: int | None, *, whole: bool
     ) -> AttributeProfile:
         items = seen.types.total()
-        share = _share(seen.places, self._places, whole=whole)
+        share = share_of(seen.places, self._places, whole=whole)
         kind = seen.types.most_common(1)[0][0]
         values = None
         if kind in _KEY_TYPES:
@@ -407,7 +403,7 @@ class Profiler:
             KindProfile(
                 name=name,
                 items=found.total(),
-                share=_share(found, self._places, whole=whole),
+                share=share_of(found, self._places, whole=whole),
                 mean_bytes=sizes[name] / found.total(),
             )
             for name, found in places.items()
@@ -419,6 +415,20 @@ def _says_kind(name: str) -> bool:
     return name.lower() in _TYPE_ATTRIBUTES or (
         name.lower().replace("_", "").replace("-", "") in _TYPE_ATTRIBUTES
     )
+
+
+def kind_of(item: Item, keys: Sequence[str], by: str) -> str:
+    """
+    Return the kind of an item, as a profile names kinds.
+
+    Args:
+        item: On the wire, with at least its keys and what tells kinds apart.
+        keys: The table's key attributes, partition key first.
+        by: `Profile.kinds_by`.
+    """
+    if by:
+        return str(item.get(by, {}).get("S", f"without {by}"))
+    return " / ".join(_beginning(item.get(name)) for name in keys)
 
 
 def _beginning(value: Mapping[str, Any] | None) -> str:
@@ -433,7 +443,15 @@ def _beginning(value: Mapping[str, Any] | None) -> str:
     return text if re.fullmatch(r"[A-Z][A-Z_-]{1,30}", text) else "*"
 
 
-def _share(hits: Mapping[int, int], sizes: Mapping[int, int], *, whole: bool) -> Estimate:
+def share_of(hits: Mapping[int, int], sizes: Mapping[int, int], *, whole: bool) -> Estimate:
+    """
+    Return the share of items that have a property: counted, or estimated from a sample of clusters.
+
+    Args:
+        hits: By place, how many items have it.
+        sizes: By place, how many items there are; at least one in all.
+        whole: The places are the whole table.
+    """
     found, of = sum(hits.values()), sum(sizes.values())
     if whole:
         return Estimate.exactly(found / of)
@@ -466,7 +484,7 @@ def _top_share(seen: _Values, top: bytes, *, whole: bool) -> Estimate:
     are. So the lower end comes from one half of the sample, about the value that is most frequent
     in the other half; the upper one from the whole sample.
     """
-    share = _share(_places_of(seen, top), seen.sizes, whole=whole)
+    share = share_of(_places_of(seen, top), seen.sizes, whole=whole)
     if whole:
         return share
     choosing = set(sorted(seen.sizes)[::2])
@@ -479,7 +497,7 @@ def _top_share(seen: _Values, top: bytes, *, whole: bool) -> Estimate:
     if rest:
         likely = min(chosen, key=lambda value: (-chosen[value], value))
         hits = {place: n for place, n in _places_of(seen, likely).items() if place in rest}
-        low = _share(hits, rest, whole=False).low
+        low = share_of(hits, rest, whole=False).low
     return replace(share, low=min(low, share.low))
 
 

@@ -1,0 +1,98 @@
+"""Tables that the workload says exist: every command that writes leaves them alone and says so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb.client import embedded_client
+
+WORKLOAD = """
+name = "mixed"
+description = "A table that is there and one that perfkit makes"
+
+[tables.Orders]
+partition_key = { name = "order_id", type = "S" }
+
+[tables.Orders.indexes]
+ByStatus = { partition_key = { name = "status", type = "S" } }
+
+[tables.Made]
+items = 3
+partition_key = "id"
+attributes = { id = { kind = "sequence" }, group = "a" }
+
+[tables.Made.indexes]
+ByGroup = { partition_key = "group" }
+
+[patterns.by-status]
+description = "Orders of a status"
+table = "Orders"
+parameters_from = "sample"
+names = { status = "status" }
+today = "scan-filtered"
+scan.filter = "#status = :status"
+"""
+
+LEFT_ALONE = "Left alone: Orders, which the workload says exists without perfkit."
+
+
+@pytest.fixture
+def orders() -> Any:
+    """Return a client on the data file, with a table in it that somebody else made."""
+    Path("perfkit.toml").write_text(WORKLOAD)
+    Path(".perfkit").mkdir()
+    client = embedded_client(".perfkit/dynamodb.sqlite3")
+    client.create_table(
+        TableName="Orders",
+        KeySchema=[{"AttributeName": "order_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "order_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for number in range(5):
+        item = {"order_id": {"S": f"O{number}"}, "status": {"S": "open"}}
+        client.put_item(TableName="Orders", Item=item)
+    return client
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_main_job_makes_its_own_table_and_reads_the_other(orders: Any) -> None:
+    result = perfkit("run", "--iterations", "1", "--patterns-only")
+
+    assert result.exit_code == 0, result.stderr
+    assert LEFT_ALONE in result.stderr
+    assert "Seeded 3 items in 1 tables" in result.stderr
+    assert "Created 1 of 1 indexes" in result.stderr
+    assert "by-status" in result.stdout
+    assert "scan-filtered" in result.stdout
+    described = orders.describe_table(TableName="Orders")["Table"]
+    assert "GlobalSecondaryIndexes" not in described
+    assert orders.scan(TableName="Orders")["Count"] == 5
+
+    status = json.loads(perfkit("status", "--json").stdout)
+    assert [(table["name"], table["made"]) for table in status["tables"]] == [
+        ("Orders", False),
+        ("Made", True),
+    ]
+    for command in ("seed", "create-indexes", "drop-indexes"):
+        again = perfkit(command)
+        assert (again.exit_code, LEFT_ALONE in again.stderr) == (0, True)
+    cleaned = perfkit("clean", "--yes")
+    assert (cleaned.exit_code, LEFT_ALONE in cleaned.stderr) == (0, True)
+    assert orders.list_tables()["TableNames"] == ["Orders"]
+
+
+def test_an_index_that_is_asked_for_by_name_is_refused(orders: Any) -> None:
+    result = perfkit("create-indexes", "--index", "ByStatus")
+
+    assert result.exit_code == 2
+    assert "index ByStatus is on Orders, a table that perfkit did not create" in str(
+        result.stderr or result.exception
+    )
+    assert "GlobalSecondaryIndexes" not in orders.describe_table(TableName="Orders")["Table"]

@@ -1,0 +1,331 @@
+"""`perfkit migrate preflight` at tables it did not make, with faults planted at random."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+from perfkit.dynamodb.client import embedded_client
+
+PERFKIT = Path(sys.executable).with_name("perfkit")
+
+WORKLOAD = """
+name = "mine"
+description = "A table that is there"
+
+[tables.Things]
+partition_key = { name = "pk", type = "S" }
+sort_key = { name = "sk", type = "N" }
+
+[tables.Things.indexes]
+ByOwner = { partition_key = { name = "owner", type = "S" }, sort_key = { name = "at", type = "S" } }
+ByShelf = { partition_key = [{ name = "hall", type = "S" }, { name = "row", type = "N" }], sort_key = [{ name = "tag", type = "B" }, { name = "at", type = "S" }] }
+"""
+
+KEYS = {
+    "ByOwner": {"owner": ("S", 2048), "at": ("S", 1024)},
+    "ByShelf": {"hall": ("S", 2048), "row": ("N", 0), "tag": ("B", 1024), "at": ("S", 1024)},
+}
+"""By index, its key attributes with type and most bytes, as the developer guide has them."""
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def create(client: Any, name: str = "Things") -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "N"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def sound(number: int) -> dict[str, Any]:
+    kind = ("order", "parcel", "note")[number % 3]
+    return {
+        "pk": {"S": f"P{number % 37}"},
+        "sk": {"N": str(number)},
+        "type": {"S": kind},
+        "owner": {"S": f"O{number % 11}"},
+        "at": {"S": f"2026-01-{number % 28:02}"},
+        "hall": {"S": "é" * 1024},  # 2,048 bytes: as long as it may be
+        "row": {"N": str(number % 5)},
+        "tag": {"B": b"x" * 1024},
+        "filler": {"S": "." * 400},
+    }
+
+
+def spoil(item: dict[str, Any], attribute: str, reason: str) -> None:
+    """Plant a fault, whatever the attribute."""
+    kinds = {each[attribute] for each in KEYS.values() if attribute in each}
+    ((kind, most),) = kinds
+    match reason:
+        case "missing":
+            del item[attribute]
+        case "NULL":
+            item[attribute] = {"NULL": True}
+        case "type":
+            item[attribute] = {"S": "seven"} if kind == "N" else {"N": "7"}
+        case "empty":
+            item[attribute] = {"S": ""} if kind == "S" else {"B": b""}
+        case "too long":
+            item[attribute] = {"S": "y" * (most + 1)} if kind == "S" else {"B": b"y" * (most + 1)}
+
+
+def plant(client: Any, chance: random.Random, *, items: int, faults: int) -> set[tuple[str, ...]]:
+    """Fill the table; return (pk, sk, index, attribute, reason) of every fault planted."""
+    planted: set[tuple[str, ...]] = set()
+    all_of_them = [sound(number) for number in range(items)]
+    for item in all_of_them[:faults] if faults == items else chance.sample(all_of_them, faults):
+        for attribute in chance.sample(
+            ["owner", "at", "hall", "row", "tag"], chance.choice((1, 1, 2))
+        ):
+            reasons = ["missing", "NULL", "type"]
+            reasons += [] if attribute == "row" else ["empty", "too long"]
+            reason = chance.choice(reasons)
+            spoil(item, attribute, reason)
+            for index, keys in KEYS.items():
+                if attribute in keys:
+                    planted.add((item["pk"]["S"], item["sk"]["N"], index, attribute, reason))
+    for begin in range(0, items, 25):
+        batch = [{"PutRequest": {"Item": item}} for item in all_of_them[begin : begin + 25]]
+        assert not client.batch_write_item(RequestItems={"Things": batch})["UnprocessedItems"]
+    return planted
+
+
+def found_in(path: Path) -> Counter[tuple[str, ...]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {line["table"] for line in lines} == {"Things"}
+    return Counter(
+        (e["key"]["pk"]["S"], e["key"]["sk"]["N"], e["index"], e["attribute"], e["reason"])
+        for e in lines
+    )
+
+
+def counted(document: dict[str, Any]) -> Counter[tuple[str, str, str]]:
+    return Counter(
+        {
+            (index["name"], each["attribute"], each["reason"]): each["items"]
+            for index in document["tables"][0]["indexes"]
+            for each in index["violations"]
+        }
+    )
+
+
+def check(document: dict[str, Any], path: Path, planted: set[tuple[str, ...]]) -> None:
+    """Hold what was reported and what was written against what was planted."""
+    assert found_in(path) == Counter(planted)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert counted(document) == Counter(fault[2:] for fault in planted)
+    table = document["tables"][0]
+    refused = {fault[:2] for fault in planted if fault[4] != "missing"}
+    assert table["refused_items"] == len(refused)
+    for index in table["indexes"]:
+        of_index = [fault for fault in planted if fault[2] == index["name"]]
+        assert index["items_left_out"] == len({fault[:2] for fault in of_index})
+        refused_here = {fault[:2] for fault in of_index if fault[4] != "missing"}
+        assert index["items_refused"] == len(refused_here)
+        kinds = Counter(("order", "parcel", "note")[int(sk) % 3] for _, sk in refused_here)
+        assert {each["kind"]: each["refused"] for each in index["refused_kinds"]} == kinds
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("engine", ["embedded", "ministack", "moto"])
+def test_every_planted_violation_is_found_and_none_else(
+    engine: str, run_stand_in: Callable[[str], str], client_of: Callable[[str], Any]
+) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD)
+    chance = random.Random()
+    where: tuple[str, ...] = ()
+    if engine == "embedded":
+        Path(".perfkit").mkdir()
+        client = embedded_client(".perfkit/dynamodb.sqlite3")
+    else:
+        url = run_stand_in(engine)
+        client, where = client_of(url), ("--target", url)
+        if "Things" in client.list_tables()["TableNames"]:
+            client.delete_table(TableName="Things")
+    create(client)
+    planted = plant(client, chance, items=1200, faults=400)
+    output = Path("violations.jsonl")
+
+    result = perfkit("migrate", "preflight", "--json", "--yes", "--violations", str(output), *where)
+
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["tables"][0]["items_read"] == 1200
+    check(document, output, planted)
+    assert "DynamoDB refuses to write items of Things like these" in result.stderr
+    assert not client.describe_table(TableName="Things")["Table"].get("GlobalSecondaryIndexes")
+    assert not list(Path(".perfkit/migrations").glob("*.json"))
+
+
+@pytest.mark.processes
+def test_killed_at_any_point_it_continues_without_losing_or_doubling(
+    client_of: Callable[[str], Any], start_server: Callable[..., Any]
+) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD)
+    chance = random.Random()
+    with start_server("elsewhere.sqlite3") as (url, _):
+        client = client_of(url)
+        create(client)
+        planted = plant(client, chance, items=1500, faults=500)
+        read = 0
+        for _ in range(3):
+            kept = begin(url, "--max-rcu", "60", "--violations", "v.jsonl", beyond=read)
+            read = items_in(kept)
+            with Path("v.jsonl").open("a") as file:
+                # of a page that was written and whose position was not yet
+                file.write('{"table": "Things", "key"')
+        done = perfkit(
+            "migrate", "preflight", "--json", "--yes", "--target", url, "--violations", "v.jsonl"
+        )
+
+    assert done.exit_code == 0, done.stderr
+    assert f"Continues a preflight that had read {read:,} items" in done.stderr
+    check(json.loads(done.stdout), Path("v.jsonl"), planted)
+    assert not kept.exists()
+
+
+def items_in(kept: Path) -> int:
+    """Return how many items are counted in a file that says how far a preflight is."""
+    content = json.loads(kept.read_text())
+    return sum(each["tally"]["items"] for table in content["tables"] for each in table["segments"])
+
+
+def begin(url: str, *options: str, beyond: int = 0) -> Path:
+    """Run a preflight, end it somewhere after more than *beyond* items, and return what it kept."""
+    with subprocess.Popen(
+        [PERFKIT, "migrate", "preflight", "--yes", "--target", url, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        folder = Path(".perfkit/migrations")
+        while not (kept := list(folder.glob("preflight-*.json"))) or items_in(kept[0]) <= beyond:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 0.5))
+        process.send_signal(random.choice([signal.SIGKILL, signal.SIGINT]))
+        process.communicate()
+    return kept[0]
+
+
+@pytest.mark.processes
+def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_other_indexes(
+    client_of: Callable[[str], Any], start_server: Callable[..., Any]
+) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD)
+    with start_server("elsewhere.sqlite3") as (url, _):
+        client = client_of(url)
+        create(client)
+        plant(client, random.Random(1), items=300, faults=0)
+        kept = begin(url, "--max-rcu", "20")
+        command = ("migrate", "preflight", "--yes", "--target", url)
+
+        assert kept.stat().st_mode & 0o777 == 0o600
+        other = perfkit(*command, "--index", "ByOwner")
+        assert (other.exit_code, "--restart begins anew" in other.stderr) == (2, True)
+        elsewhere = perfkit(*command, "--violations", "v.jsonl")
+        assert (elsewhere.exit_code, "without --violations" in elsewhere.stderr) == (2, True)
+        client.delete_table(TableName="Things")
+        create(client)
+        anew = perfkit(*command)
+        assert (anew.exit_code, "was made anew" in anew.stderr) == (2, True)
+        kept.write_text(kept.read_text()[:100])
+        damaged = perfkit(*command)
+        assert (damaged.exit_code, "is damaged" in damaged.stderr) == (2, True)
+        client.put_item(TableName="Things", Item=sound(1))
+        restarted = perfkit(*command, "--restart")
+        assert restarted.exit_code == 0, restarted.stderr
+        assert "1 item read (all)" in restarted.stdout
+
+
+@pytest.fixture
+def things() -> Any:
+    """Return a client on the embedded engine with a table of somebody else's."""
+    Path("perfkit.toml").write_text(WORKLOAD)
+    Path(".perfkit").mkdir()
+    client = embedded_client(".perfkit/dynamodb.sqlite3")
+    create(client)
+    return client
+
+
+def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> None:
+    plant(things, random.Random(3), items=60, faults=20)
+
+    plain, gate = (
+        perfkit("migrate", "preflight", *more) for more in ((), ("--fail-on-violations",))
+    )
+
+    assert plain.exit_code == 0, plain.stderr
+    assert "Warning: once ByOwner, ByShelf exist" in plain.stderr
+    assert gate.exit_code == 4
+    assert len(plain.stdout.splitlines()) <= 40
+    for line in ("ByOwner", "owner", "No longer writable, by kind of item", "parcel"):
+        assert line in plain.stdout
+
+
+def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
+    plant(things, random.Random(3), items=40, faults=0)
+
+    result = perfkit("migrate", "preflight", "--fail-on-violations", "--violations", "v.jsonl")
+    again = perfkit("migrate", "preflight", "--violations", "v.jsonl")
+
+    assert result.exit_code == 0, result.stderr
+    assert Path("v.jsonl").read_text() == ""
+    assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param('"owner", type = "S"', '"owner", type = "N"', "wants owner as N", id="type"),
+        pytest.param('"owner"', '"ownr"', "most have owner", id="misspelt"),
+        pytest.param('"owner"', '"landlord"', "none of the table's 60 items has it", id="unknown"),
+    ],
+)
+def test_a_workload_that_contradicts_the_items_is_an_error(
+    things: Any, old: str, new: str, message: str
+) -> None:
+    plant(things, random.Random(3), items=60, faults=0)
+    Path("perfkit.toml").write_text(WORKLOAD.replace(old, new))
+
+    result = perfkit("migrate", "preflight")
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(Path(".perfkit/migrations").glob("*.json"))
+
+
+def test_a_sample_has_an_interval_that_holds_the_truth(things: Any) -> None:
+    """Of 2,000 items 500 have a fault; a sample of 400 cannot be far off, nor exact."""
+    planted = plant(things, random.Random(5), items=2000, faults=500)
+
+    result = perfkit("migrate", "preflight", "--sample", "400", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    table = json.loads(result.stdout)["tables"][0]
+    refused = len({fault[:2] for fault in planted if fault[4] != "missing"})
+    assert (table["whole_table"], table["items_read"] <= 400) == (False, True)
+    # twice the interval of 95%: by chance one in ten thousand is outside
+    low, high, value = (table["refused_share"][name] for name in ("low", "high", "value"))
+    assert 2 * low - value <= refused / 2000 <= 2 * high - value
+    assert low < value < high
