@@ -120,6 +120,7 @@ class TableTwin:
         self._chance = random.Random(0)  # noqa: S311 - repeatable, and nothing is secret
         self._items = 0
         self._whole = False
+        self._counted = True
         self._sample = ClusterSample(sizes={}, clusters=0, population=0)
         twin.make_table(table.name, keys)
 
@@ -137,6 +138,11 @@ class TableTwin:
     def whole(self) -> bool:
         """Whether all of the table is in the twin."""
         return self._whole
+
+    @property
+    def counted(self) -> bool:
+        """Whether the target says how many items the table has, or all were copied."""
+        return self._counted
 
     @property
     def some_items(self) -> Sequence[Item]:
@@ -167,8 +173,11 @@ class TableTwin:
                 sizes=dict(self._sizes), clusters=1, population=self._items, whole=True
             )
             return
-        # a target that has forgotten how many items there are has at least these
-        population = max(facts.table.items, self._items)
+        population = facts.table_items
+        if population is None:
+            # as many times more as there are more segments than were read
+            self._counted = False
+            population = ceil(self._items * facts.segments / max(facts.segments_read, 1))
         self._sample = ClusterSample(
             sizes={each: self._sizes[each] for each in facts.read},
             cut=facts.cut,

@@ -133,7 +133,7 @@ def count_in_table(hits: Mapping[int, int], sample: ClusterSample, *, effect: fl
         effect: The design effect of properties of this kind; this one's own counts if it is larger.
     """
     found, of, population = sum(hits.values()), sample.items, sample.population
-    if sample.whole or population <= of:
+    if sample.whole:
         return Estimate.exactly(found)
     if not of:
         return Estimate(value=0.0, low=0.0, high=float(population))

@@ -218,7 +218,7 @@ class AccessPatternScenario:
             found.measured,
             comparisons,
             variants=variants,
-            modelled=() if twin is None else (twin.modelled,),
+            modelled=() if twin is None or twin.modelled is None else (twin.modelled,),
             write_costs=() if twin is None else twin.write_costs,
             doubts=doubts,
             settings=settings,

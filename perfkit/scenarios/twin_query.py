@@ -32,12 +32,12 @@ class TwinFindings:
     What a twin says of a pattern.
 
     Args:
-        modelled: The query.
+        modelled: The query; None where nobody knows how many items the table has.
         write_costs: What the table and each of its indexes take at a write, from its own items.
         doubts: Why the figures may mislead.
     """
 
-    modelled: Modelled
+    modelled: Modelled | None
     write_costs: tuple[WriteCost, ...]
     doubts: tuple[Doubt, ...]
 
@@ -80,6 +80,14 @@ def ask_twin(
     index = table.index(form.index)
     twin = context.twins.of(table, context.reporter(pattern.name))
     facts = context.twins.facts(table.name)
+    if facts is not None and not twin.counted and facts.cut:
+        doubt = Doubt(
+            DoubtKind.MODEL,
+            f"{context.where} does not say how many items {table.name} has, so a sample says nothing"
+            f" of what {index.name} would take",
+            "AWS counts about every six hours; until then, --whole copies all",
+        )
+        return TwinFindings(modelled=None, write_costs=(), doubts=(doubt,))
     if form.filter is not None:
         answers = None
     asked = [
@@ -244,6 +252,13 @@ def _doubts(
         )
     if facts is None or twin.whole or by_answer:
         return
+    if not twin.counted:
+        yield Doubt(
+            DoubtKind.MODEL,
+            f"the target does not say how many items {table.name} has; the twin is scaled by the"
+            " part of the key space that was read",
+            "AWS counts about every six hours",
+        )
     if facts.ignores_segments:
         yield Doubt(
             DoubtKind.MODEL,

@@ -120,7 +120,7 @@ def test_one_page_is_rounded_up_as_a_whole(size_bytes: int, units: float) -> Non
 
 
 def test_predictions_hold_what_the_index_then_takes() -> None:
-    asked = [each for seed in (23, 26, 29) for each in predict(random_case(seed, 1500), 200)[0]]
+    asked = [each for seed in (35, 38, 44) for each in predict(random_case(seed, 1500), 200)[0]]
 
     inside = sum(each.holds for each in asked)
     narrow = sum(each.predicted.read_units.high < 20 * each.units for each in asked)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
+from perfkit.dynamodb import tables
 from perfkit.dynamodb.client import embedded_client
 from perfkit.runs import Run, RunStore
 
@@ -171,6 +173,31 @@ def test_a_query_that_finds_other_items_is_never_shown_as_cheaper() -> None:
     assert run.modelled[0].differs
     assert "fewer RCU" not in result.stdout
     assert any("today's form does not return" in str(each) for each in run.doubts)
+
+
+def test_a_table_that_nobody_counted_is_not_scaled_by_its_sample(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS describes a new table as empty for hours."""
+    described = tables.describe
+
+    def uncounted(connection: Any, name: str) -> Any:
+        state = described(connection, name)
+        return None if state is None else replace(state, items=0, size_bytes=0)
+
+    monkeypatch.setattr("perfkit.scenarios.twins.describe", uncounted)
+
+    bench("--scenario", "paid", "--sample", "40")
+    partly = saved()["paid"]
+    bench("--scenario", "paid")
+
+    # a sample of 40 cuts what lies in each of its four segments
+    assert partly.modelled == ()
+    assert any("does not say how many items" in str(each) for each in partly.doubts)
+    # 1,000 would be more than there are: all were read, and counted
+    (whole,) = saved()["paid"].modelled
+    assert (whole.source, whole.table_items) == ("table", 600)
+    assert whole.capacity_units == create_index(client)
 
 
 def test_without_a_twin_nothing_is_modelled() -> None:
