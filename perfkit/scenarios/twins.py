@@ -1,5 +1,7 @@
 """The twins of a command: one for each table whose indexes do not exist yet, made when first asked for."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -47,6 +49,9 @@ class Twins:
     """
     Twins by table, in one temporary file that `close` deletes.
 
+    As a context it closes them, and ends by SIGTERM and SIGHUP as by Ctrl-C, so that these leave no
+    file behind either.
+
     Args:
         options: How to make them.
         client: A boto3 client of the target, which keeps the command's limits.
@@ -65,12 +70,22 @@ class Twins:
         self._file: Twin | None = None
         self._made: dict[str, _Made] = {}
         self._planned: set[str] = set()
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
+        # no other thread may say what signals do
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._handlers[number] = signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self._handlers.clear()
 
     def close(self) -> None:
         """Delete all twins."""

@@ -2,6 +2,10 @@
 
 import gc
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +202,35 @@ def test_a_table_that_nobody_counted_is_not_scaled_by_its_sample(
     (whole,) = saved()["paid"].modelled
     assert (whole.source, whole.table_items) == ("table", 600)
     assert whole.capacity_units == create_index(client)
+
+
+@pytest.mark.processes
+def test_no_twin_is_left_by_a_process_that_is_ended(tmp_path: Path) -> None:
+    code = (
+        "import time\n"
+        "from perfkit.dynamodb.client import embedded_client\n"
+        "from perfkit.scenarios.twins import TwinOptions, Twins\n"
+        "from perfkit.workloads.loader import load\n"
+        "table = load('orders.toml').table('Orders')\n"
+        "with Twins(TwinOptions(), embedded_client('data.sqlite3'), where='here') as twins:\n"
+        "    twins.of(table, lambda *_: None)\n"
+        "    print('made', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    folder = tmp_path / "its-own"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        assert list(folder.iterdir())
+        process.send_signal(signal.SIGTERM)
+
+    assert not list(folder.iterdir())
 
 
 def test_without_a_twin_nothing_is_modelled() -> None:
