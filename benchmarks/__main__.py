@@ -27,6 +27,7 @@ from benchmarks import (
     service,
     sqlite,
     startup,
+    twin,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -44,6 +45,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "html": html_report.compare,
     "layouts": layouts.compare,
     "judging": judging.compare,
+    "twin": twin.compare,
 }
 _BY_NAME_ONLY = ("layouts",)
 """Those that take too long, or too much of the disk, to be measured each time."""

@@ -20,7 +20,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.prices import PriceBook
 from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
-from perfkit.runs import Comparison, DoubtKind, Run, RunKind, Variant, WriteCost
+from perfkit.runs import Comparison, DoubtKind, Modelled, Run, RunKind, Variant, WriteCost
 from perfkit.units import format_many, format_share
 from perfkit.workloads.outline import outline
 
@@ -67,8 +67,22 @@ class PatternFinding:
         return self.outcome.comparison
 
     @property
+    def modelled(self) -> Modelled | None:
+        """By an index that does not exist: what costs less than all that was measured."""
+        return self.outcome.modelled
+
+    @property
+    def best_units(self) -> float | None:
+        """Read units of the best form, measured or modelled."""
+        if self.modelled is not None:
+            return self.modelled.capacity_units
+        return (self.after or self.before).capacity_units
+
+    @property
     def reads_less(self) -> bool:
         """Whether the better variant reads less, or may where units are not known."""
+        if self.modelled is not None:
+            return True
         comparison = self.comparison
         return comparison is not None and (comparison.capacity_ratio or 2.0) > 1
 
@@ -123,6 +137,7 @@ class Indexes:
         there: Indexes that they read and that the workload says are there already.
         by_key: Patterns whose better variant reads a key of the table.
         batched: Patterns whose better variant asks in batches.
+        modelled: Of *names*, those that do not exist yet and of which a twin speaks.
         stored_bytes: What the indexes store; None where no run says.
         insert_units: Write units that the indexes add to a new item in each table; None likewise.
     """
@@ -131,6 +146,7 @@ class Indexes:
     there: tuple[str, ...]
     by_key: tuple[str, ...]
     batched: tuple[str, ...]
+    modelled: tuple[str, ...]
     stored_bytes: float | None
     insert_units: float | None
 
@@ -302,14 +318,22 @@ def _indexes(
     costs: Sequence[WriteCost],
     there: AbstractSet[tuple[str, str]],
 ) -> Indexes | None:
-    after = [each for each in patterns if each.after is not None]
-    if not after:
+    modelled = [each.modelled for each in patterns if each.modelled is not None]
+    after = [each for each in patterns if each.after is not None and each.modelled is None]
+    if not after and not modelled:
         return None
-    used = dict.fromkeys(
+    used: dict[tuple[str | None, str], None] = dict.fromkeys(
         (each.after.table, each.after.index) for each in after if each.after and each.after.index
     )
-    chosen = [each for each in costs if each.declared and (each.table, each.index) in used]
-    measured = len({(each.table, each.index) for each in chosen}) == len(used)
+    used |= dict.fromkeys((each.table, each.index) for each in modelled)
+    # each run over a table whose index does not exist says it of all its indexes
+    found = {
+        (each.table, each.index): each
+        for each in costs
+        if each.declared and (each.table, each.index) in used
+    }
+    chosen = list(found.values())
+    measured = len(found) == len(used)
     return Indexes(
         names=tuple(index for table, index in used if index and (table, index) not in there),
         there=tuple(index for table, index in used if index and (table, index) in there),
@@ -319,6 +343,7 @@ def _indexes(
             if each.after and not each.after.index and not _is_batched(each.after)
         ),
         batched=tuple(each.name for each in after if each.after and _is_batched(each.after)),
+        modelled=tuple(dict.fromkeys(each.index for each in modelled)),
         stored_bytes=sum(each.stored_bytes for each in chosen) if measured else None,
         insert_units=sum(each.units.get("insert", 0.0) * each.entries_share for each in chosen)
         if measured
@@ -368,10 +393,7 @@ def _by_the_million(
     known = [each for each in units if each is not None]
     if not known or len(known) < len(units):
         return None
-    after = [
-        each.before.capacity_units if each.after is None else each.after.capacity_units
-        for each in patterns
-    ]
+    after = [each.best_units for each in patterns]
     known_after = [each for each in after if each is not None]
 
     def cost(price: str, units: float) -> Decimal:

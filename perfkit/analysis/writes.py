@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfkit.analysis.judging import ROUNDING, Amount
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.verdict import Ruling, Verdict
-from perfkit.runs import Run, WriteCost
+from perfkit.runs import Run, RunKind, WriteCost
 from perfkit.units import format_units
 
 __all__ = ["WriteChange", "compare_writes"]
@@ -125,6 +125,9 @@ def compare_writes(
 def _by_key(runs: Sequence[Run]) -> dict[_Key, list[WriteCost]]:
     found: dict[_Key, list[WriteCost]] = {}
     for run in runs:
+        if run.kind is not RunKind.INDEX_COST:
+            # a twin's are of a sample: another one takes other units
+            continue
         for cost in run.write_costs:
             key = cost.table, cost.index, "" if cost.declared else cost.projection
             found.setdefault(key, []).append(cost)

@@ -1,5 +1,7 @@
 """`perfkit bench`: measure the access patterns of a workload, its cache, and the service."""
 
+import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
     from perfkit.scenarios.base import Context, Options, Scenario
+    from perfkit.scenarios.twins import TwinOptions
     from perfkit.workloads.model import Workload
 
 __all__ = [
@@ -85,6 +88,27 @@ def bench(
             help="For cache-hour: rate, keys, skew, ttl, writes (per hour) or errors (share).",
         ),
     ] = None,
+    max_scan: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Of a larger table read some pages and model its scans; 0 reads all of it.",
+        ),
+    ] = "100MB",
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=20,
+            metavar="N",
+            help="Items to copy into the twin of a table that lacks an index (default: 1000).",
+        ),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Copy all items of such a table instead.")
+    ] = False,
+    no_twin: Annotated[
+        bool, typer.Option("--no-twin", help="Say nothing of indexes that do not exist.")
+    ] = False,
     traffic: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -102,8 +126,9 @@ def bench(
     Measure access patterns, the scan against the query or get, or other scenarios.
 
     Only reads, so the tables need not be perfkit's. Checks first that all variants answer the same.
-    Each run is saved as it finishes; `perfkit report` shows them again. Exits with 4 if a pattern
-    consumes more read units than its max_rcu.
+    A query by an index that does not exist yet is modelled on a twin: a sample of the items, copied
+    into a temporary file and indexed there. Each run is saved as it finishes; `perfkit report` shows
+    them again. Exits with 4 if a pattern consumes more read units than its max_rcu.
 
     Example: perfkit bench --scenario courses --min-time 10
     """
@@ -114,7 +139,12 @@ def bench(
         msg = f"--traffic of bench is called --hour now; give --hour {traffic[0]}"
         raise ConfigError(msg)
     options = make_options(
-        iterations, min_time, segments=segments, consistent=consistent, hour=hour or ()
+        iterations,
+        min_time,
+        segments=segments,
+        consistent=consistent,
+        hour=hour or (),
+        max_scan_bytes=read_size(max_scan),
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
@@ -123,14 +153,16 @@ def bench(
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
-    context = make_context(where, read, options, make_redis_url(redis_url, read))
-    preview = preview_measuring(chosen, context, where)
-    if preview is not None and not approve(
-        preview, where, make_permission(yes=yes, max_cost=max_cost), show=note
-    ):
-        note("Nothing was done.")
-        raise typer.Exit(1)
-    runs = measure_with_bars(chosen, context)
+    twins = make_twins(sample, whole=whole, no_twin=no_twin)
+    context = make_context(where, read, options, make_redis_url(redis_url, read), twins)
+    with context.twins or nullcontext():
+        preview = preview_measuring(chosen, context, where)
+        if preview is not None and not approve(
+            preview, where, make_permission(yes=yes, max_cost=max_cost), show=note
+        ):
+            note("Nothing was done.")
+            raise typer.Exit(1)
+        runs = measure_with_bars(chosen, context)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
@@ -189,6 +221,7 @@ def make_options(
     segments: int = SEGMENTS,
     consistent: bool = False,
     hour: "Sequence[str]" = (),
+    max_scan_bytes: int | None = None,
 ) -> "Options":
     """
     Return how to measure.
@@ -204,20 +237,65 @@ def make_options(
         msg = "--iterations and --min-time contradict each other; give one of them"
         raise ConfigError(msg)
     plan = Plan(iterations=iterations) if min_time is None else Plan(min_time_s=min_time)
-    return Options(plan=plan, consistent=consistent, segments=segments, traffic=read_changes(hour))
+    return Options(
+        plan=plan,
+        consistent=consistent,
+        segments=segments,
+        traffic=read_changes(hour),
+        max_scan_bytes=max_scan_bytes,
+    )
+
+
+def read_size(text: str) -> int | None:
+    """
+    Return a size in bytes, of `0`, `500KB`, `100MB`, `2GB` or `1TB`; None for 0, no limit.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?)\s*([kmgt]?b?)", text.strip().lower())
+    if found is None or (not found[2] and float(found[1])):
+        msg = f"--max-scan takes a size such as 100MB or 2GB, or 0 for no limit, got {text!r}"
+        raise ConfigError(msg)
+    factor = 1000 ** " kmgt".index(found[2].rstrip("b") or " ")
+    return round(float(found[1]) * factor) or None
+
+
+def make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
+    """
+    Return how to make twins of tables that lack an index; None for none.
+
+    Raises:
+        ConfigError: The options contradict each other.
+    """
+    from perfkit.scenarios.twins import SAMPLE_ITEMS, TwinOptions
+
+    given = {"--sample": sample is not None, "--whole": whole, "--no-twin": no_twin}
+    chosen = [name for name, is_given in given.items() if is_given]
+    if len(chosen) > 1:
+        msg = f"{' and '.join(chosen)} contradict each other; give one of them"
+        raise ConfigError(msg)
+    return None if no_twin else TwinOptions(items=sample or SAMPLE_ITEMS, whole=whole)
 
 
 def make_context(
-    where: "Target", read: "Workload", options: "Options", redis_url: str | None = None
+    where: "Target",
+    read: "Workload",
+    options: "Options",
+    redis_url: str | None = None,
+    twins: "TwinOptions | None" = None,
 ) -> "Context":
-    """Return what scenarios measure *where* with: an ordinary boto3 client."""
+    """Return what scenarios measure *where* with: an ordinary boto3 client; close its twins."""
     from perfkit.dynamodb.limits import PacedClock
     from perfkit.measure.clock import RealClock
     from perfkit.scenarios.base import Context
+    from perfkit.scenarios.twins import Twins
 
+    client = where.client(pool_connections=max(10, options.segments))
+    seed = options.plan.random_seed
     return Context(
         workload=read,
-        client=where.client(pool_connections=max(10, options.segments)),
+        client=client,
         target=where.describe(),
         where=where.name,
         options=options,
@@ -225,6 +303,7 @@ def make_context(
         redis_url=redis_url,
         capacity_doubt=where.capacity_doubt(),
         clock=RealClock() if where.limits is None else PacedClock(where.limits),
+        twins=None if twins is None else Twins(twins, client, where=where.name, seed=seed),
     )
 
 

@@ -240,6 +240,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
     cpu: Sequence[Cpu] = ()
     hit_rates: list[HitRate] = []
     writes: tuple[WriteCost, ...] = ()
+    # of tables that lack an index, from items of their own
+    of_twins: dict[tuple[str, str | None, str], WriteCost] = {}
     for run in runs:
         if run.kind is RunKind.SCENARIO:
             known = run.scenario in lives
@@ -248,6 +250,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
+            for cost in run.write_costs:
+                of_twins.setdefault((cost.table, cost.index, cost.projection), cost)
             scan = next((each for each in run.variants if each.operation == "Scan"), None)
             if scan is not None and scan.items_read:
                 table_items.setdefault(pattern.table, scan.items_read)
@@ -269,7 +273,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         existing=frozenset() if workload is None else workload.existing,
         foreign=frozenset() if workload is None else workload.foreign,
         patterns=tuple(patterns.values()),
-        writes=writes,
+        writes=(*writes, *_of_others(of_twins.values(), writes)),
         table_items=table_items,
         cpu=tuple(cpu),
         hit_rates=tuple(hit_rates),
@@ -279,6 +283,12 @@ def gather(runs: Iterable[Run]) -> Evidence:
         unknown_policies=() if asked else tuple(name for name in patterns if name not in lives),
         runs=tuple(used),
     )
+
+
+def _of_others(costs: Iterable[WriteCost], known: Sequence[WriteCost]) -> Iterable[WriteCost]:
+    """Return the costs of tables that are not among the known ones."""
+    tables = {each.table for each in known}
+    return (each for each in costs if each.table not in tables)
 
 
 def _pattern(
@@ -309,11 +319,24 @@ def _pattern(
             body_bytes=size_bytes,
         )
 
+    better = None if after is None else reading(after)
+    modelled = [each for each in run.modelled if not each.differs]
+    best = min(modelled, key=lambda each: each.capacity_units, default=None)
+    least = before if after is None else after
+    if best is not None and best.capacity_units < (least.capacity_units or 0.0):
+        better = Reading(
+            variant=best.name,
+            index=best.index,
+            units=best.capacity_units,
+            items_read=round(best.items_read),
+            # the same items, whoever finds them
+            body_bytes=reading(before).body_bytes,
+        )
     return Pattern(
         name=run.scenario,
         table=before.table or "",
         before=reading(before),
-        after=None if after is None else reading(after),
+        after=better,
         items=before.items_returned,
         has_cache_policy=has_cache_policy,
     )

@@ -12,6 +12,10 @@ and items of one partition key come together. What that means for the items:
   happened.
 - Items taken of one segment may resemble each other; `SampledItem.segment` lets statistics reckon
   with it (see `workloads.profile`).
+
+Or whole segments are taken, much narrower ones: `Sampling(..., whole_segments=True)`. Then every
+partition key is as likely to be in the sample as any other, with all its items, so sums over the
+table can be estimated. `SampleFacts.cut` names segments with more items than can be afforded.
 """
 
 import base64
@@ -31,6 +35,7 @@ __all__ = [
     "SampleLimits",
     "SampledItem",
     "Sampling",
+    "every_item",
     "take_sample",
     "to_wire",
 ]
@@ -43,6 +48,12 @@ _MOST_VISITS = 100
 _FEWEST_SEGMENTS = 4
 _SEGMENTS_A_VISIT = 4
 _EVENTUAL_BYTES_A_UNIT = 2 * READ_UNIT_BYTES
+_MOST_SEGMENTS = 1_000_000
+"""Of DynamoDB's TotalSegments."""
+_MOST_WHOLE_SEGMENTS = 200
+_MOST_OF_A_SAMPLE = 0.25
+"""More of one segment are not taken: it holds a large partition key."""
+_MOST_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,8 @@ class SampleFacts:
         segments: Into so many the key space was cut.
         segments_read: So many of them were looked at.
         cut_segments: So many gave nothing but the first items of one partition key that has more.
+        read: The numbers of those that were looked at.
+        cut: Of these, the ones that have more items than were taken.
         pages: Requests that were answered.
         read_units: What the target says it consumed; None if it does not say.
         modelled_units: What DynamoDB bills for these pages, from their items' sizes.
@@ -121,6 +134,8 @@ class SampleFacts:
     segments: int
     segments_read: int
     cut_segments: int
+    read: tuple[int, ...]
+    cut: frozenset[int]
     pages: int
     read_units: float | None
     modelled_units: float
@@ -154,6 +169,7 @@ class _Segment:
     begun: bool = False
     partition: str | None = None
     mixed: bool = False
+    items: int = 0
 
     @property
     def is_cut(self) -> bool:
@@ -173,6 +189,7 @@ class Sampling:
         limits: Where to end.
         pacer: Holds the read units below a rate.
         seed: Another one takes other items.
+        whole_segments: Take narrow segments to their ends, instead of the first items of wide ones.
     """
 
     def __init__(
@@ -183,15 +200,25 @@ class Sampling:
         limits: SampleLimits,
         pacer: Pacer,
         seed: int = 0,
+        whole_segments: bool = False,
     ) -> None:
         self._connection = connection
         self._table = table
         self._limits = limits
         self._pacer = pacer
         chance = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
-        self._segments, visits = _cut(table.items, limits.items)
-        self._waiting = [_Segment(number=each) for each in _order(self._segments, visits, chance)]
-        self._limit = max(_ITEMS_A_VISIT, ceil(limits.items / visits))
+        self._whole_segments = whole_segments
+        if whole_segments:
+            self._segments, visits = _cut_narrow(table.items, limits.items)
+            # so many and no more: to stop by what was found would favour what is found early
+            order = iter(chance.sample(range(self._segments), visits))
+            most = 1.0 if table.items <= limits.items else _MOST_OF_A_SAMPLE
+            self._limit = max(_ITEMS_A_VISIT, ceil(limits.items * most))
+        else:
+            self._segments, visits = _cut(table.items, limits.items)
+            order = _order(self._segments, visits, chance)
+            self._limit = max(_ITEMS_A_VISIT, ceil(limits.items / visits))
+        self._waiting = [_Segment(number=each) for each in order]
         self._read: list[_Segment] = []
         self._items = self._bytes = self._pages = 0
         self._said_units: float | None = 0.0
@@ -223,13 +250,21 @@ class Sampling:
             segments_read=len(self._read),
             # without a sort key a partition key has one item, and nothing to cut
             cut_segments=sum(each.is_cut for each in self._read) if self._table.keys.sort else 0,
+            read=tuple(each.number for each in self._read),
+            cut=frozenset(each.number for each in self._read if each.start is not None),
             pages=self._pages,
             read_units=self._said_units,
             modelled_units=self._modelled_units,
             retries=self._connection.repeats - self._repeats_before,
             throttles=self._connection.throttles - self._throttles_before,
-            whole=not self._waiting,
+            whole=not self._waiting and (not self._whole_segments or self._is_everything()),
             ignores_segments=self._ignores_segments,
+        )
+
+    def _is_everything(self) -> bool:
+        """Return whether every segment was read to its end."""
+        return (self._ignores_segments or len(self._read) == self._segments) and all(
+            each.start is None for each in self._read
         )
 
     def _is_empty(self) -> bool:
@@ -268,8 +303,12 @@ class Sampling:
             segment.begun = True
             self._read.append(segment)
         segment.start = answer.get("LastEvaluatedKey")
+        segment.items += len(found)
         if segment.start is not None:
-            self._waiting.append(segment)
+            if not self._whole_segments or self._ignores_segments:
+                self._waiting.append(segment)
+            elif segment.items < self._limit:
+                self._waiting.insert(0, segment)
         name = self._table.keys.partition[0][0]
         for item, size_bytes in zip(found, sizes, strict=True):
             partition = repr(item.get(name))
@@ -282,6 +321,9 @@ class Sampling:
     def _page_limit(self) -> int:
         """Return how many items to ask for, so that neither limit is exceeded as far as one can tell."""
         limit = min(self._limit, self._limits.items - self._items)
+        if self._whole_segments:
+            # so many are to be expected, and may be a few more
+            limit = self._limit if self._items < _MOST_TIMES * self._limits.items else 0
         known, size_bytes = self._table.items, self._table.size_bytes
         if self._items:
             known, size_bytes = self._items, self._bytes
@@ -350,12 +392,44 @@ def take_sample(
     return Sample(items=items, facts=sampling.facts())
 
 
+def every_item(
+    connection: RetryingConnection, table: TableState, *, pacer: Pacer
+) -> Iterator[SampledItem]:
+    """
+    Yield every item of a table, page by page; nothing is kept of them.
+
+    Raises:
+        DynamoDBError: The target refused, or the table is gone.
+    """
+    request: dict[str, Any] = {"TableName": table.name, "ReturnConsumedCapacity": "TOTAL"}
+    while True:
+        pacer.wait()
+        answer = connection.execute("Scan", request)
+        pacer.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
+        for item in map(to_wire, answer["Items"]):
+            yield SampledItem(item=item, size_bytes=item_size(item), segment=0)
+        if "LastEvaluatedKey" not in answer:
+            return
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
 def _cut(table_items: int, wanted: int) -> tuple[int, int]:
     """Return into how many segments to cut the key space, and how many of them will be looked at."""
     visits = ceil(min(wanted, table_items or wanted) / _ITEMS_A_VISIT)
     visits = min(max(visits, _FEWEST_SEGMENTS), _MOST_VISITS)
     # chosen by chance out of more, unless about all of the table is to be read anyway
     return visits * min(max(table_items // max(wanted, 1), 1), _SEGMENTS_A_VISIT), visits
+
+
+def _cut_narrow(table_items: int, wanted: int) -> tuple[int, int]:
+    """Return into how many segments to cut the key space, and how many of them give what is wanted."""
+    items_each = max(
+        _ITEMS_A_VISIT, ceil(min(wanted, table_items or wanted) / _MOST_WHOLE_SEGMENTS)
+    )
+    segments = min(
+        max(ceil((table_items or wanted) / items_each), _FEWEST_SEGMENTS), _MOST_SEGMENTS
+    )
+    return segments, min(segments, ceil(wanted / items_each))
 
 
 def _order(segments: int, visits: int, chance: random.Random) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """The answer drawn: one screen for a terminal, and the sentences with which a report begins."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
 from perfkit.analysis.findings import fastest
@@ -23,10 +24,11 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.modelled import modelled_cell, units_cell, write_modelled
 from perfkit.report.percentiles import median_cell
 from perfkit.report.quoted import mapping, number
 from perfkit.report.ratios import write_short
-from perfkit.runs import Run, Variant
+from perfkit.runs import Comparison, Run, Variant
 from perfkit.units import format_bytes, format_many, format_ratio, format_seconds, format_usd
 
 __all__ = ["also", "begin", "patterns_table", "screen", "sentences", "write_doubts", "write_money"]
@@ -137,16 +139,29 @@ def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
     yield {
         "pattern": finding.name,
         "ways": f"{before.name}→{after.name}" if after is not None else before.name,
-        "units_before": before.capacity_units,
-        "latency_before_s": _median(before),
+        "units_before": units_cell(before),
+        "latency_before_s": _marked(
+            _median(before), modelled=before.provenance == Provenance.MODELLED
+        ),
         "units_after": None if after is None else after.capacity_units,
         "latency_after_s": None if after is None else _median(after),
-        "capacity_ratio": None if comparison is None else _gain(comparison.capacity_ratio),
-        "latency_ratio": comparison.latency_ratio
+        "capacity_ratio": None
+        if comparison is None
+        else _marked(_gain(comparison.capacity_ratio), modelled=comparison.unchecked),
+        "latency_ratio": _marked(comparison.latency_ratio, modelled=comparison.unchecked)
         if comparison is not None and comparison.significant
         else None,
         "wasted": before.wasted_share,
     }
+    if finding.modelled is not None:
+        yield {
+            "pattern": "",
+            "ways": finding.modelled.name,
+            "units_after": modelled_cell(finding.modelled),
+            "capacity_ratio": Marked(
+                value=finding.outcome.modelled_ratio, provenance=Provenance.MODELLED
+            ),
+        }
     quoted = finding.run.quoted
     if quoted:
         sides = {side: mapping(quoted.get(side)) for side in ("before", "after")}
@@ -167,7 +182,19 @@ def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
         }
 
 
-def _gain(ratio: float | None) -> Cell:
+def _marked(cell: Cell, *, modelled: bool) -> Cell:
+    if not modelled:
+        return cell
+    if isinstance(cell, Marked):
+        return replace(cell, provenance=Provenance.MODELLED)
+    return Marked(value=cell, provenance=Provenance.MODELLED)
+
+
+def _against(comparison: Comparison) -> Cell:
+    return _marked(write_short(comparison), modelled=comparison.unchecked)
+
+
+def _gain(ratio: float | None) -> float | None:
     """Return how many times cheaper, or nothing: 1.00 times is no gain."""
     return None if ratio is None or round(ratio, 2) == 1 else ratio
 
@@ -194,14 +221,30 @@ def _variants_table(run: Run) -> Table:
         {
             "variant": each.name,
             "calls": each.calls,
-            "units": each.capacity_units,
-            "latency_s": median_cell(each),
+            "units": units_cell(each),
+            "latency_s": _marked(
+                median_cell(each), modelled=each.provenance == Provenance.MODELLED
+            ),
             "wasted": each.wasted_share,
-            "against": write_short(compared[each.name]) if each.name in compared else "",
+            "against": _against(compared[each.name]) if each.name in compared else "",
         }
         for each in run.variants
     ]
     first = run.variants[0].name if run.variants else ""
+    first_units = run.variants[0].capacity_units if run.variants else None
+    for modelled in run.modelled:
+        ratio = first_units / modelled.capacity_units if first_units else None
+        rows.append(
+            {
+                "variant": modelled.name,
+                "units": modelled_cell(modelled),
+                "against": Marked(
+                    value=f"{format_ratio(ratio)} fewer RCU", provenance=Provenance.MODELLED
+                )
+                if ratio is not None and ratio > 1 and not modelled.differs
+                else "",
+            }
+        )
     table = Table(
         name="answer",
         title="",
@@ -495,10 +538,16 @@ def _could_be(answer: Answer) -> Statement:
     if not better:
         return Statement(text="No access pattern measured here has a variant that reads less yet.")
     best = max(better, key=_ratio)
-    reads = (
-        "" if best.after is None else f"{best.name} reads {_reads(best.after)} by {best.after.name}"
-    )
-    fewer = "" if best.after is None else _fewer(_ratio(best))
+    reads = fewer = ""
+    if best.modelled is not None:
+        reads = (
+            f"{best.name} would take {write_modelled(best.modelled)} by index"
+            f" {best.modelled.index}, which does not exist yet"
+        )
+        fewer = _fewer(_ratio(best))
+    elif best.after is not None:
+        reads = f"{best.name} reads {_reads(best.after)} by {best.after.name}"
+        fewer = _fewer(_ratio(best))
     of = f" ({len(better)} of {count} patterns have a better variant)" if count > 1 else ""
     return Statement(
         text=f"It could be {_worth(answer.money)}{of}: {reads}{fewer}.", tone=Tone.GOOD
@@ -515,6 +564,8 @@ def _fewer(ratio: float) -> str:
 
 
 def _ratio(finding: PatternFinding) -> float:
+    if finding.modelled is not None:
+        return finding.outcome.modelled_ratio or 0.0
     comparison = finding.comparison
     return 0.0 if comparison is None else comparison.capacity_ratio or 0.0
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
+from perfkit.report.modelled import modelled_cell, units_cell
 from perfkit.report.percentiles import median_cell
 from perfkit.runs import Run, Variant
 
@@ -80,7 +81,7 @@ def _rows(run: Run) -> list[Row]:
     outcome = find_outcome(run)
     if outcome is None:
         return []
-    rows = [_measured(run, outcome)]
+    rows = [_measured(run, outcome), *_modelled(run, outcome)]
     if run.quoted:
         rows += [*_strong(run, outcome), _quoted(run, run.quoted, outcome)]
     return rows
@@ -90,10 +91,10 @@ def _measured(run: Run, outcome: Outcome) -> Row:
     before, after, comparison = outcome.before, outcome.after, outcome.comparison
     row: dict[str, Cell] = {
         "pattern": run.scenario,
-        "figures": Provenance.MEASURED,
+        "figures": before.provenance,
         "before": before.name,
         "latency_before_s": median_cell(before),
-        "capacity_units_before": before.capacity_units,
+        "capacity_units_before": units_cell(before),
         "items_read_before": before.items_read,
         "items_wasted_before": before.items_wasted,
     }
@@ -110,6 +111,27 @@ def _measured(run: Run, outcome: Outcome) -> Row:
         "items_read_after": after.items_read,
         "items_wasted_after": after.items_wasted,
     }
+
+
+def _modelled(run: Run, outcome: Outcome) -> list[Row]:
+    before, after = outcome.before, outcome.modelled
+    if after is None:
+        return []
+    return [
+        {
+            "pattern": run.scenario,
+            "figures": Provenance.MODELLED,
+            "before": before.name,
+            "after": after.name,
+            "capacity_units_before": before.capacity_units,
+            "capacity_units_after": modelled_cell(after),
+            "capacity_ratio": Marked(value=outcome.modelled_ratio, provenance=Provenance.MODELLED),
+            "items_read_before": before.items_read,
+            "items_read_after": Marked(
+                value=round(after.items_read), provenance=Provenance.MODELLED
+            ),
+        }
+    ]
 
 
 def _strong(run: Run, outcome: Outcome) -> list[Row]:

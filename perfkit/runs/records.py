@@ -30,6 +30,7 @@ __all__ = [
     "HourTraffic",
     "LatencySummary",
     "MachineLoad",
+    "Modelled",
     "Run",
     "RunKind",
     "ServiceFigures",
@@ -273,6 +274,11 @@ class Variant:
     # counts are means over them
     capacity_units_by_set: tuple[Amount, ...] = ()
     items_returned_by_set: tuple[Count, ...] = ()
+    # "modelled": of a scan of which some pages were read; every figure is that of the whole, and
+    # the intervals are of 95%
+    provenance: str = "measured"
+    capacity_units_ci95: tuple[Amount, Amount] | None = None
+    latency_mean_ci95: tuple[Seconds, Seconds] | None = None
 
     @property
     def items_wasted(self) -> int | None:
@@ -288,12 +294,49 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Modelled:
+    """
+    A query by an index that does not exist, as a twin of its table says; nothing here is measured.
+
+    Figures are for one call, means over the sets of parameters; intervals are of 95%. There is no
+    latency: a twin is somewhere else. `source` says what the figures rest on: "answer", the items
+    that the form of today returned in this run; "sample", those of a sample of the table; "table",
+    all of its items.
+    """
+
+    name: str
+    operation: str
+    table: str
+    index: str
+    capacity_units: Amount
+    capacity_units_ci95: tuple[Amount, Amount]
+    items_read: Amount
+    items_read_ci95: tuple[Amount, Amount]
+    items_returned: Amount
+    source: str
+    # items in the twin, of so many in the table
+    sample_items: Count
+    table_items: Count
+    # of the whole index, as billed, with what each entry takes beside its size
+    stored_bytes: Amount
+    stored_bytes_ci95: tuple[Amount, Amount]
+    # items of the table that have a key attribute of the index and violate it
+    violating_share: Share
+    violating_share_ci95: tuple[Share, Share]
+    # why items of the twin are not in the index, in words
+    left_out: tuple[str, ...] = ()
+    # it would not return the same items as the form of today: never compare it
+    differs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """
     Two variants of one run; ratios are baseline ÷ candidate, so above 1 the candidate wins.
 
     `significant` is False when the interval contains 1, or when there is no interval because
-    there were too few rounds.
+    there were too few rounds. `unchecked`: a side is modelled from some pages of a scan, so answers
+    were not compared as a whole; `results_equal` is False then.
     """
 
     baseline: str
@@ -305,6 +348,7 @@ class Comparison:
     significant: bool = False
     rounds: Count = 0
     question: str = ""
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,6 +456,8 @@ class Run:
     load: MachineLoad = field(default_factory=MachineLoad)
     variants: tuple[Variant, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    # by indexes that do not exist
+    modelled: tuple[Modelled, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     # what would complete this run, e.g. the command that creates a missing index
     next_steps: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """The access patterns of a workload as scenarios: every way to scan against the query or get."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,8 +20,16 @@ from perfkit.dynamodb.tables import (
 )
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.rounds import FEWEST_ROUNDS
-from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
+from perfkit.runs import Comparison, Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.bounded_scan import (
+    PAGES,
+    BoundedScan,
+    doubt_bounded,
+    extrapolate,
+    scaled_comparison,
+    scaled_variant,
+)
 from perfkit.scenarios.items import describe_difference, from_client, to_client
 from perfkit.scenarios.parameter_sets import (
     DRAWING_UNITS,
@@ -28,7 +37,7 @@ from perfkit.scenarios.parameter_sets import (
     parameters_in_runs,
     with_parameters,
 )
-from perfkit.scenarios.read_sampler import measure_reads
+from perfkit.scenarios.read_sampler import MeasuredReads, measure_reads
 from perfkit.scenarios.reading import (
     Answer,
     FilteredScan,
@@ -41,16 +50,28 @@ from perfkit.scenarios.reading import (
 )
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.requests import asker, placeholders_of, query_request
+from perfkit.scenarios.twin_query import TwinFindings, ask_twin
 from perfkit.units import format_count
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
-from perfkit.workloads.model import AccessPattern, GetForm, Index, QueryForm, Today, Workload
+from perfkit.workloads.model import (
+    AccessPattern,
+    GetForm,
+    Index,
+    QueryForm,
+    Table,
+    Today,
+    Workload,
+)
 from perfkit.workloads.model import Steps as WorkloadSteps
 
 __all__ = ["AccessPatternScenario", "access_patterns"]
 
 _NOW = "query-today"
 """What the service's query is called where there is a better one."""
+
+_BOUNDED = ("scan (modelled)", "scan-filtered (modelled)")
+"""Scans of which some pages are read."""
 
 # values that are the same on the wire and in boto3
 _ALIKE = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
@@ -87,17 +108,23 @@ class AccessPatternScenario:
         """
         pattern = self.pattern
         scans = _scans(pattern)
-        drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
+        twin, other_units = self._twin_effect(context)
+        other_units += DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
             text = (
                 f"{self.name}: {_doing(pattern)}, again and again; what that takes is"
-                " not known before, --max-rcu and --max-cost hold it"
+                f" not known before, --max-rcu and --max-cost hold it{twin}"
             )
-            return Effect(text=text, read_units=drawing_units)
+            return Effect(text=text, read_units=other_units)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
         size_bytes = max(table.size_bytes, planned.items * item_bytes)
+        what = f"read all of {pattern.table}"
+        if _is_bounded(context, pattern, table):
+            size_bytes = PAGES * _PAGE_BYTES
+            scans = 2 if pattern.today is Today.SCAN else 1
+            what = f"read {PAGES} pages of {pattern.table}"
         plan = context.options.plan
         calls: float = plan.iterations or max(
             FEWEST_ROUNDS,
@@ -120,9 +147,20 @@ class AccessPatternScenario:
                 " --max-cost hold it"
             )
         return Effect(
-            text=f"{self.name}: read all of {pattern.table} {ways}, again and again{uncounted}",
-            read_units=math.ceil(scans * units + drawing_units),
+            text=f"{self.name}: {what} {ways}, again and again{uncounted}{twin}",
+            read_units=math.ceil(scans * units + other_units),
         )
+
+    def _twin_effect(self, context: Context) -> tuple[str, float]:
+        """Return what copying items for an index that does not exist adds, in words and in units."""
+        form = self.pattern.better_query
+        if context.twins is None or form is None or self.pattern.steps is not None:
+            return "", 0.0
+        table = _describe(context, self.pattern.table)
+        if not _lacks(context.workload.table(self.pattern.table), form, table):
+            return "", 0.0
+        text, units = context.twins.plan(self.pattern.table)
+        return (f"; {text}" if text else ""), units
 
     def measure(self, context: Context) -> Run:
         """
@@ -137,13 +175,17 @@ class AccessPatternScenario:
         recorder = Recorder(RunKind.SCENARIO, self, context)
         table = _describe(context, self.pattern.table)
         pattern = with_parameters(self.pattern, context)
-        sets = [_Ways(one, context, table).reads() for one in pattern.sets]
+        bounded = _is_bounded(context, pattern, table)
+        sets = [_Ways(one, context, table, bounded=bounded).reads() for one in pattern.sets]
         next_steps = sets[0][1]
         ways = list(zip(*(reads for reads, _ in sets), strict=True))
         skipped: set[tuple[str, int]] = set()
+        # of the form of today, to each set in turn
+        answered: deque[Answer] = deque(maxlen=len(sets))
 
         def check(answers: Mapping[str, Answer]) -> None:
             self._check(answers, context, table)
+            answered.append(answers[ways[0][0].name])
             skipped.update((name, each.skipped) for name, each in answers.items() if each.skipped)
 
         try:
@@ -151,11 +193,21 @@ class AccessPatternScenario:
         finally:
             for read in (read for way in ways for read in way):
                 read.close()
+        variants, comparisons = found.variants, found.comparisons
+        bound: tuple[Doubt, ...] = ()
+        if bounded:
+            variants, comparisons = _extrapolated(found, ways, table)
+            bound = (_doubt_bounded(context, pattern, table, ways),)
+        # some of an answer is no answer
+        known = () if bounded else answered
+        twin = self._ask_twin(context, pattern, table, ways[0][0], known)
         doubts = (
             *found.doubts,
+            *bound,
+            *(() if twin is None else twin.doubts),
             *_doubt_filling(context, pattern.table, table),
             *_doubt_index(context, pattern, table),
-            *self._doubts(context, pattern, ways, found.variants[0]),
+            *self._doubts(context, pattern, ways, variants[0]),
             *_doubt_skipped(pattern, max((count for _, count in skipped), default=0)),
         )
         settings: dict[str, Any] = {"scale": table.scale}
@@ -164,14 +216,36 @@ class AccessPatternScenario:
         quoted = pattern.quoted
         return recorder.finish(
             found.measured,
-            found.comparisons,
-            variants=found.variants,
+            comparisons,
+            variants=variants,
+            modelled=() if twin is None or twin.modelled is None else (twin.modelled,),
+            write_costs=() if twin is None else twin.write_costs,
             doubts=doubts,
             settings=settings,
             cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
             parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
+        )
+
+    def _ask_twin(
+        self,
+        context: Context,
+        pattern: AccessPattern,
+        table: "_TableFacts",
+        today: Read,
+        answered: Sequence[Answer],
+    ) -> TwinFindings | None:
+        """Return what the better query would take by an index that does not exist."""
+        form = pattern.better_query
+        if form is None or pattern.steps is not None:
+            return None
+        if not _lacks(context.workload.table(pattern.table), form, table):
+            return None
+        # what an index gives may be part of an item
+        whole = today.index is None and bool(answered)
+        return ask_twin(
+            pattern, form, context, [each.items for each in answered] if whole else None
         )
 
     def reads(self, context: Context) -> tuple[list[Read], tuple[str, ...]]:
@@ -195,11 +269,11 @@ class AccessPatternScenario:
             way_out = "run `perfkit seed` to fill it" if made else "there is nothing to measure"
             msg = f"table {self.pattern.table} is empty on {context.where}; {way_out}"
             raise TargetError(msg)
-        difference = describe_difference(
-            {name: answer.items for name, answer in answers.items()},
-            self.pattern.returns,
-            table.keys,
-        )
+        found = {name: answer.items for name, answer in answers.items()}
+        if any(name in _BOUNDED for name in found):
+            _check_part(self.name, found, table.keys)
+            return
+        difference = describe_difference(found, self.pattern.returns, table.keys)
         if difference is not None:
             held = (
                 f" ({self.pattern.table} held {format_count(scanned[0].items_read or 0)} items)"
@@ -251,6 +325,102 @@ class AccessPatternScenario:
             )
 
 
+def _is_bounded(context: Context, pattern: AccessPattern, table: "_TableFacts") -> bool:
+    """Tell whether a pattern scans, and its table is too large to be read."""
+    most = context.options.max_scan_bytes
+    return most is not None and table.size_bytes > most and _scans(pattern) > 0
+
+
+def _check_part(name: str, answers: Mapping[str, Sequence[Item]], keys: Sequence[str]) -> None:
+    """
+    Check that what was found on some pages of a scan is in every other form's answer.
+
+    Raises:
+        ResultsDifferError: A form lacks some of it.
+    """
+
+    def named(items: Sequence[Item]) -> set[str]:
+        return {repr([item.get(key) for key in keys]) for item in items}
+
+    part = named(next(items for form, items in answers.items() if form in _BOUNDED))
+    for form, items in answers.items():
+        lacking = len(part - named(items))
+        if lacking:
+            msg = (
+                f"{name}: {form} lacks {format_count(lacking)} of the {format_count(len(part))}"
+                " items that some pages of the scan hold. Did somebody write meanwhile? Measure"
+                " again when nobody does; if it stays so, check this pattern's scan.filter and query"
+            )
+            raise ResultsDifferError(msg)
+
+
+def _extrapolated(
+    found: MeasuredReads, ways: Sequence[Sequence[Read]], table: "_TableFacts"
+) -> tuple[tuple[Variant, ...], tuple[Comparison, ...]]:
+    """
+    Return variants and comparisons with scans of some pages as those of the whole table.
+
+    Raises:
+        TargetError: The target does not say what pages take.
+    """
+    variants: dict[str, Variant] = {each.name: each for each in found.variants}
+    factors = {}
+    for way in ways:
+        first = way[0]
+        if not isinstance(first, BoundedScan):
+            continue
+        whole = extrapolate(first, table_items=table.items)
+        if whole is None:
+            msg = (
+                f"the target does not say what reading {first.table} takes, so nothing can be"
+                " worked out from some of its pages: give --max-scan 0 to read all of it"
+            )
+            raise TargetError(msg)
+        factors[first.name] = whole.factor
+        samples_s = found.measured.measurements["", first.name].samples_s
+        variants[first.name] = scaled_variant(
+            variants[first.name], whole, samples_s, table_items=table.items
+        )
+    comparisons = tuple(
+        scaled_comparison(
+            each,
+            baseline=variants[each.baseline],
+            candidate=variants[each.candidate],
+            factors=factors,
+        )
+        if factors.keys() & {each.baseline, each.candidate}
+        else each
+        for each in found.comparisons
+    )
+    return tuple(variants.values()), comparisons
+
+
+def _doubt_bounded(
+    context: Context,
+    pattern: AccessPattern,
+    table: "_TableFacts",
+    ways: Sequence[Sequence[Read]],
+) -> Doubt:
+    return doubt_bounded(
+        pattern.table,
+        size_bytes=table.size_bytes,
+        pages=PAGES,
+        compared=len(ways) > 1,
+        most_bytes=context.options.max_scan_bytes or 0,
+    )
+
+
+def _lacks(table: Table, form: QueryForm, facts: "_TableFacts") -> bool:
+    """Tell whether a query's index is not there, or has other keys than the workload says."""
+    if form.index is None or form.index in facts.local_indexes:
+        return False
+    wanted, existing = table.index(form.index), facts.global_indexes.get(form.index)
+    if existing is None:
+        # one that should be there is a mistake, and no proposal
+        return not wanted.exists
+    return existing.keys != Keys.of(wanted)
+
+
 def _scans(pattern: AccessPattern) -> int:
     """Return in how many of its variants a pattern reads the whole table."""
     match pattern.today:
@@ -280,9 +450,18 @@ class _Ways:
         pattern: The question.
         context: What it is measured with.
         table: Its table, as the target describes it.
+        bounded: It is too large to be read.
     """
 
-    def __init__(self, pattern: AccessPattern, context: Context, table: "_TableFacts") -> None:
+    def __init__(
+        self,
+        pattern: AccessPattern,
+        context: Context,
+        table: "_TableFacts",
+        *,
+        bounded: bool = False,
+    ) -> None:
+        self._bounded = bounded
         self._pattern = pattern
         self._context = context
         self._table = table
@@ -297,6 +476,13 @@ class _Ways:
             TargetError: It does not allow what the service does now.
         """
         if self._pattern.steps is not None:
+            if self._bounded and self._pattern.steps.first != Today.QUERY:
+                msg = (
+                    f"{self._pattern.name} scans {self._pattern.table}, which is larger than"
+                    " --max-scan, as the first of several steps: give --max-scan 0 to read all of"
+                    " it, or --scenario to leave this pattern out"
+                )
+                raise TargetError(msg)
             return self._steps(self._pattern.steps)
         today = self._today()
         better, next_steps = self._better()
@@ -305,6 +491,10 @@ class _Ways:
     def _today(self) -> list[Read]:
         pattern = self._pattern
         match pattern.today:
+            case Today.SCAN if self._bounded:
+                return [self._bounded_scan(), self._bounded_scan(filtered=True)]
+            case Today.SCAN_FILTERED if self._bounded:
+                return [self._bounded_scan(filtered=True)]
             case Today.SCAN:
                 return [self._scan(), self._filtered_scan(), self._parallel_scan()]
             case Today.SCAN_FILTERED:
@@ -313,7 +503,9 @@ class _Ways:
                 first: Read = self._get(pattern.get)
             case _:
                 first = self._query_today("query" if pattern.better_query is None else _NOW)
-        return [first, *([] if pattern.scan_filter is None else [self._filtered_scan()])]
+        if pattern.scan_filter is None or self._bounded:
+            return [first]
+        return [first, self._filtered_scan()]
 
     def _better(self) -> tuple[list[Read], tuple[str, ...]]:
         pattern = self._pattern
@@ -404,6 +596,19 @@ class _Ways:
             **placeholders_of(self._pattern, text),
         }
 
+    def _bounded_scan(self, *, filtered: bool = False) -> BoundedScan:
+        request = self._scan_request() if filtered else {"TableName": self._pattern.table}
+        return BoundedScan(
+            client=self._context.client,
+            request=request,
+            size_bytes=self._table.size_bytes,
+            matches=None if filtered else self._matcher(),
+            consistency=self._consistency,
+            name=_BOUNDED[filtered],
+            seed=self._context.options.plan.random_seed,
+            pages=PAGES,
+        )
+
     def _filtered_scan(self) -> FilteredScan:
         return FilteredScan(
             client=self._context.client,
@@ -476,6 +681,7 @@ class _Ways:
                 if wanted.exists
                 else f"index {form.index} is proposed and not on {table}, so only what the"
                 " service does today was measured"
+                f"{'' if self._context.twins is None else '; what the index would take is modelled'}"
             )
         if existing is None and _is_foreign(self._context, table):
             return (

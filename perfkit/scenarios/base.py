@@ -10,6 +10,7 @@ from perfkit.errors import ConfigError
 from perfkit.measure.clock import Clock, RealClock
 from perfkit.measure.rounds import Plan
 from perfkit.runs import Run
+from perfkit.scenarios.twins import Twins
 from perfkit.workloads.model import Workload
 
 __all__ = ["MOST_ROUNDS", "Context", "Options", "Progress", "Scenario"]
@@ -30,12 +31,15 @@ class Options:
         consistent: Read strongly consistent wherever the target can.
         segments: Segments, and threads, of a parallel scan.
         traffic: What differs from the usual traffic of `cache-hour`.
+        max_scan_bytes: Larger tables are not read by a pattern's scans: some pages say what all
+            would take; None reads them, whatever their size.
     """
 
     plan: Plan = field(default_factory=Plan)
     consistent: bool = False
     segments: int = 4
     traffic: Mapping[str, float] = field(default_factory=dict)
+    max_scan_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= self.segments <= _MOST_SEGMENTS:
@@ -84,6 +88,7 @@ class Context:
         capacity_doubt: Why the target's capacity answers may be wrong, if there is a reason.
         clock: Time.
         progress: Called with how far measuring is.
+        twins: Copies of tables whose indexes do not exist yet; None where none are wanted.
     """
 
     workload: Workload
@@ -96,6 +101,7 @@ class Context:
     capacity_doubt: str | None = None
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress
+    twins: Twins | None = None
 
     @property
     def target_kind(self) -> str:

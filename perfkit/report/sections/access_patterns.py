@@ -18,9 +18,12 @@ from perfkit.report.model import (
     Section,
     Table,
     Tone,
+    Value,
 )
+from perfkit.report.modelled import left_out, modelled_table, units_cell
 from perfkit.report.percentiles import few_notes
 from perfkit.report.ratios import interval_notes, write_capacity, write_latency
+from perfkit.report.write_costs import write_costs_table
 from perfkit.runs import Comparison, Run, RunKind, Variant
 
 __all__ = ["build"]
@@ -41,6 +44,13 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks.append(_variants(run))
         if run.comparisons:
             blocks.append(_comparisons(run))
+        if run.modelled:
+            blocks.append(modelled_table(run))
+            reasons = left_out(run.modelled)
+            if reasons.statements:
+                blocks.append(reasons)
+        if run.write_costs:
+            blocks.append(write_costs_table(run, declared_only=True))
         outcome = find_outcome(run)
         if outcome is not None and run.quoted:
             blocks.append(_beside_quoted(run, outcome))
@@ -127,7 +137,7 @@ def _variant(variant: Variant, *, mixed: bool) -> Row:
         "wasted_share": variant.wasted_share,
         "items_received": variant.items_received,
         "bytes_read": variant.bytes_read,
-        "capacity_units": variant.capacity_units,
+        "capacity_units": units_cell(variant),
         "capacity_units_strong": strong,
         **_spread(variant),
         "capacity_source": variant.capacity_source,
@@ -218,7 +228,16 @@ def _comparison(comparison: Comparison) -> Row:
         "latency": write_latency(comparison),
         "capacity": write_capacity(comparison.capacity_ratio),
     }
-    if not comparison.results_equal:
+    if comparison.unchecked:
+        note = (
+            "Modelled: some pages of a scan were read, so whether both return the same items was not"
+            " checked over the whole table."
+        )
+        verdicts = {
+            key: Marked(value=_plain(cell), provenance=Provenance.MODELLED, note=note)
+            for key, cell in verdicts.items()
+        }
+    elif not comparison.results_equal:
         verdicts = {
             "latency": Marked(value="returned other items: not compared", tone=Tone.WARNING)
         }
@@ -233,6 +252,10 @@ def _comparison(comparison: Comparison) -> Row:
         "capacity_ratio": comparison.capacity_ratio,
         "results_equal": comparison.results_equal,
     }
+
+
+def _plain(cell: Cell) -> Value:
+    return cell.value if isinstance(cell, Marked) else cell
 
 
 def _beside_quoted(run: Run, outcome: Outcome) -> Table:

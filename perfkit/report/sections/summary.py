@@ -50,7 +50,7 @@ def _blocks(runs: tuple[Run, ...]) -> Iterable[Block]:
 
 def _has_after(run: Run) -> bool:
     outcome = find_outcome(run)
-    return outcome is not None and outcome.after is not None
+    return outcome is not None and (outcome.after is not None or outcome.modelled is not None)
 
 
 def _before_after(run: Run) -> tuple[Variant, ...]:

@@ -1,0 +1,179 @@
+"""
+A twin: items of live tables copied into a temporary embedded file, where they may be indexed and asked.
+
+The file is readable by its owner alone and goes when the twin is closed, when the process ends, and
+at the latest when the next twin is made: one whose process was killed is removed then.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from perfkit.capacity import Item
+from perfkit.dynamodb.connection import EngineConnection
+from perfkit.dynamodb.tables import Keys
+from perfkit.workloads.model import Index
+
+__all__ = ["Twin", "index_definition"]
+
+_PREFIX = "perfkit-twin-"
+_ITEMS_A_WRITE = 1000
+
+
+class Twin:
+    """
+    An embedded DynamoDB in a temporary file, for copies of somebody's items.
+
+    Args:
+        parent: Folder to put the file's own folder into; the system's for temporary files unless
+            given.
+
+    Attributes:
+        connection: To ask it anything that DynamoDB is asked.
+        path: Its file.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        from perfkit.embedded import Engine
+
+        parent = Path(tempfile.gettempdir()) if parent is None else parent
+        _remove_orphans(parent)
+        # of mode 0700
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+        atexit.register(self._remove, os.getpid())
+        try:
+            self.path = self._folder / "data.sqlite3"
+            # SQLite gives its other files the mode of this one
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            self.connection = EngineConnection(Engine(self.path))
+        except BaseException:
+            self._remove(os.getpid())
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close and delete the file."""
+        self.connection.close()
+        self._remove(os.getpid())
+        atexit.unregister(self._remove)
+
+    def make_table(self, name: str, keys: Keys) -> None:
+        """
+        Make a table without indexes.
+
+        Raises:
+            DynamoDBError: There is one of that name.
+        """
+        schema, definitions = keys.to_wire()
+        self.connection.execute(
+            "CreateTable",
+            {
+                "TableName": name,
+                "KeySchema": schema,
+                "AttributeDefinitions": definitions,
+                "BillingMode": "PAY_PER_REQUEST",
+            },
+        )
+
+    def load(self, table: str, items: Iterable[Item]) -> None:
+        """
+        Copy items into a table; of two with one key the later stays.
+
+        Args:
+            table: Its name.
+            items: As on the wire.
+        """
+        keys = self._keys(table)
+        rest = iter(items)
+        while some := list(islice(rest, _ITEMS_A_WRITE)):
+            # an item that was moved on while the table was read may come twice
+            different = {repr([item[name] for name in keys]): item for item in some}
+            self.connection.load(table, list(different.values()))
+
+    def add_index(self, table: str, index: Index) -> None:
+        """
+        Index a table as DynamoDB does: items that violate the index's keys are left out of it.
+
+        Raises:
+            DynamoDBError: The index contradicts the table.
+        """
+        _, definitions = Keys.of(index).to_wire()
+        known = self._describe(table)["AttributeDefinitions"]
+        types = {each["AttributeName"]: each for each in (*known, *definitions)}
+        self.connection.execute(
+            "UpdateTable",
+            {
+                "TableName": table,
+                "AttributeDefinitions": list(types.values()),
+                "GlobalSecondaryIndexUpdates": [{"Create": index_definition(index)}],
+            },
+        )
+        # each look moves it on
+        while any(
+            each["IndexStatus"] != "ACTIVE"
+            for each in self._describe(table)["GlobalSecondaryIndexes"]
+        ):
+            pass
+
+    def pages(self, operation: str, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        """Yield every page of a query or scan, with what it consumed."""
+        asked = {**request, "ReturnConsumedCapacity": "TOTAL"}
+        while True:
+            page = self.connection.execute(operation, asked)
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _describe(self, table: str) -> dict[str, Any]:
+        described: dict[str, Any] = self.connection.execute("DescribeTable", {"TableName": table})[
+            "Table"
+        ]
+        return described
+
+    def _keys(self, table: str) -> Sequence[str]:
+        return [part["AttributeName"] for part in self._describe(table)["KeySchema"]]
+
+    def _remove(self, owner: int) -> None:
+        # a forked process inherits what is to be done at exit
+        if os.getpid() == owner:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def index_definition(index: Index) -> dict[str, Any]:
+    """Return a global index as requests define it, without throughput."""
+    schema, _ = Keys.of(index).to_wire()
+    projection: dict[str, Any] = {"ProjectionType": str(index.projection)}
+    if index.projection == "INCLUDE":
+        projection["NonKeyAttributes"] = list(index.non_key_attributes)
+    return {"IndexName": index.name, "KeySchema": schema, "Projection": projection}
+
+
+def _remove_orphans(parent: Path) -> None:
+    """Remove twins of this user whose process is gone."""
+    for folder in parent.glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.stat().st_uid == os.getuid() and not _is_running(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,81 @@
+"""Estimates from clusters, against published intervals and cases worked out by hand."""
+
+import pytest
+
+from perfkit.measure.cluster_sample import (
+    ClusterSample,
+    clopper_pearson,
+    count_in_table,
+    design_effect,
+    mean_of_hits,
+    sum_in_table,
+)
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [
+        # R, binom.test
+        (0, 10, 0.0, 0.3084971),
+        (1, 10, 0.002528579, 0.4450161),
+        (5, 50, 0.03327509, 0.2181354),
+        (10, 10, 0.6915029, 1.0),
+        # (1 - 0.025^(1/1000)): the rule of three with both tails
+        (0, 1000, 0.0, 0.003682084),
+    ],
+)
+def test_exact_intervals_of_shares(hits: int, of: int, low: float, high: float) -> None:
+    assert clopper_pearson(hits, of) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
+
+
+def test_clusters_of_ten_alike_say_as_much_as_single_items() -> None:
+    sizes = dict.fromkeys(range(100), 10)
+    alike = dict.fromkeys(range(0, 100, 2), 10)
+    apart = dict.fromkeys(range(100), 5)
+
+    # ten times 100 by 99: the variance between 100 clusters has 99 degrees of freedom
+    assert design_effect([alike], sizes) == pytest.approx(10 * 100 / 99)
+    assert design_effect([apart], sizes) == 1.0
+
+
+def test_nothing_found_is_no_proof_that_nothing_is_there() -> None:
+    sample = ClusterSample(sizes=dict.fromkeys(range(100), 10), clusters=2000, population=20_000)
+
+    alone = count_in_table({}, sample, effect=1.0)
+    together = count_in_table({}, sample, effect=10.0)
+
+    assert (alone.value, alone.low) == (0, 0)
+    # 3.68 of 1,000, and a little more for 100 clusters instead of 1,000
+    assert 20_000 * 0.00368 < alone.high < 20_000 * 0.0039
+    # items that come in tens: as few observations, ten times the interval
+    assert 9 < together.high / alone.high < 11
+
+
+def test_one_hit_may_be_the_only_one() -> None:
+    sample = ClusterSample(sizes=dict.fromkeys(range(100), 10), clusters=2000, population=20_000)
+
+    found = count_in_table({3: 1}, sample, effect=1.0)
+
+    assert (found.value, found.low) == (20, 1)
+    assert found.high > 100
+
+
+def test_what_lies_where_nothing_was_looked_at_may_all_have_it() -> None:
+    # 2,000 clusters of ten are 20,000 items, and the table is said to have 30,000
+    sample = ClusterSample(sizes=dict.fromkeys(range(100), 10), clusters=2000, population=30_000)
+
+    found = count_in_table(dict.fromkeys(range(50), 1), sample, effect=1.0)
+
+    assert sample.hidden == 10_000
+    assert found.value == pytest.approx(1000)
+    assert found.high > 11_000
+
+
+def test_sums_and_means_of_clusters_alike_are_certain() -> None:
+    sample = ClusterSample(sizes=dict.fromkeys(range(10), 5), clusters=100, population=500)
+
+    total = sum_in_table(dict.fromkeys(range(10), 700.0), sample)
+    mean = mean_of_hits({1: [100.0, 100.0], 2: [100.0]}, [100.0] * 20, sample)
+
+    assert (total.value, total.low, total.high) == pytest.approx((70_000, 70_000, 70_000))
+    assert (mean.value, mean.low, mean.high) == (100, 100, 100)
