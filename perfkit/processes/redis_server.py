@@ -1,5 +1,5 @@
 """
-A Redis server of one's own: started on a private socket, found again, kept running, stopped.
+perfkit's own Redis server: started on a private socket, found again, kept running, stopped.
 
 Everything is in `FOLDER/cache/`, which only its owner can enter: the socket, the server's pid,
 its log, a lock that keeps two processes from starting two servers, and one that whoever started

@@ -1,4 +1,4 @@
-"""What a cache changes: every way to answer, the statistics of hits, misses and errors, the flow."""
+"""What a cache changes: every variant, the statistics of hits, misses and errors, the flow."""
 
 from collections.abc import Iterable, Mapping
 

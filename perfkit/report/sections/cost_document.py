@@ -1,4 +1,4 @@
-"""What programs read of measured money."""
+"""Modelled costs for programs: what the JSON document holds of them."""
 
 from perfkit.cost.bill import Bill
 from perfkit.cost.demand import State
