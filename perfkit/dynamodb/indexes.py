@@ -56,12 +56,12 @@ ItemChecks = dict[tuple[str, str], ItemCheck]
 """What items say about indexes, by the names of table and index."""
 
 _STALLED_S = 30.0
-"""After so long without anything moving, it is said; and once more after as long again."""
+"""After so long without progress a line says so, and again each time as much time has passed."""
 
 _COUNTS = 5
 """So often entries that are missing are looked for again: global indexes lag behind their table."""
 _COUNTS_PAID = 1
-"""So often on AWS, where each look is in the preview and its cost."""
+"""So often on AWS, where each count is in the preview and its cost."""
 _COUNT_AGAIN_S = 1.0
 
 
@@ -152,7 +152,7 @@ class IndexPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
-    How far one index is, told while waiting.
+    How far one index is, reported while waiting.
 
     Args:
         status: Status on the target; empty if there is no such index (yet, or any more).
@@ -683,16 +683,16 @@ class _Waiting:
         self._timeout_s = timeout_s
         self._stalled = stalled
         self._clock = clock
-        self._started_s = self._moved_s = self._said_s = clock()
+        self._started_s = self._moved_s = self._reported_s = clock()
 
     def allow(self, interval_s: float, *, moved: bool) -> float:
         """Return how long to wait before the next look, at most *interval_s*."""
         now_s = self._clock()
         waiting = ", ".join(text for work in self._works for text in work.waiting_for())
         if moved:
-            self._moved_s = self._said_s = now_s
-        elif now_s - self._said_s >= _STALLED_S:
-            self._said_s = now_s
+            self._moved_s = self._reported_s = now_s
+        elif now_s - self._reported_s >= _STALLED_S:
+            self._reported_s = now_s
             self._stalled(
                 f"Nothing has moved for {now_s - self._moved_s:.0f} s: {waiting}; still waiting."
                 " Ctrl-C ends the waiting, and what was begun stays."
