@@ -1,5 +1,5 @@
 """
-The console a command runs at: its standard streams, Ctrl-C, and its last words.
+The console a command runs at: its standard streams, Ctrl-C, and what it prints when it ends.
 
 Nothing heavy is imported here, because Ctrl-C must be answered while everything else loads.
 """

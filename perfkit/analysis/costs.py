@@ -1,4 +1,4 @@
-"""What a report says of money, each thing worked out once, when the first section asks for it."""
+"""The costs that a report shows, each worked out once, when the first section asks for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the runs of a group found: what the phases and the cache change, and what is unsure."""
+"""What the runs of a group found: what the phases and the cache change, and what is uncertain."""
 
 from collections import Counter
 from collections.abc import Iterable

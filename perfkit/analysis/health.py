@@ -1,4 +1,4 @@
-"""How a service is doing by the metrics of its dashboard, as the worst of them says."""
+"""The health of a service: that of the worst metric of its dashboard."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

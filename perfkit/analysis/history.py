@@ -1,4 +1,4 @@
-"""How far runs of the same code are known to lie apart here: from earlier runs, where there are."""
+"""How much runs of the same code differ on this machine, from earlier runs where there are any."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how commands speak to a person."""
+"""Options that several commands share, and how commands write to the terminal."""
 
 import os
 import sys

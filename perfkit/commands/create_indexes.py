@@ -131,7 +131,7 @@ def not_counted(plans: "Sequence[IndexPlan]", counts: "Sequence[IndexCount]") ->
     """Return how to look at indexes of perfkit's tables that were there and cost money to count."""
     from perfkit.dynamodb.indexes import IndexPlanState
 
-    counted = {(count.table.name, count.look.index.name) for count in counts}
+    counted = {(count.table.name, count.check.index.name) for count in counts}
     texts = []
     for each in plans:
         table, index = each.table.name, each.index.name
@@ -194,7 +194,7 @@ def create_with_bars(
             )
             if names or any(each.is_to_count_again for each in plans):
                 shown.add(stage, None)
-            looks = indexes.look(
+            checks = indexes.check_items(
                 target,
                 plans,
                 max_rcu=max_rcu,
@@ -224,7 +224,7 @@ def create_with_bars(
             counts = indexes.count(
                 target,
                 plans,
-                looks,
+                checks,
                 changes,
                 max_rcu=max_rcu,
                 stage=lambda text: shown.label(stage, text, step=step),
@@ -332,7 +332,7 @@ def _document(
     from perfkit.dynamodb.index_items import shortfall
     from perfkit.dynamodb.tables import Keys
 
-    counted = {(count.table.name, count.look.index.name): count for count in counts}
+    counted = {(count.table.name, count.check.index.name): count for count in counts}
     return {
         "target": target.describe(),
         "dry_run": dry_run,
@@ -349,8 +349,8 @@ def _document(
                 "change": str(changes.get((each.table.name, each.index.name), "")),
                 **(
                     {
-                        "items": count.look.items,
-                        "items_that_belong": count.look.belonging,
+                        "items": count.check.items,
+                        "items_that_belong": count.check.belonging,
                         "entries": count.entries,
                         "shortfall": shortfall(count),
                     }

@@ -1,4 +1,4 @@
-"""Where two costs cross: straight lines against lines, and against stairs of whole units."""
+"""Where two costs cross: straight lines against lines, and against step functions of whole units."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What saved runs and an assumed traffic make of money, worked out once, for reports to show."""
+"""Costs worked out from saved runs and an assumed traffic: once, for reports to show."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

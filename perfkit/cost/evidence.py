@@ -1,4 +1,4 @@
-"""What saved runs say that money can be worked out from, and which command measures what is missing."""
+"""What costs are worked out from: figures of saved runs, and which command measures missing ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

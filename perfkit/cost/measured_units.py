@@ -1,4 +1,4 @@
-"""A described architecture with what was measured in the place of its own numbers, where there is any."""
+"""A described architecture with its numbers replaced by measured ones, where there are any."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

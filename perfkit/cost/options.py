@@ -1,4 +1,4 @@
-"""What a reader wants to know about cost."""
+"""What a reader asks to be shown about costs."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,7 +20,7 @@ LIST = "list"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostOptions:
     """
-    What a reader wants to know about cost.
+    What a reader asks to be shown about costs.
 
     Args:
         region: Whose list prices, and where CloudWatch is asked; None for the price file's, else

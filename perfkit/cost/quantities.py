@@ -1,4 +1,4 @@
-"""Months, gigabytes and numbers that can be meant: what every part of the money is worked out in."""
+"""Months, gigabytes and plausible numbers: what every cost is worked out in."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The month's bill of one way to run things, out of measured units and assumed traffic."""
+"""The month's bill of one case, from measured units and an assumed traffic."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

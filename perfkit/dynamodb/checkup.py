@@ -105,7 +105,7 @@ def examine(target: Target, workload: Workload, writes: Needs) -> Iterator[Check
     Args:
         target: Where.
         workload: Whose tables to look at.
-        writes: What commands that write need, told on AWS where IAM may be asked.
+        writes: Also report what commands that write need, on AWS where IAM may be asked.
     """
     yield Check(name="target", found=_named(target))
     if target.kind is TargetKind.EMBEDDED and not target.may_exist:

@@ -88,7 +88,7 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
 
     Raises:
         TargetError: The target does not answer, or the data file is not one of perfkit's.
-        ConfigError: Whose the tables are cannot be told without writing.
+        ConfigError: Which tables are perfkit's cannot be found out without writing.
     """
     found = [] if runs is None else sorted(runs.glob("*.json"))
     run_files = tuple(file for file in found if is_run_file(file))

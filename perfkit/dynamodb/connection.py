@@ -1,7 +1,7 @@
 """
-One way to speak to any target: an operation's name and a request in, the answer out.
+One interface to every target: an operation's name and a request in, the answer out.
 
-For perfkit's own errands: seeding, counting, indexes.  Measurements do not come through
+For perfkit's own work: seeding, counting, indexes.  Measurements do not come through
 here, they use an ordinary boto3 client.
 """
 

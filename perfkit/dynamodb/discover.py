@@ -162,7 +162,7 @@ def read_table(
         limits: Of its sample.
         pacer: Holds the read units below a rate.
         seed: Another one takes other items.
-        advance: Told how many more items are read.
+        advance: Called with how many more items were read.
 
     Raises:
         DynamoDBError: The target refused, or the table is gone.

@@ -25,14 +25,14 @@ from perfkit.workloads.model import Index, Table
 
 __all__ = [
     "IndexCount",
-    "IndexLook",
+    "ItemCheck",
     "Reason",
     "Violation",
     "check_definitions",
+    "check_held_keys",
     "check_held_type",
-    "check_look",
+    "check_table",
     "count_entries",
-    "look_at_items",
     "shortfall",
     "typed_keys",
     "violations",
@@ -137,9 +137,9 @@ def _size_bytes(kind: str, content: Any) -> int:
 
 
 @dataclass(slots=True, kw_only=True)
-class IndexLook:
+class ItemCheck:
     """
-    What a table's items say about an index.
+    What a check of a table's items found for one index.
 
     Attributes:
         index: The index as the workload wants it.
@@ -185,9 +185,9 @@ def _pages(
         asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
-def look_at_items(
+def check_table(
     connection: Connection, table: str, indexes: Sequence[Index], *, pacer: Pacer
-) -> dict[str, IndexLook]:
+) -> dict[str, ItemCheck]:
     """
     Read a table once, strongly consistent, and return by name what its items say about indexes.
 
@@ -198,7 +198,7 @@ def look_at_items(
         pacer: Holds the read units below a rate.
     """
     keys = {index.name: Keys.of(index) for index in indexes}
-    looks = {index.name: IndexLook(index=index) for index in indexes}
+    checks = {index.name: ItemCheck(index=index) for index in indexes}
     names = {f"#{number}": name for number, name in enumerate(_attributes(keys.values()))}
     request = {
         "TableName": table,
@@ -208,9 +208,9 @@ def look_at_items(
     }
     for page in _pages(connection, request, pacer):
         for item in page["Items"]:
-            for name, look in looks.items():
-                look.add(item, keys[name])
-    return looks
+            for name, check in checks.items():
+                check.add(item, keys[name])
+    return checks
 
 
 def _attributes(keys: Any) -> list[str]:
@@ -247,7 +247,7 @@ def check_definitions(table: Table, index: Index, state: TableState) -> None:
 _MOST_BY_CHANCE = 20
 
 
-def check_look(connection: Connection, table: Table, look: IndexLook) -> None:
+def check_held_keys(connection: Connection, table: Table, check: ItemCheck) -> None:
     """
     Refuse an index that the workload describes wrongly, as the table's items show.
 
@@ -257,13 +257,13 @@ def check_look(connection: Connection, table: Table, look: IndexLook) -> None:
     Raises:
         ConfigError: Names attribute, what was found and what was wanted.
     """
-    for name, wanted in typed_keys(look.index):
-        if look.types.get(name):
-            check_held_type(table.name, look.index.name, (name, wanted), look.types[name])
-        elif (table.exists and look.items) or _share(table, name) * look.items >= _MOST_BY_CHANCE:
+    for name, wanted in typed_keys(check.index):
+        if check.types.get(name):
+            check_held_type(table.name, check.index.name, (name, wanted), check.types[name])
+        elif (table.exists and check.items) or _share(table, name) * check.items >= _MOST_BY_CHANCE:
             msg = (
-                f"index {look.index.name} of {table.name} wants {name} ({wanted}), and none of the"
-                f" table's {look.items:,} items has it{_similar(connection, table.name, name)};"
+                f"index {check.index.name} of {table.name} wants {name} ({wanted}), and none of the"
+                f" table's {check.items:,} items has it{_similar(connection, table.name, name)};"
                 " correct the name in the workload. No index was created"
             )
             raise ConfigError(msg)
@@ -325,12 +325,12 @@ class IndexCount:
     The entries of an index, against the items of its table.
 
     Args:
-        look: What the items said.
+        check: What its items were found to be.
         entries: What the index holds.
     """
 
     table: Table
-    look: IndexLook
+    check: ItemCheck
     entries: int
 
 
@@ -341,21 +341,21 @@ def shortfall(count: IndexCount) -> str:
     Items without an attribute that the workload does not give to every item are no loss: the
     index is meant to be sparse.
     """
-    look = count.look
+    check = count.check
     lost = {
         violation: items
-        for violation, items in look.left_out.items()
+        for violation, items in check.left_out.items()
         if violation.reason is not Reason.MISSING or _share(count.table, violation.attribute) >= 1
     }
-    not_copied = max(0, look.belonging - count.entries)
+    not_copied = max(0, check.belonging - count.entries)
     if not lost and not not_copied:
         return ""
     reasons = [violation.describe(items) for violation, items in lost.items()]
     if not_copied:
         has = "has its keys and is" if not_copied == 1 else "have its keys and are"
         reasons.append(f"{not_copied:,} {has} not in it all the same")
-    total = look.belonging + sum(lost.values())
+    total = check.belonging + sum(lost.values())
     return (
-        f"index {look.index.name} of {count.table.name} holds {count.entries:,} of {total:,} items:"
+        f"index {check.index.name} of {count.table.name} holds {count.entries:,} of {total:,} items:"
         f" {', '.join(reasons)}"
     )

@@ -1,4 +1,4 @@
-"""How far the building of an index is, from whatever the target tells."""
+"""How far the building of an index is, from what the target reports."""
 
 import time
 from datetime import UTC, datetime, timedelta

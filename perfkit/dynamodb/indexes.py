@@ -12,11 +12,11 @@ from perfkit.dynamodb.errors import BUSY, answer_errors
 from perfkit.dynamodb.estimates import estimate_index, sample
 from perfkit.dynamodb.index_items import (
     IndexCount,
-    IndexLook,
+    ItemCheck,
     check_definitions,
-    check_look,
+    check_held_keys,
+    check_table,
     count_entries,
-    look_at_items,
 )
 from perfkit.dynamodb.index_progress import BuildProgress, build_progress
 from perfkit.dynamodb.ownership import Ownership, not_the_same
@@ -42,26 +42,26 @@ __all__ = [
     "Goal",
     "IndexPlan",
     "IndexPlanState",
-    "Looks",
+    "ItemChecks",
     "apply",
+    "check_items",
     "check_types",
     "count",
     "create_preview",
     "drop_preview",
-    "look",
     "plan",
 ]
 
-Looks = dict[tuple[str, str], IndexLook]
+ItemChecks = dict[tuple[str, str], ItemCheck]
 """What items say about indexes, by the names of table and index."""
 
 _STALLED_S = 30.0
-"""After so long without anything moving, it is said; and once more after as long again."""
+"""After so long without progress a line says so, and again each time as much time has passed."""
 
 _COUNTS = 5
 """So often entries that are missing are looked for again: global indexes lag behind their table."""
 _COUNTS_PAID = 1
-"""So often on AWS, where each look is in the preview and its cost."""
+"""So often on AWS, where each count is in the preview and its cost."""
 _COUNT_AGAIN_S = 1.0
 
 
@@ -110,7 +110,7 @@ class IndexPlan:
         difference: How the existing index differs, empty if it does not.
         ours: Whether perfkit created the table; no other table's indexes are changed.
         table_state: The table as it is.
-        look_units: Estimated units to read the table once.
+        scan_units: Estimated units to read the table once.
         entries: Estimated items that have the index's keys and so are copied.
         write_units: Estimated units to copy them.
         storage_bytes: Estimated size of the index.
@@ -123,7 +123,7 @@ class IndexPlan:
     difference: str
     ours: bool
     table_state: TableState
-    look_units: float
+    scan_units: float
     entries: int
     write_units: float
     storage_bytes: int
@@ -152,7 +152,7 @@ class IndexPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
-    How far one index is, told while waiting.
+    How far one index is, reported while waiting.
 
     Args:
         status: Status on the target; empty if there is no such index (yet, or any more).
@@ -228,7 +228,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                         difference=difference,
                         ours=mark is not None,
                         table_state=state,
-                        look_units=read_units(size_bytes, Consistency.STRONG),
+                        scan_units=read_units(size_bytes, Consistency.STRONG),
                         entries=estimate.entries,
                         write_units=estimate.write_units,
                         storage_bytes=estimate.storage_bytes,
@@ -278,9 +278,9 @@ def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
     for name in dict.fromkeys(each.table.name for each in wanted):
         of_table = [each for each in wanted if each.table.name == name]
         entries_bytes = sum(each.storage_bytes for each in of_table)
-        once = of_table[0].look_units + read_units(entries_bytes, Consistency.EVENTUAL)
+        once = of_table[0].scan_units + read_units(entries_bytes, Consistency.EVENTUAL)
         # the table is read again for each index that lacks entries
-        again = _COUNTS_PAID * (once + (len(of_table) - 1) * of_table[0].look_units)
+        again = _COUNTS_PAID * (once + (len(of_table) - 1) * of_table[0].scan_units)
         effects.append(
             Effect(
                 text=f"read table {name} once, to see which items belong in"
@@ -334,13 +334,13 @@ def check_types(plans: Sequence[IndexPlan]) -> None:
             check_definitions(each.table, each.index, each.table_state)
 
 
-def look(
+def check_items(
     target: Target,
     plans: Sequence[IndexPlan],
     *,
     max_rcu: float | None = None,
     stage: Callable[[str], None] = lambda _: None,
-) -> Looks:
+) -> ItemChecks:
     """
     Read every table that gets an index once, and return what its items say about it.
 
@@ -354,7 +354,7 @@ def look(
         ConfigError: The workload describes an index wrongly: nothing was created.
         TargetError: The target failed.
     """
-    looks: Looks = {}
+    checks: ItemChecks = {}
     connection = RetryingConnection(target.connect(), backoff=Backoff())
     pacer = Pacer(max_rcu)
     try:
@@ -364,19 +364,19 @@ def look(
                 continue
             stage(f"reading {table.name}")
             with answer_errors(f"reading table {table.name}", target.name):
-                found = look_at_items(connection, table.name, wanted, pacer=pacer)
+                found = check_table(connection, table.name, wanted, pacer=pacer)
                 for each in found.values():
-                    check_look(connection, table, each)
-            looks |= {(table.name, name): each for name, each in found.items()}
+                    check_held_keys(connection, table, each)
+            checks |= {(table.name, name): each for name, each in found.items()}
     finally:
         connection.close()
-    return looks
+    return checks
 
 
 def count(
     target: Target,
     plans: Sequence[IndexPlan],
-    looks: Looks,
+    checks: ItemChecks,
     changes: Mapping[tuple[str, str], Change],
     *,
     max_rcu: float | None = None,
@@ -392,7 +392,7 @@ def count(
     Args:
         target: Where.
         plans: What `plan` found.
-        looks: What `look` found before.
+        checks: What `check_items` found before.
         changes: What became of the indexes.
         max_rcu: Hold the reads below so many units a second.
         stage: Called with what is being done, as a short text.
@@ -408,7 +408,7 @@ def count(
     try:
         for each in plans:
             table, index = each.table.name, each.index.name
-            seen = looks.get((table, index))
+            seen = checks.get((table, index))
             created = changes.get((table, index)) is Change.CREATED and seen is not None
             if not created and not each.is_to_count_again:
                 continue
@@ -419,17 +419,17 @@ def count(
                         items[table] = count_items(connection, table, pacer=pacer).items
                     # if all are in it, none needs to be looked at
                     whole = items[table]
-                    seen = IndexLook(index=each.index, items=whole, belonging=whole)
+                    seen = ItemCheck(index=each.index, items=whole, belonging=whole)
                 entries = count_entries(connection, table, index, pacer=pacer)
                 if not created and entries < seen.belonging:
-                    seen = look_at_items(connection, table, [each.index], pacer=pacer)[index]
+                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
                 for _ in range(_COUNTS_PAID if each.is_paid else _COUNTS):
                     if entries >= seen.belonging:
                         break
                     pause(_COUNT_AGAIN_S)
-                    seen = look_at_items(connection, table, [each.index], pacer=pacer)[index]
+                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
                     entries = count_entries(connection, table, index, pacer=pacer)
-            counts.append(IndexCount(table=each.table, look=seen, entries=entries))
+            counts.append(IndexCount(table=each.table, check=seen, entries=entries))
     finally:
         connection.close()
     return tuple(counts)
@@ -683,16 +683,16 @@ class _Waiting:
         self._timeout_s = timeout_s
         self._stalled = stalled
         self._clock = clock
-        self._started_s = self._moved_s = self._said_s = clock()
+        self._started_s = self._moved_s = self._reported_s = clock()
 
     def allow(self, interval_s: float, *, moved: bool) -> float:
         """Return how long to wait before the next look, at most *interval_s*."""
         now_s = self._clock()
         waiting = ", ".join(text for work in self._works for text in work.waiting_for())
         if moved:
-            self._moved_s = self._said_s = now_s
-        elif now_s - self._said_s >= _STALLED_S:
-            self._said_s = now_s
+            self._moved_s = self._reported_s = now_s
+        elif now_s - self._reported_s >= _STALLED_S:
+            self._reported_s = now_s
             self._stalled(
                 f"Nothing has moved for {now_s - self._moved_s:.0f} s: {waiting}; still waiting."
                 " Ctrl-C ends the waiting, and what was begun stays."

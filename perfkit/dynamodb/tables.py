@@ -159,7 +159,7 @@ class Identity:
 
     @property
     def is_known(self) -> bool:
-        """Whether the target said anything to know the table by."""
+        """Whether the target reported anything that identifies the table."""
         # a stand-in that says 0 of every table says nothing
         return bool(self.table_id) or bool(self.created_s)
 

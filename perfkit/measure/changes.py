@@ -1,4 +1,4 @@
-"""Latencies of separate runs compared: how much they changed, and how surely."""
+"""Latencies of separate runs compared: how much they changed, and how certainly."""
 
 import math
 import statistics

@@ -22,10 +22,10 @@ from perfkit.capacity import Item, read_units
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import (
-    IndexLook,
+    ItemCheck,
     Violation,
+    check_held_keys,
     check_held_type,
-    check_look,
     typed_keys,
 )
 from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
@@ -292,7 +292,7 @@ class Preflight:
         total = found.tallies.total()
         with answer_errors(f"reading table {found.proposal.state.name}", self._target.name):
             for index in found.proposal.indexes:
-                check_look(connection, found.proposal.table, _look(index, total))
+                check_held_keys(connection, found.proposal.table, _item_check(index, total))
 
     def _check_output_free(self) -> None:
         if self._violations is not None and self._violations.exists() and not self._replace:
@@ -632,10 +632,10 @@ def _with_bytes(key: Mapping[str, Mapping[str, str]]) -> Item:
     }
 
 
-def _look(index: Any, total: Tally) -> IndexLook:
+def _item_check(index: Any, total: Tally) -> ItemCheck:
     seen = total.indexes.get(index.name)
     types: Iterable[tuple[str, dict[str, int]]] = () if seen is None else seen.types.items()
-    return IndexLook(
+    return ItemCheck(
         index=index,
         items=total.items,
         types={name: Counter(counted) for name, counted in types},

@@ -1,5 +1,5 @@
 """
-A Redis server of one's own: started on a private socket, found again, kept running, stopped.
+perfkit's own Redis server: started on a private socket, found again, kept running, stopped.
 
 Everything is in `FOLDER/cache/`, which only its owner can enter: the socket, the server's pid,
 its log, a lock that keeps two processes from starting two servers, and one that whoever started
@@ -181,7 +181,7 @@ def start(folder: Path, *, persistent: bool = False) -> RedisServer:
     """
     Return the server of *folder*, started unless it is already running.
 
-    A log of writes that cannot be read is set aside, and said so.
+    An append-only file that cannot be read is set aside, with a warning.
 
     Args:
         folder: perfkit's folder; the server's things are in a folder of their own in it.
@@ -401,10 +401,10 @@ def _await_ready(
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
         if watched.poll() is not None:
-            said = log.read_bytes()[begun_at:].decode(errors="replace").splitlines()
-            reason = next((line.strip() for line in reversed(said) if line.strip()), "no reason")
+            lines = log.read_bytes()[begun_at:].decode(errors="replace").splitlines()
+            reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason")
             # what is wrong comes first, what to do about it last
-            damage = next((line for line in said if _DAMAGED.search(line)), None)
+            damage = next((line for line in lines if _DAMAGED.search(line)), None)
             msg = f"{program} did not start: {damage or reason}; see {log}"
             raise _DamagedError(msg) if damage else TargetError(msg)
         with contextlib.suppress(OSError):

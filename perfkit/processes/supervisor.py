@@ -115,7 +115,7 @@ class _Child:
         except OSError:
             heard = b""
         if heard != READY:
-            msg = f"{name} ended at once (code {self.process.wait()}); what it said is above"
+            msg = f"{name} ended at once (code {self.process.wait()}); its output is above"
             raise TargetError(msg)
 
     def look(self) -> None:

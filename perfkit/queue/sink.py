@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets to itself, as slow as the real one it stands for."""
+"""A local mail server that keeps all mail and delivers none, as slow as the real one it stands for."""
 
 import asyncio
 import json

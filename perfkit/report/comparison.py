@@ -268,9 +268,11 @@ def _what_changed(compared: Compared, tally: str) -> str:
     }
     changes = compared.changes
     worse, better = _moved(compared)
-    told = worse or better or any(each.direction is not Direction.CANNOT_TELL for each in changes)
-    told = told or bool(compared.writes and not changes)
-    first = words[worse, better] if told else "It cannot be told whether anything changed."
+    is_known = (
+        worse or better or any(each.direction is not Direction.CANNOT_TELL for each in changes)
+    )
+    is_known = is_known or bool(compared.writes and not changes)
+    first = words[worse, better] if is_known else "It cannot be told whether anything changed."
     named = f" {_first(compared.broken)}." if compared.broken else ""
     return f"{first}{named} {tally}{_missed(changes)}"
 

@@ -123,9 +123,9 @@ def _bill(found: Estimate, costs: Costs) -> Table:
 
 def _largest(found: Estimate) -> Iterator[Statement]:
     """Yield the patterns whose reads cost most, and what another capacity mode would."""
-    dearest = sorted(found.patterns, key=lambda each: -each.before.usd)[:_MOST_PATTERNS]
+    costliest = sorted(found.patterns, key=lambda each: -each.before.usd)[:_MOST_PATTERNS]
     texts = []
-    for each in dearest:
+    for each in costliest:
         after = "" if each.after is None else f" → {format_usd(float(each.after.usd))}"
         texts.append(f"{each.name} {format_usd(float(each.before.usd))}{after}")
     if texts:

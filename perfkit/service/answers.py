@@ -141,7 +141,7 @@ class KeptInRedis:
             return self._reuse(lookup.body, model)
 
     async def forget(self, session: Session) -> None:
-        """Forget before anybody is told of the change; if Redis is away, as soon as it is back."""
+        """Forget before anybody is notified of the change; if Redis is away, as soon as it is back."""
         keys = self._cache.keys
         changed = [key for table, item in session.touched for key in keys.affected(table, item)]
         with stage(Stage.CACHE):
@@ -153,7 +153,7 @@ class Writes:
     Changes that are made, and make answers untrue.
 
     Args:
-        answers: Forgets what has become untrue before anybody is told of the change.
+        answers: Forgets what has become untrue before anybody is notified of the change.
     """
 
     def __init__(self, answers: Answers) -> None:

@@ -330,7 +330,7 @@ class Database:
         import jwt  # noqa: F401 - likewise
 
         if self._shared is not None:
-            # what is wrong is told to those who ask
+            # callers are told what is wrong
             with contextlib.suppress(PerfkitError):
                 self._shared()
 

@@ -79,7 +79,7 @@ async def get_writes(request: Request) -> Writes:
 
 
 async def get_notifications(request: Request) -> Notifications:
-    """Return how users are told what they did."""
+    """Return how users are notified of what they did."""
     notifications: Notifications = request.app.state.parts.notifications
     return notifications
 

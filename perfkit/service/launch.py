@@ -251,7 +251,7 @@ def _await_running(process: "subprocess.Popen[bytes]", folder: Path, log: Path) 
         if running is not None:
             return running
         if process.poll() is not None:
-            lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
             msg = f"the service ended at once: {lines[-1].removeprefix('Error: ')}; see {log}"
             raise TargetError(msg)
         time.sleep(_POLL_S)

@@ -70,7 +70,7 @@ class Metrics:
     The numbers of one process, and those of all as text.
 
     Args:
-        cache: Whose numbers are told, too; None without a cache.
+        cache: Its numbers are reported, too; None without a cache.
         folder: Where the workers tell each other; None if there is but one.
     """
 
@@ -203,7 +203,7 @@ class _Board:
             self._complained = False
         except OSError as error:
             if not self._complained:
-                _log.warning("what this worker counts is not told to others: %s", error)
+                _log.warning("other workers cannot report what this one counts: %s", error)
             self._complained = True
 
     def others(self) -> Iterator[tuple[str, bool]]:

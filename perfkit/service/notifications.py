@@ -1,4 +1,4 @@
-"""What users are told by mail, and the line about each request in the log."""
+"""What users are notified of by mail, and the line about each request in the log."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ __all__ = ["Notifications", "NotifiesNobody", "NotifiesUsers"]
 class Notifications(Protocol):
     """What path functions tell of."""
 
-    async def tell(self, user: User, did: str) -> None:
+    async def notify(self, user: User, did: str) -> None:
         """Tell a user what he did: "looked at courses"."""
 
     async def log(self, scope: Any, trace: Trace, duration_s: float) -> None:
@@ -24,7 +24,7 @@ class Notifications(Protocol):
 class NotifiesNobody:
     """Sends and writes nothing."""
 
-    async def tell(self, user: User, did: str) -> None:
+    async def notify(self, user: User, did: str) -> None:
         """Do nothing."""
 
     async def log(self, scope: Any, trace: Trace, duration_s: float) -> None:
@@ -37,14 +37,14 @@ class NotifiesUsers:
 
     Args:
         notifier: Never fails a request.
-        count: Told what became of each, by its kind.
+        count: Called with the kind and the outcome of each.
     """
 
     def __init__(self, notifier: Notifier, count: Callable[[str, str], None]) -> None:
         self._notifier = notifier
         self._count = count
 
-    async def tell(self, user: User, did: str) -> None:
+    async def notify(self, user: User, did: str) -> None:
         """Send or queue a mail."""
         with stage(Stage.NOTIFY):
             notification = Notification(

@@ -29,7 +29,7 @@ _log = logging.getLogger("perfkit.service")
 
 
 def main() -> None:
-    """Work until told to stop."""
+    """Work until stopped."""
     parser = argparse.ArgumentParser()
     parser.add_argument(
         lifeline.OPTION, type=int, required=True, help="A socket to the supervisor."

@@ -146,7 +146,7 @@ class Find(Protocol):
 
         Args:
             pattern: With its values.
-            most: Items in a piece, where the way of asking can be told.
+            most: Items in a piece, where the request can limit them.
         """
 
 
@@ -296,7 +296,7 @@ class Store:
         Raises:
             Problem: 404: there is none, or it is another user's.
         """
-        # whether another user has one of that id is not to be told
+        # whether another user has one of that id must not be revealed
         missing = Problem(404, f"you have no enrollment {enrollment}")
         item = _get(session, ENROLLMENTS, enrollment)
         if item is None or item.get("user_id") != {"S": user}:

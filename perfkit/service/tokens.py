@@ -137,7 +137,7 @@ def bad_token(detail: str = "the token is not valid here") -> Problem:
     """
     Return the 401 for a token that is none of ours, or not any more. Source: RFC 6750, 3.1.
 
-    Which check failed is not told, except that its time is up: that is of use only to somebody who
+    Which check failed is not revealed, except that its time is up: that is of use only to somebody who
     forges tokens.
     """
     challenge = f'{_CHALLENGE}, error="invalid_token"'

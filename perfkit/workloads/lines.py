@@ -1,4 +1,4 @@
-"""On which line of a TOML file each of its keys stands: Python's own reader does not tell."""
+"""On which line of a TOML file each of its keys stands, which Python's own reader does not report."""
 
 import re
 import tomllib

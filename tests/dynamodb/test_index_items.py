@@ -474,13 +474,13 @@ def test_entries_that_a_target_loses_are_missed(monkeypatch: pytest.MonkeyPatch)
     seeded()
     target, read = Target(), load(None)
     plans = indexes.plan(target, read)
-    looks = indexes.look(target, plans)
+    checks = indexes.check_items(target, plans)
     changes = indexes.apply(target, plans, indexes.Goal.PRESENT, pause=lambda _: None)
     counted = iter([150, 160, 170, 180, 190, 195])
     monkeypatch.setattr("perfkit.dynamodb.indexes.count_entries", lambda *_, **__: next(counted))
     waits: list[float] = []
 
-    (count,) = indexes.count(target, plans, looks, changes, pause=waits.append)
+    (count,) = indexes.count(target, plans, checks, changes, pause=waits.append)
 
     assert shortfall(count) == (
         "index ByCustomer of Orders holds 195 of 200 items: 5 have its keys and are not in it all"

@@ -43,6 +43,8 @@ def test_a_containers_share_of_the_cores_counts(
     monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
 ) -> None:
     monkeypatch.setattr(machine, "_read", lambda _: quota)
+    # where /proc says nothing of it, the first to ask for the processor starts `uname`
+    monkeypatch.setattr(platform, "processor", lambda: "")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
 
     assert describe_machine()["cores"] == cores

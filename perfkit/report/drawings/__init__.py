@@ -18,7 +18,7 @@ Drawn = Bars | Curves | Diagram | Gauges | Waterfall
 
 
 def title_of(block: Drawn) -> str:
-    """Return the heading of a drawing, with what its scale needs said."""
+    """Return the heading of a drawing, with a note on its scale where it needs one."""
     return scale_title(block) if isinstance(block, Bars) else one_line(block.title)
 
 

@@ -1,4 +1,4 @@
-"""What a cache changes: every way to answer, the statistics of hits, misses and errors, the flow."""
+"""What a cache changes: every variant, the statistics of hits, misses and errors, the flow."""
 
 from collections.abc import Iterable, Mapping
 
@@ -319,7 +319,7 @@ def flow(figures: CacheFigures, run: Run, *, counted: Provenance = Provenance.ME
     """
     quoted: Mapping[str, object] = run.quoted or {}
 
-    def said(key: str) -> Cell:
+    def quoted_cell(key: str) -> Cell:
         value = quoted.get(key)
         return value if isinstance(value, int | float) else None
 
@@ -358,8 +358,8 @@ def flow(figures: CacheFigures, run: Run, *, counted: Provenance = Provenance.ME
                     else None
                 ),
                 "mean_s": getattr(figures, mean),
-                "quoted_requests": said(counts),
-                "quoted_mean_s": said(mean),
+                "quoted_requests": quoted_cell(counts),
+                "quoted_mean_s": quoted_cell(mean),
             }
             for path, counts, mean, steps in _PATHS
         ),

@@ -64,7 +64,7 @@ def build(selection: Selection) -> Iterable[Section]:
 
 
 def consumed_blocks(costs: Costs) -> tuple[Block, ...]:
-    """Return what is said of what was consumed, and its bill; nothing if it is not asked for."""
+    """Return the blocks about consumed capacity and its bill; none if they are not asked for."""
     if costs.consumed is None:
         return ()
     found, bill = costs.consumed

@@ -1,4 +1,4 @@
-"""What programs read of measured money."""
+"""Modelled costs for programs: what the JSON document holds of them."""
 
 from perfkit.cost.bill import Bill
 from perfkit.cost.demand import State
@@ -18,7 +18,7 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
 
     Lines of bills are to cents, and totals sums of them; the rest is not rounded. Where nobody
     states how many requests come, `traffic.stated` is false and months are of an assumed rate:
-    `million_calls` is what can be said.
+    `million_calls` is what is known.
     """
 
     def lines(bill: Bill, amount: str) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Money out of measurements: reads, capacity modes, indexes, the cache, instances, data out."""
+"""Costs modelled from measurements: reads, capacity modes, indexes, the cache, instances, data out."""
 
 from collections.abc import Iterable, Iterator
 

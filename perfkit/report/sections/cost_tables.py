@@ -1,4 +1,4 @@
-"""The tables of measured money."""
+"""The tables of costs modelled from measurements."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is said of measured money: what was found, what was assumed, how each amount came about."""
+"""Modelled costs in words: what was found, what was assumed, how each amount was worked out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

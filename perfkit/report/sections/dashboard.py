@@ -106,7 +106,7 @@ def _title(run: Run, before: Variant) -> str:
 
 
 def _limits_note() -> str:
-    """Return the limits in words: whoever gets a page by mail has nothing else to look them up in."""
+    """Return the limits in words: who gets a page by mail cannot look them up anywhere else."""
     excellent, good, strained = zip(
         *(LIMITS[key] for key in ("mean_s", "p99_s", "failed_share")), strict=True
     )

@@ -34,7 +34,7 @@ _NOTE = (
 
 
 def build(selection: Selection) -> Iterable[Section]:
-    """Yield a section for each run whose service told its stages."""
+    """Yield a section for each run whose service reported its stages."""
     for run in selection.runs:
         if run.kind is not RunKind.PHASES:
             continue
@@ -84,9 +84,9 @@ def _lanes(run: Run, variant: Variant) -> Iterator[Lane]:
         ),
     )
     spans, at_s = [], 0.0
-    said = _said(run, variant)
-    for name in said:
-        seconds = number(said, name) or 0.0
+    quoted = _quoted(run, variant)
+    for name in quoted:
+        seconds = number(quoted, name) or 0.0
         spans.append(Span(label=name, start_s=at_s, duration_s=seconds))
         at_s += seconds
     if spans:
@@ -95,7 +95,7 @@ def _lanes(run: Run, variant: Variant) -> Iterator[Lane]:
         )
 
 
-def _said(run: Run, variant: Variant) -> Mapping[str, object]:
+def _quoted(run: Run, variant: Variant) -> Mapping[str, object]:
     quoted = mapping(run.quoted)
     if variant.question != quoted.get("question"):
         return {}
@@ -107,11 +107,11 @@ def _contradictions(run: Run, variants: list[Variant]) -> Iterator[Statement]:
     dashboard = mapping(mapping(run.quoted).get("dashboard"))
     found = []
     for variant in variants:
-        said = _said(run, variant)
+        quoted = _quoted(run, variant)
         mean_s = number(mapping(dashboard.get(variant.name)), "mean_s")
-        if not said or mean_s is None:
+        if not quoted or mean_s is None:
             continue
-        sum_s = math.fsum(number(said, name) or 0.0 for name in said)
+        sum_s = math.fsum(number(quoted, name) or 0.0 for name in quoted)
         added, mean = (format_value(each, Kind.SECONDS) for each in (sum_s, mean_s))
         if added != mean:
             found.append(f"{variant.name}'s stages add up to {added}, its dashboard says {mean}")
@@ -146,7 +146,7 @@ def _table(run: Run, variants: list[Variant]) -> Table:
 def _rows(run: Run, variant: Variant) -> Iterator[Row]:
     if variant.service is None:
         return
-    said = _said(run, variant)
+    quoted = _quoted(run, variant)
     for stage in stages_of(variant.service.stages_s, variant.latency_s.mean):
         yield {
             "question": variant.question,
@@ -154,5 +154,5 @@ def _rows(run: Run, variant: Variant) -> Iterator[Row]:
             "stage": stage.name,
             "start_s": stage.start_s,
             "duration_s": stage.duration_s,
-            "quoted_s": number(said, stage.name),
+            "quoted_s": number(quoted, stage.name),
         }

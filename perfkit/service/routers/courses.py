@@ -68,7 +68,7 @@ async def list_courses(
 
         pattern, parameters = "courses", {"semester": semester, "department": department}
     body = await answers.get_or_fill(pattern, parameters, CoursePage, fill, variant=page.variant)
-    await notifications.tell(user, "looked at courses")
+    await notifications.notify(user, "looked at courses")
     return Response(body, media_type="application/json")
 
 
@@ -115,7 +115,7 @@ async def list_enrollments_of_a_course(
     limit: Limit = LARGEST_PAGE,
     following: Following = None,
 ) -> Response:
-    """Enrollments of a course, the oldest first; whose they are is not told."""
+    """Enrollments of a course, the oldest first, without their users."""
     page = Page.read(limit, following)
 
     async def fill() -> dict[str, Any] | None:

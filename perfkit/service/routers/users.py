@@ -62,7 +62,7 @@ async def enroll(
 ) -> Enrollment:
     """Enroll in a course."""
     row = await writes.make(session, store.enroll, user.id, new.course_id, clock())
-    await notifications.tell(user, f"enrolled in course {new.course_id}")
+    await notifications.notify(user, f"enrolled in course {new.course_id}")
     response.headers["Location"] = f"/api/enrollments/{row['enrollment_id']}"
     return Enrollment.model_validate(row)
 
@@ -82,7 +82,7 @@ async def withdraw(
 ) -> None:
     """Leave a course."""
     course = await writes.make(session, store.withdraw, user.id, enrollment_id)
-    await notifications.tell(user, f"left course {course}")
+    await notifications.notify(user, f"left course {course}")
 
 
 @router.get(
