@@ -113,7 +113,7 @@ def _create_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FB
             yield "Scan", _index(table.name, index.name)
 
 
-def _preflight(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
+def _look_at_items(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
     for table in workload.tables:
         if any(not index.exists and not index.local for index in table.indexes):
             for action in ("DescribeTable", "Scan"):
@@ -183,7 +183,8 @@ COMMANDS: Mapping[str, Callable[[Workload, bool], Iterator[_Pair]]] = {
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
-    "migrate preflight": _preflight,
+    "migrate plan": _look_at_items,
+    "migrate preflight": _look_at_items,
     "run": _run,
     "seed": _seed,
     "serve": _serve,

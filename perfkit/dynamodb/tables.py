@@ -179,6 +179,7 @@ class TableState:
         write_capacity: Likewise.
         local_indexes: Local secondary indexes, which exist since the table does.
         table_class: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
+        replicas: Other regions that hold the same global table.
     """
 
     name: str
@@ -195,6 +196,7 @@ class TableState:
     attributes: Mapping[str, str] = field(default_factory=dict)
     local_indexes: tuple[IndexState, ...] = ()
     table_class: str = "STANDARD"
+    replicas: tuple[str, ...] = ()
 
     def index(self, name: str) -> IndexState | None:
         """Return the index of that name, None if there is none."""
@@ -250,6 +252,7 @@ def _table_state(table: Mapping[str, Any]) -> TableState:
             _index_state(index, types) for index in table.get("LocalSecondaryIndexes", ())
         ),
         table_class=table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
+        replicas=tuple(each["RegionName"] for each in table.get("Replicas") or ()),
     )
 
 

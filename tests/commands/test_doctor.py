@@ -137,6 +137,7 @@ def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
     steps: dict[str, tuple[Callable[[], Any], ...]] = {
         # into nothing, and over what is there
         "seed": (lambda: perfkit(*seeding), lambda: perfkit(*seeding)),
+        "migrate plan": (lambda: perfkit("migrate", "plan", "--yes"),),
         "migrate preflight": (lambda: perfkit("migrate", "preflight", "--yes"),),
         "create-indexes": (lambda: perfkit("create-indexes", "--yes"),),
         "status": (lambda: perfkit("status"),),
