@@ -27,6 +27,7 @@ from perfkit.commands.common import (
 )
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
 from perfkit.errors import ConfigError
+from perfkit.migrate.forms import Emitted
 
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
@@ -63,6 +64,14 @@ def plan(
             help="Write units a second to build with; left out, the table's, or 1,000 on demand.",
         ),
     ] = None,
+    emit: Annotated[
+        Emitted | None,
+        typer.Option(help="Print the tables' indexes, the new ones among them, as code instead."),
+    ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Show or emit this saved plan; look at no table."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Save the plan; as Markdown if the name ends in .md."),
@@ -83,10 +92,16 @@ def plan(
     """
     from perfkit.commands.progress import bars
     from perfkit.files import write_private
-    from perfkit.migrate.plan_file import encode
+    from perfkit.migrate.plan_file import encode, read_plan
     from perfkit.migrate.planning import make_plan, sample_tables
     from perfkit.runs import now_utc
 
+    if emit is not None and as_json:
+        msg = "--emit and --json both say what is printed; give one of them"
+        raise ConfigError(msg)
+    if saved is not None:
+        _show(read_plan(saved), emit, as_json=as_json, verbose=verbose)
+        return
     if output is not None and output.exists() and not force:
         msg = f"{output} is there already; --force replaces it, or give another --output"
         raise ConfigError(msg)
@@ -126,15 +141,24 @@ def plan(
     if output is not None:
         text = _markdown(made) if output.suffix.lower() == ".md" else encode(made)
         write_private(output, text, replace=force)
-    if as_json:
+    _show(made, emit, as_json=as_json, verbose=verbose)
+    if output is not None:
+        note(f"Wrote {output}; nothing was changed.")
+
+
+def _show(made: "Plan", emitted: Emitted | None, *, as_json: bool, verbose: bool) -> None:
+    from perfkit.migrate.emit import emit
+    from perfkit.migrate.plan_file import encode
+
+    if emitted is not None:
+        typer.echo(emit(made, emitted), nl=False)
+    elif as_json:
         typer.echo(encode(made), nl=False)
     else:
-        _print_plan(made, where, None if verbose else _MOST_ROWS)
+        _print_plan(made, None if verbose else _MOST_ROWS)
     for table in made.tables:
         for text in table.warnings:
             warn(f"{text}.")
-    if output is not None:
-        note(f"Wrote {output}; nothing was changed.")
 
 
 def _book(where: "Target") -> "PriceBook | None":
@@ -148,7 +172,7 @@ def _book(where: "Target") -> "PriceBook | None":
         return None
 
 
-def _print_plan(made: "Plan", where: "Target", most: int | None) -> None:
+def _print_plan(made: "Plan", most: int | None) -> None:
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
     from perfkit.units import format_many
@@ -156,11 +180,11 @@ def _print_plan(made: "Plan", where: "Target", most: int | None) -> None:
     count = sum(len(table.creations) for table in made.tables)
     print_text(
         f"{made.workload}: {format_many(count, 'index', 'indexes')} to create on"
-        f" {format_many(len(made.tables), 'table')} in {where.name}; one at a time on each table"
+        f" {format_many(len(made.tables), 'table')} in {_place(made)}; one at a time on each table"
     )
     for table in made.tables:
         there = [
-            each.name + (f" (differs: {each.difference})" if each.difference else "")
+            each.index.name + (f" (differs: {each.difference})" if each.difference else "")
             for each in table.existing
         ]
         if there:
@@ -176,6 +200,14 @@ def _print_plan(made: "Plan", where: "Target", most: int | None) -> None:
                 print_text(f"after:\n{call.after_javascript}")
     print_text()
     print_text("Next: perfkit migrate preflight   (each pattern's call, before and after: -v)")
+
+
+def _place(made: "Plan") -> str:
+    place = made.place
+    if place.kind == "embedded":
+        return "the embedded engine"
+    account = f"account {place.account or '(number unknown)'}, region {place.region}"
+    return place.endpoint or f"AWS, {account}"
 
 
 def _tables(made: "Plan") -> "tuple[Table, ...]":

@@ -131,6 +131,8 @@ class IndexState:
         backfilling: Whether the table's items are being copied; before that, while it is
             CREATING, the index cannot be deleted.
         items: Entries, as far as the target knows; about six hours old on AWS.
+        read_capacity: Provisioned units a second, 0 on demand.
+        write_capacity: Likewise.
     """
 
     name: str
@@ -141,6 +143,8 @@ class IndexState:
     non_key_attributes: tuple[str, ...]
     items: int
     size_bytes: int
+    read_capacity: int = 0
+    write_capacity: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +301,7 @@ def _projection_text(projection: str, attributes: Sequence[str]) -> str:
 
 def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:
     projection = index.get("Projection", {})
+    throughput = index.get("ProvisionedThroughput") or {}
     return IndexState(
         name=index["IndexName"],
         status=index.get("IndexStatus", "ACTIVE"),
@@ -306,6 +311,8 @@ def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:
         non_key_attributes=tuple(sorted(projection.get("NonKeyAttributes", ()))),
         items=index.get("ItemCount", 0),
         size_bytes=index.get("IndexSizeBytes", 0),
+        read_capacity=throughput.get("ReadCapacityUnits", 0),
+        write_capacity=throughput.get("WriteCapacityUnits", 0),
     )
 
 

@@ -169,16 +169,16 @@ class Creation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
     """
-    An index that is there.
+    A global index that is there.
 
     Args:
-        name: Its name.
+        index: As it is.
         status: As the target describes it.
         difference: How it differs from the workload's of that name; empty if it does not.
         in_workload: Whether the workload has one of that name.
     """
 
-    name: str
+    index: IndexDefinition
     status: str
     difference: str = ""
     in_workload: bool = True
@@ -212,7 +212,11 @@ class TablePlan:
         arn: As the target gives it.
         identity: Which table of that name it is.
         digest: Of its global indexes; with another one the plan is out of date.
+        partition: Its partition key as (name, type).
+        sort: Its sort key, if it has one.
+        local: Its local indexes, which exist since it does.
         billing: `PAY_PER_REQUEST` or `PROVISIONED`.
+        throughput: Provisioned units; None on demand.
         items: Items, as far as the target knows, or counted if *sampled* is all of them.
         sampled: Items that figures are estimated from.
         whole: The sample is the whole table.
@@ -227,7 +231,11 @@ class TablePlan:
     arn: str
     identity: Identity
     digest: str
+    partition: tuple[tuple[str, str], ...]
+    sort: tuple[tuple[str, str], ...] = ()
+    local: tuple[IndexDefinition, ...] = ()
     billing: str
+    throughput: Throughput | None = None
     items: int
     sampled: int
     whole: bool

@@ -8,7 +8,7 @@ from perfkit.cost.prices import PriceBook
 from perfkit.dynamodb.errors import answer_errors, aws_errors
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
-from perfkit.dynamodb.tables import Keys, TableState, index_difference
+from perfkit.dynamodb.tables import IndexState, Keys, TableState, index_difference
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.migrate.calls import calls_of
@@ -212,7 +212,13 @@ def _table_plan(
         arn=state.arn,
         identity=state.identity,
         digest=state_digest(state),
+        partition=state.keys.partition,
+        sort=state.keys.sort,
+        local=tuple(map(_as_it_is, state.local_indexes)),
         billing=state.billing,
+        throughput=Throughput(read=state.read_capacity, write=state.write_capacity)
+        if state.billing == "PROVISIONED"
+        else None,
         items=items_of(sample),
         sampled=sample.facts.items,
         whole=sample.facts.whole,
@@ -251,11 +257,25 @@ def _definition(index: Index, name: str, state: TableState, figures: Figures) ->
     )
 
 
+def _as_it_is(state: IndexState) -> IndexDefinition:
+    throughput = None
+    if state.write_capacity:
+        throughput = Throughput(read=state.read_capacity, write=state.write_capacity)
+    return IndexDefinition(
+        name=state.name,
+        partition=state.keys.partition,
+        sort=state.keys.sort,
+        projection=state.projection,
+        non_key_attributes=state.non_key_attributes,
+        throughput=throughput,
+    )
+
+
 def _existing(state: TableState, table: Table) -> list[Existing]:
     wanted = {index.name: index for index in table.indexes}
     return [
         Existing(
-            name=each.name,
+            index=_as_it_is(each),
             status=each.status,
             difference=index_difference(wanted[each.name], each) if each.name in wanted else "",
             in_workload=each.name in wanted,

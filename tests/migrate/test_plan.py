@@ -257,7 +257,7 @@ def test_an_index_with_another_key_stays_and_a_new_one_gets_a_new_name(client: A
 
     assert [each["index"]["name"] for each in table["creations"]] == ["ByCustomer-v2"]
     assert table["creations"][0]["replaces"] == "ByCustomer"
-    assert [each["name"] for each in table["existing"]] == ["ByCustomer"]
+    assert [each["index"]["name"] for each in table["existing"]] == ["ByCustomer"]
     assert "it projects ALL, the workload wants INCLUDE (lines)" in result.stdout
     assert "who reads it is unknown" in result.stderr
     assert 'IndexName="ByCustomer-v2"' in table["creations"][0]["calls"][0]["after_boto3"]
