@@ -1,5 +1,7 @@
 """`perfkit migrate plan`: what the indexes that live tables lack take, cost and change."""
 
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,6 +70,23 @@ def plan(
         Emitted | None,
         typer.Option(help="Print the tables' indexes, the new ones among them, as code instead."),
     ] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Plan the removal of this index instead, if nothing reads it."
+        ),
+    ] = None,
+    unread_days: Annotated[
+        int,
+        typer.Option(min=1, max=455, metavar="N", help="With --remove: days without a read."),
+    ] = 14,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --remove: the name again, where it is unknown who reads the index.",
+        ),
+    ] = None,
     saved: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Show or emit this saved plan; look at no table."),
@@ -91,13 +110,18 @@ def plan(
     Example: perfkit migrate plan --output plan.json
     """
     from perfkit.commands.progress import bars
-    from perfkit.files import write_private
-    from perfkit.migrate.plan_file import encode, read_plan
-    from perfkit.migrate.planning import make_plan, sample_tables
+    from perfkit.migrate.plan_file import read_plan
+    from perfkit.migrate.planning import make_plan, plan_removal, sample_tables
     from perfkit.runs import now_utc
 
     if emit is not None and as_json:
         msg = "--emit and --json both say what is printed; give one of them"
+        raise ConfigError(msg)
+    if remove is not None and index:
+        msg = "--index plans indexes to create, --remove is a plan of its own; give one of them"
+        raise ConfigError(msg)
+    if confirm is not None and remove is None:
+        msg = "--confirm goes with --remove"
         raise ConfigError(msg)
     if saved is not None:
         _show(read_plan(saved), emit, as_json=as_json, verbose=verbose)
@@ -109,6 +133,12 @@ def plan(
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
+    if remove is not None:
+        removal = plan_removal(where, read, remove, days=unread_days, now=datetime.now(UTC))
+        _check_confirmed(removal, confirm)
+        _write(removal, output, force=force)
+        _show(removal, emit, as_json=as_json, verbose=verbose)
+        return
     proposals = find_lacking(where, read, index or ())
     if not proposals:
         say_nothing_lacks(where, as_json=as_json)
@@ -138,12 +168,37 @@ def plan(
     if not made.tables:
         say_nothing_lacks(where, as_json=as_json)
         return
+    _write(made, output, force=force)
+    _show(made, emit, as_json=as_json, verbose=verbose)
+
+
+def _write(made: "Plan", output: Path | None, *, force: bool) -> None:
+    from perfkit.files import write_private
+    from perfkit.migrate.plan_file import encode
+
     if output is not None:
         text = _markdown(made) if output.suffix.lower() == ".md" else encode(made)
         write_private(output, text, replace=force)
-    _show(made, emit, as_json=as_json, verbose=verbose)
-    if output is not None:
         note(f"Wrote {output}; nothing was changed.")
+
+
+def _check_confirmed(made: "Plan", confirmed: str | None) -> None:
+    """
+    Have the name of an index typed where it is unknown who reads it.
+
+    Raises:
+        ConfigError: It was not, or another one.
+    """
+    removal = made.tables[0].removals[0]
+    name = removal.index.name
+    if removal.read_units is not None:
+        return
+    warn(f"it is unknown who reads {name}: {removal.unknown_because}.")
+    if confirmed is None and sys.stdin.isatty() and sys.stderr.isatty():
+        confirmed = typer.prompt("Its name, to plan its removal all the same", err=True)
+    if confirmed != name:
+        msg = f"the removal of {name} was not planned; --confirm {name} plans it, unknown readers and all"
+        raise ConfigError(msg)
 
 
 def _show(made: "Plan", emitted: Emitted | None, *, as_json: bool, verbose: bool) -> None:
@@ -178,6 +233,9 @@ def _print_plan(made: "Plan", most: int | None) -> None:
     from perfkit.units import format_many
 
     count = sum(len(table.creations) for table in made.tables)
+    if not count:
+        print_text("\n".join(_removals(made)))
+        return
     print_text(
         f"{made.workload}: {format_many(count, 'index', 'indexes')} to create on"
         f" {format_many(len(made.tables), 'table')} in {_place(made)}; one at a time on each table"
@@ -200,6 +258,21 @@ def _print_plan(made: "Plan", most: int | None) -> None:
                 print_text(f"after:\n{call.after_javascript}")
     print_text()
     print_text("Next: perfkit migrate preflight   (each pattern's call, before and after: -v)")
+
+
+def _removals(made: "Plan") -> list[str]:
+    """Return what a plan removes, a line each."""
+    lines = []
+    for table in made.tables:
+        for each in table.removals:
+            seen = "who reads it is unknown"
+            if each.read_units is not None:
+                seen = f"CloudWatch counted no read in the {each.days} days until {each.until}"
+            lines.append(
+                f"{made.workload}: index {each.index.name} of {table.table} in {_place(made)} is to"
+                f" be removed; {seen}"
+            )
+    return lines
 
 
 def _place(made: "Plan") -> str:
@@ -341,9 +414,12 @@ def _markdown(made: "Plan") -> str:
     from perfkit.report.markdown import render_report
     from perfkit.report.model import Report, Section
 
+    title = f"Migration of {made.workload}"
+    if removed := _removals(made):
+        return "\n".join([f"# {title}", "", *removed]) + "\n"
     text = render_report(
         Report(
-            title=f"Migration of {made.workload}",
+            title=title,
             sections=(Section(name="plan", title="Plan", blocks=_tables(made)),),
         )
     )

@@ -26,7 +26,12 @@ def _definitions(table: TablePlan, indexes: tuple[IndexDefinition, ...]) -> dict
 
 def _indexes(table: TablePlan, created: int | None = None) -> tuple[IndexDefinition, ...]:
     """Return the global indexes there will be when so many are created; all if left out."""
-    there = [each.index for each in table.existing if each.status != "DELETING"]
+    gone = {each.index.name for each in table.removals}
+    there = [
+        each.index
+        for each in table.existing
+        if each.status != "DELETING" and each.index.name not in gone
+    ]
     return (*there, *(each.index for each in table.creations[:created]))
 
 
@@ -61,7 +66,7 @@ def cloudformation(plan: Plan) -> str:
 
     An update creates one global index of a table, so that several are several updates.
     """
-    steps = max(len(table.creations) for table in plan.tables)
+    steps = max(1, *(len(table.creations) for table in plan.tables))
     documents = []
     for step in range(1, steps + 1):
         order = _ONE_AT_A_TIME.format(step=step, steps=steps) if steps > 1 else ""
@@ -88,8 +93,9 @@ def _cloudformation_table(table: TablePlan, created: int) -> dict[str, Any]:
             {"AttributeName": attribute, "AttributeType": kind}
             for attribute, kind in _definitions(table, indexes).items()
         ],
-        "GlobalSecondaryIndexes": [_wire_index(each) for each in indexes],
     }
+    if indexes:
+        properties["GlobalSecondaryIndexes"] = [_wire_index(each) for each in indexes]
     if table.throughput is not None:
         properties["ProvisionedThroughput"] = _wire_throughput(
             table.throughput.read, table.throughput.write

@@ -17,6 +17,7 @@ __all__ = [
     "Place",
     "Plan",
     "Range",
+    "Removal",
     "Scaling",
     "TablePlan",
     "Throughput",
@@ -167,6 +168,26 @@ class Creation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """
+    An index to remove, in a plan of its own.
+
+    Args:
+        index: As it is.
+        days: So many days were looked back for reads.
+        until: The end of these days, in UTC; empty where nobody could be asked.
+        read_units: What was read of it in these days; None if that is unknown.
+        unknown_because: Why it is unknown; empty where it is known.
+    """
+
+    index: IndexDefinition
+    days: int
+    until: str = ""
+    read_units: float | None = None
+    unknown_because: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
     """
     A global index that is there.
@@ -217,13 +238,14 @@ class TablePlan:
         local: Its local indexes, which exist since it does.
         billing: `PAY_PER_REQUEST` or `PROVISIONED`.
         throughput: Provisioned units; None on demand.
-        items: Items, as far as the target knows, or counted if *sampled* is all of them.
+        items: Items, as far as the target knows, or counted if the sample is all of them.
         sampled: Items that figures are estimated from.
         whole: The sample is the whole table.
         replicas: Other regions, each with its own backfill, writes and storage.
         scaling: Of a provisioned table.
         existing: Global indexes that are there.
         creations: In order, one after the other: DynamoDB takes one at a time.
+        removals: Likewise; never beside creations.
         warnings: What to heed.
     """
 
@@ -243,6 +265,7 @@ class TablePlan:
     scaling: tuple[Scaling, ...] = ()
     existing: tuple[Existing, ...] = ()
     creations: tuple[Creation, ...] = ()
+    removals: tuple[Removal, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -258,7 +281,7 @@ class Plan:
         workload_digest: SHA-256 of its file.
         place: Where the tables are.
         prices: Whose prices, in words; empty where there are none.
-        tables: Those with something to create.
+        tables: Those with something to create or to remove.
         format: Of the file.
     """
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from perfkit import __version__
+from perfkit.cost.consumption import consumption
 from perfkit.cost.prices import PriceBook
 from perfkit.dynamodb.errors import answer_errors, aws_errors
 from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
-from perfkit.dynamodb.tables import IndexState, Keys, TableState, index_difference
+from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe, index_difference
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.migrate.calls import calls_of
@@ -21,15 +23,16 @@ from perfkit.migrate.plan import (
     IndexDefinition,
     Place,
     Plan,
+    Removal,
     Scaling,
     TablePlan,
     Throughput,
 )
 from perfkit.migrate.proposals import Proposal
 from perfkit.units import format_units
-from perfkit.workloads.model import Index, Table, Workload
+from perfkit.workloads.model import AccessPattern, Index, Table, Workload
 
-__all__ = ["make_plan", "sample_tables", "scaling_of"]
+__all__ = ["make_plan", "plan_removal", "sample_tables", "scaling_of"]
 
 _MOST_INDEXES = 20
 _MOST_KEY_ATTRIBUTES = 4
@@ -119,6 +122,18 @@ def make_plan(
                 backfill_wcu=backfill_wcu,
             )
         )
+    prices = "" if book is None else f"list prices of {book.region}, as of {_dates(book)}"
+    return _plan(target, workload, tables, prices=prices, created_at=created_at)
+
+
+def _plan(
+    target: Target,
+    workload: Workload,
+    tables: Sequence[TablePlan],
+    *,
+    prices: str = "",
+    created_at: str,
+) -> Plan:
     described = target.describe()
     return Plan(
         perfkit=__version__,
@@ -131,7 +146,7 @@ def make_plan(
             endpoint=described.get("endpoint", ""),
             account=target.account() or "",
         ),
-        prices="" if book is None else f"list prices of {book.region}, as of {_dates(book)}",
+        prices=prices,
         tables=tuple(tables),
     )
 
@@ -207,6 +222,22 @@ def _table_plan(
             )
         )
     scaling, unscaled = _scaling(target, state)
+    return replace(
+        _described(state, table),
+        items=items_of(sample),
+        sampled=sample.facts.items,
+        whole=sample.facts.whole,
+        scaling=scaling,
+        creations=tuple(creations),
+        warnings=(*_warnings(state, sample, creations), *unscaled),
+    )
+
+
+def _described(state: TableState, table: Table) -> TablePlan:
+    """Return the plan of a table with which nothing is done yet."""
+    throughput = None
+    if state.billing == "PROVISIONED":
+        throughput = Throughput(read=state.read_capacity, write=state.write_capacity)
     return TablePlan(
         table=table.name,
         arn=state.arn,
@@ -216,17 +247,12 @@ def _table_plan(
         sort=state.keys.sort,
         local=tuple(map(_as_it_is, state.local_indexes)),
         billing=state.billing,
-        throughput=Throughput(read=state.read_capacity, write=state.write_capacity)
-        if state.billing == "PROVISIONED"
-        else None,
-        items=items_of(sample),
-        sampled=sample.facts.items,
-        whole=sample.facts.whole,
+        throughput=throughput,
+        items=state.items,
+        sampled=0,
+        whole=False,
         replicas=state.replicas,
-        scaling=scaling,
         existing=tuple(_existing(state, table)),
-        creations=tuple(creations),
-        warnings=(*_warnings(state, sample, creations), *unscaled),
     )
 
 
@@ -305,7 +331,7 @@ def _warnings(state: TableState, sample: Sample, creations: Sequence[Creation]) 
             found.append(
                 f"{each.replaces} is there with another key or projection and stays; {name} is"
                 " created beside it, then the service is switched. Removing the old one is a plan of"
-                " its own: who reads it is unknown here"
+                f" its own: perfkit migrate plan --remove {each.replaces}"
             )
         if figures.largest_key is None:
             continue
@@ -373,3 +399,102 @@ def scaling_of(target: Target, table: str) -> tuple[Scaling, ...]:
         )
         for each in targets
     )
+
+
+# ---- removing an index ---------------------------------------------------------------------------------
+
+
+def plan_removal(
+    target: Target, workload: Workload, name: str, *, days: int, now: datetime
+) -> Plan:
+    """
+    Return the plan that removes one global index, with what is known of who reads it.
+
+    Args:
+        target: Where.
+        workload: Its tables are looked at, and its patterns must not ask the index.
+        name: The index.
+        days: Look back so many days for reads.
+        now: The time.
+
+    Raises:
+        ConfigError: No table has it, several have, a pattern asks it, or something has read it.
+        TargetError: The target failed.
+    """
+    connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
+    found = []
+    try:
+        for table in workload.tables:
+            with answer_errors(f"looking at table {table.name}", target.name):
+                state = describe(connection, table.name)
+            index = None if state is None else state.index(name)
+            if state is not None and index is not None:
+                found.append((table, state, index))
+    finally:
+        connection.close()
+    if len(found) != 1:
+        tables = ", ".join(table.name for table, _, _ in found)
+        msg = (
+            f"{tables} each have an index {name}; use a workload with one of these tables"
+            if found
+            else f"no table of workload {workload.name} has a global index {name} in {target.name}"
+        )
+        raise ConfigError(msg)
+    table, state, index = found[0]
+    asking = [each.name for each in workload.patterns if (table.name, name) in _asked(each)]
+    if asking:
+        msg = (
+            f"index {name} of {table.name} is asked by {', '.join(asking)} of workload"
+            f" {workload.name}; switch these to another one first"
+        )
+        raise ConfigError(msg)
+    removal = _unread(target, state, _as_it_is(index), days=days, now=now)
+    made = replace(_described(state, table), removals=(removal,))
+    return _plan(target, workload, [made], created_at=now.isoformat())
+
+
+def _asked(pattern: AccessPattern) -> set[tuple[str, str | None]]:
+    """Return the indexes that a pattern asks, now or by its better form, with their tables."""
+    asked = {
+        (pattern.table, form.index)
+        for form in (pattern.query, pattern.today_query)
+        if form is not None
+    }
+    then = None if pattern.steps is None else pattern.steps.then
+    if then is not None and then.query is not None:
+        asked.add((then.table, then.query.index))
+    return asked
+
+
+def _unread(
+    target: Target, state: TableState, index: IndexDefinition, *, days: int, now: datetime
+) -> Removal:
+    """
+    Return an index's removal with what is known of its reads.
+
+    Raises:
+        ConfigError: It was read.
+    """
+    because = ""
+    if not target.is_aws:
+        because = "this target keeps no record of reads"
+    elif state.replicas:
+        because = f"reads in {', '.join(state.replicas)} are counted there"
+    else:
+        try:
+            counted = consumption(target, [state.name], days=days, now=now)
+        except PerfkitError as error:
+            because = str(error)
+        else:
+            part = counted.part(state.name, index.name)
+            if part is not None and part.read_units:
+                msg = (
+                    f"index {index.name} of {state.name} was read in the last {days} days"
+                    f" ({format_units(part.read_units)} RCU, by CloudWatch); find out by whom first"
+                )
+                raise ConfigError(msg)
+            if part is not None and part.hours >= 24 * days - 1:
+                until = now.replace(minute=0, second=0, microsecond=0).isoformat()
+                return Removal(index=index, days=days, until=until, read_units=0.0)
+            because = f"the table is younger than {days} days"
+    return Removal(index=index, days=days, unknown_because=because)

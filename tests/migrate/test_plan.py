@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.dynamodb.models import dynamodb_backends
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
@@ -259,7 +261,7 @@ def test_an_index_with_another_key_stays_and_a_new_one_gets_a_new_name(client: A
     assert table["creations"][0]["replaces"] == "ByCustomer"
     assert [each["index"]["name"] for each in table["existing"]] == ["ByCustomer"]
     assert "it projects ALL, the workload wants INCLUDE (lines)" in result.stdout
-    assert "who reads it is unknown" in result.stderr
+    assert "perfkit migrate plan --remove ByCustomer" in result.stderr
     assert 'IndexName="ByCustomer-v2"' in table["creations"][0]["calls"][0]["after_boto3"]
     client.update_table(
         TableName="Orders",
@@ -358,3 +360,93 @@ def test_a_provisioned_tables_index_gets_capacity_and_its_scaling_policy(
     needed = ceil(200 * figures["index_write_units"] / figures["table_write_units"])
     assert creation["index"]["throughput"] == {"read": 30, "write": needed}
     assert figures["backfill_capacity"] == 200
+
+
+REMOVE = ("migrate", "plan", "--remove", "ByDay")
+
+
+def with_index(client: Any) -> None:
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=[{"AttributeName": "day", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "ByDay",
+                    "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                    "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+                }
+            }
+        ],
+    )
+
+
+def test_where_nobody_knows_who_reads_an_index_its_name_must_be_typed(client: Any) -> None:
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=DEFINITIONS,
+        GlobalSecondaryIndexUpdates=[{"Create": {**CREATE, "IndexName": "ByDay"}}],
+    )
+
+    bare = perfkit(*REMOVE, "--output", "p.json")
+    wrong = perfkit(*REMOVE, "--output", "p.json", "--confirm", "ByNight")
+    nothing_yet = Path("p.json").exists()
+    typed = perfkit(*REMOVE, "--output", "p.json", "--confirm", "ByDay")
+
+    assert [bare.exit_code, wrong.exit_code, typed.exit_code] == [2, 2, 0], typed.stderr
+    assert not nothing_yet
+    assert "it is unknown who reads ByDay" in bare.stderr
+    assert "who reads it is unknown" in typed.stdout
+    removal = read_plan(Path("p.json")).tables[0].removals[0]
+    assert (removal.index.name, removal.read_units) == ("ByDay", None)
+    described = client.describe_table(TableName="Orders")["Table"]
+    assert [each["IndexName"] for each in described["GlobalSecondaryIndexes"]] == ["ByDay"]
+
+
+def test_an_index_that_a_pattern_asks_or_no_table_has_is_not_removed(client: Any) -> None:
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=DEFINITIONS,
+        GlobalSecondaryIndexUpdates=[{"Create": CREATE}],
+    )
+
+    asked = perfkit("migrate", "plan", "--remove", "ByCustomer", "--confirm", "ByCustomer")
+    absent = perfkit(*REMOVE, "--confirm", "ByDay")
+
+    assert (asked.exit_code, "is asked by by-customer" in asked.stderr) == (2, True)
+    assert (absent.exit_code, "no table of workload shop has" in absent.stderr) == (2, True)
+
+
+def test_an_index_that_was_read_is_not_removed_and_one_that_was_not_is(
+    account: SimpleNamespace,
+) -> None:
+    with_index(account.dynamodb)
+    aws = ("--target", "aws", "--yes", "--json")
+    young = perfkit(*REMOVE, *aws)
+    table = dynamodb_backends["123456789012"]["us-east-1"].tables["Orders"]
+    table.created_at = datetime.now(UTC) - timedelta(days=90)
+    unread = perfkit(*REMOVE, *aws)
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace="AWS/DynamoDB",
+        MetricData=[
+            {
+                "MetricName": "ConsumedReadCapacityUnits",
+                "Dimensions": [
+                    {"Name": "TableName", "Value": "Orders"},
+                    {"Name": "GlobalSecondaryIndexName", "Value": "ByDay"},
+                ],
+                "Timestamp": datetime.now(UTC) - timedelta(days=10),
+                "Value": 0.5,
+            }
+        ],
+    )
+
+    read = perfkit(*REMOVE, *aws)
+    lately = perfkit(*REMOVE, *aws, "--unread-days", "7")
+
+    assert (young.exit_code, "the table is younger than 14 days" in young.stderr) == (2, True)
+    assert (unread.exit_code, lately.exit_code) == (0, 0), unread.stderr
+    assert json.loads(unread.stdout)["tables"][0]["removals"][0]["read_units"] == 0
+    assert read.exit_code == 2
+    assert "was read in the last 14 days (0.5 RCU, by CloudWatch)" in read.stderr
