@@ -138,24 +138,24 @@ def perfkit(
 _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] = {
     "Measure": (
         (run, "Do it all: seed, index, measure, and answer on one screen."),
-        (init, "Write a workload from tables that are there."),
+        (init, "Write a workload file from existing tables."),
         (bench, "Measure access patterns, the cache or the service."),
     ),
     "Change": (
         (migrate, "Plan indexes of live tables, and check their items."),
         (create_indexes, "Create a workload's indexes on tables in use."),
-        (drop_indexes, "Drop them again; the items stay."),
+        (drop_indexes, "Drop a workload's indexes; the items stay."),
     ),
     "Report": (
         (report, "Show what the saved runs found, without measuring."),
         (compare, "Compare two runs, or two folders of them."),
         (status, "Show tables, indexes, saved runs and the service."),
-        (cost, "Ask what it costs a month, and what would change it."),
+        (cost, "Work out monthly costs, and what would change them."),
     ),
     "Reference service": (
         (up, "Run service, worker and cache in the background."),
         (down, "Stop what `up` started."),
-        (serve, "Serve it in the foreground, with any mix of switches."),
+        (serve, "Run the service in the foreground, with any switches."),
         (worker, "Deliver queued mails and request logs."),
     ),
     "Data and tools": (

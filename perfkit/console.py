@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, TextIO
 
-__all__ = [
-    "INTERRUPTED",
-    "Interrupts",
-    "is_out_of_files",
-    "prepare_streams",
-    "silence",
-]
+__all__ = ["INTERRUPTED", "is_out_of_files", "prepare_streams", "silence"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -46,7 +40,10 @@ def prepare_streams() -> None:
                 os.close(opened)
             os.set_inheritable(descriptor, True)  # noqa: FBT003
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+            # that of standard error is replaced below, and must not close the descriptor as it goes
+            mode_name = "w" if descriptor else "r"
+            opened_again = open(descriptor, mode_name, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, opened_again)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors != "replace":
         # names of files are bytes, and not all bytes are text
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -5,7 +5,6 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
-    "MINUS",
     "TIMES",
     "escape",
     "escape_json",

@@ -503,6 +503,10 @@ def stand_in(request: pytest.FixtureRequest, run_stand_in: Callable[[str], str])
     client = client_of(url)
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
+        # dynalite deletes in its own time
+        client.get_waiter("table_not_exists").wait(
+            TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
     return url
 
 

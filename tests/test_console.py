@@ -62,9 +62,10 @@ def test_results_that_nobody_can_receive_are_an_error(
         "Error: the output cannot be written: standard output is closed"
     )
     assert closed.returncode == 1
-    assert full.stderr.startswith("Error: no space left to write the ")
+    *steps, error = full.stderr.splitlines()
+    assert error.startswith("Error: no space left to write the ")
     assert full.returncode == 3
-    assert len(full.stderr.splitlines()) == 1
+    assert steps in ([], ["Measuring profile (1 of 1)"])
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
@@ -99,9 +100,10 @@ def test_a_process_that_may_open_few_files_works_or_says_what_to_allow(
     assert "Traceback" not in answer.stderr
     assert answer.returncode in {0, 3}
     if answer.returncode:
-        assert answer.stderr.startswith("Error: too many open files")
-        assert "ulimit -n 256" in answer.stderr
-        assert len(answer.stderr.splitlines()) == 1
+        *steps, error = answer.stderr.splitlines()
+        assert error.startswith("Error: too many open files")
+        assert "ulimit -n 256" in error
+        assert steps in ([], ["Measuring profile (1 of 1)"])
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])

@@ -9,7 +9,7 @@ from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.runs import Run, RunKind
 from perfkit.workloads.outline import outline
 
-__all__ = ["OLD", "not_alike", "not_measured", "too_old", "unjudged"]
+__all__ = ["not_alike", "not_measured", "too_old", "unjudged"]
 
 OLD = timedelta(days=30)
 """A run is old after this: code, data and machine have hardly stayed as they were."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from perfkit.cost.assumptions import Assumptions, as_in_run, as_stated
-from perfkit.cost.bill import Comparison
+from perfkit.cost.bill import Bill, Comparison
 from perfkit.cost.demand import Place, State
 from perfkit.cost.estimate import Estimate, estimate
 from perfkit.cost.evidence import Evidence, gather
@@ -131,6 +131,24 @@ class Costs:
             kind=TargetKind.AWS, region=self.options.region, profile=self.options.profile
         )
         return consumption(target, self._tables, days=days, now=datetime.now(UTC))
+
+    @cached_property
+    def consumed(self) -> "tuple[Consumption, Bill] | None":
+        """
+        Return what the tables consume on AWS with the month's bill of it, None if nobody asks.
+
+        Raises:
+            ConfigError: No table is known, CloudWatch may not be asked, or there are no prices.
+            TargetError: AWS does not answer.
+        """
+        if self.consumption is None:
+            return None
+        from perfkit.cost.consumption import bill_of_consumption
+
+        free_tier = self.options.free_tier
+        return self.consumption, bill_of_consumption(
+            self.consumption, self.book, free_tier=free_tier
+        )
 
     @cached_property
     def described(self) -> Described:

@@ -1,4 +1,4 @@
-"""The figures of each variant on both sides, and what may be said of their change."""
+"""The figures of each variant on both sides, and a judgement of their change."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,13 +39,13 @@ ROUNDING = 1e-6
 
 
 class Direction(StrEnum):
-    """Where a latency went, as far as can be told."""
+    """How a latency changed, as far as the evidence shows."""
 
     SLOWER = "slower"
     FASTER = "faster"
     NOT_SIGNIFICANT = "not significant"
     CANNOT_TELL = "cannot tell"
-    """Nothing can be said either way."""
+    """The evidence shows neither a change nor its absence."""
 
 
 class Amount(StrEnum):
@@ -88,7 +88,7 @@ class VariantChange:
         baseline: Figures of the side that the other is held against.
         candidate: Figures of the other.
         change: Of the latency, or of its ratio to the control; None where it cannot be compared.
-        reason: Why nothing can be said of the latency, or nothing.
+        reason: Why the latency cannot be judged; empty if it can.
         capacity: How consumed capacity changed.
         limit: Share from which on a rise is a regression; None for no gate.
         control: What its latency was divided by in each run, or nothing.
@@ -115,7 +115,7 @@ class VariantChange:
 
     @property
     def direction(self) -> Direction:
-        """Where the latency went: beyond its interval, or nobody can tell."""
+        """How the latency changed, where its interval shows that it did."""
         if self.change is None or self.change.interval is None:
             return Direction.CANNOT_TELL
         if not self.change.significant:

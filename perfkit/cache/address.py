@@ -6,13 +6,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from perfkit.errors import ConfigError
 
-__all__ = ["Address", "parse_url"]
+__all__ = ["HIDDEN", "Address", "parse_url", "without_password"]
 
 _FORMS = (
     "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], "
     "rediss://… for TLS (?ssl_ca_certs=FILE) or unix:///PATH[?db=DATABASE]"
 )
 _PORT = 6379
+
+HIDDEN = "…"
+"""Stands for user and password in a URL that is shown or saved."""
+
 _DATABASES = 1 << 31
 
 
@@ -92,13 +96,13 @@ def _check_no_more(url: str, options: Mapping[str, str]) -> None:
 
 
 def _refusal(url: str, reason: str) -> ConfigError:
-    return ConfigError(f"{_without_password(url)!r} is no Redis URL: {reason}; write {_FORMS}")
+    return ConfigError(f"{without_password(url)!r} is no Redis URL: {reason}; write {_FORMS}")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
     """Return *url* fit for a message: everything between the scheme and the last @ is left out."""
     start, at, rest = url.rpartition("@")
     if not at:
         return url
     scheme, colon, _ = start.partition("://")
-    return f"{scheme}://…@{rest}" if colon else f"…@{rest}"
+    return f"{scheme}://{HIDDEN}@{rest}" if colon else f"{HIDDEN}@{rest}"

@@ -1,5 +1,5 @@
 """
-Cache-aside: look in the cache, else ask the database and keep what it said.
+Cache-aside: look in the cache, else ask the database and keep its answer.
 
 The cache never fails a request. Whatever is wrong with it, the request is answered by its fill,
 after one time limit at the latest: the first command that takes longer opens the breaker.
@@ -190,7 +190,7 @@ class Cache:
         Return what is kept, None if there is nothing.
 
         Raises:
-            CacheError: Nobody can tell, or it is nothing of ours.
+            CacheError: The cache cannot be asked, or holds something that is not ours.
         """
         if self._invalidations.owes(place.key) or not self._connection.usable():
             msg = "the cache is not asked"

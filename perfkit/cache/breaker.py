@@ -17,7 +17,7 @@ class CircuitBreaker:
         clock: Where the time comes from.
     """
 
-    def __init__(self, *, open_s: float = 1.0, clock: Clock | None = None) -> None:
+    def __init__(self, *, open_s: float = 0.2, clock: Clock | None = None) -> None:
         self._open_s = open_s
         self._clock = clock or RealClock()
         self._probe_at_s = 0.0

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from perfkit.cache.statistics import Latency, Outcome, PatternStatistics, Snapshot
 from perfkit.errors import TargetError
 
-__all__ = ["METRICS", "keep_publishing", "publish"]
+__all__ = ["METRICS", "keep_publishing"]
 
 _log = logging.getLogger("perfkit.cache")
 

@@ -67,7 +67,7 @@ class Connection:
 
     Args:
         url: Of the server.
-        breaker: Told whether the server answers.
+        breaker: Opens when the server does not answer, and is closed when it does.
         limit_s: How long connecting and the replies may take.
 
     Raises:
@@ -126,13 +126,13 @@ class Connection:
                 replies = iter(await self._send(commands))
                 for asked, future in batch:
                     mine = list(islice(replies, len(asked)))
-                    # whoever asked may be gone
+                    # the caller may be gone
                     if not future.done():
                         future.set_result(mine)
         except CacheUnavailableError as error:
             reason = str(error)
         finally:
-            # at once: whoever asks next must know that nobody sends any more
+            # at once: the next caller must know that nobody sends any more
             self._sending = None
             # those who came meanwhile have waited, too, and would in vain
             for _, future in (*batch, *self._waiting):

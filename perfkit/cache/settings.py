@@ -35,7 +35,7 @@ class CacheSettings:
     wait_s: float = 2.0
     compress_over_bytes: int = 128 * 1024
     largest_bytes: int = 8 * 1024 * 1024
-    breaker_open_s: float = 1.0
+    breaker_open_s: float = 0.2
     retry_s: float = 0.25
 
     def kept_ms(self, ttl_s: float, rng: random.Random) -> int:

@@ -6,15 +6,7 @@ from typing import Self
 
 from perfkit.measure.histogram import Histogram
 
-__all__ = [
-    "Counts",
-    "Latency",
-    "Outcome",
-    "PatternStatistics",
-    "ServerCounts",
-    "Snapshot",
-    "Statistics",
-]
+__all__ = ["Latency", "Outcome", "PatternStatistics", "ServerCounts", "Snapshot", "Statistics"]
 
 
 class Outcome(StrEnum):

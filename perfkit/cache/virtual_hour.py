@@ -17,16 +17,7 @@ from itertools import accumulate
 from perfkit.cache.settings import CacheSettings
 from perfkit.errors import ConfigError
 
-__all__ = [
-    "BOUNDS",
-    "CHANGES",
-    "Events",
-    "Traffic",
-    "arrivals",
-    "expected_hit_rate",
-    "read_changes",
-    "simulate",
-]
+__all__ = ["Events", "Traffic", "arrivals", "expected_hit_rate", "read_changes", "simulate"]
 
 _SINGLE_KEYS = 2_000
 

@@ -31,12 +31,20 @@ from perfkit.settings import RUNS_FOLDER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfkit.dynamodb.safety import Preview
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
     from perfkit.scenarios.base import Context, Options, Scenario
     from perfkit.workloads.model import Workload
 
-__all__ = ["bench", "check_budgets", "make_context", "make_options", "measure_with_bars"]
+__all__ = [
+    "bench",
+    "check_budgets",
+    "make_context",
+    "make_options",
+    "measure_with_bars",
+    "preview_measuring",
+]
 
 SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
@@ -50,20 +58,22 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="May be repeated; all is every one; left out, every access pattern.",
+            help="Scenario to measure, or all; may be repeated (default: every access pattern).",
         ),
     ] = None,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+        typer.Option(min=1, metavar="N", help="Call every variant exactly N times."),
     ] = None,
     min_time: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+        typer.Option(metavar="S", help="Measure each scenario for S seconds (default: 3)."),
     ] = None,
     consistent: Annotated[
         bool,
-        typer.Option("--consistent", help="Read strongly consistent, except by global index."),
+        typer.Option(
+            "--consistent", help="Use strongly consistent reads, except from global indexes."
+        ),
     ] = False,
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
@@ -72,7 +82,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME=NUMBER",
-            help="Of cache-hour: rate, keys, skew, ttl, writes (an hour) or errors (share).",
+            help="For cache-hour: rate, keys, skew, ttl, writes (per hour) or errors (share).",
         ),
     ] = None,
     traffic: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
@@ -89,16 +99,15 @@ def bench(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Measure access patterns, scans against the query or get, or other scenarios.
+    Measure access patterns, the scan against the query or get, or other scenarios.
 
-    Only reads, whosever the tables are. Checks first that all variants answer the same. Each run
-    is saved as it finishes; `perfkit report` shows them again. Exits with 4 where a pattern takes
-    more read units than its max_rcu.
+    Only reads, so the tables need not be perfkit's. Checks first that all variants answer the same.
+    Each run is saved as it finishes; `perfkit report` shows them again. Exits with 4 if a pattern
+    consumes more read units than its max_rcu.
 
     Example: perfkit bench --scenario courses --min-time 10
     """
-    from perfkit.dynamodb.ownership import unmarked
-    from perfkit.dynamodb.safety import Preview, approve
+    from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
 
     if traffic:
@@ -115,23 +124,36 @@ def bench(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
     context = make_context(where, read, options, make_redis_url(redis_url, read))
-    title = f"Measure workload {read.name}"
-    foreign: tuple[str, ...] = ()
-    if where.kind == "endpoint":
-        # a tunnel to somebody's production listens on this machine, too
-        foreign = unmarked(where, (table.name for table in read.tables))
-        if foreign:
-            title = f"Read {', '.join(foreign)}, which perfkit did not create,"
-    if where.is_guarded or foreign:
-        effects = tuple(each.effect(context) for each in chosen)
-        preview = Preview(title=title, effects=effects, always_ask=bool(foreign))
-        if not approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note):
-            note("Nothing was done.")
-            raise typer.Exit(1)
+    preview = preview_measuring(chosen, context, where)
+    if preview is not None and not approve(
+        preview, where, make_permission(yes=yes, max_cost=max_cost), show=note
+    ):
+        note("Nothing was done.")
+        raise typer.Exit(1)
     runs = measure_with_bars(chosen, context)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
+
+
+def preview_measuring(
+    chosen: "Sequence[Scenario]", context: "Context", where: "Target"
+) -> "Preview | None":
+    """Return what measuring will read, to be shown before; None where nobody has to be asked."""
+    from perfkit.dynamodb.ownership import unmarked
+    from perfkit.dynamodb.safety import Preview
+
+    title = f"Measure workload {context.workload.name}"
+    foreign: tuple[str, ...] = ()
+    if where.kind == "endpoint":
+        # a tunnel to somebody's production listens on this machine, too
+        foreign = unmarked(where, (table.name for table in context.workload.tables))
+        if foreign:
+            title = f"Read {', '.join(foreign)}, which perfkit did not create,"
+    if not where.is_guarded and not foreign:
+        return None
+    effects = tuple(each.effect(context) for each in chosen)
+    return Preview(title=title, effects=effects, always_ask=bool(foreign))
 
 
 def check_budgets(runs: "Sequence[Run]", workload: "Workload") -> None:
@@ -229,7 +251,11 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             shown.add(_SCENARIOS, len(chosen))
 
             def show(progress: Progress) -> None:
-                shown.label(_SCENARIOS, f"{progress.scenario}: {progress.doing}")
+                shown.label(
+                    _SCENARIOS,
+                    f"{progress.scenario}: {progress.doing}",
+                    step=f"Measuring {progress.scenario} ({len(runs) + 1} of {len(chosen)})",
+                )
                 shown.reach(_SCENARIOS, len(runs) + progress.share, len(chosen))
 
             for run in measure_scenarios(chosen, replace(context, progress=show), store):

@@ -19,7 +19,7 @@ from perfkit.settings import (
 from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
-    from perfkit.dynamodb.safety import Permission
+    from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
     from perfkit.workloads.model import Workload
 
@@ -46,6 +46,7 @@ __all__ = [
     "print_json",
     "print_text",
     "read_workload",
+    "request_prices",
     "say",
     "say_consumption",
     "say_error",
@@ -58,7 +59,7 @@ WorkloadOption = Annotated[
         "--workload",
         envvar=WORKLOAD_VARIABLE,
         metavar="FILE",
-        help="Workload file; left out, ./perfkit.toml if there is one, else the built-in courses.",
+        help="Workload file (default: ./perfkit.toml if there is one, else the built-in courses).",
     ),
 ]
 TargetOption = Annotated[
@@ -67,7 +68,7 @@ TargetOption = Annotated[
         "--target",
         envvar=TARGET_VARIABLE,
         metavar="TARGET",
-        help="embedded, aws, or the URL of an endpoint; left out, the workload's, else embedded.",
+        help="embedded, aws, or the URL of an endpoint (default: the workload's, else embedded).",
     ),
 ]
 DataOption = Annotated[
@@ -75,22 +76,22 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help=f"Data file of the embedded engine; left out, {DATA_VARIABLE} or {DATA_FILE}.",
+        help=f"Data file of the embedded engine (default: {DATA_VARIABLE}, else {DATA_FILE}).",
     ),
 ]
 RegionOption = Annotated[
     str | None,
-    typer.Option("--region", metavar="NAME", help="AWS region; left out, as AWS_REGION says."),
+    typer.Option("--region", metavar="NAME", help="AWS region (default: AWS_REGION)."),
 ]
 ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="AWS profile; left out, as AWS_PROFILE says."),
+    typer.Option("--profile", metavar="NAME", help="AWS profile (default: AWS_PROFILE)."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print everything, not one screen of it.")
+    bool, typer.Option("--verbose", "-v", help="Print everything, not just one screen.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
 MaxCostOption = Annotated[
@@ -99,16 +100,20 @@ MaxCostOption = Annotated[
         "--max-cost",
         min=0,
         metavar="USD",
-        help="On AWS refuse what costs more; everywhere stop where its units, at AWS's prices, do.",
+        help="Refuse what would cost more on AWS, and stop, on any target, once the units consumed would.",
     ),
 ]
 MaxRcuOption = Annotated[
     float | None,
-    typer.Option("--max-rcu", metavar="UNITS", help="Hold reads below so many units a second."),
+    typer.Option(
+        "--max-rcu", metavar="UNITS", help="Consume at most this many read units a second."
+    ),
 ]
 MaxWcuOption = Annotated[
     float | None,
-    typer.Option("--max-wcu", metavar="UNITS", help="Hold writes below so many units a second."),
+    typer.Option(
+        "--max-wcu", metavar="UNITS", help="Consume at most this many write units a second."
+    ),
 ]
 RedisOption = Annotated[
     str | None,
@@ -116,7 +121,7 @@ RedisOption = Annotated[
         "--redis-url",
         envvar=REDIS_VARIABLE,
         metavar="URL",
-        help="Redis server; left out, the workload's, else one of perfkit's own is started.",
+        help="Redis server (default: the workload's, else perfkit starts one).",
     ),
 ]
 TimeoutOption = Annotated[
@@ -163,7 +168,7 @@ def make_target(
         region: What `--region` says.
         profile: What `--profile` says.
         workload: The workload, whose file may name a target; None where there is none yet.
-        max_rcu: Hold all reads there below so many units a second.
+        max_rcu: Most read units a second that all reads there may consume.
         max_wcu: Likewise writes.
         max_cost: Stop there before all units together cost more.
 
@@ -196,7 +201,35 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
-    return limited(target, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+    return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def request_prices(region: str) -> "RequestPrices":
+    """
+    Return what a unit costs on demand in a region, by its price book; us-east-1's without one.
+
+    Raises:
+        PriceError: The user's own price file will not do.
+    """
+    from perfkit.cost import names
+    from perfkit.cost.price_file import DEFAULT_REGION, load_book
+    from perfkit.dynamodb.safety import RequestPrices
+    from perfkit.errors import PriceError
+
+    try:
+        book = load_book(region)
+        read, write = book.price(names.read_request()), book.price(names.write_request())
+    except PriceError:
+        if region == DEFAULT_REGION:
+            raise
+        return request_prices(DEFAULT_REGION)
+    day = "undated" if read.date is None else read.date.isoformat()
+    return RequestPrices(
+        region=region,
+        read_unit_usd=float(read.each_usd),
+        write_unit_usd=float(write.each_usd),
+        source=f"{read.source}, {day}",
+    )
 
 
 def make_redis_url(url: str | None, workload: "Workload") -> str | None:
@@ -230,7 +263,7 @@ def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission"
     ask: Callable[[str], bool] | None = None
     if sys.stdin.isatty() and sys.stderr.isatty():
         ask = _ask
-    return Permission(yes=yes, max_cost_usd=max_cost, ask=ask)
+    return Permission(prices=request_prices, yes=yes, max_cost_usd=max_cost, ask=ask)
 
 
 def _ask(question: str) -> bool:

@@ -26,12 +26,12 @@ def compare(
         str,
         typer.Argument(
             metavar="BASELINE",
-            help="A run id or its beginning, a scenario (courses~1: its newest run but one),"
+            help="A run id or its first characters, a scenario (its newest run; courses~1 is the run before it),"
             " a run file, or a folder of runs.",
         ),
     ],
     candidate: Annotated[
-        str, typer.Argument(metavar="CANDIDATE", help="The same; held against the first.")
+        str, typer.Argument(metavar="CANDIDATE", help="The same; compared with the baseline.")
     ],
     *,
     fail_on_regression: Annotated[
@@ -59,20 +59,20 @@ def compare(
     ] = None,
     edited: Annotated[
         bool,
-        typer.Option("--edited", help="Accept that the workload's file was edited in between."),
+        typer.Option("--edited", help="Compare even if the workload file was edited in between."),
     ] = False,
     report_format: Annotated[
         Format | None,
         typer.Option(
             "--format",
-            help="How to write it; left out, what the name of --output asks for, else terminal.",
+            help="Output format (default: by the name of --output, else terminal).",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Write to this file instead; CSV to a folder, one file for each table.",
+            help="Write to this file instead; CSV to this folder, one file per table.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -81,9 +81,9 @@ def compare(
     ] = False,
 ) -> None:
     """
-    Compare two runs of a scenario, or all scenarios of two folders: what changed, and how surely.
+    Compare two runs of a scenario, or all scenarios of two folders: what changed, and how certainly.
 
-    Without --fail-on-regression or --only it only informs.
+    Without --fail-on-regression or --only it only informs, and exits with 0.
 
     Example: perfkit compare base branch --control scan --fail-on-regression 10
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["cost"]
 
 cost = typer.Typer(
-    no_args_is_help=True, help="Ask what it costs a month, and what would change it."
+    no_args_is_help=True, help="Work out what it costs a month, and what would change that."
 )
 
 
@@ -36,7 +36,7 @@ class WhatIfCommand(TyperCommand):
 
 @cost.callback()
 def _cost() -> None:
-    """Ask what it costs a month, and what would change it."""
+    """Work out what it costs a month, and what would change that."""
 
 
 @cost.command(name="what-if", cls=WhatIfCommand)
@@ -52,27 +52,28 @@ def what_if(
         list[str] | None,
         typer.Option(
             metavar="RATE",
-            help="Requests a second: 20 for all patterns together, courses=5 for one (repeated).",
+            help="Requests a second: 20 for all patterns together, courses=5 for one (repeatable).",
         ),
     ] = None,
     region: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose list prices; left out, us-east-1.")
+        str | None,
+        typer.Option(metavar="NAME", help="AWS region of the list prices (default: us-east-1)."),
     ] = None,
     prices: Annotated[
         str | None,
         typer.Option(
             metavar="list|FILE",
-            help="The region's list prices, as without it, or a price file of your own.",
+            help="The region's list prices (the default), or a price file of your own.",
         ),
     ] = None,
     architecture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Architecture file with a [traffic] table.")
     ] = None,
     free_tier: Annotated[
-        bool, typer.Option("--free-tier", help="Take off what AWS gives every account each month.")
+        bool, typer.Option("--free-tier", help="Subtract AWS's monthly free tier.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show how each amount comes about.")
+        bool, typer.Option("--explain", help="Show how each amount was worked out.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,8 +81,8 @@ def what_if(
     Show a month's bill from saved runs as it is, and as it would be.
 
     All amounts are modelled: measured units and sizes, times a stated traffic (--rps, or [traffic]
-    in the workload or an architecture file), at list prices. Without one they are for a million
-    calls, and only some settings say anything.
+    in the workload or an architecture file), at list prices. Without a traffic they are for a
+    million calls, and only some settings apply.
 
     Example: perfkit cost what-if --rps 20 --set cache.ttl=600 --set rps=200
     """
@@ -110,7 +111,7 @@ def what_if(
     costs = Costs(options)
     assumptions, book = costs.assumptions(evidence), costs.book
     if costs.is_stated(evidence):
-        state = State.CACHED if evidence.cached else State.AFTER
+        state = State.CACHED if evidence.has_cache_policy else State.AFTER
         baseline = Case(assumptions=assumptions, state=state)
         answer = asked.what_if(baseline, settings or (), evidence, book)
     else:

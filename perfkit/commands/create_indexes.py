@@ -58,7 +58,7 @@ def create_indexes(
         bool, typer.Option("--dry-run", help="Show the plan and change nothing.")
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Return only when every index answers.")
+        bool, typer.Option("--wait/--no-wait", help="Return only when every index is active.")
     ] = True,
     timeout: TimeoutOption = None,
     max_rcu: MaxRcuOption = None,
@@ -68,11 +68,11 @@ def create_indexes(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Create the indexes of a workload on tables that perfkit created, while these stay in use.
+    Create the indexes of a workload on tables that perfkit created; they stay usable meanwhile.
 
-    Indexes that are there are left alone, also those that differ from the workload's. The items
-    are looked at before, and the entries counted after: on AWS of what was created, elsewhere
-    also of what was there.
+    Existing indexes are left alone, even if they differ from the workload's. Items are checked
+    before, and index entries counted after: on AWS those of new indexes only, elsewhere those of
+    existing ones, too.
 
     Example: perfkit create-indexes --dry-run
     """
@@ -113,7 +113,7 @@ def create_indexes(
     different = "; ".join(
         f"index {each.index.name} of {each.table.name} exists and differs: {each.difference}"
         for each in plans
-        if each.state is indexes.State.DIFFERENT
+        if each.state is indexes.IndexPlanState.DIFFERENT
     )
     try:
         check_counts(counts)
@@ -129,14 +129,14 @@ def create_indexes(
 
 def not_counted(plans: "Sequence[IndexPlan]", counts: "Sequence[IndexCount]") -> list[str]:
     """Return how to look at indexes of perfkit's tables that were there and cost money to count."""
-    from perfkit.dynamodb.indexes import State
+    from perfkit.dynamodb.indexes import IndexPlanState
 
     counted = {(count.table.name, count.look.index.name) for count in counts}
     texts = []
     for each in plans:
         table, index = each.table.name, each.index.name
         there = each.table_state.index(index)
-        if each.state is not State.ACTIVE or not each.ours or (table, index) in counted:
+        if each.state is not IndexPlanState.ACTIVE or not each.ours or (table, index) in counted:
             continue
         entries = 0 if there is None else there.items
         texts.append(
@@ -180,7 +180,8 @@ def create_with_bars(
     """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
-    from perfkit.dynamodb.patience import check_rates
+    from perfkit.dynamodb.retries import check_rates
+    from perfkit.units import format_many
 
     check_rates(max_rcu=max_rcu)
     indexes.check_types(plans)
@@ -188,10 +189,16 @@ def create_with_bars(
         with bars(unit="") as shown:
             names = [f"{each.table.name} {each.index.name}" for each in plans if each.is_to_create]
             stage = "items"
+            step = (
+                f"Creating {format_many(len(names), 'index', 'indexes')}" if names else "Counting"
+            )
             if names or any(each.is_to_count_again for each in plans):
                 shown.add(stage, None)
             looks = indexes.look(
-                target, plans, max_rcu=max_rcu, stage=lambda text: shown.label(stage, text)
+                target,
+                plans,
+                max_rcu=max_rcu,
+                stage=lambda text: shown.label(stage, text, step=step),
             )
             for name in names:
                 shown.add(name, None)
@@ -199,7 +206,7 @@ def create_with_bars(
             def watch(event: indexes.Event) -> None:
                 name = f"{event.table} {event.index}"
                 status = event.status.lower() or "waiting"
-                shown.label(name, f"{event.index}: {status}")
+                shown.label(name, f"{event.index}: {status}", step=step)
                 if event.status == "ACTIVE":
                     shown.reach(name, 1.0, 1.0)
                 elif event.fraction is not None:
@@ -220,7 +227,7 @@ def create_with_bars(
                 looks,
                 changes,
                 max_rcu=max_rcu,
-                stage=lambda text: shown.label(stage, text),
+                stage=lambda text: shown.label(stage, text, step=step),
             )
     except KeyboardInterrupt as error:
         say(
@@ -233,13 +240,13 @@ def create_with_bars(
 
 
 def _print_plan(plans: "Sequence[IndexPlan]", most: int | None) -> None:
-    from perfkit.dynamodb.indexes import State
+    from perfkit.dynamodb.indexes import IndexPlanState
     from perfkit.dynamodb.tables import Keys
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
     from perfkit.report.model import Column, Kind, Marked, Table, Tone
 
-    tones = {State.ACTIVE: Tone.GOOD, State.DIFFERENT: Tone.WARNING}
+    tones = {IndexPlanState.ACTIVE: Tone.GOOD, IndexPlanState.DIFFERENT: Tone.WARNING}
     table = Table(
         name="indexes",
         title="Indexes",
@@ -265,10 +272,14 @@ def _print_plan(plans: "Sequence[IndexPlan]", most: int | None) -> None:
                 "keys": ", ".join(Keys.of(each.index).names),
                 "projection": _projection(each),
                 "state": Marked(value=str(each.state), tone=tones.get(each.state, Tone.PLAIN)),
-                **(_estimates(each) if each.state in {State.MISSING, State.DELETING} else {}),
+                **(
+                    _estimates(each)
+                    if each.state in {IndexPlanState.MISSING, IndexPlanState.DELETING}
+                    else {}
+                ),
             }
             # what will be created, or needs somebody to look at it, comes first
-            for each in sorted(plans, key=lambda each: each.state is State.ACTIVE)
+            for each in sorted(plans, key=lambda each: each.state is IndexPlanState.ACTIVE)
         ),
     )
     shown = first_rows(table, most, what="indexes")

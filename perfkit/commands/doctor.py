@@ -36,7 +36,7 @@ def doctor(
     policy: Annotated[
         str | None,
         typer.Option(
-            metavar="COMMAND", help="Print the least IAM policy that this command needs, and exit."
+            metavar="COMMAND", help="Print the smallest IAM policy that lets COMMAND run, and exit."
         ),
     ] = None,
     workload: WorkloadOption = None,
@@ -48,10 +48,10 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Check that the target can be used, and say what to do where not; changes nothing.
+    Check that the target can be used, and say how to mend what is wrong; changes nothing.
 
-    Looks at credentials, reachability, clock, server, tables, permissions, capacity, quotas and
-    Redis. Reads one item of each table of the workload at most. Exit code 3 if a check failed.
+    Checks credentials, reachability, clock, server, tables, permissions, capacity, quotas and
+    Redis. Reads at most one item of each table of the workload. Exits with 3 if a check failed.
 
     Example: perfkit doctor --target aws --region eu-west-1
     """
@@ -61,14 +61,14 @@ def doctor(
         _print_policy(policy, read, where)
         return
 
-    from perfkit.dynamodb.checkup import State
+    from perfkit.dynamodb.checkup import CheckState
 
     checks = []
     for check in _examine(where, read, make_redis_url(redis_url, read)):
         checks.append(check)
         if not as_json:
             _print(check)
-    failed = [check.name for check in checks if check.state is State.FAILED]
+    failed = [check.name for check in checks if check.state is CheckState.FAILED]
     if as_json:
         print_json(
             {
@@ -110,7 +110,7 @@ _WRITES = frozenset({"BatchWriteItem", "CreateTable", "DeleteTable", "TagResourc
 
 def _redis(url: str | None) -> "Check":
     from perfkit.cache.address import parse_url
-    from perfkit.dynamodb.checkup import Check, State
+    from perfkit.dynamodb.checkup import Check, CheckState
     from perfkit.processes.redis_server import find_program
     from perfkit.queue.streams import connect
 
@@ -124,7 +124,7 @@ def _redis(url: str | None) -> "Check":
     except TargetError as error:
         return Check(
             name=name,
-            state=State.FAILED,
+            state=CheckState.FAILED,
             found=str(error),
             remedy="check --redis-url, or leave it out",
         )
@@ -147,14 +147,19 @@ def _print(check: "Check") -> None:
 
 def _print_policy(command: str, read: "Workload", where: "Target") -> None:
     from perfkit.dynamodb import permissions
+    from perfkit.service.permissions import ASKED
     from perfkit.service.store import check_workload
 
     try:
         check_workload(read)
-        is_served = True
+        service = ASKED
     except ConfigError:
-        is_served = False
-    wanted = permissions.needs(command, read, is_served=is_served)
+        # the service serves another workload
+        service = {}
+    wanted = permissions.needs(command, read, service=service)
+    if not wanted:
+        msg = f"{command} leaves the tables of {read.name} alone and needs no permission"
+        raise ConfigError(msg)
     region = account = None
     if where.is_aws:
         region, account = where.resolved_region(), where.account()

@@ -10,7 +10,7 @@ def down() -> None:
     """
     Stop the service, its workers and its servers.
 
-    What runs in the foreground, and the cache server that it started, is left alone.
+    A service that runs in the foreground, and the cache server it started, are left alone.
 
     Example: perfkit down
     """

@@ -51,7 +51,7 @@ def drop_indexes(
     """
     Drop the indexes of a workload from tables that perfkit created; the items stay.
 
-    An index that the workload does not name, or that differs from the workload's, stays too.
+    Indexes that the workload does not name, or that differ from the workload's, stay, too.
 
     Example: perfkit drop-indexes --index CoursesBySemester
     """
@@ -93,7 +93,7 @@ def drop_indexes(
         f"index {each.index.name} of {each.table.name} differs from the workload's and was left"
         f" alone: {each.difference}"
         for each in plans
-        if each.state is indexes.State.DIFFERENT
+        if each.state is indexes.IndexPlanState.DIFFERENT
     )
     if different:
         raise ConfigError(different)

@@ -39,7 +39,7 @@ def dynamodb(
     """
     Serve the embedded DynamoDB over HTTP, for any AWS SDK or the aws command line.
 
-    Clients need some credentials and region, no matter which.
+    Clients need credentials and a region, but any will do.
 
     Example: perfkit dynamodb --port 8000
     """

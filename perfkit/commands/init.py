@@ -19,19 +19,20 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    request_prices,
     say,
     say_consumption,
     warn,
 )
-from perfkit.errors import ConfigError, TargetError
-from perfkit.settings import WORKLOAD_FILE
+from perfkit.errors import ConfigError, LimitReachedError, TargetError
+from perfkit.settings import DATA_FILE, WORKLOAD_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfkit.dynamodb.discover import Discovered, Found
     from perfkit.dynamodb.draft import Draft
-    from perfkit.dynamodb.patience import Pacer, PatientConnection
+    from perfkit.dynamodb.retries import Pacer, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
     from perfkit.dynamodb.tables import TableState
     from perfkit.dynamodb.targets import Target
@@ -66,23 +67,22 @@ def init(
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
     yes: YesOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Write a workload file from tables that are there, with a sample of their items.
+    Write a workload file from existing tables and a sample of their items.
 
     Only reads: DescribeTable, and a Scan of a few items from all over each table. The file holds
-    keys of real items and is readable by its owner only. It can be measured as it is.
+    keys of real items and only its owner can read it. `perfkit bench` can use it as it is.
 
     Example: perfkit init --target aws --table Orders
     """
     from perfkit.dynamodb.discover import find_tables
     from perfkit.dynamodb.errors import answer_errors
-    from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
+    from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
 
-    check_rates(max_rcu=max_rcu)
     _check_output(output, force=force)
     where = make_target(target, data, region, profile, max_rcu=max_rcu, max_cost=max_cost)
     limits = SampleLimits(items=sample)
@@ -92,7 +92,7 @@ def init(
             " --target, for example aws or http://localhost:8000"
         )
         raise ConfigError(msg)
-    connection = PatientConnection(where.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
     try:
         with answer_errors("looking for tables", where.name):
             found = find_tables(connection, where, table or ())
@@ -104,9 +104,16 @@ def init(
         if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
             note("Nothing was done.")
             raise typer.Exit(1)
+        # the target holds the rate by the capacity it reports, this by the capacity it should report
         pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
+    except LimitReachedError as error:
+        msg = (
+            f"--max-cost {max_cost:g} was reached before all samples were taken; nothing was"
+            " written. Raise it, or read less with --sample or --table"
+        )
+        raise LimitReachedError(msg) from error
     finally:
         connection.close()
     if not tables:
@@ -114,6 +121,7 @@ def init(
         raise TargetError(msg)
     for reason in gone:
         warn(f"{reason}.")
+    say_consumption(where)
     say_consumption(where)
     draft = _write(output, tables, where, (*found.skipped, *gone), force=force)
     if as_json:
@@ -151,7 +159,7 @@ def _approved(
 
     names = [state.name for state in found.tables]
     # a tunnel to somebody's production listens on this machine, too
-    foreign = unmarked(where, names) if where.kind == "endpoint" else ()
+    foreign = unmarked(where, names) if where.kind == "endpoint" and not where.is_aws else ()
     whose = ", of which perfkit did not create any" if len(foreign) == len(names) > 1 else ""
     if foreign and not whose:
         whose = f", which perfkit did not create ({len(foreign)} of {len(names)} tables)"
@@ -168,7 +176,7 @@ def _approved(
         always_ask=bool(foreign),
     )
     if not (where.is_guarded or foreign):
-        for line in describe(preview, where):
+        for line in describe(preview, where, request_prices):
             note(line)
     return approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note)
 
@@ -188,7 +196,7 @@ def _effect(state: "TableState", limits: "SampleLimits") -> str:
 
 
 def _read(
-    connection: "PatientConnection",
+    connection: "RetryingConnection",
     where: "Target",
     found: "Found",
     limits: "SampleLimits",
@@ -260,6 +268,7 @@ def _write(
         tables,
         name=stem,
         source=where.name,
+        target=_named(where),
         written_at=now_utc(),
         skipped=skipped,
     )
@@ -308,17 +317,17 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return
     file = "" if output == WORKLOAD_FILE else f" --workload {output}"
-    note(f"Next: perfkit bench{file}{_target_options(where)}")
+    note(f"Next: perfkit bench{file}")
 
 
-def _target_options(where: "Target") -> str:
-    """Return the options that lead another command to the same tables."""
+def _named(where: "Target") -> dict[str, str]:
+    """Return what a workload file says of where its tables are."""
     if where.kind == "embedded":
-        return ""
-    options = f" --target {where.name if where.kind == 'endpoint' else 'aws'}"
-    for option, value in (("--region", where.region), ("--profile", where.profile)):
-        options += f" {option} {value}" if value else ""
-    return options
+        return {} if where.data == DATA_FILE else {"data": str(where.data)}
+    # an address without the password that somebody may have put into it
+    at = "aws" if where.kind == "aws" or where.redirected else where.name
+    named = {"at": at, "region": where.region, "profile": where.profile}
+    return {key: value for key, value in named.items() if value}
 
 
 def _document(

@@ -23,7 +23,7 @@ def find_lacking(
     Raises:
         PerfkitError: See `find_proposals`; or there are no tables at all.
     """
-    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.errors import TargetError
     from perfkit.migrate.proposals import find_proposals
 
@@ -33,7 +33,7 @@ def find_lacking(
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
-    connection = PatientConnection(where.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
     try:
         return find_proposals(connection, where, read, names)
     finally:

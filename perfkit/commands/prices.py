@@ -17,7 +17,7 @@ __all__ = ["prices"]
 prices = typer.Typer(no_args_is_help=True, help="Show and refresh list prices.")
 
 PriceRegionOption = Annotated[
-    str, typer.Option("--region", metavar="NAME", help="AWS region whose prices they are.")
+    str, typer.Option("--region", metavar="NAME", help="AWS region of the prices.")
 ]
 
 
@@ -28,7 +28,9 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show the list prices of a region: each with its unit, source and date.
+    Show the list prices of a region.
+
+    Each comes with its unit, source and date.
 
     Example: perfkit prices show --region eu-west-1
     """
@@ -55,7 +57,8 @@ def refresh(
     add: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PRICE", help="A further instance or cache node, e.g. ec2-m7g.large-hour."
+            metavar="PRICE",
+            help="Fetch a further instance or cache node too, e.g. ec2-m7g.large-hour.",
         ),
     ] = None,
     offers: Annotated[
@@ -68,10 +71,11 @@ def refresh(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Fetch today's prices from AWS into your own price file, all of them or none.
+    Fetch today's prices from AWS into your own price file.
 
-    With AWS credentials all rows that the Price List API has; without, or with --offers, those of
-    DynamoDB only, from a public file. What is not fetched keeps its old price and date.
+    With AWS credentials it fetches all prices that the Price List API has; without, or with
+    --offers, only those of DynamoDB, from a public file. Other prices keep their value and date.
+    If anything cannot be fetched, the file stays as it was.
 
     Example: perfkit prices refresh --region eu-west-1
     """

@@ -1,8 +1,14 @@
-"""Progress bars on standard error, silent unless that is a terminal; import late, Rich comes with it."""
+"""
+Progress on standard error: bars at a terminal, a line now and then where there is none.
 
+Import late: Rich comes with it.
+"""
+
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -17,9 +23,36 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from perfkit.units import one_line
+from perfkit.commands.common import note
+from perfkit.units import format_duration, format_share, one_line
 
-__all__ = ["Bars", "bars"]
+__all__ = ["Shown", "bars"]
+
+EVERY_S = 30.0
+"""Seconds after which a line says that something still goes on."""
+
+
+class Shown(Protocol):
+    """How far several things are, each by a name."""
+
+    def add(self, name: str, total: float | None) -> None:
+        """Begin; *total* None says that something goes on, not how far it is."""
+
+    def advance(self, name: str, by: float) -> None:
+        """Move on."""
+
+    def reach(self, name: str, completed: float, total: float | None) -> None:
+        """Set how far it is."""
+
+    def label(self, name: str, text: str, *, step: str = "") -> None:
+        """
+        Say what is being done.
+
+        Args:
+            name: Of the thing.
+            text: What is done with it at the moment.
+            step: What that is a part of; a new one is worth a line. Left out, it is the text.
+        """
 
 
 class _RateColumn(ProgressColumn):
@@ -30,8 +63,8 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
 
 
-class Bars:
-    """Several labelled bars."""
+class _Bars:
+    """Bars one below another, drawn anew ten times a second by a thread of Rich's."""
 
     def __init__(self, progress: Progress, unit: str) -> None:
         self._progress = progress
@@ -39,27 +72,77 @@ class Bars:
         self._tasks: dict[str, Task] = {}
 
     def add(self, name: str, total: float | None) -> None:
-        """Show a bar; *total* None shows that something goes on, not how far it is."""
         number = self._progress.add_task(one_line(name), total=total, unit=self._unit)
         self._tasks[name] = self._progress.tasks[number]
 
     def advance(self, name: str, by: float) -> None:
-        """Move a bar on."""
         self._progress.advance(self._tasks[name].id, by)
 
     def reach(self, name: str, completed: float, total: float | None) -> None:
-        """Set how far a bar is."""
         self._progress.update(self._tasks[name].id, completed=completed, total=total)
 
-    def label(self, name: str, text: str) -> None:
-        """Change what stands before a bar."""
+    def label(self, name: str, text: str, *, step: str = "") -> None:  # noqa: ARG002 - a bar has one line
         self._progress.update(self._tasks[name].id, description=one_line(text))
 
 
+class Lines:
+    """
+    A line at the start of each step, and one whenever nothing was written for `EVERY_S`.
+
+    Args:
+        write: Takes a line.
+        now: A clock, in seconds.
+    """
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float]) -> None:
+        self._write = write
+        self._now = now
+        self._lock = threading.Lock()
+        self._began_s = self._written_s = now()
+        self._step = self._text = ""
+        self._done: dict[str, tuple[float, float | None]] = {}
+        self._current = ""
+
+    def add(self, name: str, total: float | None) -> None:
+        self._done[name] = (0.0, total)
+
+    def advance(self, name: str, by: float) -> None:
+        completed, total = self._done[name]
+        self._done[name] = (completed + by, total)
+
+    def reach(self, name: str, completed: float, total: float | None) -> None:
+        self._done[name] = (completed, total)
+
+    def label(self, name: str, text: str, *, step: str = "") -> None:
+        with self._lock:
+            self._current, self._text = name, text
+            if self._step != (step or text):
+                self._step = step or text
+                self._say(self._step)
+
+    def tick(self) -> None:
+        """Write a line if it is time for one; called every now and then."""
+        with self._lock:
+            if self._text and self._now() - self._written_s >= EVERY_S:
+                completed, total = self._done.get(self._current, (0.0, None))
+                share = f", {format_share(round(completed / total, 2))}" if total else ""
+                self._say(
+                    f"{self._text}{share}, after {format_duration(self._now() - self._began_s)}"
+                )
+
+    def _say(self, text: str) -> None:
+        self._written_s = self._now()
+        self._write(text)
+
+
 @contextmanager
-def bars(*, unit: str) -> Iterator[Bars]:
-    """Show bars while the block runs, and take them away afterwards."""
+def bars(*, unit: str) -> Iterator[Shown]:
+    """Show how far things are while the block runs; bars are taken away afterwards."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        with _lines() as lines:
+            yield lines
+        return
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -70,12 +153,25 @@ def bars(*, unit: str) -> Iterator[Bars]:
     if unit:
         columns.append(_RateColumn())
     columns.append(TimeRemainingColumn())
-    progress = Progress(
-        *columns,
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-        get_time=time.monotonic,
-    )
+    progress = Progress(*columns, console=console, transient=True, get_time=time.monotonic)
     with progress:
-        yield Bars(progress, unit)
+        yield _Bars(progress, unit)
+
+
+@contextmanager
+def _lines() -> Iterator[Lines]:
+    lines = Lines(note, time.monotonic)
+    ended = threading.Event()
+
+    def watch() -> None:
+        # nothing reports during a slow call, so a thread watches the clock
+        while not ended.wait(1.0):
+            lines.tick()
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        watcher.join()

@@ -67,19 +67,19 @@ def report(
         Format | None,
         typer.Option(
             "--format",
-            help="How to write it; left out, what the name of --output asks for, else terminal.",
+            help="Output format (default: by the name of --output, else terminal).",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Write to this file instead; CSV to a folder, one file for each table.",
+            help="Write to this file instead; CSV to this folder, one file per table.",
         ),
     ] = None,
     title: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="What an HTML page calls itself."),
+        typer.Option(metavar="TEXT", help="Title of the HTML page."),
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -92,7 +92,9 @@ def report(
     ] = False,
     list_older: Annotated[
         bool,
-        typer.Option("--all", help="Everything, with a list of the older runs of each scenario."),
+        typer.Option(
+            "--all", help="Show everything, with a list of the older runs of each scenario."
+        ),
     ] = False,
     rcu: Annotated[bool, typer.Option("--rcu", help="Show read capacity.")] = False,
     latency: Annotated[bool, typer.Option("--latency", help="Show latencies.")] = False,
@@ -114,26 +116,29 @@ def report(
         str | None,
         typer.Option(
             metavar="quoted|list|FILE",
-            help="Cost: only as quoted, only at list prices, or at those of a price file.",
+            help="Cost: use only quoted prices, only list prices, or those of a price file.",
         ),
     ] = None,
     region: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Cost: AWS region of list prices and of --traffic; left out, us-east-1 and AWS_REGION.",
+            help="Cost: AWS region of list prices (default: us-east-1) and of --traffic (default: AWS_REGION).",
         ),
     ] = None,
     rps: Annotated[
         list[str] | None,
         typer.Option(
             metavar="RATE",
-            help="Cost: requests a second, 20 of all patterns or NAME=5 of one (repeated).",
+            help="Cost: requests a second: 20 for all patterns together, NAME=5 for one (repeatable).",
         ),
     ] = None,
     traffic: Annotated[
         TrafficSource | None,
-        typer.Option("--traffic", help="Cost: bill what the tables consume on AWS, as it counted."),
+        typer.Option(
+            "--traffic",
+            help="Cost: bill what the tables consumed on AWS, as CloudWatch counted it.",
+        ),
     ] = None,
     traffic_days: Annotated[
         int | None,
@@ -141,24 +146,27 @@ def report(
             min=1,
             max=_MOST_DAYS,
             metavar="DAYS",
-            help="Cost: how far --traffic looks back (default: 14).",
+            help="Cost: days that --traffic looks back (default: 14).",
         ),
     ] = None,
     profile: ProfileOption = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Cost: show how each amount comes about; all of it.")
+        bool,
+        typer.Option(
+            "--explain", help="Cost: show everything, and how each amount was worked out."
+        ),
     ] = False,
     free_tier: Annotated[
         bool,
-        typer.Option("--free-tier", help="Cost: take off what AWS gives every account each month."),
+        typer.Option("--free-tier", help="Cost: subtract AWS's monthly free tier."),
     ] = False,
 ) -> None:
     """
     Show what the saved runs found, without measuring again: one screen, or with -v all of it.
 
     --rcu, --latency, --cache, --flow, --cost, --dashboard and --architecture choose what is
-    shown; any number of them may be given, and without any it is everything. Files and other
-    formats than the terminal's hold all of it.
+    shown; they can be combined, and without any of them everything is. Only the terminal is held
+    to one screen: files and other formats are complete.
 
     Example: perfkit report --scenario courses --output reports/courses.md
     """

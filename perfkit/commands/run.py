@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.bench import check_budgets, measure_with_bars
+from perfkit.commands.bench import check_budgets, measure_with_bars, preview_measuring
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
@@ -57,15 +57,17 @@ def run(
     ] = 1.0,
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Call every variant exactly so often."),
+        typer.Option(min=1, metavar="N", help="Call every variant exactly N times."),
     ] = None,
     min_time: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Measure each scenario for so many seconds (default: 3)."),
+        typer.Option(metavar="S", help="Measure each scenario for S seconds (default: 3)."),
     ] = None,
     patterns_only: Annotated[
         bool,
-        typer.Option("--patterns-only", help="Leave out the service and the cache: a minute less."),
+        typer.Option(
+            "--patterns-only", help="Leave out the service and the cache; saves about a minute."
+        ),
     ] = False,
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
@@ -78,8 +80,8 @@ def run(
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
-    has a cache policy. Each step takes over what is there, so it may be interrupted and repeated.
-    --max-rcu, --max-wcu and --max-cost hold what is measured, too.
+    has a cache policy. Each step keeps what is already there, so it may be interrupted and run
+    again. --max-rcu, --max-wcu and --max-cost also hold while measuring.
 
     Example: perfkit run --scale 0.1
     """
@@ -153,7 +155,7 @@ class _Budget:
             raise typer.Exit(1)
         left_usd = self._permission.max_cost_usd
         if self._where.is_aws and left_usd is not None:
-            left_usd -= preview.cost_usd(self._where.resolved_region())
+            left_usd -= preview.cost_usd(self._permission.prices(self._where.resolved_region()))
             self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
 
 
@@ -199,7 +201,7 @@ def _create_indexes(
     for text in not_counted(plans, counts):
         note(text)
     for each in plans:
-        if each.state is indexes.State.DIFFERENT:
+        if each.state is indexes.IndexPlanState.DIFFERENT:
             warn(
                 f"index {each.index.name} of {each.table.name} differs: {each.difference};"
                 f" {NEW_NAME}"
@@ -217,13 +219,11 @@ def _measure(
     patterns_only: bool,
 ) -> "list[Run]":
     from perfkit.commands.bench import make_context
-    from perfkit.dynamodb.safety import Preview
     from perfkit.scenarios import registry
 
     chosen = registry.main_job(read, patterns_only=patterns_only)
     context = make_context(where, read, options, redis_url)
-    if where.is_guarded:
-        effects = tuple(each.effect(context) for each in chosen)
-        title = f"Measure workload {read.name}"
-        budget.approve(Preview(title=title, effects=effects))
+    preview = preview_measuring(chosen, context, where)
+    if preview is not None:
+        budget.approve(preview)
     return measure_with_bars(chosen, context)

@@ -52,13 +52,13 @@ def seed(
     table: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this table; may be repeated.")
     ] = None,
-    random_seed: Annotated[int, typer.Option(help="Another number gives other items.")] = 1,
+    random_seed: Annotated[int, typer.Option(help="Another number makes other items.")] = 1,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Processes to write in; left out, one a core, up to 4."),
+        typer.Option(min=1, max=64, help="Processes that write (default: one per core, up to 4)."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write every item, even what is there already.")
+        bool, typer.Option("--force", help="Write every item, even those already there.")
     ] = False,
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
@@ -70,8 +70,8 @@ def seed(
     """
     Create the tables of a workload and fill them.
 
-    May be interrupted and run again at any time: what is there is found or written again,
-    never doubled. A table that perfkit did not create is refused.
+    May be interrupted and run again at any time: items that are already there are kept or written
+    again, never duplicated. Tables that perfkit did not create are refused.
 
     Example: perfkit seed --scale 0.1
     """
@@ -120,7 +120,7 @@ def seed(
         print_json(_document(planned, outcome))
     elif planned.tables:
         _print(outcome, None if verbose else _MOST_TABLES)
-        if any(each.indexes for each in read.tables):
+        if any(each.indexes for each in read.made):
             note("Next: perfkit create-indexes")
 
 
@@ -141,7 +141,7 @@ def seed_with_bars(planned: "SeedPlan", processes: int) -> "SeedOutcome":
             return seeding.seed(
                 planned,
                 processes=processes,
-                stage=lambda text: shown.label("seed", text),
+                stage=lambda text: shown.label("seed", text, step="Seeding"),
                 progress=advance,
             )
     except KeyboardInterrupt as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfkit.service.running import Plan, RunningService
     from perfkit.service.settings import ServiceSettings
 
-__all__ = ["look_for_redis", "make_plan", "serve", "tell"]
+__all__ = ["announce", "look_for_redis", "make_plan", "serve"]
 
 PhaseOption = Annotated[
     int,
@@ -82,11 +82,12 @@ SmtpHostOption = Annotated[
     typer.Option(
         "--smtp-host",
         metavar="HOST",
-        help="Mail server; left out, PERFKIT_SMTP_URL, else a local sink that keeps all mail.",
+        help="Mail server (default: PERFKIT_SMTP_URL, else a local sink that keeps all mail).",
     ),
 ]
 SmtpPortOption = Annotated[
-    int | None, typer.Option("--smtp-port", min=1, max=65535, help="Its port; default: 25.")
+    int | None,
+    typer.Option("--smtp-port", min=1, max=65535, help="Port of the mail server (default: 25)."),
 ]
 CloudWatchOption = Annotated[
     str | None,
@@ -125,7 +126,7 @@ def serve(
     """
     Serve the reference service: courses, enrollments and profiles over DynamoDB.
 
-    A phase sets all switches, and each can be set otherwise.
+    A phase sets all switches, and options override it, one by one.
 
     Example: perfkit serve --phase 3 --no-pooling --workers 2
     """
@@ -160,7 +161,7 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
 
     def started(service: "RunningService") -> None:
-        tell(plan, service.url)
+        announce(plan, service.url)
         if plan.settings.switches.needs_queue:
             note("Notifications are queued; `perfkit worker` delivers them.")
         print_text("Ctrl-C ends it.")
@@ -260,7 +261,7 @@ def look_for_redis(plan: "Plan", *, needed: bool = False) -> None:
         warn(f"{error}; until one does nothing is cached, and what is to be queued is held")
 
 
-def tell(plan: "Plan", url: str) -> None:
+def announce(plan: "Plan", url: str) -> None:
     """Say where the service is, what is on, and how to ask it."""
     from dataclasses import asdict
 
@@ -277,4 +278,4 @@ def tell(plan: "Plan", url: str) -> None:
         f" '{url}/api/courses?semester=1&department=CS'"
     )
     if not is_loopback(plan.host):
-        warn(f"{plan.host} is reachable from other machines; whoever has a token can ask")
+        warn(f"{plan.host} is reachable from other machines; anybody with a token can use it")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.connection import Connection
     from perfkit.dynamodb.ownership import Ownership
-    from perfkit.dynamodb.patience import PatientConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.tables import IndexState, TableState
     from perfkit.dynamodb.targets import Target
     from perfkit.report.model import Row, Table
@@ -52,7 +52,7 @@ def status(
     """
     Show the tables and indexes of a workload, the saved runs, and the service.
 
-    On the embedded engine looking moves an unfinished index on by a step.
+    On the embedded engine, every call also moves an index that is being built on by one step.
 
     Example: perfkit status --json
     """
@@ -99,7 +99,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.index_progress import build_progress
     from perfkit.dynamodb.ownership import Ownership
-    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     if not target.may_exist:
@@ -107,7 +107,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
         return [_absent(table) for table in workload.tables]
     progress = build_progress(target)
     ownership = Ownership(target)
-    connection = PatientConnection(_connect(target), backoff=Backoff())
+    connection = RetryingConnection(_connect(target), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             states = [(table, describe(connection, table.name)) for table in workload.tables]
@@ -163,7 +163,7 @@ def _connect(target: "Target") -> "Connection":
 
 
 def _seeded_items(
-    connection: "PatientConnection",
+    connection: "RetryingConnection",
     ownership: "Ownership",
     workload: "Workload",
     state: "TableState | None",

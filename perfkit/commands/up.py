@@ -25,9 +25,9 @@ from perfkit.commands.serve import (
     SmtpHostOption,
     SmtpPortOption,
     WorkersOption,
+    announce,
     look_for_redis,
     make_plan,
-    tell,
 )
 
 __all__ = ["up"]
@@ -60,7 +60,8 @@ def up(
     """
     Run the service, its mail worker and its cache server in the background.
 
-    What dies is started again. `perfkit status` shows how it is, `perfkit down` stops it.
+    Processes that die are started again. `perfkit status` shows how they are, `perfkit down`
+    stops them.
 
     Example: perfkit up --phase 3 --workers 2
     """
@@ -94,5 +95,5 @@ def up(
     # the mail worker does not begin without its queue
     look_for_redis(plan, needed=plan.settings.switches.needs_queue)
     running = launch.up(plan)
-    tell(plan, running.url)
+    announce(plan, running.url)
     print_text("`perfkit status` shows how it is, `perfkit down` stops it.")

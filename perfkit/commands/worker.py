@@ -30,7 +30,7 @@ def worker(
         typer.Option(
             metavar="URL",
             envvar=REDIS_VARIABLE,
-            help="Server of the queue; left out, the workload's, else that of perfkit up.",
+            help="Redis server of the queue (default: the workload's, else that of perfkit up).",
         ),
     ] = None,
     workload: WorkloadOption = None,
@@ -38,24 +38,29 @@ def worker(
         str | None,
         typer.Option(
             metavar="HOST",
-            help="Mail server; default: PERFKIT_SMTP_URL, else the local sink, which keeps all mail.",
+            help="Mail server (default: PERFKIT_SMTP_URL, else the local sink, which keeps all mail).",
         ),
     ] = None,
     smtp_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Its port; default: 25.")
+        int | None, typer.Option(min=1, max=65535, help="Port of the mail server (default: 25).")
     ] = None,
     threads: Annotated[
         int, typer.Option(min=1, max=500, help="Messages delivered at a time.")
     ] = 32,
     retries: Annotated[
         int,
-        typer.Option(min=0, max=30, help="Further attempts, ever later, before a message is dead."),
+        typer.Option(
+            min=0,
+            max=30,
+            help="Retries, with growing pauses, before a message becomes a dead letter.",
+        ),
     ] = 10,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="List messages that were given up, and exit.")
+        bool, typer.Option("--dead-letters", help="List the dead letters, and exit.")
     ] = False,
     retry_dead: Annotated[
-        bool, typer.Option("--retry-dead", help="Put them back into the queue, and exit.")
+        bool,
+        typer.Option("--retry-dead", help="Put the dead letters back into the queue, and exit."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --dead-letters: print one JSON document.")
@@ -64,8 +69,8 @@ def worker(
     """
     Deliver queued mails and request logs until interrupted.
 
-    What fails is tried again, ever later; what failed too often or was refused for good is kept
-    for 7 days as a dead letter. Start as many workers as there is work for.
+    Failed messages are retried with growing pauses; those that failed too often, or were refused
+    for good, are kept for 7 days as dead letters. Start as many workers as you need.
 
     Example: perfkit worker --smtp-host mail.example.com --threads 64
     """
@@ -85,11 +90,18 @@ def _queue_url(redis_url: str | None, workload: str | None) -> str:
     named = make_redis_url(redis_url, read_workload(workload))
     if named is not None:
         return named
+    from perfkit.cache.address import HIDDEN
     from perfkit.processes import redis_server
     from perfkit.service import launch
 
     running = launch.find(FOLDER)
     if running is not None and running.queue_url is not None:
+        if HIDDEN in running.queue_url:
+            msg = (
+                f"the queue of the running service is at {running.queue_url}, and its password is"
+                f" kept nowhere: set {REDIS_VARIABLE} to the whole URL"
+            )
+            raise ConfigError(msg)
         return running.queue_url
     found = redis_server.find(FOLDER)
     if found is None:

@@ -25,7 +25,9 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Check a workload file and list everything that is wrong with it, and questions without answer.
+    Check a workload file and list everything wrong with it.
+
+    Also warns of parameter values that no item has.
 
     Example: perfkit workload validate shop.toml
     """
@@ -76,14 +78,14 @@ def show(
         typer.Argument(
             metavar="[FILE]",
             envvar=WORKLOAD_VARIABLE,
-            help="Workload file; left out, ./perfkit.toml if there is one, else the built-in courses.",
+            help="Workload file (default: ./perfkit.toml if there is one, else the built-in courses).",
         ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Explain a workload: its tables, their items and indexes, the questions asked of them.
+    Explain a workload: tables, items, indexes, access patterns.
 
     Example: perfkit workload show courses
     """

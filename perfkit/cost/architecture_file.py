@@ -8,7 +8,7 @@ from perfkit.cost import toml_file
 from perfkit.cost.architecture import ArchitectureFile, Architectures
 from perfkit.errors import ArchitectureError
 
-__all__ = ["load_architectures", "read_architectures"]
+__all__ = ["load_architectures"]
 
 
 def load_architectures(path: Path | None = None) -> Architectures:

@@ -15,7 +15,7 @@ from perfkit.runs import HourTraffic
 from perfkit.workloads.outline import StatedTraffic
 from perfkit.workloads.problems import nearest
 
-__all__ = ["CHANGES", "MOST_HZ", "Assumptions", "Traffic", "as_in_run", "as_stated", "read_rps"]
+__all__ = ["MOST_HZ", "Assumptions", "Traffic", "as_in_run", "as_stated", "read_rps"]
 
 MOST_HZ = 1e7
 """No service is asked more often a second; what is, is a slip of the keyboard."""
@@ -326,7 +326,7 @@ class Traffic(Section):
 
     def assumptions(self) -> Assumptions:
         """
-        Return what is assumed, where nothing else is said as usual.
+        Return the assumptions, with the usual values where nothing is stated.
 
         Raises:
             ConfigError: Numbers are out of bounds together.

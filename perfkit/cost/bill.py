@@ -51,7 +51,7 @@ class Use:
     Args:
         price: Name of the price.
         quantity: In the price's unit.
-        arithmetic: How the quantity came about; empty where there is nothing to tell.
+        arithmetic: How the quantity came about; empty where there is none.
     """
 
     price: str
@@ -108,7 +108,7 @@ class Line:
         configuration: What it is for.
         usd: US dollars a month, to cents as on a bill; None where a price is not known.
         basis: Where the amount comes from.
-        arithmetic: How it came about; empty where it cannot be said.
+        arithmetic: How it came about; empty where it is not known.
         prices: The list prices that went into it.
         reason: Why there is no amount.
         mark: How it stands to the earlier bill; None on that one itself.

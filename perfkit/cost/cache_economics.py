@@ -148,7 +148,9 @@ def cache_economics(
         )
     rate = straight_crossing(float(node.usd), float(without.usd))
     # hits can take off no more than all reads of patterns that are cached
-    most = _share(units_s(assumptions), {each.name: each.cached for each in evidence.patterns})
+    most = _share(
+        units_s(assumptions), {each.name: each.has_cache_policy for each in evidence.patterns}
+    )
     return CacheEconomics(
         state=state,
         reads_hz=total_hz,

@@ -38,8 +38,6 @@ __all__ = [
     "capacity_uses",
     "cheapest",
     "cost_of",
-    "daily_curve",
-    "provisioned_units",
 ]
 
 _BUSIEST_HOUR = 14

@@ -21,7 +21,7 @@ __all__ = [
     "Place",
     "State",
     "hit_rates",
-    "index_writes",
+    "indexes_of",
     "load_of",
     "reads_use",
     "units_a_write",
@@ -49,7 +49,7 @@ class State(StrEnum):
     """By index or key, on a miss of the cache only."""
 
 
-def index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[WriteCost, ...]:
+def _index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[WriteCost, ...]:
     """
     Return what each index takes with a projection, for an index that lacks it as it is declared.
 
@@ -65,6 +65,17 @@ def index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[Wri
         if each.projection == projection or (each.declared and place not in chosen):
             chosen[place] = each
     return tuple(chosen.values())
+
+
+def indexes_of(
+    state: State, evidence: Evidence, projection: str = AS_DECLARED
+) -> tuple[WriteCost, ...]:
+    """Return what each index that a state has takes: before, those that are there already."""
+    if state is not State.BEFORE:
+        return _index_writes(evidence, projection)
+    return tuple(
+        each for each in _index_writes(evidence) if (each.table, each.index) in evidence.existing
+    )
 
 
 def units_after(pattern: Pattern, evidence: Evidence, projection: str = AS_DECLARED) -> float:
@@ -118,7 +129,7 @@ def hit_rates(evidence: Evidence, assumptions: Assumptions) -> Mapping[str, floa
     It is 0 for a pattern without a cache policy: of it nothing is kept.
     """
     rates = assumptions.reads_hz(each.name for each in evidence.patterns)
-    cached = {each.name for each in evidence.patterns if each.cached}
+    cached = {each.name for each in evidence.patterns if each.has_cache_policy}
 
     def hit_rate(name: str, rate_hz: float) -> float:
         if name not in cached or rate_hz <= 0:
@@ -245,7 +256,7 @@ def load_of(
     for pattern in evidence.patterns:
         table: Place = (pattern.table, None)
         if state is State.BEFORE or pattern.after is None:
-            reads[pattern.name] = {table: pattern.before.units}
+            reads[pattern.name] = {(pattern.table, pattern.before.index): pattern.before.units}
             continue
         # what an index does not hold is read from the table
         from_index, from_table = _units_of_call(pattern, evidence, projection)
@@ -253,8 +264,7 @@ def load_of(
         if pattern.after.index is not None:
             reads[pattern.name][pattern.table, pattern.after.index] = from_index
     costs = [each for each in evidence.writes if each.index is None]
-    if state is not State.BEFORE:
-        costs += index_writes(evidence, projection)
+    costs += indexes_of(state, evidence, projection)
     writes = {(each.table, each.index): write_units_s(each, assumptions) for each in costs}
     asked = (place for units in reads.values() for place in units)
     return Load(

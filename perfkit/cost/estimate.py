@@ -124,8 +124,8 @@ class Estimate:
         assumptions: Traffic, hit rate, capacity mode and where it runs.
         book: Prices; those that were used are in `book.used`.
         is_stated: Somebody says how many requests come; else every month's amount is of an invented
-            rate, and `by_the_million` is what can be said.
-        by_the_million: What a million calls and writes cost, by state; behind a cache it cannot be said.
+            rate, and `by_the_million` is what is known.
+        by_the_million: What a million calls and writes cost, by state; not known behind a cache.
         patterns: Reads by pattern.
         bills: The month's bill by state.
         demands: What each state asks of tables and indexes.
@@ -158,6 +158,14 @@ class Estimate:
         return sum(each.reads_hz for each in self.patterns)
 
     @property
+    def reasons_shown(self) -> tuple[str, ...]:
+        """Why something is missing of what may be shown: without a stated rate no month is."""
+        if self.is_stated:
+            return self.reasons
+        bills = self.by_the_million.values()
+        return tuple(dict.fromkeys(reason for bill in bills for reason in bill.reasons))
+
+    @property
     def has_after(self) -> bool:
         """Whether any pattern was measured by index or key."""
         return State.AFTER in self.bills
@@ -169,7 +177,7 @@ def estimate(
     """
     Return everything that follows.
 
-    What lacks a price is left out and said in `reasons`.
+    What lacks a price is left out and named in `reasons`.
 
     Args:
         evidence: What saved runs measured.
@@ -241,7 +249,7 @@ class _Work:
         self._hits = hit_rates(evidence, assumptions)
         states = [State.BEFORE]
         if any(each.after for each in evidence.patterns):
-            states += [State.AFTER, *([State.CACHED] if evidence.cached else [])]
+            states += [State.AFTER, *([State.CACHED] if evidence.has_cache_policy else [])]
         self._loads = {state: load_of(evidence, assumptions, state) for state in states}
         self.demands = {state: load.at(assumptions) for state, load in self._loads.items()}
 
@@ -257,11 +265,11 @@ class _Work:
                     reads_hz=hz,
                     units_before=pattern.before.units,
                     units_after=after,
-                    hit_rate=hit_rate if pattern.cached else None,
+                    hit_rate=hit_rate if pattern.has_cache_policy else None,
                     before=reads_use(pattern.before.units, hz).cost(self._book),
                     after=None if after is None else reads_use(after, hz).cost(self._book),
                     cached=reads_use(after, missed_hz).cost(self._book)
-                    if after is not None and self._evidence.cached
+                    if after is not None and self._evidence.has_cache_policy
                     else None,
                 )
             )
@@ -332,7 +340,7 @@ class _Work:
 
     def caches(self) -> tuple[CacheEconomics, ...]:
         patterns = self._evidence.patterns
-        if not any(self._rates[each.name] for each in patterns if each.cached):
+        if not any(self._rates[each.name] for each in patterns if each.has_cache_policy):
             return ()
         return tuple(
             cache_economics(self._evidence, self._assumptions, self._book, state, given)

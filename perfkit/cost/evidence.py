@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from perfkit.runs import HourTraffic, Run, RunKind, Variant, WriteCost
-from perfkit.workloads.outline import StatedTraffic, outline, stated_traffic
+from perfkit.workloads.outline import StatedTraffic, is_built_in, outline, stated_traffic
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
+
+
+_BY_KEY = frozenset({"get", "query"})
+"""What a service does today that no index would better, as far as the workload says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ class Pattern:
         before: As the service asks today, by scan unless the workload says otherwise.
         after: By index or key; None where there was none to measure.
         items: Items of an answer, after any filter.
-        cached: The workload has a cache policy for it; without one no answer is kept.
+        has_cache_policy: Whether the workload has a cache policy for it; without one no answer is kept.
     """
 
     name: str
@@ -50,7 +54,7 @@ class Pattern:
     before: Reading
     after: Reading | None
     items: int
-    cached: bool = False
+    has_cache_policy: bool = False
 
     @property
     def best(self) -> Reading:
@@ -111,13 +115,15 @@ class Evidence:
         cpu: Processor time of a request, by variant.
         hit_rates: Those of saved runs.
         traffic: What the run of an hour assumed; None without one.
+        existing: Indexes that are there already, with their tables: before has them too.
+        foreign: Tables that are there already, to which perfkit adds no index.
         stated: What the workload's file says comes in; None where it says nothing.
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
         runs: Identifiers of the runs that were used.
         served: The reference service may serve the workload.
-        indexed: The workload may have indexes.
+        indexed: A table that perfkit makes may have indexes.
     """
 
     patterns: tuple[Pattern, ...] = ()
@@ -126,6 +132,8 @@ class Evidence:
     cpu: tuple[Cpu, ...] = ()
     hit_rates: tuple[HitRate, ...] = ()
     traffic: HourTraffic | None
+    existing: frozenset[tuple[str, str]] = frozenset()
+    foreign: frozenset[str] = frozenset()
     stated: StatedTraffic | None = None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
@@ -140,9 +148,9 @@ class Evidence:
         return tuple(dict.fromkeys((*asked, *(each.table for each in self.writes))))
 
     @property
-    def cached(self) -> bool:
-        """Whether a cache would keep answers of any pattern."""
-        return any(each.cached for each in self.patterns)
+    def has_cache_policy(self) -> bool:
+        """Whether the workload has a cache policy for any pattern."""
+        return any(each.has_cache_policy for each in self.patterns)
 
     def items_of(self, cost: WriteCost) -> float:
         """Return the entries that an index, or items that a table, really has."""
@@ -153,7 +161,10 @@ class Evidence:
         found = []
         if not self.patterns:
             found.append(Missing(what="read units of the access patterns", command="perfkit bench"))
-        elif not any(each.after for each in self.patterns):
+        elif not any(each.after for each in self.patterns) and any(
+            each.before.variant not in _BY_KEY and each.table not in self.foreign
+            for each in self.patterns
+        ):
             found.append(
                 Missing(
                     what="queries by index",
@@ -201,7 +212,7 @@ class Evidence:
                     command="perfkit bench --scenario phases",
                 )
             )
-        if self.cached and not self.hit_rates:
+        if self.has_cache_policy and not self.hit_rates:
             found.append(
                 Missing(
                     what="a hit rate of the cache beside the one modelled from traffic",
@@ -232,8 +243,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
     for run in runs:
         if run.kind is RunKind.SCENARIO:
             known = run.scenario in lives
-            cached = lives[run.scenario] is not None if known else run.scenario in asked
-            pattern = _pattern(run, bodies, cached=cached)
+            has_cache_policy = lives[run.scenario] is not None if known else run.scenario in asked
+            pattern = _pattern(run, bodies, has_cache_policy=has_cache_policy)
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
@@ -253,8 +264,10 @@ def gather(runs: Iterable[Run]) -> Evidence:
             used.append(run.id)
     workload = outline(runs[0].workload, runs[0].workload_digest) if runs else None
     return Evidence(
-        served=workload is None or workload.built_in,
+        served=not runs or is_built_in(runs[0].workload, runs[0].workload_digest),
         indexed=workload is None or workload.indexes,
+        existing=frozenset() if workload is None else workload.existing,
+        foreign=frozenset() if workload is None else workload.foreign,
         patterns=tuple(patterns.values()),
         writes=writes,
         table_items=table_items,
@@ -268,7 +281,9 @@ def gather(runs: Iterable[Run]) -> Evidence:
     )
 
 
-def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) -> Pattern | None:
+def _pattern(
+    run: Run, bodies: Mapping[tuple[str, bool], int], *, has_cache_policy: bool
+) -> Pattern | None:
     """
     Return what a run of an access pattern says, None if it lacks units.
 
@@ -300,7 +315,7 @@ def _pattern(run: Run, bodies: Mapping[tuple[str, bool], int], *, cached: bool) 
         before=reading(before),
         after=None if after is None else reading(after),
         items=before.items_returned,
-        cached=cached,
+        has_cache_policy=has_cache_policy,
     )
 
 

@@ -14,7 +14,7 @@ from perfkit.cost.quantities import short
 from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 
-__all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed", "types"]
+__all__ = ["INSTANCE_CAVEAT", "InstanceType", "Need", "find_type", "instances_needed"]
 
 INSTANCE_CAVEAT = (
     "Processor time was measured on this machine and is assumed to be the same on a vCPU there,"
@@ -34,7 +34,7 @@ class InstanceType:
         credits_an_hour: Earned by a burstable type; a credit is one vCPU in full for a minute. None
             of a type that may use all it has for good.
         most_credits: Saved up at most: those of a day.
-        source: Where this is said.
+        source: Where it is documented.
     """
 
     name: str

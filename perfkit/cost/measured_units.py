@@ -90,10 +90,10 @@ def _disagreements(
     title: str, name: str, owner: Billed, found: MeasuredUnits, update: Mapping[str, Decimal]
 ) -> Iterator[str]:
     for key, measured in update.items():
-        said = getattr(owner, key)
-        if abs(said - measured) > _TOLERANCE * measured:
+        stated = getattr(owner, key)
+        if abs(stated - measured) > _TOLERANCE * measured:
             yield (
-                f"{title}, {name}: the file says {format_quantity(said)} {_WORDS[key]}, measured are"
+                f"{title}, {name}: the file says {format_quantity(stated)} {_WORDS[key]}, measured are"
                 f" {format_quantity(round(measured, 3))} ({found.source}); the bill takes the measured"
             )
     for provisioned, asked, letter in (

@@ -18,15 +18,7 @@ from perfkit.cost.toml_file import Day, Flag, Number, Section, Tables, Text, Who
 from perfkit.errors import PriceError
 from perfkit.workloads.problems import Problem, nearest
 
-__all__ = [
-    "DEFAULT_REGION",
-    "FOLDER_VARIABLE",
-    "load_book",
-    "own_file",
-    "read_price_file",
-    "shipped_regions",
-    "write_price_file",
-]
+__all__ = ["DEFAULT_REGION", "load_book", "own_file", "read_price_file", "write_price_file"]
 
 DEFAULT_REGION = "us-east-1"
 

@@ -15,9 +15,7 @@ from perfkit.errors import PriceError
 from perfkit.units import TIMES, format_many, format_quantity
 
 __all__ = [
-    "CENT",
     "HOURS_A_MONTH",
-    "OLD_AFTER",
     "Amount",
     "Price",
     "PriceBook",
@@ -26,8 +24,6 @@ __all__ = [
     "free_tier_note",
     "local_day",
     "round_to_cents",
-    "write_exact",
-    "write_price",
 ]
 
 HOURS_A_MONTH = 730
@@ -144,7 +140,7 @@ class Price:
             total += (last - first) / self.per * tier.price_usd
             parts.append(f"{self._many(last - first)} {TIMES} {self.written(tier)}")
         text = " + ".join(parts) or self._many(Decimal(0))
-        return Amount(usd=total, arithmetic=f"{text} = {write_exact(total)}")
+        return Amount(usd=total, arithmetic=f"{text} = {_write_exact(total)}")
 
     def written(self, tier: Tier) -> str:
         """Return a tier's price for people: `$0.09`, `$0.125 per 1,000,000`."""
@@ -274,7 +270,7 @@ def round_to_cents(usd: Decimal) -> Decimal:
     return usd.quantize(CENT, rounding=ROUND_HALF_UP)
 
 
-def write_exact(usd: Decimal) -> str:
+def _write_exact(usd: Decimal) -> str:
     """Write an amount as it is before anybody rounds it to cents: `$4.745`."""
     return f"${_with_cents(format_quantity(usd))}"
 

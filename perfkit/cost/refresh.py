@@ -31,7 +31,7 @@ BULK_URL = "https://pricing.us-east-1.amazonaws.com"
 """Where AWS's price list files are, for everybody and without credentials."""
 
 _LARGEST_BYTES = 64 * 1024 * 1024
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 # Rows that a new region starts with, beside what its book already has.
 _USUAL = (
@@ -131,7 +131,7 @@ class BulkFile:
             msg = f"{self._url} is no web address; give --offers one such as {BULK_URL}"
             raise ConfigError(msg)
         try:
-            with urlopen(self._url, timeout=_PATIENCE_S) as answer:  # noqa: S310  # see above
+            with urlopen(self._url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # see above
                 content = answer.read(_LARGEST_BYTES + 1)
         except (OSError, HTTPException, ValueError) as error:
             if isinstance(error, HTTPError):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, Vali
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import Problem, nearest, structural_problems
 
-__all__ = ["Day", "Flag", "Number", "Section", "Tables", "Text", "Whole", "one_of", "parse"]
+__all__ = ["Day", "Flag", "Number", "Section", "Tables", "Text", "Whole", "one_of"]
 __all__ += ["problems_text", "read", "up_to"]
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -12,7 +12,7 @@ from perfkit.cost.demand import (
     AS_DECLARED,
     State,
     hit_rates,
-    index_writes,
+    indexes_of,
     load_of,
     units_a_write,
     units_after,
@@ -26,7 +26,7 @@ from perfkit.cost.transfer import data_out_bytes_s, data_out_use
 from perfkit.runs import WriteCost
 from perfkit.units import TIMES
 
-__all__ = ["ORDER", "Case", "bill_by_the_million", "bill_of", "cpu_of"]
+__all__ = ["ORDER", "Case", "bill_by_the_million", "bill_of"]
 
 _MILLION = 1_000_000
 
@@ -117,7 +117,7 @@ def _by_the_million(case: Case, evidence: Evidence) -> Iterator[Usage]:
             ),
         )
     own = [each for each in evidence.writes if each.index is None]
-    indexes = [] if case.state is State.BEFORE else index_writes(evidence, case.projection)
+    indexes = indexes_of(case.state, evidence, case.projection)
     for table in dict.fromkeys(each.table for each in own):
         costs = [each for each in (*own, *indexes) if each.table == table]
         units = sum(units_a_write(each, case.assumptions) for each in costs)
@@ -163,8 +163,8 @@ def _usages(
                 yield usage(f"{key}-writes", f"DynamoDB writes to {plural}", writes)
         own = [each for each in evidence.writes if each.index is None]
         yield usage("table-storage", "storage of tables", *_storage(own, evidence))
-        if case.state is not State.BEFORE:
-            entries = index_writes(evidence, case.projection)
+        entries = indexes_of(case.state, evidence, case.projection)
+        if entries or case.state is not State.BEFORE:
             yield usage("index-storage", "storage of indexes", *_storage(entries, evidence))
     if case.state is State.CACHED:
         yield usage("cache", f"cache node ({assumptions.node})", node_use(assumptions))

@@ -17,7 +17,7 @@ from perfkit.cost.traffic_bill import ORDER, Case, bill_by_the_million, bill_of
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "apply_settings", "lives", "what_if"]
+__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "lives", "what_if"]
 __all__ += ["what_if_by_the_million"]
 
 _STATES: Mapping[str, State] = {
@@ -342,7 +342,7 @@ def what_if_by_the_million(
 
 def _check_cache(changed: Case, names: Iterable[str], evidence: Evidence) -> None:
     about_cache = [name for name in names if name.startswith("cache.")]
-    if not evidence.cached and (about_cache or changed.state is State.CACHED):
+    if not evidence.has_cache_policy and (about_cache or changed.state is State.CACHED):
         what = ", ".join(about_cache) or "answers=cache"
         msg = (
             f"{what} changes nothing: no access pattern that was measured has a cache policy; give"

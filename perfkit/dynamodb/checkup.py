@@ -16,9 +16,9 @@ from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError, TargetError
-from perfkit.workloads.model import Workload
+from perfkit.workloads.model import Table, Workload
 
-__all__ = ["Check", "State", "examine"]
+__all__ = ["Check", "CheckState", "examine"]
 
 _REFUSED_AFTER_S = 300.0
 """AWS refuses requests whose signature is so old. Source: AWS General Reference, Signature V4."""
@@ -26,7 +26,7 @@ _REFUSED_AFTER_S = 300.0
 _DRIFTED_S = 5.0
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """What a check found."""
 
     OK = "ok"
@@ -48,7 +48,7 @@ class Check:
     """
 
     name: str
-    state: State = State.OK
+    state: CheckState = CheckState.OK
     found: str
     remedy: str = ""
 
@@ -111,7 +111,7 @@ def examine(target: Target, workload: Workload, writes: Needs) -> Iterator[Check
     if target.kind is TargetKind.EMBEDDED and not target.may_exist:
         yield Check(
             name="reachability",
-            state=State.WARNING,
+            state=CheckState.WARNING,
             found="there is no file yet, so there are no tables",
             remedy="`perfkit seed` makes it",
         )
@@ -119,12 +119,12 @@ def examine(target: Target, workload: Workload, writes: Needs) -> Iterator[Check
     if target.kind is not TargetKind.EMBEDDED:
         credentials = _credentials(target)
         yield credentials
-        if credentials.state is State.FAILED:
+        if credentials.state is CheckState.FAILED:
             return
     try:
         client = target.client(max_attempts=1)
     except PerfkitError as error:
-        yield Check(name="reachability", state=State.FAILED, found=str(error))
+        yield Check(name="reachability", state=CheckState.FAILED, found=str(error))
         return
     asker = _Asker(target, client)
     first = asker.ask("listing the tables", "list_tables", Limit=1)
@@ -159,11 +159,11 @@ def _credentials(target: Target) -> Check:
         source = target.credentials_source()
         caller = target.caller() if target.is_aws and source is not None else None
     except PerfkitError as error:
-        return Check(name=name, state=State.FAILED, found=str(error))
+        return Check(name=name, state=CheckState.FAILED, found=str(error))
     if source is None and target.is_aws:
         return Check(
             name=name,
-            state=State.FAILED,
+            state=CheckState.FAILED,
             found=f"none for {target.name}",
             remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`, or"
             " name a --profile",
@@ -175,7 +175,7 @@ def _credentials(target: Target) -> Check:
     if caller is None:
         return Check(
             name=name,
-            state=State.UNKNOWN,
+            state=CheckState.UNKNOWN,
             found=f"from {source}{profile}; region {region}; STS does not say whose they are",
         )
     account, arn = caller
@@ -192,13 +192,13 @@ def _reachability(first: _Answer) -> Iterator[Check]:
         yield Check(name=name, found=f"answers in {first.elapsed_s * 1e3:.0f} ms")
         yield Check(
             name="permission to list tables",
-            state=State.WARNING,
+            state=CheckState.WARNING,
             found="dynamodb:ListTables is not allowed",
             remedy="only `perfkit doctor` needs it; `perfkit doctor --policy COMMAND` prints what"
             " each command does",
         )
     else:
-        yield Check(name=name, state=State.FAILED, found=str(first.error))
+        yield Check(name=name, state=CheckState.FAILED, found=str(first.error))
 
 
 def _clock(answer: _Answer) -> Check:
@@ -207,7 +207,7 @@ def _clock(answer: _Answer) -> Check:
     with suppress(TypeError, ValueError):
         moment = parsedate_to_datetime(answer.headers.get("date", ""))
     if moment is None:
-        return Check(name=name, state=State.UNKNOWN, found="the answer has no date")
+        return Check(name=name, state=CheckState.UNKNOWN, found="the answer has no date")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     off_s = (datetime.now(UTC) - moment).total_seconds()
@@ -218,7 +218,7 @@ def _clock(answer: _Answer) -> Check:
     refused = abs(off_s) >= _REFUSED_AFTER_S
     return Check(
         name=name,
-        state=State.FAILED if refused else State.WARNING,
+        state=CheckState.FAILED if refused else CheckState.WARNING,
         found=text + (", and AWS refuses requests so far off" if refused else ""),
         remedy="set it, for example with chronyd or timedatectl",
     )
@@ -231,7 +231,7 @@ def _server(target: Target, first: _Answer) -> Check:
         return Check(name="server", found=kind)
     return Check(
         name="server",
-        state=State.WARNING,
+        state=CheckState.WARNING,
         found=doubt,
         remedy="compare capacity on the embedded target or on AWS",
     )
@@ -244,10 +244,11 @@ def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterat
         if described.code == "ResourceNotFoundException":
             yield Check(
                 name=name,
-                state=State.WARNING,
+                state=CheckState.FAILED if table.exists else CheckState.WARNING,
                 found="is not there",
-                remedy="`perfkit seed` creates and fills it, if perfkit is to make the data;"
-                " otherwise check region, account and the workload's names",
+                remedy="the workload says that it exists: check target, region and credentials"
+                if table.exists
+                else "`perfkit seed` creates and fills it",
             )
             continue
         if described.content is None:
@@ -276,30 +277,35 @@ def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterat
         if refusals:
             yield from refusals
             continue
-        yield _described(name, state, table.indexes)
+        yield _described(name, state, table)
 
 
-def _described(name: str, state: Mapping[str, Any], wanted: Iterable[Any]) -> Check:
+def _described(name: str, state: Mapping[str, Any], table: Table) -> Check:
     there = {
         each["IndexName"]: each.get("IndexStatus", "ACTIVE")
-        for each in state.get("GlobalSecondaryIndexes", ())
+        for each in (
+            *state.get("GlobalSecondaryIndexes", ()),
+            *state.get("LocalSecondaryIndexes", ()),
+        )
     }
     found = f"may be read; about {state.get('ItemCount', 0):,} items, {state['TableStatus']}"
-    missing = [index.name for index in wanted if index.name not in there]
+    missing = [index.name for index in table.indexes if index.name not in there]
     busy = [f"{index} is {status}" for index, status in there.items() if status != "ACTIVE"]
     if state["TableStatus"] != "ACTIVE" or busy:
         return Check(
             name=name,
-            state=State.WARNING,
+            state=CheckState.WARNING,
             found=", ".join([found, *busy]),
             remedy="wait until it is ACTIVE; `perfkit status` shows how far it is",
         )
     if missing:
         return Check(
             name=name,
-            state=State.WARNING,
+            state=CheckState.WARNING,
             found=f"{found}, without index {', '.join(missing)}",
-            remedy="`perfkit create-indexes --dry-run` shows what creating takes",
+            remedy="perfkit changes no table that it did not create"
+            if table.exists
+            else "`perfkit create-indexes --dry-run` shows what creating takes",
         )
     return Check(name=name, found=found)
 
@@ -308,11 +314,11 @@ def _refused(name: str, answer: _Answer, action: str) -> Check:
     if answer.code in _DENIED:
         return Check(
             name=name,
-            state=State.FAILED,
+            state=CheckState.FAILED,
             found=f"{action} is not allowed",
             remedy="`perfkit doctor --policy COMMAND` prints what a command needs",
         )
-    return Check(name=name, state=State.FAILED, found=str(answer.error))
+    return Check(name=name, state=CheckState.FAILED, found=str(answer.error))
 
 
 def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
@@ -327,19 +333,19 @@ def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
         if units is None:
             return Check(
                 name=name,
-                state=State.WARNING,
+                state=CheckState.WARNING,
                 found="the target does not say what a call consumes",
                 remedy="measure on the embedded target or on AWS; no limit can be held here",
             )
         if units != due:
             return Check(
                 name=name,
-                state=State.WARNING,
+                state=CheckState.WARNING,
                 found=f"one item took {units:g} RCU, which DynamoDB bills as {due:g}",
                 remedy="compare capacity on the embedded target or on AWS",
             )
         return Check(name=name, found=f"one item took {units:g} RCU, as DynamoDB bills it")
-    return Check(name=name, state=State.UNKNOWN, found=f"no item to read on {target.name}")
+    return Check(name=name, state=CheckState.UNKNOWN, found=f"no item to read on {target.name}")
 
 
 def _quotas(asker: _Asker) -> Check:
@@ -348,9 +354,9 @@ def _quotas(asker: _Asker) -> Check:
     if answer.content is None:
         if answer.code in _DENIED:
             return Check(
-                name=name, state=State.UNKNOWN, found="dynamodb:DescribeLimits is not allowed"
+                name=name, state=CheckState.UNKNOWN, found="dynamodb:DescribeLimits is not allowed"
             )
-        return Check(name=name, state=State.UNKNOWN, found="the target does not say")
+        return Check(name=name, state=CheckState.UNKNOWN, found="the target does not say")
     limits = answer.content
     return Check(
         name=name,
@@ -366,7 +372,9 @@ def _writes(target: Target, writes: Needs) -> Check:
     name = "permission to write"
     caller = target.caller()
     if caller is None:
-        return Check(name=name, state=State.UNKNOWN, found="STS does not say whose the keys are")
+        return Check(
+            name=name, state=CheckState.UNKNOWN, found="STS does not say whose the keys are"
+        )
     account, arn = caller
     region = target.resolved_region()
     refused: dict[str, None] = {}
@@ -391,13 +399,13 @@ def _writes(target: Target, writes: Needs) -> Check:
     except Exception as error:  # noqa: BLE001 - whatever IAM says, it is not needed for anything
         return Check(
             name=name,
-            state=State.UNKNOWN,
+            state=CheckState.UNKNOWN,
             found=f"IAM cannot be asked (iam:SimulatePrincipalPolicy: {_short(error)})",
         )
     if refused:
         return Check(
             name=name,
-            state=State.WARNING,
+            state=CheckState.WARNING,
             found=f"IAM does not allow {', '.join(refused)}",
             remedy="needed only by commands that write: `perfkit doctor --policy seed`",
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.ownership import Ownership, not_ours
-from perfkit.dynamodb.patience import Backoff, PatientConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     TableState,
@@ -110,7 +110,7 @@ def _look(target: Target, workload: Workload) -> tuple[tuple[TableState, ...], t
     """Return perfkit's own tables, and the names of the others."""
     ours, others = [], []
     ownership = Ownership(target)
-    connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             # whoever made them: the workload says that they are not perfkit's to fill
@@ -148,7 +148,7 @@ def clean(planned: CleanPlan, workload: Workload) -> None:
         _remove(planned.files)
     elif planned.tables:
         ownership = Ownership(planned.target)
-        connection = PatientConnection(planned.target.connect(), backoff=Backoff())
+        connection = RetryingConnection(planned.target.connect(), backoff=Backoff())
         try:
             for table in planned.tables:
                 with answer_errors(f"looking at table {table.name}", planned.target.name):

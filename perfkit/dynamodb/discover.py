@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.dynamodb.patience import Pacer, PatientConnection
+from perfkit.dynamodb.retries import Pacer, RetryingConnection
 from perfkit.dynamodb.sample import SampleFacts, SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys, TableState, describe, table_names
 from perfkit.dynamodb.targets import Target
@@ -14,7 +14,7 @@ from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError
 from perfkit.workloads.profile import Profile, Profiler
 
-__all__ = ["MOST_TABLES", "Discovered", "Found", "find_tables", "read_table"]
+__all__ = ["Discovered", "Found", "find_tables", "read_table"]
 
 MOST_TABLES = 20
 """More tables are not read unless they are named."""
@@ -61,7 +61,9 @@ class Discovered:
     examples: Mapping[str, tuple[Item, ...]]
 
 
-def find_tables(connection: PatientConnection, target: Target, wanted: Sequence[str] = ()) -> Found:
+def find_tables(
+    connection: RetryingConnection, target: Target, wanted: Sequence[str] = ()
+) -> Found:
     """
     Return the tables to start from.
 
@@ -111,7 +113,7 @@ def find_tables(connection: PatientConnection, target: Target, wanted: Sequence[
     return Found(tables=tuple(tables), skipped=tuple(skipped))
 
 
-def _choices(connection: PatientConnection, target: Target) -> str:
+def _choices(connection: RetryingConnection, target: Target) -> str:
     try:
         there = table_names(connection)
     except DynamoDBError:
@@ -143,7 +145,7 @@ def _no_tables(target: Target) -> ConfigError:
 
 
 def read_table(
-    connection: PatientConnection,
+    connection: RetryingConnection,
     table: TableState,
     *,
     limits: SampleLimits,

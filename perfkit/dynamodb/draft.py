@@ -53,7 +53,13 @@ class Draft:
 
 
 def write_draft(
-    tables: Sequence[Discovered], *, name: str, source: str, written_at: str, skipped: Sequence[str]
+    tables: Sequence[Discovered],
+    *,
+    name: str,
+    source: str,
+    target: Mapping[str, str],
+    written_at: str,
+    skipped: Sequence[str],
 ) -> Draft:
     """
     Return a workload file for tables that exist.
@@ -62,6 +68,7 @@ def write_draft(
         tables: At least one, as found.
         name: Of the workload, before it is made fit for a file.
         source: Where the tables are, in words.
+        target: The same as the file's `[target]` says it; empty for the default.
         written_at: When, in words.
         skipped: Tables that were left out, and why, as sentences.
     """
@@ -73,6 +80,8 @@ def write_draft(
         f"name = {_string('tables' if fit == 'all' else fit)}",
         f"description = {_string(_shown(f'Tables of {source}'))}",
     ]
+    if target:
+        lines += ["", "[target]", *(f"{key} = {_string(value)}" for key, value in target.items())]
     for block in blocks:
         lines += ["", "", *block.lines]
     return Draft(
@@ -109,7 +118,7 @@ def _header(
         "Counts and sizes of tables and indexes are those of DescribeTable, which AWS brings up to"
         " date about every six hours. What is said of items comes from a sample, unless it was the"
         " whole table: shares are then intervals of 95%, and numbers of distinct values have the"
-        " widest interval in brackets (docs/workloads.md says how both are worked out)."
+        " widest interval in brackets (docs/own-tables.md says how both are worked out)."
     )
     for reason in skipped:
         yield from _comment(f"Left out: {reason}.")

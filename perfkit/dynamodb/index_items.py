@@ -16,7 +16,7 @@ from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.patience import Pacer
+from perfkit.dynamodb.retries import Pacer
 from perfkit.dynamodb.tables import Keys, TableState
 from perfkit.embedded.schema import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from perfkit.errors import ConfigError

@@ -4,11 +4,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from perfkit.dynamodb.patience import Clock
+from perfkit.dynamodb.retries import Clock
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target
 
-__all__ = ["BuildProgress", "CloudWatchProgress", "CountProgress", "build_progress"]
+__all__ = ["BuildProgress", "build_progress"]
 
 _LOOK_EVERY_S = 30.0
 

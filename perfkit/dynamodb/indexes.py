@@ -20,7 +20,7 @@ from perfkit.dynamodb.index_items import (
 )
 from perfkit.dynamodb.index_progress import BuildProgress, build_progress
 from perfkit.dynamodb.ownership import Ownership, not_the_same
-from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     IndexState,
@@ -41,8 +41,8 @@ __all__ = [
     "Event",
     "Goal",
     "IndexPlan",
+    "IndexPlanState",
     "Looks",
-    "State",
     "apply",
     "check_types",
     "count",
@@ -65,7 +65,7 @@ _COUNTS_PAID = 1
 _COUNT_AGAIN_S = 1.0
 
 
-class State(StrEnum):
+class IndexPlanState(StrEnum):
     """How an index of the workload stands on the target."""
 
     MISSING = "missing"
@@ -119,7 +119,7 @@ class IndexPlan:
 
     table: Table
     index: Index
-    state: State
+    state: IndexPlanState
     difference: str
     ours: bool
     table_state: TableState
@@ -132,17 +132,21 @@ class IndexPlan:
     @property
     def is_to_create(self) -> bool:
         """Whether there is something to create or to wait for."""
-        return self.state in {State.MISSING, State.CREATING, State.DELETING}
+        return self.state in {
+            IndexPlanState.MISSING,
+            IndexPlanState.CREATING,
+            IndexPlanState.DELETING,
+        }
 
     @property
     def is_to_count_again(self) -> bool:
         """Whether its entries are counted although it is there: what it lacks must not be forgotten."""
-        return self.state is State.ACTIVE and self.ours and not self.is_paid
+        return self.state is IndexPlanState.ACTIVE and self.ours and not self.is_paid
 
     @property
     def is_to_drop(self) -> bool:
         """Whether there is an index to drop, and it is the workload's."""
-        return self.state in {State.CREATING, State.ACTIVE}
+        return self.state in {IndexPlanState.CREATING, IndexPlanState.ACTIVE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +196,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
         raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     plans: list[IndexPlan] = []
     try:
         for table in workload.tables:
@@ -250,15 +254,15 @@ def _no_table(name: str, target: Target) -> TargetError:
     return TargetError(f"table {name} does not exist in {target.name}; run `perfkit seed` first")
 
 
-def _state(existing: IndexState | None, difference: str) -> State:
+def _state(existing: IndexState | None, difference: str) -> IndexPlanState:
     if existing is None:
-        return State.MISSING
+        return IndexPlanState.MISSING
     if existing.status == "DELETING":
-        return State.DELETING
+        return IndexPlanState.DELETING
     if difference:
-        return State.DIFFERENT
+        return IndexPlanState.DIFFERENT
     # UPDATING (a change of throughput) answers queries as ACTIVE does
-    return State.CREATING if existing.status == "CREATING" else State.ACTIVE
+    return IndexPlanState.CREATING if existing.status == "CREATING" else IndexPlanState.ACTIVE
 
 
 def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
@@ -266,7 +270,7 @@ def create_preview(plans: Sequence[IndexPlan], workload: Workload) -> Preview:
     wanted = [each for each in plans if each.is_to_create]
     effects = []
     for each in wanted:
-        if each.state is not State.CREATING:
+        if each.state is not IndexPlanState.CREATING:
             text = f"create index {each.index.name} on table {each.table.name}, copying about"
             effects.append(
                 Effect(text=f"{text} {each.entries:,} items", write_units=each.write_units)
@@ -326,7 +330,7 @@ def check_types(plans: Sequence[IndexPlan]) -> None:
         ConfigError: Names attribute, type found and type wanted.
     """
     for each in plans:
-        if each.state in {State.MISSING, State.DELETING}:
+        if each.state in {IndexPlanState.MISSING, IndexPlanState.DELETING}:
             check_definitions(each.table, each.index, each.table_state)
 
 
@@ -351,7 +355,7 @@ def look(
         TargetError: The target failed.
     """
     looks: Looks = {}
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     pacer = Pacer(max_rcu)
     try:
         for table in {each.table.name: each.table for each in plans}.values():
@@ -398,7 +402,7 @@ def count(
         TargetError: The target failed.
     """
     counts = []
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     pacer = Pacer(max_rcu, pause=pause)
     items: dict[str, int] = {}
     try:
@@ -470,7 +474,7 @@ def apply(
             longer than *timeout_s*.
     """
     doing = "creating indexes" if goal is Goal.PRESENT else "dropping indexes"
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     try:
         with answer_errors(doing, target.name):
             works = _works(connection, target, plans, goal)
@@ -480,12 +484,12 @@ def apply(
                     ownership.check(connection, work.table_name, work.identity)
             progress = build_progress(target)
             intervals = _intervals(target)
-            patience = _Patience(works, timeout_s, stalled, clock)
+            waiting = _Waiting(works, timeout_s, stalled, clock)
             while True:
                 moved = [work.step(progress, watch) for work in works if not work.is_done]
                 if not wait or all(work.is_done for work in works):
                     break
-                pause(patience.allow(intervals.next(moved=any(moved)), moved=any(moved)))
+                pause(waiting.allow(intervals.next(moved=any(moved)), moved=any(moved)))
     finally:
         connection.close()
     return {
@@ -519,16 +523,16 @@ class _TableWork:
         self.changes: dict[str, Change] = {}
         for each in plans:
             name = each.index.name
-            if each.state is State.DIFFERENT:
+            if each.state is IndexPlanState.DIFFERENT:
                 self.changes[name] = Change.LEFT
-            elif goal is Goal.PRESENT and each.state is State.ACTIVE:
+            elif goal is Goal.PRESENT and each.state is IndexPlanState.ACTIVE:
                 self.changes[name] = Change.ALREADY_THERE
-            elif goal is Goal.ABSENT and each.state is State.MISSING:
+            elif goal is Goal.ABSENT and each.state is IndexPlanState.MISSING:
                 self.changes[name] = Change.NOT_THERE
             else:
                 self.changes[name] = Change.QUEUED
                 self._open[name] = each.index
-                if each.state in {State.CREATING, State.DELETING}:
+                if each.state in {IndexPlanState.CREATING, IndexPlanState.DELETING}:
                     self.changes[name] = Change.UNDER_WAY
 
     @property
@@ -665,7 +669,7 @@ def _creation(index: Index, state: TableState) -> dict[str, Any]:
     }
 
 
-class _Patience:
+class _Waiting:
     """How long to wait in all, and what to say when nothing moves."""
 
     def __init__(

@@ -185,7 +185,9 @@ class Meter:
             expected_usd = limits.cost_usd(reads, writes)
             if limits.max_cost_usd is not None:
                 spent_usd = limits.cost_usd(ledger["read_units"], ledger["write_units"])
-                if spent_usd + ledger["expected_usd"] + expected_usd >= limits.max_cost_usd:
+                due_usd = spent_usd + ledger["expected_usd"] + expected_usd
+                # what ended one process of a command ends all
+                if ledger["stopped"] or due_usd >= limits.max_cost_usd:
                     ledger["stopped"] = 1.0
                     raise self._reached(ledger)
             ledger["expected_usd"] += expected_usd

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.patience import Backoff, PatientConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.tables import (
     SCALE_TAG,
     TAG,
@@ -107,7 +107,7 @@ def unmarked(target: Target, names: Iterable[str]) -> tuple[str, ...]:
     if not target.may_exist:
         return ()
     ownership = Ownership(target)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             states = [describe(connection, name) for name in names]

@@ -1,13 +1,20 @@
 """What each command asks of DynamoDB, and the least IAM policy that allows it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from perfkit.errors import ConfigError
-from perfkit.workloads.model import Workload
+from perfkit.workloads.model import (
+    AccessPattern,
+    QueryForm,
+    Table,
+    Then,
+    Today,
+    Workload,
+)
 
-__all__ = ["ANY", "COMMANDS", "Needs", "needs", "policy", "resource_arn"]
+__all__ = ["ANY", "Needs", "Pair", "needs", "policy", "resource_arn"]
 
 Needs = Mapping[str, frozenset[str]]
 """Actions, and what each is asked of: `table/Orders`, `table/Orders/index/ByCustomer` or `*`."""
@@ -15,19 +22,22 @@ Needs = Mapping[str, frozenset[str]]
 ANY = "*"
 """Of actions that IAM allows for no resource or all."""
 
-_Pair = tuple[str, str]
+Pair = tuple[str, str]
+"""An action, without its service, and what it is asked of."""
 
 _LOOK = ("DescribeTable", "ListTagsOfResource")
 
 
-def needs(command: str, workload: Workload, *, is_served: bool = False) -> Needs:
+def needs(
+    command: str, workload: Workload, *, service: Mapping[str, Iterable[Pair]] | None = None
+) -> Needs:
     """
     Return what a command asks of a workload's tables on AWS, whatever it finds there.
 
     Args:
         command: A command's name, one of `COMMANDS`.
         workload: Its tables and patterns.
-        is_served: Whether the reference service serves the workload, so that it is measured too.
+        service: What else the reference service asks, by command, if it serves the workload.
 
     Raises:
         ConfigError: The command asks nothing of a target, or there is none.
@@ -36,8 +46,9 @@ def needs(command: str, workload: Workload, *, is_served: bool = False) -> Needs
         msg = f"no command {command!r} that asks DynamoDB; choose from {', '.join(COMMANDS)}"
         raise ConfigError(msg)
     found: dict[str, set[str]] = defaultdict(set)
-    for action, resource in COMMANDS[command](workload, is_served):
-        found[f"dynamodb:{action}"].add(resource)
+    asked = [*COMMANDS[command](workload), *(service or {}).get(command, ())]
+    for action, resource in asked:
+        found[action if ":" in action else f"dynamodb:{action}"].add(resource)
     return {action: frozenset(resources) for action, resources in sorted(found.items())}
 
 
@@ -81,8 +92,8 @@ def resource_arn(resource: str, *, region: str | None = None, account: str | Non
     return f"arn:{partition}:dynamodb:{region or 'REGION'}:{account or 'ACCOUNT'}:{resource}"
 
 
-def _each(workload: Workload, *actions: str) -> Iterator[_Pair]:
-    for table in workload.tables:
+def _each(tables: Iterable[Table], *actions: str) -> Iterator[Pair]:
+    for table in tables:
         for action in actions:
             yield action, f"table/{table.name}"
 
@@ -91,19 +102,19 @@ def _index(table: str, index: str) -> str:
     return f"table/{table}/index/{index}"
 
 
-def _status(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    yield from _each(workload, *_LOOK)
+def _status(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, *_LOOK)
 
 
-def _seed(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
+def _seed(workload: Workload) -> Iterator[Pair]:
     # a table is created with its tag, which is an action of its own
-    yield from _each(workload, *_LOOK, "CreateTable", "TagResource")
+    yield from _each(workload.made, *_LOOK, "CreateTable", "TagResource")
     # compared, written, counted
-    yield from _each(workload, "BatchGetItem", "BatchWriteItem", "Scan")
+    yield from _each(workload.made, "BatchGetItem", "BatchWriteItem", "Scan")
 
 
-def _create_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    for table in workload.tables:
+def _create_indexes(workload: Workload) -> Iterator[Pair]:
+    for table in workload.made:
         if not table.indexes:
             continue
         for action in (*_LOOK, "UpdateTable", "Scan"):
@@ -113,78 +124,115 @@ def _create_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FB
             yield "Scan", _index(table.name, index.name)
 
 
-def _look_at_items(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
+def _preflight(workload: Workload) -> Iterator[Pair]:
     for table in workload.tables:
         if any(not index.exists and not index.local for index in table.indexes):
             for action in ("DescribeTable", "Scan"):
                 yield action, f"table/{table.name}"
 
 
-def _drop_indexes(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    for table in workload.tables:
+def _plan(workload: Workload) -> Iterator[Pair]:
+    yield from _preflight(workload)
+    # of provisioned tables, and of an index to be removed
+    yield "application-autoscaling:DescribeScalableTargets", ANY
+    yield "application-autoscaling:DescribeScalingPolicies", ANY
+    yield "cloudwatch:GetMetricData", ANY
+
+
+def _drop_indexes(workload: Workload) -> Iterator[Pair]:
+    for table in workload.made:
         if table.indexes:
             for action in (*_LOOK, "UpdateTable"):
                 yield action, f"table/{table.name}"
 
 
-def _clean(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    yield from _each(workload, *_LOOK, "DeleteTable")
+def _clean(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.made, *_LOOK, "DeleteTable")
 
 
-def _bench(workload: Workload, is_served: bool) -> Iterator[_Pair]:  # noqa: FBT001
+def _bench(workload: Workload) -> Iterator[Pair]:
     for pattern in workload.patterns:
-        for action in (*_LOOK, "Scan"):
-            yield action, f"table/{pattern.table}"
+        name = f"table/{pattern.table}"
+        for action in _LOOK:
+            yield action, name
+        if _is_scanned(pattern):
+            yield "Scan", name
         if pattern.get is not None:
-            yield "GetItem", f"table/{pattern.table}"
-        if pattern.query is not None:
-            index = pattern.query.index
-            table = pattern.table
-            yield "Query", f"table/{table}" if index is None else _index(table, index)
-    if is_served:
-        yield from _titles()
+            yield "GetItem", name
+        for query in (pattern.query, pattern.today_query):
+            if query is not None:
+                yield _query(pattern.table, query)
+        if pattern.steps is not None:
+            yield from _then(pattern.steps.then)
 
 
-def _serve(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    yield from _each(workload, "DescribeTable", "Scan")
-    yield "ListTagsOfResource", "table/Enrollments"
+def _is_scanned(pattern: AccessPattern) -> bool:
+    """Tell whether a pattern is ever answered by a scan, or draws its parameters by one."""
+    if pattern.drawn or pattern.today in {Today.SCAN, Today.SCAN_FILTERED}:
+        return True
+    if pattern.steps is not None:
+        return pattern.steps.first != Today.QUERY
+    return pattern.scan_filter is not None
+
+
+def _then(then: Then) -> Iterator[Pair]:
+    """Yield what is asked for each item found, one by one and in batches."""
+    if then.query is None:
+        yield "GetItem", f"table/{then.table}"
+        yield "BatchGetItem", f"table/{then.table}"
+        return
+    yield _query(then.table, then.query)
+    if then.query.index is not None:
+        for action in _LOOK:
+            yield action, f"table/{then.table}"
+
+
+def _query(table: str, form: QueryForm) -> Pair:
+    return "Query", f"table/{table}" if form.index is None else _index(table, form.index)
+
+
+def _serve(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, "DescribeTable", "Scan")
     for table in workload.tables:
         for index in table.indexes:
             yield "Query", _index(table.name, index.name)
-    yield "GetItem", "table/Users"
-    yield from _titles()
-    # a course is taken and given up
-    yield "GetItem", "table/Enrollments"
-    yield "PutItem", "table/Enrollments"
-    yield "DeleteItem", "table/Enrollments"
 
 
-def _titles() -> Iterator[_Pair]:
-    """Yield how the service names the courses of a list: one by one, and in batches."""
-    yield "GetItem", "table/Courses"
-    yield "BatchGetItem", "table/Courses"
+def _run(workload: Workload) -> Iterator[Pair]:
+    yield from _seed(workload)
+    yield from _create_indexes(workload)
+    yield from _bench(workload)
 
 
-def _run(workload: Workload, is_served: bool) -> Iterator[_Pair]:  # noqa: FBT001
-    yield from _seed(workload, is_served)
-    yield from _create_indexes(workload, is_served)
-    yield from _bench(workload, is_served)
-
-
-def _doctor(workload: Workload, _: bool) -> Iterator[_Pair]:  # noqa: FBT001
+def _doctor(workload: Workload) -> Iterator[Pair]:
     yield "ListTables", ANY
     yield "DescribeLimits", ANY
-    yield from _each(workload, *_LOOK, "Scan")
+    yield from _each(workload.tables, *_LOOK, "Scan")
 
 
-COMMANDS: Mapping[str, Callable[[Workload, bool], Iterator[_Pair]]] = {
+def _init(_: Workload) -> Iterator[Pair]:
+    # before there is a workload: whichever tables there are
+    yield "ListTables", ANY
+    yield "DescribeTable", "table/*"
+    yield "Scan", "table/*"
+
+
+def _report(workload: Workload) -> Iterator[Pair]:
+    # what --traffic cloudwatch asks; any other report reads saved runs
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:GetMetricData", ANY
+
+
+COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
     "clean": _clean,
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
-    "migrate plan": _look_at_items,
-    "migrate preflight": _look_at_items,
+    "init": _init,
+    "migrate plan": _plan,
+    "migrate preflight": _preflight,
+    "report": _report,
     "run": _run,
     "seed": _seed,
     "serve": _serve,

@@ -10,42 +10,46 @@ from dataclasses import dataclass, replace
 
 from perfkit.dynamodb.limits import Limits, meter_of
 from perfkit.dynamodb.ownership import not_ours
-from perfkit.dynamodb.targets import STAND_IN_REGION, Target
+from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
 
 __all__ = [
-    "PRICES_DATE",
-    "PRICES_SOURCE",
     "Effect",
     "Permission",
     "Preview",
+    "Prices",
+    "RequestPrices",
     "approve",
     "consumption",
     "limited",
 ]
 
-PRICES_SOURCE = "AWS Price List bulk API"
-PRICES_DATE = "2026-09-29"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RequestPrices:
+class RequestPrices:
+    """
+    What a unit costs on demand.
+
+    Args:
+        region: Whose prices they are.
+        read_unit_usd: A read unit's.
+        write_unit_usd: A write unit's.
+        source: Where they were read and when, for people.
+    """
+
+    region: str
     read_unit_usd: float
     write_unit_usd: float
+    source: str
 
 
-_PRICES = {
-    "us-east-1": _RequestPrices(read_unit_usd=1.25e-7, write_unit_usd=6.25e-7),
-    "eu-west-1": _RequestPrices(read_unit_usd=1.415e-7, write_unit_usd=7.05e-7),
-}
-
-
-def _prices(region: str) -> _RequestPrices:
-    return _PRICES.get(region, _PRICES[STAND_IN_REGION])
+Prices = Callable[[str], RequestPrices]
+"""Returns the prices of a region, or another one's that stand in for them."""
 
 
 def limited(
     target: Target,
+    prices: Prices,
     *,
     max_rcu: float | None = None,
     max_wcu: float | None = None,
@@ -58,6 +62,7 @@ def limited(
 
     Args:
         target: The target.
+        prices: What units cost.
         max_rcu: Read units a second; None for no limit.
         max_wcu: Write units a second; None for no limit.
         max_cost_usd: What all units together may cost; None for no limit.
@@ -67,17 +72,16 @@ def limited(
     """
     if max_rcu is None and max_wcu is None and max_cost_usd is None:
         return target
-    region = target.resolved_region()
-    known = region if region in _PRICES else STAND_IN_REGION
+    of_region = prices(target.resolved_region())
     return replace(
         target,
         limits=Limits.start(
             max_rcu=max_rcu,
             max_wcu=max_wcu,
             max_cost_usd=max_cost_usd,
-            read_unit_usd=_prices(region).read_unit_usd,
-            write_unit_usd=_prices(region).write_unit_usd,
-            price=f"AWS in {known}, on demand",
+            read_unit_usd=of_region.read_unit_usd,
+            write_unit_usd=of_region.write_unit_usd,
+            price=f"AWS in {of_region.region}, on demand",
         ),
     )
 
@@ -140,9 +144,8 @@ class Preview:
         """Write units of all effects together."""
         return sum(effect.write_units for effect in self.effects)
 
-    def cost_usd(self, region: str) -> float:
-        """Return the rough price of the units, at us-east-1's prices where the region's are unknown."""
-        prices = _prices(region)
+    def cost_usd(self, prices: RequestPrices) -> float:
+        """Return the rough price of the units."""
         return self.read_units * prices.read_unit_usd + self.write_units * prices.write_unit_usd
 
 
@@ -152,11 +155,13 @@ class Permission:
     What the caller allows beforehand.
 
     Args:
+        prices: What units cost, by region.
         yes: Go ahead without asking.
         max_cost_usd: Refuse what costs more, whatever else is allowed.
         ask: Puts a question to a person and returns the answer; None where there is nobody.
     """
 
+    prices: Prices
     yes: bool = False
     max_cost_usd: float | None = None
     ask: Callable[[str], bool] | None = None
@@ -186,15 +191,15 @@ def approve(
             to ask and `--yes` was not given.
     """
     if preview.foreign:
-        for line in describe(preview, target):
+        for line in describe(preview, target, permission.prices):
             show(line)
         raise not_ours(preview.foreign, target.name)
     if not preview.effects or not (target.is_guarded or preview.always_ask):
         return True
-    for line in describe(preview, target):
+    for line in describe(preview, target, permission.prices):
         show(line)
     if target.is_aws and permission.max_cost_usd is not None:
-        cost_usd = preview.cost_usd(target.resolved_region())
+        cost_usd = preview.cost_usd(permission.prices(target.resolved_region()))
         if cost_usd > permission.max_cost_usd:
             msg = (
                 f"this costs roughly {_dollars(cost_usd)}, more than --max-cost"
@@ -209,7 +214,7 @@ def approve(
     return permission.ask("Go ahead?")
 
 
-def describe(preview: Preview, target: Target) -> list[str]:
+def describe(preview: Preview, target: Target, prices: Prices) -> list[str]:
     """
     Return the lines that say what will happen, where, and what it costs.
 
@@ -221,16 +226,17 @@ def describe(preview: Preview, target: Target) -> list[str]:
     if not target.is_aws:
         return lines
     region = target.resolved_region()
+    used = prices(region)
     cost = (
-        f"Roughly {_dollars(preview.cost_usd(region))} on demand: about"
+        f"Roughly {_dollars(preview.cost_usd(used))} on demand: about"
         f" {preview.write_units:,.0f} write and {preview.read_units:,.0f} read units"
     )
-    if region in _PRICES:
-        lines.append(f"{cost} ({PRICES_SOURCE}, {region}, {PRICES_DATE}).")
+    if used.region == region:
+        lines.append(f"{cost} ({used.source}, {region}).")
     else:
         lines.append(
-            f"{cost}. The prices of {region} are not known here; {STAND_IN_REGION} stands in"
-            f" ({PRICES_SOURCE}, {PRICES_DATE})."
+            f"{cost}. The prices of {region} are not known here; {used.region} stands in"
+            f" ({used.source}); `perfkit prices refresh --region {region}` fetches them."
         )
     return lines
 

@@ -22,7 +22,7 @@ from math import ceil
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
-from perfkit.dynamodb.patience import Pacer, PatientConnection
+from perfkit.dynamodb.retries import Pacer, RetryingConnection
 from perfkit.dynamodb.tables import TableState
 
 __all__ = [
@@ -177,7 +177,7 @@ class Sampling:
 
     def __init__(
         self,
-        connection: PatientConnection,
+        connection: RetryingConnection,
         table: TableState,
         *,
         limits: SampleLimits,
@@ -325,7 +325,7 @@ class Sampling:
 
 
 def take_sample(
-    connection: PatientConnection,
+    connection: RetryingConnection,
     table: TableState,
     *,
     limits: SampleLimits,

@@ -11,7 +11,7 @@ from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
 from perfkit.dynamodb.ownership import Mark, Ownership, check_same, not_ours
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection, check_rates
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection, check_rates
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     Identity,
@@ -212,7 +212,7 @@ def plan(
     generator = ItemGenerator(workload, random_seed, scale)
     named = [workload.table(name) for name in dict.fromkeys(tables)] or workload.tables
     chosen = [table for table in named if not table.exists]
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     ownership = Ownership(target)
     planned = []
     try:
@@ -332,7 +332,7 @@ def seed(
     started_s = time.monotonic()
     job = planned.job
     with answer_errors("seeding", job.target.name):
-        connection = PatientConnection(job.target.connect(), backoff=Backoff())
+        connection = RetryingConnection(job.target.connect(), backoff=Backoff())
         try:
             run = _Run(planned, connection, processes, stage, progress)
             run.prepare()
@@ -349,7 +349,7 @@ class _Run:
     def __init__(
         self,
         planned: SeedPlan,
-        connection: PatientConnection,
+        connection: RetryingConnection,
         processes: int,
         stage: Callable[[str], None],
         progress: Callable[[Progress], None],

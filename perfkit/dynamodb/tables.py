@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.patience import Pacer, Pause
+from perfkit.dynamodb.retries import Pacer, Pause
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 from perfkit.workloads.model import Index, Table

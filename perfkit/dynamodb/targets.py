@@ -21,7 +21,7 @@ from perfkit.errors import ConfigError
 from perfkit.hosts import is_loopback
 from perfkit.settings import DATA_FILE
 
-__all__ = ["STAND_IN_REGION", "Target", "TargetKind", "data_files", "parse_target"]
+__all__ = ["Target", "TargetKind", "data_files", "parse_target"]
 
 # names, IPv4 and IPv6; botocore refuses others with an error of its own
 _HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)
@@ -247,10 +247,10 @@ class Target:
         from botocore.exceptions import BotoCoreError, ClientError
 
         # a private network may reach DynamoDB and not STS: this is information only
-        patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
         region = self.resolved_region()
         try:
-            sts = self._session().client("sts", region_name=region, config=patience)
+            sts = self._session().client("sts", region_name=region, config=config)
             answer = sts.get_caller_identity()
         except (BotoCoreError, ClientError):
             return None

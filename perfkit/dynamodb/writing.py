@@ -17,10 +17,10 @@ from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.ownership import LOOK_EVERY_S, check_same
-from perfkit.dynamodb.patience import Backoff, Clock, Pacer, PatientConnection, Pause
+from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
-from perfkit.embedded.values import equal, key_bytes
+from perfkit.embedded.values import key_bytes
 from perfkit.errors import PerfkitError, TargetError, ThrottledError
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import Workload
@@ -146,7 +146,7 @@ def _write_here(
 ) -> None:
     backoff = Backoff(pause=pause)
     direct = job.target.connect()
-    connection = PatientConnection(direct, backoff=backoff)
+    connection = RetryingConnection(direct, backoff=backoff)
     # a rate is held batch by batch; without one the embedded engine takes a chunk at once
     load = direct.load if isinstance(direct, EngineConnection) and job.max_wcu is None else None
     try:
@@ -389,7 +389,7 @@ def same_items(
             units += consumed
             for found in answer["Responses"].get(table, ()):
                 expected = wanted.pop(_key(found, keys), None)
-                if expected is None or not equal({"M": found}, {"M": expected}):
+                if expected is None or found != expected:
                     return False, units
             left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
             attempt = attempt + 1 if len(left) == len(pending) else 0

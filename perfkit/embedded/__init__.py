@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 from perfkit.embedded.errors import DynamoDBError
 
 if TYPE_CHECKING:
-    from perfkit.embedded.engine import OPERATIONS, Engine
+    from perfkit.embedded.engine import Engine
 
-__all__ = ["OPERATIONS", "DynamoDBError", "Engine"]
+__all__ = ["DynamoDBError", "Engine"]
 
 
 def __getattr__(name: str) -> Any:
     # who reads expressions or errors only, as a workload does, needs no engine and no SQLite
-    if name in {"Engine", "OPERATIONS"}:
-        from perfkit.embedded import engine
+    if name == "Engine":
+        from perfkit.embedded.engine import Engine
 
-        return getattr(engine, name)
+        return Engine
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -17,7 +17,7 @@ from perfkit.embedded.pages import weight
 from perfkit.embedded.schema import Index, IndexStatus, Table
 from perfkit.embedded.storage import Transaction
 
-__all__ = ["STEP_ITEMS", "advance", "running"]
+__all__ = ["advance", "running"]
 
 STEP_ITEMS = 2_000
 """Items one step copies: about 0.05 s of writing, which other writers wait for."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from perfkit.embedded.errors import validation
+from perfkit.embedded.errors import INVALID_VALUES, validation
 from perfkit.embedded.schema import ACCOUNT, REGION, Index, IndexKind, Keys, Table, Throughput
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
 _log = logging.getLogger("perfkit.dynamodb")
 
 
-_INVALID = "One or more parameter values were invalid: "
 _MOST_GLOBAL = 20
 _MOST_LOCAL = 5
 _MOST_KEYS_OF_A_PART = 4
@@ -77,7 +76,7 @@ def new_table(request: Mapping[str, Any]) -> Table:
     local, other = request.get("LocalSecondaryIndexes"), request.get("GlobalSecondaryIndexes")
     if local is None and other is None and len(attributes) != len(keys.names):
         raise validation(
-            f"{_INVALID}Number of attributes in KeySchema does not exactly match number of"
+            f"{INVALID_VALUES}Number of attributes in KeySchema does not exactly match number of"
             " attributes defined in AttributeDefinitions"
         )
     indexes = _read_indexes(local, other, keys, attributes, billing)
@@ -85,7 +84,7 @@ def new_table(request: Mapping[str, Any]) -> Table:
     stream = request.get("StreamSpecification") or {}
     if not stream.get("StreamEnabled") and stream.get("StreamViewType"):
         raise validation(
-            f"{_INVALID}Table is being created with a stream disabled, UpdateViewType should"
+            f"{INVALID_VALUES}Table is being created with a stream disabled, UpdateViewType should"
             " not be specified"
         )
     table = Table(
@@ -124,7 +123,7 @@ def with_stream(table: Table, given: Mapping[str, Any], now_s: float) -> Table:
         return replace(table, settings=kept)
     view = given.get("StreamViewType")
     if view is None:
-        raise validation(f"{_INVALID}StreamViewType must be specified for an enabled stream")
+        raise validation(f"{INVALID_VALUES}StreamViewType must be specified for an enabled stream")
     _warn_of_streams()
     moment = datetime.fromtimestamp(now_s, tz=UTC)
     label = moment.isoformat(timespec="milliseconds").removesuffix("+00:00")
@@ -170,18 +169,18 @@ def check_throughput(
         if given and (given["ReadCapacityUnits"] or given["WriteCapacityUnits"]):
             subject = f" for index {index_name}" if index_name else ""
             raise validation(
-                f"{_INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified"
+                f"{INVALID_VALUES}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified"
                 f"{subject} when BillingMode is PAY_PER_REQUEST"
             )
         return Throughput()
     if given is None:
         if index_name is None:
             raise validation(
-                f"{_INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified"
+                f"{INVALID_VALUES}ReadCapacityUnits and WriteCapacityUnits must both be specified"
                 " when BillingMode is PROVISIONED"
             )
         raise validation(
-            f"{_INVALID}ProvisionedThroughput must be specified for index: {index_name}"
+            f"{INVALID_VALUES}ProvisionedThroughput must be specified for index: {index_name}"
         )
     for member in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if given[member] > _MOST_UNITS:
@@ -192,7 +191,7 @@ def check_throughput(
 
 def _undefined(names: Sequence[str], attributes: Mapping[str, str]) -> str:
     return (
-        f"{_INVALID}Some index key attributes are not defined in AttributeDefinitions."
+        f"{INVALID_VALUES}Some index key attributes are not defined in AttributeDefinitions."
         f" Keys: [{', '.join(names)}], AttributeDefinitions: [{', '.join(attributes)}]"
     )
 
@@ -231,10 +230,10 @@ def _read_indexes(
     indexes: list[Index] = []
     if local is not None:
         if not local:
-            raise validation(f"{_INVALID}List of LocalSecondaryIndexes is empty")
+            raise validation(f"{INVALID_VALUES}List of LocalSecondaryIndexes is empty")
         if not keys.sort:
             raise validation(
-                f"{_INVALID}Table KeySchema does not have a range key, which is required when"
+                f"{INVALID_VALUES}Table KeySchema does not have a range key, which is required when"
                 " specifying a LocalSecondaryIndex"
             )
         for given in local:
@@ -244,24 +243,24 @@ def _read_indexes(
             indexes.append(index)
         if len(local) > _MOST_LOCAL:
             raise validation(
-                f"{_INVALID}Number of LocalSecondaryIndexes exceeds per-table limit of"
+                f"{INVALID_VALUES}Number of LocalSecondaryIndexes exceeds per-table limit of"
                 f" {_MOST_LOCAL}"
             )
     if other is not None:
         if not other:
-            raise validation(f"{_INVALID}List of GlobalSecondaryIndexes is empty")
+            raise validation(f"{INVALID_VALUES}List of GlobalSecondaryIndexes is empty")
         for given in other:
             index = new_index(given, attributes, billing, kind=IndexKind.GLOBAL)
             _check_name(index, indexes)
             indexes.append(index)
         if len(other) > _MOST_GLOBAL:
             raise validation(
-                f"{_INVALID}GlobalSecondaryIndex count exceeds the per-table limit of"
+                f"{INVALID_VALUES}GlobalSecondaryIndex count exceeds the per-table limit of"
                 f" {_MOST_GLOBAL}"
             )
     if sum(len(index.non_key_attributes) for index in indexes) > _MOST_NON_KEY_ATTRIBUTES:
         raise validation(
-            f"{_INVALID}Total number of non-key attributes projected exceeds the limit of"
+            f"{INVALID_VALUES}Total number of non-key attributes projected exceeds the limit of"
             f" {_MOST_NON_KEY_ATTRIBUTES}"
         )
     return tuple(indexes)
@@ -270,11 +269,11 @@ def _read_indexes(
 def _check_local(index: Index, keys: Keys) -> None:
     if not index.keys.sort:
         raise validation(
-            f"{_INVALID}Index KeySchema does not have a range key for index: {index.name}"
+            f"{INVALID_VALUES}Index KeySchema does not have a range key for index: {index.name}"
         )
     if index.keys.partition != keys.partition:
         raise validation(
-            f"{_INVALID}Index KeySchema does not have the same leading hash key as table"
+            f"{INVALID_VALUES}Index KeySchema does not have the same leading hash key as table"
             f" KeySchema for index: {index.name}. index hash key: {index.keys.partition[0]},"
             f" table hash key: {keys.partition[0]}"
         )
@@ -282,7 +281,7 @@ def _check_local(index: Index, keys: Keys) -> None:
 
 def _check_name(index: Index, others: Sequence[Index]) -> None:
     if any(other.name == index.name for other in others):
-        raise validation(f"{_INVALID}Duplicate index name: {index.name}")
+        raise validation(f"{INVALID_VALUES}Duplicate index name: {index.name}")
 
 
 def new_index(
@@ -312,21 +311,21 @@ def new_index(
         or (kind is IndexKind.LOCAL and len(schema) > 2)
     ):
         raise validation(
-            f"{_INVALID}Invalid KeySchema for index {given['IndexName']}: up to"
+            f"{INVALID_VALUES}Invalid KeySchema for index {given['IndexName']}: up to"
             f" {_MOST_KEYS_OF_A_PART} HASH attributes, then up to {_MOST_KEYS_OF_A_PART} RANGE"
             " attributes, each once"
         )
     projection = (given.get("Projection") or {}).get("ProjectionType")
     non_key = (given.get("Projection") or {}).get("NonKeyAttributes")
     if projection is None:
-        raise validation(f"{_INVALID}Unknown ProjectionType: null")
+        raise validation(f"{INVALID_VALUES}Unknown ProjectionType: null")
     if projection != "INCLUDE" and non_key is not None:
         raise validation(
-            f"{_INVALID}ProjectionType is {projection}, but NonKeyAttributes is specified"
+            f"{INVALID_VALUES}ProjectionType is {projection}, but NonKeyAttributes is specified"
         )
     if projection == "INCLUDE" and not non_key:
         raise validation(
-            f"{_INVALID}ProjectionType is INCLUDE, but NonKeyAttributes is not specified"
+            f"{INVALID_VALUES}ProjectionType is INCLUDE, but NonKeyAttributes is not specified"
         )
     return Index(
         name=given["IndexName"],
@@ -344,6 +343,6 @@ def _check_all_used(attributes: Mapping[str, str], keys: Keys, indexes: Sequence
     used = {*keys.names, *(name for index in indexes for name in index.keys.names)}
     if attributes.keys() - used:
         raise validation(
-            f"{_INVALID}Some AttributeDefinitions are not used. AttributeDefinitions:"
+            f"{INVALID_VALUES}Some AttributeDefinitions are not used. AttributeDefinitions:"
             f" [{', '.join(attributes)}], keys used: [{', '.join(sorted(used))}]"
         )

@@ -25,7 +25,7 @@ from perfkit.embedded.storage import Storage
 from perfkit.embedded.values import InvalidValueError
 from perfkit.errors import DataFileError
 
-__all__ = ["LOOK_S", "OPERATIONS", "WRITES", "Engine"]
+__all__ = ["WRITES", "Engine"]
 
 _Handler = Callable[[Storage, Mapping[str, Any]], dict[str, Any]]
 

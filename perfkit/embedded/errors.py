@@ -2,7 +2,10 @@
 
 from typing import Any
 
-__all__ = ["DynamoDBError", "unknown_operation", "validation"]
+__all__ = ["INVALID_VALUES", "DynamoDBError", "unknown_operation", "validation"]
+
+INVALID_VALUES = "One or more parameter values were invalid: "
+"""What many messages of AWS begin with."""
 
 
 class DynamoDBError(Exception):

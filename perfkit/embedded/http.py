@@ -17,7 +17,7 @@ from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.hosts import is_loopback
 
-__all__ = ["Doors", "serve"]
+__all__ = ["serve"]
 
 _CORAL = "com.amazon.coral.service"
 _PREFLIGHT_S = 600

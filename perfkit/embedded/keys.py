@@ -1,7 +1,7 @@
 """Checks of primary keys and index keys in requests, worded as AWS words them."""
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.schema import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Keys, Table
 from perfkit.embedded.storage import Transaction
 from perfkit.embedded.values import key_bytes
@@ -17,7 +17,6 @@ __all__ = [
     "table_name",
 ]
 
-_INVALID = "One or more parameter values were invalid: "
 _NOT_VALID = "One or more parameter values are not valid. "
 KEY_MISMATCH = "The provided key element does not match the schema"
 
@@ -65,12 +64,12 @@ def check_content(name: str, value: AttributeValue, keys: Keys, *, empty: bool =
         # "of2048" is how AWS spells it
         if len(raw) > MAX_PARTITION_KEY_BYTES:
             raise validation(
-                f"{_INVALID}Size of hashkey has exceeded the maximum size limit"
+                f"{INVALID_VALUES}Size of hashkey has exceeded the maximum size limit"
                 f" of{MAX_PARTITION_KEY_BYTES} bytes"
             )
     elif len(raw) > MAX_SORT_KEY_BYTES:
         raise validation(
-            f"{_INVALID}Aggregated size of all range keys has exceeded the size limit"
+            f"{INVALID_VALUES}Aggregated size of all range keys has exceeded the size limit"
             f" of {MAX_SORT_KEY_BYTES} bytes"
         )
 
@@ -116,13 +115,13 @@ def check_item(table: Table, item: Item, *, batch: bool = False) -> None:
         expected = table.attributes[name]
         if value is None:
             raise validation(
-                KEY_MISMATCH if batch else f"{_INVALID}Missing the key {name} in the item"
+                KEY_MISMATCH if batch else f"{INVALID_VALUES}Missing the key {name} in the item"
             )
         if expected not in value:
             raise validation(
                 KEY_MISMATCH
                 if batch
-                else f"{_INVALID}Type mismatch for key {name} expected: {expected}"
+                else f"{INVALID_VALUES}Type mismatch for key {name} expected: {expected}"
                 f" actual: {_kind(value)}"
             )
         check_content(name, value, table.keys)
@@ -142,7 +141,7 @@ def check_index_keys(table: Table, item: Item, *, update: bool = False) -> None:
             continue
         if expected not in value:
             raise validation(
-                f"{_INVALID}Type mismatch for Index Key {name} Expected: {expected}"
+                f"{INVALID_VALUES}Type mismatch for Index Key {name} Expected: {expected}"
                 f" Actual: {_kind(value)} IndexName: {index_name}"
             )
         raw = key_bytes(value)
@@ -167,11 +166,11 @@ def _check_index_key_length(table: Table, name: str, length: int) -> None:
     for index in table.writable_indexes:
         if name in index.keys.sort:
             raise validation(
-                f"{_INVALID}Aggregated size of all range keys has exceeded the size limit"
+                f"{INVALID_VALUES}Aggregated size of all range keys has exceeded the size limit"
                 f" of {MAX_SORT_KEY_BYTES} bytes"
             )
         if name in index.keys.partition and length > MAX_PARTITION_KEY_BYTES:
             raise validation(
-                f"{_INVALID}Size of hashkey has exceeded the maximum size limit"
+                f"{INVALID_VALUES}Size of hashkey has exceeded the maximum size limit"
                 f" of{MAX_PARTITION_KEY_BYTES} bytes"
             )

@@ -9,7 +9,7 @@ knows one form only.
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from perfkit.embedded.errors import validation
+from perfkit.embedded.errors import INVALID_VALUES, validation
 from perfkit.embedded.expressions import (
     AttributeAction,
     Comparison,
@@ -32,7 +32,6 @@ __all__ = [
     "key_conditions",
 ]
 
-_INVALID = "One or more parameter values were invalid: "
 
 _SCALARS = frozenset({"S", "N", "B"})
 _OPERATORS: dict[str, str] = {
@@ -75,7 +74,7 @@ def attributes_to_get(names: Sequence[str] | None) -> Projection | None:
         return None
     for number, name in enumerate(names):
         if name in names[:number]:
-            _refuse(f"{_INVALID}Duplicate value in attribute name: {name}")
+            _refuse(f"{INVALID_VALUES}Duplicate value in attribute name: {name}")
     return projection_of(names)
 
 
@@ -148,13 +147,15 @@ def _action(given: Mapping[str, Any]) -> AttributeAction:
     value = None if given.get("Value") is None else normalize_value(given["Value"])
     if value is None:
         if action != "DELETE":
-            _refuse(f"{_INVALID}Only DELETE action is allowed when no attribute value is specified")
+            _refuse(
+                f"{INVALID_VALUES}Only DELETE action is allowed when no attribute value is specified"
+            )
         return AttributeAction("DELETE", None)
     kind = type_of(value)
     if action == "DELETE" and kind not in _SETS:
-        _refuse(f"{_INVALID}DELETE action with value is not supported for the type {kind}")
+        _refuse(f"{INVALID_VALUES}DELETE action with value is not supported for the type {kind}")
     if action == "ADD" and kind not in _ADDABLE:
-        _refuse(f"{_INVALID}ADD action is not supported for the type {kind}")
+        _refuse(f"{INVALID_VALUES}ADD action is not supported for the type {kind}")
     return AttributeAction(action, value)
 
 
@@ -163,32 +164,36 @@ def _expectation(name: str, given: Mapping[str, Any]) -> Comparison:
     value, exists = given.get("Value"), given.get("Exists")
     if values is not None and value is not None:
         _refuse(
-            f"{_INVALID}Value and AttributeValueList cannot be used together for Attribute: {name}"
+            f"{INVALID_VALUES}Value and AttributeValueList cannot be used together for Attribute: {name}"
         )
     if operator is not None:
         if exists is not None:
             _refuse(
-                f"{_INVALID}Exists and ComparisonOperator cannot be used together for"
+                f"{INVALID_VALUES}Exists and ComparisonOperator cannot be used together for"
                 f" Attribute: {name}"
             )
         if operator not in ("NULL", "NOT_NULL") and values is None and value is None:
             _refuse(
-                f"{_INVALID}Value or AttributeValueList must be used with ComparisonOperator:"
+                f"{INVALID_VALUES}Value or AttributeValueList must be used with ComparisonOperator:"
                 f" {operator} for Attribute: {name}"
             )
         return _comparison(name, operator, [value] if value is not None else values or [])
     if values is not None:
         _refuse(
-            f"{_INVALID}AttributeValueList can only be used with a ComparisonOperator for"
+            f"{INVALID_VALUES}AttributeValueList can only be used with a ComparisonOperator for"
             f" Attribute: {name}"
         )
     if exists is False:
         if value is not None:
-            _refuse(f"{_INVALID}Value cannot be used when Exists is false for Attribute: {name}")
+            _refuse(
+                f"{INVALID_VALUES}Value cannot be used when Exists is false for Attribute: {name}"
+            )
         return _comparison(name, "NULL", [])
     if value is None:
         shown = "null" if exists is None else "true"
-        _refuse(f"{_INVALID}Value must be provided when Exists is {shown} for Attribute: {name}")
+        _refuse(
+            f"{INVALID_VALUES}Value must be provided when Exists is {shown} for Attribute: {name}"
+        )
     return _comparison(name, "EQ", [value])
 
 
@@ -202,13 +207,15 @@ def _comparisons(conditions: Mapping[str, Any]) -> list[Comparison]:
 def _comparison(name: str, operator: str, given: Sequence[Any]) -> Comparison:
     values = tuple(normalize_value(value) for value in given)
     if not _takes(operator, len(values)):
-        _refuse(f"{_INVALID}Invalid number of argument(s) for the {operator} ComparisonOperator")
+        _refuse(
+            f"{INVALID_VALUES}Invalid number of argument(s) for the {operator} ComparisonOperator"
+        )
     kinds = [type_of(value) for value in values]
     if len(set(kinds)) > 1:
-        _refuse(f"{_INVALID}AttributeValues inside AttributeValueList must be of same type")
+        _refuse(f"{INVALID_VALUES}AttributeValues inside AttributeValueList must be of same type")
     if kinds and kinds[0] not in _TYPES.get(operator, kinds):
         _refuse(
-            f"{_INVALID}ComparisonOperator {operator} is not valid for {kinds[0]}"
+            f"{INVALID_VALUES}ComparisonOperator {operator} is not valid for {kinds[0]}"
             " AttributeValue type"
         )
     if operator == "BETWEEN" and compare(*values) > 0:

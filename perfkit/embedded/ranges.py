@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from perfkit.capacity import Item
-from perfkit.embedded.errors import validation
+from perfkit.embedded.errors import INVALID_VALUES, validation
 from perfkit.embedded.expressions import KeyOperator, KeyTerm
 from perfkit.embedded.keys import KEY_MISMATCH, check_content
 from perfkit.embedded.schema import Index, Keys, Table, after, before_prefix_end, escape
@@ -97,10 +97,7 @@ def query_range(
             raise validation(msg)
         for operand in term.operands:
             if table.attributes[term.attribute] not in operand:
-                msg = (
-                    "One or more parameter values were invalid: Condition parameter type does"
-                    " not match schema type"
-                )
+                msg = f"{INVALID_VALUES}Condition parameter type does not match schema type"
                 raise validation(msg)
     for name in keys.partition:
         if by_name[name].operator is not KeyOperator.EQ:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from perfkit.capacity import Consistency, Item, read_units
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expressions import (
     Condition,
     KeyTerm,
@@ -186,7 +186,7 @@ def _parse(
 
     terms: tuple[KeyTerm, ...] = ()
     if key_text is not None:
-        terms = parse_key_condition(key_text, placeholders, then=parse_others)
+        terms = parse_key_condition(key_text, placeholders, parse_others=parse_others)
     else:
         parse_others()
         if key_condition and keys is not None:
@@ -201,9 +201,9 @@ def _check_projection(table: Table, expressions: _Expressions) -> None:
 
 _PREFIXED = (
     "Supplied AttributeValue",
-    "One or more parameter values were invalid: Null attribute",
-    "One or more parameter values were invalid: An string set",
-    "One or more parameter values were invalid: Binary sets",
+    f"{INVALID_VALUES}Null attribute",
+    f"{INVALID_VALUES}An string set",
+    f"{INVALID_VALUES}Binary sets",
 )
 
 
@@ -325,13 +325,13 @@ def _source(table: Table, index: Index | None, select: str, expressions: _Expres
     if index.kind is IndexKind.GLOBAL:
         if select == "ALL_ATTRIBUTES":
             raise validation(
-                "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not"
+                f"{INVALID_VALUES}Select type ALL_ATTRIBUTES is not"
                 f" supported for global secondary index {index.name} because its projection"
                 " type is not ALL"
             )
         if missing:
             raise validation(
-                f"One or more parameter values were invalid: Global secondary index {index.name}"
+                f"{INVALID_VALUES}Global secondary index {index.name}"
                 f" does not project [{', '.join(missing)}]"
             )
     elif select == "ALL_ATTRIBUTES" or missing:
@@ -349,7 +349,7 @@ def _check_filter_is_projected(source: _Source, condition: Condition | None) -> 
     missing = sorted(condition.attributes - index.attributes(source.table.keys))
     if missing:
         raise validation(
-            f"One or more parameter values were invalid: Secondary index {index.name} does not"
+            f"{INVALID_VALUES}Secondary index {index.name} does not"
             f" project one or more filter attributes: [{', '.join(missing)}]"
         )
 

@@ -16,13 +16,7 @@ import orjson
 from perfkit.embedded.errors import DynamoDBError, validation
 from perfkit.embedded.values import nesting
 
-__all__ = [
-    "MIXED",
-    "check_legacy",
-    "check_request",
-    "constraint_errors",
-    "nests_very_deep",
-]
+__all__ = ["MIXED", "check_legacy", "check_request", "nests_very_deep"]
 
 _NAME_PATTERN = r"[a-zA-Z0-9_.-]+"
 _NAME = re.compile(_NAME_PATTERN)
@@ -151,7 +145,7 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
                 elif newer and operation == "Query":
                     raise validation(_CONDITIONAL_OPERATORS)
                 elif newer and operation in _SINGLE_WRITES:
-                    raise constraint_errors([_CONDITIONAL_OPERATORS])
+                    raise _constraint_errors([_CONDITIONAL_OPERATORS])
                 if newer and operation == "UpdateItem":
                     # stops at this one
                     complaints = found
@@ -167,10 +161,10 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
                 " Member must not be null"
             )
     if complaints:
-        raise constraint_errors(complaints)
+        raise _constraint_errors(complaints)
 
 
-def constraint_errors(complaints: list[str]) -> DynamoDBError:
+def _constraint_errors(complaints: list[str]) -> DynamoDBError:
     """Return the answer that lists violated constraints, ten at the most."""
     complaints = complaints[:_MOST_ERRORS]
     plural = "s" if len(complaints) > 1 else ""

@@ -25,7 +25,6 @@ __all__ = [
     "after",
     "before_prefix_end",
     "escape",
-    "hash_prefix",
 ]
 
 REGION = "us-east-1"
@@ -78,7 +77,7 @@ def before_prefix_end(key: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
-def hash_prefix(partition: bytes) -> bytes:
+def _hash_prefix(partition: bytes) -> bytes:
     """Return the four bytes that place a partition among the others."""
     return hashlib.blake2b(partition, digest_size=4).digest()
 
@@ -98,7 +97,7 @@ class Keys:
     def stored_partition(self, item: Item) -> bytes:
         """Return what the stored keys of all items of the same partition begin with."""
         partition = b"".join([escape(key_bytes(item[name])) for name in self.partition])
-        return hash_prefix(partition) + partition
+        return _hash_prefix(partition) + partition
 
     def stored(self, item: Item) -> bytes:
         """Return the stored key of an item that has all key attributes."""

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 
 import httptools
 
-__all__ = ["MOST_BODY_BYTES", "Request", "Response", "Server"]
+__all__ = ["Request", "Response", "Server"]
 
 MOST_BODY_BYTES = 16 << 20
 """What AWS takes."""

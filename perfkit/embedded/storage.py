@@ -27,7 +27,7 @@ import orjson
 from perfkit.embedded.schema import Index, Table
 from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
 
-__all__ = ["DATA_FILE_VERSION", "BusyError", "Storage", "Transaction"]
+__all__ = ["BusyError", "Storage", "Transaction"]
 
 DATA_FILE_VERSION = 2
 """

@@ -15,7 +15,7 @@ from perfkit.embedded.definitions import (
     read_attributes,
     with_stream,
 )
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expirations import forget_table
 from perfkit.embedded.keys import table_name
 from perfkit.embedded.schema import (
@@ -41,7 +41,6 @@ __all__ = [
     "update_table",
 ]
 
-_INVALID = "One or more parameter values were invalid: "
 _PAGE = 100
 _MOST_TAGS = 50
 _ARN = re.compile(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:(\d{12}):table/([a-zA-Z0-9_.-]+)")
@@ -185,14 +184,14 @@ def _check_updates(updates: list[dict[str, Any]]) -> None:
         parts = [update[kind] for kind in ("Create", "Update", "Delete") if update.get(kind)]
         if not parts:
             raise validation(
-                f"{_INVALID}One of GlobalSecondaryIndexUpdate.Update,"
+                f"{INVALID_VALUES}One of GlobalSecondaryIndexUpdate.Update,"
                 " GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must"
                 " not be null"
             )
         for part in parts:
             if part["IndexName"] in names:
                 raise validation(
-                    f"{_INVALID}Only one global secondary index update per index is allowed"
+                    f"{INVALID_VALUES}Only one global secondary index update per index is allowed"
                     f" simultaneously. Index: {part['IndexName']}"
                 )
             names.add(part["IndexName"])
@@ -252,11 +251,11 @@ def _create_index(
 ) -> Table:
     index = new_index(given, declared, table.billing, kind=IndexKind.GLOBAL)
     if table.index(index.name) is not None:
-        raise validation(f"{_INVALID}Duplicate index name: {index.name}")
+        raise validation(f"{INVALID_VALUES}Duplicate index name: {index.name}")
     if backfill.running(table) is not None:
         raise DynamoDBError("LimitExceededException", _ONE_AT_A_TIME)
     if sum(other.kind is IndexKind.GLOBAL for other in table.indexes) >= 20:
-        msg = f"{_INVALID}GlobalSecondaryIndex count exceeds the per-table limit of 20"
+        msg = f"{INVALID_VALUES}GlobalSecondaryIndex count exceeds the per-table limit of 20"
         raise validation(msg)
     # every key must be declared again, but what is declared otherwise than before is ignored
     added = {n: declared[n] for n in index.keys.names if n not in table.attributes}
@@ -394,9 +393,9 @@ def _read_tags(given: list[dict[str, str]] | None) -> dict[str, str]:
     tags: dict[str, str] = {}
     for tag in given or ():
         if tag["Key"] in tags:
-            raise validation(f"{_INVALID}Duplicate tag key: {tag['Key']}")
+            raise validation(f"{INVALID_VALUES}Duplicate tag key: {tag['Key']}")
         if tag["Key"].startswith("aws:"):
-            raise validation(f"{_INVALID}Tag keys must not start with aws:")
+            raise validation(f"{INVALID_VALUES}Tag keys must not start with aws:")
         tags[tag["Key"]] = tag["Value"]
     return tags
 
@@ -436,4 +435,6 @@ def _set_tags(transaction: Transaction, name: str, tags: dict[str, str]) -> None
         )
     (count,) = transaction.run("SELECT count(*) FROM tags WHERE name = ?", (name,)).fetchone()
     if count > _MOST_TAGS:
-        raise validation(f"{_INVALID}Too many tags: the limit is {_MOST_TAGS} for one resource")
+        raise validation(
+            f"{INVALID_VALUES}Too many tags: the limit is {_MOST_TAGS} for one resource"
+        )

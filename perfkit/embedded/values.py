@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.embedded.errors import DynamoDBError
+from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError
 from perfkit.embedded.numbers import InvalidValueError, canonical_number, number_key
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "canonical_number",
     "check_levels",
     "compare",
-    "equal",
     "json_map",
     "json_text",
     "key_bytes",
@@ -29,7 +28,6 @@ __all__ = [
 
 MAX_LEVELS = 32
 
-_PREFIX = "One or more parameter values were invalid: "
 _EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 _SEVERAL = (
     "Supplied AttributeValue has more than one datatypes set, "
@@ -217,7 +215,7 @@ def _boolean(content: object, _level: int) -> bool:
 
 def _null(content: object, level: int) -> bool:
     if not _boolean(content, level):
-        _refuse(f"{_PREFIX}Null attribute value types must have the value of true")
+        _refuse(f"{INVALID_VALUES}Null attribute value types must have the value of true")
     return True
 
 
@@ -254,12 +252,12 @@ def _map(content: object, level: int) -> dict[str, AttributeValue]:
 def _string_set(content: object, _level: int) -> list[str]:
     members = [json_text(member) for member in _json_list(content)]
     if not members:
-        _refuse(f"{_PREFIX}An string set  may not be empty")
+        _refuse(f"{INVALID_VALUES}An string set  may not be empty")
     if len(set(members)) < len(members):
         shown = ", ".join(f'"{member}"' for member in _up_to_repeat(members, str.encode))
         _refuse(
-            f"{_PREFIX}Input collection [{shown}] contains duplicates.",
-            f"{_PREFIX}Input collection [{', '.join(members)}] contains duplicates.",
+            f"{INVALID_VALUES}Input collection [{shown}] contains duplicates.",
+            f"{INVALID_VALUES}Input collection [{', '.join(members)}] contains duplicates.",
         )
     return sorted(members)
 
@@ -267,10 +265,10 @@ def _string_set(content: object, _level: int) -> list[str]:
 def _number_set(content: object, _level: int) -> list[str]:
     members = [_number(member) for member in _json_list(content)]
     if not members:
-        _refuse(f"{_PREFIX}An number set  may not be empty")
+        _refuse(f"{INVALID_VALUES}An number set  may not be empty")
     if len(set(members)) < len(members):
         _refuse(
-            f"{_PREFIX}Input collection contains duplicates.",
+            f"{INVALID_VALUES}Input collection contains duplicates.",
             "Input collection contains duplicates",
         )
     return sorted(members, key=Decimal)
@@ -279,12 +277,12 @@ def _number_set(content: object, _level: int) -> list[str]:
 def _binary_set(content: object, _level: int) -> list[str]:
     members = [_base64(member) for member in _json_list(content)]
     if not members:
-        _refuse(f"{_PREFIX}Binary sets should not be empty")
+        _refuse(f"{INVALID_VALUES}Binary sets should not be empty")
     if len(set(members)) < len(members):
         shown = ",".join(f'"{member}"' for member in _up_to_repeat(members, a2b_base64))
         _refuse(
-            f"{_PREFIX}Input collection [{shown}]of type BS contains duplicates.",
-            f"{_PREFIX}Input collection [{', '.join(members)}]of type BS contains duplicates.",
+            f"{INVALID_VALUES}Input collection [{shown}]of type BS contains duplicates.",
+            f"{INVALID_VALUES}Input collection [{', '.join(members)}]of type BS contains duplicates.",
         )
     return sorted(members, key=a2b_base64)
 
@@ -319,11 +317,6 @@ binary: Callable[[str], bytes] = a2b_base64
 
 ORDERED_TYPES: dict[str, Callable[[str], Any]] = {"S": str, "N": Decimal, "B": binary}
 """The types that have an order, each with what to sort its canonical content by."""
-
-
-def equal(left: AttributeValue, right: AttributeValue) -> bool:
-    """Return whether two canonical values are equal: type and content, sets in any order."""
-    return left == right
 
 
 def compare(left: AttributeValue, right: AttributeValue) -> int:

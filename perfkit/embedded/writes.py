@@ -14,7 +14,7 @@ from perfkit.capacity import (
     item_size,
     write_units,
 )
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expirations import note
 from perfkit.embedded.expressions import (
     Condition,
@@ -39,7 +39,6 @@ from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import InvalidValueError, normalize_item
 
 __all__ = [
-    "TOO_LARGE",
     "Change",
     "NewItem",
     "Stored",
@@ -56,7 +55,6 @@ __all__ = [
     "updated",
 ]
 
-_INVALID = "One or more parameter values were invalid: "
 _ENVELOPE = "1 validation error detected: "
 TOO_LARGE = "Item size has exceeded the maximum allowed size"
 _OLD = ("NONE", "ALL_OLD")
@@ -396,7 +394,7 @@ def check_update_keys(table: Table, update: Update | None) -> None:
     for name in table.keys.names:
         if name in update.attributes:
             raise validation(
-                f"{_INVALID}Cannot update attribute {name}. This attribute is part of the key"
+                f"{INVALID_VALUES}Cannot update attribute {name}. This attribute is part of the key"
             )
     check_no_key_is_nested(table, update.nested_attributes)
 

@@ -10,7 +10,6 @@ from perfkit.measure.statistics import CONFIDENCE, find_centre, log_of, t_quanti
 
 __all__ = [
     "FEWEST_ROUNDS",
-    "LEAST_SPREAD",
     "STATED_SPREAD",
     "Change",
     "Method",

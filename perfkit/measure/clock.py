@@ -1,4 +1,4 @@
-"""Clocks: the real one, and one for tests that moves only when told."""
+"""Clocks: the real one, and one for tests that moves only when asked to."""
 
 import time
 from typing import Protocol

@@ -3,13 +3,17 @@
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from perfkit.measure.machine import LoadBetween
-from perfkit.measure.measurement import Measurement
-from perfkit.measure.rounds import Plan
-from perfkit.measure.statistics import Ratio
 from perfkit.runs import Doubt, DoubtKind
 from perfkit.units import format_ratio, format_seconds, format_share
+
+if TYPE_CHECKING:
+    # a report asks for a limit here, and need not wait for what measures
+    from perfkit.measure.machine import LoadBetween
+    from perfkit.measure.measurement import Measurement
+    from perfkit.measure.rounds import Plan
+    from perfkit.measure.statistics import Ratio
 
 __all__ = [
     "OTHERS_SHARE",
@@ -18,7 +22,6 @@ __all__ = [
     "doubt_machine",
     "doubt_series",
     "join_alike",
-    "modified_z_scores",
 ]
 
 # Ten standard deviations of ordinary scatter, as hyperfine has it.
@@ -81,7 +84,7 @@ def join_alike(doubts: Iterable[Doubt]) -> list[Doubt]:
     return joined
 
 
-def doubt_series(series: Mapping[str, Measurement], plan: Plan) -> Iterator[Doubt]:
+def doubt_series(series: "Mapping[str, Measurement]", plan: "Plan") -> Iterator[Doubt]:
     """Yield what is doubtful about the variants' latencies."""
     more = _more(plan)
     few = [name for name, one in series.items() if one.calls < _FEW_CALLS]
@@ -103,7 +106,7 @@ def doubt_series(series: Mapping[str, Measurement], plan: Plan) -> Iterator[Doub
         )
 
 
-def _doubt_tail(name: str, one: Measurement, plan: Plan) -> Iterator[Doubt]:
+def _doubt_tail(name: str, one: "Measurement", plan: "Plan") -> Iterator[Doubt]:
     samples_s = one.samples_s
     if len(samples_s) < 3:
         return
@@ -134,7 +137,7 @@ def _doubt_tail(name: str, one: Measurement, plan: Plan) -> Iterator[Doubt]:
         )
 
 
-def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iterator[Doubt]:
+def doubt_intervals(ratios: "Mapping[tuple[str, str], Ratio]", plan: "Plan") -> Iterator[Doubt]:
     """Yield comparisons, by (baseline, candidate), that say less than they seem to."""
     few = {pair: ratio.rounds for pair, ratio in ratios.items() if ratio.interval is None}
     if few:
@@ -157,7 +160,7 @@ def doubt_intervals(ratios: Mapping[tuple[str, str], Ratio], plan: Plan) -> Iter
             )
 
 
-def doubt_machine(load: LoadBetween, cores: int) -> Iterator[Doubt]:
+def doubt_machine(load: "LoadBetween", cores: int) -> Iterator[Doubt]:
     """Yield what else the machine did meanwhile."""
     stolen, others = load.stolen_share, load.others_share
     if stolen is not None and stolen > STOLEN_SHARE:
@@ -193,7 +196,7 @@ def _spread(rounds_s: Sequence[float]) -> float:
     return (upper - lower) / middle
 
 
-def _more(plan: Plan) -> str:
+def _more(plan: "Plan") -> str:
     """Return how to measure for longer than *plan* did."""
     if plan.iterations is not None:
         return f"raise --iterations above {plan.iterations}"

@@ -1,4 +1,4 @@
-"""What the calls of one variant took, added up turn by turn, and the variant of a run it becomes."""
+"""What the calls of one variant took, added up round by round, and the variant of a run it becomes."""
 
 # array[float] is no type at run time before Python 3.12
 from __future__ import annotations
@@ -26,12 +26,12 @@ N = TypeVar("N", int, float)
 @dataclass(slots=True, kw_only=True)
 class Measurement:
     """
-    What calls took: those of one turn, or of all turns of a variant added together.
+    What calls of a variant took: those of one round, or of all rounds added together.
 
     Attributes:
         samples_s: Latency of each call.
-        elapsed_s: Of the turns, as far as they are measured.
-        cpu_s: Processor time of whoever answered: this process, or the service's. None: unknown.
+        elapsed_s: Of the rounds, as far as they are measured.
+        cpu_s: Processor time of what answered, this process or the service; None if unknown.
         read_units: Of all calls; None if the target does not say.
         requests: To DynamoDB or to the service.
         retries: Requests made again.
@@ -40,11 +40,11 @@ class Measurement:
         fewest_items: In any answer, as far as each was looked at.
         most_items: Likewise.
         body_bytes: Size of the last answer.
-        digest: Tells the last answer from others, whatever its order; "" if it is not told.
-        cache: By what the cache had to say (HIT, MISS, ERROR): calls, and seconds together.
+        digest: Of the last answer, in any order of its items; "" if answers are compared otherwise.
+        cache: By state of the cache (HIT, MISS, ERROR): calls, and seconds together.
         stages_s: By stage, seconds of all calls together.
-        unhealthy: Turns after which the service did not say that it works.
-        rounds: Numbers of the rounds in which the variant had its turn.
+        unhealthy: Rounds after which the service was not healthy.
+        rounds: Numbers of the rounds in which the variant was called.
         rounds_s: Median latency of each of them.
     """
 
@@ -83,30 +83,30 @@ class Measurement:
         self.most_items = count if self.most_items is None else max(self.most_items, count)
 
     def count_cache(self, state: str, calls: int, seconds: float) -> None:
-        """Add calls to which the cache had *state* to say."""
+        """Add calls that the cache answered with *state*."""
         count, together_s = self.cache.get(state, (0, 0.0))
         self.cache[state] = (count + calls, together_s + seconds)
 
-    def add(self, number: int, turn: Measurement) -> None:
-        """Add the turn of round *number*."""
-        self.samples_s.extend(turn.samples_s)
+    def add(self, number: int, measurement: Measurement) -> None:
+        """Add what was measured in round *number*."""
+        self.samples_s.extend(measurement.samples_s)
         self.rounds.append(number)
-        self.rounds_s.append(turn.median_s)
-        self.elapsed_s += turn.elapsed_s
-        self.cpu_s = add_known(self.cpu_s, turn.cpu_s)
-        self.read_units = add_known(self.read_units, turn.read_units)
-        self.requests += turn.requests
-        self.retries += turn.retries
-        self.errors += turn.errors
-        for count in (turn.fewest_items, turn.most_items):
+        self.rounds_s.append(measurement.median_s)
+        self.elapsed_s += measurement.elapsed_s
+        self.cpu_s = add_known(self.cpu_s, measurement.cpu_s)
+        self.read_units = add_known(self.read_units, measurement.read_units)
+        self.requests += measurement.requests
+        self.retries += measurement.retries
+        self.errors += measurement.errors
+        for count in (measurement.fewest_items, measurement.most_items):
             if count is not None:
                 self.count_items(count)
-        self.items, self.body_bytes = turn.items, turn.body_bytes
-        self.digest = turn.digest
-        self.unhealthy += turn.unhealthy
-        for state, (calls, seconds) in turn.cache.items():
+        self.items, self.body_bytes = measurement.items, measurement.body_bytes
+        self.digest = measurement.digest
+        self.unhealthy += measurement.unhealthy
+        for state, (calls, seconds) in measurement.cache.items():
             self.count_cache(state, calls, seconds)
-        for stage, seconds in turn.stages_s.items():
+        for stage, seconds in measurement.stages_s.items():
             self.stages_s[stage] = self.stages_s.get(stage, 0.0) + seconds
 
     def rounds_in(self, numbers: Sequence[int]) -> list[float]:
@@ -122,7 +122,7 @@ def add_known(total: N | None, more: N | None) -> N | None:
 
 class Sampler(Protocol):
     """
-    Takes samples of one variant: one way to answer a question.
+    Takes samples of one variant.
 
     Variants of one question must answer alike.
     """
@@ -145,7 +145,7 @@ class Sampler(Protocol):
 
     @property
     def switches(self) -> Mapping[str, bool] | None:
-        """Of the service that answers; None where there is none."""
+        """Switches of the service that answers; None where there is none."""
 
     def sample(self, calls: int) -> Measurement:
         """Answer so often, and return what it took; what is prepared before is not measured."""
@@ -163,16 +163,16 @@ def sample_calls(
         clock: Time.
         count: Gets each answer, after its time was taken, to add what else it took.
     """
-    turn, now = Measurement(), clock.now
+    measurement, now = Measurement(), clock.now
     cpu_s = clock.cpu()
     for _ in range(calls):
         start_s = now()
         answer = call()
-        turn.samples_s.append(now() - start_s)
-        count(turn, answer)
-    turn.cpu_s = clock.cpu() - cpu_s
-    turn.elapsed_s = sum(turn.samples_s)
-    return turn
+        measurement.samples_s.append(now() - start_s)
+        count(measurement, answer)
+    measurement.cpu_s = clock.cpu() - cpu_s
+    measurement.elapsed_s = sum(measurement.samples_s)
+    return measurement
 
 
 def to_variant(sampler: Sampler, measurement: Measurement, counted_by: str) -> Variant:
@@ -182,7 +182,7 @@ def to_variant(sampler: Sampler, measurement: Measurement, counted_by: str) -> V
     Args:
         sampler: Which took the samples.
         measurement: All of them, at least one.
-        counted_by: The kind of target, which said what capacity it consumed.
+        counted_by: The kind of target, which reported the capacity it consumed.
     """
     calls = measurement.calls
     units = None if measurement.read_units is None else measurement.read_units / calls

@@ -13,16 +13,7 @@ from perfkit.measure.clock import Clock
 from perfkit.measure.measurement import Measurement, Sampler, to_variant
 from perfkit.runs import Variant
 
-__all__ = [
-    "FEWEST_ROUNDS",
-    "GC_POLICY",
-    "NO_WARM_UP_S",
-    "Budget",
-    "Measured",
-    "Plan",
-    "Rounds",
-    "measure",
-]
+__all__ = ["FEWEST_ROUNDS", "GC_POLICY", "Budget", "Measured", "Plan", "Rounds", "measure"]
 
 # The collector runs as it does in a service; it is only brought to the same state before each round.
 GC_POLICY = "on; collected before each round"
@@ -35,6 +26,8 @@ _FEWEST_ROUNDS_IF_LONG = 3
 _LONG_ROUND_S = 2.0
 _MOST_CALLS_A_TURN = 2_000
 _WARM_UP_CALLS = 10
+_SLOW_S = 0.2
+"""Calls that take longer are worth saying which variant is being called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +194,11 @@ def measure(
     call_s: dict[Key, float] = {}
     for each in samplers:
         key = _key(each)
-        turn = first[key]
+        measurement = first[key]
         # where the number of turns is fixed, none of them was before
-        if plan.iterations is None and turn.elapsed_s >= budgets[key].counts_from_s:
-            counted[key] = turn
-        call_s[key] = _settle(each, turn, budgets[key])
+        if plan.iterations is None and measurement.elapsed_s >= budgets[key].counts_from_s:
+            counted[key] = measurement
+        call_s[key] = _settle(each, measurement, budgets[key])
 
     found = {key: Measurement() for key in budgets}
     shuffle = random.Random(plan.random_seed).shuffle  # noqa: S311 - an order, no secret
@@ -221,16 +214,18 @@ def measure(
             if plan.iterations is None and allowed.is_spent_by(so_far):
                 continue
             if key in counted:
-                turn = counted.pop(key)
-                spent_s += turn.elapsed_s
+                measurement = counted.pop(key)
+                spent_s += measurement.elapsed_s
             else:
                 calls = allowed.least_calls
                 if plan.iterations is None:
                     calls = allowed.calls_in_turn(call_s[key], each.concurrency)
-                turn = each.sample(calls)
-                _check(digests, each, turn)
-            so_far.add(number, turn)
-            call_s[key] = turn.median_s
+                if call_s[key] >= _SLOW_S:
+                    progress(f"measuring {each.name}", done)
+                measurement = each.sample(calls)
+                _check(digests, each, measurement)
+            so_far.add(number, measurement)
+            call_s[key] = measurement.median_s
         spent_s += clock.now() - started_s
         number += 1
         done = rounds.done(plan, number, spent_s)
@@ -258,9 +253,9 @@ def _warm_up(
     turns = {}
     for each in reversed(samplers):
         progress(f"checking {each.question} {each.name}".replace("  ", " "), 0.0)
-        turn = each.sample(budgets[_key(each)].least_calls)
-        _check(digests, each, turn)
-        turns[_key(each)] = turn
+        measurement = each.sample(budgets[_key(each)].least_calls)
+        _check(digests, each, measurement)
+        turns[_key(each)] = measurement
     check()
     return digests, turns
 
@@ -281,12 +276,12 @@ def _warming(sampler: Sampler, first: Measurement, budget: Budget) -> Iterator[f
             return
 
 
-def _check(digests: Digests, sampler: Sampler, turn: Measurement) -> None:
+def _check(digests: Digests, sampler: Sampler, measurement: Measurement) -> None:
     """Make sure that the answer is the one the other variants of the question gave."""
-    if not turn.digest:
+    if not measurement.digest:
         return
-    name, digest = digests.setdefault(sampler.question, (sampler.name, turn.digest))
-    if digest != turn.digest:
+    name, digest = digests.setdefault(sampler.question, (sampler.name, measurement.digest))
+    if digest != measurement.digest:
         msg = (
             f"{sampler.question}: {name} and {sampler.name} answered differently. Did somebody"
             " write meanwhile? Measure again when nobody does; if it stays so, one of the two is"

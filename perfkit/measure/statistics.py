@@ -16,7 +16,6 @@ __all__ = [
     "log_of",
     "nearest_rank",
     "paired_ratio",
-    "percentile",
     "summarize",
     "t_quantile",
 ]

@@ -8,7 +8,7 @@ from perfkit import __version__
 from perfkit.cost.consumption import consumption
 from perfkit.cost.prices import PriceBook
 from perfkit.dynamodb.errors import answer_errors, aws_errors
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
 from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe, index_difference
 from perfkit.dynamodb.targets import Target
@@ -65,7 +65,7 @@ def sample_tables(
         LimitReachedError: It would cost more than allowed.
     """
     samples = {}
-    connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
     try:
         for each in proposals:
             begin(each.state.name)
@@ -421,7 +421,7 @@ def plan_removal(
         ConfigError: No table has it, several have, a pattern asks it, or something has read it.
         TargetError: The target failed.
     """
-    connection = PatientConnection(target.connect(read_only=True), backoff=Backoff())
+    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
     found = []
     try:
         for table in workload.tables:

@@ -28,7 +28,7 @@ from perfkit.dynamodb.index_items import (
     check_look,
     typed_keys,
 )
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling, to_wire
 from perfkit.dynamodb.tables import Keys
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -348,7 +348,7 @@ class Preflight:
 
     def _begin(self, connection: Connection, proposal: Proposal) -> TableProgress:
         """Take a first look, and return how to read the table."""
-        patient = PatientConnection(connection, backoff=Backoff())
+        patient = RetryingConnection(connection, backoff=Backoff())
         keys = proposal.state.keys.names
         limits = SampleLimits(items=_FIRST_LOOK).for_table(proposal.state)
         sampling = Sampling(patient, proposal.state, limits=limits, pacer=Pacer(None))
@@ -405,7 +405,7 @@ class Preflight:
         """
         self._check_output_free()
         output = self._open(0)
-        connection = PatientConnection(self._target.connect(read_only=True), backoff=Backoff())
+        connection = RetryingConnection(self._target.connect(read_only=True), backoff=Backoff())
         try:
             found = []
             for proposal in self._proposals:
@@ -420,7 +420,7 @@ class Preflight:
 
     def _sample(
         self,
-        connection: PatientConnection,
+        connection: RetryingConnection,
         proposal: Proposal,
         items: int,
         seed: int,
@@ -493,7 +493,7 @@ class _Reading:
         self._failures: list[BaseException] = []
         # whether the file of violations holds all of what is counted, and nothing else
         self._is_whole = True
-        self._connection = PatientConnection(connection, backoff=Backoff(pause=self._pause))
+        self._connection = RetryingConnection(connection, backoff=Backoff(pause=self._pause))
         self._request = self._scan()
 
     def run(self) -> None:

@@ -34,7 +34,7 @@ import psutil
 from perfkit.errors import TargetError
 from perfkit.processes import guard
 
-__all__ = ["RedisServer", "find", "find_program", "keep", "start", "unix_url"]
+__all__ = ["RedisServer", "find", "find_program", "keep", "start"]
 
 SUBFOLDER = "cache"
 SOCKET = "cache.sock"

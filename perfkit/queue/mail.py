@@ -199,7 +199,7 @@ class Mailer:
             self._hang_up()
             raise _translated(error) from error
         except ValueError as error:
-            # an address that cannot be said in SMTP; nothing of it was sent
+            # SMTP has no way to write this address; nothing was sent
             self._hang_up()
             msg = f"no mail can be sent to {notification.recipient!r}: {error}"
             raise MailRefusedError(msg) from error

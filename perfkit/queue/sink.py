@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from perfkit.errors import ConfigError, TargetError
 from perfkit.queue.mail import KEY_HEADER, SmtpSettings
 
-__all__ = ["LocalSink", "ReceivedMail", "SinkServer", "find_sink", "start_sink"]
+__all__ = ["LocalSink", "ReceivedMail", "SinkServer", "start_sink"]
 
 DELAY_S = 0.4
 """What sending a mail takes in the reference document."""
@@ -185,7 +185,7 @@ def start_sink(
     Return a running sink; end it with its `stop`.
 
     Args:
-        folder: perfkit's folder, where workers look for it; None tells nobody.
+        folder: perfkit's folder, where workers look for it; None writes nothing.
         delay_s: Seconds it takes to accept a mail.
         port: 0 takes a free one.
 

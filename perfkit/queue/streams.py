@@ -82,7 +82,7 @@ def connect(redis_url: str) -> redis.Redis:
         redis_url,
         socket_timeout=_ANSWER_S,
         socket_connect_timeout=_ANSWER_S,
-        # whoever asks knows better when to ask again
+        # the caller knows better when to ask again
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

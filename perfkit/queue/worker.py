@@ -1,9 +1,9 @@
 """The worker: delivers what is in the queue, mails to the mail server and logs to their file."""
 
+import collections
 import logging
 import threading
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class _Message:
 
 class Worker:
     """
-    Delivers what is queued, until it is told to stop.
+    Delivers what is queued, until it is stopped.
 
     Args:
         redis_url: The queue's server.
@@ -105,7 +105,7 @@ class Worker:
         self._threads = threads
         self._policy = policy or RetryPolicy()
         self._lock = threading.Lock()
-        self._tally: Tally[str] = Tally()
+        self._counts: collections.Counter[str] = collections.Counter()
         self._in_hand: dict[bytes, _Message] = {}
         self._looked_to = dict.fromkeys(QueueName, "-")
         self._tick_s = min(_TICK_S, self._policy.first_s / 4)
@@ -329,16 +329,16 @@ class Worker:
 
     def _count(self, queue: QueueName, counter: Counter, count: int = 1) -> None:
         with self._lock:
-            self._tally[f"{queue}.{counter}"] += count
+            self._counts[f"{queue}.{counter}"] += count
 
     def _publish(self) -> None:
         """Add to the counters in Redis what happened since the last time."""
         with self._lock:
-            tally, self._tally = self._tally, Tally()
+            counts, self._counts = self._counts, collections.Counter()
         try:
-            for name, count in tally.items():
+            for name, count in counts.items():
                 self._client.hincrby(COUNTERS, name, count)
         except redis.RedisError:
             with self._lock:
-                self._tally.update(tally)
+                self._counts.update(counts)
             raise

@@ -447,13 +447,18 @@ def sentences(answer: Answer) -> Iterator[Statement]:
         )
         before_s, after_s = phases.before.latency_s.mean, phases.after.latency_s.mean
         yield Statement(
-            text=f"{phases.question} takes {format_seconds(before_s)} on average at"
-            f" {phases.before.name} and {format_seconds(after_s)} at {phases.after.name}{kept}.",
+            text=f"The service answers in {format_seconds(before_s)} on average at"
+            f" {_phase(phases.before)} and in {format_seconds(after_s)} at {_phase(phases.after)}"
+            f" ({phases.question}){kept}.",
             tone=Tone.GOOD if after_s < before_s else Tone.WARNING,
         )
     elif cache is not None:
         words = _cache_words(cache.ratios, cache.verdict)
         yield Statement(text=f"Cache: {words}.", tone=_TONES[cache.verdict.ruling])
+
+
+def _phase(variant: Variant) -> str:
+    return variant.name.replace("-", " ")
 
 
 def _today(answer: Answer) -> Statement:

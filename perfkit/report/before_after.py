@@ -8,7 +8,7 @@ from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Ta
 from perfkit.report.percentiles import median_cell
 from perfkit.runs import Run, Variant
 
-__all__ = ["EMBEDDED_NOTE", "STRONG_NOTE", "before_after", "latency_note"]
+__all__ = ["STRONG_NOTE", "before_after", "latency_note"]
 
 EMBEDDED_NOTE = (
     "Measured through boto3 against the embedded engine on this machine: engine latencies, with"

@@ -11,7 +11,7 @@ from perfkit.report.cost_screen import cost_screen
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
 from perfkit.runs import Run
-from perfkit.workloads.outline import outline
+from perfkit.workloads.outline import is_built_in, outline
 
 __all__ = ["build_cost_screen", "build_report", "build_screen"]
 
@@ -129,21 +129,22 @@ def _missing(topics: Collection[Topic], shown: set[str], selection: Selection) -
 
 def _remedy(topic: Topic, selection: Selection) -> str:
     """Return what to do about a topic; nothing that the workload's scenarios would refuse."""
-    known = [
-        outline(group.runs[0].workload, group.runs[0].workload_digest) for group in selection.groups
+    served = [
+        is_built_in(group.runs[0].workload, group.runs[0].workload_digest)
+        for group in selection.groups
     ]
-    if topic in OF_THE_SERVICE and known and all(each and not each.built_in for each in known):
+    if topic in OF_THE_SERVICE and served and not any(served):
         return "it is measured of the reference service, which serves the built-in workload only"
     return MISSING[topic]
 
 
 def _heading(selection: Selection) -> str:
-    """Return what the only workload is about, where its file is still there."""
+    """Return what the only workload is about; its name where the file is not there any more."""
     if len(selection.groups) != 1:
         return ""
     run = selection.groups[0].runs[0]
     known = outline(run.workload, run.workload_digest)
-    return "" if known is None else known.description
+    return (known and known.description) or f"Workload {run.workload}"
 
 
 def _title(selection: Selection) -> str:

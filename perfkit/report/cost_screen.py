@@ -18,6 +18,7 @@ from perfkit.report.layout import first_rows
 from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
 from perfkit.report.sections import cost_tables
 from perfkit.report.sections.cost import headline, side_by_side
+from perfkit.report.sections.cost_consumption import consumed_blocks
 from perfkit.report.sections.cost_words import bills, spread
 from perfkit.units import format_usd
 
@@ -46,7 +47,12 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     if costs is None:
         return ()
     estimates, doubts = _estimates(costs, selection.groups)
-    blocks: list[Block] = []
+    blocks: list[Block] = [
+        first_rows(block, _MOST_LINES, what="tables and indexes", last=1)
+        if isinstance(block, Table)
+        else block
+        for block in consumed_blocks(costs)
+    ]
     for group, found in estimates[:1]:
         answer = find_answer(group, selection)
         blocks += _measured(answer, found, costs)
@@ -165,7 +171,7 @@ def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:
         yield lacking
-    yield from (f"left out: {reason}" for reason in found.reasons)
+    yield from (f"left out: {reason}" for reason in found.reasons_shown)
     if found.is_stated and found.instances:
         yield "instances go by processor time measured on this machine"
     yield from (f"not measured: {each.what}" for each in found.evidence.missing())

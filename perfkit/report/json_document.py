@@ -22,7 +22,7 @@ from perfkit.report.model import (
     Waterfall,
 )
 
-__all__ = ["FORMAT", "report_document", "table_document", "write_document"]
+__all__ = ["report_document", "write_document"]
 
 # Formats so far:
 #   1  the first one. Keys may be added to it; a change of meaning makes it 2.

@@ -30,14 +30,7 @@ from perfkit.report.model import (
     Tone,
 )
 
-__all__ = [
-    "make_console",
-    "print_blocks",
-    "print_report",
-    "print_screen",
-    "print_table",
-    "render_svg",
-]
+__all__ = ["print_blocks", "print_report", "print_screen", "print_table", "render_svg"]
 
 _NARROWEST = 40
 

@@ -15,7 +15,7 @@ from perfkit.runs.bounds import parse_moment
 from perfkit.runs.codec import decode, encode
 from perfkit.runs.records import Run
 
-__all__ = ["Listing", "RunStore", "is_run_file", "new_id"]
+__all__ = ["Listing", "RunStore", "is_run_file"]
 
 
 class Listing(NamedTuple):

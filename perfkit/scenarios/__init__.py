@@ -1,1 +1,1 @@
-"""Scenarios: comparisons of several ways to answer the same question, measured side by side."""
+"""Scenarios: comparisons of several variants of the same question, measured side by side."""

@@ -22,7 +22,12 @@ from perfkit.measure.rounds import FEWEST_ROUNDS
 from perfkit.runs import Doubt, DoubtKind, Run, RunKind, Variant
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.items import describe_difference, from_client, to_client
-from perfkit.scenarios.parameter_sets import DRAWING_UNITS, SETS, with_parameters
+from perfkit.scenarios.parameter_sets import (
+    DRAWING_UNITS,
+    SETS,
+    parameters_in_runs,
+    with_parameters,
+)
 from perfkit.scenarios.read_sampler import measure_reads
 from perfkit.scenarios.reading import (
     Answer,
@@ -76,15 +81,18 @@ class AccessPatternScenario:
 
     def effect(self, context: Context) -> Effect:
         """
-        Return what the scans will read.
+        Return what the scans will read; of what else is asked, that it is not counted.
 
-        The sizes a table is described with are hours old on AWS, so the workload's count too.
+        How many items a key or a step has is known when it has been asked. The sizes a table is described with are hours old on AWS, so the workload's count too.
         """
         pattern = self.pattern
         scans = _scans(pattern)
         drawing_units = DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            text = f"{self.name}: {_doing(pattern)} {pattern.table}, again and again"
+            text = (
+                f"{self.name}: {_doing(pattern)}, again and again; what that takes is"
+                " not known before, --max-rcu and --max-cost hold it"
+            )
             return Effect(text=text, read_units=drawing_units)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
@@ -105,8 +113,14 @@ class AccessPatternScenario:
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
+        uncounted = ""
+        if pattern.steps is not None:
+            uncounted = (
+                f"; what is then asked of {pattern.steps.then.table} is not counted, --max-rcu and"
+                " --max-cost hold it"
+            )
         return Effect(
-            text=f"{self.name}: read all of {pattern.table} {ways}, again and again",
+            text=f"{self.name}: read all of {pattern.table} {ways}, again and again{uncounted}",
             read_units=math.ceil(scans * units + drawing_units),
         )
 
@@ -155,8 +169,7 @@ class AccessPatternScenario:
             doubts=doubts,
             settings=settings,
             cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
-            # values of somebody's items are written nowhere
-            parameters={} if self.pattern.drawn else dict(pattern.parameters),
+            parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             next_steps=next_steps,
             quoted=None if quoted is None else asdict(quoted),
         )
@@ -217,9 +230,10 @@ class AccessPatternScenario:
                 "a question that finds nothing says little: change the pattern's parameters",
             )
         elif not counts and not today.items_returned:
+            written = parameters_in_runs(self.pattern, context.workload)
             values = ", ".join(
-                f"{name} = {next(iter(value.values()))}"
-                for name, value in pattern.parameters.items()
+                f"{name} = {next(iter(written[name].values()))}" if name in written else name
+                for name in pattern.parameters
             )
             again = "" if context.workload.table(pattern.table).exists else "seed again, or "
             yield Doubt(
@@ -253,7 +267,9 @@ def _scans(pattern: AccessPattern) -> int:
 
 
 def _doing(pattern: AccessPattern) -> str:
-    return "get items of" if pattern.today is Today.GET else "query"
+    verb = "get items of" if pattern.today is Today.GET else "query"
+    then = "" if pattern.steps is None else f" and ask {pattern.steps.then.table} for what is found"
+    return f"{verb} {pattern.table}{then}"
 
 
 class _Ways:
@@ -352,11 +368,14 @@ class _Ways:
     ) -> Steps:
         then = steps.then
         gets = then.key is not None
+        consistency = self._consistency
         if then.query is not None and then.query.index is not None:
             facts = _describe(self._context, then.table)
             obstacle = self._obstacle(then.table, then.query, facts)
             if obstacle:
                 raise TargetError(obstacle)
+            if then.query.index not in facts.local_indexes:
+                consistency = Consistency.EVENTUAL
         each = "BatchGetItem" if batched else "GetItem each" if gets else "Query each"
         return Steps(
             client=self._context.client,
@@ -366,6 +385,7 @@ class _Ways:
             name=name,
             gets=gets,
             batched=batched,
+            then_consistency=consistency,
         )
 
     def _scan(self) -> Scan:

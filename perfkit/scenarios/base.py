@@ -83,7 +83,7 @@ class Context:
         redis_url: A Redis server to measure the cache with; None is one of perfkit's own.
         capacity_doubt: Why the target's capacity answers may be wrong, if there is a reason.
         clock: Time.
-        progress: Told how far things are.
+        progress: Called with how far measuring is.
     """
 
     workload: Workload

@@ -35,9 +35,8 @@ from perfkit.scenarios.reading import Read
 from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["COLD", "HANGING", "KILLED", "QUOTED", "WARM", "CacheScenario", "CacheServers"]
-__all__ += ["Fill", "cache_scenarios", "cached_ways", "fill_of", "key_of", "open_cache"]
-__all__ += ["redis_named"]
+__all__ = ["COLD", "KILLED", "QUOTED", "WARM", "CacheServers"]
+__all__ += ["Fill", "cache_scenarios", "cached_variants", "fill_of", "key_of", "open_cache"]
 
 NAME = "cache"
 
@@ -127,13 +126,13 @@ class _Direct:
     def sample(self, calls: int) -> Measurement:
         body = b""
 
-        def count(turn: Measurement, answer: tuple[bytes, float | None]) -> None:
+        def count(measurement: Measurement, answer: tuple[bytes, float | None]) -> None:
             nonlocal body
             body = answer[0]
-            turn.read_units = add_known(turn.read_units, answer[1])
+            measurement.read_units = add_known(measurement.read_units, answer[1])
 
-        turn = sample_calls(self.fill.ask, calls, RealClock(), count)
-        return _finished(turn, self.fill, body)
+        measurement = sample_calls(self.fill.ask, calls, RealClock(), count)
+        return _finished(measurement, self.fill, body)
 
 
 @dataclass(slots=True)
@@ -145,7 +144,7 @@ class _Cached:
     fill: Fill
     runner: asyncio.Runner
     cache: Cache
-    # before each call, and before each turn; not measured
+    # before each call, and before each round; not measured
     prepare_call: Callable[[], Awaitable[None]] | None = None
     prepare_turn: Callable[["_Cached"], None] | None = None
     operation: str = "HGET"
@@ -157,7 +156,7 @@ class _Cached:
             self.prepare_turn(self)
         return self.runner.run(self._sample(calls))
 
-    async def look(self) -> Status:
+    async def ask(self) -> Status:
         """Ask once, unmeasured, and return where the answer came from."""
         pattern = self.fill.pattern
 
@@ -168,12 +167,12 @@ class _Cached:
         return lookup.status
 
     async def _sample(self, calls: int) -> Measurement:
-        turn = Measurement()
+        measurement = Measurement()
         pattern, body = self.fill.pattern, b""
 
         async def fill() -> bytes:
             filled, units = self.fill.ask()
-            turn.read_units = add_known(turn.read_units, units)
+            measurement.read_units = add_known(measurement.read_units, units)
             return filled
 
         for _ in range(calls):
@@ -182,19 +181,19 @@ class _Cached:
             cpu_s, start_s = time.process_time(), time.perf_counter()
             lookup = await self.cache.get_or_fill(pattern.name, pattern.parameters, fill)
             taken_s = time.perf_counter() - start_s
-            turn.cpu_s = add_known(turn.cpu_s, time.process_time() - cpu_s)
-            turn.samples_s.append(taken_s)
-            turn.count_cache(str(lookup.status), 1, taken_s)
+            measurement.cpu_s = add_known(measurement.cpu_s, time.process_time() - cpu_s)
+            measurement.samples_s.append(taken_s)
+            measurement.count_cache(str(lookup.status), 1, taken_s)
             body = lookup.body
-        return _finished(turn, self.fill, body)
+        return _finished(measurement, self.fill, body)
 
 
-def _finished(turn: Measurement, fill: Fill, body: bytes) -> Measurement:
-    turn.elapsed_s = sum(turn.samples_s)
-    turn.requests = len(turn.samples_s)
-    turn.body_bytes = len(body)
-    turn.digest, turn.items = fill.digest(body)
-    return turn
+def _finished(measurement: Measurement, fill: Fill, body: bytes) -> Measurement:
+    measurement.elapsed_s = sum(measurement.samples_s)
+    measurement.requests = len(measurement.samples_s)
+    measurement.body_bytes = len(body)
+    measurement.digest, measurement.items = fill.digest(body)
+    return measurement
 
 
 @dataclass(slots=True)
@@ -309,9 +308,9 @@ class CacheScenario:
                     contenders, steps = scenario.reads(context)
                     for contender in contenders:
                         reading.callback(contender.close)
-                    ways = _ways(pattern, contenders, servers, cache)
+                    variants = _variants(pattern, contenders, servers, cache)
                     measured = measure(
-                        ways,
+                        variants,
                         context.options.plan,
                         context.clock,
                         budget=_budget,
@@ -323,10 +322,10 @@ class CacheScenario:
                     )
                 next_steps += steps
                 parts.append(measured)
-                # slow scans have few turns here; the pattern's own scenario compares them
+                # slow scans have few rounds here; the pattern's own scenario compares them
                 comparisons += [
                     each
-                    for each in compare(measured, _pairs(ways))
+                    for each in compare(measured, _pairs(variants))
                     if each.baseline != contenders[0].name or each.latency_ratio_ci95
                 ]
         return recorder.finish(
@@ -353,19 +352,19 @@ QUOTED: Mapping[str, Any] = {
 """The statistics of an hour, as the reference document has them."""
 
 
-def _ways(
+def _variants(
     pattern: AccessPattern, contenders: list[Read], servers: CacheServers, cache: Cache
 ) -> list[Sampler]:
     fill = fill_of(pattern, contenders)
     today = contenders[0]
-    ways: list[Sampler] = [_Direct(today.name, pattern.name, Fill(pattern, today))]
+    variants: list[Sampler] = [_Direct(today.name, pattern.name, Fill(pattern, today))]
     if fill.contender is not today and fill.contender.operation != "Scan":
-        ways.append(_Direct(fill.contender.name, pattern.name, fill))
-    return [*ways, *cached_ways(fill, servers, cache)]
+        variants.append(_Direct(fill.contender.name, pattern.name, fill))
+    return [*variants, *cached_variants(fill, servers, cache)]
 
 
-def cached_ways(fill: Fill, servers: CacheServers, cache: Cache) -> list[Sampler]:
-    """Return the ways through a cache: cold, warm, its server killed, its server hanging."""
+def cached_variants(fill: Fill, servers: CacheServers, cache: Cache) -> list[Sampler]:
+    """Return the variants with a cache: cold, warm, its server killed, its server hanging."""
     runner, question = servers.runner, fill.pattern.name
 
     async def forget() -> None:
@@ -388,12 +387,12 @@ def key_of(
     return [] if template is None else [template.place(parameters).key]
 
 
-def _warm(way: _Cached) -> None:
+def _warm(variant: _Cached) -> None:
     """Ask until the answer is there."""
     for _ in range(_MOST_LOOKS):
-        if way.runner.run(way.look()) is Status.HIT:
+        if variant.runner.run(variant.ask()) is Status.HIT:
             return
-    msg = f"{way.question}: the cache keeps no answer, which may be too large for it"
+    msg = f"{variant.question}: the cache keeps no answer, which may be too large for it"
     raise TargetError(msg)
 
 
@@ -404,27 +403,27 @@ class _Trouble:
         self._servers = servers
         self._server: redis_server.RedisServer | None = None
 
-    def kill(self, way: _Cached) -> None:
+    def kill(self, variant: _Cached) -> None:
         """Start one, use it, and kill it."""
         started = self._servers.start()
-        way.cache = self._servers.open(started.url)
-        _warm(way)
+        variant.cache = self._servers.open(started.url)
+        _warm(variant)
         os.kill(_pid(started), signal.SIGKILL)
 
-    def hang(self, way: _Cached) -> None:
+    def hang(self, variant: _Cached) -> None:
         """Use it, and freeze it."""
         if self._server is None:
             self._server = self._servers.start()
         self._servers.thaw(self._server)
-        way.cache = self._servers.open(self._server.url)
-        _warm(way)
+        variant.cache = self._servers.open(self._server.url)
+        _warm(variant)
         self._servers.freeze(self._server)
 
 
-def _budget(way: Sampler) -> Budget:
-    if isinstance(way, _Direct) and way.operation.startswith("Scan"):
+def _budget(variant: Sampler) -> Budget:
+    if isinstance(variant, _Direct) and variant.operation.startswith("Scan"):
         return Budget(turn_s=0.0, most_s=_SCAN_S, counts_from_s=_SCAN_S)
-    match way.name:
+    match variant.name:
         case "cache-killed" | "cache-hanging":
             # each turn begins with a server of its own making, so the first is no warm-up
             return Budget(
@@ -439,10 +438,10 @@ def _budget(way: Sampler) -> Budget:
             return Budget(turn_s=_TURN_S)
 
 
-def _pairs(ways: list[Sampler]) -> list[tuple[str, str, str]]:
-    """Return what to compare: today's form with what is better, and that with the cache's ways."""
-    direct = [way.name for way in ways if isinstance(way, _Direct)]
-    cached = [way.name for way in ways if not isinstance(way, _Direct)]
+def _pairs(variants: list[Sampler]) -> list[tuple[str, str, str]]:
+    """Return what to compare: today's form with what is better, and that with the cache's variants."""
+    direct = [variant.name for variant in variants if isinstance(variant, _Direct)]
+    cached = [variant.name for variant in variants if not isinstance(variant, _Direct)]
     pairs = [(direct[0], name) for name in (*direct[1:], WARM)]
     pairs += [(direct[-1], name) for name in cached if (direct[-1], name) not in pairs]
-    return [(ways[0].question, *pair) for pair in pairs]
+    return [(variants[0].question, *pair) for pair in pairs]

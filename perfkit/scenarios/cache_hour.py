@@ -27,16 +27,17 @@ from perfkit.scenarios.cache import (
     WARM,
     CacheServers,
     Fill,
-    cached_ways,
+    cached_variants,
     fill_of,
     key_of,
     open_cache,
 )
+from perfkit.scenarios.parameter_sets import parameters_in_runs
 from perfkit.scenarios.recorder import Recorder
 from perfkit.units import format_share
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["NAME", "CacheHourScenario", "cache_hour_scenarios", "hour_of"]
+__all__ = ["NAME", "cache_hour_scenarios"]
 
 NAME = "cache-hour"
 
@@ -52,7 +53,7 @@ TTLS_S = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 # The real run's rates and times to live are scaled so that it takes seconds and misses enough.
 CHECK = Traffic(rate_hz=200.0, duration_s=4.0, keys=40, skew=SKEW, ttl_s=0.5, writes_hz=4.0)
 _TOLERANCE = 0.03
-_PATIENCE_S = 5.0
+_GENEROUS_LIMIT_S = 5.0
 
 _TURN_S = 0.05
 _LEAST_CALLS = 20
@@ -119,11 +120,13 @@ class CacheHourScenario:
                 stack.callback(contender.close)
             fill = fill_of(self.pattern, contenders)
             cache = servers.open(servers.usual(context.redis_url))
-            ways = [
-                way for way in cached_ways(fill, servers, cache) if way.name in {COLD, WARM, KILLED}
+            samplers = [
+                each
+                for each in cached_variants(fill, servers, cache)
+                if each.name in {COLD, WARM, KILLED}
             ]
             measured = measure(
-                ways,
+                samplers,
                 context.options.plan,
                 context.clock,
                 budget=_budget,
@@ -134,7 +137,7 @@ class CacheHourScenario:
             short_lived = _with_ttl(context.workload, CHECK.ttl_s)
             # hits are counted here and nothing is timed: a busy machine must not make errors
             short = servers.close_later(
-                open_cache(servers.start().url, short_lived, time_limit_s=_PATIENCE_S)
+                open_cache(servers.start().url, short_lived, time_limit_s=_GENEROUS_LIMIT_S)
             )
             real = runner.run(_run_for_real(CHECK, fill, short))
         variants = measured.variants(context.target_kind)
@@ -166,7 +169,7 @@ class CacheHourScenario:
                 writes_an_hour=round(traffic.writes_hz * 3600, 3),
                 error_share=traffic.error_share,
             ),
-            parameters=dict(self.pattern.parameters),
+            parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             hours=tuple(
                 each
                 for each in hours

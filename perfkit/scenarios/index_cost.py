@@ -20,7 +20,7 @@ from perfkit.scenarios.recorder import Recorder
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import AccessPattern, Index, Projection, Table, Workload
 
-__all__ = ["DELETE", "INSERT", "KEY_CHANGE", "UNCHANGED", "UPDATE", "index_cost_scenarios"]
+__all__ = ["index_cost_scenarios"]
 
 NAME = "index-cost"
 

@@ -1,12 +1,13 @@
 """The values a question is asked with, where they are drawn from the items of its table."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.errors import TargetError
@@ -14,7 +15,13 @@ from perfkit.scenarios.base import Context
 from perfkit.workloads.equalities import equal_attributes
 from perfkit.workloads.model import AccessPattern, Workload
 
-__all__ = ["DRAWING_UNITS", "SETS", "with_parameters", "workload_with_parameters"]
+__all__ = [
+    "DRAWING_UNITS",
+    "SETS",
+    "parameters_in_runs",
+    "with_parameters",
+    "workload_with_parameters",
+]
 
 SETS = 10
 """Enough to tell a lucky value from the others, few enough to ask every form with each."""
@@ -69,6 +76,12 @@ def with_parameters(pattern: AccessPattern, context: Context) -> AccessPattern:
     return replace(pattern.asking(first), more_parameters=tuple(more))
 
 
+def parameters_in_runs(pattern: AccessPattern, workload: Workload) -> Mapping[str, AttributeValue]:
+    """Return the values that a run may say a pattern was asked with: those of somebody's items are none."""
+    theirs = pattern.drawn or workload.table(pattern.table).exists
+    return {} if theirs else pattern.parameters
+
+
 def _may_be_asked(value: AttributeValue | None, key_type: str | None) -> bool:
     """Tell whether a question may compare with a value; a key is of one type and never empty."""
     if value is None:
@@ -91,7 +104,7 @@ def _some_items(pattern: AccessPattern, context: Context) -> list[Item]:
     """Return items from all over the table, in an order that the seed decides."""
     seed = context.options.plan.random_seed
     # the client is the caller's, and stays open
-    connection = PatientConnection(
+    connection = RetryingConnection(
         ClientConnection(context.client, where=context.where), backoff=Backoff()
     )
     with answer_errors(f"drawing parameters for {pattern.name}", context.where):

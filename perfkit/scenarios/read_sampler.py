@@ -73,20 +73,20 @@ class _ReadSampler:
         self._next = (number + 1) % len(self.reads)
         return number, self.reads[number].call()
 
-    def _count(self, turn: Measurement, numbered: tuple[int, Answer]) -> None:
+    def _count(self, measurement: Measurement, numbered: tuple[int, Answer]) -> None:
         number, answer = numbered
-        turn.requests += answer.requests
-        turn.retries += answer.retries
-        turn.read_units = add_known(turn.read_units, answer.capacity_units)
+        measurement.requests += answer.requests
+        measurement.retries += answer.retries
+        measurement.read_units = add_known(measurement.read_units, answer.capacity_units)
         # answers to different questions differ in size: only those to one must not
-        turn.count_items(len(answer.items) if number == 0 else len(self.answers[0].items))
+        measurement.count_items(len(answer.items) if number == 0 else len(self.answers[0].items))
         self.answers[number] = answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredReads:
     """
-    What measuring some ways to read gave.
+    What measuring some variants gave.
 
     Args:
         measured: The samples.
@@ -103,15 +103,15 @@ class MeasuredReads:
 
 def measure_reads(
     scenario: str,
-    ways: Sequence[Sequence[Read]],
+    variants: Sequence[Sequence[Read]],
     context: Context,
     check: Callable[[Mapping[str, Answer]], None],
 ) -> MeasuredReads:
     """
-    Measure ways to read against the first of them.
+    Measure variants against the first of them.
 
-    A way holds one read for each set of parameters. With several sets all ways are asked with each
-    of them before anything is measured, calls go through the sets, and the counts of a variant are
+    A variant holds one read for each set of parameters. With several sets all variants are asked
+    with each of them before anything is measured, calls go through the sets, and the counts of a variant are
     means over the sets: exact, however many calls there were.
 
     Each is called once and the answers are checked; fast ones are called a few times more, so
@@ -120,7 +120,7 @@ def measure_reads(
 
     Args:
         scenario: Name, for progress.
-        ways: At least one, each with a name of its own, and all with as many sets.
+        variants: At least one, each with a name of its own, and all with as many sets.
         context: What to measure with.
         check: Raises `ResultsDifferError` if the answers to one set, by read, do not belong
             together.
@@ -129,9 +129,9 @@ def measure_reads(
         ResultsDifferError: The answers differ, also when asked a second time.
         TargetError: The target refused a call.
     """
-    samplers = [_ReadSampler(each, context.clock) for each in ways]
-    sets = len(ways[0])
-    budget = _budget(context.options.plan, len(ways))
+    samplers = [_ReadSampler(each, context.clock) for each in variants]
+    sets = len(variants[0])
+    budget = _budget(context.options.plan, len(variants))
 
     def check_all() -> None:
         for number in range(sets):
@@ -148,20 +148,20 @@ def measure_reads(
             check=check_all,
             progress=context.reporter(scenario),
         )
-        strong = [_strong_units(each) for each in ways]
-    doubts = tuple(doubt for each in samplers for doubt in _doubt_way(each))
-    variants = tuple(
+        strong = [_strong_units(each) for each in variants]
+    doubts = tuple(doubt for each in samplers for doubt in _doubt_variant(each))
+    described = tuple(
         _of_read(variant, each, strong_units=units, believed=not doubts)
         for variant, each, units in zip(
             measured.variants(context.target_kind), samplers, strong, strict=True
         )
     )
-    first, by_name = samplers[0].name, {each.name: each for each in variants}
+    first, by_name = samplers[0].name, {each.name: each for each in described}
     return MeasuredReads(
         measured=measured,
-        variants=variants,
+        variants=described,
         comparisons=tuple(
-            replace(each, capacity_ratio=_capacity_ratio(variants[0], by_name[each.candidate]))
+            replace(each, capacity_ratio=_capacity_ratio(described[0], by_name[each.candidate]))
             for each in compare(measured, [("", first, other.name) for other in samplers[1:]])
         ),
         doubts=(*doubts, *_doubt_changes(measured)),
@@ -200,12 +200,12 @@ def _ask_all(
             return
 
 
-def _strong_units(way: Sequence[Read]) -> float | None:
+def _strong_units(variant: Sequence[Read]) -> float | None:
     """Return the mean units of strongly consistent calls that are not measured anyway."""
-    if way[0].consistency is Consistency.STRONG:
+    if variant[0].consistency is Consistency.STRONG:
         return None
     # a scan reads the whole table whatever is asked
-    asked = way[:1] if way[0].operation == "Scan" else way
+    asked = variant[:1] if variant[0].operation == "Scan" else variant
     return _mean(read.count_strong() for read in asked)
 
 
@@ -284,7 +284,7 @@ def _bytes_read(read: Read, answer: Answer, *, believed: bool) -> tuple[int | No
     return round(blocks * READ_UNIT_BYTES), "capacity"
 
 
-def _doubt_way(sampler: _ReadSampler) -> Iterator[Doubt]:
+def _doubt_variant(sampler: _ReadSampler) -> Iterator[Doubt]:
     """Yield the first doubt about what a way was charged, whatever it was asked with."""
     answers = sampler.answers.values()
     found = (doubt for answer in answers for doubt in _doubt_capacity(sampler.read, answer))

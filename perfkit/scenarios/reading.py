@@ -19,7 +19,7 @@ Request = dict[str, Any]
 @dataclass(slots=True)
 class Answer:
     """
-    What one call found, and what the target said it took.
+    What one call found, and the capacity the target reported for it.
 
     Counters are None where the target does not say. `page` holds the items of the first page as
     they came, `page_units` what that page was charged: together they show whether the target
@@ -350,10 +350,12 @@ class Steps:
         client: Of boto3.
         first: Finds items.
         ask: Returns the request for an item found, None for one that lacks what is asked with.
-        operation: What the variant is said to do.
+        operation: What the variant does, for reports.
         name: What it is called.
         gets: The second step is GetItem, else it is Query.
         batched: Get in batches.
+        then_consistency: How the second step reads: by key it can be stronger than the first, by
+            a global index it cannot.
     """
 
     client: Any
@@ -363,6 +365,7 @@ class Steps:
     name: str = "steps"
     gets: bool = True
     batched: bool = False
+    then_consistency: Consistency = Consistency.EVENTUAL
     concurrency: int = 1
     filtered: bool = True
 
@@ -393,7 +396,7 @@ class Steps:
     def _one_by_one(self, answer: Answer, requests: Sequence[Request]) -> None:
         fetched: dict[str, list[Item]] = {}
         for request in requests:
-            metered = _metered(request, self.consistency)
+            metered = _metered(request, self.then_consistency)
             found: list[Item] = []
             if self.gets:
                 response = self.client.get_item(**metered)
@@ -413,7 +416,7 @@ class Steps:
         for start in range(0, len(keys), _BATCH_KEYS):
             table = requests[0]["TableName"]
             chunk: Request = {"Keys": keys[start : start + _BATCH_KEYS]}
-            if self.consistency is Consistency.STRONG:
+            if self.then_consistency is Consistency.STRONG:
                 chunk["ConsistentRead"] = True
             fetched += self._get_all({table: chunk}, answer)
         answer.items = [*answer.items, *fetched]

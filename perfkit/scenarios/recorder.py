@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from perfkit.dynamodb.limits import meter_of
 from perfkit.measure.comparison import doubt_measured
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.measure.rounds import GC_POLICY, Measured
@@ -73,8 +74,13 @@ class Recorder:
             helpers_cpu_s: Processor time of processes that are part of the measurement: theirs is
                 no disturbance.
             facts: Other fields of a run.
+
+        Raises:
+            LimitReachedError: A call was not sent, here or by a process of the service.
         """
         context, scenario = self._context, self._scenario
+        if context.source is not None and context.source.limits is not None:
+            meter_of(context.source.limits).check()
         comparisons = tuple(comparisons)
         machine = describe_machine()
         cautions: Iterable[Doubt] = ()

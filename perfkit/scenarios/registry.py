@@ -14,7 +14,7 @@ from perfkit.scenarios.access_pattern import access_patterns
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.workloads.model import Workload
 
-__all__ = ["ALL", "PATTERNS", "find", "main_job", "measure_scenarios", "scenarios_of"]
+__all__ = ["PATTERNS", "find", "main_job", "measure_scenarios"]
 
 ALL = "all"
 
@@ -120,7 +120,7 @@ def _explain(workload: Workload, name: str, scenarios: Iterable[str]) -> str:
     if name in {"cache", "cache-hour"}:
         return f"no pattern of workload {workload.name} has a cache policy; {choices}"
     if name == "index-cost":
-        return f"no table of workload {workload.name} has an index; {choices}"
+        return f"no table that perfkit makes for {workload.name} has an index; {choices}"
     return f"no scenario named {name!r} in workload {workload.name}; {choices}"
 
 

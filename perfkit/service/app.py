@@ -39,7 +39,7 @@ from perfkit.service.tokens import Tokens
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
-__all__ = ["Clock", "Parts", "assemble", "create_app", "from_environment", "make_cache"]
+__all__ = ["Clock", "Parts", "assemble", "create_app", "make_cache"]
 
 Clock = Callable[[], datetime]
 """Returns the time of day, UTC."""

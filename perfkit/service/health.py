@@ -16,7 +16,7 @@ from perfkit.workloads.model import Workload
 __all__ = ["HealthReporter"]
 
 _FRESH_S = 2.0
-_PATIENCE_S = 2.0
+_TIMEOUT_S = 2.0
 
 
 def _ok(detail: str) -> Check:
@@ -79,10 +79,10 @@ class HealthReporter:
     async def _look_at_database(self) -> Check:
         session = self._database.session()
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 missing = await session.ask(self._missing)
         except TimeoutError:
-            return _failing(f"no answer within {_PATIENCE_S:g} s")
+            return _failing(f"no answer within {_TIMEOUT_S:g} s")
         except Problem as problem:
             return _failing(problem.detail)
         finally:

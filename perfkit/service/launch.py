@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from perfkit.cache.address import without_password
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import PerfkitError, TargetError
 from perfkit.processes import redis_server
@@ -71,7 +72,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     """
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.ownership import Ownership, not_ours
-    from perfkit.dynamodb.patience import Backoff, PatientConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     check_workload(workload)
@@ -79,7 +80,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     if not target.may_exist:
         msg = f"there are no tables on {target.name}; create and fill them with `perfkit seed`"
         raise TargetError(msg)
-    connection = PatientConnection(target.connect(), backoff=Backoff())
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     try:
         with answer_errors("looking at the tables", target.name):
             states = {name: describe(connection, name) for name in names}
@@ -166,7 +167,8 @@ class Running:
         url: Where it is.
         pids: Its processes when it was started.
         switches: Its optimisations.
-        queue_url: The server of its queue; None if that is the folder's own, or there is none.
+        queue_url: The server of its queue, without a password; None if that is the folder's own,
+            or there is none.
     """
 
     pid: int
@@ -174,7 +176,7 @@ class Running:
     url: str
     pids: list[int]
     switches: dict[str, bool]
-    queue_url: str | None = field(default=None, repr=False)
+    queue_url: str | None = None
 
 
 def _state_file(folder: Path) -> Path:
@@ -346,6 +348,8 @@ def _run_in_background() -> None:
     plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)
     file = _state_file(settings.folder)
 
+    queue = settings.redis_url if settings.switches.needs_queue else None
+
     def started(service: RunningService) -> None:
         state = Running(
             pid=os.getpid(),
@@ -353,11 +357,10 @@ def _run_in_background() -> None:
             url=service.url,
             pids=service.pids,
             switches=asdict(settings.switches),
-            queue_url=settings.redis_url if settings.switches.needs_queue else None,
+            queue_url=None if queue is None else without_password(queue),
         )
         unfinished = file.with_suffix(".new")
         unfinished.unlink(missing_ok=True)
-        # a password may be in the URL
         with os.fdopen(
             os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
         ) as new:

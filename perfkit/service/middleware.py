@@ -11,7 +11,7 @@ from perfkit.service.notifications import Notifications
 from perfkit.service.problems import Problem, problem_response
 from perfkit.service.timing import Trace, begin_trace
 
-__all__ = ["LARGEST_HEADERS_BYTES", "Instrumented"]
+__all__ = ["Instrumented"]
 
 LARGEST_HEADERS_BYTES = 32 * 1024
 

@@ -18,7 +18,7 @@ from perfkit.processes import lifeline
 from perfkit.processes.sockets import bind
 from perfkit.service.settings import ServiceSettings
 
-__all__ = ["main", "server_config"]
+__all__ = ["main"]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75

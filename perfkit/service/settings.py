@@ -12,7 +12,7 @@ from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError
 from perfkit.settings import FOLDER
 
-__all__ = ["PHASES", "SECRET_BYTES", "ServiceSettings", "Switches"]
+__all__ = ["ServiceSettings", "Switches"]
 
 PHASES = (0, 1, 2, 3)
 

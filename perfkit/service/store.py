@@ -21,7 +21,7 @@ from perfkit.service.problems import Problem, unavailable
 from perfkit.service.settings import Switches
 from perfkit.workloads.model import AccessPattern, CachePolicy, GetForm, QueryForm, Workload
 
-__all__ = ["COURSES", "ENROLLMENTS", "SESSION", "SESSION_S", "USERS", "Find", "FindByIndex"]
+__all__ = ["COURSES", "ENROLLMENTS", "SESSION", "USERS", "Find", "FindByIndex"]
 __all__ += ["FindByScan", "Store", "Titles", "User", "check_workload", "make_store"]
 __all__ += ["titles_in_batches", "titles_one_by_one", "with_own_patterns"]
 

@@ -11,13 +11,7 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Protocol
 
-__all__ = ["CACHE_HEADER", "STAGES", "TIMING_HEADER", "UNITS_HEADER", "WRITE_UNITS_HEADER"]
-__all__ += ["CacheState", "Stage", "Trace", "begin_trace", "current_trace", "stage"]
-
-TIMING_HEADER = "Server-Timing"
-CACHE_HEADER = "X-Cache"
-UNITS_HEADER = "X-Consumed-Read-Units"
-WRITE_UNITS_HEADER = "X-Consumed-Write-Units"
+__all__ = ["CacheState", "Stage", "Trace", "begin_trace", "current_trace", "stage"]
 
 
 class Stage(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 
 from perfkit.service.problems import Problem
 
-__all__ = ["AUDIENCE", "DEMO_USER", "ISSUER", "Claims", "Tokens", "bad_token", "claimed_user"]
+__all__ = ["DEMO_USER", "Claims", "Tokens", "bad_token", "claimed_user"]
 __all__ += ["no_token"]
 
 ALGORITHM = "HS256"

@@ -18,7 +18,7 @@ from perfkit.workloads.problems import toml_path
 from perfkit.workloads.rows import Rows
 from perfkit.workloads.words import TEXT_LENGTH, text
 
-__all__ = ["MOST_ITEMS", "ItemGenerator"]
+__all__ = ["ItemGenerator"]
 
 MOST_ITEMS = 1_000_000_000
 """Items of one entity; a slip of the keyboard should not fill a disk, or an account, for weeks."""

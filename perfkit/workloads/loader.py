@@ -25,7 +25,7 @@ from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural
 from perfkit.workloads.questions import pattern_problems
 from perfkit.workloads.schema import FileSection
 
-__all__ = ["BUILT_IN", "doubts", "load"]
+__all__ = ["doubts", "load"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""

@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from perfkit.settings import WORKLOAD_FILE, WORKLOAD_VARIABLE
 
-__all__ = ["SECONDS_A_MONTH", "Outline", "StatedTraffic", "outline", "stated_traffic"]
+__all__ = [
+    "SECONDS_A_MONTH",
+    "Outline",
+    "StatedTraffic",
+    "is_built_in",
+    "outline",
+    "stated_traffic",
+]
 
 SECONDS_A_MONTH = 730 * 3600
 """Of a month as AWS bills it."""
@@ -42,8 +50,9 @@ class Outline:
         description: The workload in one sentence; may be empty.
         quotes: It has figures of a document.
         built_in: perfkit brings it along, and its reference service serves it.
-        indexes: A table of it has an index.
+        indexes: A table that perfkit makes has an index.
         existing: Indexes that it says are there already, with their tables.
+        foreign: Tables that it says are there already: perfkit adds no index to them.
     """
 
     ttls_s: Mapping[str, float | None]
@@ -52,6 +61,11 @@ class Outline:
     built_in: bool = False
     indexes: bool = True
     existing: frozenset[tuple[str, str]] = frozenset()
+    foreign: frozenset[str] = frozenset()
+
+
+_OF_EVERY_TABLE = frozenset({"partition_key", "sort_key", "indexes"})
+"""What a table has that exists already; all else says what its items are to be."""
 
 
 @lru_cache(maxsize=16)
@@ -69,21 +83,27 @@ def outline(name: str, digest: str) -> Outline | None:
     for content, built_in in _candidates(name):
         if hashlib.sha256(content).hexdigest() == digest:
             file = tomllib.loads(content.decode("utf-8-sig"))
-            patterns = file.get("patterns", {})
+            patterns, tables = file.get("patterns", {}), file.get("tables", {})
+            foreign = frozenset(
+                name for name, each in tables.items() if each.keys() <= _OF_EVERY_TABLE
+            )
             return Outline(
                 description=str(file.get("description", "")),
-                quotes=any("quoted" in said for said in patterns.values()),
+                quotes=any("quoted" in section for section in patterns.values()),
                 built_in=built_in,
-                indexes=any("indexes" in each for each in file.get("tables", {}).values()),
+                indexes=any(
+                    "indexes" in each for name, each in tables.items() if name not in foreign
+                ),
+                foreign=foreign,
                 existing=frozenset(
                     (table, name)
-                    for table, each in file.get("tables", {}).items()
+                    for table, each in tables.items()
                     for name, index in each.get("indexes", {}).items()
                     if index.get("exists") or index.get("local")
                 ),
                 ttls_s={
-                    pattern: float(said["cache"]["ttl_s"]) if "cache" in said else None
-                    for pattern, said in patterns.items()
+                    pattern: float(section["cache"]["ttl_s"]) if "cache" in section else None
+                    for pattern, section in patterns.items()
                 },
             )
     return None
@@ -106,8 +126,8 @@ def stated_traffic(name: str, digest: str) -> StatedTraffic | None:
     ]
     exact = (file for same, file in files if same)
     alike = (file for _, file in files if file.get("name") == name)
-    said = (file.get("traffic") for file in (*exact, *alike))
-    traffic = next((each for each in said if isinstance(each, dict)), None)
+    sections = (file.get("traffic") for file in (*exact, *alike))
+    traffic = next((each for each in sections if isinstance(each, dict)), None)
     if traffic is None:
         return None
     return StatedTraffic(
@@ -123,9 +143,9 @@ def _read(content: bytes) -> Mapping[str, Any]:
         return {}
 
 
-def _rates(said: object) -> Mapping[str, float]:
+def _rates(section: object) -> Mapping[str, float]:
     found = {}
-    for name, rate in said.items() if isinstance(said, dict) else ():
+    for name, rate in section.items() if isinstance(section, dict) else ():
         match rate:
             case {"rps": int() | float() as hz}:
                 found[str(name)] = float(hz)
@@ -134,9 +154,19 @@ def _rates(said: object) -> Mapping[str, float]:
     return found
 
 
+def is_built_in(name: str, digest: str) -> bool:
+    """Return whether perfkit brings a workload along; one whose file is gone is known by its name."""
+    known = outline(name, digest)
+    return _packaged(name).is_file() if known is None else known.built_in
+
+
+def _packaged(name: str) -> Traversable:
+    return resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
+
+
 def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     """Yield the contents of files that may be the workload, and whether perfkit brings them."""
-    built_in = resources.files("perfkit.workloads").joinpath(f"{Path(name).name}.toml")
+    built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
     for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE):

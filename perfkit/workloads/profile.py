@@ -24,11 +24,9 @@ __all__ = [
     "Profiler",
     "SizeProfile",
     "ValueProfile",
-    "distinct_values",
     "kind_of",
     "mean_of",
     "share_of",
-    "wilson",
 ]
 
 _Z = 1.959964
@@ -57,11 +55,6 @@ class Estimate:
     def exactly(cls, value: float) -> Self:
         """Return a figure that was counted."""
         return cls(value=value, low=value, high=value)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it was counted, not estimated."""
-        return self.low == self.high
 
 
 def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:

@@ -35,13 +35,13 @@ KEYS = Keys(COURSES, "1")
 KEY = "perfkit:1:courses:semester:1:department:CS"
 PARAMETERS = COURSES.pattern("courses").parameters
 
-PATIENT = CacheSettings(time_limit_s=5, index_lag_s=0, breaker_open_s=0.05, retry_s=0.05)
+GENEROUS = CacheSettings(time_limit_s=5, index_lag_s=0, breaker_open_s=0.05, retry_s=0.05)
 """For servers that answer, if wrongly: a busy machine must not look like a fault."""
 
 HASTY = CacheSettings(index_lag_s=0, breaker_open_s=0.2, retry_s=0.05)
 """With the default time limit, for servers that do not answer."""
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def ask(cache: Cache) -> Lookup:
 
 async def until(cache: Cache, status: Status) -> None:
     """Ask until the answer comes that way."""
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + TIMEOUT_S
     while (lookup := await ask(cache)).status is not status:
         assert time.monotonic() < deadline_s, lookup.status
         await asyncio.sleep(0.01)
@@ -109,7 +109,7 @@ def test_what_is_not_ours_under_our_key_is_left_alone(
     async def main() -> None:
         url = server.start(folder).url
         await tell(url, command)
-        async with Cache(url, KEYS, PATIENT) as cache:
+        async with Cache(url, KEYS, GENEROUS) as cache:
             assert [(await ask(cache)).status for _ in range(5)] == [Status.ERROR] * 5
             # a wrong key is no wrong server
             assert cache.snapshot().server.breaker_openings == 0
@@ -122,7 +122,7 @@ def test_what_is_not_ours_under_our_key_is_left_alone(
 def test_a_server_without_memory_still_gives_what_it_has(folder: Path) -> None:
     async def main() -> None:
         url = server.start(folder).url
-        async with Cache(url, KEYS, PATIENT) as cache:
+        async with Cache(url, KEYS, GENEROUS) as cache:
             await ask(cache)
             await tell(
                 url,
@@ -143,7 +143,7 @@ def test_a_server_without_memory_still_gives_what_it_has(folder: Path) -> None:
 def test_a_read_only_replica_gives_what_it_has(folder: Path) -> None:
     async def main() -> None:
         url = server.start(folder).url
-        async with Cache(url, KEYS, PATIENT) as cache:
+        async with Cache(url, KEYS, GENEROUS) as cache:
             await ask(cache)
             await tell(url, ("REPLICAOF", "127.0.0.1", 1))
 
@@ -169,7 +169,7 @@ def test_a_password_is_asked_for_and_given(folder: Path) -> None:
             ("default:s%40fe@", Status.HIT),
             (":s%40fe@", Status.HIT),
         ]:
-            async with Cache(f"unix://{login}{path}", KEYS, PATIENT) as cache:
+            async with Cache(f"unix://{login}{path}", KEYS, GENEROUS) as cache:
                 await ask(cache)
                 assert (await ask(cache)).status is expected, login
         await tell(f"unix://:s%40fe@{path}", ("CONFIG", "SET", "requirepass", ""))
@@ -269,7 +269,7 @@ def test_a_reply_never_goes_to_another_request(folder: Path) -> None:
     """One who gave up leaves its reply behind; the next must get its own."""
 
     async def main() -> None:
-        async with Cache(server.start(folder).url, KEYS, PATIENT) as cache:
+        async with Cache(server.start(folder).url, KEYS, GENEROUS) as cache:
             parameters = [{":user": {"S": f"u{number}"}} for number in range(20)]
             for number, place in enumerate(parameters):
                 body = str(number).encode()
@@ -397,7 +397,7 @@ def test_a_server_that_hangs_in_the_middle_of_a_miss_is_given_up(folder: Path) -
 def test_a_server_killed_and_started_again_under_load_fails_nothing(folder: Path) -> None:
     async def main() -> None:
         started = server.start(folder)
-        async with Cache(started.url, KEYS, PATIENT) as cache:
+        async with Cache(started.url, KEYS, GENEROUS) as cache:
             await until(cache, Status.HIT)
             over = asyncio.Event()
             found: list[Lookup] = []
@@ -432,7 +432,7 @@ def test_a_server_killed_and_started_again_under_load_fails_nothing(folder: Path
 def test_an_idle_connection_that_was_closed_costs_nothing(folder: Path) -> None:
     async def main() -> None:
         started = server.start(folder)
-        async with Cache(started.url, KEYS, PATIENT) as cache:
+        async with Cache(started.url, KEYS, GENEROUS) as cache:
             await until(cache, Status.HIT)
             await tell(started.url, ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
             await asyncio.sleep(0.05)
@@ -449,7 +449,7 @@ def test_uvloop_takes_faults_as_well(folder: Path) -> None:
 
     async def main() -> None:
         started = server.start(folder)
-        async with Cache(started.url, KEYS, PATIENT) as cache:
+        async with Cache(started.url, KEYS, GENEROUS) as cache:
             await until(cache, Status.HIT)
             for _ in range(3):
                 again = server.find(folder)
@@ -489,7 +489,7 @@ def test_an_invalidation_that_fails_is_done_later(folder: Path) -> None:
             finally:
                 os.kill(started.pid, signal.SIGCONT)
 
-            deadline_s = time.monotonic() + PATIENCE_S
+            deadline_s = time.monotonic() + TIMEOUT_S
             while (await reader.get_or_fill("courses", PARAMETERS, read)).body == b"old":
                 assert time.monotonic() < deadline_s
                 await asyncio.sleep(0.01)
@@ -506,7 +506,7 @@ def test_an_invalidation_cut_off_is_done_all_the_same(folder: Path) -> None:
 
     async def main() -> None:
         started = server.start(folder)
-        async with Cache(started.url, KEYS, PATIENT) as cache:
+        async with Cache(started.url, KEYS, GENEROUS) as cache:
             await until(cache, Status.HIT)
             request = asyncio.create_task(cache.invalidate([KEY]))
             await asyncio.sleep(0)
@@ -523,7 +523,7 @@ def test_what_was_not_invalidated_is_forgotten_when_it_must_have_expired(folder:
     async def main() -> None:
         clock = FakeClock()
         url = unix_url(str(folder / "nobody.sock"))
-        async with Cache(url, KEYS, PATIENT, clock=clock) as cache:
+        async with Cache(url, KEYS, GENEROUS, clock=clock) as cache:
             assert not await cache.invalidate([KEY])
             debts = cache._invalidations._debts
             assert list(debts) == [KEY]
@@ -541,7 +541,7 @@ def test_what_was_not_invalidated_is_forgotten_when_it_must_have_expired(folder:
 
 def test_a_closed_cache_still_answers(folder: Path) -> None:
     async def main() -> None:
-        cache = Cache(server.start(folder).url, KEYS, PATIENT)
+        cache = Cache(server.start(folder).url, KEYS, GENEROUS)
         await ask(cache)
         await cache.close()
         await cache.close()
@@ -555,7 +555,7 @@ def test_a_closed_cache_still_answers(folder: Path) -> None:
 def test_closing_while_connecting_fails_nobody(folder: Path) -> None:
     async def main() -> None:
         async with fake(folder, lambda _: b"") as url:
-            cache = Cache(url, KEYS, PATIENT)
+            cache = Cache(url, KEYS, GENEROUS)
             request = asyncio.create_task(ask(cache))
             await asyncio.sleep(0.05)
             await cache.close()
@@ -633,7 +633,7 @@ def test_a_server_is_reached_over_the_network(folder: Path) -> None:
     async def main() -> None:
         async with (
             forwarder(server.start(folder).url, None) as port,
-            Cache(f"redis://127.0.0.1:{port}", KEYS, PATIENT) as cache,
+            Cache(f"redis://127.0.0.1:{port}", KEYS, GENEROUS) as cache,
         ):
             assert [(await ask(cache)).status for _ in range(2)] == [Status.MISS, Status.HIT]
 
@@ -647,12 +647,12 @@ def test_tls_is_checked(folder: Path) -> None:
         context.load_cert_chain(file)
         async with forwarder(server.start(folder).url, context) as port:
             url = f"rediss://127.0.0.1:{port}"
-            async with Cache(f"{url}?ssl_ca_certs={file}", KEYS, PATIENT) as cache:
+            async with Cache(f"{url}?ssl_ca_certs={file}", KEYS, GENEROUS) as cache:
                 assert [(await ask(cache)).status for _ in range(2)] == [Status.MISS, Status.HIT]
             # nobody vouches for it
-            async with Cache(url, KEYS, PATIENT) as cache:
+            async with Cache(url, KEYS, GENEROUS) as cache:
                 assert (await ask(cache)).status is Status.ERROR
-            async with Cache(f"{url}?ssl_ca_certs={folder}/none", KEYS, PATIENT) as cache:
+            async with Cache(f"{url}?ssl_ca_certs={folder}/none", KEYS, GENEROUS) as cache:
                 assert (await ask(cache)).status is Status.ERROR
 
     run(main)

@@ -11,6 +11,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.commands.clean import clean
+from perfkit.commands.common import request_prices
 from perfkit.commands.seed import seed
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError, PerfkitError
@@ -75,7 +76,7 @@ def test_no_at_the_terminal_removes_nothing(
 def _permission(answer: Any) -> Any:
     from perfkit.dynamodb.safety import Permission
 
-    return Permission(ask=answer)
+    return Permission(prices=request_prices, ask=answer)
 
 
 @pytest.mark.usefixtures("_seeded")

@@ -14,6 +14,21 @@ pytestmark = pytest.mark.processes
 
 SHOP = str(Path(__file__).parents[2] / "examples" / "shop.toml")
 
+THEIRS = """
+name = "theirs"
+description = "A table that is there"
+
+[tables.Shop]
+partition_key = { name = "pk", type = "S" }
+sort_key = { name = "sk", type = "S" }
+
+[patterns.profile]
+description = "One item"
+table = "Shop"
+parameters = { customer = "CUSTOMER#00001", kind = "PROFILE" }
+get = { pk = ":customer", sk = ":kind" }
+"""
+
 READING = {
     "BatchGetItem",
     "DescribeTable",
@@ -237,8 +252,12 @@ def test_reading_somebodys_tables_through_an_address_is_asked_for(
     with start_server(tmp_path / "somebodys.sqlite3") as (url, _):
         fill(client_of(url))
 
-        result = perfkit("bench", "--iterations", "1", "--workload", SHOP, "--target", url)
+        workload = tmp_path / "theirs.toml"
+        workload.write_text(THEIRS)
+        common = ("--iterations", "1", "--workload", str(workload), "--target", url)
+        results = [perfkit("bench", *common), perfkit("run", "--patterns-only", *common)]
 
-    assert result.exit_code == 2
-    assert "Read Shop, which perfkit did not create" in result.stderr
-    assert "add --yes" in result.stderr
+    for result in results:
+        assert result.exit_code == 2
+        assert "Read Shop, which perfkit did not create" in result.stderr
+        assert "add --yes" in result.stderr

@@ -178,7 +178,7 @@ def test_ctrl_c_says_how_to_continue(command: str, monkeypatch: pytest.MonkeyPat
     result = perfkit(command)
 
     assert result.exit_code == 130
-    assert result.stderr.startswith("Interrupted: what was begun ")
+    assert "\nInterrupted: what was begun " in f"\n{result.stderr}"
 
 
 @pytest.fixture

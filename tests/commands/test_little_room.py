@@ -170,8 +170,9 @@ def test_what_writes_says_that_it_cannot(read_only: Path) -> None:
     result = perfkit("seed", "--scale", "0.01", cwd=read_only)
 
     assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-    assert "Read-only file system" in result.stderr
+    *_, error = result.stderr.splitlines()
+    assert error.startswith("Error: ")
+    assert "Read-only file system" in error
 
 
 def test_status_works_for_somebody_who_may_only_read(tmp_path: Path) -> None:

@@ -194,10 +194,9 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
 
     assert result.stdout.startswith("scenario,workload,target,started_at,run,variant,")
     assert result.stderr == (
-        "Left out: answer, summary, comparisons, beside-quoted, cost-before-quoted, cost-after-quoted,"
+        "Left out: answer, answer-cost, summary, comparisons, beside-quoted, cost-before-quoted, cost-after-quoted,"
         " cost-before-list, cost-after-list, cost-before-and-after, cost-totals, cost-prices,"
-        " cost-patterns, cost-measured-bill, cost-capacity-modes, cost-cache,"
-        " machine. Give --output a folder for one file each.\n"
+        " cost-million-calls, machine. Give --output a folder for one file each.\n"
     )
 
 
@@ -227,6 +226,7 @@ def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
     written = sorted(path.name for path in (tmp_path / "tables").iterdir())
     assert result.exit_code == 0
     assert written == [
+        "answer-cost.csv",
         "answer.csv",
         "beside-quoted.csv",
         "comparisons.csv",
@@ -235,10 +235,7 @@ def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
         "cost-before-and-after.csv",
         "cost-before-list.csv",
         "cost-before-quoted.csv",
-        "cost-cache.csv",
-        "cost-capacity-modes.csv",
-        "cost-measured-bill.csv",
-        "cost-patterns.csv",
+        "cost-million-calls.csv",
         "cost-prices.csv",
         "cost-totals.csv",
         "machine.csv",

@@ -54,7 +54,7 @@ all           6,500        6,500              0         6,500          1,625
 ¹ Counted by reading the table to its end.
 ² By counting and comparing.
 """)
-    assert result.stderr.startswith("Wrote 6,500 items in ")
+    assert result.stderr.startswith("Seeding\nWrote 6,500 items in ")
 
 
 def test_json_is_one_document_and_nothing_else() -> None:
@@ -196,7 +196,7 @@ def test_an_account_is_seeded_with_yes_and_the_preview_is_shown() -> None:
             "Seed workload courses in AWS account 123456789012, region eu-west-1:",
             "  - create table Users, on demand, tagged created-by=perfkit",
             "  - write up to 500 items to table Users, and count them",
-            "Roughly $0.00037 on demand: about 500 write and 125 read units (AWS Price List bulk API, eu-west-1, 2026-09-29).",
+            "Roughly $0.00037 on demand: about 500 write and 125 read units (AWS Price List bulk API, as in clont 0.3.0, 2026-09-29, eu-west-1).",
         ]
     )
 
@@ -292,7 +292,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> Non
 
     assert (process.returncode, stdout) == (130, "")
     said = re.fullmatch(
-        r"Interrupted: ([\d,]+) of 32,500 items are in; run the same command again to continue\.\n",
+        r"Seeding\nInterrupted: ([\d,]+) of 32,500 items are in; run the same command again to continue\.\n",
         stderr,
     )
     assert said, stderr

@@ -5,16 +5,20 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from typer.testing import CliRunner, Result
 
+from perfkit.cache.settings import CacheSettings
 from perfkit.cli import app
 from perfkit.commands.common import make_redis_url, make_target
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.runs import RunStore
+from perfkit.scenarios.cache import cached_variants
 from perfkit.settings import DATA_FILE
 from perfkit.workloads.loader import load
 
@@ -90,6 +94,36 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(said: str) -> None:
     assert result.exit_code == 2
     assert "expected no password in a file; set PERFKIT_" in result.stderr
     assert "secret" not in result.output
+
+
+@pytest.mark.processes
+def test_the_cache_is_measured_with_the_server_that_is_named(
+    courses_data: Callable[..., Path], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def variants(*arguments: Any) -> Any:
+        return cached_variants(*arguments)[:2]
+
+    # without the variants whose servers are killed and hang, and with time for a busy machine
+    monkeypatch.setattr("perfkit.scenarios.cache.cached_variants", variants)
+    monkeypatch.setattr(
+        "perfkit.scenarios.cache.CacheSettings", partial(CacheSettings, time_limit_s=9)
+    )
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("somebody's", "own")
+
+        result = perfkit(
+            "bench", "--data", courses_data(0.02), "--scenario", "cache", "--iterations", "1",
+            "--redis-url", redis_url,
+        )  # fmt: skip
+
+        assert result.exit_code == 0, result.output
+        keys = {key.decode() for key in client.scan_iter("*")}
+        # and what perfkit put there goes by itself
+        left = [key for key in keys if key != "somebody's" and client.ttl(key) < 0]
+    (run,) = RunStore(Path(".perfkit/runs")).list().runs
+    assert run.settings["redis"] == redis_url.removeprefix("unix://")
+    assert len(keys) > 1
+    assert ("somebody's" in keys, left) == (True, [])
 
 
 # ---- limits ------------------------------------------------------------------------------------

@@ -20,9 +20,11 @@ from typer.testing import CliRunner, Result
 from perfkit.cli import app
 from perfkit.cost.consumption import Consumption, bill_of_consumption, consumption
 from perfkit.cost.price_file import load_book
+from perfkit.dynamodb.permissions import needs
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError, TargetError
 from perfkit.settings import RUNS_FOLDER
+from perfkit.workloads.loader import load
 
 RUNS = Path(__file__).parents[1] / "report" / "runs"
 NOW = datetime(2026, 11, 30, 12, 34, tzinfo=UTC)
@@ -225,6 +227,23 @@ def test_a_role_that_may_not_ask_is_told_so_in_one_line() -> None:
 def test_tables_that_are_elsewhere_are_named() -> None:
     with pytest.raises(ConfigError, match="none of the tables Orders is in AWS"):
         look("Orders")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_report_s_policy_allows_what_is_asked_and_nothing_else() -> None:
+    make("Courses", "CoursesBySemester")
+    target, asked = Stubbed(), set()
+    for client in (target.dynamodb, target.cloudwatch):
+        client.meta.events.register(
+            "before-call.*",
+            lambda model, **_: asked.add(f"{model.service_model.signing_name}:{model.name}"),
+        )
+    # as IAM names services
+    names = {"monitoring:GetMetricData": "cloudwatch:GetMetricData"}
+
+    consumption(target, ["Courses"], days=14, now=NOW)  # type: ignore[arg-type]
+
+    assert {names.get(each, each) for each in asked} == set(needs("report", load()))
 
 
 # --- the command

@@ -16,7 +16,7 @@ from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import (
     State,
     hit_rates,
-    index_writes,
+    indexes_of,
     units_after,
     write_terms,
     write_units_s,
@@ -65,7 +65,7 @@ SHELF = Pattern(
     before=Reading(variant="scan", index=None, units=1_250.0, body_bytes=50_000),
     after=Reading(variant="query", index="ByShelf", units=6.5, body_bytes=50_000),
     items=50,
-    cached=True,
+    has_cache_policy=True,
 )
 BOOK_BY_ID = Pattern(
     name="book",
@@ -73,7 +73,7 @@ BOOK_BY_ID = Pattern(
     before=Reading(variant="scan", index=None, units=1_250.0, body_bytes=1_000),
     after=Reading(variant="get", index=None, units=0.5, body_bytes=1_000),
     items=1,
-    cached=True,
+    has_cache_policy=True,
 )
 # a million items, as scans counted them
 EVIDENCE = Evidence(
@@ -137,9 +137,9 @@ def test_an_index_without_what_is_asked_needs_a_read_for_each_item() -> None:
     # the index answers half a unit, the table the rest, and its own get
     assert [each.read_units_s for each in after] == [250 + 5, 5]
     assert units_after(SHELF, EVIDENCE) == 6.5
-    assert index_writes(EVIDENCE, "KEYS_ONLY") == (KEYS,)
+    assert indexes_of(State.AFTER, EVIDENCE, "KEYS_ONLY") == (KEYS,)
     # there is no index that includes something, so it stays as it is declared
-    assert index_writes(EVIDENCE, "INCLUDE") == (ALL,)
+    assert indexes_of(State.AFTER, EVIDENCE, "INCLUDE") == (ALL,)
 
 
 def test_a_query_is_billed_on_what_it_evaluates_before_its_filter() -> None:
@@ -537,6 +537,20 @@ def test_before_there_are_no_indexes_and_no_cache() -> None:
     # 20/s × 0.5 s = 10 vCPU ÷ 0.2 of a t3.micro = 50
     assert "50 \N{MULTIPLICATION SIGN} 730 h" in lines[3].arithmetic
     assert cpu_of(Case(assumptions=TRAFFIC, state=State.AFTER), EVIDENCE) == 0.011
+
+
+def test_before_has_the_indexes_that_are_there_already() -> None:
+    """Two writes a second of 1.5 WRU each to the index (half insert, half change a key), and its storage."""
+    existing = replace(EVIDENCE, existing=frozenset({("Books", "ByShelf")}))
+
+    lines = {
+        line.key: line.usd
+        for line in billed(Case(assumptions=TRAFFIC, state=State.BEFORE), existing, BOOK).lines
+    }
+
+    # 3 WRU/s × 2,628,000 s × $0.625 a million; a million entries of 1,124 B = 1.0468 GB
+    assert cents(lines["index-writes"] or 0) == "4.93"
+    assert cents(lines["index-storage"] or 0) == "0.26"
 
 
 def test_a_line_without_a_price_says_so_and_is_not_free() -> None:

@@ -383,8 +383,8 @@ def sure(of: Run) -> Run:
     ("change", "doubt"),
     [
         pytest.param(
-            {"doubts": (Doubt(DoubtKind.FEW_CALLS, "few calls"),)},
-            "1 of 2 runs have figures with a margin",
+            {"doubts": (Doubt(DoubtKind.NOISY_ROUNDS, "they differ"),)},
+            "review: calls or rounds of one variant lie far apart",
             id="caution",
         ),
         pytest.param({"doubts": (Doubt(DoubtKind.DATA, "odd"),)}, "review: odd", id="warning"),
@@ -421,13 +421,10 @@ TIMED = replace(
 def test_quoted_money_stands_apart_from_what_was_measured() -> None:
     built = findings(build_report([TIMED], cost=CostOptions(prices="quoted")))
 
-    measured_here = re.search(r"GET /a takes [^.]*\..*? at phase-3", built)
+    measured_here = re.search(r"The service answers in [^.]*\..*? at phase 3 \(GET /a\)", built)
     assert measured_here is not None
     assert "$" not in measured_here.group()
-    assert (
-        "Not measured here: a month of the architectures that are described costs quoted"
-        " $118.50 before, $68.50 after." in built
-    )
+    assert "a month of all services, quoted¹ †$118.50 †$68.50" in built
 
 
 def test_a_workload_that_quotes_nothing_hears_nothing_of_a_document() -> None:

@@ -53,7 +53,7 @@ EVIDENCE = Evidence(
             before=Reading(variant="scan", index=None, units=1250.0, body_bytes=50_000),
             after=Reading(variant="query", index="ByShelf", units=6.5, body_bytes=50_000),
             items=50,
-            cached=True,
+            has_cache_policy=True,
         ),
     ),
     writes=(TABLE, INDEX, KEYS),

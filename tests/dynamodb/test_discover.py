@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.discover import find_tables, read_table
+from perfkit.dynamodb.discover import Discovered, find_tables, read_table
 from perfkit.dynamodb.draft import write_draft
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
@@ -49,8 +49,19 @@ class Answering:
         self._engine.close()
 
 
-def patient(connection: Any) -> PatientConnection:
-    return PatientConnection(connection, backoff=Backoff(pause=lambda _: None))
+def retrying(connection: Any) -> RetryingConnection:
+    return RetryingConnection(connection, backoff=Backoff(pause=lambda _: None))
+
+
+def written(found: Discovered) -> str:
+    return write_draft(
+        [found],
+        name="Über uns!",
+        source="y",
+        target={"at": "aws"},
+        written_at="now",
+        skipped=["that is gone"],
+    ).text
 
 
 def test_tables_that_come_and_go_are_left_out_with_a_word() -> None:
@@ -63,7 +74,7 @@ def test_tables_that_come_and_go_are_left_out_with_a_word() -> None:
         there={"TableStatus": "UPDATING"},
     )
 
-    found = find_tables(patient(answering), Target())
+    found = find_tables(retrying(answering), Target())
 
     assert [table.name for table in found.tables] == ["there"]
     assert [text.split(":")[0] for text in found.skipped] == [
@@ -78,22 +89,22 @@ def test_who_names_the_tables_need_not_be_allowed_to_list_them() -> None:
     answering = Answering()
     answering.may_list = False
 
-    found = find_tables(patient(answering), Target(), ["there", "there"])
+    found = find_tables(retrying(answering), Target(), ["there", "there"])
 
     assert [table.name for table in found.tables] == ["there"]
     with pytest.raises(ConfigError, match=r"no table gone in .*; check the name"):
-        find_tables(patient(answering), Target(), ["gone"])
+        find_tables(retrying(answering), Target(), ["gone"])
 
 
 def test_counts_that_the_target_does_not_keep_are_not_made_up() -> None:
     """dynalite describes every table as empty."""
     create("there", 150)
     answering = Answering(there={"ItemCount": 0, "TableSizeBytes": 0})
-    connection = patient(answering)
+    connection = retrying(answering)
     (table,) = find_tables(connection, Target()).tables
 
     found = read_table(connection, table, limits=SampleLimits(items=50), pacer=Pacer(None))
-    text = write_draft([found], name="x", source="y", written_at="now", skipped=()).text
+    text = written(found)
 
     assert found.facts.items == 50
     assert found.facts.table_items is None
@@ -103,13 +114,11 @@ def test_counts_that_the_target_does_not_keep_are_not_made_up() -> None:
 
 def test_the_draft_says_how_a_table_is_billed_and_what_was_left_out() -> None:
     create("there", 3)
-    connection = patient(Target().connect())
+    connection = retrying(Target().connect())
     (table,) = find_tables(connection, Target()).tables
 
     found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
-    text = write_draft(
-        [found], name="Über uns!", source="y", written_at="now", skipped=["that is gone"]
-    ).text
+    text = written(found)
 
     assert "# Standard infrequent access table class, provisioned 7 RCU and 3 WCU a second" in text
     assert "# Left out: that is gone." in text

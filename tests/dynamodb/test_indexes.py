@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.index_progress import CloudWatchProgress
-from perfkit.dynamodb.indexes import Change, Event, Goal, State
+from perfkit.dynamodb.indexes import Change, Event, Goal, IndexPlanState
 from perfkit.dynamodb.tables import TAG, IndexState, Keys, TableState, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded import DynamoDBError
@@ -138,7 +138,11 @@ def creation(name: str = "ByHouse", **changes: Any) -> dict[str, Any]:
 def test_a_plan_says_what_building_takes(seeded: Target) -> None:
     by_house, ill, keepers = indexes.plan(seeded, ZOO)
 
-    assert (by_house.state, by_house.entries, by_house.write_units) == (State.MISSING, 5_000, 5_000)
+    assert (by_house.state, by_house.entries, by_house.write_units) == (
+        IndexPlanState.MISSING,
+        5_000,
+        5_000,
+    )
     assert by_house.storage_bytes == 5_000 * (300 + 100)
     # one animal in ten is ill: the index is sparse, its entries small
     assert 300 < ill.entries < 700
@@ -287,7 +291,7 @@ def test_an_index_that_differs_is_left_and_said(
 
     (plan,) = indexes.plan(seeded, ZOO, ["ByHouse"])
     assert changes == {"ByHouse": "left as it is"}
-    assert (plan.state, plan.difference) == (State.DIFFERENT, difference)
+    assert (plan.state, plan.difference) == (IndexPlanState.DIFFERENT, difference)
 
 
 def test_included_attributes_may_be_listed_in_any_order(seeded: Target) -> None:

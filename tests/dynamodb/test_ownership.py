@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
+from perfkit.commands.common import request_prices
 from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import ClientConnection
@@ -69,6 +70,10 @@ def animals(client: Any) -> None:
 
 def replace_animals(client: Any) -> None:
     client.delete_table(TableName="Animals")
+    # dynalite deletes in its own time
+    client.get_waiter("table_not_exists").wait(
+        TableName="Animals", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     animals(client)
 
 
@@ -372,7 +377,8 @@ def test_a_file_that_somebody_uses_after_the_question_is_not_removed(
         return True
 
     monkeypatch.setattr(
-        "perfkit.commands.clean.make_permission", lambda **_: Permission(ask=answer)
+        "perfkit.commands.clean.make_permission",
+        lambda **_: Permission(prices=request_prices, ask=answer),
     )
 
     result = perfkit("clean")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target, parse_target
@@ -37,7 +37,7 @@ def numbered(count: int, size: int = 50) -> list[dict[str, Any]]:
 def sample(
     target: Target, *, items: int = 1000, read_units: float = 2500.0, pacer: Any = None, **more: Any
 ) -> Sample:
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=lambda _: None))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=lambda _: None))
     try:
         state = describe(connection, "things")
         assert state is not None
@@ -180,7 +180,7 @@ class Between:
 def sample_through(
     target: Target, change: Callable[[str, dict[str, Any]], None], items: int
 ) -> Sample:
-    connection = PatientConnection(
+    connection = RetryingConnection(
         Between(target.connect(), change), backoff=Backoff(pause=lambda _: None)
     )
     try:

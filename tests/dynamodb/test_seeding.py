@@ -15,7 +15,7 @@ from perfkit.capacity import Item
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
 from perfkit.dynamodb.ownership import Mark, Ownership
-from perfkit.dynamodb.patience import Backoff, Pacer, PatientConnection
+from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
 from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -416,7 +416,7 @@ def write_animals(
         total += progress
 
     writer = ChunkWriter(
-        connection=PatientConnection(connection, backoff=backoff, clock=clock.now),
+        connection=RetryingConnection(connection, backoff=backoff, clock=clock.now),
         generator=ItemGenerator(ZOO),
         workload=ZOO,
         write_pacer=Pacer(max_wcu, clock=clock.now, pause=clock.sleep),
@@ -454,7 +454,7 @@ def test_waits_double_while_nothing_is_accepted() -> None:
     assert total.refusals == 4
 
 
-def test_patience_ends_when_nothing_is_accepted_for_minutes() -> None:
+def test_it_gives_up_when_nothing_is_accepted_for_minutes() -> None:
     clock = FakeClock()
 
     with pytest.raises(ThrottledError, match="none of 25 items was accepted for 300 s"):
@@ -484,7 +484,7 @@ def test_writes_are_held_below_the_rate() -> None:
 def test_a_lost_connection_is_no_outage_on_the_first_call() -> None:
     clock = FakeClock()
     backoff = Backoff(pause=clock.sleep, chance=lambda: 1.0)
-    connection = PatientConnection(
+    connection = RetryingConnection(
         RefusingConnection(clock, ["ConnectionLost"]), backoff=backoff, clock=clock.now
     )
 

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from perfkit.dynamodb import targets
 from perfkit.dynamodb.errors import aws_errors, explain
-from perfkit.dynamodb.patience import Backoff, PatientConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target, TargetKind, parse_target
 from perfkit.embedded import DynamoDBError
@@ -202,7 +202,7 @@ def test_the_embedded_engine_answers_by_both_ways(tmp_path: Path) -> None:
 
 
 def reach(target: Target) -> None:
-    connection = PatientConnection(target.connect(), backoff=Backoff(pause=lambda _: None))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=lambda _: None))
     try:
         describe(connection, "Courses")
     except DynamoDBError as error:
@@ -240,8 +240,8 @@ def web_server() -> Iterator[str]:
 def test_something_that_is_not_dynamodb_is_named_as_such(
     web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an error of the service is repeated until patience ends: have none
-    monkeypatch.setattr("perfkit.dynamodb.patience._PATIENCE_WITH_FAILURES_S", 0.0)
+    # an error of the service is repeated for 30 s: here not at all
+    monkeypatch.setattr("perfkit.dynamodb.retries._LONGEST_FAILING_S", 0.0)
 
     with pytest.raises(TargetError, match=r"is not DynamoDB \(HTTP status 501\); check --target"):
         reach(parse_target(web_server))

@@ -81,6 +81,8 @@ def test_one_customer_has_an_eighth_of_the_orders(orders: list[dict[str, Any]]) 
     assert common[1][1] / len(orders) < 0.06
 
 
+# dynalite is filled where units are counted
+@pytest.mark.parametrize("stand_in", ["moto", "ministack"], indirect=True)
 def test_it_writes_what_it_says(
     stand_in: str, client_of: Callable[[str], Any], load: Callable[..., str]
 ) -> None:

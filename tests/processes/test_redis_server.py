@@ -24,7 +24,7 @@ from perfkit.processes.redis_server import RedisServer as Server
 
 pytestmark = pytest.mark.processes
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 """Generous: the machine may be busy with other things."""
 
 
@@ -42,7 +42,7 @@ def folder() -> Iterator[Path]:
 
 def until(condition: Callable[[], bool]) -> bool:
     """Wait for *condition*; return whether it came true."""
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline_s:
         if condition():
             return True
@@ -53,7 +53,7 @@ def until(condition: Callable[[], bool]) -> bool:
 def say(found: Server, command: str) -> str:
     """Return the server's answer to one command."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(TIMEOUT_S)
         connection.connect(parse_url(found.url).path)
         connection.sendall(f"{command}\r\n".encode())
         return connection.recv(65536).decode()
@@ -367,7 +367,7 @@ def test_a_stranger_on_the_socket_is_left_alone(folder: Path, answer: bytes) -> 
         with pytest.raises(TargetError, match="used by something that is no Redis server"):
             server.start(folder)
         stranger.shutdown(socket.SHUT_RDWR)
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
 
 
 # ---- kept running ------------------------------------------------------------------------

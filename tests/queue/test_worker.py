@@ -40,7 +40,7 @@ MAIL, LOG = QueueName.MAIL, QueueName.LOG
 
 SOON = RetryPolicy(retries=3, first_s=0.2, longest_s=0.3)
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 """For what takes a second unless the machine is busy with other things."""
 
 
@@ -89,7 +89,7 @@ def statistics(url: str) -> dict[QueueName, QueueStatistics]:
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline_s, f"in vain: {what}"
         time.sleep(0.02)
@@ -310,7 +310,7 @@ def test_a_worker_that_is_asked_to_end_finishes_what_it_has_and_leaves_the_rest(
         enqueue(server.url, [notification(key) for key in keys])
         wait_until(lambda: sink.received >= 2, "some mails arrive")
         process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
         figures = statistics(server.url)[MAIL]
         assert figures.pending == 0

@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import perfkit
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.report import plain, terminal
-from perfkit.report.build import build_report, build_screen
+from perfkit.report.build import build_cost_screen, build_report, build_screen
 from perfkit.report.sections import Topic
 from perfkit.runs import Doubt, DoubtKind, Run, RunStore
 
@@ -91,6 +92,37 @@ def test_a_workload_of_many_patterns_stays_on_one_screen() -> None:
 
     assert len(shown.splitlines()) <= 60
     assert "The first 15 of 40 rows" in shown
+
+
+def test_of_several_workloads_the_newest_is_answered_and_the_others_are_named() -> None:
+    others = [
+        replace(run, workload=f"other-{number}", started_at="2026-01-01T00:00:00Z")
+        for number in range(8)
+        for run in RUNS
+    ]
+
+    shown = screen(*RUNS, *others)
+
+    assert shown.startswith("courses: 5 access patterns")
+    assert "Also saved: other-0: 5 access patterns" in shown
+    assert "and 3 others" in shown
+    assert len(shown.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("rps", [(), ("20",)])
+def test_costs_have_a_screen_of_their_own(rps: tuple[str, ...]) -> None:
+    """The reads of 4/s of 1,250, 1,250, 6,250, 6,250 and 625 RRU for 730 h at $0.125 a million."""
+    cost = CostOptions(rps=rps, today=date(2026, 12, 1))
+    blocks = build_cost_screen(RUNS, cost=cost, more="perfkit report --cost -v")
+
+    for width in (80, 100, 120):
+        lines = plain.render_blocks(blocks, width).splitlines()
+        assert len(lines) <= 60
+        assert max(map(len, lines)) <= width
+    shown = plain.render_blocks(blocks, 120)
+    assert "More: perfkit report --cost -v" in shown
+    reads = 4 * (1_250 + 1_250 + 6_250 + 6_250 + 625) * 730 * 3600 * 0.125 / 1_000_000
+    assert (f"${reads:,.2f}" in shown) is bool(rps)
 
 
 def test_long_warnings_are_cut_to_three_lines() -> None:

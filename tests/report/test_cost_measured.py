@@ -237,9 +237,9 @@ after          Books                          12.71          8.619
 after, cached  TOTAL                          11.08          5.146
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a second of
-  all patterns together; a dash where it stays cheaper, or nothing is read. Behind the cache each rate has its
-  own hit rate, unless one is given, which is held.
+¹ The rate from which on demand stays the more expensive mode, as all traffic grows alike, in requests a
+  second of all patterns together; a dash where it never is, or nothing is read. Behind the cache each rate
+  has its own hit rate, unless one is given, which is held.
 """)
 
 
@@ -284,10 +284,10 @@ queries     this traffic                   29.1%        5.981
             the virtual hour               29.1%        7.265
 
 ≈ marks figures modelled by a formula; all others are measured, unless their row says otherwise.
-¹ On demand. Money follows the hits of read units: what is asked seldom may be what is dear, and what has no
-  cache policy is never hit. For this traffic each rate of requests has its own hit rate; one that is given or
-  of a run is held at all rates. A dash where none pays the node; what a cache takes off answer times is not
-  in it.
+¹ On demand. What is saved follows the hits weighted by read units: the expensive pattern may be one that is
+  asked rarely, and one without a cache policy is never hit. For this traffic each rate of requests has its
+  own hit rate; one that is given or of a run is held at all rates. A dash where no rate pays for the node;
+  shorter answer times are not counted.
 """)
 
 
@@ -375,14 +375,14 @@ def test_each_pattern_is_kept_as_long_as_its_workload_says() -> None:
 
     assert measured(built(digest))["traffic"]["kept_s"] == {"profile": 180.0, "roster": 300.0}
     shown = " ".join(plain.render_report(built(digest), 100).split())
-    assert "kept 300 s (profile 180 s) as the workload says, 60 forgotten an hour" in shown
+    assert "kept 300 s (profile 180 s) as the workload says, 60 invalidations an hour" in shown
     # a pattern that was not measured is not spoken of
     roster = of_courses(replace(SHELF, scenario="roster"), digest)
     alone = build_report([roster], cost=CostOptions(rps=("20",)))
     assert "kept 300 s as the workload says" in " ".join(plain.render_report(alone, 100).split())
     # another workload of that name, so nothing is known, and nothing is taken to be kept
     assert measured(built("0" * 64))["traffic"]["kept_s"] == {}
-    assert "forgotten an hour" not in plain.render_report(built("0" * 64), 100)
+    assert "invalidations an hour" not in plain.render_report(built("0" * 64), 100)
 
 
 def test_a_bill_that_is_not_whole_says_what_is_in_it() -> None:

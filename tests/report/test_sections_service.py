@@ -307,7 +307,7 @@ def test_the_request_flow_is_a_waterfall() -> None:
     section = next(each for each in build_report([PHASES]).sections if each.name == "flow")
 
     assert plain.render_blocks(section.blocks, 60) == snapshot("""\
-Stage by stage, each request over its own length
+GET /a, stage by stage, each request over its own length
 phase-0, measured  1.60 s
   auth    ███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   100 ms
   db      ░░██████████████████████████░░░░░░░░░░░░░   1.00 s
@@ -784,8 +784,8 @@ Through the cache
 
 def test_findings_of_phases_alone_say_what_changed_and_what_is_doubtful() -> None:
     assert plain.render_blocks(section("findings", PHASES).blocks, 80) == snapshot("""\
-GET /a takes 1.60 s on average at phase-0 and 1.00 ms at phase-3; 1 of 2
-  promises of the phases are kept.
+The service answers in 1.60 s on average at phase 0 and in 1.00 ms at phase 3
+  (GET /a); 1 of 2 promises of the phases are kept.
 Doubtful: latencies are the embedded engine's, without network or AWS.
 """)
 
@@ -837,8 +837,8 @@ def test_bills_are_part_of_the_dashboard_and_the_findings() -> None:
     }
 
     assert "Cost, quoted: 42% reduction ($118.50 → $68.50 a month)." in texts["dashboard"]
-    assert "Not measured here" in texts["findings"]
-    assert "quoted $118.50 before, $68.50 after." in texts["findings"]
+    assert "a month of all services, quoted¹  †$118.50  †$68.50" in texts["findings"]
+    assert "¹ Of what is described (reference document); not measured here." in texts["findings"]
 
 
 def test_bills_that_cannot_be_made_out_are_left_out_of_the_dashboard(tmp_path: Path) -> None:

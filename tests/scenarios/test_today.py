@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perfkit.analysis.budgets import judge_budgets
 from perfkit.analysis.outcome import find_outcome
+from perfkit.analysis.verdict import Ruling
 from perfkit.cost.evidence import gather
+from perfkit.dynamodb.permissions import needs
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import TargetError
 from perfkit.measure.rounds import Plan
@@ -132,8 +136,11 @@ def measure(target: Target, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Return a function that measures a pattern of a workload that ends with this text."""
     client = target.client()
 
-    def measure(text: str, *, client: Any = client, where: Target = target) -> Run:
+    def measure(
+        text: str, *, client: Any = client, where: Target = target, consistent: bool = False
+    ) -> Run:
         context = context_of(text, client, where)
+        context = replace(context, options=replace(context.options, consistent=consistent))
         (scenario,) = find(context.workload, ["asked"])
         return scenario.measure(context)
 
@@ -218,6 +225,18 @@ def test_todays_form_alone_says_what_would_be_next(measure: Callable[..., Run]) 
     assert query.next_steps == ()
 
 
+def test_what_is_missing_of_its_cost_is_nothing_that_perfkit_refuses(
+    measure: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where the file is found by its digest
+    monkeypatch.setattr("perfkit.workloads.outline.WORKLOAD_FILE", tmp_path / "orders.toml")
+
+    run = measure(f'today = "scan-filtered"\n{PENDING}scan.filter = "#status = :status"')
+
+    commands = {each.command for each in gather([run]).missing()}
+    assert not any("create-indexes" in each or "index-cost" in each for each in commands)
+
+
 def test_n_plus_one_is_held_against_its_batch_and_a_better_first_step(
     measure: Callable[..., Run],
 ) -> None:
@@ -234,6 +253,25 @@ def test_n_plus_one_is_held_against_its_batch_and_a_better_first_step(
     assert [each.requests_per_call for each in run.variants] == [1 + 9, 1 + 1, 1 + 1]
     assert all(each.results_equal for each in run.comparisons)
     assert any("1 item found lacks what" in str(doubt) for doubt in run.doubts)
+
+
+def test_what_cannot_be_priced_before_is_said_to_be_left_out(
+    target: Target, tmp_path: Path
+) -> None:
+    tmp_path.joinpath("orders.toml").write_text(
+        f'{HEAD}{PATTERN}today = "steps"\n{PENDING}{BY_STATUS}steps.first = "scan"\n{CUSTOMERS}'
+        '[patterns.one]\ndescription = "One"\ntable = "Orders"\nparameters = { id = "O01" }\n'
+        'today = "get"\nget = { order_id = ":id" }\n'
+    )
+    client = target.client()
+    workload = load(tmp_path / "orders.toml")
+    context = Context(workload=workload, client=client, target=target.describe(), where="here")
+
+    steps, one = (each.effect(context).text for each in find(workload, ["asked", "one"]))
+
+    client.close()
+    assert "what is then asked of Customers is not counted" in steps
+    assert "what that takes is not known before" in one
 
 
 def test_queries_for_each_item_have_no_batch(measure: Callable[..., Run]) -> None:
@@ -253,6 +291,28 @@ def test_queries_for_each_item_have_no_batch(measure: Callable[..., Run]) -> Non
     assert "has no batch of queries" in run.next_steps[0]
 
 
+def test_second_steps_are_as_strong_in_every_form_as_they_can_be(
+    measure: Callable[..., Run],
+) -> None:
+    first = f'today = "steps"\n{BY_STATUS}steps.first = "scan-filtered"\n'
+    gets = measure(f"{first}{PENDING}{CUSTOMERS}", consistent=True)
+    by_index = measure(
+        f'{first}parameters = {{ status = "PENDING" }}\nsteps.then = {{ table = "Orders", query ='
+        ' { index = "ByStatus", key_condition = "#status = :status AND order_id = :order" },'
+        ' parameters = { order = "order_id" } }\n',
+        consistent=True,
+    )
+
+    # 10 blocks of 4 KB, strong; by index eventual at half; each customer strong
+    assert {name: units for name, (units, *_) in figures(gets).items()} == {
+        "steps": 10.0 + 9 * 1.0,
+        "batch": 10.0 + 4 * 1.0,
+        "query-batch": 1.5 + 4 * 1.0,
+    }
+    # a global index has no strong answer
+    assert figures(by_index)["steps"][0] == 10.0 + 10 * 0.5
+
+
 def test_figures_are_means_over_the_sets_of_parameters(
     measure: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -267,9 +327,26 @@ def test_figures_are_means_over_the_sets_of_parameters(
     assert figures(stated)["scan"] == (5.0, 40, 20)
     assert stated.comparisons[-1].capacity_ratio == 5.0 / 2.75
     assert figures(drawn) == figures(stated)
-    # what was drawn from somebody's items is in no file
-    assert stated.parameters
-    assert not drawn.parameters
+    # a mean of 2.75 hides a call that takes 4
+    within, beyond = judge_budgets([stated], {"asked": 4}), judge_budgets([stated], {"asked": 3})
+    assert within is not None
+    assert beyond is not None
+    assert (within.ruling, beyond.ruling) == (Ruling.PASS, Ruling.FAIL)
+    assert "query takes 4 RCU a call with one of 2 sets" in beyond.evidence
+
+
+def test_values_of_somebodys_items_are_in_no_run(measure: Callable[..., Run]) -> None:
+    stated = measure(f'parameters = {{ status = "A-PERSON" }}\n{BY_STATUS}')
+    drawn = measure(
+        'parameters = { day = "A-PERSON" }\nparameters_from = "sample"\n'
+        'scan.filter = "#status = :status AND placed = :day"'
+    )
+
+    for run in (stated, drawn):
+        assert not run.parameters
+        assert any("no item answers this question" in str(doubt) for doubt in run.doubts)
+        assert "A-PERSON" not in str(run)
+        assert "PENDING" not in str(run)
 
 
 def test_parameters_that_no_item_has_cannot_be_drawn(measure: Callable[..., Run]) -> None:
@@ -337,3 +414,41 @@ def test_a_server_that_is_not_ours_is_only_read(
     assert set(recorder.operations) <= reads
     for table in ("Orders", "Customers", "Lines"):
         client_of(url).delete_table(TableName=table)
+
+
+LINES = """
+steps.then = { table = "Lines", query = { key_condition = "order_id = :order" }, parameters = { order = "order_id" } }
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"{PENDING}{BY_STATUS}", id="scan"),
+        pytest.param(f'today = "scan-filtered"\n{PENDING}{BY_STATUS}', id="filtered scan"),
+        pytest.param(f'{PENDING}query = {{ index = "ByStatus", key_condition = "#status = :status" }}', id="query"),
+        pytest.param('today = "get"\nparameters = { order = "O03" }\nget = { order_id = ":order" }\nscan.filter = "order_id = :order AND attribute_exists(#status)"', id="get"),
+        pytest.param(f'today = "steps"\n{PENDING}{BY_STATUS}steps.first = "scan"\n{CUSTOMERS}', id="steps"),
+        pytest.param(f'today = "steps"\n{PENDING}query = {{ index = "ByStatus", key_condition = "#status = :status" }}\nsteps.first = "query"\n{LINES}', id="steps by query"),
+    ],
+)  # fmt: skip
+def test_a_policy_for_bench_allows_what_each_form_asks(
+    text: str, target: Target, measure: Callable[..., Run], tmp_path: Path
+) -> None:
+    asked = set()
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        for table in params.get("RequestItems", {params.get("TableName"): None}):
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            if table is not None:
+                asked.add((f"dynamodb:{model.name}", f"table/{table}{index}"))
+
+    client = target.client()
+    client.meta.events.register("provide-client-params.dynamodb", note)
+    measure(text, client=client)
+    client.close()
+
+    wanted = needs("bench", load(tmp_path / "orders.toml"))
+    allowed = {(action, name) for action, names in wanted.items() for name in names}
+    # of a table by its ARN
+    assert {pair for pair in allowed if "ListTags" not in pair[0]} == asked

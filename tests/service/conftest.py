@@ -93,7 +93,7 @@ def make_app(
             switches = Switches.of_phase(switches)
         if not hasty:
             monkeypatch.setattr("perfkit.service.app.REDIS_LIMIT_S", 10.0)
-            monkeypatch.setattr("perfkit.service.health._PATIENCE_S", 60.0)
+            monkeypatch.setattr("perfkit.service.health._TIMEOUT_S", 60.0)
         given: dict[str, Any] = {
             "secret": SECRET,
             "target": target or Target(data=data or seeded),

@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+import redis
 import typer
 from typer.testing import CliRunner
 
@@ -577,8 +578,37 @@ def test_the_dead_letters_are_those_of_the_running_service(
 
     assert started.returncode == 0, started.stderr
     assert (listed.returncode, listed.stderr) == (0, "0 dead letters.\n")
-    # a URL may have a password
     assert mode == 0o600
+
+
+def test_the_password_of_the_queue_is_kept_nowhere(
+    command: list[str], seeded: Path, redis_url: str
+) -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.acl_setuser("me", enabled=True, passwords=["+pass-word"], commands=["+@all"],
+                           keys=["*"], channels=["*"])  # fmt: skip
+    named = redis_url.replace("unix://", "unix://me:pass-word@")
+    started = run("up", "--port", "0", "--data", str(seeded), "--redis-url", named)
+    try:
+        files = [path for path in FOLDER.rglob("*") if path.is_file()]
+        kept = [path for path in files if b"pass-word" in path.read_bytes()]
+        refused = run("worker", "--dead-letters")
+        listed = run("worker", "--dead-letters", "--redis-url", named)
+    finally:
+        run("down")
+        with redis.Redis.from_url(redis_url) as client:
+            client.acl_deluser("me")
+
+    assert started.returncode == 0, started.stderr
+    assert (kept, "pass-word" in started.stdout + started.stderr) == ([], False)
+    assert refused.returncode != 0
+    assert "set PERFKIT_REDIS_URL to the whole URL" in refused.stderr
+    assert (listed.returncode, listed.stderr) == (0, "0 dead letters.\n")
 
 
 def test_serve_says_what_to_do_before_there_are_tables(tmp_path: Path) -> None:

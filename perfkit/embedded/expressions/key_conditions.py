@@ -61,7 +61,7 @@ class KeyTerm:
 
 
 def parse_key_condition(
-    text: str, placeholders: Placeholders, *, then: Callable[[], None] = lambda: None
+    text: str, placeholders: Placeholders, *, parse_others: Callable[[], None] = lambda: None
 ) -> tuple[KeyTerm, ...]:
     """
     Return what *text* asks of each key attribute, in the order written.
@@ -71,8 +71,9 @@ def parse_key_condition(
     Args:
         text: The KeyConditionExpression.
         placeholders: What its `#names` and `:values` stand for.
-        then: What AWS looks at between the operands of the expression and what it asks: the
-            other expressions of the request.
+        parse_others: Parses the other expressions of the request. AWS does so after it has bound
+            this expression's operands and before it checks the terms, and so do we: which error
+            is answered depends on it.
 
     Raises:
         DynamoDBError: AWS refuses the expression; worded as AWS does.
@@ -80,7 +81,7 @@ def parse_key_condition(
     try:
         tree = condition_tree(text)
         bound = [bind_predicate(predicate, placeholders) for predicate in predicates(tree)]
-        then()
+        parse_others()
         terms: dict[str, KeyTerm] = {}
         for predicate, operands in zip(_conjuncts(tree), bound, strict=True):
             term = _key_term(predicate.operator, operands)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from perfkit.embedded.errors import DynamoDBError, validation
 
-__all__ = ["Cursor", "InvalidExpressionError", "Token", "refuse"]
+__all__ = ["Cursor", "InvalidExpressionError", "refuse"]
 
 _SPACE = " \t\r\n"
 _TOKEN = re.compile(

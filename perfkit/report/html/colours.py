@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from perfkit.report.model import Bars, Block, Curves, Report
 
-__all__ = ["AFTER", "BEFORE", "PALETTE", "Colours", "assign"]
+__all__ = ["Colours", "assign"]
 
 BEFORE, AFTER = "before", "after"
 """What most charts are about has colours that nothing else has."""

@@ -66,6 +66,7 @@ def render_report(report: Report) -> str:
             sections=sections,
             legend=[sentence(line) for line in marks.provenance_lines()],
             notes=[sentence(note) for note in marks.notes],
+            folds_notes=answered,
             drawings=_as_data(drawings),
             policy=_policy(library, script),
             styles=Markup(styles),  # noqa: S704  # our own files, no text of the report

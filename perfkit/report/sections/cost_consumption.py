@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from perfkit.analysis.costs import Costs
 from perfkit.analysis.selection import Selection
 from perfkit.cost.bill import Bill, Line
-from perfkit.cost.consumption import Consumed, Consumption, bill_of_consumption
-from perfkit.cost.prices import age_warnings, free_tier_note
+from perfkit.cost.consumption import Consumed, Consumption
+from perfkit.cost.prices import Price, age_warnings, free_tier_note
 from perfkit.report.model import (
+    Block,
     Cell,
     Column,
     Kind,
@@ -22,7 +24,7 @@ from perfkit.report.model import (
 )
 from perfkit.units import format_many, format_usd
 
-__all__ = ["build"]
+__all__ = ["build", "consumed_blocks"]
 
 _NO_PRICE = "There is no price for it, so it is in no sum."
 _UNKNOWN = (
@@ -47,40 +49,54 @@ def build(selection: Selection) -> Iterable[Section]:
         TargetError: AWS does not answer.
     """
     costs = selection.costs
-    found = None if costs is None else costs.consumption
-    if costs is None or found is None:
+    consumed = None if costs is None else costs.consumed
+    if costs is None or consumed is None:
         return
-    book = costs.book
-    bill = bill_of_consumption(found, book, free_tier=costs.options.free_tier)
-    prices = {price.name: price for line in bill.lines for price in line.prices}.values()
-    warnings = [
-        *age_warnings(prices, today=costs.options.today, region=book.region),
-        *(f"left out: {reason}" for reason in dict.fromkeys(bill.reasons)),
-        *(f"{name} is not in {found.where}" for name in found.absent),
-    ]
-    days = format_many(found.days, "day")
+    found, bill = consumed
+    warnings = tuple(_warnings(costs, found, bill))
+    yield Section(
+        name="cost-cloudwatch",
+        title="Cost of what is consumed today",
+        blocks=consumed_blocks(costs),
+        facts={"region": costs.book.region, "days": found.days},
+        document=_document(found, bill, warnings),
+    )
+
+
+def consumed_blocks(costs: Costs) -> tuple[Block, ...]:
+    """Return what is said of what was consumed, and its bill; nothing if it is not asked for."""
+    if costs.consumed is None:
+        return ()
+    found, bill = costs.consumed
     without = ", without what has no price" if bill.reasons else ""
     statements = [
-        *(Statement(text=f"{each[:1].upper()}{each[1:]}.", tone=Tone.WARNING) for each in warnings),
+        *(
+            Statement(text=f"{each[:1].upper()}{each[1:]}.", tone=Tone.WARNING)
+            for each in _warnings(costs, found, bill)
+        ),
         Statement(
             text=f"What tables consume in {found.where} costs {format_usd(bill.total_usd)} a month at"
-            f" list prices of {book.region}{without}: the last {days} up to the last full hour, as a"
-            " month."
+            f" list prices of {costs.book.region}{without}: the last {format_many(found.days, 'day')}"
+            " up to the last full hour, as a month."
         ),
         Statement(text=_UNKNOWN, tone=Tone.FAINT),
     ]
     if costs.options.free_tier:
-        statements.append(Statement(text=free_tier_note(prices), tone=Tone.FAINT))
-    yield Section(
-        name="cost-cloudwatch",
-        title="Cost of what is consumed today",
-        blocks=(
-            Statements(name="cost-cloudwatch-summary", statements=tuple(statements)),
-            _table(found, bill, explain=costs.options.explain),
-        ),
-        facts={"region": book.region, "days": found.days},
-        document=_document(found, bill, warnings),
+        statements.append(Statement(text=free_tier_note(_prices(bill)), tone=Tone.FAINT))
+    return (
+        Statements(name="cost-cloudwatch-summary", statements=tuple(statements)),
+        _table(found, bill, explain=costs.options.explain),
     )
+
+
+def _prices(bill: Bill) -> Iterable[Price]:
+    return {price.name: price for line in bill.lines for price in line.prices}.values()
+
+
+def _warnings(costs: Costs, found: Consumption, bill: Bill) -> Iterator[str]:
+    yield from age_warnings(_prices(bill), today=costs.options.today, region=costs.book.region)
+    yield from (f"left out: {reason}" for reason in dict.fromkeys(bill.reasons))
+    yield from (f"{name} is not in {found.where}" for name in found.absent)
 
 
 def _parts(found: Consumption, bill: Bill) -> Iterator[tuple[Consumed, Line, Line]]:

@@ -48,8 +48,8 @@ _FETCH_NOTE = (
     " its queries."
 )
 _MODE_NOTE = (
-    "Where on demand stops being the cheaper one for good, as all traffic grows alike, in requests a"
-    " second of all patterns together; a dash where it stays cheaper, or nothing is read."
+    "The rate from which on demand stays the more expensive mode, as all traffic grows alike, in"
+    " requests a second of all patterns together; a dash where it never is, or nothing is read."
     " Behind the cache each rate has its own hit rate, unless one is given, which is held."
 )
 _INDEX_NOTE = (
@@ -57,10 +57,10 @@ _INDEX_NOTE = (
     " as measured, the others' modelled from measured sizes. Backfill is paid once."
 )
 _CACHE_NOTE = (
-    "On demand. Money follows the hits of read units: what is asked seldom may be what is dear, and"
-    " what has no cache policy is never hit. For this traffic each rate of requests has its own hit"
-    " rate; one that is given or of a run is held"
-    " at all rates. A dash where none pays the node; what a cache takes off answer times is not in it."
+    "On demand. What is saved follows the hits weighted by read units: the expensive pattern may be"
+    " one that is asked rarely, and one without a cache policy is never hit. For this traffic each"
+    " rate of requests has its own hit rate; one that is given or of a run is held at all rates. A"
+    " dash where no rate pays for the node; shorter answer times are not counted."
 )
 
 _DATA_NOTE = (

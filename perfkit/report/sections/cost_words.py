@@ -23,15 +23,14 @@ __all__ = [
 
 def statements(found: Estimate) -> Iterator[Statement]:
     """Yield what was found, what was assumed for it, and what to heed."""
-    yield from _left_out(found.reasons)
+    yield from _left_out(found)
     yield Statement(text=f"{bills(found)}; everything is on demand.")
     yield Statement(text=_assumed(found), tone=Tone.FAINT)
 
 
 def by_the_million(found: Estimate) -> Iterator[Statement]:
     """Yield what makes a month of amounts that are for a million calls, and what to heed."""
-    bills = found.by_the_million.values()
-    yield from _left_out(dict.fromkeys(reason for bill in bills for reason in bill.reasons))
+    yield from _left_out(found)
     yield Statement(
         text="Nobody states how many requests come, so amounts are for a million calls, and for a"
         " million writes of the usual mix. A month's bill, capacity modes, the cache and instances"
@@ -40,8 +39,8 @@ def by_the_million(found: Estimate) -> Iterator[Statement]:
     )
 
 
-def _left_out(reasons: Iterable[str]) -> Iterator[Statement]:
-    return (Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in reasons)
+def _left_out(found: Estimate) -> Iterator[Statement]:
+    return (Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in found.reasons_shown)
 
 
 def bills(found: Estimate) -> str:
@@ -118,13 +117,15 @@ def _assumed(found: Estimate) -> str:
         f" ({'cosine' if assumptions.peak_ratio <= 2 else 'raised cosine'})"
     )
     parts.append(f"auto scaling at {format_share(assumptions.target_utilisation)}")
-    not_cached = ", ".join(each.name for each in found.evidence.patterns if not each.cached)
-    if found.evidence.cached:
+    not_cached = ", ".join(
+        each.name for each in found.evidence.patterns if not each.has_cache_policy
+    )
+    if found.evidence.has_cache_policy:
         kept = (
             f"{assumptions.keys:,} questions of each pattern, skew"
             f" {short(assumptions.skew)}, kept {lives(assumptions, ' s')}"
             f"{' as the workload says' if assumptions.ttls else ''},"
-            f" {short(assumptions.invalidations_hz * 3600)} forgotten an hour"
+            f" {short(assumptions.invalidations_hz * 3600)} invalidations an hour"
             if assumptions.hit_rate is None
             else f"{format_share(assumptions.hit_rate)} hits"
         )

@@ -10,12 +10,12 @@ from perfkit.report.model import Section, Statement, Statements, Tone
 if TYPE_CHECKING:
     from perfkit.runs import Doubt
 
-__all__ = ["build", "warned_of"]
+__all__ = ["build"]
 
 
 def build(selection: Selection) -> Iterable[Section]:
     """Yield one section with every warning, or none."""
-    statements = warned_of(selection)
+    statements = _warned_of(selection)
     if statements:
         yield Section(
             name="warnings",
@@ -31,7 +31,7 @@ def build(selection: Selection) -> Iterable[Section]:
         )
 
 
-def warned_of(selection: Selection) -> list[str]:
+def _warned_of(selection: Selection) -> list[str]:
     """Return every warning of a report."""
     return [
         *_left_out(selection),

@@ -1,14 +1,27 @@
 """The answer with which a report begins: what is paid or read today, what it could be, what it takes."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
-from perfkit.analysis.answer import Answer, find_answer
+from perfkit.analysis.answer import Answer, MonthlyBill, find_answer
 from perfkit.analysis.selection import Selection, target_title
 from perfkit.cost.bill import Basis
+from perfkit.cost.quantities import short
 from perfkit.report.answer import patterns_table, sentences, write_doubts
-from perfkit.report.model import Block, Section, Statement, Statements, Tone
+from perfkit.report.model import (
+    Block,
+    Column,
+    Kind,
+    Marked,
+    Provenance,
+    Row,
+    Section,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+)
 from perfkit.report.sections.cost import bills_of
-from perfkit.units import format_usd
 
 __all__ = ["build"]
 
@@ -39,32 +52,81 @@ def _blocks(answer: Answer, found: tuple[Statement, ...], selection: Selection) 
         if answer.doubts
         else ()
     )
-    rest = (*_architectures(answer, selection), *doubts)
+    costs = _costs(answer, selection)
     if len(answer.patterns) < 2:
-        yield Statements(name="findings", statements=(*found, *rest))
+        yield Statements(name="findings", statements=(*found, *doubts))
+        if costs.rows:
+            yield costs
         return
-    # three sentences, the table, and then the rest
+    # three sentences, what they are about, and then the rest
     yield Statements(name="findings", statements=found[:3])
     yield patterns_table(answer)
-    rest = (*found[3:], *rest)
+    if costs.rows:
+        yield costs
+    rest = (*found[3:], *doubts)
     if rest:
         yield Statements(name="findings-beside", statements=rest)
 
 
-def _architectures(answer: Answer, selection: Selection) -> Iterator[Statement]:
+def _costs(answer: Answer, selection: Selection) -> Table:
+    """Return what is paid, before and after: of what was measured, and of what is described."""
+    rows = [*_measured(answer), *_described(answer, selection)]
+    return Table(
+        name="answer-cost",
+        title="Cost, US dollars",
+        columns=(
+            Column(key="what", title="of", label=True),
+            Column(key="before_usd", title="today", kind=Kind.USD),
+            Column(key="after_usd", title="after", kind=Kind.USD),
+            Column(key="cached_usd", title="after, cached", kind=Kind.USD),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _usd(amount: Decimal | None, basis: Basis = Basis.MODELLED) -> Marked:
+    return Marked(
+        value=None if amount is None else float(amount), provenance=Provenance(basis.value)
+    )
+
+
+def _measured(answer: Answer) -> Iterator[Row]:
+    money = answer.money
+    if isinstance(money, MonthlyBill):
+        yield {
+            "what": f"a month at {short(money.rate_hz)} requests/s",
+            "before_usd": _usd(money.before),
+            "after_usd": _usd(money.after),
+            "cached_usd": _usd(money.cached),
+        }
+    elif money is not None:
+        each = " of each pattern" if len(answer.patterns) > 1 else ""
+        yield {
+            "what": f"a million calls{each}",
+            "before_usd": _usd(money.before),
+            "after_usd": _usd(money.after),
+        }
+        if money.inserts is not None:
+            yield {
+                "what": "what the indexes add to a million new items in each table",
+                "after_usd": _usd(money.inserts),
+            }
+
+
+def _described(answer: Answer, selection: Selection) -> Iterator[Row]:
     """Yield what a document, or a reader's file, says of the cost of what runs."""
     costs = selection.costs
     if costs is None or not (costs.options.architecture or answer.quotes):
         return
-    written = [
-        f"{'quoted' if each.basis is Basis.QUOTED else 'at list prices'}"
-        f" {format_usd(each.before.total_usd)} before, {format_usd(each.after.total_usd)} after"
-        for each in bills_of(selection)
-        if each.before is not None and each.after is not None
-    ]
-    if written:
-        yield Statement(
-            text="Not measured here: a month of the architectures that are described costs"
-            f" {'; '.join(written)}.",
-            tone=Tone.FAINT,
-        )
+    for each in bills_of(selection):
+        if each.before is None or each.after is None:
+            continue
+        prices = "quoted" if each.basis is Basis.QUOTED else "at list prices"
+        yield {
+            "what": Marked(
+                value=f"a month of all services, {prices}",
+                note=f"Of what is described ({costs.architectures.name}); not measured here.",
+            ),
+            "before_usd": _usd(each.before.total_usd, each.basis),
+            "after_usd": _usd(each.after.total_usd, each.basis),
+        }

@@ -41,7 +41,7 @@ def build(selection: Selection) -> Iterable[Section]:
         shown = [each for each in _shown(run) if each.service is not None]
         if not shown:
             continue
-        title = f"Request flow of {run.questions[0]}"
+        title = "Request flow"
         yield Section(
             name="flow",
             subject=run.scenario,
@@ -49,7 +49,7 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks=(
                 Waterfall(
                     name="waterfall",
-                    title="Stage by stage, each request over its own length",
+                    title=f"{run.questions[0]}, stage by stage, each request over its own length",
                     lanes=tuple(lane for each in shown for lane in _lanes(run, each)),
                 ),
                 Statements(

@@ -19,7 +19,7 @@ from perfkit.scenarios.service.services import (
 )
 from perfkit.workloads.model import Workload
 
-__all__ = ["AblationScenario", "ablation_scenarios"]
+__all__ = ["ablation_scenarios"]
 
 NAME = "ablation"
 WHOLE, WHOLE_COLD = "phase-3", "phase-3-cold"

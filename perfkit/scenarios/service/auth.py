@@ -31,11 +31,11 @@ def auth_scenarios(workload: Workload) -> Iterator[Scenario]:
         yield OffOnScenario(
             name="auth",
             description="The user of a token: verified and loaded against a session in the cache",
-            ways=_ways,
+            variants=_variants,
         )
 
 
-def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     from perfkit.cache.aside import Cache
     from perfkit.cache.policy import Keys
     from perfkit.cache.settings import CacheSettings

@@ -28,12 +28,12 @@ def email_scenarios(workload: Workload) -> Iterator[Scenario]:
         yield OffOnScenario(
             name="email",
             description="A notification: sent while the request waits against queued",
-            ways=_ways,
+            variants=_variants,
             most_calls=_MOST_QUEUED,
         )
 
 
-def _ways(_: Context, stack: ExitStack) -> Sequence[InProcess]:
+def _variants(_: Context, stack: ExitStack) -> Sequence[InProcess]:
     from perfkit.processes import redis_server
     from perfkit.queue.model import Notification, Outcome
     from perfkit.queue.notifier import InlineNotifier, Notifier, QueuedNotifier

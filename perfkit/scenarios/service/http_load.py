@@ -25,7 +25,7 @@ from typing import IO, Any, Self, cast
 
 from perfkit.errors import TargetError
 
-__all__ = ["Figures", "Job", "LoadProcess", "ask", "load_process"]
+__all__ = ["Figures", "Job", "LoadProcess", "load_process"]
 
 _CONNECT_S = 5.0
 _ANSWER_S = 60.0

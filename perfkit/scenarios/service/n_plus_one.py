@@ -25,11 +25,11 @@ def n_plus_one_scenarios(workload: Workload) -> Iterator[Scenario]:
         yield OffOnScenario(
             name="n-plus-one",
             description="A user's enrollments with the titles of their courses: N+1 against a batch",
-            ways=_ways,
+            variants=_variants,
         )
 
 
-def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     # both on a client that is kept and by index: only the titles differ
     session = open_session(context, stack, pooled=True)
 

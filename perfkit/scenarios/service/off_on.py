@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.database import Session
 
-__all__ = ["OFF", "ON", "Call", "InProcess", "OffOnScenario", "Reply", "open_session", "target_of"]
+__all__ = ["OFF", "ON", "Call", "InProcess", "OffOnScenario", "Reply", "open_session"]
 
 OFF, ON = "off", "on"
 
@@ -36,7 +36,7 @@ _READ_UNITS_A_CALL = 50
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one call gave: an answer that both ways must give alike, and what it consumed."""
+    """What one call gave: an answer that must be the same off and on, and what it consumed."""
 
     body: bytes
     read_units: float = 0.0
@@ -49,7 +49,7 @@ Call = Callable[[], Reply]
 @dataclass(slots=True, kw_only=True)
 class InProcess:
     """
-    One way, called again and again in this process.
+    One variant, called again and again in this process.
 
     Args:
         name: `off` or `on`.
@@ -70,31 +70,31 @@ class InProcess:
         return sample_calls(self.call, calls, RealClock(), _count)
 
 
-def _count(turn: Measurement, reply: Reply) -> None:
-    turn.read_units = add_known(turn.read_units, reply.read_units)
-    turn.requests += reply.requests
-    turn.body_bytes = len(reply.body)
-    turn.digest = hashlib.sha256(reply.body).hexdigest()
+def _count(measurement: Measurement, reply: Reply) -> None:
+    measurement.read_units = add_known(measurement.read_units, reply.read_units)
+    measurement.requests += reply.requests
+    measurement.body_bytes = len(reply.body)
+    measurement.digest = hashlib.sha256(reply.body).hexdigest()
 
 
-Ways = Callable[[Context, ExitStack], Sequence[InProcess]]
+MakeVariants = Callable[[Context, ExitStack], Sequence[InProcess]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffOnScenario:
     """
-    A scenario of two ways.
+    A scenario of two variants, off and on.
 
     Args:
         name: What `--scenario` calls it.
         description: What is compared.
-        ways: Makes the two, off first; what they need is closed with the stack.
-        most_calls: Of one turn.
+        variants: Makes the two, off first; what they need is closed with the stack.
+        most_calls: Most calls of one round.
     """
 
     name: str
     description: str
-    ways: Ways
+    variants: MakeVariants
     most_calls: int = 2_000
 
     def effect(self, context: Context) -> Effect:
@@ -118,22 +118,24 @@ class OffOnScenario:
         recorder = Recorder(RunKind.SWITCH, self, context)
         with aws_errors(f"measuring {self.name}", context.where), ExitStack() as stack:
             try:
-                ways = self.ways(context, stack)
+                variants = self.variants(context, stack)
                 budget = Budget(turn_s=_TURN_S, most_calls=self.most_calls)
                 measured = measure(
-                    ways,
+                    variants,
                     context.options.plan,
                     context.clock,
                     budget=lambda _: budget,
                     rounds=Rounds(most=MOST_ROUNDS),
                     progress=context.reporter(self.name),
                 )
-                for way in ways:
-                    way.finish()
+                for variant in variants:
+                    variant.finish()
             except Problem as problem:
                 msg = f"measuring {self.name}: {problem.detail}"
                 raise TargetError(msg) from problem
-        return recorder.finish(measured, compare(measured, [("", ways[0].name, ways[1].name)]))
+        return recorder.finish(
+            measured, compare(measured, [("", variants[0].name, variants[1].name)])
+        )
 
 
 def target_of(context: Context) -> "Target":

@@ -23,7 +23,7 @@ from perfkit.scenarios.service.services import (
 )
 from perfkit.workloads.model import Workload
 
-__all__ = ["PROMISES", "PhasesScenario", "phases_scenarios"]
+__all__ = ["PhasesScenario", "phases_scenarios"]
 
 NAME = "phases"
 _PHASES = (0, 1, 2, 3)

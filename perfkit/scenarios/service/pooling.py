@@ -25,11 +25,11 @@ def pooling_scenarios(workload: Workload) -> Iterator[Scenario]:
         yield OffOnScenario(
             name="pooling",
             description="A user's profile: a client for each request against one that is kept",
-            ways=_ways,
+            variants=_variants,
         )
 
 
-def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     def asking(*, pooled: bool) -> Call:
         from perfkit.service.answers import encode
         from perfkit.service.models import Profile

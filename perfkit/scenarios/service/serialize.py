@@ -17,11 +17,11 @@ def serialize_scenarios(workload: Workload) -> Iterator[Scenario]:
         yield OffOnScenario(
             name="serialize",
             description="A cached list of courses: decoded and encoded again against passed through",
-            ways=_ways,
+            variants=_variants,
         )
 
 
-def _ways(context: Context, stack: ExitStack) -> Sequence[InProcess]:
+def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
     from perfkit.service.answers import as_it_is, encode, through_the_model
     from perfkit.service.models import CoursePage
     from perfkit.service.paging import Page

@@ -41,7 +41,7 @@ CONCURRENCY = 2
 _FEWEST_ROUNDS = 3
 
 _HEALTH_S = 5.0
-_PATIENCE_S = 6.0
+_TIMEOUT_S = 6.0
 _ASK_AGAIN_S = 0.5
 
 
@@ -158,13 +158,13 @@ class Service:
 
     def await_healthy(self) -> str:
         """Wait a little for a service that has just been started; return what still fails."""
-        deadline_s = time.monotonic() + _PATIENCE_S
+        deadline_s = time.monotonic() + _TIMEOUT_S
         while (failing := self.failing()) and time.monotonic() < deadline_s:
             time.sleep(_ASK_AGAIN_S)
         return failing
 
     def cpu_s(self) -> float | None:
-        """Return the processor time of its processes so far; None where it cannot be told."""
+        """Return the processor time of its processes so far; None if unknown."""
         return cpu_s(self.pids)
 
 

@@ -209,7 +209,7 @@ def test_without_tables_it_is_said_what_makes_them(
     supervised: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("perfkit.scenarios.service.services._PATIENCE_S", 0.1)
+    monkeypatch.setattr("perfkit.scenarios.service.services._TIMEOUT_S", 0.1)
     target = Target(data=tmp_path / "empty.sqlite3")
     client = target.client()
     client.list_tables()

@@ -1,4 +1,4 @@
-"""Waiting as DynamoDB asks for it: retries with backoff and jitter, and a limit on units a second."""
+"""Retries with backoff and jitter, as DynamoDB asks for them, and a limit on units a second."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError
 
-__all__ = ["Backoff", "Clock", "Pacer", "PatientConnection", "Pause", "check_rates"]
+__all__ = ["Backoff", "Clock", "Pacer", "Pause", "RetryingConnection", "check_rates"]
 
 Clock = Callable[[], float]
 """Returns seconds that only grow."""
@@ -21,8 +21,8 @@ Pause = Callable[[float], None]
 
 _FIRST_S = 0.05
 _LONGEST_S = 20.0
-_PATIENCE_WHEN_THROTTLED_S = 300.0
-_PATIENCE_WITH_FAILURES_S = 30.0
+_LONGEST_THROTTLED_S = 300.0
+_LONGEST_FAILING_S = 30.0
 
 
 class Backoff:
@@ -51,7 +51,7 @@ class Backoff:
         self._pause(self._chance() * min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempt, 20)))
 
 
-class PatientConnection:
+class RetryingConnection:
     """
     A connection that repeats what was throttled or failed on the way.
 
@@ -61,7 +61,7 @@ class PatientConnection:
     Args:
         connection: Where to send.
         backoff: How to wait between attempts.
-        clock: Decides when patience ends: 300 s of throttling, 30 s of failures or silence.
+        clock: Decides when it gives up: after 300 s of throttling, 30 s of failures or silence.
 
     Attributes:
         repeats: How often something was sent again.
@@ -83,7 +83,7 @@ class PatientConnection:
         Return the answer to one operation.
 
         Raises:
-            DynamoDBError: Another error answer, or patience ended.
+            DynamoDBError: Another error answer, or it was repeated for long enough.
         """
         started_s = self._clock()
         attempt = 0
@@ -91,7 +91,7 @@ class PatientConnection:
             try:
                 answer = self._connection.execute(operation, request)
             except DynamoDBError as error:
-                if self._clock() - started_s >= self._patience_s(error):
+                if self._clock() - started_s >= self._retry_for_s(error):
                     raise
                 self.repeats += 1
                 self.throttles += error.code in THROTTLES
@@ -101,13 +101,13 @@ class PatientConnection:
                 self._answered = True
                 return answer
 
-    def _patience_s(self, error: DynamoDBError) -> float:
+    def _retry_for_s(self, error: DynamoDBError) -> float:
         if error.code in THROTTLES:
-            return _PATIENCE_WHEN_THROTTLED_S
+            return _LONGEST_THROTTLED_S
         if error.code == CONNECTION_LOST and not self._answered:
             # nothing there on the first call: more likely a wrong address than an outage
             return 0.0
-        return _PATIENCE_WITH_FAILURES_S if is_transient(error) else 0.0
+        return _LONGEST_FAILING_S if is_transient(error) else 0.0
 
     def close(self) -> None:
         self._connection.close()
