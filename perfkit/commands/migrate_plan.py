@@ -150,7 +150,10 @@ def plan(
         with bars(unit="") as shown:
             shown.add("sample", None)
             samples = sample_tables(
-                where, proposals, sample, begin=lambda name: shown.label("sample", name)
+                where,
+                proposals,
+                sample,
+                begin=lambda name: shown.label("sample", f"reading {name}"),
             )
     except KeyboardInterrupt as error:
         say("Interrupted: there is no plan.", fg="yellow")

@@ -160,11 +160,13 @@ def _read_with_bars(
     continues = "What was read so far is kept; the same command again continues."
     try:
         with bars(unit="items") as shown:
-            for each in proposals:
-                shown.add(
-                    each.state.name, min(each.state.items, sample or each.state.items) or None
-                )
-            looking.watch(lambda name, items: shown.reach(name, items, None))
+            totals = {
+                each.state.name: min(each.state.items, sample or each.state.items) or None
+                for each in proposals
+            }
+            for name, total in totals.items():
+                shown.add(name, total)
+            looking.watch(lambda name, items: shown.reach(name, items, totals[name]))
             return looking.read_all() if sample is None else looking.read_sample(sample)
     except KeyboardInterrupt as error:
         say(f"Interrupted. {continues if sample is None else ''}".strip(), fg="yellow")
