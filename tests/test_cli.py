@@ -44,6 +44,7 @@ def test_no_arguments_show_the_help(tmp_path: Path) -> None:
 
 COMMANDS = [command.name or "" for command in app.registered_commands] + [
     "cost what-if",
+    "migrate plan",
     "migrate preflight",
     "workload",
     "workload show",

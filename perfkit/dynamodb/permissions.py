@@ -131,6 +131,14 @@ def _preflight(workload: Workload) -> Iterator[Pair]:
                 yield action, f"table/{table.name}"
 
 
+def _plan(workload: Workload) -> Iterator[Pair]:
+    yield from _preflight(workload)
+    # of provisioned tables, and of an index to be removed
+    yield "application-autoscaling:DescribeScalableTargets", ANY
+    yield "application-autoscaling:DescribeScalingPolicies", ANY
+    yield "cloudwatch:GetMetricData", ANY
+
+
 def _drop_indexes(workload: Workload) -> Iterator[Pair]:
     for table in workload.made:
         if table.indexes:
@@ -222,6 +230,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "migrate plan": _plan,
     "migrate preflight": _preflight,
     "report": _report,
     "run": _run,

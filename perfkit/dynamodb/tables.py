@@ -131,6 +131,8 @@ class IndexState:
         backfilling: Whether the table's items are being copied; before that, while it is
             CREATING, the index cannot be deleted.
         items: Entries, as far as the target knows; about six hours old on AWS.
+        read_capacity: Provisioned units a second, 0 on demand.
+        write_capacity: Likewise.
     """
 
     name: str
@@ -141,6 +143,8 @@ class IndexState:
     non_key_attributes: tuple[str, ...]
     items: int
     size_bytes: int
+    read_capacity: int = 0
+    write_capacity: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ class TableState:
         write_capacity: Likewise.
         local_indexes: Local secondary indexes, which exist since the table does.
         table_class: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
+        replicas: Other regions that hold the same global table.
     """
 
     name: str
@@ -195,6 +200,7 @@ class TableState:
     attributes: Mapping[str, str] = field(default_factory=dict)
     local_indexes: tuple[IndexState, ...] = ()
     table_class: str = "STANDARD"
+    replicas: tuple[str, ...] = ()
 
     def index(self, name: str) -> IndexState | None:
         """Return the index of that name, None if there is none."""
@@ -250,6 +256,7 @@ def _table_state(table: Mapping[str, Any]) -> TableState:
             _index_state(index, types) for index in table.get("LocalSecondaryIndexes", ())
         ),
         table_class=table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
+        replicas=tuple(each["RegionName"] for each in table.get("Replicas") or ()),
     )
 
 
@@ -294,6 +301,7 @@ def _projection_text(projection: str, attributes: Sequence[str]) -> str:
 
 def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:
     projection = index.get("Projection", {})
+    throughput = index.get("ProvisionedThroughput") or {}
     return IndexState(
         name=index["IndexName"],
         status=index.get("IndexStatus", "ACTIVE"),
@@ -303,6 +311,8 @@ def _index_state(index: dict[str, Any], types: Mapping[str, str]) -> IndexState:
         non_key_attributes=tuple(sorted(projection.get("NonKeyAttributes", ()))),
         items=index.get("ItemCount", 0),
         size_bytes=index.get("IndexSizeBytes", 0),
+        read_capacity=throughput.get("ReadCapacityUnits", 0),
+        write_capacity=throughput.get("WriteCapacityUnits", 0),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfkit import __version__
-from perfkit.dynamodb.tables import Identity, Keys
+from perfkit.dynamodb.tables import Identity, Keys, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError
 from perfkit.files import write_private
@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "place_of",
     "save",
+    "state_digest",
 ]
 
 FORMAT = 1
@@ -144,12 +145,18 @@ class Checkpoint:
 
 def digest_of(proposal: Proposal) -> str:
     """Return what tells one set of indexes, there and proposed, from another."""
-    there = [
+    wanted = sorted((each.name, str(Keys.of(each))) for each in proposal.indexes)
+    text = json.dumps([state_digest(proposal.state), wanted])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def state_digest(state: TableState) -> str:
+    """Return what tells the global indexes that a table has from others, whatever their status."""
+    there = sorted(
         (each.name, str(each.keys), each.projection, list(each.non_key_attributes))
-        for each in proposal.state.indexes
-    ]
-    wanted = [(each.name, str(Keys.of(each))) for each in proposal.indexes]
-    return hashlib.sha256(json.dumps([sorted(there), sorted(wanted)]).encode()).hexdigest()
+        for each in state.indexes
+    )
+    return hashlib.sha256(json.dumps(there).encode()).hexdigest()
 
 
 def place_of(target: Target) -> dict[str, str]:

@@ -295,7 +295,12 @@ class Preflight:
                 check_held_keys(connection, found.proposal.table, _item_check(index, total))
 
     def _check_output_free(self) -> None:
-        if self._violations is not None and self._violations.exists() and not self._replace:
+        if self._violations is None or not self._violations.exists():
+            return
+        if not self._violations.is_file():
+            msg = f"{self._violations} is no ordinary file; give another --violations"
+            raise ConfigError(msg)
+        if not self._replace:
             msg = (
                 f"{self._violations} is there already; --force replaces it, or give another"
                 " --violations"
@@ -600,16 +605,19 @@ class _Reading:
     def _count(self, items: Iterable[Item], before: Tally) -> Tally:
         """Return what a page says; its violations are written by then, or none of it counts."""
         page = Tally()
-        self._is_whole = False
-        for item in items:
-            kind = _kind(item, self._proposal, self._progress.kinds_by)
-            kind = before.nameable(kind, len(page.kinds))
-            for name, violation in page.add(item, kind, self._keys):
-                if self._output is not None:
-                    self._output.write(
-                        self._proposal.state.name, _key(item, self._proposal), name, violation
-                    )
-        self._is_whole = True
+        try:
+            for item in items:
+                kind = _kind(item, self._proposal, self._progress.kinds_by)
+                kind = before.nameable(kind, len(page.kinds))
+                for name, violation in page.add(item, kind, self._keys):
+                    if self._output is not None:
+                        self._output.write(
+                            self._proposal.state.name, _key(item, self._proposal), name, violation
+                        )
+        except BaseException:
+            self._is_whole = False
+            self._stop.set()
+            raise
         return page
 
 

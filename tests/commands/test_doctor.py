@@ -137,6 +137,7 @@ def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
     steps: dict[str, tuple[Callable[[], Any], ...]] = {
         # into nothing, and over what is there
         "seed": (lambda: perfkit(*seeding), lambda: perfkit(*seeding)),
+        "migrate plan": (lambda: perfkit("migrate", "plan", "--yes"),),
         "migrate preflight": (lambda: perfkit("migrate", "preflight", "--yes"),),
         "create-indexes": (lambda: perfkit("create-indexes", "--yes"),),
         "status": (lambda: perfkit("status"),),
@@ -161,7 +162,8 @@ def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
     # whatever the tables are called
     found["init"] = {(action, "*" if name == "*" else "table/*") for action, name in found["init"]}
     for command, pairs in found.items():
-        assert allowed(command) == pairs, command
+        of_tables = {pair for pair in allowed(command) if ":" not in pair[0]}
+        assert of_tables == pairs, command
     assert allowed("serve") == found["up"]
     assert allowed("run") == found["seed"] | found["create-indexes"] | found["bench"]
 

@@ -1,5 +1,6 @@
 """`perfkit migrate preflight` at tables it did not make, with faults planted at random."""
 
+import itertools
 import json
 import random
 import signal
@@ -16,6 +17,10 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.connection import EngineConnection
+from perfkit.embedded.errors import DynamoDBError
+from perfkit.errors import StorageFullError
+from perfkit.migrate.preflight import ViolationsFile
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
@@ -292,6 +297,61 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert Path("v.jsonl").read_text() == ""
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("trouble", ["expired credentials", "full disk", "a sum of money"])
+def test_what_ends_it_in_between_loses_and_doubles_nothing(
+    things: Any, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    planted = plant(things, random.Random(9), items=400, faults=200)
+    command = ["migrate", "preflight", "--json", "--violations", "v.jsonl"]
+    monkeypatch.setattr("perfkit.migrate.preflight._FIRST_LOOK", 20)
+    scans = itertools.count()
+    with monkeypatch.context() as patched:
+        if trouble == "expired credentials":
+            ask = EngineConnection.execute
+            expired = DynamoDBError("ExpiredTokenException", "expired")
+
+            def execute(connection: Any, operation: str, request: Any) -> Any:
+                if request.get("TotalSegments") == 4 and next(scans) >= 6:
+                    raise expired
+                return ask(connection, operation, {**request, "Limit": 25})
+
+            patched.setattr(EngineConnection, "execute", execute)
+        elif trouble == "full disk":
+            write = ViolationsFile.write
+
+            def full(file: ViolationsFile, *arguments: Any) -> None:
+                if next(scans) == 100:
+                    file._file.write(b'{"half of a line')
+                    raise StorageFullError("no space left")  # noqa: EM101, TRY003
+                write(file, *arguments)
+
+            patched.setattr(ViolationsFile, "write", full)
+
+        # at a rate pages are small, so that there is something in between
+        money = ["--max-cost", "0.000012", "--max-rcu", "100"]
+        options = money if trouble == "a sum of money" else []
+        ended = perfkit(*command, *options)
+
+    assert ended.exit_code == {"expired credentials": 2}.get(trouble, 3), ended.stderr
+    assert ended.stdout == ""
+    kept = list(Path(".perfkit/migrations").glob("*.json"))
+    assert len(kept) == 1
+
+    done = perfkit(*command)
+
+    assert done.exit_code == 0, done.stderr
+    check(json.loads(done.stdout), Path("v.jsonl"), planted)
+
+
+def test_what_is_no_ordinary_file_is_not_written_to(things: Any) -> None:
+    plant(things, random.Random(9), items=4, faults=0)
+
+    result = perfkit("migrate", "preflight", "--violations", "/dev/null", "--force")
+
+    assert (result.exit_code, "is no ordinary file" in result.stderr) == (2, True)
+    assert Path("/dev/null").stat().st_mode & 0o666 == 0o666
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""What the commands of `perfkit migrate` share: which indexes lack, and whether tables may be read."""
+
+from typing import TYPE_CHECKING
+
+from perfkit.commands.common import make_permission, note, print_json, print_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.dynamodb.targets import Target
+    from perfkit.migrate.proposals import Proposal
+    from perfkit.workloads.model import Workload
+
+__all__ = ["find_lacking", "is_approved", "say_nothing_lacks"]
+
+
+def find_lacking(
+    where: "Target", read: "Workload", names: "Sequence[str]"
+) -> "tuple[Proposal, ...]":
+    """
+    Return the tables that lack indexes of a workload, and which.
+
+    Raises:
+        PerfkitError: See `find_proposals`; or there are no tables at all.
+    """
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.errors import TargetError
+    from perfkit.migrate.proposals import find_proposals
+
+    if not where.may_exist:
+        msg = (
+            f"no tables in {where.name}, which is not made yet; name the place of yours with"
+            " --target, for example aws or http://localhost:8000"
+        )
+        raise TargetError(msg)
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
+    try:
+        return find_proposals(connection, where, read, names)
+    finally:
+        connection.close()
+
+
+def say_nothing_lacks(where: "Target", *, as_json: bool) -> None:
+    """Say that there is nothing to do."""
+    if as_json:
+        print_json({"target": where.describe(), "tables": []})
+    else:
+        print_text("Every index of the workload is there.")
+
+
+def is_approved(
+    where: "Target",
+    proposals: "Sequence[Proposal]",
+    sample: int | None,
+    begun: int,
+    *,
+    yes: bool,
+    max_cost: float | None,
+) -> bool:
+    """Say what will be read and at what cost, and return whether that is allowed."""
+    from perfkit.dynamodb.ownership import unmarked
+    from perfkit.dynamodb.safety import Effect, Preview, approve
+    from perfkit.dynamodb.sample import SampleLimits
+    from perfkit.migrate.preflight import full_units
+    from perfkit.units import format_bytes, format_count
+
+    names = [each.state.name for each in proposals]
+    # a tunnel to somebody's production listens on this machine, too
+    foreign = unmarked(where, names) if where.kind == "endpoint" else ()
+    effects = []
+    for each in proposals:
+        state = each.state
+        size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
+        if sample is not None:
+            units = SampleLimits(items=sample).for_table(state).read_units
+            text = f"read {format_count(sample)} of the items of {state.name} ({size})"
+        else:
+            units = full_units(each)
+            text = f"read all items of {state.name} once ({size})"
+        effects.append(Effect(text=text, read_units=units))
+    if begun:
+        note(
+            f"Continues a preflight that had read {format_count(begun)} items; --restart begins anew."
+        )
+    whose = f", of which perfkit did not create {', '.join(foreign)}," if foreign else ""
+    preview = Preview(
+        title=f"Look at items for new indexes{whose}",
+        effects=tuple(effects),
+        always_ask=bool(foreign),
+    )
+    return approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note)
