@@ -208,7 +208,9 @@ def test_an_index_that_few_items_are_in_is_measured_by_those() -> None:
 def test_a_workload_without_an_index_says_so() -> None:
     bare = WIDE[: WIDE.index(b"[tables.Things.indexes]")]
 
-    with pytest.raises(UnknownScenarioError, match="no table of workload wide has an index"):
+    with pytest.raises(
+        UnknownScenarioError, match="no table that perfkit makes for wide has an index"
+    ):
         find(read(bare, source="bare.toml"), ["index-cost"])
 
 
