@@ -55,6 +55,8 @@ _FIELDS = (
     "throttled",
     "failed",
     "stopped",
+    # the most that a call of an operation took, whichever process sent it
+    *sorted(_READS | _WRITES),
 )
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
 
@@ -189,8 +191,6 @@ class Meter:
         self._pause = pause
         self._open = threading.local()
         self._lock = threading.Lock()
-        # the most that a call of an operation took
-        self._most: dict[str, float] = {}
         # open as long as the process lives
         self._file = os.open(limits.file, os.O_RDWR | os.O_CLOEXEC)
         self._map = mmap.mmap(self._file, _LAYOUT.size)
@@ -212,7 +212,7 @@ class Meter:
             return
         limits = self._limits
         with self._ledger() as ledger:
-            expected = self._most.get(operation, 0.0)
+            expected = ledger[operation]
             reads, writes = _split(operation, expected)
             expected_usd = limits.cost_usd(reads, writes)
             if limits.max_cost_usd is not None:
@@ -288,7 +288,7 @@ class Meter:
         reads, writes = _split(operation, units)
         expected_reads, expected_writes = _split(operation, expected)
         with self._ledger() as ledger:
-            self._most[operation] = max(units, self._most.get(operation, 0.0))
+            ledger[operation] = max(units, ledger[operation])
             ledger["read_units"] += reads
             ledger["write_units"] += writes
             ledger["expected_usd"] -= limits.cost_usd(expected_reads, expected_writes)

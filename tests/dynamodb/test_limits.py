@@ -87,6 +87,19 @@ def test_a_sum_is_never_passed_once_a_call_is_known(data: Path) -> None:
     assert client.describe_table(TableName="Courses")["Table"]["ItemCount"] == 200
 
 
+def test_what_one_process_learns_the_others_know(data: Path) -> None:
+    limits = limited(Target(data=data), request_prices, max_cost_usd=30 * READ_UNIT_USD).limits
+    assert limits is not None
+    # as two processes have them
+    one, other = Meter(limits), Meter(limits)
+    one.allow("Scan")
+    one.settle("Scan", {"ConsumedCapacity": {"CapacityUnits": 25.0}})
+
+    with pytest.raises(LimitReachedError, match=r"25\.0 read"):
+        other.allow("Scan")
+    assert one.consumed.read_units == 25
+
+
 def test_latencies_are_of_calls_once_sent(data: Path) -> None:
     target = limited(Target(data=data), request_prices, max_rcu=0.1)
     assert target.limits is not None
