@@ -20,7 +20,7 @@ from perfkit.dynamodb.connection import EngineConnection
 from perfkit.dynamodb.tables import Keys
 from perfkit.workloads.model import Index
 
-__all__ = ["Twin", "index_definition"]
+__all__ = ["Twin"]
 
 _PREFIX = "perfkit-twin-"
 _ITEMS_A_WRITE = 1000

@@ -13,14 +13,7 @@ from statistics import fmean
 from perfkit.measure.statistics import CONFIDENCE, t_quantile
 from perfkit.workloads.profile import Estimate
 
-__all__ = [
-    "ClusterSample",
-    "clopper_pearson",
-    "count_in_table",
-    "design_effect",
-    "mean_of_hits",
-    "sum_in_table",
-]
+__all__ = ["ClusterSample", "count_in_table", "design_effect", "mean_of_hits", "sum_in_table"]
 
 _TAIL = (1 - CONFIDENCE) / 2
 

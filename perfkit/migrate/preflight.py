@@ -50,7 +50,7 @@ from perfkit.migrate.tally import Tallies, Tally
 from perfkit.workloads.model import Workload
 from perfkit.workloads.profile import Profile, Profiler, kind_of
 
-__all__ = ["Findings", "Preflight", "ViolationsFile", "full_units"]
+__all__ = ["Findings", "Preflight", "full_units"]
 
 _FIRST_LOOK = 200
 """Items looked at first, for the kinds of items there are and against mistakes in the workload."""

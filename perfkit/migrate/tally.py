@@ -9,7 +9,7 @@ from perfkit.dynamodb.index_items import Reason, Violation, violations
 from perfkit.dynamodb.tables import Keys
 from perfkit.workloads.profile import Estimate, share_of
 
-__all__ = ["IndexTally", "Tallies", "Tally", "is_refused"]
+__all__ = ["IndexTally", "Tallies", "Tally"]
 
 _MOST_KINDS = 50
 _OTHER_KINDS = "other kinds"

@@ -21,7 +21,7 @@ from perfkit.units import format_count, format_share
 from perfkit.workloads.model import AccessPattern, Index, QueryForm, Table
 from perfkit.workloads.profile import Estimate
 
-__all__ = ["NAME", "TwinFindings", "ask_twin"]
+__all__ = ["TwinFindings", "ask_twin"]
 
 NAME = "query (twin)"
 
