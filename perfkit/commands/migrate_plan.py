@@ -103,9 +103,10 @@ def plan(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Plan the indexes that live tables lack: what each takes, costs and changes.
+    Plan the indexes that live tables lack.
 
-    Reads a sample of each table and changes nothing. Figures are modelled from the sample.
+    Shows what each takes, costs and changes. Reads a sample of each table and changes nothing.
+    Figures are modelled from the sample.
 
     Example: perfkit migrate plan --output plan.json
     """

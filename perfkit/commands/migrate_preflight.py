@@ -80,7 +80,7 @@ def preflight(
         typer.Option(
             min=1,
             metavar="N",
-            help="At most so many keys of each index, attribute and reason; left out, all.",
+            help="At most N keys of each index, attribute and reason (default: all).",
         ),
     ] = None,
     fail_on_violations: Annotated[
@@ -88,10 +88,11 @@ def preflight(
         typer.Option("--fail-on-violations", help="Exit with 4 where writes would be refused."),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew, do not continue what was interrupted.")
+        bool,
+        typer.Option("--restart", help="Begin anew instead of continuing what was interrupted."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a file of violations that is there.")
+        bool, typer.Option("--force", help="Replace an existing file of violations.")
     ] = False,
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
@@ -100,10 +101,11 @@ def preflight(
     verbose: VerboseOption = False,
 ) -> None:
     """
-    Find the items that a new index would leave out, and whose writes it would then refuse.
+    Find the items that a new index would leave out.
 
-    Looks at every index of the workload that its table does not have. Only reads, whosever the
-    tables are. Interrupted, the same command continues.
+    Also those that DynamoDB would then refuse to write. Checks every index of the workload that its
+    table does not have. Only reads, so the tables need not be perfkit's. Once interrupted, the same
+    command continues.
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
