@@ -231,13 +231,11 @@ class Costs:
         for title, runs in self._groups.items():
             evidence = self.evidence(title, runs)
             found = self.estimate(title, runs) if self.is_stated(evidence) else None
-            if found is not None and not found.assumptions.is_split(found.patterns):
-                # which table they are for is assumed, and no reason to overrule a file
-                found = None
+            if found is None or not found.assumptions.is_split(found.patterns):
+                # which table requests are for is assumed, and no reason to overrule a file
+                continue
             # without a cache policy nothing is kept, whatever runs
-            known = (
-                () if found is None else found.demands.get(state, found.demands.get(State.AFTER))
-            )
+            known = found.demands.get(state, found.demands.get(State.AFTER))
             stored = {(each.table, each.index): each for each in evidence.writes if each.declared}
             for demand in known or ():
                 place = (demand.table, demand.index)
@@ -247,7 +245,7 @@ class Costs:
                     MeasuredUnits(
                         reads=Decimal(str(demand.read_units_s * SECONDS_A_MONTH)),
                         writes=None
-                        if cost is None or not self._states_writes(found, demand.table)
+                        if cost is None or not self.states_writes(found, demand.table)
                         else Decimal(str(demand.write_units_s * SECONDS_A_MONTH)),
                         stored_gb=None
                         if cost is None
@@ -257,10 +255,8 @@ class Costs:
                 )
         return units
 
-    def _states_writes(self, found: Estimate | None, table: str) -> bool:
+    def states_writes(self, found: Estimate, table: str) -> bool:
         """Return whether anybody says how often a table is written."""
-        if found is None:
-            return False
         return self.architectures.states_writes or table in found.assumptions.writes
 
     def assumptions(self, evidence: Evidence) -> Assumptions:

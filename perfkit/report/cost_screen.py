@@ -171,6 +171,11 @@ def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:
         yield lacking
+    written = dict.fromkeys(each.table for each in found.evidence.writes)
+    assumed = [table for table in written if not costs.states_writes(found, table)]
+    if found.is_stated and assumed:
+        rate = short(found.assumptions.writes_hz)
+        yield f"writes to {', '.join(assumed)} are assumed, {rate}/s to each: nobody states them"
     yield from (f"left out: {reason}" for reason in found.reasons_shown)
     if found.is_stated and found.instances:
         yield "instances go by processor time measured on this machine"

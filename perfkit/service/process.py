@@ -18,7 +18,7 @@ from perfkit.processes import lifeline
 from perfkit.processes.sockets import bind
 from perfkit.service.settings import ServiceSettings
 
-__all__ = ["main"]
+__all__ = ["is_no_cut_off_request", "main"]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(is_no_cut_off_request)
     line = lifeline.take(options.lifeline)
     try:
         if options.deliver:
@@ -50,6 +51,15 @@ def main() -> None:
             _serve(bind(options.host, options.port, shared=True), line)
     except PerfkitError as error:
         sys.exit(f"Error: {error}")
+
+
+def is_no_cut_off_request(record: logging.LogRecord) -> bool:
+    """
+    Return whether a record is to be logged: not that of a request which the service's end cut off.
+
+    uvicorn logs a traceback of each, as of an error, beside a line that says how many there were.
+    """
+    return record.exc_info is None or record.exc_info[0] is not asyncio.CancelledError
 
 
 def server_config(app: Any) -> Any:

@@ -18,7 +18,7 @@ from perfkit.cost import architecture_file, described, price_file
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
 from perfkit.report import csv_tables, markdown, plain
-from perfkit.report.build import build_report
+from perfkit.report.build import build_cost_screen, build_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table
 from perfkit.runs import (
@@ -711,6 +711,17 @@ def test_a_file_is_not_overruled_by_what_is_only_assumed(
         for word in ("read units a month", "write units a month")
         if word in warning
     ] == disagree
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_month_says_which_writes_are_only_assumed(stated: bool, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[traffic]\nrps = 20\n" + "writes_per_s = 1\n" * stated)
+    cost = CostOptions(region="us-east-1", prices="list", architecture=file)
+
+    shown = plain.render_blocks(build_cost_screen(FULL, cost=cost, more="-v"), 300)
+
+    assert ("writes to Books are assumed, 1/s to each" in shown) is not stated
 
 
 def test_capacity_that_cannot_carry_what_was_measured_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The service as processes: started, shared, replaced when they die, stopped without a trace."""
 
+import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -25,6 +27,7 @@ from perfkit.errors import ConfigError, TargetError
 from perfkit.processes import redis_server
 from perfkit.processes.sockets import bind
 from perfkit.service import launch
+from perfkit.service.process import is_no_cut_off_request
 from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.settings import FOLDER
@@ -656,3 +659,14 @@ def test_the_service_serves_courses_only(data: Path) -> None:
 
     assert isinstance(error, ConfigError)
     assert "the service serves the workload courses" in str(error)
+
+
+def test_requests_that_the_end_cuts_off_are_no_errors() -> None:
+    cut_off, broken = (
+        logging.makeLogRecord({"exc_info": (type(each), each, None)})
+        for each in (asyncio.CancelledError(), ValueError())
+    )
+
+    assert not is_no_cut_off_request(cut_off)
+    assert is_no_cut_off_request(broken)
+    assert is_no_cut_off_request(logging.makeLogRecord({"msg": "Cancel 2 running task(s)"}))
