@@ -229,7 +229,7 @@ def _table_plan(
         whole=sample.facts.whole,
         scaling=scaling,
         creations=tuple(creations),
-        warnings=(*_warnings(state, sample, creations), *unscaled),
+        warnings=(*_warnings(state, sample, creations), *unscaled, *_recovery(target, state)),
     )
 
 
@@ -405,6 +405,27 @@ def scaling_of(target: Target, table: str) -> tuple[Scaling, ...]:
         )
         for each in targets
     )
+
+
+def _recovery(target: Target, state: TableState) -> tuple[str, ...]:
+    """Point out that items could not be restored; nothing if they could, or nobody says."""
+    if not target.is_aws:
+        return ()
+    client = target.client()
+    try:
+        with aws_errors(f"looking at the backups of {state.name}", target.name):
+            answer = client.describe_continuous_backups(TableName=state.name)
+    except PerfkitError:
+        return ()
+    backups = answer["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") != "DISABLED":
+        return ()
+    text = (
+        f"{state.name} has no point-in-time recovery: a new index changes no item, so none is"
+        " required, but none could be restored either"
+    )
+    return (text,)
 
 
 # ---- removing an index ---------------------------------------------------------------------------------
