@@ -75,6 +75,7 @@ def sample_tables(
                     each.state,
                     limits=SampleLimits(items=items).for_table(each.state),
                     pacer=Pacer(None),
+                    whole_segments=True,
                 )
     finally:
         connection.close()
@@ -325,10 +326,10 @@ def _warnings(state: TableState, sample: Sample, creations: Sequence[Creation]) 
         found.append(
             f"the sample of {state.name} is its first items: this target knows no parallel scans"
         )
-    if sample.facts.cut_segments:
+    if sample.facts.cut:
         found.append(
             f"of partition keys with many items of {state.name} the sample has the first ones only, in"
-            f" {sample.facts.cut_segments:,} of {sample.facts.segments_read:,} segments: figures lean"
+            f" {len(sample.facts.cut):,} of {sample.facts.segments_read:,} segments: figures lean"
             " towards keys with few"
         )
     for each in creations:

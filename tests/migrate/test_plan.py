@@ -209,7 +209,7 @@ def test_a_sample_says_how_far_it_may_be_off(client: Any) -> None:
 
     table = plan("--sample", "300")["tables"][0]
 
-    assert (table["whole"], table["sampled"]) == (False, 300)
+    assert (table["whole"], 150 <= table["sampled"] <= 450) == (False, True)
     figures = table["creations"][0]["figures"]
     for name, truth in (("entries", 1350), ("backfill_units", units)):
         value, low, high = (figures[name][each] for each in ("value", "low", "high"))
