@@ -132,7 +132,9 @@ def _preflight(workload: Workload) -> Iterator[Pair]:
 
 
 def _plan(workload: Workload) -> Iterator[Pair]:
-    yield from _preflight(workload)
+    for action, table in _preflight(workload):
+        yield action, table
+        yield "DescribeContinuousBackups", table
     # of provisioned tables, and of an index to be removed
     yield "application-autoscaling:DescribeScalableTargets", ANY
     yield "application-autoscaling:DescribeScalingPolicies", ANY

@@ -373,6 +373,7 @@ def take_sample(
     limits: SampleLimits,
     pacer: Pacer,
     seed: int = 0,
+    whole_segments: bool = False,
 ) -> Sample:
     """
     Return a sample of a table; all of it is kept in memory.
@@ -383,11 +384,14 @@ def take_sample(
         limits: Where to end.
         pacer: Holds the read units below a rate.
         seed: Another one takes other items.
+        whole_segments: Take narrow segments to their ends, instead of the first items of wide ones.
 
     Raises:
         DynamoDBError: The target refused, or the table is gone.
     """
-    sampling = Sampling(connection, table, limits=limits, pacer=pacer, seed=seed)
+    sampling = Sampling(
+        connection, table, limits=limits, pacer=pacer, seed=seed, whole_segments=whole_segments
+    )
     items = tuple(sampling)
     return Sample(items=items, facts=sampling.facts())
 

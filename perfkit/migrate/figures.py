@@ -20,9 +20,10 @@ from perfkit.dynamodb.estimates import index_entry
 from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.sample import Sample
 from perfkit.dynamodb.tables import Keys, TableState
+from perfkit.measure.cluster_sample import ClusterSample, count_in_table, sum_in_table
 from perfkit.migrate.plan import Figures, Range
 from perfkit.workloads.model import Index, Table
-from perfkit.workloads.profile import Estimate, Profiler, mean_of, share_of
+from perfkit.workloads.profile import Estimate, Profiler
 
 __all__ = ["ON_DEMAND_BACKFILL_CAPACITY", "figures_of", "items_of"]
 
@@ -80,38 +81,51 @@ def figures_of(
             stored.get(each.segment, 0.0) + size_bytes + INDEX_ENTRY_OVERHEAD_BYTES
         )
         partitions.add({"key": {"S": _partition(each.item, keys)}}, size_bytes, each.segment)
-    counted, of = entries.total(), sizes.total()
-    share = share_of(entries, sizes, whole=whole) if of else Estimate.exactly(0.0)
-    each_units = mean_of(units, sizes, whole=whole) if of else Estimate.exactly(0.0)
-    each_stored = mean_of(stored, sizes, whole=whole) if of else Estimate.exactly(0.0)
+    counted, of = entries.total(), len(sample.items)
+    clusters = _clusters(sample, sizes)
+    in_table = count_in_table(entries, clusters, effect=1.0)
+    all_units = sum_in_table(units, clusters) if of else Estimate.exactly(0.0)
+    all_stored = sum_in_table(stored, clusters) if of else Estimate.exactly(0.0)
+    each_units = all_units.value / items if items else 0.0
     mean_entry = entry_bytes / counted if counted else 0.0
     table_each = table_units / of if of else 0.0
     capacity = _capacity(state, backfill_wcu)
-    backfill = each_units.value * items
-    hours = backfill / capacity / 3600
+    hours = all_units.value / capacity / 3600
     top = partitions.profile(table_items=None, whole=whole).attribute("key")
     largest = None if top is None or top.values is None else top.values.top_share
     regions = 1 + len(state.replicas)
     prices = _Prices(book, state, regions)
     return Figures(
-        entries=Range.of(share, items),
+        entries=Range.of(in_table),
         entry_bytes=mean_entry,
-        backfill_units=Range.of(each_units, items),
+        backfill_units=Range.of(all_units),
         backfill_capacity=capacity,
         backfill_hours=hours,
-        backfill_usd=prices.backfill(backfill, capacity, hours),
-        stored_bytes=Range.of(each_stored, items),
-        storage_usd_month=prices.storage(each_stored.value * items),
+        backfill_usd=prices.backfill(all_units.value, capacity, hours),
+        stored_bytes=Range.of(all_stored),
+        storage_usd_month=prices.storage(all_stored.value),
         table_write_units=table_each,
-        index_write_units=each_units.value,
-        moved_write_units=2 * each_units.value / share.value if share.value else 0.0,
-        write_usd_million=prices.writes(each_units.value * 1_000_000),
+        index_write_units=each_units,
+        moved_write_units=2 * sum(units.values()) / counted if counted else 0.0,
+        write_usd_million=prices.writes(each_units * 1_000_000),
         largest_key=None if largest is None else Range.of(largest),
         largest_key_capacity=0.0 if largest is None else largest.value * capacity,
         largest_key_read_units=0.0
         if largest is None
-        else read_units(round(largest.value * share.value * items * mean_entry)),
-        needed_write_capacity=_needed(state, table_each, each_units.value, writes_hz),
+        else read_units(round(largest.value * in_table.value * mean_entry)),
+        needed_write_capacity=_needed(state, table_each, each_units, writes_hz),
+    )
+
+
+def _clusters(sample: Sample, sizes: Counter[int]) -> ClusterSample:
+    facts = sample.facts
+    if facts.whole:
+        return ClusterSample(sizes=dict(sizes), clusters=1, population=facts.items, whole=True)
+    return ClusterSample(
+        sizes={place: sizes[place] for place in facts.read},
+        cut=facts.cut,
+        clusters=facts.segments,
+        population=items_of(sample),
     )
 
 

@@ -36,12 +36,12 @@ class Range:
     high: float | None
 
     @classmethod
-    def of(cls, estimate: Estimate, times: float = 1.0) -> Self:
-        """Return an estimate, so many times over."""
+    def of(cls, estimate: Estimate) -> Self:
+        """Return an estimate as a file can hold it."""
         return cls(
-            value=estimate.value * times,
-            low=estimate.low * times,
-            high=estimate.high * times if isfinite(estimate.high) else None,
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high if isfinite(estimate.high) else None,
         )
 
 

@@ -75,6 +75,7 @@ def sample_tables(
                     each.state,
                     limits=SampleLimits(items=items).for_table(each.state),
                     pacer=Pacer(None),
+                    whole_segments=True,
                 )
     finally:
         connection.close()
@@ -229,7 +230,7 @@ def _table_plan(
         whole=sample.facts.whole,
         scaling=scaling,
         creations=tuple(creations),
-        warnings=(*_warnings(state, sample, creations), *unscaled),
+        warnings=(*_warnings(state, sample, creations), *unscaled, *_recovery(target, state)),
     )
 
 
@@ -325,10 +326,10 @@ def _warnings(state: TableState, sample: Sample, creations: Sequence[Creation]) 
         found.append(
             f"the sample of {state.name} is its first items: this target knows no parallel scans"
         )
-    if sample.facts.cut_segments:
+    if sample.facts.cut:
         found.append(
             f"of partition keys with many items of {state.name} the sample has the first ones only, in"
-            f" {sample.facts.cut_segments:,} of {sample.facts.segments_read:,} segments: figures lean"
+            f" {len(sample.facts.cut):,} of {sample.facts.segments_read:,} segments: figures lean"
             " towards keys with few"
         )
     for each in creations:
@@ -405,6 +406,27 @@ def scaling_of(target: Target, table: str) -> tuple[Scaling, ...]:
         )
         for each in targets
     )
+
+
+def _recovery(target: Target, state: TableState) -> tuple[str, ...]:
+    """Point out that items could not be restored; nothing if they could, or nobody says."""
+    if not target.is_aws:
+        return ()
+    client = target.client()
+    try:
+        with aws_errors(f"looking at the backups of {state.name}", target.name):
+            answer = client.describe_continuous_backups(TableName=state.name)
+    except PerfkitError:
+        return ()
+    backups = answer["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") != "DISABLED":
+        return ()
+    text = (
+        f"{state.name} has no point-in-time recovery: a new index changes no item, so none is"
+        " required, but none could be restored either"
+    )
+    return (text,)
 
 
 # ---- removing an index ---------------------------------------------------------------------------------

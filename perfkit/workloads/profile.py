@@ -25,7 +25,6 @@ __all__ = [
     "SizeProfile",
     "ValueProfile",
     "kind_of",
-    "mean_of",
     "share_of",
 ]
 
@@ -477,29 +476,6 @@ def share_of(
     if whole:
         return Estimate.exactly(found / of)
     return wilson(found, of, effective=effective_size(hits, sizes, unanimous=partitions))
-
-
-def mean_of(sums: Mapping[int, float], sizes: Mapping[int, int], *, whole: bool) -> Estimate:
-    """
-    Return the mean of a figure over a table's items: worked out, or estimated from clusters.
-
-    The interval is that of a ratio over clusters, normal. Source: Kish (1965), "Survey Sampling",
-    6.3. From one cluster there is none to be had: it ends nowhere.
-
-    Args:
-        sums: By place, the figure of its items together.
-        sizes: By place, how many items there are; at least one in all.
-        whole: The places are the whole table.
-    """
-    of, clusters = sum(sizes.values()), len(sizes)
-    mean = sum(sums.values()) / of
-    if whole:
-        return Estimate.exactly(mean)
-    if clusters < 2:
-        return Estimate(value=mean, low=0.0, high=inf)
-    deviations = sum((sums.get(each, 0.0) - mean * size) ** 2 for each, size in sizes.items())
-    spread = _Z * sqrt(clusters / (clusters - 1) * deviations) / of
-    return Estimate(value=mean, low=max(0.0, mean - spread), high=mean + spread)
 
 
 def _values(
