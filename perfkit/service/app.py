@@ -49,7 +49,7 @@ LARGEST_BODY_BYTES = 64 * 1024
 _SHAPE = 2
 """Raised when what is kept in Redis changes its form."""
 
-REDIS_LIMIT_S = 0.04
+REDIS_LIMIT_S = 0.07
 """
 What a command may take. The first that takes longer opens the breaker, which cache and queue share:
 a server that hangs costs a request this once, and one that writes `CacheSettings.brief_s` more,
