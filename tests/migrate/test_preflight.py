@@ -192,9 +192,9 @@ def test_killed_at_any_point_it_continues_without_losing_or_doubling(
     with start_server("elsewhere.sqlite3") as (url, _):
         client = client_of(url)
         create(client)
-        planted = plant(client, chance, items=1500, faults=500)
+        planted = plant(client, chance, items=1000, faults=400)
         read = 0
-        for _ in range(3):
+        for _ in range(2):
             kept = begin(url, "--max-rcu", "60", "--violations", "v.jsonl", beyond=read)
             read = items_in(kept)
             with Path("v.jsonl").open("a") as file:
@@ -233,36 +233,6 @@ def begin(url: str, *options: str, beyond: int = 0) -> Path:
     return kept[0]
 
 
-@pytest.mark.processes
-def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_other_indexes(
-    client_of: Callable[[str], Any], start_server: Callable[..., Any]
-) -> None:
-    Path("perfkit.toml").write_text(WORKLOAD)
-    with start_server("elsewhere.sqlite3") as (url, _):
-        client = client_of(url)
-        create(client)
-        plant(client, random.Random(1), items=300, faults=0)
-        kept = begin(url, "--max-rcu", "20")
-        command = ("migrate", "preflight", "--yes", "--target", url)
-
-        assert kept.stat().st_mode & 0o777 == 0o600
-        other = perfkit(*command, "--index", "ByOwner")
-        assert (other.exit_code, "--restart begins anew" in other.stderr) == (2, True)
-        elsewhere = perfkit(*command, "--violations", "v.jsonl")
-        assert (elsewhere.exit_code, "without --violations" in elsewhere.stderr) == (2, True)
-        client.delete_table(TableName="Things")
-        create(client)
-        anew = perfkit(*command)
-        assert (anew.exit_code, "was made anew" in anew.stderr) == (2, True)
-        kept.write_text(kept.read_text()[:100])
-        damaged = perfkit(*command)
-        assert (damaged.exit_code, "is damaged" in damaged.stderr) == (2, True)
-        client.put_item(TableName="Things", Item=sound(1))
-        restarted = perfkit(*command, "--restart")
-        assert restarted.exit_code == 0, restarted.stderr
-        assert "1 item read (all)" in restarted.stdout
-
-
 @pytest.fixture
 def things() -> Any:
     """Return a client on the embedded engine with a table of somebody else's."""
@@ -271,6 +241,42 @@ def things() -> Any:
     client = embedded_client(".perfkit/dynamodb.sqlite3")
     create(client)
     return client
+
+
+def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_other_indexes(
+    things: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(things, random.Random(1), items=300, faults=0)
+    ask, scans = EngineConnection.execute, itertools.count()
+
+    def execute(connection: Any, operation: str, request: Any) -> Any:
+        if request.get("TotalSegments") == 4 and next(scans) >= 6:
+            raise KeyboardInterrupt
+        return ask(connection, operation, {**request, "Limit": 5})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EngineConnection, "execute", execute)
+        ended = perfkit("migrate", "preflight")
+    assert (ended.exit_code, "the same command again continues" in ended.stderr) == (130, True)
+    kept = next(Path(".perfkit/migrations").glob("*.json"))
+    command = ("migrate", "preflight")
+
+    assert kept.stat().st_mode & 0o777 == 0o600
+    other = perfkit(*command, "--index", "ByOwner")
+    assert (other.exit_code, "--restart begins anew" in other.stderr) == (2, True)
+    elsewhere = perfkit(*command, "--violations", "v.jsonl")
+    assert (elsewhere.exit_code, "without --violations" in elsewhere.stderr) == (2, True)
+    things.delete_table(TableName="Things")
+    create(things)
+    anew = perfkit(*command)
+    assert (anew.exit_code, "was made anew" in anew.stderr) == (2, True)
+    kept.write_text(kept.read_text()[:100])
+    damaged = perfkit(*command)
+    assert (damaged.exit_code, "is damaged" in damaged.stderr) == (2, True)
+    things.put_item(TableName="Things", Item=sound(1))
+    restarted = perfkit(*command, "--restart")
+    assert restarted.exit_code == 0, restarted.stderr
+    assert "1 item read (all)" in restarted.stdout
 
 
 def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> None:
