@@ -139,13 +139,16 @@ def format_many(count: Decimal | int, noun: str, plural: str = "") -> str:
 
 def format_units(value: float) -> str:
     """
-    Return capacity units exactly: `1,250`, `6.5`, `0.5`.
+    Return capacity units: `1,250`, `6.5`, `0.5`, a mean such as 60.3333… as `60.33`.
 
-    DynamoDB bills in halves, and an average over calls may be any fraction: nothing is rounded
-    that a reader could add up and miss.
+    DynamoDB bills in halves: what ends within three decimals is not rounded, so that a reader can
+    add it up. Any other fraction is a mean, and four digits of it count.
     """
     if abs(value) >= 1e12:
         return f"{value:,.1f}"
+    if value != round(value, 3):
+        # what has many digits before the point is shown with one behind it all the same
+        value = round(value, max(1, 3 - Decimal(value).adjusted()))
     text = f"{value:,.12g}"
     # a break-even at 0.00003 requests a second is no 3e-05 to people
     return f"{value:.20f}".rstrip("0") if "e" in text and abs(value) >= 1e-12 else text

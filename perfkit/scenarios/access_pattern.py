@@ -679,9 +679,9 @@ class _Ways:
                 f"index {form.index} is not on {table}, though the workload says that it"
                 " exists: check its name and the target"
                 if wanted.exists
-                else f"index {form.index} is proposed and not on {table}, so only what the"
-                " service does today was measured"
-                f"{'' if self._context.twins is None else '; what the index would take is modelled'}"
+                else f"`perfkit migrate preflight` finds the items of {table} that {form.index},"
+                " which is proposed and not there, could not hold; `perfkit migrate plan` says"
+                " what building it takes"
             )
         if existing is None and _is_foreign(self._context, table):
             return (

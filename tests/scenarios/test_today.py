@@ -209,8 +209,8 @@ today_query = { index = "ByStatus", key_condition = "#status = :status", filter 
     assert figures(missing) == {"query-today": (1.5, 10, 1)}
     assert missing.next_steps == (
         (
-            "index ByDay is proposed and not on Orders, so only what the service does today was"
-            " measured"
+            "`perfkit migrate preflight` finds the items of Orders that ByDay, which is proposed"
+            " and not there, could not hold; `perfkit migrate plan` says what building it takes"
         ),
     )
 
