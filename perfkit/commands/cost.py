@@ -123,7 +123,8 @@ def what_if(
     spread = ""
     if answer.per_month:
         spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
-    warnings = (*old, *([f"{spread}."] if spread else []))
+    unbilled = cost_words.unbilled_writes(assumptions, evidence) if answer.per_month else ""
+    warnings = (*old, *(f"{each}." for each in (spread, unbilled) if each))
     if as_json:
         print_json(
             what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)

@@ -87,6 +87,8 @@ def _number(
             return short(sum(case.assumptions.patterns.values()))
         if field == "ttl_s":
             return lives(case.assumptions)
+        if field == "writes_hz":
+            return _writes(case.assumptions)
         value = getattr(case.assumptions, field)
         return "modelled" if value is None else short(value * factor)
 
@@ -103,6 +105,15 @@ def lives(assumptions: Assumptions, unit: str = "") -> str:
         f"{name} {short(ttl_s)}{unit}" for name, ttl_s in assumptions.ttls.items() if ttl_s != usual
     )
     return f"{short(usual)}{unit}{f' ({others})' if others else ''}"
+
+
+def _writes(assumptions: Assumptions) -> str:
+    """Return how often each table is written, for people: `0 (Orders 0.5)`."""
+    usual = assumptions.writes_hz
+    others = ", ".join(
+        f"{table} {short(hz)}" for table, hz in assumptions.writes.items() if hz != usual
+    )
+    return f"{short(usual)}{f' ({others})' if others else ''}"
 
 
 def _choice(

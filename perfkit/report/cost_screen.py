@@ -19,7 +19,7 @@ from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
 from perfkit.report.sections import cost_tables
 from perfkit.report.sections.cost import headline, side_by_side
 from perfkit.report.sections.cost_consumption import consumed_blocks
-from perfkit.report.sections.cost_words import bills, spread
+from perfkit.report.sections.cost_words import bills, spread, unbilled_writes
 from perfkit.units import format_usd
 
 __all__ = ["cost_screen"]
@@ -126,7 +126,8 @@ def _largest(found: Estimate) -> Iterator[Statement]:
     costliest = sorted(found.patterns, key=lambda each: -each.before.usd)[:_MOST_PATTERNS]
     texts = []
     for each in costliest:
-        after = "" if each.after is None else f" → {format_usd(float(each.after.usd))}"
+        same = each.after is None or each.after.usd == each.before.usd
+        after = "" if each.after is None or same else f" → {format_usd(float(each.after.usd))}"
         texts.append(f"{each.name} {format_usd(float(each.before.usd))}{after}")
     if texts:
         yield Statement(text=f"Largest: reads of {', '.join(texts)}")
@@ -171,6 +172,9 @@ def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:
         yield lacking
+    unbilled = unbilled_writes(found.assumptions, found.evidence)
+    if found.is_stated and unbilled:
+        yield unbilled
     written = dict.fromkeys(each.table for each in found.evidence.writes)
     assumed = [table for table in written if not costs.states_writes(found, table)]
     if found.is_stated and assumed:

@@ -169,7 +169,7 @@ def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
-    here = sorted(Path().glob("*.toml"))
+    here = sorted(str(path) for path in Path().glob("*.toml"))
     for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE, *here):
         try:
             yield Path(path).read_bytes(), False

@@ -595,13 +595,16 @@ def test_a_workload_states_its_traffic(run_cost: Callable[..., Any]) -> None:
     Path("perfkit.toml").write_text(
         'name = "courses"\n[traffic.reads]\ncourses = { rps = 3 }\n'
         "profile = { per_month = 7_884_000 }\nroster = { rps = 1 }\n[traffic.writes]\n"
-        "Courses = { rps = 0.5 }\n"
+        "Courses = { rps = 0.5 }\nNews = { rps = 2 }\n"
     )
 
     document = json.loads(run_cost("--json", "--set", "answers=scan").stdout)
 
     assert document["per"] == "month"
     assert document["settings"]["rps"]["baseline"] == "6"
+    assert document["settings"]["writes"]["baseline"] == "0 (Courses 0.5)"
+    # of a table that no run knows, nothing says what a write takes
+    assert any("News 2/s" in text for text in document["warnings"])
     (missing,) = (each for each in document["missing"] if "[traffic]" in each["what"])
     assert "roster" in missing["what"]
     (reads,) = (line for line in document["lines"] if line["key"] == "reads")

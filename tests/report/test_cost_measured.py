@@ -195,6 +195,18 @@ TOTAL²            20              –      –          –  $8,212.50  $42.71 
 """)
 
 
+def test_rows_of_patterns_sum_to_the_bill_where_one_has_no_better_form() -> None:
+    # what is asked by key already goes on as today, behind the cache too
+    title = run("scenario", "title", variants=(variant("get", "GetItem", 0.5, items_read=1),))
+
+    built = report(SHELF, title, WRITES, CACHE)
+
+    *_, total = table(built, "cost-patterns").rows
+    reads = table(built, "cost-measured-bill").rows[0]
+    for state in ("before_usd", "after_usd", "cached_usd"):
+        assert total[state] == pytest.approx(reads[state], abs=0.01)
+
+
 def test_the_bill_has_before_after_and_cached() -> None:
     assert text(report(), "cost-measured-bill") == snapshot("""\
 The month's bill, on demand
