@@ -114,7 +114,9 @@ def unbilled_writes(assumptions: Assumptions, evidence: Evidence) -> str:
         for table, hz in {**stated, **assumptions.writes}.items()
         if hz and table not in known
     )
-    return f"your writes ({lacking}) are in no amount: no run says what they take" if lacking else ""
+    return (
+        f"your writes ({lacking}) are in no amount: no run says what they take" if lacking else ""
+    )
 
 
 def _assumed(found: Estimate) -> str:
