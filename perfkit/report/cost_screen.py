@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from perfkit.analysis.answer import Answer, MillionCalls, find_answer
+from perfkit.analysis.answer import Answer, MillionCalls, find_answer, warnings_of
 from perfkit.analysis.comparability import not_measured
 from perfkit.analysis.costs import Costs, Described
 from perfkit.analysis.selection import Group, Selection
@@ -20,6 +20,7 @@ from perfkit.report.sections import cost_tables
 from perfkit.report.sections.cost import headline, side_by_side
 from perfkit.report.sections.cost_consumption import consumed_blocks
 from perfkit.report.sections.cost_words import bills, spread, unbilled_writes
+from perfkit.runs import DoubtKind
 from perfkit.units import format_usd
 
 __all__ = ["cost_screen"]
@@ -168,6 +169,7 @@ def _largest_first(bills: Table) -> Table:
 
 
 def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
+    yield from warnings_of(group.runs, {DoubtKind.CAPACITY})
     names = [each.name for each in found.patterns]
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:

@@ -169,7 +169,7 @@ def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
-    named = map(Path, (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE))
+    named = (Path(name), Path(os.environ.get(WORKLOAD_VARIABLE, "")), WORKLOAD_FILE)
     for path in (*named, *sorted(Path().glob("*.toml"))):
         try:
             yield path.read_bytes(), False
