@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from perfkit.analysis.selection import Group, Selection
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.runs import Run, RunKind
-from perfkit.workloads.outline import outline
+from perfkit.workloads.outline import outline, stated_traffic
 
 __all__ = ["not_alike", "not_measured", "too_old", "unjudged"]
 
@@ -43,9 +43,17 @@ def not_alike(group: Group) -> Iterator[str]:
             )
     missing = _missing(patterns)
     if missing:
+        run = group.runs[0]
+        stated = stated_traffic(run.workload, run.workload_digest)
+        # a rate of its own falls to no other pattern
+        leave_out = (
+            "sums, findings and costs leave them out"
+            if stated is not None and stated.reads_hz
+            else "sums and findings leave them out, and costs spread the traffic over the others"
+        )
         yield (
-            f"{group.title}: no run of {', '.join(missing)}; sums and findings leave them out,"
-            " and costs spread the traffic over the others; measure them with `perfkit bench`"
+            f"{group.title}: no run of {', '.join(missing)}; {leave_out}; measure them with"
+            " `perfkit bench`"
         )
 
 

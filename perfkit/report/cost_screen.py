@@ -21,6 +21,7 @@ from perfkit.report.sections.cost import headline, side_by_side
 from perfkit.report.sections.cost_consumption import consumed_blocks
 from perfkit.report.sections.cost_words import bills, spread, unbilled_writes
 from perfkit.runs import DoubtKind
+from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_usd
 
 __all__ = ["cost_screen"]
@@ -67,6 +68,8 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
         blocks.append(Statements(name="others", statements=tuple(others)))
     if selection.shows_a_document:
         described = costs.described
+        if not selection.runs and not costs.options.architecture:
+            blocks.insert(0, _nothing_measured())
         blocks += _described(costs, described, alone=not estimates)
         doubts += [each for each in described.warnings if each not in doubts]
     blocks.append(Statements(name="outlook", statements=tuple(_outlook(estimates, doubts, more))))
@@ -79,6 +82,7 @@ def _estimates(
     """Return the money of each group, and why some are left out."""
     estimates: list[tuple[Group, Estimate]] = []
     refused: list[str] = []
+    first: ConfigError | None = None
     for group in groups:
         try:
             found = costs.estimate(group.title, group.runs)
@@ -88,10 +92,13 @@ def _estimates(
             # of several workloads, traffic is given for the patterns of one
             if len(groups) == 1:
                 raise
+            first = first or error
             refused.append(f"{group.title} is left out: {error}")
             continue
         if found is not None:
             estimates.append((group, found))
+    if first is not None and not estimates:
+        raise first
     return estimates, refused
 
 
@@ -139,6 +146,14 @@ def _largest(found: Estimate) -> Iterator[Statement]:
             text=f"Capacity {now.state}: {format_usd(float(now.costs[now.cheapest].usd))} a month with"
             f" {now.cheapest}, {format_usd(float(now.costs[Mode.ON_DEMAND].usd))} on demand"
         )
+
+
+def _nothing_measured() -> Statements:
+    text = (
+        f"No runs are saved in {RUNS_FOLDER}, so nothing here is about you: below are the bills of"
+        " the reference document that perfkit brings along."
+    )
+    return Statements(name="nothing", statements=(Statement(text=text, tone=Tone.WARNING),))
 
 
 def _described(costs: Costs, described: Described, *, alone: bool) -> Iterator[Block]:

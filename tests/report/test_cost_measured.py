@@ -579,6 +579,16 @@ def test_workloads_are_never_mixed() -> None:
     assert "Left out: traffic of a pattern 'shelf'" in plain.render_blocks(films.blocks, 100)
 
 
+def test_a_rate_of_a_pattern_that_no_workload_has_is_an_error_for_several_too() -> None:
+    other = replace(SHELF, workload="films", scenario="cast", id="cast-1")
+    cost = CostOptions(rps=("shef=4",))
+
+    with pytest.raises(ConfigError, match="'shef' that was not measured"):
+        build_cost_screen([SHELF, other], cost=cost, more="")
+    with pytest.raises(ConfigError, match="'shef' that was not measured"):
+        report(SHELF, other, rps=("shef=4",))
+
+
 def of_courses(*scenarios: str) -> list[Run]:
     workload = load()
     return [
