@@ -72,12 +72,19 @@ def screen(answer: Answer, *, next_step: str, more: str = "") -> tuple[Block, ..
     return tuple(blocks)
 
 
-def also(answers: Sequence[Answer]) -> Statements:
-    """Return a line on each further group of runs: one screen has room for one."""
+def also(answers: Sequence[Answer], notes: Sequence[str] = ()) -> Statements:
+    """
+    Return a line on each further group of runs: one screen has room for one.
+
+    Args:
+        answers: Of the further groups.
+        notes: Why they are groups of their own.
+    """
     shown = [f"Also saved: {begin(each)}" for each in answers[:_MOST_GROUPS]]
     left = len(answers) - len(shown)
     if left:
         shown.append(f"and {format_many(left, 'other workload or target', 'others')}")
+    shown += [f"{each}; `perfkit report -v` shows both" for each in notes[:_MOST_GROUPS]]
     return _statements("also", *(Statement(text=text) for text in shown))
 
 

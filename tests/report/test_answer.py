@@ -109,6 +109,18 @@ def test_of_several_workloads_the_newest_is_answered_and_the_others_are_named() 
     assert len(shown.splitlines()) <= 60
 
 
+def test_what_an_earlier_workload_file_measured_is_said_to_be_that() -> None:
+    courses = next(each for each in RUNS if each.scenario == "courses")
+    edited = replace(
+        courses, scenario="profile", workload_digest="b" * 64, started_at="2026-12-24T00:00:00Z"
+    )
+    sentence = "courses of courses: measured with an earlier version of the workload's file"
+
+    assert sentence in screen(edited, courses, width=200)
+    assert sentence in plain.render_report(build_report([edited, courses]), 200)
+    assert "earlier version" not in screen(courses, width=200)
+
+
 @pytest.mark.parametrize("rps", [(), ("20",)])
 def test_costs_have_a_screen_of_their_own(rps: tuple[str, ...]) -> None:
     """The reads of 4/s of 1,250, 1,250, 6,250, 6,250 and 625 RRU for 730 h at $0.125 a million."""

@@ -522,6 +522,15 @@ def test_runs_without_writes_say_what_would_measure_them() -> None:
     assert "storage of tables" not in shown
 
 
+def test_missing_queries_are_those_of_what_is_scanned() -> None:
+    title = run("scenario", "title", variants=(variant("query", "Query", 0.5, items_read=1),))
+    scanned = replace(SHELF, variants=SHELF.variants[:1])
+
+    missing = measured(report(scanned, title))["missing"]
+
+    assert "queries by index for shelf" in [each["what"] for each in missing]
+
+
 def test_a_table_without_an_index_has_only_its_scan() -> None:
     alone = replace(SHELF, variants=SHELF.variants[:1])
 
