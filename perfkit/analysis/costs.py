@@ -127,9 +127,10 @@ class Costs:
                 " with `perfkit bench` first"
             )
             raise ConfigError(msg)
-        target = Target(
-            kind=TargetKind.AWS, region=self.options.region, profile=self.options.profile
-        )
+        profile = self.options.profile
+        target = Target(kind=TargetKind.AWS, region=self.options.region, profile=profile)
+        # messages name the region that a variable or a profile says
+        target = replace(target, region=target.resolved_region())
         return consumption(target, self._tables, days=days, now=datetime.now(UTC))
 
     @cached_property

@@ -210,6 +210,11 @@ def report(
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
+    if traffic is not None and runs and not any(run.target.get("kind") == "aws" for run in runs):
+        note(
+            "None of the runs were measured on AWS: what is billed are tables there that have the"
+            " names of those measured."
+        )
     if output is None and chosen is Format.TERMINAL and not (verbose or explain or list_older):
         _print_screen(runs, topics, wanted, listing.problems)
         return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from perfkit.runs import HourTraffic, Run, RunKind, Variant, WriteCost
-from perfkit.workloads.outline import StatedTraffic, is_built_in, outline, stated_traffic
+from perfkit.workloads.outline import StatedTraffic, has_file, is_built_in, outline, stated_traffic
 
 __all__ = ["Cpu", "Evidence", "HitRate", "Missing", "Pattern", "Reading", "gather"]
 
@@ -121,6 +121,8 @@ class Evidence:
         ttls: How long the workload keeps answers of cached patterns, in seconds, where that is known.
         unknown_policies: Patterns of which no run says whether they have a cache policy, and whose
             workload cannot be found, or is another one by now: they are taken to have none.
+        lost_file: Name of the workload, if neither its file nor one of its name is found any more; else
+            "".
         runs: Identifiers of the runs that were used.
         served: The reference service may serve the workload.
         indexed: A table that perfkit makes may have indexes.
@@ -137,6 +139,7 @@ class Evidence:
     stated: StatedTraffic | None = None
     ttls: Mapping[str, float] = field(default_factory=dict)
     unknown_policies: tuple[str, ...] = ()
+    lost_file: str = ""
     runs: tuple[str, ...] = ()
     served: bool = True
     indexed: bool = True
@@ -269,8 +272,11 @@ def gather(runs: Iterable[Run]) -> Evidence:
         if run.id:
             used.append(run.id)
     workload = outline(runs[0].workload, runs[0].workload_digest) if runs else None
+    served = not runs or is_built_in(runs[0].workload, runs[0].workload_digest)
+    is_found = workload is not None or served or has_file(runs[0].workload)
     return Evidence(
-        served=not runs or is_built_in(runs[0].workload, runs[0].workload_digest),
+        lost_file="" if is_found else runs[0].workload,
+        served=served,
         indexed=workload is None or workload.indexes,
         existing=frozenset() if workload is None else workload.existing,
         foreign=frozenset() if workload is None else workload.foreign,

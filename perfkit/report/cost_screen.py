@@ -19,7 +19,7 @@ from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
 from perfkit.report.sections import cost_tables
 from perfkit.report.sections.cost import headline, side_by_side
 from perfkit.report.sections.cost_consumption import consumed_blocks
-from perfkit.report.sections.cost_words import bills, spread, unbilled_writes
+from perfkit.report.sections.cost_words import bills, lost_file, spread, unbilled_writes
 from perfkit.runs import DoubtKind
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_usd
@@ -185,6 +185,9 @@ def _largest_first(bills: Table) -> Table:
 
 def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
     yield from warnings_of(group.runs, {DoubtKind.CAPACITY})
+    lost = lost_file(found.evidence)
+    if lost:
+        yield lost
     names = [each.name for each in found.patterns]
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:

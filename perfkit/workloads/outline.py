@@ -17,6 +17,7 @@ __all__ = [
     "SECONDS_A_MONTH",
     "Outline",
     "StatedTraffic",
+    "has_file",
     "is_built_in",
     "outline",
     "stated_traffic",
@@ -133,6 +134,11 @@ def stated_traffic(name: str, digest: str) -> StatedTraffic | None:
     return StatedTraffic(
         reads_hz=_rates(traffic.get("reads")), writes_hz=_rates(traffic.get("writes"))
     )
+
+
+def has_file(name: str) -> bool:
+    """Return whether a file of a workload of that name is found, whatever else it says by now."""
+    return any(_read(content).get("name") == name for content, _ in _candidates(name))
 
 
 def _read(content: bytes) -> Mapping[str, Any]:

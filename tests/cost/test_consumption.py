@@ -291,6 +291,18 @@ def test_the_report_bills_today_and_says_that_calls_are_not_known() -> None:
     shown = report("--traffic", "cloudwatch", "--region", REGION)
     assert "is not known: nothing counts calls" in " ".join(shown.stdout.split())
     assert "a million calls of courses" in shown.stdout
+    assert "None of the runs were measured on AWS" in shown.stderr
+
+
+@pytest.mark.usefixtures("aws")
+def test_messages_name_the_region_that_a_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(RUNS, RUNS_FOLDER)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+    answer = report("--traffic", "cloudwatch")
+
+    assert answer.exit_code == 2
+    assert f"is in AWS ({REGION}); give the --region and --profile" in answer.stderr
 
 
 @pytest.mark.parametrize(

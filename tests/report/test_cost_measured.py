@@ -522,6 +522,22 @@ def test_runs_without_writes_say_what_would_measure_them() -> None:
     assert "storage of tables" not in shown
 
 
+def test_a_workload_file_that_is_elsewhere_may_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        return plain.render_blocks(build_cost_screen([SHELF], cost=CostOptions(), more=""), 300)
+
+    assert "the file of workload books is not in this folder" in shown()
+
+    elsewhere = tmp_path / "mine.toml"
+    elsewhere.write_text('name = "books"\n[traffic.reads]\nshelf = { rps = 3 }\n')
+    monkeypatch.setenv("PERFKIT_WORKLOAD", str(elsewhere))
+
+    assert "is not in this folder" not in shown()
+    assert "A month on demand, 3 requests/s" in shown()
+
+
 def test_missing_queries_are_those_of_what_is_scanned() -> None:
     title = run("scenario", "title", variants=(variant("query", "Query", 0.5, items_read=1),))
     scanned = replace(SHELF, variants=SHELF.variants[:1])

@@ -9,6 +9,7 @@ from perfkit.cost.evidence import Evidence
 from perfkit.cost.quantities import short
 from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
+from perfkit.settings import WORKLOAD_VARIABLE
 from perfkit.units import format_share, format_usd
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "arithmetic_by_the_million",
     "bills",
     "by_the_million",
+    "lost_file",
     "missing",
     "spread",
     "statements",
@@ -44,8 +46,23 @@ def by_the_million(found: Estimate) -> Iterator[Statement]:
     )
 
 
+def lost_file(evidence: Evidence) -> str:
+    """Return what is not known because a workload's file is not found, else ""."""
+    if not evidence.lost_file:
+        return ""
+    return (
+        f"the file of workload {evidence.lost_file} is not in this folder, so its traffic and its"
+        f" cache policies may be missing: set {WORKLOAD_VARIABLE} to its path"
+    )
+
+
 def _left_out(found: Estimate) -> Iterator[Statement]:
-    return (Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in found.reasons_shown)
+    lost = lost_file(found.evidence)
+    if lost:
+        yield Statement(text=f"{lost[:1].upper()}{lost[1:]}.", tone=Tone.WARNING)
+    yield from (
+        Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in found.reasons_shown
+    )
 
 
 def bills(found: Estimate) -> str:
