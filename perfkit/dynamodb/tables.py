@@ -28,6 +28,7 @@ __all__ = [
     "describe",
     "index_difference",
     "index_states",
+    "key_difference",
     "seeded_scale",
     "table_names",
     "tags",
@@ -278,6 +279,12 @@ def index_states(table: Mapping[str, Any]) -> tuple[IndexState, ...]:
 
 def _types(table: Mapping[str, Any]) -> dict[str, str]:
     return {part["AttributeName"]: part["AttributeType"] for part in table["AttributeDefinitions"]}
+
+
+def key_difference(wanted: Table, described: Mapping[str, Any]) -> str:
+    """Return how a table's key, in an answer of DescribeTable, differs from the workload's; or ""."""
+    there, keys = Keys.from_wire(described["KeySchema"], _types(described)), Keys.of(wanted)
+    return "" if there == keys else f"its key is {there}, the workload says {keys}"
 
 
 def index_difference(wanted: Index, existing: IndexState | None) -> str:

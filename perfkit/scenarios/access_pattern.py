@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
@@ -16,6 +17,7 @@ from perfkit.dynamodb.tables import (
     Keys,
     index_difference,
     index_states,
+    key_difference,
     seeded_scale,
 )
 from perfkit.errors import ResultsDifferError, TargetError
@@ -51,9 +53,11 @@ from perfkit.scenarios.reading import (
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.requests import asker, placeholders_of, query_request
 from perfkit.scenarios.twin_query import TwinFindings, ask_twin
+from perfkit.settings import WORKLOAD_FILE
 from perfkit.units import format_count
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
+from perfkit.workloads.loader import BUILT_IN_SOURCE
 from perfkit.workloads.model import (
     AccessPattern,
     GetForm,
@@ -731,9 +735,16 @@ class _TableFacts:
 
 
 def _describe(context: Context, table: str) -> _TableFacts:
-    # a missing table comes back as an error that names `perfkit seed`
+    from botocore.exceptions import ClientError
+
     with aws_errors(f"looking at table {table}", context.where):
-        description = context.client.describe_table(TableName=table)["Table"]
+        try:
+            description = context.client.describe_table(TableName=table)["Table"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+                raise
+            raise _no_table(context, table) from error
+    _check_keys(context, table, description)
     return _TableFacts(
         keys=tuple(part["AttributeName"] for part in description["KeySchema"]),
         items=description.get("ItemCount", 0),
@@ -744,6 +755,50 @@ def _describe(context: Context, table: str) -> _TableFacts:
             index["IndexName"] for index in description.get("LocalSecondaryIndexes", ())
         ),
     )
+
+
+def _no_table(context: Context, table: str) -> TargetError:
+    """Return what to do about a table that is not there."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    workload = context.workload
+    text = f"no table {table} on {context.where}"
+    if workload.table(table).exists:
+        try:
+            there = context.client.list_tables()["TableNames"]
+        except (BotoCoreError, ClientError):
+            # not everybody may list them
+            there = []
+        near = get_close_matches(table, there, n=1)
+        check = f"did you mean '{near[0]}'? Else check" if near else "check"
+        return TargetError(
+            f"{text}, which the workload says exists: {check} the target, region and credentials"
+        )
+    if workload.source == BUILT_IN_SOURCE and context.target_kind != "embedded":
+        return TargetError(
+            f"{text}: workload {workload.name} is built in, and is used where there is no"
+            f" {WORKLOAD_FILE} and no --workload; `perfkit init` writes one from the tables"
+            f" there, `perfkit seed` creates those of {workload.name}"
+        )
+    return TargetError(
+        f"{text}: `perfkit seed` creates and fills it; where it should be there, check --target,"
+        " --region and --profile"
+    )
+
+
+def _check_keys(context: Context, table: str, description: Mapping[str, Any]) -> None:
+    """
+    Check that a table has the key that the workload says.
+
+    Raises:
+        TargetError: It has another one, by which nothing could be asked.
+    """
+    workload = context.workload
+    difference = key_difference(workload.table(table), description)
+    if difference:
+        at = "" if workload.source == BUILT_IN_SOURCE else f" in {workload.source}"
+        msg = f"table {table} on {context.where}: {difference}; correct the key{at}"
+        raise TargetError(msg)
 
 
 def _scale(context: Context, arn: str) -> float | None:

@@ -96,3 +96,29 @@ def test_an_index_that_is_asked_for_by_name_is_refused(orders: Any) -> None:
         result.stderr or result.exception
     )
     assert "GlobalSecondaryIndexes" not in orders.describe_table(TableName="Orders")["Table"]
+
+
+def bench_of(old: str, new: str) -> Result:
+    Path("perfkit.toml").write_text(WORKLOAD.replace(old, new))
+    return perfkit("bench", "--iterations", "1")
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_workload_that_names_a_table_or_its_key_wrongly_is_told_what_is_there() -> None:
+    misspelt = bench_of("Orders", "Order")
+    assert misspelt.exit_code == 3
+    assert "no table Order on the embedded engine" in misspelt.stderr
+    assert "did you mean 'Orders'?" in misspelt.stderr
+    assert "seed" not in misspelt.stderr
+
+    wrong = bench_of('"order_id", type = "S"', '"order_id", type = "B"')
+    assert wrong.exit_code == 3
+    assert "its key is order_id (S), the workload says order_id (B)" in wrong.stderr
+
+
+def test_a_forgotten_workload_is_not_answered_with_seeding_alone(server: str) -> None:
+    result = perfkit("bench", "--target", server, "--yes")
+
+    assert result.exit_code == 3
+    assert "courses is built in" in result.stderr
+    assert "`perfkit init` writes one" in result.stderr
