@@ -19,6 +19,7 @@ from perfkit.dynamodb.tables import (
     index_states,
     key_difference,
     seeded_scale,
+    table_state,
 )
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.rounds import FEWEST_ROUNDS
@@ -794,7 +795,7 @@ def _check_keys(context: Context, table: str, description: Mapping[str, Any]) ->
         TargetError: It has another one, by which nothing could be asked.
     """
     workload = context.workload
-    difference = key_difference(workload.table(table), description)
+    difference = key_difference(workload.table(table), table_state(description))
     if difference:
         at = "" if workload.source == BUILT_IN_SOURCE else f" in {workload.source}"
         msg = f"table {table} on {context.where}: {difference}; correct the key{at}"

@@ -113,7 +113,25 @@ def test_a_workload_that_names_a_table_or_its_key_wrongly_is_told_what_is_there(
 
     wrong = bench_of('"order_id", type = "S"', '"order_id", type = "B"')
     assert wrong.exit_code == 3
-    assert "its key is order_id (S), the workload says order_id (B)" in wrong.stderr
+    assert "its key is order_id (S), the workload wants order_id (B)" in wrong.stderr
+
+
+@pytest.mark.usefixtures("orders")
+def test_doctor_fails_where_the_workload_is_wrong_and_not_where_it_proposes() -> None:
+    proposed = perfkit("doctor", "--json")
+    assert proposed.exit_code == 0
+    checks = {each["name"]: each for each in json.loads(proposed.stdout)["checks"]}
+    assert checks["table Orders"]["state"] == "ok"
+    assert "proposed: ByStatus" in checks["table Orders"]["found"]
+
+    for old, new, said in (
+        ('type = "S" } }', 'type = "S" }, exists = true }', "no index ByStatus"),
+        ('"order_id", type = "S"', '"id", type = "B"', "its key is order_id (S), the workload"),
+    ):
+        Path("perfkit.toml").write_text(WORKLOAD.replace(old, new))
+        wrong = perfkit("doctor")
+        assert wrong.exit_code == 3
+        assert f"failed      table Orders: {said}" in wrong.stdout
 
 
 def test_a_forgotten_workload_is_not_answered_with_seeding_alone(server: str) -> None:
