@@ -134,6 +134,16 @@ def test_doctor_fails_where_the_workload_is_wrong_and_not_where_it_proposes() ->
         assert f"failed      table Orders: {said}" in wrong.stdout
 
 
+@pytest.mark.usefixtures("orders")
+def test_a_workload_without_patterns_is_nothing_to_measure() -> None:
+    Path("perfkit.toml").write_text(WORKLOAD.partition("[patterns")[0])
+
+    result = perfkit("bench", "--yes")
+
+    assert result.exit_code == 2
+    assert "nothing to measure: no pattern in workload mixed (perfkit.toml)" in result.stderr
+
+
 def test_a_forgotten_workload_is_not_answered_with_seeding_alone(server: str) -> None:
     result = perfkit("bench", "--target", server, "--yes")
 
