@@ -110,11 +110,13 @@ class Effect:
         text: What and to which table, as one line.
         read_units: Read units it takes, roughly.
         write_units: Write units it takes, roughly.
+        is_open: It also queries and gets, which takes read units that are not known before.
     """
 
     text: str
     read_units: float = 0.0
     write_units: float = 0.0
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +225,11 @@ def describe(preview: Preview, target: Target, prices: Prices) -> list[str]:
     """
     lines = [f"{preview.title} in {_place(target)}:"]
     lines += [f"  - {effect.text}" for effect in preview.effects]
+    if any(effect.is_open for effect in preview.effects):
+        lines.append(
+            "What queries and gets take is not known before and not counted here; --max-rcu and"
+            " --max-cost hold it."
+        )
     if not target.is_aws:
         return lines
     region = target.resolved_region()

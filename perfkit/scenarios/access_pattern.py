@@ -107,7 +107,7 @@ class AccessPatternScenario:
 
     def effect(self, context: Context) -> Effect:
         """
-        Return what the scans will read; of what else is asked, that it is not counted.
+        Return what the scans will read; what else is asked is not counted.
 
         How many items a key or a step has is known when it has been asked. The sizes a table is described with are hours old on AWS, so the workload's count too.
         """
@@ -116,11 +116,8 @@ class AccessPatternScenario:
         twin, other_units = self._twin_effect(context)
         other_units += DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            text = (
-                f"{self.name}: {_doing(pattern)}, again and again; what that takes is"
-                f" not known before, --max-rcu and --max-cost hold it{twin}"
-            )
-            return Effect(text=text, read_units=other_units)
+            text = f"{self.name}: {_doing(pattern)}, again and again{twin}"
+            return Effect(text=text, read_units=other_units, is_open=True)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
@@ -145,15 +142,17 @@ class AccessPatternScenario:
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
-        uncounted = ""
+        each_units = strong_units if context.options.consistent else strong_units / 2
+        takes = f", about {format_count(math.ceil(each_units))} RCU each time" if each_units else ""
+        then = ""
         if pattern.steps is not None:
-            uncounted = (
-                f"; what is then asked of {pattern.steps.then.table} is not counted, --max-rcu and"
-                " --max-cost hold it"
-            )
+            then = f", then ask {pattern.steps.then.table} for what is found"
         return Effect(
-            text=f"{self.name}: {what} {ways}, again and again{uncounted}{twin}",
+            text=f"{self.name}: {what} {ways}{takes}{then}, again and again{twin}",
             read_units=math.ceil(scans * units + other_units),
+            is_open=pattern.today not in {Today.SCAN, Today.SCAN_FILTERED}
+            or pattern.better_query is not None
+            or pattern.better_get is not None,
         )
 
     def _twin_effect(self, context: Context) -> tuple[str, float]:
