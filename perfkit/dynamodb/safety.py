@@ -7,11 +7,13 @@ tier, discounts, provisioned capacity and taxes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from perfkit.dynamodb.limits import Limits, meter_of
 from perfkit.dynamodb.ownership import not_ours
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
+from perfkit.units import format_quantity
 
 __all__ = [
     "Effect",
@@ -205,7 +207,7 @@ def approve(
         if cost_usd > permission.max_cost_usd:
             msg = (
                 f"this costs roughly {_dollars(cost_usd)}, more than --max-cost"
-                f" {permission.max_cost_usd:g}; nothing was done"
+                f" {format_quantity(Decimal(str(permission.max_cost_usd)))}; nothing was done"
             )
             raise ConfigError(msg)
     if permission.yes:

@@ -202,6 +202,11 @@ class AccessPatternScenario:
         if bounded:
             variants, comparisons = _extrapolated(found, ways, table)
             bound = (_doubt_bounded(context, pattern, table, ways),)
+        if not variants[0].items_returned and self.pattern.scan_filter is not None:
+            # an index by a name that no item has would answer nothing
+            proposals = _proposals(pattern, context.workload)
+            next_steps = tuple(each for each in next_steps if each not in proposals)
+            next_steps += (_unanswered(pattern),) if proposals else ()
         # some of an answer is no answer
         known = () if bounded else answered
         twin = self._ask_twin(context, pattern, table, ways[0][0], known)
@@ -720,6 +725,16 @@ def _proposals(pattern: AccessPattern, workload: Workload) -> tuple[str, ...]:
     else:
         way = f"an index of {table.name} by {' or '.join(dict.fromkeys(equal))} would answer it"
     return (f"{pattern.name} has no better form in the workload, and {way}: add it as query",)
+
+
+def _unanswered(pattern: AccessPattern) -> str:
+    """Return what to look at before an index is built for a question that finds nothing."""
+    names = dict.fromkeys(name for _, name in equalities(pattern.scan_filter or "", pattern))
+    check = f"the name{'s' if len(names) > 1 else ''} {' and '.join(names)}" if names else "names"
+    return (
+        f"no item answered {pattern.name}: check {check} in its scan.filter, and its parameters,"
+        " before any index"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

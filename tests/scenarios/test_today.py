@@ -248,6 +248,19 @@ def test_todays_form_alone_says_what_would_be_next(measure: Callable[..., Run]) 
     assert query.next_steps == ()
 
 
+def test_no_index_is_advised_for_a_name_that_no_item_has(measure: Callable[..., Run]) -> None:
+    run = measure(
+        f'today = "scan-filtered"\n{PENDING}scan.filter = "stat = :status AND attribute_exists(#status)"'
+    )
+
+    assert run.next_steps == (
+        (
+            "no item answered asked: check the name stat in its scan.filter, and its parameters,"
+            " before any index"
+        ),
+    )
+
+
 def test_what_is_missing_of_its_cost_is_nothing_that_perfkit_refuses(
     measure: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
