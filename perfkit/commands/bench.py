@@ -356,8 +356,13 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
         say(f"Interrupted: {_saved(runs, chosen)}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
     except PerfkitError as error:
-        if runs or isinstance(error, LimitReachedError):
+        if runs:
             note(_saved(runs, chosen))
+        elif isinstance(error, LimitReachedError):
+            note(
+                f"Not even {chosen[0].name} was finished within the limit, and it begins anew each"
+                " time: allow more, or take less with --iterations 1 or a smaller --max-scan."
+            )
         _check_limits(context)
         raise
     return runs

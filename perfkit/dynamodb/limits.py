@@ -366,7 +366,7 @@ class Meter:
             f"--max-cost {format_quantity(Decimal(str(limits.max_cost_usd)))} is reached: {ledger['read_units']:,.1f} read and"
             f" {ledger['write_units']:,.1f} write units were consumed, ${spent_usd:.6f} at the"
             f" prices of {limits.price}, and the next call would pass it; what was done stays, and"
-            " the rest may be done with as much again"
+            " what is left takes as much again, or more"
         )
 
 
