@@ -142,6 +142,22 @@ def test_a_workload_without_patterns_is_nothing_to_measure() -> None:
 
     assert result.exit_code == 2
     assert "nothing to measure: no pattern in workload mixed (perfkit.toml)" in result.stderr
+    assert perfkit("run", "--patterns-only").exit_code == 2
+    # it is known before anything is made
+    assert not json.loads(perfkit("status", "--json").stdout)["tables"][1]["items"]
+
+
+@pytest.mark.usefixtures("orders")
+def test_several_tables_that_exist_are_spoken_of_as_several() -> None:
+    made = WORKLOAD.index("[tables.Made]"), WORKLOAD.index("[patterns")
+    more = '[tables.More]\npartition_key = { name = "id", type = "S" }\n\n'
+    Path("perfkit.toml").write_text(WORKLOAD[: made[0]] + more + WORKLOAD[made[1] :])
+
+    assert (
+        "mixed, 2 tables (exist already), 1 index"
+        in perfkit("workload", "validate", "perfkit.toml").stdout
+    )
+    assert "Orders, More, which the workload says exist without perfkit." in perfkit("seed").stderr
 
 
 def test_a_forgotten_workload_is_not_answered_with_seeding_alone(server: str) -> None:
