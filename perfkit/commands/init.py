@@ -1,5 +1,6 @@
 """`perfkit init`: write a workload from the tables that a target has."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,8 +110,10 @@ def init(
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
     except LimitReachedError as error:
+        from perfkit.units import format_quantity
+
         msg = (
-            f"--max-cost {max_cost:g} was reached before all samples were taken; nothing was"
+            f"--max-cost {format_quantity(Decimal(str(max_cost)))} was reached before all samples were taken; nothing was"
             " written. Raise it, or read less with --sample or --table"
         )
         raise LimitReachedError(msg) from error
@@ -311,7 +314,8 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
     )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
-    note("It holds keys of real items; only you may read it (mode 0600).")
+    if active:
+        note("It holds keys of real items; only you may read it (mode 0600).")
     if not active:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return

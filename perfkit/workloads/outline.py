@@ -169,8 +169,8 @@ def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
-    here = sorted(Path().glob("*.toml"))
-    for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE, *here):
+    named: list[str | Path] = [name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE]
+    for path in (*named, *sorted(Path().glob("*.toml"))):
         try:
             yield Path(path).read_bytes(), False
         except (OSError, ValueError):

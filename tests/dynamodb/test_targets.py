@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
 from perfkit.dynamodb import targets
-from perfkit.dynamodb.errors import aws_errors, explain
+from perfkit.dynamodb.errors import as_answer, aws_errors, explain
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target, TargetKind, parse_target
@@ -218,6 +218,17 @@ def test_nobody_at_the_address_is_one_clear_line() -> None:
     assert str(caught.value) == (
         "looking: no answer from http://127.0.0.1:1 (connection refused): is it running?"
     )
+
+
+def test_a_region_that_is_not_there_is_asked_for_by_its_name() -> None:
+    error = EndpointConnectionError(endpoint_url="https://dynamodb.atlantis-9.amazonaws.com")
+    error.kwargs["error"] = "[Errno -2] Failed to resolve 'dynamodb.atlantis-9.amazonaws.com'"
+
+    explained = explain(
+        as_answer(error, where="AWS (atlantis-9)"), doing="looking", where="AWS (atlantis-9)"
+    )
+
+    assert "is the region spelt right" in str(explained)
 
 
 @pytest.fixture
