@@ -169,9 +169,9 @@ def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
-    here = sorted(Path().glob("*.toml"))
-    for path in (name, os.environ.get(WORKLOAD_VARIABLE, ""), WORKLOAD_FILE, *here):
+    stated = (Path(name), Path(os.environ.get(WORKLOAD_VARIABLE, "")), WORKLOAD_FILE)
+    for path in (*stated, *sorted(Path().glob("*.toml"))):
         try:
-            yield Path(path).read_bytes(), False
+            yield path.read_bytes(), False
         except (OSError, ValueError):
             continue

@@ -213,11 +213,24 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
 def test_output_goes_to_the_file_in_the_format_of_its_name(
     name: str, beginning: str, tmp_path: Path
 ) -> None:
-    result = perfkit_report("--output", f"out/{name}")
+    result = perfkit_report("--output", name)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith(f"Wrote out/{name}\n")
-    assert (tmp_path / "out" / name).read_text(encoding="utf-8").startswith(beginning)
+    assert result.stderr.startswith(f"Wrote {name}\n")
+    written = tmp_path / name
+    assert written.read_text(encoding="utf-8").startswith(beginning)
+
+    # a report may take the place of one, and of nothing else
+    assert perfkit_report("--output", name).exit_code == 0
+    written.write_text("# perf notes of mine\n")
+    code, message = refusal("--output", name)
+    assert code == 2
+    assert message.startswith(
+        f"{name} is there already, and is no such report of perfkit's; --force"
+    )
+    assert written.read_text() == "# perf notes of mine\n"
+    assert perfkit_report("--output", name, "--force").exit_code == 0
+    assert written.read_text(encoding="utf-8").startswith(beginning)
 
 
 def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
@@ -294,6 +307,11 @@ def test_no_runs_at_all_is_one_line_with_what_to_do(tmp_path: Path) -> None:
             ("--output", ".perfkit", "--format", "json"),
             ".perfkit is a folder; give --output the name of a file in it",
             id="a folder for a file",
+        ),
+        pytest.param(
+            ("--output", "out/report.md"),
+            "cannot write out/report.md: no folder out; make it or give another --output",
+            id="no folder",
         ),
     ],
 )
