@@ -179,6 +179,11 @@ def test_every_planted_violation_is_found_and_none_else(
     assert document["tables"][0]["items_read"] == 1200
     check(document, output, planted)
     assert "DynamoDB refuses to write items of Things like these" in result.stderr
+    missing = sum(fault[4] == "missing" for fault in planted)
+    assert (
+        f"{len(planted)} keys in violations.jsonl: {len(planted) - missing} of what would be refused,"
+        f" {missing} of what only lacks the attribute; only you may read it (mode 0600)."
+    ) in result.stderr
     assert not client.describe_table(TableName="Things")["Table"].get("GlobalSecondaryIndexes")
     assert not list(Path(".perfkit/migrations").glob("*.json"))
 
@@ -303,6 +308,24 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert Path("v.jsonl").read_text() == ""
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+def test_an_interrupt_during_the_first_look_does_not_say_that_something_is_kept(
+    things: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(things, random.Random(3), items=60, faults=20)
+    ask = EngineConnection.execute
+
+    def execute(connection: Any, operation: str, request: Any) -> Any:
+        if operation == "Scan":
+            raise KeyboardInterrupt
+        return ask(connection, operation, request)
+
+    monkeypatch.setattr(EngineConnection, "execute", execute)
+    ended = perfkit("migrate", "preflight")
+
+    assert ended.exit_code == 130
+    assert "Interrupted. Nothing is kept yet.\n" in ended.stderr
 
 
 @pytest.mark.parametrize("trouble", ["expired credentials", "full disk", "a sum of money"])
