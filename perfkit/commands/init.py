@@ -278,7 +278,7 @@ def _write(
 def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft: "Draft") -> None:
     from perfkit.report import terminal
     from perfkit.report.model import Column, Kind, Table
-    from perfkit.units import format_many
+    from perfkit.units import format_many, format_units
 
     terminal.print_table(
         Table(
@@ -309,10 +309,17 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
             ),
         )
     )
+    for each in tables:
+        if each.facts.spent_limit is not None:
+            note(
+                f"{each.table.name}: {each.facts.items:,} items read and no more, because its"
+                f" {format_units(each.facts.spent_limit)} read units were used up."
+            )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
-    note("It holds keys of real items; only you may read it (mode 0600).")
-    if not active:
+    if active:
+        note("It holds keys of real items; only you may read it (mode 0600).")
+    else:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return
     file = "" if output == WORKLOAD_FILE else f" --workload {output}"
