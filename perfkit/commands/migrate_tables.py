@@ -70,7 +70,9 @@ def is_approved(
     effects = []
     for each in proposals:
         state = each.state
-        size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
+        size = "how many is not known: it is described as empty"
+        if state.items > 0:
+            size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
         if sample is not None:
             units = SampleLimits(items=sample).for_table(state).read_units
             text = f"read {format_count(sample)} of the items of {state.name} ({size})"

@@ -664,7 +664,7 @@ def _check_first_look(proposal: Proposal, profile: Profile) -> None:
             if seen is not None:
                 types = {kind: items for kind, items in seen.types.items() if kind != "NULL"}
                 if sum(types.values()) >= _ENOUGH:
-                    check_held_type(table, index.name, (name, wanted), types)
+                    check_held_type(proposal.table, index.name, (name, wanted), types)
                 continue
             most = [each.name for each in profile.attributes if 2 * each.items >= profile.items]
             similar = difflib.get_close_matches(name, most, n=1, cutoff=0.8)

@@ -374,6 +374,22 @@ def test_what_ends_it_in_between_loses_and_doubles_nothing(
     check(json.loads(done.stdout), Path("v.jsonl"), planted)
 
 
+@pytest.mark.processes
+def test_a_table_that_is_described_as_empty_may_have_items_that_nobody_counts(
+    server: str, client_of: Callable[[str], Any]
+) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD)
+    create(client_of(server))
+
+    looked = perfkit("migrate", "preflight", "--yes", "--target", server)
+    shown = perfkit("status", "--target", server)
+
+    assert looked.exit_code == shown.exit_code == 0, looked.output
+    assert "once (how many is not known: it is described as empty)" in looked.stderr
+    assert "items" not in shown.stdout
+    assert "0 B" not in shown.stdout
+
+
 def test_what_is_no_ordinary_file_is_not_written_to(things: Any) -> None:
     plant(things, random.Random(9), items=4, faults=0)
 
@@ -386,7 +402,12 @@ def test_what_is_no_ordinary_file_is_not_written_to(things: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        pytest.param('"owner", type = "S"', '"owner", type = "N"', "wants owner as N", id="type"),
+        pytest.param(
+            '"owner", type = "S"',
+            '"owner", type = "N"',
+            'hold it as S; write { name = "owner", type = "S" } in',
+            id="type",
+        ),
         pytest.param('"owner"', '"ownr"', "most have owner", id="misspelt"),
         pytest.param('"owner"', '"landlord"', "none of the table's 60 items has it", id="unknown"),
     ],
