@@ -109,7 +109,7 @@ def preflight(
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
-    from perfkit.migrate.preflight import Preflight
+    from perfkit.migrate.preflight import Preflight, page_units
 
     read = read_workload(workload)
     where = make_target(
@@ -131,7 +131,15 @@ def preflight(
     if restart:
         looking.forget()
     begun = 0 if sample is not None else looking.begun_items()
-    if not is_approved(where, proposals, sample, begun, yes=yes, max_cost=max_cost):
+    if not is_approved(
+        where,
+        proposals,
+        sample,
+        begun,
+        yes=yes,
+        max_cost=max_cost,
+        page_units=page_units(max_rcu, segments),
+    ):
         note("Nothing was done.")
         raise typer.Exit(1)
     found = _read_with_bars(looking, proposals, sample)

@@ -310,6 +310,26 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
 
 
+def test_a_low_rate_takes_hardly_more_units(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perfkit.migrate.preflight._FIRST_LOOK", 20)
+    small = [
+        {name: value for name, value in sound(number).items() if name not in {"hall", "tag"}}
+        for number in range(250)
+    ]
+    for begin in range(0, 250, 25):
+        batch = [{"PutRequest": {"Item": item}} for item in small[begin : begin + 25]]
+        things.batch_write_item(RequestItems={"Things": batch})
+    command = ["migrate", "preflight", "--index", "ByOwner", "--segments", "1", "--json"]
+
+    units = [
+        json.loads(perfkit(*command, *more).stdout)["tables"][0]["read_units"]
+        for more in ((), ("--max-rcu", "10"))
+    ]
+
+    # of small pages each would be rounded up to half a unit
+    assert units[0] <= units[1] <= 1.1 * units[0]
+
+
 def test_an_interrupt_during_the_first_look_does_not_say_that_something_is_kept(
     things: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
