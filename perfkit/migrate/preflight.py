@@ -484,7 +484,9 @@ class Preflight:
             for name, violation in tally.add(item, _kind(item, proposal, kinds_by), keys):
                 if output is not None:
                     output.write(state.name, _key(item, proposal), name, violation)
-        tallies = Tallies(places=places, whole=facts.whole)
+        partition = [name for name, _ in state.keys.partition]
+        partitions = {json.dumps([item.get(name) for name in partition]) for item, _ in kept}
+        tallies = Tallies(places=places, whole=facts.whole, partitions=len(partitions))
         seen = {name for name in wanted if profile.attribute(name) is not None}
         found = Findings(
             proposal=proposal,

@@ -459,3 +459,14 @@ def test_a_sample_has_an_interval_that_holds_the_truth(things: Any) -> None:
     low, high, value = (table["refused_share"][name] for name in ("low", "high", "value"))
     assert 2 * low - value <= refused / 2000 <= 2 * high - value
     assert low < value < high
+
+
+def test_a_sample_that_agrees_says_as_much_as_it_has_partition_keys(things: Any) -> None:
+    plant(things, random.Random(5), items=600, faults=0)
+
+    result = perfkit("migrate", "preflight", "--sample", "200", "--json")
+
+    table = json.loads(result.stdout)["tables"][0]
+    assert (table["items_read"], table["refused_share"]["value"]) == (200, 0)
+    # Wilson's upper end of none in 37, the table's partition keys: z² ÷ (37 + z²)
+    assert table["refused_share"]["high"] >= 3.8415 / (37 + 3.8415)
