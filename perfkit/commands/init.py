@@ -126,7 +126,7 @@ def init(
     if as_json:
         print_json(_document(output, where, tables, draft, (*found.skipped, *gone)))
     else:
-        _print(output, where, tables, draft)
+        _print(output, where, tables, draft, (*found.skipped, *gone))
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -275,7 +275,13 @@ def _write(
     return draft
 
 
-def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft: "Draft") -> None:
+def _print(
+    output: Path,
+    where: "Target",
+    tables: "Sequence[Discovered]",
+    draft: "Draft",
+    skipped: "Sequence[str]",
+) -> None:
     from perfkit.report import terminal
     from perfkit.report.model import Column, Kind, Table
     from perfkit.units import format_many, format_units
@@ -317,6 +323,10 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
             )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
+    if skipped:
+        # each reason begins with its table's name
+        names = ", ".join(reason.split()[0] for reason in skipped)
+        warn(f"left out: {names}; the comments at the top of {output} say why.")
     if active:
         note("It holds keys of real items; only you may read it (mode 0600).")
     else:

@@ -48,13 +48,17 @@ def validate(
         return
     for doubt in found:
         warn(doubt.at_line(file))
-    items = sum(table.items for table in checked.made)
-    there = format_many(len(checked.existing), "of them exists", "of them exist")
-    there = f" ({there} already)" if checked.existing else ""
+    there = ""
+    if checked.existing:
+        some = f"{len(checked.existing)} of them " if checked.made else ""
+        there = f" ({some}already there)"
+    # of tables that are there only the target knows how many items they have
+    items = format_many(sum(table.items for table in checked.made), "item")
+    made = f"{items}, " if checked.made else ""
     indexes = sum(len(table.indexes) for table in checked.tables)
     print_text(
         f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}{there}, "
-        f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
+        f"{made}{format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
 

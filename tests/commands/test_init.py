@@ -242,6 +242,9 @@ def test_a_table_that_is_deleted_meanwhile_is_left_out(
 
         assert result.exit_code == 0, result.output
         assert "Warning: first was deleted meanwhile." in result.stderr
+        assert (
+            "Warning: left out: first; the comments at the top of perfkit.toml say" in result.stderr
+        )
         assert tomllib.loads(Path("perfkit.toml").read_text())["tables"].keys() == {"second"}
 
         client.delete_table(TableName="second")
