@@ -20,6 +20,7 @@ __all__ = [
     "format_units",
     "format_usd",
     "one_line",
+    "plain_number",
 ]
 
 # written out, because they look like the letter x and a hyphen
@@ -198,6 +199,11 @@ def format_change(ratio: float) -> str:
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
     return f"{'+' if change > 0 else MINUS}{digits}%"
+
+
+def plain_number(value: float) -> str:
+    """Return a number as one types it, without an exponent: `0.00001`."""
+    return f"{Decimal(f'{value:g}'):f}"
 
 
 def format_usd(value_usd: Decimal | float) -> str:

@@ -82,6 +82,7 @@ def init(
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
+    from perfkit.units import plain_number
 
     _check_output(output, force=force)
     where = make_target(target, data, region, profile, max_rcu=max_rcu, max_cost=max_cost)
@@ -110,7 +111,7 @@ def init(
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
     except LimitReachedError as error:
         msg = (
-            f"--max-cost {max_cost:g} was reached before all samples were taken; nothing was"
+            f"--max-cost {plain_number(max_cost or 0)} was reached before all samples were taken; nothing was"
             " written. Raise it, or read less with --sample or --table"
         )
         raise LimitReachedError(msg) from error

@@ -29,6 +29,7 @@ from perfkit.dynamodb.errors import THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
 from perfkit.measure.clock import RealClock
+from perfkit.units import plain_number
 
 __all__ = [
     "Consumed",
@@ -361,7 +362,7 @@ class Meter:
         limits = self._limits
         spent_usd = limits.cost_usd(ledger["read_units"], ledger["write_units"])
         return LimitReachedError(
-            f"--max-cost {limits.max_cost_usd:g} is reached: {ledger['read_units']:,.1f} read and"
+            f"--max-cost {plain_number(limits.max_cost_usd or 0)} is reached: {ledger['read_units']:,.1f} read and"
             f" {ledger['write_units']:,.1f} write units were consumed, ${spent_usd:.6f} at the"
             f" prices of {limits.price}, and the next call would pass it; what was done stays, and"
             " the rest may be done with as much again"
