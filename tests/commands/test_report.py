@@ -116,6 +116,15 @@ def test_options_about_cost_that_change_nothing_are_named(
     assert (result.exit_code, result.stderr) == (0, note)
 
 
+@pytest.mark.parametrize(("arguments", "is_idle"), [((), True), (("--output", "r.html"), False)])
+def test_a_title_without_a_page_is_not_ignored_silently(
+    arguments: tuple[str, ...], is_idle: bool
+) -> None:
+    result = perfkit_report("--title", "Mine", *arguments)
+
+    assert ("--title changes nothing but an HTML page" in result.stderr) == is_idle
+
+
 def test_several_flags_choose_what_each_of_them_does() -> None:
     """The missing part is named, and does not hide the rest."""
     shown = headings(perfkit_report("--json", "--cost", "--rcu"))
