@@ -129,7 +129,7 @@ def init(
     if as_json:
         print_json(_document(output, where, tables, draft, (*found.skipped, *gone)))
     else:
-        _print(output, where, tables, draft)
+        _print(output, where, tables, draft, (*found.skipped, *gone))
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -278,10 +278,16 @@ def _write(
     return draft
 
 
-def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft: "Draft") -> None:
+def _print(
+    output: Path,
+    where: "Target",
+    tables: "Sequence[Discovered]",
+    draft: "Draft",
+    skipped: "Sequence[str]",
+) -> None:
     from perfkit.report import terminal
     from perfkit.report.model import Column, Kind, Table
-    from perfkit.units import format_many
+    from perfkit.units import format_many, format_units
 
     terminal.print_table(
         Table(
@@ -312,11 +318,21 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
             ),
         )
     )
+    for each in tables:
+        if each.facts.spent_limit is not None:
+            note(
+                f"{each.table.name}: {each.facts.items:,} items read and no more, because its"
+                f" {format_units(each.facts.spent_limit)} read units were used up."
+            )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
+    if skipped:
+        # each reason begins with its table's name
+        names = ", ".join(reason.split()[0] for reason in skipped)
+        warn(f"left out: {names}; the comments at the top of {output} say why.")
     if active:
         note("It holds keys of real items; only you may read it (mode 0600).")
-    if not active:
+    else:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return
     file = "" if output == WORKLOAD_FILE else f" --workload {output}"

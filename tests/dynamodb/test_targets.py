@@ -251,8 +251,8 @@ def web_server() -> Iterator[str]:
 def test_something_that_is_not_dynamodb_is_named_as_such(
     web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an error of the service is repeated for 30 s: here not at all
-    monkeypatch.setattr("perfkit.dynamodb.retries._LONGEST_FAILING_S", 0.0)
+    # an error of the service is repeated for 30 s; what names none on the first call, never
+    monkeypatch.setattr("perfkit.dynamodb.retries.Backoff.wait", lambda *_: pytest.fail("repeats"))
 
     with pytest.raises(TargetError, match=r"is not DynamoDB \(HTTP status 501\); check --target"):
         reach(parse_target(web_server))
