@@ -79,6 +79,7 @@ class Compared:
         left_out: What could not be compared, and why.
         conditions: Of each match.
         limit: Share from which on a rise is a regression; None for no gate.
+        capacity_only: Latencies are neither judged nor shown.
     """
 
     baseline: Side
@@ -90,6 +91,7 @@ class Compared:
     left_out: tuple[str, ...]
     conditions: tuple[Conditions, ...]
     limit: float | None
+    capacity_only: bool = False
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -190,6 +192,7 @@ def compare_sides(
         left_out=(*found.left_out, *writes_left_out, *only),
         conditions=tuple(_conditions(match, found.changes) for match in matching.matches),
         limit=limit,
+        capacity_only=capacity_only,
     )
 
 

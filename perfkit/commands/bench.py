@@ -179,13 +179,24 @@ def preview_measuring(
     foreign: tuple[str, ...] = ()
     if where.kind == "endpoint":
         # a tunnel to somebody's production listens on this machine, too
-        foreign = unmarked(where, (table.name for table in context.workload.tables))
+        foreign = unmarked(where, _tables_read(chosen, context.workload))
         if foreign:
             title = f"Read {', '.join(foreign)}, which perfkit did not create,"
     if not where.is_guarded and not foreign:
         return None
     effects = tuple(each.effect(context) for each in chosen)
     return Preview(title=title, effects=effects, always_ask=bool(foreign))
+
+
+def _tables_read(chosen: "Sequence[Scenario]", workload: "Workload") -> list[str]:
+    from perfkit.scenarios.access_pattern import AccessPatternScenario
+
+    own = [each.pattern for each in chosen if isinstance(each, AccessPatternScenario)]
+    # the other scenarios ask several patterns
+    patterns = own if len(own) == len(chosen) else workload.patterns
+    read = {each.table for each in patterns}
+    read |= {each.steps.then.table for each in patterns if each.steps is not None}
+    return [table.name for table in workload.tables if table.name in read]
 
 
 def check_budgets(runs: "Sequence[Run]", workload: "Workload") -> None:
@@ -345,8 +356,13 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
         say(f"Interrupted: {_saved(runs, chosen)}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
     except PerfkitError as error:
-        if runs or isinstance(error, LimitReachedError):
+        if runs:
             note(_saved(runs, chosen))
+        elif isinstance(error, LimitReachedError):
+            note(
+                f"Not even {chosen[0].name} was finished within the limit, and it begins anew each"
+                " time: allow more, or take less with --iterations 1 or a smaller --max-scan."
+            )
         _check_limits(context)
         raise
     return runs

@@ -288,9 +288,10 @@ def say(text: str, *, fg: str | None = None) -> None:
 
 def note_left_alone(workload: "Workload") -> None:
     """Say which tables a command leaves alone, because they exist without perfkit."""
-    names = ", ".join(table.name for table in workload.existing)
+    names = [table.name for table in workload.existing]
     if names:
-        note(f"Left alone: {names}, which the workload says exists without perfkit.")
+        exist = "exists" if len(names) == 1 else "exist"
+        note(f"Left alone: {', '.join(names)}, which the workload says {exist} without perfkit.")
 
 
 def note(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perfkit.commands.common import JsonOption
-from perfkit.commands.report import choose_format, print_built, write_built
+from perfkit.commands.report import ForceOption, choose_format, print_built, write_built
 from perfkit.errors import ConfigError
 from perfkit.report.formats import Format
 from perfkit.settings import RUNS_FOLDER
@@ -75,6 +75,7 @@ def compare(
             help="Write to this file instead; CSV to this folder, one file per table.",
         ),
     ] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show all figures, doubts and methods.")
@@ -116,7 +117,7 @@ def compare(
     )
     built = build_comparison(compared)
     if output is not None:
-        write_built(built, chosen, output)
+        write_built(built, chosen, output, force=force)
     elif chosen is Format.TERMINAL and not verbose:
         print_built(shorten(built, compared), chosen)
     else:

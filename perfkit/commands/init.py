@@ -1,5 +1,6 @@
 """`perfkit init`: write a workload from the tables that a target has."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,8 +110,10 @@ def init(
         with answer_errors("reading the tables", where.name):
             tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
     except LimitReachedError as error:
+        from perfkit.units import format_quantity
+
         msg = (
-            f"--max-cost {max_cost:g} was reached before all samples were taken; nothing was"
+            f"--max-cost {format_quantity(Decimal(str(max_cost)))} was reached before all samples were taken; nothing was"
             " written. Raise it, or read less with --sample or --table"
         )
         raise LimitReachedError(msg) from error
@@ -126,7 +129,7 @@ def init(
     if as_json:
         print_json(_document(output, where, tables, draft, (*found.skipped, *gone)))
     else:
-        _print(output, where, tables, draft)
+        _print(output, where, tables, draft, (*found.skipped, *gone))
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -275,10 +278,16 @@ def _write(
     return draft
 
 
-def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft: "Draft") -> None:
+def _print(
+    output: Path,
+    where: "Target",
+    tables: "Sequence[Discovered]",
+    draft: "Draft",
+    skipped: "Sequence[str]",
+) -> None:
     from perfkit.report import terminal
     from perfkit.report.model import Column, Kind, Table
-    from perfkit.units import format_many
+    from perfkit.units import format_many, format_units
 
     terminal.print_table(
         Table(
@@ -309,10 +318,21 @@ def _print(output: Path, where: "Target", tables: "Sequence[Discovered]", draft:
             ),
         )
     )
+    for each in tables:
+        if each.facts.spent_limit is not None:
+            note(
+                f"{each.table.name}: {each.facts.items:,} items read and no more, because its"
+                f" {format_units(each.facts.spent_limit)} read units were used up."
+            )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
-    note("It holds keys of real items; only you may read it (mode 0600).")
-    if not active:
+    if skipped:
+        # each reason begins with its table's name
+        names = ", ".join(reason.split()[0] for reason in skipped)
+        warn(f"left out: {names}; the comments at the top of {output} say why.")
+    if active:
+        note("It holds keys of real items; only you may read it (mode 0600).")
+    else:
         note("Next: put an item into a table and run this again; without one nothing can be asked.")
         return
     file = "" if output == WORKLOAD_FILE else f" --workload {output}"

@@ -109,7 +109,7 @@ def preflight(
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
-    from perfkit.migrate.preflight import Preflight
+    from perfkit.migrate.preflight import Preflight, page_units
 
     read = read_workload(workload)
     where = make_target(
@@ -131,7 +131,15 @@ def preflight(
     if restart:
         looking.forget()
     begun = 0 if sample is not None else looking.begun_items()
-    if not is_approved(where, proposals, sample, begun, yes=yes, max_cost=max_cost):
+    if not is_approved(
+        where,
+        proposals,
+        sample,
+        begun,
+        yes=yes,
+        max_cost=max_cost,
+        page_units=page_units(max_rcu, segments),
+    ):
         note("Nothing was done.")
         raise typer.Exit(1)
     found = _read_with_bars(looking, proposals, sample)
@@ -142,7 +150,7 @@ def preflight(
         _print(found, where, None if verbose else _MOST_ROWS)
     refused = _warn(found)
     if violations is not None:
-        note(f"The keys of these items are in {violations}; only you may read it (mode 0600).")
+        note(f"{_written(found, violations, examples)}; only you may read it (mode 0600).")
     if refused and fail_on_violations:
         raise ThresholdError(refused)
 
@@ -171,7 +179,8 @@ def _read_with_bars(
             looking.watch(lambda name, items: shown.reach(name, items, totals[name]))
             return looking.read_all() if sample is None else looking.read_sample(sample)
     except KeyboardInterrupt as error:
-        say(f"Interrupted. {continues if sample is None else ''}".strip(), fg="yellow")
+        is_kept = sample is None and looking.begun_items()
+        say(f"Interrupted. {continues if is_kept else 'Nothing is kept yet.'}", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
     except PerfkitError:
         if sample is None and looking.begun_items():
@@ -355,6 +364,27 @@ def _warn(found: "Sequence[Findings]") -> str:
         )
         warn(f"{lines[-1]}. Correct the items and what writes them first.")
     return "; ".join(lines)
+
+
+def _written(found: "Sequence[Findings]", file: Path, most: int | None) -> str:
+    """Return what is in the file of violations: a line for each item, index and key attribute."""
+    from perfkit.dynamodb.index_items import Reason
+    from perfkit.units import format_count, format_many
+
+    lines = dict.fromkeys(Reason, 0)
+    for each in found:
+        for seen in each.tallies.total().indexes.values():
+            for reasons in seen.reasons.values():
+                for reason, items in reasons.items():
+                    lines[reason] += items if most is None else min(items, most)
+    total, missing = sum(lines.values()), lines[Reason.MISSING]
+    text = f"{format_many(total, 'key')} in {file}"
+    if total:
+        text += (
+            f": {format_count(total - missing)} of what would be refused, {format_count(missing)}"
+            " of what only lacks the attribute"
+        )
+    return text
 
 
 def _document(

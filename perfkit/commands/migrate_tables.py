@@ -56,8 +56,20 @@ def is_approved(
     *,
     yes: bool,
     max_cost: float | None,
+    page_units: float = 128.0,
 ) -> bool:
-    """Say what will be read and at what cost, and return whether that is allowed."""
+    """
+    Say what will be read and at what cost, and return whether that is allowed.
+
+    Args:
+        where: The target.
+        proposals: The tables.
+        sample: Items to read of each; None for all.
+        begun: Items that were read before.
+        yes: Not to ask.
+        max_cost: Dollars to spend at most.
+        page_units: Read units of a page where all items are read; by default of 1 MB.
+    """
     from perfkit.dynamodb.ownership import unmarked
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.dynamodb.sample import SampleLimits
@@ -70,12 +82,14 @@ def is_approved(
     effects = []
     for each in proposals:
         state = each.state
-        size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
+        size = "how many is not known: it is described as empty"
+        if state.items > 0:
+            size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
         if sample is not None:
             units = SampleLimits(items=sample).for_table(state).read_units
             text = f"read {format_count(sample)} of the items of {state.name} ({size})"
         else:
-            units = full_units(each)
+            units = full_units(each, page_units)
             text = f"read all items of {state.name} once ({size})"
         effects.append(Effect(text=text, read_units=units))
     if begun:

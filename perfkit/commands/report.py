@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,21 @@ if TYPE_CHECKING:
     from perfkit.report.sections import Topic
     from perfkit.runs import Listing, Run
 
-__all__ = ["ReportCommand", "choose_format", "print_built", "report", "write_built"]
+__all__ = [
+    "ForceOption",
+    "ReportCommand",
+    "choose_format",
+    "print_built",
+    "report",
+    "write_built",
+]
+
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Replace a file that --output names and that is no report of perfkit's."
+    ),
+]
 
 _ARCHITECTURE = "--architecture"
 
@@ -77,6 +92,7 @@ def report(
             help="Write to this file instead; CSV to this folder, one file per table.",
         ),
     ] = None,
+    force: ForceOption = False,
     title: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Title of the HTML page."),
@@ -168,7 +184,7 @@ def report(
     shown; they can be combined, and without any of them everything is. Only the terminal is held
     to one screen: files and other formats are complete.
 
-    Example: perfkit report --scenario courses --output reports/courses.md
+    Example: perfkit report --scenario courses --output courses.md
     """
     if open_it:
         output, report_format = _choose_opened(report_format, output, as_json=as_json)
@@ -198,6 +214,8 @@ def report(
     )
     for text in _without_effect(wanted, topics):
         note(text)
+    if title is not None and chosen is not Format.HTML:
+        note("--title changes nothing but an HTML page; add --open or --format html.")
     if traffic is not None:
         note("Asks CloudWatch for 4 metrics of each table and index; AWS takes $0.01 for 1,000.")
 
@@ -230,7 +248,9 @@ def report(
     if output is None:
         print_built(built, chosen)
     else:
-        write_built(built, chosen, output)
+        if output == PAGE:
+            PAGE.parent.mkdir(exist_ok=True)
+        write_built(built, chosen, output, force=force)
     if open_it and output is not None:
         _open(output)
 
@@ -375,14 +395,27 @@ def print_built(built: "Report", chosen: Format) -> None:
         _tell_other_tables(built)
 
 
-def write_built(built: "Report", chosen: Format, output: Path) -> None:
+def write_built(built: "Report", chosen: Format, output: Path, *, force: bool) -> None:
+    """
+    Write a report to a file, or its tables into a folder.
+
+    Raises:
+        ConfigError: There is no such place, or something else is there and not to be replaced.
+        StorageFullError: No room.
+    """
     from perfkit.report import csv_tables, files, formats
 
     if chosen is Format.CSV and output.suffix.lower() != ".csv":
         texts = csv_tables.render_tables(built)
         if not texts:
             raise _no_table()
-        written = files.write_folder(output, {f"{name}.csv": text for name, text in texts.items()})
+        named = {f"{name}.csv": text for name, text in texts.items()}
+        files.check_place(output, lambda _: True)
+        if output.is_dir():
+            for name, text in named.items():
+                check = partial(formats.is_alike, new=text, report_format=chosen)
+                files.check_place(output / name, check, force=force)
+        written = files.write_folder(output, named)
         note(f"Wrote {', '.join(map(str, written))}")
         return
     if output.is_dir():
@@ -390,7 +423,10 @@ def write_built(built: "Report", chosen: Format, output: Path) -> None:
         raise ConfigError(msg)
     if chosen is Format.CSV and not any(section.tables for section in built.sections):
         raise _no_table()
-    files.write_text(output, formats.render_text(built, chosen))
+    text = formats.render_text(built, chosen)
+    check = partial(formats.is_alike, new=text, report_format=chosen)
+    files.check_place(output, check, force=force)
+    files.write_text(output, text)
     note(f"Wrote {output}")
     if chosen is Format.CSV:
         _tell_other_tables(built)

@@ -34,11 +34,13 @@ from perfkit.commands.seed import seed_with_bars
 from perfkit.settings import PAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfkit.dynamodb.index_items import IndexCount
     from perfkit.dynamodb.safety import Permission, Preview
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
-    from perfkit.scenarios.base import Options
+    from perfkit.scenarios.base import Options, Scenario
     from perfkit.workloads.model import Workload
 
 __all__ = ["run"]
@@ -86,10 +88,12 @@ def run(
     Example: perfkit run --scale 0.1
     """
     from perfkit.commands.bench import make_options
+    from perfkit.scenarios import registry
 
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
     read = read_workload(workload)
+    chosen = registry.main_job(read, patterns_only=patterns_only)
     where = make_target(
         target,
         data,
@@ -108,7 +112,7 @@ def run(
     if read.made:
         _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
         counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
-    runs = _measure(where, read, options, budget, redis_url, patterns_only=patterns_only)
+    runs = _measure(chosen, where, read, options, budget, redis_url)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
@@ -210,18 +214,15 @@ def _create_indexes(
 
 
 def _measure(
+    chosen: "Sequence[Scenario]",
     where: "Target",
     read: "Workload",
     options: "Options",
     budget: _Budget,
     redis_url: str | None,
-    *,
-    patterns_only: bool,
 ) -> "list[Run]":
     from perfkit.commands.bench import make_context
-    from perfkit.scenarios import registry
 
-    chosen = registry.main_job(read, patterns_only=patterns_only)
     context = make_context(where, read, options, redis_url)
     preview = preview_measuring(chosen, context, where)
     if preview is not None:

@@ -233,7 +233,7 @@ def _print(document: dict[str, Any], target: "Target", *, verbose: bool) -> None
     from perfkit.report import terminal
     from perfkit.units import format_bytes
 
-    blocks = [_tables(document["tables"], is_aws=target.is_aws), _indexes(document["tables"])]
+    blocks = [_tables(document["tables"], target), _indexes(document["tables"], target)]
     if document["runs"]:
         blocks.append(_runs(document["runs"], verbose=verbose))
     whole = blocks
@@ -289,7 +289,8 @@ def _say_next(tables: list[dict[str, Any]]) -> None:
     gone = [table["name"] for table in tables if not table["exists"] and not table["made"]]
     if gone:
         warn(
-            f"the workload says that {', '.join(gone)} exists: check target, region and credentials"
+            f"the workload says that {', '.join(gone)} {'exists' if len(gone) == 1 else 'exist'}:"
+            " check target, region and credentials"
         )
     if any(not table["exists"] and table["made"] for table in tables):
         note("Next: perfkit seed")
@@ -304,10 +305,20 @@ def _say_next(tables: list[dict[str, Any]]) -> None:
         note("Next: perfkit create-indexes")
 
 
-def _tables(tables: list[dict[str, Any]], *, is_aws: bool) -> "Table":
+def _counts(entry: dict[str, Any], target: "Target") -> dict[str, Any]:
+    """Return what a table or index holds; where others describe it as empty, that is not known."""
+    if target.kind == "embedded" or entry.get("items") or entry.get("size_bytes"):
+        return {}
+    return {"items": None, "size_bytes": None}
+
+
+def _tables(tables: list[dict[str, Any]], target: "Target") -> "Table":
     from perfkit.report.model import Column, Kind, Marked, Table, Tone
 
-    stale = "AWS brings this up to date every six hours." if is_aws else None
+    stale = "AWS brings this up to date every six hours." if target.is_aws else None
+    if any(table["exists"] and _counts(table, target) for table in tables):
+        unknown = "Not known where the target describes it as empty."
+        stale = f"{stale} {unknown}" if stale else unknown
     return Table(
         name="tables",
         title="Tables",
@@ -322,6 +333,7 @@ def _tables(tables: list[dict[str, Any]], *, is_aws: bool) -> "Table":
         rows=tuple(
             {
                 **table,
+                **_counts(table, target),
                 "table": table["name"],
                 "status": Marked(
                     value=table["status"],
@@ -333,7 +345,7 @@ def _tables(tables: list[dict[str, Any]], *, is_aws: bool) -> "Table":
     )
 
 
-def _indexes(tables: list[dict[str, Any]]) -> "Table":
+def _indexes(tables: list[dict[str, Any]], target: "Target") -> "Table":
     from perfkit.report.model import Column, Kind, Marked, Table, Tone
 
     return Table(
@@ -350,6 +362,7 @@ def _indexes(tables: list[dict[str, Any]]) -> "Table":
         rows=tuple(
             {
                 **index,
+                **_counts(index, target),
                 "index": index["name"],
                 "table": table["name"],
                 "status": Marked(

@@ -48,13 +48,17 @@ def validate(
         return
     for doubt in found:
         warn(doubt.at_line(file))
-    items = sum(table.items for table in checked.made)
-    there = format_many(len(checked.existing), "of them exists", "of them exist")
-    there = f" ({there} already)" if checked.existing else ""
+    tables = format_many(len(checked.tables), "table")
+    if checked.existing:
+        count = len(checked.existing)
+        which = "" if count == len(checked.tables) else f"{count} of them "
+        tables += f" ({which}{'exists' if count == 1 else 'exist'} already)"
+    made = sum(table.items for table in checked.made)
+    items = f"{format_many(made, 'item')}, " if checked.made else ""
     indexes = sum(len(table.indexes) for table in checked.tables)
     print_text(
-        f"{file} is a valid workload: {checked.name}, {format_many(len(checked.tables), 'table')}{there}, "
-        f"{format_many(items, 'item')}, {format_many(indexes, 'index', 'indexes')}, "
+        f"{file} is a valid workload: {checked.name}, {tables}, "
+        f"{items}{format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
 

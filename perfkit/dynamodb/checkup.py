@@ -13,6 +13,7 @@ from perfkit.capacity import Consistency, item_size, read_units
 from perfkit.dynamodb.connection import check_answer
 from perfkit.dynamodb.errors import as_answer, explain
 from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
+from perfkit.dynamodb.tables import key_difference, table_state
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError, TargetError
@@ -280,32 +281,41 @@ def _tables(asker: _Asker, workload: Workload, scanned: list[_Answer]) -> Iterat
         yield _described(name, state, table)
 
 
-def _described(name: str, state: Mapping[str, Any], table: Table) -> Check:
-    there = {
-        each["IndexName"]: each.get("IndexStatus", "ACTIVE")
-        for each in (
-            *state.get("GlobalSecondaryIndexes", ()),
-            *state.get("LocalSecondaryIndexes", ()),
+def _described(name: str, described: Mapping[str, Any], table: Table) -> Check:
+    state = table_state(described)
+    there = {each.name: each for each in (*state.indexes, *state.local_indexes)}
+    missing = [index for index in table.indexes if index.name not in there]
+    wrong = [key_difference(table, state)]
+    wrong += [f"no index {index.name}, which should exist" for index in missing if index.exists]
+    for index in table.indexes:
+        if index.exists and index.name in there:
+            difference = key_difference(index, there[index.name])
+            wrong += [f"of index {index.name}, {difference}"] if difference else []
+    if any(wrong):
+        return Check(
+            name=name,
+            state=CheckState.FAILED,
+            found="; ".join(filter(None, wrong)),
+            remedy="correct the workload, or check target and region",
         )
-    }
-    found = f"may be read; about {state.get('ItemCount', 0):,} items, {state['TableStatus']}"
-    missing = [index.name for index in table.indexes if index.name not in there]
-    busy = [f"{index} is {status}" for index, status in there.items() if status != "ACTIVE"]
-    if state["TableStatus"] != "ACTIVE" or busy:
+    found = f"may be read; about {state.items:,} items, {state.status}"
+    busy = [f"{each.name} is {each.status}" for each in there.values() if each.status != "ACTIVE"]
+    if state.status != "ACTIVE" or busy:
         return Check(
             name=name,
             state=CheckState.WARNING,
             found=", ".join([found, *busy]),
             remedy="wait until it is ACTIVE; `perfkit status` shows how far it is",
         )
+    names = ", ".join(index.name for index in missing)
+    if missing and table.exists:
+        return Check(name=name, found=f"{found}; proposed: {names} (`perfkit bench` models it)")
     if missing:
         return Check(
             name=name,
             state=CheckState.WARNING,
-            found=f"{found}, without index {', '.join(missing)}",
-            remedy="perfkit changes no table that it did not create"
-            if table.exists
-            else "`perfkit create-indexes --dry-run` shows what creating takes",
+            found=f"{found}, without index {names}",
+            remedy="`perfkit create-indexes --dry-run` shows what creating takes",
         )
     return Check(name=name, found=found)
 

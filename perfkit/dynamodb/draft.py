@@ -28,6 +28,8 @@ _MOST_PROPOSED = 4
 _MOST_PARAMETERS = 3
 _MOST_INDEXES = 20
 _LEAST_ITEMS_A_VALUE = 2.0
+_NEARLY_ALL = 0.9
+_FEW = 0.1
 _MAX_DIGITS = 38
 _MOST_KEY_BYTES = 128
 """What is longer is free text rather than something to ask for."""
@@ -96,12 +98,12 @@ def _header(
 ) -> Iterator[str]:
     yield from _comment(f"Written by `perfkit init` on {written_at} from the tables of {source}.")
     yield "#"
-    yield from _comment(
-        "It holds key values of real items, as parameters: only its owner may read it (mode 0600)."
-        " Think before you commit or share it."
-    )
-    yield "#"
     if has_patterns:
+        yield from _comment(
+            "It holds key values of real items, as parameters: only its owner may read it (mode"
+            " 0600). Think before you commit or share it."
+        )
+        yield "#"
         yield from _comment(
             "As it stands it can be measured with `perfkit bench`: of every table that has items,"
             " one pattern is active that gets single items by their whole key and reads nothing"
@@ -254,6 +256,11 @@ def _sampled(facts: SampleFacts) -> str:
 
 
 def _doubts(facts: SampleFacts) -> Iterator[str]:
+    if facts.spent_limit is not None:
+        yield (
+            f"It has fewer items than wanted, because its {format_units(facts.spent_limit)} read"
+            " units were used up."
+        )
     if facts.ignores_segments:
         yield (
             "This target does not know parallel scans, so the sample is the table's first items and"
@@ -447,13 +454,26 @@ def _candidates(table: TableState, profile: Profile) -> list[AttributeProfile]:
             and each.name not in partitions
             and table.attributes.get(each.name, values.type) == values.type
             and values.longest_bytes <= _MOST_KEY_BYTES
-            # one value that few items have makes a sparse index, one that all have makes none
-            and (values.distinct.low > 1 or each.share.value < 0.5)
+            and _tells_apart(values, each.share.value)
             and values.items_a_value >= _LEAST_ITEMS_A_VALUE
             and _frequent(values)
         ):
             found.append((values.type == "N", values.items_a_value, each.name, each))
     return [each for *_, each in sorted(found, key=lambda each: each[:3])]
+
+
+def _tells_apart(values: ValueProfile, share: float) -> bool:
+    """
+    Return whether asking by an attribute spares reading most of the table.
+
+    One value that few items have makes a sparse index; one that nearly all items have, none.
+
+    Args:
+        values: Of the attribute.
+        share: Of the table's items, those that have it.
+    """
+    same = values.top_share.value
+    return same < _NEARLY_ALL or same * share <= _FEW
 
 
 def _frequent(values: ValueProfile) -> list[AttributeValue]:

@@ -40,6 +40,8 @@ CONNECTION_LOST = "ConnectionLost"
 BUSY = frozenset({"LimitExceededException", "ResourceInUseException"})
 """Another operation on the same table runs: wait for it."""
 
+_NO_HOST = "no such host"
+
 _FAILURES = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable"})
 _CREDENTIALS = frozenset(
     {
@@ -92,6 +94,11 @@ def explain(error: DynamoDBError, *, doing: str, where: str) -> PerfkitError:
     if code in _DENIED:
         return TargetError(
             f"{doing}: not allowed on {where} ({text}); use credentials that may do this"
+        )
+    if code == CONNECTION_LOST and text == _NO_HOST and where.startswith("AWS"):
+        return TargetError(
+            f"{doing}: no answer from {where} ({text}): is the region spelt right, and the network"
+            " up?"
         )
     if code == CONNECTION_LOST:
         return TargetError(f"{doing}: no answer from {where} ({text}): is it running?")
@@ -211,5 +218,5 @@ def _reason(error: Exception, kinds: set[str]) -> str:
     if "refused" in cause:
         return "connection refused"
     if "resolve" in cause:
-        return "no such host"
+        return _NO_HOST
     return "could not connect" if "EndpointConnectionError" in kinds else "connection lost"

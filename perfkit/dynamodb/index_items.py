@@ -225,6 +225,8 @@ def count_entries(connection: Connection, table: str, index: str, *, pacer: Pace
 
 # ---- what contradicts the workload -----------------------------------------------------------------
 
+_KEY_TYPES = frozenset({"S", "N", "B"})
+
 
 def check_definitions(table: Table, index: Index, state: TableState) -> None:
     """
@@ -238,7 +240,7 @@ def check_definitions(table: Table, index: Index, state: TableState) -> None:
         if defined != wanted:
             msg = (
                 f"index {index.name} of {table.name} wants {name} as {wanted}, and the table"
-                f" defines it as {defined}; correct the attribute's kind in the workload"
+                f" defines it as {defined}; {_correction(table, name, defined)}"
             )
             raise ConfigError(msg)
 
@@ -259,7 +261,7 @@ def check_held_keys(connection: Connection, table: Table, check: ItemCheck) -> N
     """
     for name, wanted in typed_keys(check.index):
         if check.types.get(name):
-            check_held_type(table.name, check.index.name, (name, wanted), check.types[name])
+            check_held_type(table, check.index.name, (name, wanted), check.types[name])
         elif (table.exists and check.items) or _share(table, name) * check.items >= _MOST_BY_CHANCE:
             msg = (
                 f"index {check.index.name} of {table.name} wants {name} ({wanted}), and none of the"
@@ -269,13 +271,15 @@ def check_held_keys(connection: Connection, table: Table, check: ItemCheck) -> N
             raise ConfigError(msg)
 
 
-def check_held_type(table: str, index: str, key: tuple[str, str], types: Mapping[str, int]) -> None:
+def check_held_type(
+    table: Table, index: str, key: tuple[str, str], types: Mapping[str, int]
+) -> None:
     """
     Refuse a key attribute that most items have with another type.
 
     Args:
-        table: Its name.
-        index: Likewise.
+        table: As the workload has it.
+        index: Its name.
         key: Name and type of the attribute, as the index wants it.
         types: Of the items that have it, by type.
 
@@ -286,11 +290,20 @@ def check_held_type(table: str, index: str, key: tuple[str, str], types: Mapping
     kind = max(types, key=lambda each: types[each])
     if kind != wanted:
         msg = (
-            f"index {index} of {table} wants {name} as {wanted}, and {types[kind]:,} of the"
+            f"index {index} of {table.name} wants {name} as {wanted}, and {types[kind]:,} of the"
             f" {sum(types.values()):,} items that have it hold it as {kind};"
-            " correct the attribute's kind in the workload. No index was created"
+            f" {_correction(table, name, kind)}. No index was created"
         )
         raise ConfigError(msg)
+
+
+def _correction(table: Table, name: str, kind: str) -> str:
+    """Return what to do about an attribute that is of another type than the workload says."""
+    if kind not in _KEY_TYPES:
+        return "no index can be keyed on such values"
+    if table.exists:
+        return f'write {{ name = "{name}", type = "{kind}" }} in the workload'
+    return "correct the attribute's kind in the workload"
 
 
 def typed_keys(index: Index) -> tuple[tuple[str, str], ...]:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -29,6 +30,7 @@ from perfkit.dynamodb.errors import THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
 from perfkit.measure.clock import RealClock
+from perfkit.units import format_quantity
 
 __all__ = [
     "Consumed",
@@ -361,10 +363,10 @@ class Meter:
         limits = self._limits
         spent_usd = limits.cost_usd(ledger["read_units"], ledger["write_units"])
         return LimitReachedError(
-            f"--max-cost {limits.max_cost_usd:g} is reached: {ledger['read_units']:,.1f} read and"
+            f"--max-cost {format_quantity(Decimal(str(limits.max_cost_usd)))} is reached: {ledger['read_units']:,.1f} read and"
             f" {ledger['write_units']:,.1f} write units were consumed, ${spent_usd:.6f} at the"
             f" prices of {limits.price}, and the next call would pass it; what was done stays, and"
-            " the rest may be done with as much again"
+            " what is left takes as much again, or more"
         )
 
 

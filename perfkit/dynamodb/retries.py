@@ -104,8 +104,9 @@ class RetryingConnection:
     def _retry_for_s(self, error: DynamoDBError) -> float:
         if error.code in THROTTLES:
             return _LONGEST_THROTTLED_S
-        if error.code == CONNECTION_LOST and not self._answered:
-            # nothing there on the first call: more likely a wrong address than an outage
+        if not self._answered and (error.code == CONNECTION_LOST or error.code.isdigit()):
+            # nothing there on the first call, or something that names no error of DynamoDB's: more
+            # likely a wrong address than an outage
             return 0.0
         return _LONGEST_FAILING_S if is_transient(error) else 0.0
 

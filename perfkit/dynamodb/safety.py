@@ -7,11 +7,13 @@ tier, discounts, provisioned capacity and taxes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from perfkit.dynamodb.limits import Limits, meter_of
 from perfkit.dynamodb.ownership import not_ours
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
+from perfkit.units import format_quantity
 
 __all__ = [
     "Effect",
@@ -110,11 +112,13 @@ class Effect:
         text: What and to which table, as one line.
         read_units: Read units it takes, roughly.
         write_units: Write units it takes, roughly.
+        is_open: It also queries and gets, which takes read units that are not known before.
     """
 
     text: str
     read_units: float = 0.0
     write_units: float = 0.0
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +207,7 @@ def approve(
         if cost_usd > permission.max_cost_usd:
             msg = (
                 f"this costs roughly {_dollars(cost_usd)}, more than --max-cost"
-                f" {permission.max_cost_usd:g}; nothing was done"
+                f" {format_quantity(Decimal(str(permission.max_cost_usd)))}; nothing was done"
             )
             raise ConfigError(msg)
     if permission.yes:
@@ -223,6 +227,11 @@ def describe(preview: Preview, target: Target, prices: Prices) -> list[str]:
     """
     lines = [f"{preview.title} in {_place(target)}:"]
     lines += [f"  - {effect.text}" for effect in preview.effects]
+    if any(effect.is_open for effect in preview.effects):
+        lines.append(
+            "What queries and gets take is not known before and not counted here; --max-rcu and"
+            " --max-cost hold it."
+        )
     if not target.is_aws:
         return lines
     region = target.resolved_region()

@@ -124,6 +124,8 @@ class SampleFacts:
         retries: Requests sent again, for whatever reason.
         throttles: Of these, those refused for lack of capacity.
         whole: The sample is the whole table.
+        spent_limit: The most read units allowed, where they ended the sample before it had as many
+            items as wanted; else None.
         ignores_segments: The target does not know parallel scans, as DynamoDB Local: the items
             are the first ones of the table, not from all over it.
     """
@@ -142,6 +144,7 @@ class SampleFacts:
     retries: int
     throttles: int
     whole: bool
+    spent_limit: float | None
     ignores_segments: bool
 
     @property
@@ -258,6 +261,9 @@ class Sampling:
             retries=self._connection.repeats - self._repeats_before,
             throttles=self._connection.throttles - self._throttles_before,
             whole=not self._waiting and (not self._whole_segments or self._is_everything()),
+            spent_limit=self._limits.read_units
+            if self._waiting and self._items < self._limits.items
+            else None,
             ignores_segments=self._ignores_segments,
         )
 

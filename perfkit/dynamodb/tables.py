@@ -28,8 +28,10 @@ __all__ = [
     "describe",
     "index_difference",
     "index_states",
+    "key_difference",
     "seeded_scale",
     "table_names",
+    "table_state",
     "tags",
     "wait_until_active",
     "wait_until_gone",
@@ -233,10 +235,11 @@ def describe(connection: Connection, name: str) -> TableState | None:
         if error.code == "ResourceNotFoundException":
             return None
         raise
-    return _table_state(answer["Table"])
+    return table_state(answer["Table"])
 
 
-def _table_state(table: Mapping[str, Any]) -> TableState:
+def table_state(table: Mapping[str, Any]) -> TableState:
+    """Return a table's state, of the `Table` in an answer of DescribeTable."""
     types = _types(table)
     throughput = table.get("ProvisionedThroughput", {})
     return TableState(
@@ -280,14 +283,17 @@ def _types(table: Mapping[str, Any]) -> dict[str, str]:
     return {part["AttributeName"]: part["AttributeType"] for part in table["AttributeDefinitions"]}
 
 
+def key_difference(wanted: Table | Index, existing: TableState | IndexState) -> str:
+    """Return how the key of a table or index differs from the workload's; "" if it does not."""
+    keys = Keys.of(wanted)
+    return "" if existing.keys == keys else f"its key is {existing.keys}, the workload wants {keys}"
+
+
 def index_difference(wanted: Index, existing: IndexState | None) -> str:
     """Return how an index differs from the workload's of that name; "" if it does not."""
     if existing is None:
         return ""
-    parts = []
-    keys = Keys.of(wanted)
-    if existing.keys != keys:
-        parts.append(f"its key is {existing.keys}, the workload wants {keys}")
+    parts = [part for part in [key_difference(wanted, existing)] if part]
     there = _projection_text(existing.projection, existing.non_key_attributes)
     projection = _projection_text(str(wanted.projection), wanted.non_key_attributes)
     if there != projection:
@@ -355,7 +361,7 @@ def create(connection: Connection, table: Table) -> TableState | None:
         if error.code == "ResourceInUseException":
             return None
         raise
-    return _table_state(answer["TableDescription"])
+    return table_state(answer["TableDescription"])
 
 
 def _intervals() -> Iterator[float]:

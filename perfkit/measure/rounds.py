@@ -46,12 +46,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.iterations is not None and self.iterations < 1:
-            msg = f"iterations must be at least 1, got {self.iterations}"
+            msg = f"--iterations must be at least 1, got {self.iterations}"
             raise ConfigError(msg)
         if not 0 < self.min_time_s <= 86_400:
-            msg = (
-                f"the time to measure must be above 0 s and at most 86,400 s, got {self.min_time_s}"
-            )
+            msg = f"--min-time must be above 0 s and at most 86,400 s, got {self.min_time_s:g}"
             raise ConfigError(msg)
 
 

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import floor
 from pathlib import Path
 from typing import Any
 
-from perfkit.capacity import Item, read_units
+from perfkit.capacity import READ_UNIT_BYTES, Item, read_units
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import (
@@ -50,13 +51,19 @@ from perfkit.migrate.tally import Tallies, Tally
 from perfkit.workloads.model import Workload
 from perfkit.workloads.profile import Profile, Profiler, kind_of
 
-__all__ = ["Findings", "Preflight", "full_units"]
+__all__ = ["Findings", "Preflight", "full_units", "page_units"]
 
 _FIRST_LOOK = 200
 """Items looked at first, for the kinds of items there are and against mistakes in the workload."""
 
 _ENOUGH = 20
 """Items of a first look that must have an attribute before its type is a mistake of the workload's."""
+
+_MOST_PAGE_UNITS = 128.0
+"""Of 1 MB, eventually consistent."""
+_LEAST_PAGE_UNITS = 2.5
+_MEAN_ROUNDING = 0.25
+"""Of half a unit."""
 
 _SAVE_EVERY_S = 1.0
 _LEAVE_WITHIN_S = 5.0
@@ -83,9 +90,34 @@ class Findings:
     unseen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def full_units(proposal: Proposal) -> float:
-    """Return roughly the read units of reading a table once, from its description."""
-    return read_units(proposal.state.size_bytes) if proposal.state.size_bytes else 0.0
+def page_units(rate: float | None, segments: int) -> float:
+    """
+    Return the read units of a page, at most.
+
+    All of 1 MB would take a slow rate's units of many seconds at once, so all segments' pages take
+    those of one second. Of very small pages each would be rounded up to half a unit for nothing.
+
+    Args:
+        rate: Read units a second; None for no limit.
+        segments: Of the parallel scan.
+    """
+    if rate is None:
+        return _MOST_PAGE_UNITS
+    return min(max(rate / segments, _LEAST_PAGE_UNITS), _MOST_PAGE_UNITS)
+
+
+def full_units(proposal: Proposal, page: float) -> float:
+    """
+    Return roughly the read units of reading a table once, from its description.
+
+    Args:
+        proposal: The table.
+        page: Read units of a page; of each, a quarter more goes into rounding up on average.
+    """
+    if not proposal.state.size_bytes:
+        return 0.0
+    units = read_units(proposal.state.size_bytes)
+    return units + floor(units / page) * _MEAN_ROUNDING
 
 
 # ---- the file of violations ------------------------------------------------------------------------
@@ -366,8 +398,8 @@ class Preflight:
         page_items = None
         rate = None if self._target.limits is None else self._target.limits.max_rcu
         if rate is not None and profile.sizes is not None:
-            # a page of a megabyte would take a slow rate's units of many seconds at once
-            page_items = max(1, int(rate / read_units(round(profile.sizes.mean)) / self._segments))
+            room_bytes = page_units(rate, self._segments) * 2 * READ_UNIT_BYTES
+            page_items = max(1, int(room_bytes / profile.sizes.mean))
         return TableProgress(
             table=proposal.state.name,
             identity=proposal.state.identity,
@@ -452,7 +484,9 @@ class Preflight:
             for name, violation in tally.add(item, _kind(item, proposal, kinds_by), keys):
                 if output is not None:
                     output.write(state.name, _key(item, proposal), name, violation)
-        tallies = Tallies(places=places, whole=facts.whole)
+        partition = [name for name, _ in state.keys.partition]
+        partitions = {json.dumps([item.get(name) for name in partition]) for item, _ in kept}
+        tallies = Tallies(places=places, whole=facts.whole, partitions=len(partitions))
         seen = {name for name in wanted if profile.attribute(name) is not None}
         found = Findings(
             proposal=proposal,
@@ -664,7 +698,7 @@ def _check_first_look(proposal: Proposal, profile: Profile) -> None:
             if seen is not None:
                 types = {kind: items for kind, items in seen.types.items() if kind != "NULL"}
                 if sum(types.values()) >= _ENOUGH:
-                    check_held_type(table, index.name, (name, wanted), types)
+                    check_held_type(proposal.table, index.name, (name, wanted), types)
                 continue
             most = [each.name for each in profile.attributes if 2 * each.items >= profile.items]
             similar = difflib.get_close_matches(name, most, n=1, cutoff=0.8)

@@ -129,10 +129,13 @@ class Tallies:
     Args:
         places: By segment.
         whole: The segments are the whole table.
+        partitions: How many partition keys the items of a sample are of; those of one may be alike
+            in everything.
     """
 
     places: Mapping[int, Tally]
     whole: bool
+    partitions: int | None = None
 
     def total(self) -> Tally:
         """Return everything together."""
@@ -149,7 +152,7 @@ class Tallies:
         if not sizes:
             return None
         hits = {place: count(self.places[place]) for place in sizes}
-        return share_of(hits, sizes, whole=self.whole)
+        return share_of(hits, sizes, whole=self.whole, partitions=self.partitions)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

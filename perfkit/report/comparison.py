@@ -84,7 +84,7 @@ def build_comparison(compared: Compared) -> Report:
     )
     sections = [section]
     if changes:
-        sections.append(_details(changes, compared.baseline, compared.candidate))
+        sections.append(_details(compared))
     if writes:
         sections.append(_writes(writes, compared.baseline, compared.candidate))
     return Report(
@@ -110,7 +110,9 @@ def shorten(report: Report, compared: Compared) -> Report:
         hidden = len(compared.changes) - len(first)
         rows = tuple(each for each in compared.changes if id(each) in first)
         table = _compact(replace(compared, changes=rows))
-        if all(each.capacity is Amount.SAME for each in compared.changes):
+        if not compared.capacity_only and all(
+            each.capacity is Amount.SAME for each in compared.changes
+        ):
             columns = tuple(each for each in table.columns if each.group != "RCU")
             table = replace(table, columns=columns)
             notes.append("Read units are the same in every row.")
@@ -188,6 +190,8 @@ def _weight(change: VariantChange) -> tuple[int, float]:
 
 def _next(compared: Compared) -> Iterator[str]:
     """Yield what to do about latencies that nobody can judge."""
+    if compared.capacity_only:
+        return
     if not compared.changes or not (compared.undecided or compared.limit is None):
         return
     if compared.limit is None and any(
@@ -205,7 +209,7 @@ def _next(compared: Compared) -> Iterator[str]:
 
 def _summarize(compared: Compared) -> str:
     """Return the verdict in one line; without a limit, what changed."""
-    limit = "" if compared.limit is None else f" of {format_share(compared.limit)} or more"
+    limit = f" of {format_share(compared.limit)} or more" if compared.limit else ""
     verdict, tally = compared.verdict, _tally(compared)
     if verdict is None:
         return _what_changed(compared, tally)
@@ -282,12 +286,19 @@ def _tally(compared: Compared) -> str:
     changes = compared.changes
     if changes:
         parts = []
-        for direction in Direction:
+        for direction in () if compared.capacity_only else Direction:
             count = sum(each.direction is direction and not each.is_control for each in changes)
             parts += [f"{count} {direction}"] if count else []
         controls = sum(each.is_control for each in changes)
         parts += [format_many(controls, "control")] if controls else []
-        for amount, words in ((Amount.MORE, "with more"), (Amount.LESS, "with fewer")):
+        amounts = [(Amount.MORE, "with more"), (Amount.LESS, "with fewer")]
+        if compared.capacity_only:
+            amounts += [
+                (Amount.SAME, "with the same"),
+                (Amount.VARIES, "with varying"),
+                (Amount.NOT_KNOWN, "without"),
+            ]
+        for amount, words in amounts:
             count = sum(each.capacity is amount for each in changes)
             parts += [f"{count} {words} read units"] if count else []
         texts.append(f"Of {len(changes)} compared: {', '.join(parts)}.")
@@ -326,9 +337,11 @@ def _missed(changes: Sequence[VariantChange]) -> str:
 
 def _doubts(compared: Compared) -> list[str]:
     """Return what speaks against relying on the figures, and what was left out."""
-    texts = []
-    several = len({_under(each) for each in compared.conditions}) > 1
-    for each in compared.conditions:
+    texts: list[str] = []
+    # what speaks against latencies says nothing of what was counted
+    conditions = () if compared.capacity_only else compared.conditions
+    several = len({_under(each) for each in conditions}) > 1
+    for each in conditions:
         if not each.match.runs[0].variants:
             continue
         name = f"{each.match.title}: " if several else ""
@@ -345,10 +358,10 @@ def _under(each: Conditions) -> tuple[str, str]:
 
 
 def _method(compared: Compared) -> list[str]:
-    changes = compared.changes
+    changes = () if compared.capacity_only else compared.changes
     methods = {each.change.method for each in changes if each.change is not None}
     texts = [_METHODS[method] for method in Method if method in methods]
-    runs = {(each.baseline.runs, each.candidate.runs) for each in changes}
+    runs = {(each.baseline.runs, each.candidate.runs) for each in compared.changes}
     if len(runs) == 1:
         before, after = next(iter(runs))
         texts.insert(0, f"Runs: {before} before, {after} after.")
@@ -357,33 +370,37 @@ def _method(compared: Compared) -> list[str]:
 
 def _compact(compared: Compared) -> Table:
     changes = compared.changes
+    columns = (
+        *_labels(changes),
+        Column(key="p50_baseline_s", title="before", kind=Kind.SECONDS, group="p50"),
+        Column(key="p50_candidate_s", title="after", kind=Kind.SECONDS, group="p50"),
+        Column(
+            key="change",
+            title="change",
+            note=_CHANGE_NOTE if compared.limit is None else _GATE_NOTE,
+            group="latency",
+            weight=2,
+        ),
+        Column(key="direction", title="direction", data_only=True),
+        Column(key="verdict", title="verdict", group="latency", weight=2),
+        Column(key="capacity_baseline", title="before", kind=Kind.CAPACITY, group="RCU"),
+        Column(key="capacity_candidate", title="after", kind=Kind.CAPACITY, group="RCU"),
+        Column(key="capacity_change", title="change", group="RCU", weight=2),
+        Column(key="ratio", title="ratio", kind=Kind.RATIO, data_only=True),
+        Column(key="ratio_low", title="from", kind=Kind.RATIO, data_only=True),
+        Column(key="ratio_high", title="to", kind=Kind.RATIO, data_only=True),
+        Column(key="significant", title="significant", data_only=True),
+        Column(key="control", title="control", data_only=True),
+        Column(key="regression", title="regression", data_only=True),
+    )
+    if compared.capacity_only:
+        kept = {"RCU", "regression"}
+        columns = tuple(each for each in columns if each.label or kept & {each.group, each.key})
     return Table(
         name="changes",
         title="",
         main=True,
-        columns=(
-            *_labels(changes),
-            Column(key="p50_baseline_s", title="before", kind=Kind.SECONDS, group="p50"),
-            Column(key="p50_candidate_s", title="after", kind=Kind.SECONDS, group="p50"),
-            Column(
-                key="change",
-                title="change",
-                note=_CHANGE_NOTE if compared.limit is None else _GATE_NOTE,
-                group="latency",
-                weight=2,
-            ),
-            Column(key="direction", title="direction", data_only=True),
-            Column(key="verdict", title="verdict", group="latency", weight=2),
-            Column(key="capacity_baseline", title="before", kind=Kind.CAPACITY, group="RCU"),
-            Column(key="capacity_candidate", title="after", kind=Kind.CAPACITY, group="RCU"),
-            Column(key="capacity_change", title="change", group="RCU", weight=2),
-            Column(key="ratio", title="ratio", kind=Kind.RATIO, data_only=True),
-            Column(key="ratio_low", title="from", kind=Kind.RATIO, data_only=True),
-            Column(key="ratio_high", title="to", kind=Kind.RATIO, data_only=True),
-            Column(key="significant", title="significant", data_only=True),
-            Column(key="control", title="control", data_only=True),
-            Column(key="regression", title="regression", data_only=True),
-        ),
+        columns=columns,
         rows=tuple(map(_compact_row, changes)),
     )
 
@@ -490,7 +507,9 @@ def _capacity(each: VariantChange) -> Cell:
             return str(each.capacity)
 
 
-def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) -> Section:
+def _details(compared: Compared) -> Section:
+    changes = compared.changes
+
     def pair(key: str, title: str, kind: Kind, *, note: str | None = None) -> tuple[Column, ...]:
         return (
             Column(key=f"{key}_baseline", title="before", kind=kind, group=title, note=note),
@@ -498,6 +517,14 @@ def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) 
             Column(key=f"{key}_change", title="change", group=title),
         )
 
+    counters = (
+        *pair("bytes_read", "bytes read", Kind.BYTES),
+        *pair("requests", "requests", Kind.COUNT),
+    )
+    latencies = (
+        *pair("p99_s", "p99", Kind.SECONDS, note=_UNJUDGED_NOTE),
+        *pair("mean_s", "mean", Kind.SECONDS, note=_UNJUDGED_NOTE),
+    )
     return Section(
         name="compare-details",
         title="Side by side, for one call",
@@ -507,15 +534,13 @@ def _details(changes: Sequence[VariantChange], baseline: Side, candidate: Side) 
                 title="",
                 columns=(
                     *_labels(changes),
-                    *pair("p99_s", "p99", Kind.SECONDS, note=_UNJUDGED_NOTE),
-                    *pair("mean_s", "mean", Kind.SECONDS, note=_UNJUDGED_NOTE),
-                    *pair("bytes_read", "bytes read", Kind.BYTES),
-                    *pair("requests", "requests", Kind.COUNT),
+                    *(() if compared.capacity_only else latencies),
+                    *counters,
                 ),
                 rows=tuple(map(_details_row, changes)),
             ),
         ),
-        facts={"baseline": baseline.title, "candidate": candidate.title},
+        facts=_titles(compared),
     )
 
 

@@ -3,12 +3,41 @@
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from perfkit.errors import ConfigError, PerfkitError, StorageFullError
 
-__all__ = ["explain_write_error", "write_folder", "write_text"]
+__all__ = ["check_place", "explain_write_error", "write_folder", "write_text"]
+
+
+def check_place(path: Path, is_ours: Callable[[str], bool], *, force: bool = False) -> None:
+    """
+    Refuse to write where a folder is missing, and to replace what is no report of perfkit's.
+
+    Args:
+        path: Where a report is to be written.
+        is_ours: Says of what is in a file whether perfkit wrote it, so that it may be replaced.
+        force: Replace whatever is there.
+
+    Raises:
+        ConfigError: There is no such folder, or another file is there.
+    """
+    if not path.parent.is_dir():
+        msg = f"cannot write {path}: no folder {path.parent}; make it or give another --output"
+        raise ConfigError(msg)
+    if force or not path.is_file():
+        return
+    try:
+        old = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise explain_write_error(error, str(path)) from error
+    if old.strip() and not is_ours(old):
+        msg = (
+            f"{path} is there already, and is no such report of perfkit's; --force replaces it, or"
+            " give another --output"
+        )
+        raise ConfigError(msg)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from perfkit.errors import ConfigError
 if TYPE_CHECKING:
     from perfkit.report.model import Report
 
-__all__ = ["Format", "guess_format", "render_text"]
+__all__ = ["Format", "guess_format", "is_alike", "render_text"]
 
 
 class Format(StrEnum):
@@ -50,6 +50,32 @@ def guess_format(path: Path) -> Format:
             f" ({', '.join(Format)}) or end the name in {', '.join(_SUFFIXES)}"
         )
         raise ConfigError(msg) from error
+
+
+_TITLES = ("perfkit report", "perfkit compare")
+
+
+def is_alike(old: str, new: str, report_format: Format) -> bool:
+    """
+    Return whether a file holds what perfkit wrote in a format, so that a new report may replace it.
+
+    Args:
+        old: What is in the file, or its beginning of some kilobytes at least.
+        new: What would be written.
+        report_format: The format of both.
+    """
+    match report_format:
+        case Format.HTML:
+            return '<meta name="generator" content="perfkit">' in old
+        case Format.JSON:
+            return old.lstrip().startswith("{") and '"perfkit": "' in old[:400]
+        case Format.CSV:
+            # a table of other columns is another table
+            return old.partition("\n")[0].strip() == new.partition("\n")[0].strip()
+        case Format.SVG:
+            return 'class="rich-terminal"' in old and "perfkit" in old
+        case _:
+            return old.removeprefix("# ").startswith(_TITLES)
 
 
 def render_text(report: "Report", report_format: Format) -> str:

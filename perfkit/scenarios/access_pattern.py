@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
@@ -16,7 +17,9 @@ from perfkit.dynamodb.tables import (
     Keys,
     index_difference,
     index_states,
+    key_difference,
     seeded_scale,
+    table_state,
 )
 from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.rounds import FEWEST_ROUNDS
@@ -51,9 +54,11 @@ from perfkit.scenarios.reading import (
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.requests import asker, placeholders_of, query_request
 from perfkit.scenarios.twin_query import TwinFindings, ask_twin
+from perfkit.settings import WORKLOAD_FILE
 from perfkit.units import format_count
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
+from perfkit.workloads.loader import BUILT_IN_SOURCE
 from perfkit.workloads.model import (
     AccessPattern,
     GetForm,
@@ -102,7 +107,7 @@ class AccessPatternScenario:
 
     def effect(self, context: Context) -> Effect:
         """
-        Return what the scans will read; of what else is asked, that it is not counted.
+        Return what the scans will read; what else is asked is not counted.
 
         How many items a key or a step has is known when it has been asked. The sizes a table is described with are hours old on AWS, so the workload's count too.
         """
@@ -111,11 +116,8 @@ class AccessPatternScenario:
         twin, other_units = self._twin_effect(context)
         other_units += DRAWING_UNITS if pattern.drawn else 0.0
         if not scans:
-            text = (
-                f"{self.name}: {_doing(pattern)}, again and again; what that takes is"
-                f" not known before, --max-rcu and --max-cost hold it{twin}"
-            )
-            return Effect(text=text, read_units=other_units)
+            text = f"{self.name}: {_doing(pattern)}, again and again{twin}"
+            return Effect(text=text, read_units=other_units, is_open=True)
         table = _describe(context, pattern.table)
         planned = context.workload.table(pattern.table)
         item_bytes = planned.item_size.max_bytes if planned.item_size else 0
@@ -140,15 +142,17 @@ class AccessPatternScenario:
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
-        uncounted = ""
+        each_units = strong_units if context.options.consistent else strong_units / 2
+        takes = f", about {format_count(math.ceil(each_units))} RCU each time" if each_units else ""
+        then = ""
         if pattern.steps is not None:
-            uncounted = (
-                f"; what is then asked of {pattern.steps.then.table} is not counted, --max-rcu and"
-                " --max-cost hold it"
-            )
+            then = f", then ask {pattern.steps.then.table} for what is found"
         return Effect(
-            text=f"{self.name}: {what} {ways}, again and again{uncounted}{twin}",
+            text=f"{self.name}: {what} {ways}{takes}{then}, again and again{twin}",
             read_units=math.ceil(scans * units + other_units),
+            is_open=pattern.today not in {Today.SCAN, Today.SCAN_FILTERED}
+            or pattern.better_query is not None
+            or pattern.better_get is not None,
         )
 
     def _twin_effect(self, context: Context) -> tuple[str, float]:
@@ -198,6 +202,11 @@ class AccessPatternScenario:
         if bounded:
             variants, comparisons = _extrapolated(found, ways, table)
             bound = (_doubt_bounded(context, pattern, table, ways),)
+        if not variants[0].items_returned and self.pattern.scan_filter is not None:
+            # an index by a name that no item has would answer nothing
+            proposals = _proposals(pattern, context.workload)
+            next_steps = tuple(each for each in next_steps if each not in proposals)
+            next_steps += (_unanswered(pattern),) if proposals else ()
         # some of an answer is no answer
         known = () if bounded else answered
         twin = self._ask_twin(context, pattern, table, ways[0][0], known)
@@ -718,6 +727,16 @@ def _proposals(pattern: AccessPattern, workload: Workload) -> tuple[str, ...]:
     return (f"{pattern.name} has no better form in the workload, and {way}: add it as query",)
 
 
+def _unanswered(pattern: AccessPattern) -> str:
+    """Return what to look at before an index is built for a question that finds nothing."""
+    names = dict.fromkeys(name for _, name in equalities(pattern.scan_filter or "", pattern))
+    check = f"the name{'s' if len(names) > 1 else ''} {' and '.join(names)}" if names else "names"
+    return (
+        f"no item answered {pattern.name}: check {check} in its scan.filter, and its parameters,"
+        " before any index"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TableFacts:
     """What measuring needs to know of a table: its key, and its indexes with their state."""
@@ -731,9 +750,16 @@ class _TableFacts:
 
 
 def _describe(context: Context, table: str) -> _TableFacts:
-    # a missing table comes back as an error that names `perfkit seed`
+    from botocore.exceptions import ClientError
+
     with aws_errors(f"looking at table {table}", context.where):
-        description = context.client.describe_table(TableName=table)["Table"]
+        try:
+            description = context.client.describe_table(TableName=table)["Table"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+                raise
+            raise _no_table(context, table) from error
+    _check_keys(context, table, description)
     return _TableFacts(
         keys=tuple(part["AttributeName"] for part in description["KeySchema"]),
         items=description.get("ItemCount", 0),
@@ -744,6 +770,50 @@ def _describe(context: Context, table: str) -> _TableFacts:
             index["IndexName"] for index in description.get("LocalSecondaryIndexes", ())
         ),
     )
+
+
+def _no_table(context: Context, table: str) -> TargetError:
+    """Return what to do about a table that is not there."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    workload = context.workload
+    text = f"no table {table} on {context.where}"
+    if workload.table(table).exists:
+        try:
+            there = context.client.list_tables()["TableNames"]
+        except (BotoCoreError, ClientError):
+            # not everybody may list them
+            there = []
+        near = get_close_matches(table, there, n=1)
+        check = f"did you mean '{near[0]}'? Else check" if near else "check"
+        return TargetError(
+            f"{text}, which the workload says exists: {check} the target, region and credentials"
+        )
+    if workload.source == BUILT_IN_SOURCE and context.target_kind != "embedded":
+        return TargetError(
+            f"{text}: workload {workload.name} is built in, and is used where there is no"
+            f" {WORKLOAD_FILE} and no --workload; `perfkit init` writes one from the tables"
+            f" there, `perfkit seed` creates those of {workload.name}"
+        )
+    return TargetError(
+        f"{text}: `perfkit seed` creates and fills it; where it should be there, check --target,"
+        " --region and --profile"
+    )
+
+
+def _check_keys(context: Context, table: str, description: Mapping[str, Any]) -> None:
+    """
+    Check that a table has the key that the workload says.
+
+    Raises:
+        TargetError: It has another one, by which nothing could be asked.
+    """
+    workload = context.workload
+    difference = key_difference(workload.table(table), table_state(description))
+    if difference:
+        at = "" if workload.source == BUILT_IN_SOURCE else f" in {workload.source}"
+        msg = f"table {table} on {context.where}: {difference}; correct the key{at}"
+        raise TargetError(msg)
 
 
 def _scale(context: Context, arn: str) -> float | None:

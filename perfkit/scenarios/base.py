@@ -43,7 +43,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 2 <= self.segments <= _MOST_SEGMENTS:
-            msg = f"segments must be 2 to {_MOST_SEGMENTS}, got {self.segments}"
+            msg = f"--segments must be 2 to {_MOST_SEGMENTS}, got {self.segments}"
             raise ConfigError(msg)
 
     def to_dict(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
     `all` stands for every one, `patterns` for those of the workload's own patterns.
 
     Raises:
-        UnknownScenarioError: The workload has no scenario of such a name.
+        UnknownScenarioError: The workload has no scenario of such a name, or none at all.
     """
     scenarios = scenarios_of(workload)
     found: dict[str, Scenario] = {}
@@ -107,6 +107,12 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
             found |= {each.name: each for each in access_patterns(workload)}
         else:
             raise UnknownScenarioError(_explain(workload, name, scenarios))
+    if not found:
+        msg = (
+            f"nothing to measure: no pattern in workload {workload.name} ({workload.source});"
+            " add one as [patterns.NAME]"
+        )
+        raise UnknownScenarioError(msg)
     return list(found.values())
 
 

@@ -25,10 +25,13 @@ from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural
 from perfkit.workloads.questions import pattern_problems
 from perfkit.workloads.schema import FileSection
 
-__all__ = ["doubts", "load"]
+__all__ = ["BUILT_IN_SOURCE", "doubts", "load"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
+
+BUILT_IN_SOURCE = "built-in"
+"""Where these come from, in place of a file."""
 
 
 def load(name_or_path: str | Path | None = None) -> Workload:
@@ -47,7 +50,7 @@ def load(name_or_path: str | Path | None = None) -> Workload:
         name_or_path = WORKLOAD_FILE if WORKLOAD_FILE.exists() else BUILT_IN[0]
     if name_or_path in BUILT_IN:
         content = resources.files("perfkit.workloads").joinpath(f"{name_or_path}.toml").read_bytes()
-        return read(content, source="built-in")
+        return read(content, source=BUILT_IN_SOURCE)
     path = Path(name_or_path)
     return read(_content(path), source=str(name_or_path), folder=path.parent)
 

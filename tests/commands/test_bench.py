@@ -89,8 +89,8 @@ def test_time_options_reach_the_plan(data: Path) -> None:
     [
         (["--scenario", "nope"], 2, "no scenario named 'nope'"),
         (["--iterations", "3", "--min-time", "1"], 2, "--iterations and --min-time contradict"),
-        (["--min-time", "0"], 2, "above 0 s"),
-        (["--segments", "1"], 2, "segments must be 2 to 64, got 1"),
+        (["--min-time", "-3"], 2, "--min-time must be above 0 s and at most 86,400 s, got -3"),
+        (["--segments", "1"], 2, "--segments must be 2 to 64, got 1"),
         (["--iterations", "0"], 2, "--iterations"),
         (["--workload", "missing.toml"], 2, "missing.toml"),
         (["--target", "nonsense"], 2, "no target 'nonsense'"),

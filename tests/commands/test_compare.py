@@ -273,6 +273,11 @@ def test_capacity_is_judged_from_one_pair_of_runs(units: float, percent: str, ve
 def test_only_rcu_judges_no_latency_and_allows_no_rise() -> None:
     save(run(1), run(2, variant(at_s=1.0)))
     assert exit_code(*TWO, "--only", "rcu") == 0
+    shown = perfkit_compare(*TWO, "--only", "rcu").stdout
+    assert "Of 1 compared: 1 with the same read units" in shown
+    assert "RCU" in shown
+    assert not {"latency", "cannot tell", "p50", "Next:"} & set(shown.replace("\n", " ").split())
+    assert "p99" not in perfkit_compare(*TWO, "--only", "rcu", "-v").stdout
 
     save(run(1), run(2, variant(capacity_units=6.6)))
     assert exit_code(*TWO, "--only", "rcu") == 4

@@ -47,8 +47,9 @@ def aws(
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("PERFKIT_TARGET", "aws")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
-    # nobody else is asked anything
+    # nobody else is asked anything, and nobody waits to ask again
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("perfkit.dynamodb.targets._is_aws_host", lambda _: True)
     monkeypatch.setattr(Target, "caller", lambda _: (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/me"))
     monkeypatch.setattr("perfkit.dynamodb.indexes._intervals", _quick)

@@ -96,3 +96,73 @@ def test_an_index_that_is_asked_for_by_name_is_refused(orders: Any) -> None:
         result.stderr or result.exception
     )
     assert "GlobalSecondaryIndexes" not in orders.describe_table(TableName="Orders")["Table"]
+
+
+def bench_of(old: str, new: str) -> Result:
+    Path("perfkit.toml").write_text(WORKLOAD.replace(old, new))
+    return perfkit("bench", "--iterations", "1")
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_workload_that_names_a_table_or_its_key_wrongly_is_told_what_is_there() -> None:
+    misspelt = bench_of("Orders", "Order")
+    assert misspelt.exit_code == 3
+    assert "no table Order on the embedded engine" in misspelt.stderr
+    assert "did you mean 'Orders'?" in misspelt.stderr
+    assert "seed" not in misspelt.stderr
+
+    wrong = bench_of('"order_id", type = "S"', '"order_id", type = "B"')
+    assert wrong.exit_code == 3
+    assert "its key is order_id (S), the workload wants order_id (B)" in wrong.stderr
+
+
+@pytest.mark.usefixtures("orders")
+def test_doctor_fails_where_the_workload_is_wrong_and_not_where_it_proposes() -> None:
+    proposed = perfkit("doctor", "--json")
+    assert proposed.exit_code == 0
+    checks = {each["name"]: each for each in json.loads(proposed.stdout)["checks"]}
+    assert checks["table Orders"]["state"] == "ok"
+    assert "proposed: ByStatus" in checks["table Orders"]["found"]
+
+    for old, new, said in (
+        ('type = "S" } }', 'type = "S" }, exists = true }', "no index ByStatus"),
+        ('"order_id", type = "S"', '"id", type = "B"', "its key is order_id (S), the workload"),
+    ):
+        Path("perfkit.toml").write_text(WORKLOAD.replace(old, new))
+        wrong = perfkit("doctor")
+        assert wrong.exit_code == 3
+        assert f"failed      table Orders: {said}" in wrong.stdout
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_workload_without_patterns_is_nothing_to_measure() -> None:
+    Path("perfkit.toml").write_text(WORKLOAD.partition("[patterns")[0])
+
+    result = perfkit("bench", "--yes")
+
+    assert result.exit_code == 2
+    assert "nothing to measure: no pattern in workload mixed (perfkit.toml)" in result.stderr
+    assert perfkit("run", "--patterns-only").exit_code == 2
+    # it is known before anything is made
+    assert not json.loads(perfkit("status", "--json").stdout)["tables"][1]["items"]
+
+
+@pytest.mark.usefixtures("orders")
+def test_several_tables_that_exist_are_spoken_of_as_several() -> None:
+    made = WORKLOAD.index("[tables.Made]"), WORKLOAD.index("[patterns")
+    more = '[tables.More]\npartition_key = { name = "id", type = "S" }\n\n'
+    Path("perfkit.toml").write_text(WORKLOAD[: made[0]] + more + WORKLOAD[made[1] :])
+
+    assert (
+        "mixed, 2 tables (exist already), 1 index"
+        in perfkit("workload", "validate", "perfkit.toml").stdout
+    )
+    assert "Orders, More, which the workload says exist without perfkit." in perfkit("seed").stderr
+
+
+def test_a_forgotten_workload_is_not_answered_with_seeding_alone(server: str) -> None:
+    result = perfkit("bench", "--target", server, "--yes")
+
+    assert result.exit_code == 3
+    assert "courses is built in" in result.stderr
+    assert "`perfkit init` writes one" in result.stderr

@@ -69,6 +69,9 @@ def make_shop(client: Any, *, binary: bool = True) -> None:
             "status": {"S": "open" if number % 2 else "sent"} if number % 3 else {"NULL": True},
             "lines": {"L": [{"M": {"sku": {"S": "a"}}}]},
             "secret": {"S": f"diary of {number}"},
+            # one that tells nothing apart, and one that few have
+            "currency": {"S": "USD" if number == 7 else "EUR"},
+            **({"parked": {"S": "yes"}} if number < 8 else {}),
         }
         for number in range(120)
     ]
@@ -176,7 +179,11 @@ def test_it_says_what_is_there_as_the_target_describes_it() -> None:
     attributes = {each["name"]: each for each in orders["attributes"]}
     assert attributes["status"]["types"] == {"S": 80, "NULL": 40}
     assert attributes["customer"]["distinct"] == {"value": 17, "low": 17, "high": 17}
-    assert orders["proposed_patterns"] == ["orders-by-customer", "orders-by-status"]
+    assert orders["proposed_patterns"] == [
+        "orders-by-customer",
+        "orders-by-parked",
+        "orders-by-status",
+    ]
     assert tables["empty"]["patterns"] == []
     text = Path("perfkit.toml").read_text()
     assert "Beware: 40 sampled items of 120 with status" in text
@@ -235,6 +242,9 @@ def test_a_table_that_is_deleted_meanwhile_is_left_out(
 
         assert result.exit_code == 0, result.output
         assert "Warning: first was deleted meanwhile." in result.stderr
+        assert (
+            "Warning: left out: first; the comments at the top of perfkit.toml say" in result.stderr
+        )
         assert tomllib.loads(Path("perfkit.toml").read_text())["tables"].keys() == {"second"}
 
         client.delete_table(TableName="second")

@@ -116,6 +116,15 @@ def test_options_about_cost_that_change_nothing_are_named(
     assert (result.exit_code, result.stderr) == (0, note)
 
 
+@pytest.mark.parametrize(("arguments", "is_idle"), [((), True), (("--output", "r.html"), False)])
+def test_a_title_without_a_page_is_not_ignored_silently(
+    arguments: tuple[str, ...], is_idle: bool
+) -> None:
+    result = perfkit_report("--title", "Mine", *arguments)
+
+    assert ("--title changes nothing but an HTML page" in result.stderr) == is_idle
+
+
 def test_several_flags_choose_what_each_of_them_does() -> None:
     """The missing part is named, and does not hide the rest."""
     shown = headings(perfkit_report("--json", "--cost", "--rcu"))
@@ -213,11 +222,24 @@ def test_csv_on_standard_output_is_the_main_table_and_names_the_others() -> None
 def test_output_goes_to_the_file_in_the_format_of_its_name(
     name: str, beginning: str, tmp_path: Path
 ) -> None:
-    result = perfkit_report("--output", f"out/{name}")
+    result = perfkit_report("--output", name)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith(f"Wrote out/{name}\n")
-    assert (tmp_path / "out" / name).read_text(encoding="utf-8").startswith(beginning)
+    assert result.stderr.startswith(f"Wrote {name}\n")
+    written = tmp_path / name
+    assert written.read_text(encoding="utf-8").startswith(beginning)
+
+    # a report may take the place of one, and of nothing else
+    assert perfkit_report("--output", name).exit_code == 0
+    written.write_text("# perf notes of mine\n")
+    code, message = refusal("--output", name)
+    assert code == 2
+    assert message.startswith(
+        f"{name} is there already, and is no such report of perfkit's; --force"
+    )
+    assert written.read_text() == "# perf notes of mine\n"
+    assert perfkit_report("--output", name, "--force").exit_code == 0
+    assert written.read_text(encoding="utf-8").startswith(beginning)
 
 
 def test_csv_into_a_folder_is_one_file_for_each_table(tmp_path: Path) -> None:
@@ -294,6 +316,11 @@ def test_no_runs_at_all_is_one_line_with_what_to_do(tmp_path: Path) -> None:
             ("--output", ".perfkit", "--format", "json"),
             ".perfkit is a folder; give --output the name of a file in it",
             id="a folder for a file",
+        ),
+        pytest.param(
+            ("--output", "out/report.md"),
+            "cannot write out/report.md: no folder out; make it or give another --output",
+            id="no folder",
         ),
     ],
 )

@@ -144,16 +144,24 @@ def test_a_sum_stops_seeding_which_the_same_command_continues() -> None:
 
 def test_a_sum_stops_measuring_and_the_rest_is_named(courses_data: Callable[..., Path]) -> None:
     result = perfkit(
-        "bench", "--data", courses_data(0.02), "--iterations", "1", "--max-cost", "0.00005"
+        "bench", "--data", courses_data(0.02), "--iterations", "1", "--max-cost", "0.0003"
     )
 
     assert result.exit_code == 3
+    assert "--max-cost 0.00005 is reached" in result.stderr
     saved = [run.scenario for run in RunStore(Path(".perfkit/runs")).list().runs]
-    assert len(saved) < 5
+    assert 0 < len(saved) < 5
     assert f"{len(saved)} of 5 scenarios were measured and are saved" in result.stderr
     assert "--scenario profile`" in result.stderr
     # it would measure the first ones again
     assert "the same command again" not in result.stderr
+
+    none = perfkit(
+        "bench", "--data", courses_data(0.02), "--iterations", "1", "--max-cost", "0.00001"
+    )
+    assert none.exit_code == 3
+    assert "Not even courses was finished within the limit" in none.stderr
+    assert "perfkit bench --scenario" not in none.stderr
 
 
 def test_what_is_measured_below_a_rate_says_so(courses_data: Callable[..., Path]) -> None:

@@ -33,6 +33,17 @@ def test_a_valid_file_is_summed_up_in_one_line() -> None:
     )
 
 
+def test_tables_that_are_there_are_not_said_to_have_no_items() -> None:
+    orders = Path(__file__).parents[2] / "examples" / "orders" / "perfkit.toml"
+
+    result = perfkit_workload("validate", orders)
+
+    assert result.stdout == (
+        f"{orders} is a valid workload: orders, 3 tables (already there), 6 indexes,"
+        " 8 access patterns\n"
+    )
+
+
 def test_a_wrong_file_is_refused_with_every_problem_on_standard_error() -> None:
     Path("wrong.toml").write_text(
         NOTES.read_text().replace("items = 100", "items = -1").replace("ttl_s = 30", "ttl = 30")

@@ -133,9 +133,9 @@ def test_without_a_person_or_yes_it_is_refused() -> None:
 
 @pytest.mark.parametrize("agreed", [{"yes": True}, {"ask": yes_sayer}])
 def test_more_than_the_limit_is_refused_whoever_agrees(agreed: dict[str, Any]) -> None:
-    limited = permitted(**agreed, max_cost_usd=0.5)
+    limited = permitted(**agreed, max_cost_usd=0.00001)
 
-    with pytest.raises(ConfigError, match=r"roughly \$0.99, more than --max-cost 0.5; nothing"):
+    with pytest.raises(ConfigError, match=r"roughly \$0.99, more than --max-cost 0.00001; noth"):
         decide(AWS, limited)
 
 

@@ -97,6 +97,8 @@ def test_it_ends_at_its_read_units(large: Target) -> None:
     assert taken.facts.read_units is not None
     assert 4.5 <= taken.facts.read_units <= 5
     assert 0 < taken.facts.items < 1000
+    assert taken.facts.spent_limit == 5
+    assert sample(large, items=100).facts.spent_limit is None
 
 
 def test_huge_items_do_not_exceed_the_units() -> None:

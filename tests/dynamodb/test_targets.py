@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
 from perfkit.dynamodb import targets
-from perfkit.dynamodb.errors import aws_errors, explain
+from perfkit.dynamodb.errors import as_answer, aws_errors, explain
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target, TargetKind, parse_target
@@ -220,6 +220,17 @@ def test_nobody_at_the_address_is_one_clear_line() -> None:
     )
 
 
+def test_a_region_that_is_not_there_is_asked_for_by_its_name() -> None:
+    error = EndpointConnectionError(endpoint_url="https://dynamodb.atlantis-9.amazonaws.com")
+    error.kwargs["error"] = "[Errno -2] Failed to resolve 'dynamodb.atlantis-9.amazonaws.com'"
+
+    explained = explain(
+        as_answer(error, where="AWS (atlantis-9)"), doing="looking", where="AWS (atlantis-9)"
+    )
+
+    assert "is the region spelt right" in str(explained)
+
+
 @pytest.fixture
 def web_server() -> Iterator[str]:
     """Serve web pages, as what runs on port 8000 quite often does."""
@@ -240,8 +251,8 @@ def web_server() -> Iterator[str]:
 def test_something_that_is_not_dynamodb_is_named_as_such(
     web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an error of the service is repeated for 30 s: here not at all
-    monkeypatch.setattr("perfkit.dynamodb.retries._LONGEST_FAILING_S", 0.0)
+    # an error of the service is repeated for 30 s; what names none on the first call, never
+    monkeypatch.setattr("perfkit.dynamodb.retries.Backoff.wait", lambda *_: pytest.fail("repeats"))
 
     with pytest.raises(TargetError, match=r"is not DynamoDB \(HTTP status 501\); check --target"):
         reach(parse_target(web_server))

@@ -170,7 +170,7 @@ def test_no_iterations_are_refused(iterations: int) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_time_is_refused(seconds: float) -> None:
-    with pytest.raises(ConfigError, match="time to measure"):
+    with pytest.raises(ConfigError, match="--min-time must be above"):
         Plan(min_time_s=seconds)
 
 

@@ -179,6 +179,11 @@ def test_every_planted_violation_is_found_and_none_else(
     assert document["tables"][0]["items_read"] == 1200
     check(document, output, planted)
     assert "DynamoDB refuses to write items of Things like these" in result.stderr
+    missing = sum(fault[4] == "missing" for fault in planted)
+    assert (
+        f"{len(planted)} keys in violations.jsonl: {len(planted) - missing} of what would be refused,"
+        f" {missing} of what only lacks the attribute; only you may read it (mode 0600)."
+    ) in result.stderr
     assert not client.describe_table(TableName="Things")["Table"].get("GlobalSecondaryIndexes")
     assert not list(Path(".perfkit/migrations").glob("*.json"))
 
@@ -305,6 +310,44 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
 
 
+def test_a_low_rate_takes_hardly_more_units(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perfkit.migrate.preflight._FIRST_LOOK", 20)
+    small = [
+        {name: value for name, value in sound(number).items() if name not in {"hall", "tag"}}
+        for number in range(250)
+    ]
+    for begin in range(0, 250, 25):
+        batch = [{"PutRequest": {"Item": item}} for item in small[begin : begin + 25]]
+        things.batch_write_item(RequestItems={"Things": batch})
+    command = ["migrate", "preflight", "--index", "ByOwner", "--segments", "1", "--json"]
+
+    units = [
+        json.loads(perfkit(*command, *more).stdout)["tables"][0]["read_units"]
+        for more in ((), ("--max-rcu", "10"))
+    ]
+
+    # of small pages each would be rounded up to half a unit
+    assert units[0] <= units[1] <= 1.1 * units[0]
+
+
+def test_an_interrupt_during_the_first_look_does_not_say_that_something_is_kept(
+    things: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(things, random.Random(3), items=60, faults=20)
+    ask = EngineConnection.execute
+
+    def execute(connection: Any, operation: str, request: Any) -> Any:
+        if operation == "Scan":
+            raise KeyboardInterrupt
+        return ask(connection, operation, request)
+
+    monkeypatch.setattr(EngineConnection, "execute", execute)
+    ended = perfkit("migrate", "preflight")
+
+    assert ended.exit_code == 130
+    assert "Interrupted. Nothing is kept yet.\n" in ended.stderr
+
+
 @pytest.mark.parametrize("trouble", ["expired credentials", "full disk", "a sum of money"])
 def test_what_ends_it_in_between_loses_and_doubles_nothing(
     things: Any, monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -351,6 +394,22 @@ def test_what_ends_it_in_between_loses_and_doubles_nothing(
     check(json.loads(done.stdout), Path("v.jsonl"), planted)
 
 
+@pytest.mark.processes
+def test_a_table_that_is_described_as_empty_may_have_items_that_nobody_counts(
+    server: str, client_of: Callable[[str], Any]
+) -> None:
+    Path("perfkit.toml").write_text(WORKLOAD)
+    create(client_of(server))
+
+    looked = perfkit("migrate", "preflight", "--yes", "--target", server)
+    shown = perfkit("status", "--target", server)
+
+    assert looked.exit_code == shown.exit_code == 0, looked.output
+    assert "once (how many is not known: it is described as empty)" in looked.stderr
+    assert "items" not in shown.stdout
+    assert "0 B" not in shown.stdout
+
+
 def test_what_is_no_ordinary_file_is_not_written_to(things: Any) -> None:
     plant(things, random.Random(9), items=4, faults=0)
 
@@ -363,7 +422,12 @@ def test_what_is_no_ordinary_file_is_not_written_to(things: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        pytest.param('"owner", type = "S"', '"owner", type = "N"', "wants owner as N", id="type"),
+        pytest.param(
+            '"owner", type = "S"',
+            '"owner", type = "N"',
+            'hold it as S; write { name = "owner", type = "S" } in',
+            id="type",
+        ),
         pytest.param('"owner"', '"ownr"', "most have owner", id="misspelt"),
         pytest.param('"owner"', '"landlord"', "none of the table's 60 items has it", id="unknown"),
     ],
@@ -395,3 +459,14 @@ def test_a_sample_has_an_interval_that_holds_the_truth(things: Any) -> None:
     low, high, value = (table["refused_share"][name] for name in ("low", "high", "value"))
     assert 2 * low - value <= refused / 2000 <= 2 * high - value
     assert low < value < high
+
+
+def test_a_sample_that_agrees_says_as_much_as_it_has_partition_keys(things: Any) -> None:
+    plant(things, random.Random(5), items=600, faults=0)
+
+    result = perfkit("migrate", "preflight", "--sample", "200", "--json")
+
+    table = json.loads(result.stdout)["tables"][0]
+    assert (table["items_read"], table["refused_share"]["value"]) == (200, 0)
+    # Wilson's upper end of none in 37, the table's partition keys: z² ÷ (37 + z²)
+    assert table["refused_share"]["high"] >= 3.8415 / (37 + 3.8415)

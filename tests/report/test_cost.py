@@ -510,7 +510,7 @@ Error: /typo.toml: before.instances[0].count: missing; expected a whole number
 
 def test_a_bill_for_a_place_that_cannot_be_written_to_is_an_error() -> None:
     assert refusal("--cost", "--output", "/proc/none/cost.md") == snapshot(
-        "Error: cannot write the report to /proc/none/cost.md (No such file or directory); give another --output or make this one writable\n"
+        "Error: cannot write /proc/none/cost.md: no folder /proc/none; make it or give another --output\n"
     )
 
 

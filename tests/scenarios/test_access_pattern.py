@@ -442,7 +442,7 @@ def test_what_measuring_will_read_is_known_beforehand(context: Context) -> None:
 
     # the workload's 10,000 items, not the 200 that are there: 3 calls, 2 warm-ups, 1 strong pass
     assert effect.read_units == 3 * (5 * 1250 + 2500)
-    assert "read all of Courses in 3 ways" in effect.text
+    assert "read all of Courses in 3 ways, about 1,250 RCU each time" in effect.text
 
 
 @pytest.mark.parametrize("segments", [-1, 0, 1, 65])

@@ -11,8 +11,10 @@ import pytest
 from perfkit.analysis.budgets import judge_budgets
 from perfkit.analysis.outcome import find_outcome
 from perfkit.analysis.verdict import Ruling
+from perfkit.commands.common import request_prices
 from perfkit.cost.evidence import gather
 from perfkit.dynamodb.permissions import needs
+from perfkit.dynamodb.safety import Preview, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import TargetError
 from perfkit.measure.rounds import Plan
@@ -246,6 +248,19 @@ def test_todays_form_alone_says_what_would_be_next(measure: Callable[..., Run]) 
     assert query.next_steps == ()
 
 
+def test_no_index_is_advised_for_a_name_that_no_item_has(measure: Callable[..., Run]) -> None:
+    run = measure(
+        f'today = "scan-filtered"\n{PENDING}scan.filter = "stat = :status AND attribute_exists(#status)"'
+    )
+
+    assert run.next_steps == (
+        (
+            "no item answered asked: check the name stat in its scan.filter, and its parameters,"
+            " before any index"
+        ),
+    )
+
+
 def test_what_is_missing_of_its_cost_is_nothing_that_perfkit_refuses(
     measure: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,11 +303,15 @@ def test_what_cannot_be_priced_before_is_said_to_be_left_out(
     workload = load(tmp_path / "orders.toml")
     context = Context(workload=workload, client=client, target=target.describe(), where="here")
 
-    steps, one = (each.effect(context).text for each in find(workload, ["asked", "one"]))
+    effects = [each.effect(context) for each in find(workload, ["asked", "one"])]
 
     client.close()
-    assert "what is then asked of Customers is not counted" in steps
-    assert "what that takes is not known before" in one
+    assert "then ask Customers" in effects[0].text
+    (_, steps, one, left_out) = describe(
+        Preview(title="Measure", effects=tuple(effects)), target, request_prices
+    )
+    assert "not known" not in steps + one
+    assert "What queries and gets take is not known before" in left_out
 
 
 def test_queries_for_each_item_have_no_batch(measure: Callable[..., Run]) -> None:

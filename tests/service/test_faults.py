@@ -1,5 +1,6 @@
 """When DynamoDB, Redis or the mail fail: what cannot be answered says so, the rest is answered."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -349,7 +350,7 @@ def test_a_request_waits_once_for_a_redis_that_hangs(
     async def counted(connection: Connection, *commands: Any) -> list[Any]:
         try:
             return await ask(connection, *commands)
-        except CacheUnavailableError:
+        except (CacheUnavailableError, asyncio.CancelledError):
             waits.append(commands[0][0])
             raise
 
