@@ -124,7 +124,8 @@ def what_if(
     if answer.per_month:
         spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
     unbilled = cost_words.unbilled_writes(assumptions, evidence) if answer.per_month else ""
-    warnings = (*old, *(f"{each}." for each in (spread, unbilled) if each))
+    lost = cost_words.lost_file(evidence)
+    warnings = (*old, *(f"{each}." for each in (spread, unbilled, lost) if each))
     if as_json:
         print_json(
             what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)
