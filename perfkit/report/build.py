@@ -8,7 +8,7 @@ from perfkit.analysis.comparability import earlier_versions
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.answer import also, screen
-from perfkit.report.cost_screen import cost_screen
+from perfkit.report.cost_screen import cost_screen, estimate_groups
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
 from perfkit.runs import Run
@@ -82,8 +82,14 @@ def build_screen(
         problems: Errors of run files that could not be read.
         cost: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None to leave their age alone.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern that was not measured.
     """
     selection = select(runs, problems=problems, cost=cost, now=now)
+    if selection.costs is not None and selection.costs.options.rps:
+        # a rate for nothing that was measured is a slip, and no reason to leave money out
+        estimate_groups(selection.costs, selection.groups)
     answers = [find_answer(group, selection) for group in selection.groups]
     blocks = [
         block for answer in answers[:1] for block in screen(answer, next_step=next_step, more=more)

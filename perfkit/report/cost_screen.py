@@ -24,7 +24,7 @@ from perfkit.runs import DoubtKind
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_usd
 
-__all__ = ["cost_screen"]
+__all__ = ["cost_screen", "estimate_groups"]
 
 _MOST_LINES = 12
 _MOST_PATTERNS = 3
@@ -48,7 +48,7 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     costs = selection.costs
     if costs is None:
         return ()
-    estimates, doubts = _estimates(costs, selection.groups)
+    estimates, doubts = estimate_groups(costs, selection.groups)
     blocks: list[Block] = [
         first_rows(block, _MOST_LINES, what="tables and indexes", last=1)
         if isinstance(block, Table)
@@ -76,10 +76,17 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _estimates(
+def estimate_groups(
     costs: Costs, groups: Sequence[Group]
 ) -> tuple[list[tuple[Group, Estimate]], list[str]]:
-    """Return the money of each group, and why some are left out."""
+    """
+    Return the money of each group, and why some are left out.
+
+    Raises:
+        ArchitectureError: The architecture file will not do.
+        ConfigError: Traffic is assumed for a pattern that was measured in none of them.
+        PriceError: Prices that were asked for are missing.
+    """
     estimates: list[tuple[Group, Estimate]] = []
     refused: list[str] = []
     first: ConfigError | None = None

@@ -18,7 +18,7 @@ from perfkit.cost import architecture_file, described, price_file
 from perfkit.cost.options import CostOptions
 from perfkit.errors import ConfigError, PriceError
 from perfkit.report import csv_tables, markdown, plain
-from perfkit.report.build import build_cost_screen, build_report
+from perfkit.report.build import build_cost_screen, build_report, build_screen
 from perfkit.report.json_document import report_document
 from perfkit.report.model import Curves, Report, Table
 from perfkit.runs import (
@@ -610,6 +610,8 @@ def test_a_rate_of_a_pattern_that_no_workload_has_is_an_error_for_several_too() 
 
     with pytest.raises(ConfigError, match="'shef' that was not measured"):
         build_cost_screen([SHELF, other], cost=cost, more="")
+    with pytest.raises(ConfigError, match="'shef' that was not measured"):
+        build_screen([SHELF, other], cost=cost, next_step="")
     with pytest.raises(ConfigError, match="'shef' that was not measured"):
         report(SHELF, other, rps=("shef=4",))
 
