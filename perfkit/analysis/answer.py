@@ -1,8 +1,8 @@
 """The answer of a report: what was found and what it is worth, what is doubtful, what to do next."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from perfkit.analysis.caches import IN_TROUBLE, WARM
@@ -22,7 +22,7 @@ from perfkit.errors import ConfigError, PriceError
 from perfkit.measure.doubts import OTHERS_SHARE
 from perfkit.runs import Comparison, DoubtKind, Modelled, Run, RunKind, Variant, WriteCost
 from perfkit.units import format_many, format_share
-from perfkit.workloads.outline import outline
+from perfkit.workloads.outline import is_built_in, outline
 
 __all__ = [
     "Answer",
@@ -33,6 +33,7 @@ __all__ = [
     "PatternFinding",
     "PhasesFinding",
     "find_answer",
+    "warnings_of",
 ]
 
 _MILLION = 1_000_000
@@ -171,13 +172,26 @@ class MillionCalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthlyBill:
-    """US dollars a month at a rate that somebody stated; modelled. None where there is no such state."""
+    """
+    US dollars a month at a rate that somebody stated; modelled. None where there is no such state.
+
+    Args:
+        rate_hz: Requests a second of all patterns together.
+        before: As it is today.
+        after: With the better variants.
+        cached: With these behind the cache.
+        region: Whose list prices.
+        reads_before: Of *before*, reads by pattern.
+        reads_after: Reads by pattern with the better variants.
+    """
 
     rate_hz: float
     before: Decimal
     after: Decimal | None
     cached: Decimal | None
     region: str
+    reads_before: Mapping[str, Decimal] = field(default_factory=dict)
+    reads_after: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +256,14 @@ def find_answer(group: Group, selection: Selection) -> Answer:
     costs = tuple(cost for run in runs for cost in run.write_costs)
     days = sorted(run.started_at[:10] for run in runs)
     known = outline(runs[0].workload, runs[0].workload_digest)
-    there = known.existing if known else frozenset()
+    # what today's form reads is there; without somebody's file so is all that was measured
+    is_lost = known is None and not is_built_in(runs[0].workload, runs[0].workload_digest)
+    there = (known.existing if known else frozenset()) | {
+        (side.table or "", side.index)
+        for each in patterns
+        for side in (each.before, each.after if is_lost else None)
+        if side is not None and side.index
+    }
     indexes = _indexes(patterns, costs, there)
     return Answer(
         group=group,
@@ -383,6 +404,10 @@ def _monthly(group: Group, costs: Costs) -> MonthlyBill | None:
         after=totals.get(State.AFTER),
         cached=totals.get(State.CACHED),
         region=found.book.region,
+        reads_before={each.name: each.before.usd for each in found.patterns},
+        reads_after={
+            each.name: each.after.usd for each in found.patterns if each.after is not None
+        },
     )
 
 
@@ -415,7 +440,7 @@ def _doubts(
 ) -> Iterator[str]:
     """Yield what a reader should not take for certain."""
     runs = group.runs
-    yield from _warnings(runs)
+    yield from warnings_of(runs)
     if selection.unreadable:
         yield f"{format_many(len(selection.unreadable), 'run file')} could not be read"
     yield from (text.removeprefix(f"{group.title}: ") for text in not_alike(group))
@@ -441,13 +466,26 @@ def _doubts(
         yield f"{_listed(scattered)}: calls or rounds of one variant lie far apart"
 
 
-def _warnings(runs: Iterable[Run]) -> Iterator[str]:
-    """Yield each warning once, after the scenarios it is about, without advice on measuring."""
+def warnings_of(runs: Iterable[Run], kinds: Collection[DoubtKind] | None = None) -> Iterator[str]:
+    """
+    Yield each warning once, after the scenarios it is about, without advice on measuring.
+
+    Those that a variant's own figures gave rise to come before what holds for a whole target.
+
+    Args:
+        runs: Whose.
+        kinds: Of which kinds; None for all.
+    """
     about: dict[str, list[str]] = {}
+    of_variants: set[str] = set()
     for run in runs:
-        for reason in dict.fromkeys(each.reason for each in run.warnings):
+        variants = {each.name for each in run.variants}
+        chosen = (each for each in run.warnings if kinds is None or each.kind in kinds)
+        for reason in dict.fromkeys(each.reason for each in chosen):
             about.setdefault(reason, []).append(run.scenario)
-    for reason, scenarios in about.items():
+            if reason.partition(":")[0] in variants:
+                of_variants.add(reason)
+    for reason, scenarios in sorted(about.items(), key=lambda each: each[0] not in of_variants):
         yield f"{_listed(scenarios)}: {reason.removesuffix('.')}"
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from perfkit.analysis.selection import Group, Selection
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.runs import Run, RunKind
-from perfkit.workloads.outline import outline
+from perfkit.workloads.outline import outline, stated_traffic
 
-__all__ = ["not_alike", "not_measured", "too_old", "unjudged"]
+__all__ = ["earlier_versions", "not_alike", "not_measured", "too_old", "unjudged"]
 
 OLD = timedelta(days=30)
 """A run is old after this: code, data and machine have hardly stayed as they were."""
@@ -43,9 +43,17 @@ def not_alike(group: Group) -> Iterator[str]:
             )
     missing = _missing(patterns)
     if missing:
+        run = group.runs[0]
+        stated = stated_traffic(run.workload, run.workload_digest)
+        # a rate of its own falls to no other pattern
+        leave_out = (
+            "sums, findings and costs leave them out"
+            if stated is not None and stated.reads_hz
+            else "sums and findings leave them out, and costs spread the traffic over the others"
+        )
         yield (
-            f"{group.title}: no run of {', '.join(missing)}; sums and findings leave them out,"
-            " and costs spread the traffic over the others; measure them with `perfkit bench`"
+            f"{group.title}: no run of {', '.join(missing)}; {leave_out}; measure them with"
+            " `perfkit bench`"
         )
 
 
@@ -68,6 +76,21 @@ def not_measured(runs: Sequence[Run], measured: Collection[str]) -> tuple[str, .
     """
     known = outline(runs[0].workload, runs[0].workload_digest)
     return () if known is None else tuple(each for each in known.ttls_s if each not in measured)
+
+
+def earlier_versions(selection: Selection) -> Iterator[str]:
+    """Yield which runs are of a workload's file as it was before: no table holds them with the newest."""
+    present: set[tuple[str, str]] = set()
+    for group in selection.groups:
+        run = group.runs[0]
+        identity = run.workload, json.dumps(run.target, sort_keys=True)
+        if identity in present:
+            yield (
+                f"{', '.join(each.scenario for each in group.runs)} of {run.workload}: measured with"
+                " an earlier version of the workload's file; `perfkit bench` measures all with the"
+                " present one"
+            )
+        present.add(identity)
 
 
 def too_old(selection: Selection) -> Iterator[str]:

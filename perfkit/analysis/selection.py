@@ -147,13 +147,19 @@ def target_title(target: dict[str, object]) -> str:
 
 def _titles(runs: tuple[Run, ...]) -> tuple[str, ...]:
     """Return a title for each group's runs, as short as tells them apart."""
+    seen: set[tuple[str, str]] = set()
+    earlier = []
+    for run in runs:
+        identity = run.workload, _identity(run.target)
+        earlier.append(f", earlier file {run.workload_digest[:8]}" if identity in seen else "")
+        seen.add(identity)
     candidates = [
         (
-            f"workload {name}, target {target_title(run.target)}",
+            f"workload {name}{version}, target {target_title(run.target)}",
             f"workload {name} {run.workload_digest[:8]}, target {target_title(run.target)}",
             f"workload {name} {run.workload_digest}, target {one_line(_identity(run.target))}",
         )
-        for run in runs
+        for run, version in zip(runs, earlier, strict=True)
         for name in [one_line(run.workload)]
     ]
     by_length = tuple(zip(*candidates, strict=True)) or ((),)

@@ -80,6 +80,9 @@ def what_if(
     """
     Show a month's bill from saved runs as it is, and as it would be.
 
+    What it is compared with is today; for settings of the cache, indexes behind the cache, and for
+    another projection indexes.
+
     All amounts are modelled: measured units and sizes, times a stated traffic (--rps, or [traffic]
     in the workload or an architecture file), at list prices. Without a traffic they are for a
     million calls, and only some settings apply.
@@ -88,7 +91,6 @@ def what_if(
     """
     from perfkit.analysis.costs import Costs
     from perfkit.cost import what_if as asked
-    from perfkit.cost.demand import State
     from perfkit.cost.options import QUOTED, CostOptions, check_prices
     from perfkit.cost.prices import age_warnings
     from perfkit.cost.traffic_bill import Case
@@ -110,12 +112,10 @@ def what_if(
     subject, evidence, lacking = _evidence()
     costs = Costs(options)
     assumptions, book = costs.assumptions(evidence), costs.book
+    baseline = Case(assumptions=assumptions, state=asked.baseline_state(settings or (), evidence))
     if costs.is_stated(evidence):
-        state = State.CACHED if evidence.has_cache_policy else State.AFTER
-        baseline = Case(assumptions=assumptions, state=state)
         answer = asked.what_if(baseline, settings or (), evidence, book)
     else:
-        baseline = Case(assumptions=assumptions, state=State.AFTER)
         answer = asked.what_if_by_the_million(baseline, settings or (), evidence, book)
         note("Nobody states how many requests come, so it is for a million calls; --rps says it.")
     missing = evidence.missing()
@@ -123,7 +123,8 @@ def what_if(
     spread = ""
     if answer.per_month:
         spread = cost_words.spread(assumptions, [each.name for each in evidence.patterns], lacking)
-    warnings = (*old, *([f"{spread}."] if spread else []))
+    unbilled = cost_words.unbilled_writes(assumptions, evidence) if answer.per_month else ""
+    warnings = (*old, *(f"{each}." for each in (spread, unbilled) if each))
     if as_json:
         print_json(
             what_if_document(answer, book, subject=subject, missing=missing, warnings=warnings)

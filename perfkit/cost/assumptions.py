@@ -191,6 +191,7 @@ def as_stated(
         base,
         patterns=reads or base.patterns,
         weights={} if reads else base.weights,
+        writes_hz=0.0 if stated.writes_hz else base.writes_hz,
         writes=writes or base.writes,
     )
 

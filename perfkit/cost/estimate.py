@@ -48,12 +48,12 @@ class PatternCost:
         name: The pattern.
         reads_hz: Requests a second.
         units_before: Read units of one as the service asks today.
-        units_after: By index or key; None where there is neither.
+        units_after: By index or key, as today where there is neither; None where no pattern has one.
         hit_rate: Of the cache; None without a cache policy.
         before: As the service asks today.
-        after: By index or key.
+        after: What *units_after* cost.
         cached: By index or key, of a pattern with a cache policy on a miss; the node is not in it.
-            None where nothing is cached.
+            None where nothing is cached. Patterns sum to the bill of each state.
     """
 
     name: str
@@ -257,7 +257,8 @@ class _Work:
         rows = []
         for pattern in self._evidence.patterns:
             hz, hit_rate = self._rates[pattern.name], self._hits[pattern.name]
-            after = None if pattern.after is None else units_after(pattern, self._evidence)
+            # what has no better form goes on as today, as in the bills
+            after = units_after(pattern, self._evidence) if State.AFTER in self.demands else None
             missed_hz = hz * (1 - hit_rate)
             rows.append(
                 PatternCost(
@@ -269,7 +270,7 @@ class _Work:
                     before=reads_use(pattern.before.units, hz).cost(self._book),
                     after=None if after is None else reads_use(after, hz).cost(self._book),
                     cached=reads_use(after, missed_hz).cost(self._book)
-                    if after is not None and self._evidence.has_cache_policy
+                    if after is not None and State.CACHED in self.demands
                     else None,
                 )
             )

@@ -161,13 +161,15 @@ class Evidence:
         found = []
         if not self.patterns:
             found.append(Missing(what="read units of the access patterns", command="perfkit bench"))
-        elif not any(each.after for each in self.patterns) and any(
-            each.before.variant not in _BY_KEY and each.table not in self.foreign
+        unindexed = ", ".join(
+            each.name
             for each in self.patterns
-        ):
+            if each.before.variant not in _BY_KEY and each.table not in self.foreign
+        )
+        if unindexed and not any(each.after for each in self.patterns):
             found.append(
                 Missing(
-                    what="queries by index",
+                    what=f"queries by index for {unindexed}",
                     command="perfkit create-indexes, then perfkit bench",
                 )
             )

@@ -17,8 +17,8 @@ from perfkit.cost.traffic_bill import ORDER, Case, bill_by_the_million, bill_of
 from perfkit.errors import ConfigError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "lives", "what_if"]
-__all__ += ["what_if_by_the_million"]
+__all__ = ["SETTINGS", "WITHOUT_A_RATE", "Setting", "WhatIf", "baseline_state", "lives"]
+__all__ += ["what_if", "what_if_by_the_million"]
 
 _STATES: Mapping[str, State] = {
     "scan": State.BEFORE,
@@ -87,6 +87,8 @@ def _number(
             return short(sum(case.assumptions.patterns.values()))
         if field == "ttl_s":
             return lives(case.assumptions)
+        if field == "writes_hz":
+            return _writes(case.assumptions)
         value = getattr(case.assumptions, field)
         return "modelled" if value is None else short(value * factor)
 
@@ -103,6 +105,15 @@ def lives(assumptions: Assumptions, unit: str = "") -> str:
         f"{name} {short(ttl_s)}{unit}" for name, ttl_s in assumptions.ttls.items() if ttl_s != usual
     )
     return f"{short(usual)}{unit}{f' ({others})' if others else ''}"
+
+
+def _writes(assumptions: Assumptions) -> str:
+    """Return how often each table is written, for people: `0 (Orders 0.5)`."""
+    usual = assumptions.writes_hz
+    others = ", ".join(
+        f"{table} {short(hz)}" for table, hz in assumptions.writes.items() if hz != usual
+    )
+    return f"{short(usual)}{f' ({others})' if others else ''}"
 
 
 def _choice(
@@ -163,7 +174,7 @@ _LISTED = (
     _number("target_utilisation", "what auto scaling aims at", "target_utilisation", 0.2, 0.9),
     _choice(
         "answers",
-        "what answers: scans, indexes, or indexes behind the cache",
+        "what answers: as today (scan), indexes, or indexes behind the cache",
         ("scan", "index", "cache"),
         lambda case, text: replace(case, state=_STATES[text]),
         lambda case: next(name for name, state in _STATES.items() if state is case.state),
@@ -269,6 +280,25 @@ class WhatIf:
         if not self.per_month:
             return self.bills.pairs
         return tuple(sorted(self.bills.pairs, key=lambda pair: ORDER.index(key_of(pair))))
+
+
+def baseline_state(texts: Iterable[str], evidence: Evidence) -> State:
+    """
+    Return how questions are answered in the bill that others are compared with.
+
+    As today; but what is set of the cache, or of the indexes' projection, is compared with that
+    which it changes.
+
+    Args:
+        texts: What to set, such as "cache.ttl=600".
+        evidence: What saved runs measured.
+    """
+    names = {text.partition("=")[0].strip() for text in texts}
+    if "answers" in names:
+        return State.BEFORE
+    if evidence.has_cache_policy and any(name.startswith("cache.") for name in names):
+        return State.CACHED
+    return State.AFTER if "projection" in names else State.BEFORE
 
 
 def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: PriceBook) -> WhatIf:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
 from perfkit.analysis.findings import fastest
@@ -71,12 +72,19 @@ def screen(answer: Answer, *, next_step: str, more: str = "") -> tuple[Block, ..
     return tuple(blocks)
 
 
-def also(answers: Sequence[Answer]) -> Statements:
-    """Return a line on each further group of runs: one screen has room for one."""
+def also(answers: Sequence[Answer], notes: Sequence[str] = ()) -> Statements:
+    """
+    Return a line on each further group of runs: one screen has room for one.
+
+    Args:
+        answers: Of the further groups.
+        notes: Why they are groups of their own.
+    """
     shown = [f"Also saved: {begin(each)}" for each in answers[:_MOST_GROUPS]]
     left = len(answers) - len(shown)
     if left:
         shown.append(f"and {format_many(left, 'other workload or target', 'others')}")
+    shown += [f"{each}; `perfkit report -v` shows both" for each in notes[:_MOST_GROUPS]]
     return _statements("also", *(Statement(text=text) for text in shown))
 
 
@@ -417,11 +425,7 @@ def write_money(answer: Answer) -> str:
     money = answer.money
     if isinstance(money, MonthlyBill):
         text = f"{short(money.rate_hz)} requests/s cost {format_usd(float(money.before))} a month"
-        if money.after is not None:
-            text += f" today, {format_usd(float(money.after))} with the better reads"
-        if money.cached is not None:
-            text += f" and {format_usd(float(money.cached))} behind the cache"
-        return text
+        return f"{text} today{_or_better(money)}"
     if money is None:
         return "not known"
     of_each = " of each pattern" if len(answer.patterns) > 1 else ""
@@ -434,6 +438,20 @@ def write_money(answer: Answer) -> str:
             " in each table"
         )
     return text
+
+
+def _or_better(money: MonthlyBill) -> str:
+    """Return what better reads and the cache make of a month, if they change it."""
+    better = money.after is not None and money.after != money.before
+    text = f", {format_usd(float(money.after or 0))} with the better reads" if better else ""
+    if _cache_saves(money):
+        return f"{text} and {format_usd(float(money.cached or 0))} behind the cache"
+    return text if money.cached is None else f"{text}{_or_cached(money)}"
+
+
+def _cache_saves(money: MonthlyBill) -> bool:
+    uncached = money.before if money.after is None else money.after
+    return money.cached is not None and money.cached < uncached
 
 
 def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
@@ -479,7 +497,7 @@ def sentences(answer: Answer) -> Iterator[Statement]:
     if answer.patterns:
         yield _today(answer)
         yield _could_be(answer)
-        if answer.indexes is not None:
+        if answer.indexes is not None and answer.better:
             yield Statement(text=_takes(answer))
     phases, cache = answer.phases, answer.cache
     if phases is not None:
@@ -505,9 +523,16 @@ def _phase(variant: Variant) -> str:
 
 
 def _today(answer: Answer) -> Statement:
-    worst = max(answer.patterns, key=lambda each: each.before.capacity_units or 0.0)
-    reads = f"{worst.name} reads {_reads(worst.before)} by {worst.before.name}"
     money = answer.money
+    spent = money.reads_before if isinstance(money, MonthlyBill) else {}
+    # what is asked seldom may read most and cost little
+    worst = max(
+        answer.patterns,
+        key=lambda each: (spent.get(each.name, 0), each.before.capacity_units or 0.0),
+    )
+    reads = f"{worst.name} reads {_reads(worst.before)} by {worst.before.name}"
+    if worst.name in spent:
+        reads += f", {format_usd(float(spent[worst.name]))} of it"
     if isinstance(money, MonthlyBill):
         return Statement(
             text=f"Today {short(money.rate_hz)} requests a second cost"
@@ -535,9 +560,14 @@ def _reads(variant: Variant) -> str:
 
 def _could_be(answer: Answer) -> Statement:
     better, count = answer.better, len(answer.patterns)
+    money = answer.money
     if not better:
-        return Statement(text="No access pattern measured here has a variant that reads less yet.")
-    best = max(better, key=_ratio)
+        text = "No access pattern measured here has a variant that reads less yet"
+        faster = [each for each in answer.patterns if each.after is not None]
+        if faster:
+            text += f"; {', '.join(f'{each.name} is faster by {_by(each)}' for each in faster)}"
+        return Statement(text=f"{text}{_or_cached(money)}.")
+    best = max(better, key=lambda each: (_saved(each, money), _ratio(each)))
     reads = fewer = ""
     if best.modelled is not None:
         reads = (
@@ -549,9 +579,45 @@ def _could_be(answer: Answer) -> Statement:
         reads = f"{best.name} reads {_reads(best.after)} by {best.after.name}"
         fewer = _fewer(_ratio(best))
     of = f" ({len(better)} of {count} patterns have a better variant)" if count > 1 else ""
+    if isinstance(money, MonthlyBill) and money.after is not None and money.after >= money.before:
+        same = money.after == money.before
+        text = (
+            "Better variants change nothing of that bill"
+            if same
+            else f"With the better variants it would be {format_usd(float(money.after))} a month,"
+            " as indexes are written and stored too"
+        )
+        return Statement(text=f"{text}{of}: {reads}{fewer}{_or_cached(money)}.")
     return Statement(
-        text=f"It could be {_worth(answer.money)}{of}: {reads}{fewer}.", tone=Tone.GOOD
+        text=f"It could be {_worth(money)}{of}: {reads}{fewer}{_or_cached(money)}.", tone=Tone.GOOD
     )
+
+
+def _by(finding: PatternFinding) -> str:
+    return finding.after.name if finding.after is not None else finding.before.name
+
+
+def _saved(finding: PatternFinding, money: MillionCalls | MonthlyBill | None) -> Decimal:
+    """Return what the better variant of a pattern saves a month of reads; 0 without a month."""
+    if not isinstance(money, MonthlyBill):
+        return Decimal(0)
+    before = money.reads_before.get(finding.name, Decimal(0))
+    return before - money.reads_after.get(finding.name, before)
+
+
+def _or_cached(money: MillionCalls | MonthlyBill | None) -> str:
+    """Return what a month costs behind the cache, if nothing better is known."""
+    if not isinstance(money, MonthlyBill) or money.cached is None:
+        return ""
+    if not _cache_saves(money):
+        return (
+            f"; a cache would cost more than it saves, {format_usd(float(money.cached or 0))} a month"
+            " with it"
+        )
+    if money.after is not None and money.after < money.before:
+        # told beside what better variants save
+        return ""
+    return f"; behind the cache it would be {format_usd(float(money.cached or 0))} a month"
 
 
 def _fewer(ratio: float) -> str:
@@ -576,7 +642,9 @@ def _worth(money: MillionCalls | MonthlyBill | None) -> str:
     text = format_usd(float(money.after))
     if isinstance(money, MillionCalls):
         return text
-    cached = "" if money.cached is None else f", {format_usd(float(money.cached))} behind the cache"
+    cached = (
+        f", {format_usd(float(money.cached or 0))} behind the cache" if _cache_saves(money) else ""
+    )
     return f"{text} a month{cached}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from perfkit.analysis.answer import find_answer
+from perfkit.analysis.comparability import earlier_versions
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.answer import also, screen
@@ -87,7 +88,9 @@ def build_screen(
     blocks = [
         block for answer in answers[:1] for block in screen(answer, next_step=next_step, more=more)
     ]
-    return (*blocks, also(answers[1:])) if answers[1:] else tuple(blocks)
+    if not answers[1:]:
+        return tuple(blocks)
+    return (*blocks, also(answers[1:], tuple(earlier_versions(selection))))
 
 
 def build_cost_screen(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from perfkit.analysis.answer import Answer, MillionCalls, find_answer
+from perfkit.analysis.answer import Answer, MillionCalls, find_answer, warnings_of
 from perfkit.analysis.comparability import not_measured
 from perfkit.analysis.costs import Costs, Described
 from perfkit.analysis.selection import Group, Selection
@@ -19,7 +19,9 @@ from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
 from perfkit.report.sections import cost_tables
 from perfkit.report.sections.cost import headline, side_by_side
 from perfkit.report.sections.cost_consumption import consumed_blocks
-from perfkit.report.sections.cost_words import bills, spread
+from perfkit.report.sections.cost_words import bills, spread, unbilled_writes
+from perfkit.runs import DoubtKind
+from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_usd
 
 __all__ = ["cost_screen"]
@@ -66,6 +68,8 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
         blocks.append(Statements(name="others", statements=tuple(others)))
     if selection.shows_a_document:
         described = costs.described
+        if not selection.runs and not costs.options.architecture:
+            blocks.insert(0, _nothing_measured())
         blocks += _described(costs, described, alone=not estimates)
         doubts += [each for each in described.warnings if each not in doubts]
     blocks.append(Statements(name="outlook", statements=tuple(_outlook(estimates, doubts, more))))
@@ -78,6 +82,7 @@ def _estimates(
     """Return the money of each group, and why some are left out."""
     estimates: list[tuple[Group, Estimate]] = []
     refused: list[str] = []
+    first: ConfigError | None = None
     for group in groups:
         try:
             found = costs.estimate(group.title, group.runs)
@@ -87,10 +92,13 @@ def _estimates(
             # of several workloads, traffic is given for the patterns of one
             if len(groups) == 1:
                 raise
+            first = first or error
             refused.append(f"{group.title} is left out: {error}")
             continue
         if found is not None:
             estimates.append((group, found))
+    if first is not None and not estimates:
+        raise first
     return estimates, refused
 
 
@@ -126,7 +134,8 @@ def _largest(found: Estimate) -> Iterator[Statement]:
     costliest = sorted(found.patterns, key=lambda each: -each.before.usd)[:_MOST_PATTERNS]
     texts = []
     for each in costliest:
-        after = "" if each.after is None else f" → {format_usd(float(each.after.usd))}"
+        same = each.after is None or each.after.usd == each.before.usd
+        after = "" if each.after is None or same else f" → {format_usd(float(each.after.usd))}"
         texts.append(f"{each.name} {format_usd(float(each.before.usd))}{after}")
     if texts:
         yield Statement(text=f"Largest: reads of {', '.join(texts)}")
@@ -137,6 +146,14 @@ def _largest(found: Estimate) -> Iterator[Statement]:
             text=f"Capacity {now.state}: {format_usd(float(now.costs[now.cheapest].usd))} a month with"
             f" {now.cheapest}, {format_usd(float(now.costs[Mode.ON_DEMAND].usd))} on demand"
         )
+
+
+def _nothing_measured() -> Statements:
+    text = (
+        f"No runs are saved in {RUNS_FOLDER}, so nothing here is about you: below are the bills of"
+        " the reference document that perfkit brings along."
+    )
+    return Statements(name="nothing", statements=(Statement(text=text, tone=Tone.WARNING),))
 
 
 def _described(costs: Costs, described: Described, *, alone: bool) -> Iterator[Block]:
@@ -167,10 +184,14 @@ def _largest_first(bills: Table) -> Table:
 
 
 def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:
+    yield from warnings_of(group.runs, {DoubtKind.CAPACITY})
     names = [each.name for each in found.patterns]
     lacking = found.is_stated and spread(found.assumptions, names, not_measured(group.runs, names))
     if lacking:
         yield lacking
+    unbilled = unbilled_writes(found.assumptions, found.evidence)
+    if found.is_stated and unbilled:
+        yield unbilled
     written = dict.fromkeys(each.table for each in found.evidence.writes)
     assumed = [table for table in written if not costs.states_writes(found, table)]
     if found.is_stated and assumed:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from perfkit.cost.bill import Line, Pair, difference_usd, key_of
+from perfkit.cost.demand import State
 from perfkit.cost.evidence import Missing
 from perfkit.cost.prices import PriceBook, free_tier_note
 from perfkit.cost.what_if import SETTINGS, WITHOUT_A_RATE, WhatIf
@@ -27,6 +28,11 @@ __all__ = ["what_if_document", "what_if_report"]
 
 _MODELLED = Provenance.MODELLED
 _NO_PRICE = "There is no price for it, so it is in no sum."
+_ANSWERED = {
+    State.BEFORE: "today",
+    State.AFTER: "index",
+    State.CACHED: "index and cache",
+}
 _OTHER_HAS_NO_PRICE = "The other bill has no price for it, so it is in neither total."
 
 
@@ -80,7 +86,8 @@ def _settings(answer: WhatIf) -> Table:
     """Return what was set, or everything that may be where nothing was."""
     rows: list[Row] = []
     for name, setting in SETTINGS.items():
-        if answer.names and name not in answer.names:
+        # all of a month's bill depends on how much comes
+        if answer.names and name not in answer.names and not (name == "rps" and answer.per_month):
             continue
         if not answer.per_month and name not in WITHOUT_A_RATE:
             continue
@@ -94,7 +101,7 @@ def _settings(answer: WhatIf) -> Table:
         rows.append(row)
     return Table(
         name="settings",
-        title="Set" if answer.names else "What is assumed, and may be set",
+        title="Traffic and settings" if answer.names else "What is assumed, and may be set",
         columns=(
             Column(key="setting", title="setting", label=True),
             Column(key="baseline", title="baseline" if answer.names else "value"),
@@ -133,7 +140,8 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
         ]
     return Table(
         name="bills",
-        title=f"US dollars{' a month' if answer.per_month else ''} at list prices of {book.region}",
+        title=f"US dollars{' a month' if answer.per_month else ''} at list prices of {book.region};"
+        f" baseline: {_ANSWERED[answer.baseline.state]}",
         columns=tuple(columns),
         rows=tuple(rows),
         main=True,

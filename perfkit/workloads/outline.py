@@ -169,8 +169,8 @@ def _candidates(name: str) -> Iterator[tuple[bytes, bool]]:
     built_in = _packaged(name)
     if built_in.is_file():
         yield built_in.read_bytes(), True
-    stated = (Path(name), Path(os.environ.get(WORKLOAD_VARIABLE, "")), WORKLOAD_FILE)
-    for path in (*stated, *sorted(Path().glob("*.toml"))):
+    named = (Path(name), Path(os.environ.get(WORKLOAD_VARIABLE, "")), WORKLOAD_FILE)
+    for path in (*named, *sorted(Path().glob("*.toml"))):
         try:
             yield path.read_bytes(), False
         except (OSError, ValueError):

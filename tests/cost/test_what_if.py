@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001, RUF002, RUF003 - the signs that reports print
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -488,23 +489,36 @@ def run_cost(saved: RunStore) -> Callable[..., Any]:  # noqa: ARG001 - runs must
 
 
 def test_the_answer_is_one_json_document(run_cost: Callable[..., Any]) -> None:
-    answer = run_cost("--json", "--rps", "courses=20", "--set", "answers=scan")
+    answer = run_cost("--json", "--rps", "courses=20", "--set", "answers=cache")
 
     document = json.loads(answer.stdout)
     assert answer.exit_code == 0
     (reads,) = (line for line in document["lines"] if line["key"] == "reads")
     # 20 × 1,250 × 2,628,000 × $0.125 a million
-    assert reads["changed"] == pytest.approx(8212.5)
+    assert reads["baseline"] == pytest.approx(8212.5)
     assert reads["provenance"] == "modelled"
-    assert "1,250" not in reads["baseline_arithmetic"]
+    assert "1,250" not in reads["changed_arithmetic"]
     assert document["settings"]["answers"] == {
-        "baseline": "cache",
-        "changed": "scan",
+        "baseline": "scan",
+        "changed": "cache",
         "set": True,
     }
     assert document["difference"] == pytest.approx(
         document["changed"]["total"] - document["baseline"]["total"]
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "baseline"),
+    [("rps=40", "today"), ("cache.ttl=600", "index and cache"), ("projection=ALL", "index")],
+)
+def test_what_a_setting_is_compared_with_is_said(
+    run_cost: Callable[..., Any], setting: str, baseline: str
+) -> None:
+    shown = run_cost("--rps", "20", "--set", setting).stdout
+
+    assert re.search(f"baseline: {baseline}\n", shown)
+    assert re.search(r"^rps +20 ", shown, re.MULTILINE)
 
 
 def test_old_prices_are_warned_about(run_cost: Callable[..., Any], tmp_path: Path) -> None:
@@ -564,13 +578,13 @@ def test_without_runs_it_says_which_commands_measure() -> None:
 
 def test_without_a_stated_rate_it_is_for_a_million_calls(run_cost: Callable[..., Any]) -> None:
     """1,250 RRU a scan of courses, 6.5 RRU a query, at $0.125 a million units: no rate is invented."""
-    document = json.loads(run_cost("--json", "--set", "answers=scan").stdout)
+    document = json.loads(run_cost("--json", "--set", "answers=index").stdout)
 
     assert document["per"] == "million"
     lines = {each["key"]: each for each in document["lines"]}
-    assert (lines["calls courses"]["baseline"], lines["calls courses"]["changed"]) == (0.81, 156.25)
+    assert (lines["calls courses"]["baseline"], lines["calls courses"]["changed"]) == (156.25, 0.81)
     assert document["baseline"]["total"] is None
-    assert "6.5 RRU × 1,000,000" in lines["calls courses"]["baseline_arithmetic"]
+    assert "6.5 RRU × 1,000,000" in lines["calls courses"]["changed_arithmetic"]
     shown = run_cost()
     assert "a million calls of courses" in shown.stdout
     assert "TOTAL" not in shown.stdout
@@ -595,13 +609,16 @@ def test_a_workload_states_its_traffic(run_cost: Callable[..., Any]) -> None:
     Path("perfkit.toml").write_text(
         'name = "courses"\n[traffic.reads]\ncourses = { rps = 3 }\n'
         "profile = { per_month = 7_884_000 }\nroster = { rps = 1 }\n[traffic.writes]\n"
-        "Courses = { rps = 0.5 }\n"
+        "Courses = { rps = 0.5 }\nNews = { rps = 2 }\n"
     )
 
     document = json.loads(run_cost("--json", "--set", "answers=scan").stdout)
 
     assert document["per"] == "month"
     assert document["settings"]["rps"]["baseline"] == "6"
+    assert document["settings"]["writes"]["baseline"] == "0 (Courses 0.5)"
+    # of a table that no run knows, nothing says what a write takes
+    assert any("News 2/s" in text for text in document["warnings"])
     (missing,) = (each for each in document["missing"] if "[traffic]" in each["what"])
     assert "roster" in missing["what"]
     (reads,) = (line for line in document["lines"] if line["key"] == "reads")
@@ -626,7 +643,7 @@ def test_the_help_lists_everything_that_may_be_set(run_cost: Callable[..., Any])
 def test_a_region_without_all_prices_warns_and_leaves_them_out(
     run_cost: Callable[..., Any],
 ) -> None:
-    answer = run_cost("--region", "eu-west-1", "--rps", "20")
+    answer = run_cost("--region", "eu-west-1", "--rps", "20", "--set", "answers=cache")
 
     assert answer.exit_code == 0
     assert "redis-cache.t3.micro-hour" in answer.stderr
@@ -661,18 +678,18 @@ def test_the_answer_as_people_see_it() -> None:
 What if: books
 --------------
 
-Set
+Traffic and settings
 setting  baseline  what if
 --------------------------
 rps      20        40
 answers  cache     index
 
 setting  meaning
-------------------------------------------------------------------
+----------------------------------------------------------------------------
 rps      requests a second of all patterns together
-answers  what answers: scans, indexes, or indexes behind the cache
+answers  what answers: as today (scan), indexes, or indexes behind the cache
 
-US dollars a month at list prices of us-east-1
+US dollars a month at list prices of us-east-1; baseline: index and cache
 a month                      ≈baseline  ≈what if  ≈difference
 -------------------------------------------------------------
 DynamoDB reads                   $4.27    $85.41       $81.14

@@ -109,6 +109,18 @@ def test_of_several_workloads_the_newest_is_answered_and_the_others_are_named() 
     assert len(shown.splitlines()) <= 60
 
 
+def test_what_an_earlier_workload_file_measured_is_said_to_be_that() -> None:
+    courses = next(each for each in RUNS if each.scenario == "courses")
+    edited = replace(
+        courses, scenario="profile", workload_digest="b" * 64, started_at="2026-12-24T00:00:00Z"
+    )
+    sentence = "courses of courses: measured with an earlier version of the workload's file"
+
+    assert sentence in screen(edited, courses, width=200)
+    assert sentence in plain.render_report(build_report([edited, courses]), 200)
+    assert "earlier version" not in screen(courses, width=200)
+
+
 @pytest.mark.parametrize("rps", [(), ("20",)])
 def test_costs_have_a_screen_of_their_own(rps: tuple[str, ...]) -> None:
     """The reads of 4/s of 1,250, 1,250, 6,250, 6,250 and 625 RRU for 730 h at $0.125 a million."""
@@ -171,11 +183,51 @@ def test_the_report_begins_with_the_same_answer() -> None:
 
     assert plain.render_blocks(section.blocks[:1], 10_000).splitlines()[:3] == snapshot(
         [
-            "Today 20 requests a second cost $20,932.00 a month (modelled): enrollments reads 50,000 items for 6,250 RCU by scan.",
+            "Today 20 requests a second cost $20,932.00 a month (modelled): enrollments reads 50,000 items for 6,250 RCU by scan, $8,212.50 of it.",
             "It could be $155.33 a month, $148.62 behind the cache (5 of 5 patterns have a better variant): enrollments reads 5 items for 1 RCU by query, 6,250× fewer read units.",
             "To get there takes 4 indexes (CoursesBySemester, CoursesByInstructor, EnrollmentsByUser, EnrollmentsByCourse; 135 MB), and reads by key for profile.",
         ]
     )
+
+
+def test_a_cache_that_costs_more_than_it_saves_is_no_advice() -> None:
+    built = build_report(RUNS, cost=CostOptions(rps=("0.02",)))
+    (section,) = (each for each in built.sections if each.name == "findings")
+
+    could_be = plain.render_blocks(section.blocks[:1], 10_000).splitlines()[1]
+
+    assert "behind the cache" not in could_be
+    # cache.t3.micro: 730 hours at $0.017 are $12.41, and next to nothing is read
+    assert could_be.startswith("It could be $20.47 a month (5 of 5")
+    assert could_be.endswith("a cache would cost more than it saves, $32.88 a month with it.")
+
+
+def test_nothing_is_to_be_done_where_nothing_reads_less() -> None:
+    (courses,) = (each for each in RUNS if each.scenario == "courses")
+    units = courses.variants[0].capacity_units
+    alike = replace(
+        courses,
+        variants=tuple(replace(each, capacity_units=units) for each in courses.variants),
+        comparisons=tuple(replace(each, capacity_ratio=1.0) for each in courses.comparisons),
+    )
+    (section,) = build_report([alike], sections={"findings"}, cost=CostOptions()).sections
+
+    shown = plain.render_blocks(section.blocks[:1], 10_000)
+
+    assert "reads less yet; courses is faster by query." in shown
+    assert "To get there" not in shown
+
+
+def test_units_that_dynamodb_would_not_bill_are_doubted_first() -> None:
+    doubts = (
+        Doubt(DoubtKind.CAPACITY, "http://127.0.0.1:5000 is not AWS: it is unchecked"),
+        Doubt(DoubtKind.CAPACITY, "scan: the target charges 0.5 RCU, which DynamoDB bills as 40.5"),
+    )
+    run = replace(next(each for each in RUNS if each.scenario == "courses"), doubts=doubts)
+
+    assert "Doubtful: courses: scan: the target charges 0.5 RCU" in screen(run)
+    costs = build_cost_screen([run], cost=CostOptions(), more="")
+    assert "Doubtful: courses: scan: the target charges 0.5 RCU" in plain.render_blocks(costs, 120)
 
 
 # ---- another workload ----------------------------------------------------------------------

@@ -124,13 +124,14 @@ def test_what_a_person_reads() -> None:
     words = tuple(block for block in blocks if not isinstance(block, Bars))
 
     assert plain.render_blocks(words, 120) == snapshot("""\
+No runs are saved, so nothing of it is measured; the bills are those of the reference document that perfkit brings
+  along: `perfkit run` adds what measured requests cost.
 undated prices of us-east-1, of unknown age: redis-cache.t3.micro-hour; `perfkit prices refresh` renews what it can look
   up
 Quoted (reference document, Cost Breakdown): $118.50 a month before, $68.50 after: saves $50.00 a month (42%), $600 a
   year.
 List prices (us-east-1, oldest of 2026-09-20): $122.13 a month before, $61.36 after: saves $60.77 a month (49.8%),
   $729.24 a year.
-No runs are saved, so nothing of it is measured: `perfkit run` adds what measured requests cost.
 `--architecture FILE` prices what you run instead of the reference document's.
 
 Before optimization, quoted¹²³
@@ -304,6 +305,7 @@ def test_without_runs_the_command_that_measures_is_named() -> None:
     result = perfkit_report("--cost")
 
     assert result.exit_code == 0
+    assert result.stdout.startswith("No runs are saved in ")
     assert "Next: `perfkit run` measures what requests cost\n" in result.stdout
     everything = perfkit_report("--cost", "-v").stdout
     assert "`perfkit run` adds what measured requests cost" in everything

@@ -195,6 +195,18 @@ TOTAL²            20              –      –          –  $8,212.50  $42.71 
 """)
 
 
+def test_rows_of_patterns_sum_to_the_bill_where_one_has_no_better_form() -> None:
+    # what is asked by key already goes on as today, behind the cache too
+    title = run("scenario", "title", variants=(variant("get", "GetItem", 0.5, items_read=1),))
+
+    built = report(SHELF, title, WRITES, CACHE)
+
+    *_, total = table(built, "cost-patterns").rows
+    reads = table(built, "cost-measured-bill").rows[0]
+    for state in ("before_usd", "after_usd", "cached_usd"):
+        assert total[state] == pytest.approx(reads[state], abs=0.01)
+
+
 def test_the_bill_has_before_after_and_cached() -> None:
     assert text(report(), "cost-measured-bill") == snapshot("""\
 The month's bill, on demand
@@ -510,6 +522,15 @@ def test_runs_without_writes_say_what_would_measure_them() -> None:
     assert "storage of tables" not in shown
 
 
+def test_missing_queries_are_those_of_what_is_scanned() -> None:
+    title = run("scenario", "title", variants=(variant("query", "Query", 0.5, items_read=1),))
+    scanned = replace(SHELF, variants=SHELF.variants[:1])
+
+    missing = measured(report(scanned, title))["missing"]
+
+    assert "queries by index for shelf" in [each["what"] for each in missing]
+
+
 def test_a_table_without_an_index_has_only_its_scan() -> None:
     alone = replace(SHELF, variants=SHELF.variants[:1])
 
@@ -565,6 +586,16 @@ def test_workloads_are_never_mixed() -> None:
     (films,) = (each for name, each in by_subject.items() if "films" in name)
     # its patterns are not those that traffic was given for
     assert "Left out: traffic of a pattern 'shelf'" in plain.render_blocks(films.blocks, 100)
+
+
+def test_a_rate_of_a_pattern_that_no_workload_has_is_an_error_for_several_too() -> None:
+    other = replace(SHELF, workload="films", scenario="cast", id="cast-1")
+    cost = CostOptions(rps=("shef=4",))
+
+    with pytest.raises(ConfigError, match="'shef' that was not measured"):
+        build_cost_screen([SHELF, other], cost=cost, more="")
+    with pytest.raises(ConfigError, match="'shef' that was not measured"):
+        report(SHELF, other, rps=("shef=4",))
 
 
 def of_courses(*scenarios: str) -> list[Run]:

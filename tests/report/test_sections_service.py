@@ -814,7 +814,7 @@ def test_a_way_that_reads_as_much_is_not_counted_as_reading_less() -> None:
     found = plain.render_blocks(section("findings", of).blocks, 10_000)
 
     assert "fewer read units" not in found
-    assert "No access pattern measured here has a variant that reads less yet." in found
+    assert "No access pattern measured here has a variant that reads less yet; courses is" in found
 
 
 def test_only_a_share_that_a_document_quotes_is_to_the_whole_percent() -> None:
@@ -1071,6 +1071,22 @@ def test_access_patterns_that_were_left_out_are_named() -> None:
     said = warnings(of, replace(of, scenario="profile"))
 
     assert "no run of instructor, enrollments, roster;" in said
+    assert "costs spread the traffic over the others" in said
+
+
+def test_a_rate_of_its_own_falls_to_no_other_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workload = load()
+    Path("perfkit.toml").write_text(
+        f'name = "{workload.name}"\n[traffic.reads]\ncourses = {{ rps = 3 }}\n'
+    )
+    of = replace(measured(0.1), workload=workload.name, workload_digest=workload.digest)
+
+    said = warnings(of, replace(of, scenario="profile"))
+
+    assert "roster; sums, findings and costs leave them out;" in said
 
 
 def test_other_workloads_of_the_same_name_are_not_thought_incomplete() -> None:

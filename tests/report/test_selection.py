@@ -86,8 +86,8 @@ def test_an_edited_workload_is_another_workload() -> None:
     )
 
     assert [group.title for group in selection.groups] == [
-        "workload courses bbbbbbbb, target embedded",
-        "workload courses aaaaaaaa, target embedded",
+        "workload courses, target embedded",
+        "workload courses, earlier file aaaaaaaa, target embedded",
     ]
 
 

@@ -106,18 +106,23 @@ def _blocks(costs: Costs, described: Described, *, measured: bool) -> Iterator[B
 
 
 def _statements(costs: Costs, described: Described, *, measured: bool) -> Iterator[model.Statement]:
+    if not measured:
+        whose = (
+            ""
+            if costs.options.architecture
+            else "; the bills are those of the reference document that perfkit brings along"
+        )
+        yield model.Statement(
+            text=f"No runs are saved, so nothing of it is measured{whose}:"
+            " `perfkit run` adds what measured requests cost.",
+            tone=Tone.WARNING,
+        )
     for text in described.warnings:
         yield model.Statement(text=text, tone=Tone.WARNING)
     for comparison in described.comparisons:
         yield headline(comparison, costs, described)
         if costs.options.free_tier and comparison.basis is Basis.MODELLED:
             yield model.Statement(text=free_tier_note(comparison.prices), tone=Tone.FAINT)
-    if not measured:
-        yield model.Statement(
-            text="No runs are saved, so nothing of it is measured:"
-            " `perfkit run` adds what measured requests cost.",
-            tone=Tone.FAINT,
-        )
     if not costs.architectures.file:
         yield model.Statement(
             text="`--architecture FILE` prices what you run instead of the reference document's.",

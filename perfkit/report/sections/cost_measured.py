@@ -29,6 +29,7 @@ def build(selection: Selection) -> Iterable[Section]:
         return
     several = len(selection.groups) > 1
     documented = False
+    refused: list[tuple[Group, ConfigError]] = []
     for group in selection.groups:
         title = "Cost of what was measured"
         if several:
@@ -41,7 +42,7 @@ def build(selection: Selection) -> Iterable[Section]:
             # of several workloads, traffic is given for the patterns of one
             if not several:
                 raise
-            yield _refused(group, title, error)
+            refused.append((group, error))
             continue
         if found is None:
             continue
@@ -60,6 +61,10 @@ def build(selection: Selection) -> Iterable[Section]:
             document={} if documented else cost_document.document(found, group.title),
         )
         documented = True
+    if refused and not documented:
+        raise refused[0][1]
+    for group, reason in refused:
+        yield _refused(group, reason)
 
 
 def _by_the_million(group: Group, selection: Selection) -> Statements:
@@ -75,11 +80,11 @@ def _by_the_million(group: Group, selection: Selection) -> Statements:
     )
 
 
-def _refused(group: Group, title: str, error: ConfigError) -> Section:
+def _refused(group: Group, error: ConfigError) -> Section:
     return Section(
         name="cost-measured",
         subject=group.title,
-        title=title,
+        title=f"Cost of what was measured ({group.title})",
         blocks=(
             Statements(
                 name="cost-measured-summary",

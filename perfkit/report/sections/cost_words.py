@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate
+from perfkit.cost.evidence import Evidence
 from perfkit.cost.quantities import short
 from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
@@ -18,12 +19,16 @@ __all__ = [
     "missing",
     "spread",
     "statements",
+    "unbilled_writes",
 ]
 
 
 def statements(found: Estimate) -> Iterator[Statement]:
     """Yield what was found, what was assumed for it, and what to heed."""
     yield from _left_out(found)
+    writes = unbilled_writes(found.assumptions, found.evidence)
+    if writes:
+        yield Statement(text=f"{writes[:1].upper()}{writes[1:]}.", tone=Tone.WARNING)
     yield Statement(text=f"{bills(found)}; everything is on demand.")
     yield Statement(text=_assumed(found), tone=Tone.FAINT)
 
@@ -97,6 +102,20 @@ def spread(assumptions: Assumptions, measured: Sequence[str], lacking: Sequence[
         f" {', '.join(lacking)} {'is' if one else 'are'} not among the runs, so"
         f" {'its' if one else 'their'} share falls to the others and amounts are not those of the"
         " whole workload; measure with `perfkit bench`"
+    )
+
+
+def unbilled_writes(assumptions: Assumptions, evidence: Evidence) -> str:
+    """Return which writes that somebody states are in no bill, as no run says what they take, else ""."""
+    stated = {} if evidence.stated is None else evidence.stated.writes_hz
+    known = {each.table for each in evidence.writes if each.index is None}
+    lacking = ", ".join(
+        f"{table} {short(hz)}/s"
+        for table, hz in {**stated, **assumptions.writes}.items()
+        if hz and table not in known
+    )
+    return (
+        f"your writes ({lacking}) are in no amount: no run says what they take" if lacking else ""
     )
 
 

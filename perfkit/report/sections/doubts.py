@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from perfkit.analysis.comparability import not_alike, too_old, unjudged
+from perfkit.analysis.comparability import earlier_versions, not_alike, too_old, unjudged
 from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section, Statement, Statements, Tone
 
@@ -35,6 +35,7 @@ def _warned_of(selection: Selection) -> list[str]:
     """Return every warning of a report."""
     return [
         *_left_out(selection),
+        *earlier_versions(selection),
         *_warnings(selection),
         *(text for group in selection.groups for text in not_alike(group)),
         *too_old(selection),
