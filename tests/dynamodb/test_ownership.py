@@ -36,6 +36,14 @@ notes     = { kind = "padding" }
 
 [tables.Animals.indexes]
 ByHouse = { partition_key = "house" }
+
+[patterns.house]
+description = "Animals of a house"
+table = "Animals"
+parameters = { house = "apes" }
+scan.filter = "house = :house"
+query.index = "ByHouse"
+query.key_condition = "house = :house"
 """
 RECORDS = Path(".perfkit/tables")
 
