@@ -39,7 +39,7 @@ def test_tables_that_are_there_are_not_said_to_have_no_items() -> None:
     result = perfkit_workload("validate", orders)
 
     assert result.stdout == (
-        f"{orders} is a valid workload: orders, 3 tables (already there), 6 indexes,"
+        f"{orders} is a valid workload: orders, 3 tables (exist already), 6 indexes,"
         " 8 access patterns\n"
     )
 

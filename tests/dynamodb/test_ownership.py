@@ -333,7 +333,8 @@ def test_no_table_is_deleted_where_one_of_them_was_replaced() -> None:
     """All are looked at before the first goes."""
     from perfkit.dynamodb import cleaning
 
-    both = read(TEXT + TEXT.partition(b"\n\n")[2].replace(b"Animals", b"Zebras"), source="zoo.toml")
+    zebras = TEXT.partition(b"\n\n")[2].replace(b"Animals", b"Zebras")
+    both = read(TEXT + zebras.replace(b"patterns.house", b"patterns.stable"), source="zoo.toml")
     target = Target()
     seeding.seed(seeding.plan(target, both), processes=1)
     client = embedded_client()
