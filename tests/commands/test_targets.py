@@ -148,7 +148,7 @@ def test_a_sum_stops_measuring_and_the_rest_is_named(courses_data: Callable[...,
     )
 
     assert result.exit_code == 3
-    assert "--max-cost 0.00005 is reached" in result.stderr
+    assert "--max-cost 0.0003 is reached" in result.stderr
     saved = [run.scenario for run in RunStore(Path(".perfkit/runs")).list().runs]
     assert 0 < len(saved) < 5
     assert f"{len(saved)} of 5 scenarios were measured and are saved" in result.stderr
