@@ -73,6 +73,10 @@ def animals(client: Any) -> None:
         AttributeDefinitions=[{"AttributeName": "animal_id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+    # dynalite makes them in its own time, too
+    client.get_waiter("table_exists").wait(
+        TableName="Animals", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     client.put_item(TableName="Animals", Item={"animal_id": {"S": "A00001"}, "dear": {"S": "yes"}})
 
 
