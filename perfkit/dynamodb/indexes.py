@@ -28,6 +28,7 @@ from perfkit.dynamodb.tables import (
     TableState,
     count_items,
     describe,
+    index_definition,
     index_difference,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -642,19 +643,11 @@ class _TableWork:
 
 def _creation(index: Index, state: TableState) -> dict[str, Any]:
     keys = Keys.of(index)
-    schema, _ = keys.to_wire()
     # AWS needs the new key's attributes only, but some stand-ins forget those left out
     types: dict[str, str] = {}
     for each in (state.keys, *(existing.keys for existing in state.indexes), keys):
         types.update(each.partition + each.sort)
-    projection: dict[str, Any] = {"ProjectionType": str(index.projection)}
-    if index.projection == "INCLUDE":
-        projection["NonKeyAttributes"] = list(index.non_key_attributes)
-    creation: dict[str, Any] = {
-        "IndexName": index.name,
-        "KeySchema": schema,
-        "Projection": projection,
-    }
+    creation = index_definition(index, keys)
     if state.billing == "PROVISIONED":
         # a table of somebody else's making: its own throughput is the only hint there is
         creation["ProvisionedThroughput"] = {

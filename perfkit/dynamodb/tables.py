@@ -26,6 +26,7 @@ __all__ = [
     "create",
     "delete",
     "describe",
+    "index_definition",
     "index_difference",
     "index_states",
     "key_difference",
@@ -121,6 +122,26 @@ class Keys:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} ({kind})" for name, kind in self.partition + self.sort)
+
+
+class _Projecting(Protocol):
+    """An index of a workload or of a plan."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def projection(self) -> str: ...
+    @property
+    def non_key_attributes(self) -> Sequence[str]: ...
+
+
+def index_definition(index: _Projecting, keys: Keys) -> dict[str, Any]:
+    """Return an index as requests define it, without throughput."""
+    schema, _ = keys.to_wire()
+    projection: dict[str, Any] = {"ProjectionType": str(index.projection)}
+    if index.projection == "INCLUDE":
+        projection["NonKeyAttributes"] = list(index.non_key_attributes)
+    return {"IndexName": index.name, "KeySchema": schema, "Projection": projection}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import EngineConnection
-from perfkit.dynamodb.tables import Keys
+from perfkit.dynamodb.tables import Keys, index_definition
 from perfkit.workloads.model import Index
 
 __all__ = ["Twin"]
@@ -108,7 +108,8 @@ class Twin:
         Raises:
             DynamoDBError: The index contradicts the table.
         """
-        _, definitions = Keys.of(index).to_wire()
+        keys = Keys.of(index)
+        _, definitions = keys.to_wire()
         known = self._describe(table)["AttributeDefinitions"]
         types = {each["AttributeName"]: each for each in (*known, *definitions)}
         self.connection.execute(
@@ -116,7 +117,7 @@ class Twin:
             {
                 "TableName": table,
                 "AttributeDefinitions": list(types.values()),
-                "GlobalSecondaryIndexUpdates": [{"Create": index_definition(index)}],
+                "GlobalSecondaryIndexUpdates": [{"Create": index_definition(index, keys)}],
             },
         )
         # each look moves it on
@@ -149,15 +150,6 @@ class Twin:
         # a forked process inherits what is to be done at exit
         if os.getpid() == owner:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def index_definition(index: Index) -> dict[str, Any]:
-    """Return a global index as requests define it, without throughput."""
-    schema, _ = Keys.of(index).to_wire()
-    projection: dict[str, Any] = {"ProjectionType": str(index.projection)}
-    if index.projection == "INCLUDE":
-        projection["NonKeyAttributes"] = list(index.non_key_attributes)
-    return {"IndexName": index.name, "KeySchema": schema, "Projection": projection}
 
 
 def _remove_orphans(parent: Path) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from perfkit.dynamodb.tables import Keys, index_definition
 from perfkit.migrate.forms import Emitted
 from perfkit.migrate.plan import IndexDefinition, Plan, Scaling, TablePlan
 
@@ -35,10 +36,8 @@ def _indexes(table: TablePlan, created: int | None = None) -> tuple[IndexDefinit
     return (*there, *(each.index for each in table.creations[:created]))
 
 
-def _key_schema(definition: IndexDefinition | TablePlan) -> list[tuple[str, str]]:
-    return [(name, "HASH") for name, _ in definition.partition] + [
-        (name, "RANGE") for name, _ in definition.sort
-    ]
+def _keys(definition: IndexDefinition | TablePlan) -> Keys:
+    return Keys(partition=definition.partition, sort=definition.sort)
 
 
 def _identifier(*parts: str) -> str:
@@ -88,7 +87,7 @@ def _cloudformation_table(table: TablePlan, created: int) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "TableName": table.table,
         "BillingMode": table.billing,
-        "KeySchema": _wire_keys(table),
+        "KeySchema": _keys(table).to_wire()[0],
         "AttributeDefinitions": [
             {"AttributeName": attribute, "AttributeType": kind}
             for attribute, kind in _definitions(table, indexes).items()
@@ -117,23 +116,12 @@ def _cloudformation_table(table: TablePlan, created: int) -> dict[str, Any]:
     return resources
 
 
-def _wire_keys(definition: IndexDefinition | TablePlan) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in _key_schema(definition)]
-
-
 def _wire_throughput(read: int, write: int) -> dict[str, int]:
     return {"ReadCapacityUnits": read, "WriteCapacityUnits": write}
 
 
 def _wire_index(index: IndexDefinition) -> dict[str, Any]:
-    projection: dict[str, Any] = {"ProjectionType": index.projection}
-    if index.projection == "INCLUDE":
-        projection["NonKeyAttributes"] = list(index.non_key_attributes)
-    wire: dict[str, Any] = {
-        "IndexName": index.name,
-        "KeySchema": _wire_keys(index),
-        "Projection": projection,
-    }
+    wire = index_definition(index, _keys(index))
     if index.throughput is not None:
         wire["ProvisionedThroughput"] = _wire_throughput(
             index.throughput.read, index.throughput.write
@@ -266,8 +254,11 @@ def _terraform_index(index: IndexDefinition) -> list[str]:
         "global_secondary_index",
         content,
         *(
-            _block("key_schema", {"attribute_name": name, "key_type": kind})
-            for name, kind in _key_schema(index)
+            _block(
+                "key_schema",
+                {"attribute_name": each["AttributeName"], "key_type": each["KeyType"]},
+            )
+            for each in _keys(index).to_wire()[0]
         ),
     )
 

@@ -11,7 +11,7 @@ from perfkit.dynamodb.connection import EngineConnection
 from perfkit.dynamodb.estimates import index_entry, sample
 from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.safety import Effect
-from perfkit.dynamodb.tables import Keys
+from perfkit.dynamodb.tables import Keys, index_definition
 from perfkit.embedded import Engine
 from perfkit.embedded.expressions import Placeholders, parse_condition
 from perfkit.errors import TargetError
@@ -274,14 +274,9 @@ def _write_all(
     types = {each["AttributeName"]: each for each in definitions}
     indexes = []
     for form in forms:
-        index_schema, index_definitions = Keys.of(form).to_wire()
-        types |= {each["AttributeName"]: each for each in index_definitions}
-        projection: dict[str, Any] = {"ProjectionType": str(form.projection)}
-        if form.non_key_attributes:
-            projection["NonKeyAttributes"] = list(form.non_key_attributes)
-        indexes.append(
-            {"IndexName": form.name, "KeySchema": index_schema, "Projection": projection}
-        )
+        keys = Keys.of(form)
+        types |= {each["AttributeName"]: each for each in keys.to_wire()[1]}
+        indexes.append(index_definition(form, keys))
     creation: dict[str, Any] = {
         "TableName": table.name,
         "KeySchema": schema,
