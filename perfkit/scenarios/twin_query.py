@@ -7,7 +7,7 @@ from typing import Any
 
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.estimates import index_entry
-from perfkit.dynamodb.index_items import Violation, violations
+from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.sample import SampleFacts
 from perfkit.dynamodb.tables import Keys
 from perfkit.dynamodb.twin_figures import IndexFigures, QueryFigures, TableTwin, query_units
@@ -179,15 +179,9 @@ def _modelled(
         stored_bytes_ci95=(entries.stored_bytes.low, entries.stored_bytes.high),
         violating_share=share.value / population,
         violating_share_ci95=(share.low / population, min(1.0, share.high / population)),
-        left_out=tuple(
-            _described(violation, items) for violation, items in entries.left_out.items()
-        ),
+        left_out=tuple(violation.describe(items) for violation, items in entries.left_out.items()),
         differs=any(each.more or each.lost for each in asked),
     )
-
-
-def _described(violation: Violation, items: int) -> str:
-    return violation.describe(items)
 
 
 def _mean(estimates: Sequence[Estimate]) -> Estimate:
