@@ -132,6 +132,8 @@ def _preflight(workload: Workload) -> Iterator[Pair]:
 
 
 def _plan(workload: Workload) -> Iterator[Pair]:
+    # --remove looks for its index on every table
+    yield from _each(workload.tables, "DescribeTable")
     for action, table in _preflight(workload):
         yield action, table
         yield "DescribeContinuousBackups", table
@@ -157,7 +159,7 @@ def _bench(workload: Workload) -> Iterator[Pair]:
         name = f"table/{pattern.table}"
         for action in _LOOK:
             yield action, name
-        if _is_scanned(pattern):
+        if _is_scanned(pattern) or _is_copied(pattern, workload):
             yield "Scan", name
         if pattern.get is not None:
             yield "GetItem", name
@@ -175,6 +177,15 @@ def _is_scanned(pattern: AccessPattern) -> bool:
     if pattern.steps is not None:
         return pattern.steps.first != Today.QUERY
     return pattern.scan_filter is not None
+
+
+def _is_copied(pattern: AccessPattern, workload: Workload) -> bool:
+    """Tell whether a twin is made for a pattern: its better query asks an index that may lack."""
+    form = pattern.better_query
+    if form is None or form.index is None or pattern.steps is not None:
+        return False
+    index = workload.table(pattern.table).index(form.index)
+    return not (index.exists or index.local)
 
 
 def _then(then: Then) -> Iterator[Pair]:

@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 from perfkit.cli import app
 from perfkit.dynamodb import tables
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.permissions import needs
 from perfkit.runs import Run, RunStore
+from perfkit.workloads.loader import load
 
 WORKLOAD = """
 name = "orders"
@@ -240,3 +242,25 @@ def test_without_a_twin_nothing_is_modelled() -> None:
     assert saved()["paid"].modelled == ()
     assert refused.exit_code == 2
     assert "--whole and --no-twin contradict each other" in refused.stderr
+
+
+def test_the_policy_for_bench_allows_the_scan_that_a_twin_is_made_by() -> None:
+    """Also of what is no scan today: copying the items is one."""
+    Path("orders.toml").write_text(
+        WORKLOAD[: WORKLOAD.index("[patterns")]
+        + """
+[patterns.of-order]
+description = "An order, if it is a customer's"
+table = "Orders"
+today = "query"
+parameters = { order = "o0001", customer = "c1" }
+today_query = { key_condition = "order_id = :order", filter = "customer = :customer" }
+query = { index = "ByCustomer", key_condition = "customer = :customer", filter = "order_id = :order" }
+""",
+        encoding="utf-8",
+    )
+
+    assert bench("--sample", "100").exit_code == 0
+
+    assert saved()["of-order"].modelled
+    assert needs("bench", load(Path("orders.toml")))["dynamodb:Scan"] == {"table/Orders"}
