@@ -128,9 +128,7 @@ def preflight(
         replace=force,
         segments=segments,
     )
-    if restart:
-        looking.forget()
-    begun = 0 if sample is not None else looking.begun_items()
+    begun = 0 if restart or sample is not None else looking.begun_items()
     if not is_approved(
         where,
         proposals,
@@ -142,6 +140,9 @@ def preflight(
     ):
         note("Nothing was done.")
         raise typer.Exit(1)
+    if restart and sample is None:
+        # not before: what was read may have cost something
+        looking.forget()
     found = _read_with_bars(looking, proposals, sample)
     say_consumption(where)
     if as_json:

@@ -279,6 +279,10 @@ def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_ot
     damaged = perfkit(*command)
     assert (damaged.exit_code, "is damaged" in damaged.stderr) == (2, True)
     things.put_item(TableName="Things", Item=sound(1))
+    with monkeypatch.context() as patched:
+        patched.setattr("perfkit.dynamodb.targets.Target.is_guarded", True)
+        refused = perfkit(*command, "--restart")
+    assert (refused.exit_code, kept.exists()) == (2, True), refused.stderr
     restarted = perfkit(*command, "--restart")
     assert restarted.exit_code == 0, restarted.stderr
     assert "1 item read (all)" in restarted.stdout
