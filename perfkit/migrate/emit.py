@@ -51,11 +51,13 @@ def _identifier(*parts: str) -> str:
 
 _ONE_AT_A_TIME = (
     "CloudFormation creates one global index of a table in an update: this is update {step} of"
-    " {steps}; deploy it when the one before is done."
+    " {steps}; it comes when the one before is done."
 )
 _WHAT_IS_HERE = (
     "Keys, capacity and indexes of tables, and nothing else of them. Where a stack has the table,"
-    " copy AttributeDefinitions and GlobalSecondaryIndexes into it."
+    " copy AttributeDefinitions and GlobalSecondaryIndexes into its template; deployed in its place,"
+    " this would take away whatever else the stack has. The change set must show nothing but the new"
+    " index."
 )
 
 
