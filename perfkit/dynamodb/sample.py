@@ -20,7 +20,7 @@ table can be estimated. `SampleFacts.cut` names segments with more items than ca
 
 import base64
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
 from perfkit.dynamodb.retries import Pacer, RetryingConnection
 from perfkit.dynamodb.tables import TableState
+from perfkit.measure.cluster_sample import ClusterSample
 
 __all__ = [
     "Sample",
@@ -153,6 +154,34 @@ class SampleFacts:
         if self.whole:
             return self.items
         return self.table.items if self.table.items >= self.items else None
+
+    @property
+    def estimated_items(self) -> int:
+        """
+        Items in the table, also where the target does not say.
+
+        Then as many times those taken as there are more segments than were read; if some have more
+        than was taken, there are more.
+        """
+        if self.table_items is not None:
+            return self.table_items
+        return ceil(self.items * self.segments / max(self.segments_read, 1))
+
+    def clusters(self, sizes: Mapping[int, int]) -> ClusterSample:
+        """
+        Return what statistics reckon with.
+
+        Args:
+            sizes: Items taken, by segment.
+        """
+        if self.whole:
+            return ClusterSample(sizes=sizes, clusters=1, population=self.items, whole=True)
+        return ClusterSample(
+            sizes={each: sizes.get(each, 0) for each in self.read},
+            cut=self.cut,
+            clusters=self.segments,
+            population=self.estimated_items,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,17 +173,8 @@ class TableTwin:
                 sizes=dict(self._sizes), clusters=1, population=self._items, whole=True
             )
             return
-        population = facts.table_items
-        if population is None:
-            # as many times more as there are more segments than were read
-            self._counted = False
-            population = ceil(self._items * facts.segments / max(facts.segments_read, 1))
-        self._sample = ClusterSample(
-            sizes={each: self._sizes[each] for each in facts.read},
-            cut=facts.cut,
-            clusters=facts.segments,
-            population=population,
-        )
+        self._counted = facts.table_items is not None
+        self._sample = facts.clusters(self._sizes)
 
     def index(self) -> None:
         """Make the indexes."""

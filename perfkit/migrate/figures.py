@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from math import ceil
+from dataclasses import replace
+from math import ceil, inf
 
 from perfkit.capacity import (
     INDEX_ENTRY_OVERHEAD_BYTES,
@@ -20,20 +21,15 @@ from perfkit.dynamodb.estimates import index_entry
 from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.sample import Sample
 from perfkit.dynamodb.tables import Keys, TableState
-from perfkit.measure.cluster_sample import ClusterSample, count_in_table, sum_in_table
+from perfkit.measure.cluster_sample import count_in_table, sum_in_table
 from perfkit.migrate.plan import Figures, Range
 from perfkit.workloads.model import Index, Table
 from perfkit.workloads.profile import Estimate, Profiler
 
-__all__ = ["ON_DEMAND_BACKFILL_CAPACITY", "figures_of", "items_of"]
+__all__ = ["ON_DEMAND_BACKFILL_CAPACITY", "figures_of"]
 
 ON_DEMAND_BACKFILL_CAPACITY = 1000.0
 """Write units a second that building on demand is reckoned with: what one partition takes."""
-
-
-def items_of(sample: Sample) -> int:
-    """Return how many items the table of a sample has, as far as is known."""
-    return sample.facts.table_items or max(sample.facts.table.items, sample.facts.items)
 
 
 def figures_of(
@@ -58,7 +54,7 @@ def figures_of(
         writes_hz: Items written a second; None where nobody says.
     """
     state, whole = sample.facts.table, sample.facts.whole
-    keys, items = Keys.of(index), items_of(sample)
+    keys, items = Keys.of(index), sample.facts.estimated_items
     sizes: Counter[int] = Counter()
     entries: Counter[int] = Counter()
     units: dict[int, float] = {}
@@ -82,10 +78,15 @@ def figures_of(
         )
         partitions.add({"key": {"S": _partition(each.item, keys)}}, size_bytes, each.segment)
     counted, of = entries.total(), len(sample.items)
-    clusters = _clusters(sample, sizes)
+    clusters = sample.facts.clusters(sizes)
     in_table = count_in_table(entries, clusters, effect=1.0)
     all_units = sum_in_table(units, clusters) if of else Estimate.exactly(0.0)
     all_stored = sum_in_table(stored, clusters) if of else Estimate.exactly(0.0)
+    if sample.facts.table_items is None:
+        # certain is what was seen, and nothing else
+        in_table = replace(in_table, low=float(counted), high=inf)
+        all_units = replace(all_units, low=sum(units.values()), high=inf)
+        all_stored = replace(all_stored, low=sum(stored.values()), high=inf)
     each_units = all_units.value / items if items else 0.0
     mean_entry = entry_bytes / counted if counted else 0.0
     table_each = table_units / of if of else 0.0
@@ -114,18 +115,6 @@ def figures_of(
         if largest is None
         else read_units(round(largest.value * in_table.value * mean_entry)),
         needed_write_capacity=_needed(state, table_each, each_units, writes_hz),
-    )
-
-
-def _clusters(sample: Sample, sizes: Counter[int]) -> ClusterSample:
-    facts = sample.facts
-    if facts.whole:
-        return ClusterSample(sizes=dict(sizes), clusters=1, population=facts.items, whole=True)
-    return ClusterSample(
-        sizes={place: sizes[place] for place in facts.read},
-        cut=facts.cut,
-        clusters=facts.segments,
-        population=items_of(sample),
     )
 
 

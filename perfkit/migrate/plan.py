@@ -238,7 +238,8 @@ class TablePlan:
         local: Its local indexes, which exist since it does.
         billing: `PAY_PER_REQUEST` or `PROVISIONED`.
         throughput: Provisioned units; None on demand.
-        items: Items, as far as the target knows, or counted if the sample is all of them.
+        items: Items, as far as the target knows, or counted if the sample is all of them; where
+            nobody knows, an estimate.
         sampled: Items that figures are estimated from.
         whole: The sample is the whole table.
         replicas: Other regions, each with its own backfill, writes and storage.

@@ -15,7 +15,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.migrate.calls import calls_of
 from perfkit.migrate.checkpoint import state_digest
-from perfkit.migrate.figures import figures_of, items_of
+from perfkit.migrate.figures import figures_of
 from perfkit.migrate.plan import (
     Creation,
     Existing,
@@ -225,7 +225,7 @@ def _table_plan(
     scaling, unscaled = _scaling(target, state)
     return replace(
         _described(state, table),
-        items=items_of(sample),
+        items=sample.facts.estimated_items,
         sampled=sample.facts.items,
         whole=sample.facts.whole,
         scaling=scaling,
@@ -326,7 +326,14 @@ def _warnings(state: TableState, sample: Sample, creations: Sequence[Creation]) 
         found.append(
             f"the sample of {state.name} is its first items: this target knows no parallel scans"
         )
-    if sample.facts.cut:
+    if sample.facts.table_items is None:
+        least = ", and are the least there can be" if sample.facts.cut else ""
+        found.append(
+            f"nobody says how many items {state.name} has: figures go by the"
+            f" {sample.facts.segments_read:,} of {sample.facts.segments:,} segments that were"
+            f" read{least}; AWS counts about every six hours, so plan again then"
+        )
+    elif sample.facts.cut:
         found.append(
             f"of partition keys with many items of {state.name} the sample has the first ones only, in"
             f" {len(sample.facts.cut):,} of {sample.facts.segments_read:,} segments: figures lean"

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -18,6 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
+from perfkit.dynamodb import tables
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import EngineConnection
 from perfkit.migrate.plan_file import encode, read_plan
@@ -216,6 +218,29 @@ def test_a_sample_says_how_far_it_may_be_off(client: Any) -> None:
         # twice the interval of 95%: by chance one in ten thousand is outside
         assert 2 * low - value <= truth <= 2 * high - value
         assert low < value < high
+
+
+def test_a_table_that_nobody_counted_is_not_taken_to_be_its_sample(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS describes a new table as empty for hours."""
+    fill(client, 1500)
+    described = tables.describe
+
+    def uncounted(connection: Any, name: str) -> Any:
+        state = described(connection, name)
+        return None if state is None else replace(state, items=0, size_bytes=0)
+
+    monkeypatch.setattr("perfkit.migrate.proposals.describe", uncounted)
+
+    table, least = (plan("--sample", items)["tables"][0] for items in ("300", "20"))
+
+    entries = table["creations"][0]["figures"]["entries"]
+    assert entries["value"] == pytest.approx(1350, rel=0.2)
+    assert (entries["low"] <= table["sampled"] < 1000, entries["high"]) == (True, None)
+    assert "nobody says how many items Orders has" in table["warnings"][0]
+    assert "the least there can be" not in table["warnings"][0]
+    assert "the least there can be" in least["warnings"][0]
 
 
 def test_a_plan_is_saved_private_and_read_again(client: Any) -> None:
