@@ -24,12 +24,11 @@ from perfkit.dynamodb.twin import Twin
 from perfkit.measure.cluster_sample import (
     ClusterSample,
     count_in_table,
-    design_effect,
     mean_of_hits,
     sum_in_table,
 )
 from perfkit.workloads.model import Index, Table
-from perfkit.workloads.profile import Estimate
+from perfkit.workloads.profile import Estimate, design_effect
 
 __all__ = ["IndexFigures", "QueryFigures", "TableTwin", "query_units"]
 

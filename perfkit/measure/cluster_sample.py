@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from perfkit.measure.statistics import CONFIDENCE, t_quantile
-from perfkit.workloads.profile import Estimate
+from perfkit.workloads.profile import Estimate, design_effect
 
-__all__ = ["ClusterSample", "count_in_table", "design_effect", "mean_of_hits", "sum_in_table"]
+__all__ = ["ClusterSample", "count_in_table", "mean_of_hits", "sum_in_table"]
 
 _TAIL = (1 - CONFIDENCE) / 2
 
@@ -78,35 +78,6 @@ def clopper_pearson(hits: float, of: float) -> tuple[float, float]:
     low = 0.0 if hits <= 0 else _beta_quantile(_TAIL, hits, of - hits + 1)
     high = 1.0 if hits >= of else _beta_quantile(1 - _TAIL, hits + 1, of - hits)
     return low, high
-
-
-def design_effect(groups: Iterable[Mapping[int, int]], sizes: Mapping[int, int]) -> float:
-    """
-    Return how many times the variance of shares is that of independent items, at least 1.
-
-    Over all *groups* together: one group may have too few items to say it by itself.
-    Source: Kish (1965), "Survey Sampling", 6.3 (variance of a ratio) and 8.2 (design effect).
-
-    Args:
-        groups: For each property the items that have it, by cluster.
-        sizes: Items by cluster.
-    """
-    of, clusters = sum(sizes.values()), len(sizes)
-    if of == 0 or clusters < 2:
-        return float(max(of, 1))
-    squares = sum(size**2 for size in sizes.values())
-    found = expected = 0.0
-    for hits in groups:
-        share = sum(hits.values()) / of
-        found += (
-            sum(count**2 for count in hits.values())
-            - 2 * share * sum(count * sizes[each] for each, count in hits.items())
-            + share**2 * squares
-        )
-        expected += of * share * (1 - share)
-    if expected <= 0:
-        return 1.0
-    return max(1.0, clusters / (clusters - 1) * found / expected)
 
 
 def count_in_table(hits: Mapping[int, int], sample: ClusterSample, *, effect: float) -> Estimate:

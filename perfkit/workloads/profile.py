@@ -24,6 +24,7 @@ __all__ = [
     "Profiler",
     "SizeProfile",
     "ValueProfile",
+    "design_effect",
     "kind_of",
     "share_of",
 ]
@@ -79,15 +80,43 @@ def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:
     )
 
 
+def design_effect(groups: Iterable[Mapping[int, int]], sizes: Mapping[int, int]) -> float:
+    """
+    Return how many times the variance of shares is that of independent items, at least 1.
+
+    Over all *groups* together: one group may have too few items to say it by itself.
+    Source: Kish (1965), "Survey Sampling", 6.3 (variance of a ratio) and 8.2 (design effect).
+
+    Args:
+        groups: For each property the items that have it, by cluster.
+        sizes: Items by cluster.
+    """
+    of, clusters = sum(sizes.values()), len(sizes)
+    if of == 0 or clusters < 2:
+        # one place of the table says nothing of the others
+        return float(max(of, 1))
+    squares = sum(size**2 for size in sizes.values())
+    found = expected = 0.0
+    for hits in groups:
+        share = sum(hits.values()) / of
+        found += (
+            sum(count**2 for count in hits.values())
+            - 2 * share * sum(count * sizes[each] for each, count in hits.items())
+            + share**2 * squares
+        )
+        expected += of * share * (1 - share)
+    if expected <= 0:
+        return 1.0
+    return max(1.0, clusters / (clusters - 1) * found / expected)
+
+
 def effective_size(
     hits: Mapping[int, int], sizes: Mapping[int, int], *, unanimous: int | None = None
 ) -> float:
     """
     Return how large a simple random sample would have to be to say as much as one of clusters.
 
-    The sample's size divided by the design effect, which is the variance of the share between
-    clusters over that of independent items. Source: Kish (1965), "Survey Sampling", 8.2; the
-    variance of a ratio as there, 6.3.
+    The sample's size divided by the design effect.
 
     Args:
         hits: By cluster, how many items have the property.
@@ -96,18 +125,10 @@ def effective_size(
             property, so that no variance shows how alike those of a cluster are; its size if left
             out.
     """
-    of = sum(sizes.values())
-    clusters = len(sizes)
-    if clusters < 2:
-        # one place of the table says nothing of the others
-        return 1.0
-    share = sum(hits.values()) / of
-    if share in {0.0, 1.0}:
+    of, found = sum(sizes.values()), sum(hits.values())
+    if len(sizes) > 1 and found in {0, of}:
         return float(of if unanimous is None else min(of, unanimous))
-    deviations = sum((hits.get(each, 0) - share * size) ** 2 for each, size in sizes.items())
-    variance = clusters / (clusters - 1) * deviations / of**2
-    effect = variance / (share * (1 - share) / of)
-    return of / max(1.0, effect)
+    return of / design_effect([hits], sizes)
 
 
 def distinct_values(

@@ -6,7 +6,6 @@ from perfkit.measure.cluster_sample import (
     ClusterSample,
     clopper_pearson,
     count_in_table,
-    design_effect,
     mean_of_hits,
     sum_in_table,
 )
@@ -26,16 +25,6 @@ from perfkit.measure.cluster_sample import (
 )
 def test_exact_intervals_of_shares(hits: int, of: int, low: float, high: float) -> None:
     assert clopper_pearson(hits, of) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
-
-
-def test_clusters_of_ten_alike_say_as_much_as_single_items() -> None:
-    sizes = dict.fromkeys(range(100), 10)
-    alike = dict.fromkeys(range(0, 100, 2), 10)
-    apart = dict.fromkeys(range(100), 5)
-
-    # ten times 100 by 99: the variance between 100 clusters has 99 degrees of freedom
-    assert design_effect([alike], sizes) == pytest.approx(10 * 100 / 99)
-    assert design_effect([apart], sizes) == 1.0
 
 
 def test_nothing_found_is_no_proof_that_nothing_is_there() -> None:

@@ -11,6 +11,7 @@ from perfkit.workloads.profile import (
     Estimate,
     Profile,
     Profiler,
+    design_effect,
     distinct_values,
     effective_size,
     wilson,
@@ -45,6 +46,16 @@ def test_a_share_has_wilsons_interval(hits: int, of: int, low: float, high: floa
     assert share.value == hits / of
     assert share.low == pytest.approx(low, abs=5e-5)
     assert share.high == pytest.approx(high, abs=5e-5)
+
+
+def test_clusters_of_ten_alike_say_as_much_as_single_items() -> None:
+    sizes = dict.fromkeys(range(100), 10)
+    alike = dict.fromkeys(range(0, 100, 2), 10)
+    apart = dict.fromkeys(range(100), 5)
+
+    # ten times 100 by 99: the variance between 100 clusters has 99 degrees of freedom
+    assert design_effect([alike], sizes) == pytest.approx(10 * 100 / 99)
+    assert design_effect([apart], sizes) == 1.0
 
 
 def test_items_that_come_in_equal_groups_say_as_much_as_the_groups() -> None:
