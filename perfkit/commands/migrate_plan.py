@@ -271,7 +271,11 @@ def _removals(made: "Plan") -> list[str]:
         for each in table.removals:
             seen = "who reads it is unknown"
             if each.read_units is not None:
-                seen = f"CloudWatch counted no read in the {each.days} days until {each.until}"
+                # a new index that nothing asks yet is unread, too
+                seen = (
+                    f"CloudWatch counted no read in the {each.days} days until {each.until};"
+                    " AWS does not say since when the index is there"
+                )
             lines.append(
                 f"{made.workload}: index {each.index.name} of {table.table} in {_place(made)} is to"
                 f" be removed; {seen}"

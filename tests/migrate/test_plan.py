@@ -493,6 +493,7 @@ def test_an_index_that_was_read_is_not_removed_and_one_that_was_not_is(
     table = dynamodb_backends["123456789012"]["us-east-1"].tables["Orders"]
     table.created_at = datetime.now(UTC) - timedelta(days=90)
     unread = perfkit(*REMOVE, *aws)
+    shown = perfkit(*REMOVE, *aws[:-1]).stdout
     boto3.client("cloudwatch").put_metric_data(
         Namespace="AWS/DynamoDB",
         MetricData=[
@@ -514,5 +515,7 @@ def test_an_index_that_was_read_is_not_removed_and_one_that_was_not_is(
     assert (young.exit_code, "the table is younger than 14 days" in young.stderr) == (2, True)
     assert (unread.exit_code, lately.exit_code) == (0, 0), unread.stderr
     assert json.loads(unread.stdout)["tables"][0]["removals"][0]["read_units"] == 0
+    assert "counted no read in the 14 days" in shown
+    assert "since when the index is there" in " ".join(shown.split())
     assert read.exit_code == 2
     assert "was read in the last 14 days (0.5 RCU, by CloudWatch)" in read.stderr
