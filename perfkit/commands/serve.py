@@ -9,6 +9,9 @@ import typer
 
 from perfkit.commands.common import (
     DataOption,
+    MaxCostOption,
+    MaxRcuOption,
+    MaxWcuOption,
     ProfileOption,
     RedisOption,
     RegionOption,
@@ -19,6 +22,7 @@ from perfkit.commands.common import (
     note,
     print_text,
     read_workload,
+    say_consumption,
     warn,
 )
 from perfkit.errors import TargetError
@@ -122,11 +126,14 @@ def serve(
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
+    max_rcu: MaxRcuOption = None,
+    max_wcu: MaxWcuOption = None,
+    max_cost: MaxCostOption = None,
 ) -> None:
     """
     Serve the reference service: courses, enrollments and profiles over DynamoDB.
 
-    A phase sets all switches, and options override it, one by one.
+    A phase sets all switches, and options override it, one by one. At --max-cost it ends.
 
     Example: perfkit serve --phase 3 --no-pooling --workers 2
     """
@@ -154,6 +161,9 @@ def serve(
         smtp_host=smtp_host,
         smtp_port=smtp_port,
         cloudwatch=cloudwatch,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+        max_cost=max_cost,
     )
     from perfkit.service import launch
 
@@ -166,7 +176,10 @@ def serve(
             note("Notifications are queued; `perfkit worker` delivers them.")
         print_text("Ctrl-C ends it.")
 
-    launch.serve(plan, started=started)
+    try:
+        launch.serve(plan, started=started)
+    finally:
+        say_consumption(plan.settings.target)
 
 
 def make_plan(
@@ -185,6 +198,9 @@ def make_plan(
     smtp_host: str | None,
     smtp_port: int | None,
     cloudwatch: str | None,
+    max_rcu: float | None = None,
+    max_wcu: float | None = None,
+    max_cost: float | None = None,
 ) -> "Plan":
     """
     Return what options ask for, once there is something to serve.
@@ -202,7 +218,16 @@ def make_plan(
     smtp = SmtpSettings.configured(os.environ, host=smtp_host, port=smtp_port)
     read = read_workload(workload)
     redis_url = make_redis_url(redis_url, read)
-    where = make_target(target, data, region, profile, workload=read)
+    where = make_target(
+        target,
+        data,
+        region,
+        profile,
+        workload=read,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+        max_cost=max_cost,
+    )
     launch.check_tables(where, read, chosen)
     settings = ServiceSettings(
         switches=chosen,

@@ -298,7 +298,9 @@ def _described(name: str, described: Mapping[str, Any], table: Table) -> Check:
             found="; ".join(filter(None, wrong)),
             remedy="correct the workload, or check target and region",
         )
-    found = f"may be read; about {state.items:,} items, {state.status}"
+    # some stand-ins count nothing, and AWS counts a new table hours later
+    items = f"about {state.items:,} items" if state.items else "described as empty"
+    found = f"may be read; {items}, {state.status}"
     busy = [f"{each.name} is {each.status}" for each in there.values() if each.status != "ACTIVE"]
     if state.status != "ACTIVE" or busy:
         return Check(
@@ -308,8 +310,9 @@ def _described(name: str, described: Mapping[str, Any], table: Table) -> Check:
             remedy="wait until it is ACTIVE; `perfkit status` shows how far it is",
         )
     names = ", ".join(index.name for index in missing)
+    them = "it" if len(missing) == 1 else "them"
     if missing and table.exists:
-        return Check(name=name, found=f"{found}; proposed: {names} (`perfkit bench` models it)")
+        return Check(name=name, found=f"{found}; proposed: {names} (`perfkit bench` models {them})")
     if missing:
         return Check(
             name=name,

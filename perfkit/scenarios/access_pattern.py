@@ -109,7 +109,8 @@ class AccessPatternScenario:
         """
         Return what the scans will read; what else is asked is not counted.
 
-        How many items a key or a step has is known when it has been asked. The sizes a table is described with are hours old on AWS, so the workload's count too.
+        How many items a key or a step has is known when it has been asked. The sizes that a table is
+        described with are hours old on AWS, so the workload's count counts too.
         """
         pattern = self.pattern
         scans = _scans(pattern)
@@ -143,14 +144,17 @@ class AccessPatternScenario:
             units = (calls + 2) * strong_units / 2 + strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
         each_units = strong_units if context.options.consistent else strong_units / 2
-        takes = f", about {format_count(math.ceil(each_units))} RCU each time" if each_units else ""
+        takes = f", about {format_count(math.ceil(each_units))} RCU each time"
+        if not each_units:
+            takes = ", how much is not known (it is described as empty)"
         then = ""
         if pattern.steps is not None:
             then = f", then ask {pattern.steps.then.table} for what is found"
         return Effect(
             text=f"{self.name}: {what} {ways}{takes}{then}, again and again{twin}",
             read_units=math.ceil(scans * units + other_units),
-            is_open=pattern.today not in {Today.SCAN, Today.SCAN_FILTERED}
+            is_open=not each_units
+            or pattern.today not in {Today.SCAN, Today.SCAN_FILTERED}
             or pattern.better_query is not None
             or pattern.better_get is not None,
         )

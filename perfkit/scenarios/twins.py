@@ -109,7 +109,9 @@ class Twins:
             units = state.size_bytes / READ_UNIT_BYTES / 2
             return f"copy all of {table} into a temporary twin", units
         limits = self._limits(state)
-        what = f"copy about {min(limits.items, state.items):,} sampled items of {table}"
+        # what is described as empty may hold any number
+        most = min(limits.items, state.items or limits.items)
+        what = f"copy up to {most:,} sampled items of {table}"
         return f"{what} into a temporary twin", limits.read_units
 
     def of(self, table: Table, report: Callable[[str, float], None]) -> TableTwin:

@@ -16,8 +16,9 @@ from threading import Event, Thread
 from typing import Any
 
 from perfkit.cache.address import without_password
+from perfkit.dynamodb.limits import Meter, meter_of
 from perfkit.dynamodb.targets import Target
-from perfkit.errors import PerfkitError, TargetError
+from perfkit.errors import LimitReachedError, PerfkitError, TargetError
 from perfkit.processes import redis_server
 from perfkit.processes.supervisor import born, is_running
 from perfkit.service.running import Plan, RunningService
@@ -37,6 +38,7 @@ _LOCK = "lock"
 _UP_S = 90.0
 _DOWN_S = 30.0
 _POLL_S = 0.1
+_LIMIT_LOOK_S = 0.5
 _ANSWER_S = 3.0
 _PLAN_VARIABLE = "PERFKIT_SERVICE_PLAN"
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -135,6 +137,7 @@ def serve(plan: Plan, *, started: Callable[[RunningService], None]) -> None:
     Raises:
         ConfigError: The address cannot be listened on.
         TargetError: A process or a server does not start.
+        LimitReachedError: What a request asks for would pass --max-cost; the service has ended.
     """
     stop = Event()
     for number in _ENDING:
@@ -147,9 +150,35 @@ def serve(plan: Plan, *, started: Callable[[RunningService], None]) -> None:
         for number in _ENDING:
             signal.signal(number, lambda *_: stop.set())
         started(running)
-        running.run(stop)
+        limits = plan.settings.target.limits
+        if limits is None:
+            running.run(stop)
+        else:
+            _run_within(running, meter_of(limits), stop)
     finally:
         running.stop()
+
+
+def _run_within(running: RunningService, meter: Meter, stop: Event) -> None:
+    """
+    Run a service until *stop* is set, or a call of one of its processes was not sent.
+
+    Raises:
+        LimitReachedError: That was the reason.
+    """
+
+    def watch() -> None:
+        while not stop.wait(_LIMIT_LOOK_S):
+            try:
+                meter.check()
+            except LimitReachedError:
+                stop.set()
+
+    watching = Thread(target=watch, daemon=True)
+    watching.start()
+    running.run(stop)
+    watching.join()
+    meter.check()
 
 
 # ---- in the background -------------------------------------------------------------------

@@ -314,6 +314,32 @@ def test_what_cannot_be_priced_before_is_said_to_be_left_out(
     assert "What queries and gets take is not known before" in left_out
 
 
+def test_what_a_target_describes_as_empty_may_take_any_number_of_units(
+    target: Target, tmp_path: Path
+) -> None:
+    """Dynalite counts nothing, and AWS counts a new table hours later."""
+    tmp_path.joinpath("orders.toml").write_text(
+        f'{HEAD}{PATTERN}today = "scan"\n{PENDING}{BY_STATUS}'
+    )
+    client = target.client()
+    client.meta.events.register(
+        "after-call.dynamodb.DescribeTable",
+        lambda parsed, **_: parsed["Table"].update(ItemCount=0, TableSizeBytes=0),
+    )
+    context = Context(
+        workload=load(tmp_path / "orders.toml"),
+        client=client,
+        target=target.describe(),
+        where="here",
+    )
+
+    (effect,) = [each.effect(context) for each in find(context.workload, ["asked"])]
+
+    client.close()
+    assert "how much is not known (it is described as empty)" in effect.text
+    assert effect.is_open
+
+
 def test_queries_for_each_item_have_no_batch(measure: Callable[..., Run]) -> None:
     then = (
         'steps.then = { table = "Lines", query = { key_condition = "order_id = :order AND line <'

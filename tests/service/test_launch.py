@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -559,6 +559,28 @@ def test_serve_warns_of_a_redis_server_that_is_not_there(
     assert said[0] == ""
     assert said[1].startswith(f"Warning: no Redis server answers at {tmp_path}/nobody: ")
     assert said[1].count("\n") == 1
+
+
+def test_serve_ends_where_a_request_would_pass_the_sum(seeded: Path) -> None:
+    options = ["--phase", "0", "--no-notify", "--port", "0", "--max-cost", "0.00001"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "perfkit", "serve", *options, "--data", str(seeded)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2].rstrip(",")
+        token = [process.stdout.readline() for _ in range(2)][1].split()[-1]
+        headers = {"Authorization": f"Bearer {token}"}
+        # the sum is reached by whichever request; then the service goes away
+        with suppress(httpx2.TransportError), httpx2.Client(headers=headers, timeout=60) as client:
+            while process.poll() is None:
+                client.get(f"{url}/api/courses?semester=1")
+        errors = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 3
+    assert "--max-cost 0.00001 is reached" in errors
 
 
 def test_the_dead_letters_are_those_of_the_running_service(
