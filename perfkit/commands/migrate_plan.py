@@ -112,7 +112,7 @@ def plan(
     """
     from perfkit.commands.progress import bars
     from perfkit.migrate.plan_file import read_plan
-    from perfkit.migrate.planning import make_plan, plan_removal, sample_tables
+    from perfkit.migrate.planning import make_plan, name_there, plan_removal, sample_tables
     from perfkit.runs import now_utc
 
     if emit is not None and as_json:
@@ -169,6 +169,13 @@ def plan(
         created_at=now_utc(),
     )
     say_consumption(where)
+    for each in proposals:
+        for wanted in each.indexes:
+            name = name_there(each.state, wanted)
+            if name not in {"", wanted.name}:
+                note(
+                    f"{wanted.name} of {each.table.name} is there as {name}: call it so in the workload."
+                )
     if not made.tables:
         say_nothing_lacks(where, as_json=as_json)
         return

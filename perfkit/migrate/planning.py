@@ -32,7 +32,7 @@ from perfkit.migrate.proposals import Proposal
 from perfkit.units import format_units
 from perfkit.workloads.model import AccessPattern, Index, Table, Workload
 
-__all__ = ["make_plan", "plan_removal", "sample_tables", "scaling_of"]
+__all__ = ["make_plan", "name_there", "plan_removal", "sample_tables", "scaling_of"]
 
 _MOST_INDEXES = 20
 _MOST_KEY_ATTRIBUTES = 4
@@ -109,7 +109,7 @@ def make_plan(
     """
     tables = []
     for proposal in proposals:
-        wanted = [each for each in proposal.indexes if not _is_there(proposal.state, each)]
+        wanted = [each for each in proposal.indexes if not name_there(proposal.state, each)]
         if not wanted:
             continue
         _check_quotas(proposal.state, wanted)
@@ -157,11 +157,14 @@ def _dates(book: PriceBook) -> str:
     return " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "an unknown day"
 
 
-def _is_there(state: TableState, index: Index) -> bool:
-    """Whether an index of this key and projection is there, under whatever name."""
-    return any(
-        not index_difference(index, each) and each.status != "DELETING" for each in state.indexes
-    )
+def name_there(state: TableState, index: Index) -> str:
+    """Return the name that an index of this key and projection has on the table; "" if none has them."""
+    names = [
+        each.name
+        for each in state.indexes
+        if not index_difference(index, each) and each.status != "DELETING"
+    ]
+    return index.name if index.name in names else next(iter(names), "")
 
 
 def _check_quotas(state: TableState, wanted: Sequence[Index]) -> None:

@@ -333,7 +333,11 @@ def test_an_index_with_another_key_stays_and_a_new_one_gets_a_new_name(client: A
         AttributeDefinitions=DEFINITIONS,
         GlobalSecondaryIndexUpdates=[{"Create": {**CREATE, "IndexName": "ByCustomer-v2"}}],
     )
-    assert "Every index of the workload is there" in perfkit("migrate", "plan").stdout
+    done = perfkit("migrate", "plan")
+    assert "Every index of the workload is there" in done.stdout
+    assert (
+        "ByCustomer of Orders is there as ByCustomer-v2: call it so in the workload" in done.stderr
+    )
 
 
 def test_the_twenty_first_index_and_the_hundred_and_first_attribute_are_refused(
