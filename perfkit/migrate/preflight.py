@@ -123,6 +123,10 @@ def full_units(proposal: Proposal, page: float) -> float:
 # ---- the file of violations ------------------------------------------------------------------------
 
 
+_LINE_START = b'{"table": "'
+"""What every line of a file of violations begins with."""
+
+
 class ViolationsFile:
     """
     Keys of items that violate a proposed index, one JSON document a line; its owner's alone.
@@ -298,6 +302,7 @@ class Preflight:
             else:
                 begun(checkpoint, self._proposals)
                 self._check_same_output(checkpoint)
+                self._check_own_output(checkpoint.violations_bytes)
             output = self._open(checkpoint.violations_bytes)
             connection = self._target.connect(read_only=True)
             try:
@@ -353,6 +358,21 @@ class Preflight:
                 else f"with --violations {checkpoint.violations}"
             )
             msg = f"this preflight was begun {before}; go on like that, or --restart begins anew"
+            raise ConfigError(msg)
+
+    def _check_own_output(self, kept_bytes: int) -> None:
+        """Refuse to go on in a file that somebody put in the place of the preflight's own."""
+        if self._violations is None or not self._violations.exists():
+            return
+        with self._violations.open("rb") as file:
+            start = file.read(len(_LINE_START))
+            file.seek(max(0, kept_bytes - 1))
+            end = file.read(1)
+        if not _LINE_START.startswith(start) or (kept_bytes and end != b"\n"):
+            msg = (
+                f"{self._violations} is not what this preflight wrote; move it away and add"
+                " --restart, which begins anew"
+            )
             raise ConfigError(msg)
 
     def _read_tables(

@@ -288,6 +288,33 @@ def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_ot
     assert "1 item read (all)" in restarted.stdout
 
 
+def test_a_file_put_in_the_place_of_its_own_is_left_as_it_is(
+    things: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(things, random.Random(2), items=200, faults=100)
+    ask, scans = EngineConnection.execute, itertools.count()
+
+    def execute(connection: Any, operation: str, request: Any) -> Any:
+        if request.get("TotalSegments") == 4 and next(scans) >= 12:
+            raise KeyboardInterrupt
+        return ask(connection, operation, {**request, "Limit": 10})
+
+    command = ("migrate", "preflight", "--violations", "v.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(EngineConnection, "execute", execute)
+        assert perfkit(*command).exit_code == 130
+    own = Path("v.jsonl").read_bytes()
+    for theirs in (b"my notes\n" * len(own), own[:-1] + b" and my notes\n" * 9):
+        Path("v.jsonl").write_bytes(theirs)
+
+        result = perfkit(*command)
+
+        assert (result.exit_code, "not what this preflight wrote" in result.stderr) == (2, True)
+        assert Path("v.jsonl").read_bytes() == theirs
+    Path("v.jsonl").write_bytes(own)
+    assert perfkit(*command).exit_code == 0
+
+
 def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> None:
     plant(things, random.Random(3), items=60, faults=20)
 
