@@ -1,6 +1,7 @@
 """How a pattern is asked, today and by its better form, as code in boto3 and the AWS SDK for JavaScript v3."""
 
 import json
+import keyword
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -68,11 +69,57 @@ def _query(pattern: AccessPattern, table: Table, form: QueryForm, index: str | N
     return request
 
 
+_TAKEN = frozenset(keyword.kwlist) | frozenset(
+    # JavaScript's words, and what the code itself calls something
+    [
+        "case",
+        "catch",
+        "const",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "function",
+        "implements",
+        "instanceof",
+        "interface",
+        "let",
+        "new",
+        "null",
+        "package",
+        "private",
+        "protected",
+        "public",
+        "static",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "typeof",
+        "var",
+        "void",
+        "arguments",
+        "eval",
+        "client",
+        "item",
+        "items",
+        "page",
+        "str",
+    ]
+)
+
+
 class _Variable:
     """A value that the service has in a variable."""
 
     def __init__(self, name: str, kind: str) -> None:
-        self.name = re.sub(r"\W+", "_", name.lstrip(":")).strip("_") or "value"
+        plain = re.sub(r"\W+", "_", name.lstrip(":")).strip("_")
+        self.name = plain if plain.isidentifier() and plain not in _TAKEN else f"value_{plain}"
         self.kind = kind
 
 

@@ -299,10 +299,30 @@ def test_the_calls_before_and_after_run_and_answer_the_same(client: Any) -> None
     assert 'IndexName: "ByCustomer"' in call["after_javascript"]
 
 
+@pytest.mark.parametrize("parameter", ["from", "items", "1"])
+def test_a_parameter_called_as_the_language_has_it_makes_a_variable(
+    client: Any, parameter: str
+) -> None:
+    fill(client, 40)
+    path = Path("perfkit.toml")
+    path.write_text(path.read_text().replace(":the_customer", f":{parameter}"))
+    call = plan()["tables"][0]["creations"][0]["calls"][0]
+
+    found: list[Any] = []
+    names = {"client": client, f"value_{parameter}": "C-big", "sum": "4", "items": found}
+    exec(call["before_boto3"], {**names, "str": str})
+
+    assert f'":{parameter}": {{"S": value_{parameter}}}' in call["after_boto3"]
+    assert {each["customer"]["S"] for each in found} <= {"C-big"}
+
+
 @pytest.mark.processes
-def test_the_calls_in_javascript_are_javascript(client: Any, missing: Any) -> None:
+@pytest.mark.parametrize("parameter", ["the_customer", "case"])
+def test_the_calls_in_javascript_are_javascript(client: Any, missing: Any, parameter: str) -> None:
     node = shutil.which("node") or missing("no node on the PATH")
     fill(client, 5)
+    path = Path("perfkit.toml")
+    path.write_text(path.read_text().replace(":the_customer", f":{parameter}"))
     call = plan()["tables"][0]["creations"][0]["calls"][0]
     script = Path("calls.mjs")
     for code in (call["before_javascript"], call["after_javascript"]):
