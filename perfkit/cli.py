@@ -21,6 +21,7 @@ from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.init import init
+from perfkit.commands.load import load
 from perfkit.commands.migrate import migrate
 from perfkit.commands.prices import prices
 from perfkit.commands.report import ReportCommand, report
@@ -140,6 +141,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (run, "Do it all: seed, index, measure, and answer on one screen."),
         (init, "Write a workload file from existing tables."),
         (bench, "Measure access patterns, the cache or the service."),
+        (load, "Load a service with the requests of many users."),
     ),
     "Change": (
         (migrate, "Plan indexes of live tables, and check their items."),

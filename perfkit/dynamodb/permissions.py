@@ -243,6 +243,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "load": _serve,
     "migrate plan": _plan,
     "migrate preflight": _preflight,
     "report": _report,
