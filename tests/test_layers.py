@@ -18,6 +18,7 @@ LEVELS = (
     ("commands",),
     ("traffic",),
     ("scenarios", "load", "migrate", "report"),
+    ("gates",),
     ("analysis",),
     ("service", "cost"),
     ("queue",),
