@@ -12,6 +12,7 @@ __all__ = [
     "RUNS_FOLDER",
     "TABLES_FOLDER",
     "TARGET_VARIABLE",
+    "TRACES_FOLDER",
     "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
 ]
@@ -20,6 +21,9 @@ FOLDER = Path(".perfkit")
 """Everything perfkit writes by default, under the current folder."""
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
+TRACES_FOLDER = FOLDER / "traces"
+"""What `perfkit record` recorded."""
+
 RUNS_FOLDER = FOLDER / "runs"
 
 MIGRATIONS_FOLDER = FOLDER / "migrations"

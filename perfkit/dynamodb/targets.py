@@ -228,13 +228,7 @@ class Target:
         """
         if not self.is_aws:
             return None
-        with aws_errors("looking for credentials", self.name):
-            if self._session().get_credentials() is None:
-                msg = (
-                    f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
-                    " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
-                )
-                raise ConfigError(msg)
+        self.credentials()
         caller = self.caller()
         return None if caller is None else caller[0]
 
@@ -272,6 +266,19 @@ class Target:
             # those of a role or a login are fetched here, or not to be had
             found.get_frozen_credentials()
         return str(found.method)
+
+    def credentials(self) -> Any:
+        """
+        Return the credentials that calls are signed with; botocore's object, which renews them.
+
+        Raises:
+            ConfigError: There are none, or they cannot be read.
+        """
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+        if found is None:
+            raise _no_credentials(self.name)
+        return found
 
     def access_key(self) -> str:
         """
@@ -422,6 +429,13 @@ def _region_of(host: str) -> str | None:
     """Return the region in an address of AWS, e.g. dynamodb.eu-west-1.amazonaws.com."""
     labels = host.split(".") if host.endswith(_AWS_DOMAINS) else []
     return next((label for label in labels if _REGION.fullmatch(label)), None)
+
+
+def _no_credentials(name: str) -> ConfigError:
+    return ConfigError(
+        f"no credentials for {name}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run"
+        " `aws configure`, or name a --profile"
+    )
 
 
 def _stand_in_credentials(session: Any) -> dict[str, str]:
