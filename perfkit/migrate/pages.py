@@ -7,7 +7,7 @@ from typing import Any
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.limits import waiting_until
+from perfkit.dynamodb.limits import waiting_by
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 
 __all__ = ["PageReader"]
@@ -101,7 +101,7 @@ class PageReader:
         if self._page_units is not None:
             asked["Limit"] = _FIRST_PAGE_ITEMS
         try:
-            with waiting_until(self._stop):
+            with waiting_by(self._pause):
                 while not self._stop.is_set():
                     answer = self._connection.execute("Scan", asked)
                     units = self._count(answer)
@@ -115,7 +115,7 @@ class PageReader:
                     asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
                     if self._page_units is not None and units and answer.get("ScannedCount"):
                         asked["Limit"] = _fitting(self._page_units, units, answer["ScannedCount"])
-        except (_LeftError, InterruptedError):
+        except _LeftError:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             self._failures.append(error)

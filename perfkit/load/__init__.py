@@ -1,0 +1,1 @@
+"""Load on a running service, and what is seen of it meanwhile."""
