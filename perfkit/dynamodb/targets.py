@@ -57,6 +57,8 @@ class Target:
         profile: Named AWS profile; None takes what the environment says.
         redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
         limits: What may be consumed here, by whichever process and client.
+        index_delay_s: By how much the embedded engine's global indexes and eventually consistent
+            reads lag at most; None leaves it as its file says.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -67,6 +69,7 @@ class Target:
     redirected: bool = False
     # what a target is does not depend on it
     limits: Limits | None = field(default=None, repr=False, compare=False)
+    index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -180,7 +183,9 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return self._limited(service, embedded_client(self.data, config=config))
+            return self._limited(
+                service, embedded_client(self.data, config=config, index_delay_s=self.index_delay_s)
+            )
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
@@ -207,7 +212,9 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
 
-            direct = EngineConnection(Engine(self.data, read_only=read_only))
+            direct = EngineConnection(
+                Engine(self.data, read_only=read_only, index_delay_s=self.index_delay_s)
+            )
             if self.limits is None:
                 return direct
             return MeteredConnection(direct, meter_of(self.limits))
