@@ -53,13 +53,13 @@ def aws(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("perfkit.dynamodb.targets._is_aws_host", lambda _: True)
     monkeypatch.setattr(Target, "caller", lambda _: (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/me"))
-    monkeypatch.setattr("perfkit.dynamodb.indexes._intervals", _quick)
+    monkeypatch.setattr("perfkit.dynamodb.index_work._intervals", _quick)
     yield recorder
     perfkit("clean", "--yes")
 
 
 def _quick(_: Any) -> Any:
-    from perfkit.dynamodb.indexes import _Intervals
+    from perfkit.dynamodb.index_work import _Intervals
 
     return _Intervals(0.05, 0.2)
 
