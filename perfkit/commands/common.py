@@ -3,15 +3,18 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfkit.console import INTERRUPTED
+from perfkit.errors import ConfigError
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
+    INDEX_DELAY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
@@ -201,7 +204,17 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
+    if target.kind == "embedded" and (delay := os.environ.get(INDEX_DELAY_VARIABLE)):
+        target = replace(target, index_delay_s=_seconds(delay))
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{INDEX_DELAY_VARIABLE} is {text!r}, which is no number of seconds"
+        raise ConfigError(msg) from error
 
 
 def request_prices(region: str) -> "RequestPrices":

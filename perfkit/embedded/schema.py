@@ -197,6 +197,7 @@ class Table:
         store: Number of the SQL table that holds its items.
         ttl_attribute: Attribute that says when an item expires, None without time to live.
         settings: Members of the description that the engine keeps and does nothing with.
+        index_delay_s: By so much at most global indexes and eventually consistent reads lag.
     """
 
     name: str
@@ -211,6 +212,7 @@ class Table:
     deletion_protection: bool = False
     ttl_attribute: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    index_delay_s: float = 0.0
 
     @property
     def arn(self) -> str:
@@ -279,7 +281,11 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored."""
-        return asdict(self)
+        stored = asdict(self)
+        # an earlier version does not know it, and need not where it says nothing
+        if not self.index_delay_s:
+            del stored["index_delay_s"]
+        return stored
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Table":
