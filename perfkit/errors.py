@@ -4,6 +4,7 @@ Everything perfkit raises on purpose, with the exit code each becomes.
     PerfkitError              1   something else went wrong
       ConfigError             2   the request itself is wrong
         WorkloadError             a workload file says something it may not
+        GateError                 a gate says something it may not
         UnknownScenarioError      no scenario of that name
         RunFileError              a saved run cannot be read
         PriceError                a price is missing, or a price file says what it may not
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigError",
     "DataFileError",
     "EvidenceError",
+    "GateError",
     "LimitReachedError",
     "PerfkitError",
     "PriceError",
@@ -53,6 +55,10 @@ class ConfigError(PerfkitError):
 
 class WorkloadError(ConfigError):
     """A workload file says something it may not."""
+
+
+class GateError(ConfigError):
+    """A gate says something it may not."""
 
 
 class UnknownScenarioError(ConfigError):

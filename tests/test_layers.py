@@ -17,6 +17,7 @@ LEVELS = (
     ("cli",),
     ("commands",),
     ("scenarios", "load", "migrate", "report"),
+    ("gates",),
     ("analysis",),
     ("service", "cost"),
     ("queue",),

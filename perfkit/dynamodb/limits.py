@@ -40,7 +40,7 @@ __all__ = [
     "PacedClock",
     "attach",
     "meter_of",
-    "waiting_until",
+    "waiting_by",
 ]
 
 _READS = frozenset({"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"})
@@ -63,24 +63,24 @@ _FIELDS = (
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
 
 
-_ENDING: ContextVar[threading.Event | None] = ContextVar("perfkit-limits-ending", default=None)
+_PAUSE: ContextVar[Callable[[float], None] | None] = ContextVar(
+    "perfkit-limits-pause", default=None
+)
 
 
 @contextmanager
-def waiting_until(ending: threading.Event) -> Iterator[None]:
+def waiting_by(pause: Callable[[float], None]) -> Iterator[None]:
     """
-    Let calls of this thread wait for their turn no longer than until something ends.
+    Let calls of this thread wait for their turn by *pause*, which may raise to end them.
 
-    An interrupt reaches the main thread only, and at a low rate a turn is minutes away.
-
-    Raises:
-        InterruptedError: Inside, by a call that waited.
+    An interrupt reaches the main thread of one process only, and at a low rate a turn is minutes
+    away.
     """
-    token = _ENDING.set(ending)
+    token = _PAUSE.set(pause)
     try:
         yield
     finally:
-        _ENDING.reset(token)
+        _PAUSE.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +185,19 @@ class Meter:
 
     Args:
         limits: The limits.
+        clock: Seconds that only grow, the same in all processes.
         pause: Sleeps.
     """
 
-    def __init__(self, limits: Limits, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._limits = limits
+        self._clock = clock
         self._pause = pause
         self._open = threading.local()
         self._lock = threading.Lock()
@@ -208,7 +216,6 @@ class Meter:
 
         Raises:
             LimitReachedError: It would pass --max-cost.
-            InterruptedError: What it is for ended: see `waiting_until`.
         """
         if operation not in _READS and operation not in _WRITES:
             return
@@ -225,7 +232,7 @@ class Meter:
                     ledger["stopped"] = 1.0
                     raise self._reached(ledger)
             ledger["expected_usd"] += expected_usd
-            now_s = time.monotonic()
+            now_s = self._clock()
             start_s = now_s
             for name, rate, units in (
                 ("read_free_at_s", limits.max_rcu, reads),
@@ -238,7 +245,7 @@ class Meter:
         if start_s > now_s:
             self._turn(waiting=1)
             try:
-                self._wait(start_s - now_s)
+                (_PAUSE.get() or self._pause)(start_s - now_s)
             except BaseException:
                 self._turn(waiting=-1)
                 self._close(0.0)
@@ -246,14 +253,6 @@ class Meter:
             self._turn(waiting=-1, flying=1)
         else:
             self._turn(flying=1)
-
-    def _wait(self, seconds: float) -> None:
-        ending = _ENDING.get()
-        if ending is None:
-            self._pause(seconds)
-        elif ending.wait(seconds):
-            msg = "what the call is for is being ended"
-            raise InterruptedError(msg)
 
     def settle(
         self, operation: str, answer: Mapping[str, Any] | None, error: DynamoDBError | None = None
@@ -297,7 +296,7 @@ class Meter:
             ledger["calls"] += 1
             ledger["throttled"] += throttled
             ledger["failed"] += failed
-            now_s = time.monotonic()
+            now_s = self._clock()
             if limits.max_rcu is not None and reads != expected_reads:
                 _pay(ledger, "read_free_at_s", (reads - expected_reads) / limits.max_rcu, now_s)
             if limits.max_wcu is not None and writes != expected_writes:
@@ -447,11 +446,11 @@ def attach(client: Any, limits: Limits) -> None:
 
 
 class MeteredConnection:
-    """A connection held to limits."""
+    """A connection held to limits by this process's meter of them."""
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, meter: Meter) -> None:
         self._connection = connection
-        self._meter = meter_of(limits)
+        self._meter = meter
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """

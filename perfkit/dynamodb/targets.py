@@ -16,7 +16,7 @@ from perfkit.dynamodb.connection import (
     check_answer,
 )
 from perfkit.dynamodb.errors import aws_errors
-from perfkit.dynamodb.limits import Limits, MeteredConnection, attach
+from perfkit.dynamodb.limits import Limits, MeteredConnection, attach, meter_of
 from perfkit.errors import ConfigError
 from perfkit.hosts import is_loopback
 from perfkit.settings import DATA_FILE
@@ -208,7 +208,9 @@ class Target:
             from perfkit.embedded import Engine
 
             direct = EngineConnection(Engine(self.data, read_only=read_only))
-            return direct if self.limits is None else MeteredConnection(direct, self.limits)
+            if self.limits is None:
+                return direct
+            return MeteredConnection(direct, meter_of(self.limits))
         client = self.client(max_attempts=1, parameter_validation=False)
         return ClientConnection(client, where=self.name)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target
@@ -24,7 +24,7 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
     """
     Return what draws values from items on a target: from all over the table, each item as likely.
 
-    At most 1,000 read units are spent on a table.
+    At most 1,000 read units are spent on a table; a limit of the target holds too.
 
     Args:
         target: Where the tables are.
@@ -45,7 +45,7 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
                     )
                     raise TargetError(msg)
                 limits = SampleLimits(items=most, read_units=_MOST_UNITS).for_table(state)
-                sample = take_sample(connection, state, limits=limits, pacer=Pacer(None), seed=1)
+                sample = take_sample(connection, state, limits=limits, seed=1)
         finally:
             connection.close()
         rows = []
