@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
@@ -17,6 +17,7 @@ from perfkit.load.plan import Mix
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
+    from perfkit.load.service_samples import Endpoint
     from perfkit.service.running import Plan
     from perfkit.service.settings import Switches
 
@@ -42,6 +43,12 @@ class ServiceUnderTest:
     urls: tuple[str, ...]
     pids: tuple[int, ...]
     switches: dict[str, bool]
+
+    def endpoints(self) -> "Sequence[Endpoint]":
+        """Return where its instances are looked at."""
+        from perfkit.load.service_samples import Endpoint
+
+        return [Endpoint.of_service(url, url, self.pids) for url in self.urls]
 
     @property
     def phase(self) -> int | None:
