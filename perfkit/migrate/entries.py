@@ -73,17 +73,19 @@ class Suspect:
         index: The index.
         key: Of the item, in wire form.
         entry_keys: Keys of the index under which it has, had, or should have an entry, as texts.
-        state: Digest of the item when it was last read; None before.
-        seen: Digest of its entries then.
-        since_s: Neither has changed since.
+        state: Digest of the item and its entries when they were last read; None before.
+        state_since_s: It has not changed since.
+        wanted: Digest of what the item's entry should be and its entries; likewise.
+        wanted_since_s: It has not changed since.
     """
 
     index: str
     key: Item
     entry_keys: set[str] = field(default_factory=set)
     state: bytes | None = None
-    seen: bytes | None = None
-    since_s: float = 0.0
+    state_since_s: float = 0.0
+    wanted: bytes | None = None
+    wanted_since_s: float = 0.0
 
 
 class Entries:

@@ -121,7 +121,7 @@ class SecondLook:
         """
         left = list(suspects)
         differences = []
-        for seconds in (*self._pauses(), 0.0):
+        for seconds in (*self._pauses(), None):
             begun_s = self._clock()
             sights = self._look(left)
             ended_s = self._clock()
@@ -130,11 +130,11 @@ class SecondLook:
                 difference = _difference(sight)
                 if difference is None:
                     continue
-                if self._lasts(sight, begun_s, ended_s):
+                if self._lasts(sight, begun_s, ended_s, is_last=seconds is None):
                     differences.append(difference)
                 else:
                     left.append(sight.suspect)
-            if not left:
+            if not left or seconds is None:
                 break
             self._pause(seconds)
         return Outcome(differences=tuple(differences), undecided=tuple(left))
@@ -145,14 +145,24 @@ class SecondLook:
         yield from (first_s * 2**number for number in range(_LOOKS))
         yield from (self._settle_s / 2 for _ in range(_MORE_LOOKS))
 
-    def _lasts(self, sight: "_Sight", begun_s: float, ended_s: float) -> bool:
-        """Return whether item and entries are what they were for so long, and remember them."""
+    def _lasts(self, sight: "_Sight", begun_s: float, ended_s: float, *, is_last: bool) -> bool:
+        """
+        Return whether item and entries are what they were for so long, and remember them.
+
+        Of the item at first everything counts: one that is moved to and fro may look the same each
+        time, but seldom with all its attributes. At the last of many looks only what the index has
+        of it does, since an item may be written all the time in other attributes.
+        """
         suspect = sight.suspect
-        state = b"" if sight.item is None else digest_of(sight.item)
         seen = digest_of({}, sorted(canonical(entry) for entry in sight.entries))
-        if (state, seen) != (suspect.state, suspect.seen):
-            suspect.state, suspect.seen, suspect.since_s = state, seen, ended_s
-        return begun_s - suspect.since_s >= self._settle_s
+        wanted = digest_of(sight.expected or {}, seen)
+        if wanted != suspect.wanted:
+            suspect.wanted, suspect.wanted_since_s = wanted, ended_s
+        state = digest_of(sight.item or {}, seen)
+        if state != suspect.state:
+            suspect.state, suspect.state_since_s = state, ended_s
+        since_s = suspect.wanted_since_s if is_last else suspect.state_since_s
+        return begun_s - since_s >= self._settle_s
 
     def _look(self, suspects: Sequence[Suspect]) -> "list[_Sight]":
         """Read items, strongly consistent, and then their entries."""

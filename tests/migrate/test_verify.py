@@ -1,9 +1,13 @@
 """`perfkit migrate verify`: indexes with wrong, missing and extra entries, planted in the file."""
 
+import itertools
 import json
 import random
 import sqlite3
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,11 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.connection import EngineConnection
+from perfkit.dynamodb.tables import describe
+from perfkit.embedded import Engine, lateness
+from perfkit.migrate.entries import Suspect
+from perfkit.migrate.second_look import Outcome, SecondLook
 
 WORKLOAD = """
 name = "mine"
@@ -313,3 +322,135 @@ def test_a_limit_ends_it_and_nothing_is_said_of_the_index(data: Path) -> None:
     assert result.exit_code == 3
     assert "--max-cost 0.000001 is reached" in result.stderr
     assert "pass" not in result.stdout
+
+
+# ---- while others write --------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass when told, and what happens meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[float], None]) -> None:
+        self.now_s = 1_800_000_000.0
+        self._meanwhile = meanwhile
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pause(self, seconds: float) -> None:
+        self.now_s += seconds
+        self._meanwhile(seconds)
+
+
+def looked_at(
+    data: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Any, float], None]
+) -> Outcome:
+    """Look again at P1/1 to P3/3 in ByOwner, in virtual time, of indexes that lag by 2 s."""
+    client = embedded_client(data, index_delay_s=2.0)
+    clock = Clock(lambda seconds: meanwhile(client, seconds))
+    monkeypatch.setattr(lateness, "now_s", clock)
+    connection = EngineConnection(Engine(data))
+    state = describe(connection, "Things")
+    assert state is not None
+    look = SecondLook(
+        connection, state, settle_s=10.0, raw_binary=False, clock=clock, pause=clock.pause
+    )
+    suspects = [
+        Suspect(index="ByOwner", key={"pk": {"S": f"P{n}"}, "sk": {"N": str(n)}})
+        for n in range(1, 4)
+    ]
+    meanwhile(client, 0.0)
+    outcome = look.decide(suspects)
+    connection.close()
+    client.close()
+    return outcome
+
+
+def test_an_index_that_lags_is_no_difference(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_once(client: Any, seconds: float) -> None:
+        if not seconds:
+            for number in range(1, 4):
+                moved = thing(number) | {"owner": {"S": "somebody else"}}
+                client.put_item(TableName="Things", Item=moved)
+
+    outcome = looked_at(data, monkeypatch, write_once)
+
+    assert (outcome.differences, outcome.undecided) == ((), ())
+
+
+def test_an_item_that_is_always_written_is_undecided_and_a_lost_one_is_found(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(data) as file:
+        for row in (3, 4):
+            file.execute(f"DELETE FROM {stores(data)['ByOwner']} WHERE item = ?", (row,))
+    written = itertools.count()
+
+    def write_on(client: Any, _: float) -> None:
+        # the first moves to and fro, and the third, whose entry is lost, gets a new attribute only
+        moved = thing(1) | {"owner": {"S": f"somebody {next(written)}"}}
+        client.put_item(TableName="Things", Item=moved)
+        client.put_item(TableName="Things", Item=thing(3) | {"at": {"S": str(next(written))}})
+
+    outcome = looked_at(data, monkeypatch, write_on)
+
+    assert [(each.key["sk"]["N"], each.kind) for each in outcome.differences] == [
+        ("2", "missing"),
+        ("3", "missing"),
+    ]
+    assert [each.key["sk"]["N"] for each in outcome.undecided] == ["1"]
+
+
+WRITER = """
+import random, sys, time
+sys.path.insert(0, {folder!r})
+from test_verify import thing
+from perfkit.dynamodb.client import embedded_client
+client = embedded_client({data!r})
+chance = random.Random(3)
+print("writing", flush=True)
+while True:
+    number = chance.randrange(700)
+    item = thing(number)
+    match chance.randrange(4):
+        case 0:
+            client.delete_item(TableName="Things", Key={{k: item[k] for k in ("pk", "sk")}})
+        case 1 if number % 7:
+            item["owner"] = {{"S": f"O{{chance.randrange(11)}}"}}
+            client.put_item(TableName="Things", Item=item)
+        case _ if number % 7:
+            item["at"] = {{"S": str(chance.random())}}
+            client.put_item(TableName="Things", Item=item)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.processes
+def test_live_writes_of_another_process_and_a_lagging_index_hide_nothing(data: Path) -> None:
+    """50 writes a second, a lag of up to 0.5 s: what is planted is found, and nothing else."""
+    embedded_client(data, index_delay_s=0.5).close()
+    lost = {f"9{n}" for n in range(5)}
+    with sqlite3.connect(data) as file:
+        for number in range(5):
+            entry = {"owner": {"S": "O1"}, "pk": {"S": "gone"}, "sk": {"N": f"9{number}"}}
+            file.execute(
+                f"INSERT INTO {stores(data)['ByOwner']} VALUES (?, 1, 20, 20, ?)",
+                (stored_key(entry, "ByOwner"), json.dumps(entry)),
+            )
+    script = WRITER.format(folder=str(Path(__file__).parent), data=str(data))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "writing\n"
+            result = perfkit(
+                "migrate", "verify", "--settle", "1.5", "--differences", "found.jsonl", "--json"
+            )
+        finally:
+            writer.kill()
+
+    assert found_in(Path("found.jsonl")) == {("ByOwner", sk, "extra") for sk in lost}
+    assert result.exit_code == 4
+    # it was looked at again, or nothing was proved
+    assert sum(each["looked_again"] for each in json.loads(result.stdout)["indexes"]) > 5
