@@ -28,6 +28,7 @@ from benchmarks import (
     sqlite,
     startup,
     twin,
+    verifying,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -46,6 +47,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "layouts": layouts.compare,
     "judging": judging.compare,
     "twin": twin.compare,
+    "verify": verifying.compare,
 }
 _BY_NAME_ONLY = ("layouts",)
 """Those that take too long, or too much of the disk, to be measured each time."""
