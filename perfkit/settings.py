@@ -6,12 +6,14 @@ __all__ = [
     "DATA_FILE",
     "DATA_VARIABLE",
     "FOLDER",
+    "INDEX_DELAY_VARIABLE",
     "MIGRATIONS_FOLDER",
     "PAGE",
     "REDIS_VARIABLE",
     "RUNS_FOLDER",
     "TABLES_FOLDER",
     "TARGET_VARIABLE",
+    "TRACES_FOLDER",
     "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
 ]
@@ -20,6 +22,9 @@ FOLDER = Path(".perfkit")
 """Everything perfkit writes by default, under the current folder."""
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
+TRACES_FOLDER = FOLDER / "traces"
+"""What `perfkit record` recorded."""
+
 RUNS_FOLDER = FOLDER / "runs"
 
 MIGRATIONS_FOLDER = FOLDER / "migrations"
@@ -37,4 +42,5 @@ WORKLOAD_FILE = Path("perfkit.toml")
 WORKLOAD_VARIABLE = "PERFKIT_WORKLOAD"
 TARGET_VARIABLE = "PERFKIT_TARGET"
 DATA_VARIABLE = "PERFKIT_DATA"
+INDEX_DELAY_VARIABLE = "PERFKIT_INDEX_DELAY"
 REDIS_VARIABLE = "PERFKIT_REDIS_URL"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from perfkit.commands.common import print_text, say
-from perfkit.settings import DATA_FILE, DATA_VARIABLE
+from perfkit.settings import DATA_FILE, DATA_VARIABLE, INDEX_DELAY_VARIABLE
 
 __all__ = ["dynamodb"]
 
@@ -35,6 +35,16 @@ def dynamodb(
             help="Data file; :memory: keeps everything in memory.",
         ),
     ] = str(DATA_FILE),
+    index_delay: Annotated[
+        float | None,
+        typer.Option(
+            envvar=INDEX_DELAY_VARIABLE,
+            min=0,
+            metavar="SECONDS",
+            help="Let global indexes and eventually consistent reads lag by up to so long, as on"
+            " AWS; kept with the data, for all processes, until 0 ends it.",
+        ),
+    ] = None,
 ) -> None:
     """
     Serve the embedded DynamoDB over HTTP, for any AWS SDK or the aws command line.
@@ -48,9 +58,14 @@ def dynamodb(
     from perfkit.processes.sockets import bind, url_of
 
     listener = bind(host, port)
-    engine = Engine(data if data == ":memory:" else Path(data))
+    engine = Engine(data if data == ":memory:" else Path(data), index_delay_s=index_delay)
 
     def started() -> None:
+        if engine.index_delay_s:
+            say(
+                "Global indexes and eventually consistent reads lag by up to"
+                f" {engine.index_delay_s:g} s; --index-delay 0 ends that"
+            )
         print_text(f"DynamoDB at {url_of(listener, host)} ({data}); Ctrl-C ends it")
         if host not in _LOCAL:
             say(

@@ -26,7 +26,11 @@ def _options(config: Any) -> dict[str, Any]:
 
 
 def embedded_client(
-    path: str | Path = ".perfkit/dynamodb.sqlite3", *, config: Any = None, session: Any = None
+    path: str | Path = ".perfkit/dynamodb.sqlite3",
+    *,
+    config: Any = None,
+    session: Any = None,
+    index_delay_s: float | None = None,
 ) -> Any:
     """
     Return a boto3 DynamoDB client on the embedded engine: no server, no socket, no credentials.
@@ -41,6 +45,8 @@ def embedded_client(
             `:memory:` gives each client an empty database of its own.
         config: A `botocore.config.Config` for the client, e.g. with its retry mode.
         session: A `boto3.Session` to make the client from; a new one otherwise.
+        index_delay_s: Let global indexes and eventually consistent reads of the file lag by up to
+            so long, in all processes; 0 ends it, None leaves it as it is.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
@@ -51,7 +57,7 @@ def embedded_client(
     from perfkit.embedded import Engine
     from perfkit.embedded.transport import attach
 
-    engine = Engine(path)
+    engine = Engine(path, index_delay_s=index_delay_s)
     client = (session or boto3.Session()).client("dynamodb", **_options(config))
     attach(client, engine)
     return client

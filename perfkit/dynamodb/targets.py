@@ -57,6 +57,8 @@ class Target:
         profile: Named AWS profile; None takes what the environment says.
         redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
         limits: What may be consumed here, by whichever process and client.
+        index_delay_s: By how much the embedded engine's global indexes and eventually consistent
+            reads lag at most; None leaves it as its file says.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -67,6 +69,7 @@ class Target:
     redirected: bool = False
     # what a target is does not depend on it
     limits: Limits | None = field(default=None, repr=False, compare=False)
+    index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -180,7 +183,9 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return self._limited(service, embedded_client(self.data, config=config))
+            return self._limited(
+                service, embedded_client(self.data, config=config, index_delay_s=self.index_delay_s)
+            )
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
@@ -207,7 +212,9 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
 
-            direct = EngineConnection(Engine(self.data, read_only=read_only))
+            direct = EngineConnection(
+                Engine(self.data, read_only=read_only, index_delay_s=self.index_delay_s)
+            )
             if self.limits is None:
                 return direct
             return MeteredConnection(direct, meter_of(self.limits))
@@ -228,13 +235,7 @@ class Target:
         """
         if not self.is_aws:
             return None
-        with aws_errors("looking for credentials", self.name):
-            if self._session().get_credentials() is None:
-                msg = (
-                    f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
-                    " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
-                )
-                raise ConfigError(msg)
+        self.credentials()
         caller = self.caller()
         return None if caller is None else caller[0]
 
@@ -272,6 +273,19 @@ class Target:
             # those of a role or a login are fetched here, or not to be had
             found.get_frozen_credentials()
         return str(found.method)
+
+    def credentials(self) -> Any:
+        """
+        Return the credentials that calls are signed with; botocore's object, which renews them.
+
+        Raises:
+            ConfigError: There are none, or they cannot be read.
+        """
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+        if found is None:
+            raise _no_credentials(self.name)
+        return found
 
     def access_key(self) -> str:
         """
@@ -422,6 +436,13 @@ def _region_of(host: str) -> str | None:
     """Return the region in an address of AWS, e.g. dynamodb.eu-west-1.amazonaws.com."""
     labels = host.split(".") if host.endswith(_AWS_DOMAINS) else []
     return next((label for label in labels if _REGION.fullmatch(label)), None)
+
+
+def _no_credentials(name: str) -> ConfigError:
+    return ConfigError(
+        f"no credentials for {name}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run"
+        " `aws configure`, or name a --profile"
+    )
 
 
 def _stand_in_credentials(session: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ from perfkit.capacity import Item
 from perfkit.embedded import (
     batches,
     features,
+    lateness,
     reads,
     tables,
     time_to_live,
@@ -88,14 +89,20 @@ class Engine:
         path: Data file, made if missing; `:memory:` keeps everything in this object.
         read_only: Open a file that is there and write nothing, so that it can be read on a full
             disk and in a folder that may not be written to.
+        index_delay_s: Let global indexes and eventually consistent reads lag by up to so long, in
+            all processes that have the file open, from now on; 0 ends it, None leaves it as it is.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
         ConfigError: The file cannot be written, or not be read without writing.
     """
 
-    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, read_only: bool = False, index_delay_s: float | None = None
+    ) -> None:
         self._storage = Storage(path, read_only=read_only)
+        if index_delay_s is not None and not read_only:
+            lateness.set_delay(self._storage, index_delay_s)
         self._next_look_s = 0.0
         self._sound_state: object = None
 
@@ -135,6 +142,12 @@ class Engine:
             raise
         except _UNREADABLE as error:
             raise self.explain(error) from error
+
+    @property
+    def index_delay_s(self) -> float:
+        """By how many seconds at most global indexes and eventually consistent reads lag."""
+        with self._storage.read() as transaction:
+            return lateness.delay_of(transaction)
 
     def check(self, body: bytes) -> None:
         """

@@ -14,6 +14,7 @@ from perfkit.capacity import (
     item_size,
     write_units,
 )
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expirations import note
 from perfkit.embedded.expressions import (
@@ -161,17 +162,26 @@ def change_item(
         )
     elif old is not None:
         transaction.delete(table, (old.row, old.size, old.data))
+    if table.index_delay_s:
+        lateness.note(
+            transaction,
+            table,
+            key,
+            None if old is None else old.item,
+            None if new is None else new.item,
+        )
     meter.add_table(write_units(old_bytes, new_bytes, transactional=transactional))
     if table.ttl_attribute is not None:
         note(transaction, table, key, None if new is None else new.item)
     if table.indexes and (old is not None or new is not None):
-        _change_indexes(transaction, table, row, old, new, meter)
+        _change_indexes(transaction, table, key, row, old, new, meter)
     return Change(old_bytes, new_bytes)
 
 
 def _change_indexes(
     transaction: Transaction,
     table: Table,
+    key: bytes,
     row: int,
     old: Stored | None,
     new: NewItem | None,
@@ -180,8 +190,8 @@ def _change_indexes(
     old_item = None if old is None else old.item
     new_item = None if new is None else new.item
     for index in table.writable_indexes:
-        old_key = None if old_item is None else table.entry_key(index, old_item)
-        new_key = None if new_item is None else table.entry_key(index, new_item)
+        old_key = None if old_item is None else table.entry_key(index, old_item, key)
+        new_key = None if new_item is None else table.entry_key(index, new_item, key)
         if old_key is None and new_key is None:
             continue
         old_view = index.view(old_item, table.keys) if old_item is not None and old_key else None
