@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from perfkit import __version__
 from perfkit.commands.bench import bench
+from perfkit.commands.check import check
 from perfkit.commands.clean import clean
 from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
@@ -157,6 +158,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     "Report": (
         (report, "Show what the saved runs found, without measuring."),
         (compare, "Compare two runs, or two folders of them."),
+        (check, "Hold the checklist and gates against what shows it."),
         (status, "Show tables, indexes, saved runs and the service."),
         (cost, "Work out monthly costs, and what would change them."),
     ),
