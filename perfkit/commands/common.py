@@ -3,15 +3,19 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfkit.console import INTERRUPTED
+from perfkit.errors import ConfigError
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
+    ENFORCE_VARIABLE,
+    LATENCY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
@@ -201,7 +205,29 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
+    if target.kind == "embedded":
+        target = replace(
+            target,
+            enforce_throughput=_is_on(ENFORCE_VARIABLE),
+            latency=os.environ.get(LATENCY_VARIABLE) or None,
+        )
+        if target.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # a profile that will not do shows before anything is done
+            read_profile(target.latency)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _is_on(variable: str) -> bool:
+    """Return whether a variable of the environment turns something on, as Typer reads them."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text in {"", "0", "false", "f", "no", "n", "off"}:
+        return False
+    if text in {"1", "true", "t", "yes", "y", "on"}:
+        return True
+    msg = f"{variable} is {text!r}; set it to 1 or 0"
+    raise ConfigError(msg)
 
 
 def request_prices(region: str) -> "RequestPrices":

@@ -162,6 +162,7 @@ class Index:
         projection: `ALL`, `KEYS_ONLY` or `INCLUDE`.
         backfilling: Whether the items that were there before are being copied.
         cursor: Row number of the last item copied.
+        settings: Members of its description that the engine keeps.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Index:
     status: IndexStatus = IndexStatus.ACTIVE
     backfilling: bool = False
     cursor: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def attributes(self, table_keys: Keys) -> set[str]:
         """Return what entries have, unless the index projects everything."""
@@ -269,7 +271,12 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored."""
-        return asdict(self)
+        stored = asdict(self)
+        for index in stored["indexes"]:
+            # as versions before these settings read it
+            if not index["settings"]:
+                del index["settings"]
+        return stored
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Table":
