@@ -21,13 +21,16 @@ from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.init import init
+from perfkit.commands.load import load
 from perfkit.commands.migrate import migrate
 from perfkit.commands.prices import prices
+from perfkit.commands.record import record
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.serve import serve
 from perfkit.commands.status import status
+from perfkit.commands.traffic import traffic
 from perfkit.commands.up import up
 from perfkit.commands.worker import worker
 from perfkit.commands.workload import workload
@@ -140,6 +143,11 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (run, "Do it all: seed, index, measure, and answer on one screen."),
         (init, "Write a workload file from existing tables."),
         (bench, "Measure access patterns, the cache or the service."),
+        (load, "Load a service with the requests of many users."),
+    ),
+    "Traffic": (
+        (record, "Record what an application asks of DynamoDB."),
+        (traffic, "Show a recording, the most expensive requests first."),
     ),
     "Change": (
         (migrate, "Plan indexes of live tables, and check their items."),
@@ -168,7 +176,13 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     ),
 }
 
-_NAMES = {cost: "cost", migrate: "migrate", workload: "workload", prices: "prices"}
+_NAMES = {
+    cost: "cost",
+    migrate: "migrate",
+    prices: "prices",
+    traffic: "traffic",
+    workload: "workload",
+}
 
 for panel, members in _PANELS.items():
     for command, summary in members:

@@ -7,6 +7,7 @@ __all__ = [
     "DATA_VARIABLE",
     "ENFORCE_VARIABLE",
     "FOLDER",
+    "INDEX_DELAY_VARIABLE",
     "LATENCY_VARIABLE",
     "MIGRATIONS_FOLDER",
     "PAGE",
@@ -14,6 +15,7 @@ __all__ = [
     "RUNS_FOLDER",
     "TABLES_FOLDER",
     "TARGET_VARIABLE",
+    "TRACES_FOLDER",
     "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
 ]
@@ -22,6 +24,9 @@ FOLDER = Path(".perfkit")
 """Everything perfkit writes by default, under the current folder."""
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
+TRACES_FOLDER = FOLDER / "traces"
+"""What `perfkit record` recorded."""
+
 RUNS_FOLDER = FOLDER / "runs"
 
 MIGRATIONS_FOLDER = FOLDER / "migrations"
@@ -41,4 +46,5 @@ TARGET_VARIABLE = "PERFKIT_TARGET"
 DATA_VARIABLE = "PERFKIT_DATA"
 ENFORCE_VARIABLE = "PERFKIT_ENFORCE_THROUGHPUT"
 LATENCY_VARIABLE = "PERFKIT_LATENCY"
+INDEX_DELAY_VARIABLE = "PERFKIT_INDEX_DELAY"
 REDIS_VARIABLE = "PERFKIT_REDIS_URL"

@@ -88,10 +88,15 @@ def select(
         now: When the report is read.
     """
     newest_first = sorted(runs, key=_age, reverse=True)
-    newest: dict[tuple[str, str, str], Run] = {}
-    oldest: dict[tuple[str, str, str], int] = {}
+    newest: dict[tuple[str, ...], Run] = {}
+    oldest: dict[tuple[str, ...], int] = {}
     for number, run in enumerate(newest_first):
-        question = (run.scenario, run.workload, _identity(run.target))
+        question: tuple[str, ...] = (
+            run.scenario,
+            run.workload,
+            _identity(run.target),
+            _loaded(run),
+        )
         newest.setdefault(question, run)
         oldest[question] = number
 
@@ -117,6 +122,14 @@ def select(
         costs=None if cost is None else Costs(cost, by_title),
         now=now,
     )
+
+
+def _loaded(run: Run) -> str:
+    """Return what tells load tests apart that are not the same one, older and newer."""
+    if run.load_test is None:
+        return ""
+    settings = run.load_test.settings
+    return json.dumps([settings.mix, settings.switches or settings.urls], sort_keys=True)
 
 
 def _without_documents(runs: tuple[Run, ...]) -> tuple[Run, ...]:

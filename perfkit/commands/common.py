@@ -15,6 +15,7 @@ from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
     ENFORCE_VARIABLE,
+    INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
@@ -206,8 +207,10 @@ def make_target(
             f" aws to {target.name}: an endpoint, not AWS."
         )
     if target.kind == "embedded":
+        delay = os.environ.get(INDEX_DELAY_VARIABLE)
         target = replace(
             target,
+            index_delay_s=_seconds(delay) if delay else None,
             enforce_throughput=_is_on(ENFORCE_VARIABLE),
             latency=os.environ.get(LATENCY_VARIABLE) or None,
         )
@@ -217,6 +220,14 @@ def make_target(
             # a profile that will not do shows before anything is done
             read_profile(target.latency)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{INDEX_DELAY_VARIABLE} is {text!r}, which is no number of seconds"
+        raise ConfigError(msg) from error
 
 
 def _is_on(variable: str) -> bool:

@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from perfkit.commands.common import print_text, say
-from perfkit.settings import DATA_FILE, DATA_VARIABLE, ENFORCE_VARIABLE, LATENCY_VARIABLE
+from perfkit.settings import (
+    DATA_FILE,
+    DATA_VARIABLE,
+    ENFORCE_VARIABLE,
+    INDEX_DELAY_VARIABLE,
+    LATENCY_VARIABLE,
+)
 
 __all__ = ["dynamodb"]
 
@@ -35,6 +41,16 @@ def dynamodb(
             help="Data file; :memory: keeps everything in memory.",
         ),
     ] = str(DATA_FILE),
+    index_delay: Annotated[
+        float | None,
+        typer.Option(
+            envvar=INDEX_DELAY_VARIABLE,
+            min=0,
+            metavar="SECONDS",
+            help="Let global indexes and eventually consistent reads lag by up to so long, as on"
+            " AWS; kept with the data, for all processes, until 0 ends it.",
+        ),
+    ] = None,
     enforce_throughput: Annotated[
         bool,
         typer.Option(
@@ -62,19 +78,24 @@ def dynamodb(
     """
     from perfkit.embedded import Engine
     from perfkit.embedded.http import serve
+    from perfkit.embedded.latency import Latency, read_profile
+    from perfkit.embedded.throughput import Enforcement
     from perfkit.processes.sockets import bind, url_of
 
     listener = bind(host, port)
-    from perfkit.embedded.latency import Latency, read_profile
-    from perfkit.embedded.throughput import Enforcement
-
     engine = Engine(
         data if data == ":memory:" else Path(data),
+        index_delay_s=index_delay,
         enforcement=Enforcement.beside(data) if enforce_throughput else None,
         latency=Latency(read_profile(latency)) if latency else None,
     )
 
     def started() -> None:
+        if engine.index_delay_s:
+            say(
+                "Global indexes and eventually consistent reads lag by up to"
+                f" {engine.index_delay_s:g} s; --index-delay 0 ends that"
+            )
         if enforce_throughput:
             say("Modelled: throughput is enforced, and requests beyond it are refused.")
         if latency:

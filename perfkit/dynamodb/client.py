@@ -32,6 +32,7 @@ def embedded_client(
     session: Any = None,
     enforce_throughput: bool = False,
     latency: str | None = None,
+    index_delay_s: float | None = None,
 ) -> Any:
     """
     Return a boto3 DynamoDB client on the embedded engine: no server, no socket, no credentials.
@@ -49,6 +50,8 @@ def embedded_client(
         enforce_throughput: Refuse what is beyond the throughput of tables, indexes and
             partitions, by a model of AWS; what there is is shared with all that do so.
         latency: Let answers take as long as AWS's: `aws`, or the path of a profile.
+        index_delay_s: Let global indexes and eventually consistent reads of the file lag by up to
+            so long, in all processes; 0 ends it, None leaves it as it is.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
@@ -63,6 +66,7 @@ def embedded_client(
 
     engine = Engine(
         path,
+        index_delay_s=index_delay_s,
         enforcement=Enforcement.beside(path) if enforce_throughput else None,
         latency=None if latency is None else Latency(read_profile(latency)),
     )

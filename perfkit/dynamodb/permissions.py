@@ -143,6 +143,16 @@ def _plan(workload: Workload) -> Iterator[Pair]:
     yield "cloudwatch:GetMetricData", ANY
 
 
+def _verify(workload: Workload) -> Iterator[Pair]:
+    for table in workload.tables:
+        indexes = [index for index in table.indexes if not index.local]
+        if indexes:
+            yield from _each([table], "DescribeTable", "Scan", "BatchGetItem")
+        for index in indexes:
+            yield "Scan", _index(table.name, index.name)
+            yield "Query", _index(table.name, index.name)
+
+
 def _drop_indexes(workload: Workload) -> Iterator[Pair]:
     for table in workload.made:
         if table.indexes:
@@ -243,8 +253,10 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "load": _serve,
     "migrate plan": _plan,
     "migrate preflight": _preflight,
+    "migrate verify": _verify,
     "report": _report,
     "run": _run,
     "seed": _seed,

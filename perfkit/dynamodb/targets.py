@@ -60,6 +60,8 @@ class Target:
         enforce_throughput: Whether the embedded engine refuses what is beyond the throughput of
             its tables and indexes, by a model of AWS.
         latency: The profile by which the embedded engine's answers take as long as AWS's.
+        index_delay_s: By how much the embedded engine's global indexes and eventually consistent
+            reads lag at most; None leaves it as its file says.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -72,6 +74,7 @@ class Target:
     limits: Limits | None = field(default=None, repr=False, compare=False)
     enforce_throughput: bool = False
     latency: str | None = None
+    index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -201,6 +204,7 @@ class Target:
             client = embedded_client(
                 self.data,
                 config=config,
+                index_delay_s=self.index_delay_s,
                 enforce_throughput=self.enforce_throughput,
                 latency=self.latency,
             )
@@ -239,7 +243,13 @@ class Target:
             if self.latency is not None:
                 latency = Latency(read_profile(self.latency))
             direct = EngineConnection(
-                Engine(self.data, read_only=read_only, enforcement=enforcement, latency=latency)
+                Engine(
+                    self.data,
+                    read_only=read_only,
+                    index_delay_s=self.index_delay_s,
+                    enforcement=enforcement,
+                    latency=latency,
+                )
             )
             if self.limits is None:
                 return direct
@@ -261,13 +271,7 @@ class Target:
         """
         if not self.is_aws:
             return None
-        with aws_errors("looking for credentials", self.name):
-            if self._session().get_credentials() is None:
-                msg = (
-                    f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
-                    " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
-                )
-                raise ConfigError(msg)
+        self.credentials()
         caller = self.caller()
         return None if caller is None else caller[0]
 
@@ -305,6 +309,19 @@ class Target:
             # those of a role or a login are fetched here, or not to be had
             found.get_frozen_credentials()
         return str(found.method)
+
+    def credentials(self) -> Any:
+        """
+        Return the credentials that calls are signed with; botocore's object, which renews them.
+
+        Raises:
+            ConfigError: There are none, or they cannot be read.
+        """
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+        if found is None:
+            raise _no_credentials(self.name)
+        return found
 
     def access_key(self) -> str:
         """
@@ -455,6 +472,13 @@ def _region_of(host: str) -> str | None:
     """Return the region in an address of AWS, e.g. dynamodb.eu-west-1.amazonaws.com."""
     labels = host.split(".") if host.endswith(_AWS_DOMAINS) else []
     return next((label for label in labels if _REGION.fullmatch(label)), None)
+
+
+def _no_credentials(name: str) -> ConfigError:
+    return ConfigError(
+        f"no credentials for {name}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run"
+        " `aws configure`, or name a --profile"
+    )
 
 
 def _stand_in_credentials(session: Any) -> dict[str, str]:

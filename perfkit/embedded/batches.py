@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfkit.capacity import Item, read_units
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import ThrottleError, validation
 from perfkit.embedded.expressions import Placeholders, Projection, parse_projection
 from perfkit.embedded.keys import (
@@ -18,7 +19,7 @@ from perfkit.embedded.metering import Meter
 from perfkit.embedded.reads import project, read_consistency
 from perfkit.embedded.requests import MIXED
 from perfkit.embedded.schema import Table
-from perfkit.embedded.storage import Storage
+from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import normalize_item
 from perfkit.embedded.writes import NewItem, change_item, collection_metrics, load
 
@@ -55,6 +56,7 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
             meter = Meter(table.name)
             found = responses.setdefault(name, [])
             consistency = read_consistency(block)
+            find = lateness.find if lateness.is_late(table, None, block) else Transaction.find
             left: list[Any] = []
             for given, stored_key in zip(block["Keys"], stored_keys, strict=True):
                 if room <= 0:
@@ -67,7 +69,7 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
                         throttled.append(error)
                         left.append(given)
                         continue
-                row = transaction.find(table, stored_key)
+                row = find(transaction, table, stored_key)
                 size = 0
                 if row is not None:
                     _, size, data = row

@@ -11,6 +11,7 @@ from perfkit.capacity import Item
 from perfkit.embedded import (
     batches,
     features,
+    lateness,
     reads,
     tables,
     time_to_live,
@@ -92,6 +93,8 @@ class Engine:
             disk and in a folder that may not be written to.
         enforcement: Refuses what is beyond the throughput of tables and indexes; None lets all be.
         latency: How long requests are to take, for `wait`; None as long as they take.
+        index_delay_s: Let global indexes and eventually consistent reads lag by up to so long, in
+            all processes that have the file open, from now on; 0 ends it, None leaves it as it is.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
@@ -103,10 +106,13 @@ class Engine:
         path: str | Path,
         *,
         read_only: bool = False,
+        index_delay_s: float | None = None,
         enforcement: Enforcement | None = None,
         latency: Latency | None = None,
     ) -> None:
         self._storage = Storage(path, read_only=read_only, enforcement=enforcement, latency=latency)
+        if index_delay_s is not None and not read_only:
+            lateness.set_delay(self._storage, index_delay_s)
         self._next_look_s = 0.0
         self._sound_state: object = None
 
@@ -153,6 +159,12 @@ class Engine:
         """Wait until this thread's request has taken as long as it is to take."""
         if self._storage.latency is not None:
             self._storage.latency.wait()
+
+    @property
+    def index_delay_s(self) -> float:
+        """By how many seconds at most global indexes and eventually consistent reads lag."""
+        with self._storage.read() as transaction:
+            return lateness.delay_of(transaction)
 
     def check(self, body: bytes) -> None:
         """

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from perfkit.capacity import Consistency, Item, read_units
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expressions import (
     Condition,
@@ -53,7 +54,8 @@ def get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         key = table.keys.stored(key_item)
         if storage.enforcement is not None:
             admitted = storage.enforcement.read(transaction, table, None, key)
-        row = transaction.find(table, key)
+        find = lateness.find if lateness.is_late(table, None, request) else Transaction.find
+        row = find(transaction, table, key)
     answer: dict[str, Any] = {}
     size = 0 if row is None else row[1]
     if storage.enforcement is not None:
@@ -90,7 +92,8 @@ def query(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
                         f" Primary key attribute: {name}"
                     )
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
-        source = _source(table, index, select, expressions)
+        late = lateness.is_late(table, index, request)
+        source = _source(table, index, select, expressions, late=late)
         _check_filter_is_projected(source, expressions.filter)
         backward = request.get("ScanIndexForward") is False
         within = within.resumed(table, index, start, backward=backward)
@@ -121,7 +124,8 @@ def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
                     f" {request['TotalSegments']} Segment: {request['Segment']}"
                 )
         _check_projection(table, expressions)
-        source = _source(table, index, select, expressions)
+        late = lateness.is_late(table, index, request)
+        source = _source(table, index, select, expressions, late=late)
         if expressions.filter is not None:
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
         within = within.resumed(table, index, start, backward=False)
@@ -305,6 +309,7 @@ class _Source:
         key: Name of the column with the stored key.
         counts: Whether nothing of the items is needed.
         fetches: Whether attributes that a local index lacks are read from the table.
+        late: Whether it is read as it was a moment ago.
     """
 
     table: Table
@@ -313,21 +318,25 @@ class _Source:
     key: str
     counts: bool = False
     fetches: bool = False
+    late: bool = False
 
 
 _WEIGHT = f"ifnull(weight, CASE WHEN size < {PIECE_BYTES} THEN size ELSE -size END)"
 _ENTRY_WEIGHT = _WEIGHT.replace("weight", "e.weight").replace("size", "e.size")
 
 
-def _source(table: Table, index: Index | None, select: str, expressions: _Expressions) -> _Source:
+def _source(
+    table: Table, index: Index | None, select: str, expressions: _Expressions, *, late: bool
+) -> _Source:
     if index is None:
-        counts = select == "COUNT" and expressions.filter is None
+        # where a late page ends there may be no item any more to read the key of
+        counts = select == "COUNT" and expressions.filter is None and not late
         sql = f"SELECT {_WEIGHT}, {'k' if counts else 'data'} FROM t{table.store}"
-        return _Source(table=table, index=None, sql=sql, key="k", counts=counts)
+        return _Source(table=table, index=None, sql=sql, key="k", counts=counts, late=late)
     joined = f"FROM i{index.store} e CROSS JOIN t{table.store} t ON t.id = e.item"
     if index.projection == "ALL":
         sql = f"SELECT {_ENTRY_WEIGHT}, t.data {joined}"
-        return _Source(table=table, index=index, sql=sql, key="e.k")
+        return _Source(table=table, index=index, sql=sql, key="e.k", late=late)
     projected = index.attributes(table.keys)
     wanted = expressions.projection.attributes if expressions.projection is not None else set()
     missing = sorted(wanted - projected)
@@ -347,7 +356,7 @@ def _source(table: Table, index: Index | None, select: str, expressions: _Expres
         sql = f"SELECT {_ENTRY_WEIGHT}, t.data, t.size {joined}"
         return _Source(table=table, index=index, sql=sql, key="e.k", fetches=True)
     sql = f"SELECT {_WEIGHT}, data FROM i{index.store}"
-    return _Source(table=table, index=index, sql=sql, key="k")
+    return _Source(table=table, index=index, sql=sql, key="k", late=late)
 
 
 def _check_filter_is_projected(source: _Source, condition: Condition | None) -> None:
@@ -418,9 +427,16 @@ def _read_page(
     where, bounds = within.sql(source.key)
     order = "DESC" if backward else "ASC"
     limit = request.get("Limit") or -1
-    rows = transaction.run(
-        f"{source.sql}{where} ORDER BY {source.key} {order} LIMIT ?", (*bounds, limit)
-    )
+    rows: Any
+    if source.late:
+        store = source.table.store if source.index is None else source.index.store
+        rows = lateness.rows(
+            transaction, source.sql, source.key, store, within, order=order, limit=limit
+        )
+    else:
+        rows = transaction.run(
+            f"{source.sql}{where} ORDER BY {source.key} {order} LIMIT ?", (*bounds, limit)
+        )
     fetched: list[int] = []
     sized = _noting_fetches(rows, fetched) if source.fetches else rows
     condition = expressions.filter

@@ -199,6 +199,7 @@ class Table:
         store: Number of the SQL table that holds its items.
         ttl_attribute: Attribute that says when an item expires, None without time to live.
         settings: Members of the description that the engine keeps and does nothing with.
+        index_delay_s: By so much at most global indexes and eventually consistent reads lag.
     """
 
     name: str
@@ -213,6 +214,7 @@ class Table:
     deletion_protection: bool = False
     ttl_attribute: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    index_delay_s: float = 0.0
 
     @property
     def arn(self) -> str:
@@ -276,6 +278,9 @@ class Table:
             # as versions before these settings read it
             if not index["settings"]:
                 del index["settings"]
+        # an earlier version does not know it, and need not where it says nothing
+        if not self.index_delay_s:
+            del stored["index_delay_s"]
         return stored
 
     @classmethod

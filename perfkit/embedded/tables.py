@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from perfkit.embedded import backfill
+from perfkit.embedded import backfill, lateness
 from perfkit.embedded.definitions import (
     check_throughput,
     kept_settings,
@@ -57,6 +57,7 @@ def create_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
     with storage.write() as transaction:
         if transaction.table(table.name) is not None:
             raise DynamoDBError("ResourceInUseException", f"Table already exists: {table.name}")
+        table = replace(table, index_delay_s=lateness.delay_of(transaction))
         table = transaction.add_table(table)
         _set_tags(transaction, table.name, tags)
         described = _describe(transaction, table, status="CREATING")

@@ -14,6 +14,7 @@ from perfkit.capacity import (
     item_size,
     write_units,
 )
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expirations import note
 from perfkit.embedded.expressions import (
@@ -217,6 +218,14 @@ def _change(
         )
     elif old is not None:
         transaction.delete(table, (old.row, old.size, old.data))
+    if table.index_delay_s:
+        lateness.note(
+            transaction,
+            table,
+            key,
+            None if old is None else old.item,
+            None if new is None else new.item,
+        )
     meter.add_table(write_units(old_bytes, new_bytes, transactional=transactional))
     if table.ttl_attribute is not None:
         note(transaction, table, key, None if new is None else new.item)

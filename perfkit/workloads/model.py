@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from perfkit.capacity import AttributeValue
 from perfkit.errors import WorkloadError
+from perfkit.workloads.gates import Gate
 from perfkit.workloads.kinds import Integer, Kinds, Reference, Timestamp
 from perfkit.workloads.problems import nearest
 from perfkit.workloads.schema import Projection, Today
@@ -478,6 +479,8 @@ class Workload:
     traffic: Traffic | None = None
     """How much the service asks and writes; None where nobody says."""
     target: TargetDefaults = field(default_factory=TargetDefaults)
+    gates: tuple[Gate, ...] = ()
+    """What must hold of what is measured."""
 
     @property
     def quotes(self) -> bool:

@@ -1,0 +1,1 @@
+"""What an application asks of DynamoDB: recorded, shown, and checked for what is wrong."""
