@@ -304,6 +304,7 @@ def _check_subject(
     """
     from perfkit.load.probing import check_url
 
+    checked = tuple(dict.fromkeys(map(check_url, urls or ())))
     if urls and phase is not None:
         msg = "--url and --phase contradict each other; leave one out"
         raise ConfigError(msg)
@@ -326,7 +327,7 @@ def _check_subject(
     if locustfile is not None and len(urls or ()) > 1:
         msg = "users of a Locust file ask one --url; leave the others out"
         raise ConfigError(msg)
-    return tuple(dict.fromkeys(map(check_url, urls or ())))
+    return checked
 
 
 def _make_place(

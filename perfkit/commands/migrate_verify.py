@@ -45,7 +45,7 @@ _MOST_ROWS = 8
 def verify(
     plan: Annotated[
         Path | None,
-        typer.Argument(metavar="[PLAN]", help="Verify what this plan creates.", show_default=False),
+        typer.Argument(metavar="PLAN", help="Verify what this plan creates.", show_default=False),
     ] = None,
     *,
     workload: WorkloadOption = None,

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.connection import EngineConnection
+from perfkit.dynamodb.connection import ClientConnection, EngineConnection
 from perfkit.dynamodb.tables import describe
 from perfkit.embedded import Engine, lateness
 from perfkit.migrate.entries import Suspect
@@ -324,6 +324,48 @@ def test_a_limit_ends_it_and_nothing_is_said_of_the_index(data: Path) -> None:
     assert "pass" not in result.stdout
 
 
+def test_a_plan_says_what_is_verified_and_of_which_table(data: Path) -> None:
+    client = embedded_client(data)
+    client.update_table(
+        TableName="Things", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "ByOwner"}}]
+    )
+    while len(client.describe_table(TableName="Things")["Table"]["GlobalSecondaryIndexes"]) > 1:
+        pass
+    planned = perfkit("migrate", "plan", "--index", "ByOwner", "--output", "plan.json")
+    assert planned.exit_code == 0, planned.output
+
+    early = perfkit("migrate", "verify", "plan.json")
+    add_index(client, "ByOwner", {"ProjectionType": "KEYS_ONLY"})
+    then = perfkit("migrate", "verify", "plan.json")
+    unknown = perfkit("migrate", "verify", "plan.json", "--index", "ByShelf")
+    client.delete_table(TableName="Things")
+    create(client)
+    other = perfkit("migrate", "verify", "plan.json")
+
+    assert (early.exit_code, then.exit_code) == (3, 0), then.output
+    assert "ByOwner of Things is not there" in early.stderr
+    assert "ByShelf" not in then.stdout
+    assert (unknown.exit_code, other.exit_code) == (2, 2)
+    assert "the plan creates no index 'ByShelf'; it creates ByOwner" in unknown.stderr
+    assert "is another one than the plan's" in other.stderr
+
+
+def test_an_interrupt_ends_it_and_leaves_nothing_behind(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfkit.migrate.entries.Entries.meet", interrupt)
+    before = set(Path().rglob("*"))
+
+    result = perfkit("migrate", "verify", "--data", data, "--differences", "found.jsonl")
+
+    assert result.exit_code == 130
+    assert "the same command again begins anew" in result.stderr
+    assert {path for path in Path().rglob("*") if "sqlite3-" not in path.name} <= before
+
+
 # ---- while others write --------------------------------------------------------------------------
 
 
@@ -535,3 +577,102 @@ def test_a_form_that_finds_something_else_is_found_out(data: Path) -> None:
     assert "1 of 1 key of of-owner differed" in " ".join(result.stdout.split())
     assert found_in(Path("found.jsonl")) == {("ByOwner", sk, "answer") for sk in in_hall}
     assert "and today's form does not" in Path("found.jsonl").read_text()
+
+
+# ---- engines of others ---------------------------------------------------------------------------
+
+ELSEWHERE = """
+name = "mine"
+description = "A table that is there"
+
+[tables.Things]
+partition_key = { name = "pk", type = "S" }
+sort_key = { name = "sk", type = "N" }
+
+[tables.Things.indexes]
+ByHall = { partition_key = { name = "hall", type = "S" }, sort_key = { name = "tag", type = "B" }, projection = "INCLUDE", non_key_attributes = ["at", "words"] }
+
+[patterns.in-hall]
+description = "Things in a hall with a tag"
+table = "Things"
+parameters_from = "sample"
+today = "scan-filtered"
+names = { hall = "hall", tag = "tag" }
+returns = ["pk", "sk", "words"]
+scan.filter = "#hall = :hall AND #tag = :tag"
+query = { index = "ByHall", key_condition = "#hall = :hall AND #tag = :tag" }
+"""
+
+
+@pytest.mark.processes
+def test_entries_that_another_engine_loses_or_changes_are_found(
+    stand_in: str,
+    client_of: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("perfkit.toml").write_text(ELSEWHERE)
+    client = client_of(stand_in)
+    client.create_table(
+        TableName="Things",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": each, "AttributeType": TYPES[each]}
+            for each in ("pk", "sk", "hall", "tag")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "ByHall",
+                "KeySchema": [
+                    {"AttributeName": "hall", "KeyType": "HASH"},
+                    {"AttributeName": "tag", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["at", "words"]},
+            }
+        ],
+    )
+    client.get_waiter("table_exists").wait(TableName="Things", WaiterConfig={"Delay": 1})
+    for number in range(1, 60):
+        item = thing(number)
+        if number % 35 == 14:
+            del item["hall"]
+        if number % 35 == 21:
+            del item["tag"]
+        client.put_item(TableName="Things", Item=item)
+    ask = ("migrate", "verify", "--target", stand_in, "--yes", "--settle", "0.1")
+
+    result = perfkit(*ask)
+
+    assert result.exit_code == 0, result.output
+    # 14, 21, 49 and 56 of 59
+    words = " ".join(result.stdout.split())
+    assert "Not in ByHall, because its key does not allow it: 4 items" in words
+    assert "0 of 55 keys of in-hall differed" in words
+
+    execute = ClientConnection.execute
+
+    def spoiled(self: ClientConnection, operation: str, request: Any) -> Any:
+        answer = execute(self, operation, request)
+        if request.get("IndexName") == "ByHall":
+            answer["Items"] = [
+                each | {"words": {"SS": ["other"]}} if each["sk"]["N"] == "8" else each
+                for each in answer["Items"]
+                if each["sk"]["N"] != "5"
+            ]
+        return answer
+
+    monkeypatch.setattr(ClientConnection, "execute", spoiled)
+    result = perfkit(*ask, "--differences", "found.jsonl")
+
+    assert result.exit_code == 4, result.output
+    assert found_in(Path("found.jsonl")) == {
+        ("ByHall", "5", "missing"),
+        ("ByHall", "8", "differs"),
+        ("ByHall", "5", "answer"),
+        ("ByHall", "8", "answer"),
+    }
