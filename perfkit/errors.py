@@ -7,6 +7,7 @@ Everything perfkit raises on purpose, with the exit code each becomes.
         GateError                 a gate says something it may not
         UnknownScenarioError      no scenario of that name
         RunFileError              a saved run cannot be read
+        TraceError                a trace cannot be read
         PriceError                a price is missing, or a price file says what it may not
         ArchitectureError         an architecture file says what it may not
       TargetError             3   the target could not be measured
@@ -36,6 +37,7 @@ __all__ = [
     "TargetError",
     "ThresholdError",
     "ThrottledError",
+    "TraceError",
     "UnknownScenarioError",
     "WorkloadError",
 ]
@@ -67,6 +69,10 @@ class UnknownScenarioError(ConfigError):
 
 class RunFileError(ConfigError):
     """A saved run is missing, cut short or from another format."""
+
+
+class TraceError(ConfigError):
+    """A recording of traffic is missing, damaged or from another format."""
 
 
 class PriceError(ConfigError):
