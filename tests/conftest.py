@@ -29,13 +29,17 @@ import redis
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.hooks import EventAliaser
 from botocore.loaders import create_loader
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb import indexes, seeding
-from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.client import _options, embedded_client
 from perfkit.dynamodb.targets import Target, parse_target
+from perfkit.embedded import Engine
+from perfkit.embedded.transport import attach
 from perfkit.processes import redis_server as cache
 from perfkit.processes.sockets import bind
 from perfkit.traffic.proxy import Proxy
@@ -62,8 +66,8 @@ _STARTERS = frozenset(
 )
 """Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
 
-_MADE_ONCE = frozenset({"cache_run", "chromium", "hour_run", "phases_run"})
-"""Fixtures that take long to make: the tests of one run in the same process."""
+_SPREAD = ("tests/service/test_launch.py", "tests/scenarios/service/test_services.py")
+"""Files that take long and whose tests share nothing: any worker runs any of their tests."""
 
 _EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 """Python's audit events of starting one."""
@@ -72,8 +76,9 @@ _started: list[str] = []
 _connected: list[object] = []
 
 
-def _watch(event: str, arguments: tuple[object, ...]) -> None:
-    if event in _EVENTS:
+def _watch(event: str, arguments: tuple[object, ...], events: frozenset[str] = _EVENTS) -> None:
+    # a default is still there when Python ends and the module's names are not
+    if event in events:
         _started.append(event)
     elif event == "socket.connect":
         _connected.append(arguments[1])
@@ -87,9 +92,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _STARTERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.processes)
-        for name in _MADE_ONCE.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
+class _FileByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each file to one worker, which makes once what its tests share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if file in _SPREAD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give files out in the order of the tests."""
+    config.option.loadscopereorder = False
+    return _FileByFile(config, log)
 
 
 def pytest_collection_finish() -> None:
@@ -149,9 +167,18 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _models_read_once() -> Iterator[None]:
-    """Share botocore's models, megabytes of JSON, among all sessions of boto3."""
+    """Share botocore's models, megabytes of JSON, and its names of events among all clients."""
+    names: dict[str, str] = {}
+    alias = EventAliaser._alias_event_name
+
+    def alias_once(self: EventAliaser, name: str) -> str:
+        if name not in names:
+            names[name] = alias(self, name)
+        return names[name]
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
+        patched.setattr(EventAliaser, "_alias_event_name", alias_once)
         yield
 
 
@@ -182,10 +209,30 @@ def connect(session: boto3.Session) -> Callable[..., Any]:
     return connect
 
 
+class _Engines:
+    """One engine after the other, behind the same client."""
+
+    def __init__(self) -> None:
+        self.now = Engine(":memory:")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.now, name)
+
+
+@pytest.fixture(scope="session")
+def _switched(session: boto3.Session) -> tuple[Any, _Engines]:
+    client, engines = session.client("dynamodb", **_options(_AS_WRITTEN)), _Engines()
+    attach(client, engines)  # type: ignore[arg-type]
+    return client, engines
+
+
 @pytest.fixture
-def client(connect: Callable[..., Any]) -> Any:
-    """Return a client on an engine of its own, in memory."""
-    return connect()
+def client(_switched: tuple[Any, _Engines]) -> Iterator[Any]:
+    """Return a client on an engine of its own, in memory; making a client takes a while."""
+    client, engines = _switched
+    engines.now = Engine(":memory:")
+    yield client
+    engines.now.close()
 
 
 # ---- tables ------------------------------------------------------------------------------

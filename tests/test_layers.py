@@ -55,9 +55,6 @@ HEAVY = (
 )
 
 
-pytestmark = pytest.mark.xdist_group("layers")
-
-
 @pytest.fixture(scope="module")
 def modules() -> dict[str, ast.Module]:
     """Return all modules, parsed, by their file."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,9 @@ from perfkit.errors import ConfigError
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
+    ENFORCE_VARIABLE,
+    INDEX_DELAY_VARIABLE,
+    LATENCY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
@@ -203,7 +207,39 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
+    if target.kind == "embedded":
+        delay = os.environ.get(INDEX_DELAY_VARIABLE)
+        target = replace(
+            target,
+            index_delay_s=_seconds(delay) if delay else None,
+            enforce_throughput=_is_on(ENFORCE_VARIABLE),
+            latency=os.environ.get(LATENCY_VARIABLE) or None,
+        )
+        if target.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # a profile that will not do shows before anything is done
+            read_profile(target.latency)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{INDEX_DELAY_VARIABLE} is {text!r}, which is no number of seconds"
+        raise ConfigError(msg) from error
+
+
+def _is_on(variable: str) -> bool:
+    """Return whether a variable of the environment turns something on, as Typer reads them."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text in {"", "0", "false", "f", "no", "n", "off"}:
+        return False
+    if text in {"1", "true", "t", "yes", "y", "on"}:
+        return True
+    msg = f"{variable} is {text!r}; set it to 1 or 0"
+    raise ConfigError(msg)
 
 
 def request_prices(region: str) -> "RequestPrices":

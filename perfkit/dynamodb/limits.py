@@ -62,6 +62,9 @@ _FIELDS = (
 )
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
 
+_MADE_UP_S = 1.0
+"""So much of unused time is made up for: without it a slow machine stays below the rate."""
+
 
 _PAUSE: ContextVar[Callable[[float], None] | None] = ContextVar(
     "perfkit-limits-pause", default=None
@@ -178,8 +181,9 @@ class Meter:
     """
     Holds one process to the limits that its command has in all its processes.
 
-    A call gets its turn when those before are paid off at the rate, so over any stretch of time
-    no more is consumed than the rate and one call; unused time is not saved up. A call that
+    A call gets its turn when those before are paid off at the rate. Of time that was left unused,
+    because the machine or the target was slow, up to a second is made up for; so over any stretch
+    of time no more is consumed than at the rate in this time and a second, and one call. A call that
     would pass the sum of money, as far as earlier ones of its operation tell, is not sent. Before
     an operation is known, each thread of each process may have a call of it under way.
 
@@ -232,15 +236,16 @@ class Meter:
                     ledger["stopped"] = 1.0
                     raise self._reached(ledger)
             ledger["expected_usd"] += expected_usd
-            now_s = self._clock()
-            start_s = now_s
+            start_s = now_s = self._clock()
             for name, rate, units in (
                 ("read_free_at_s", limits.max_rcu, reads),
                 ("write_free_at_s", limits.max_wcu, writes),
             ):
                 if rate is not None and _is_of(operation, name):
-                    start_s = max(start_s, ledger[name])
-                    ledger[name] = start_s + units / rate
+                    # in the past where time was left unused
+                    begin_s = _begin(ledger[name], now_s)
+                    ledger[name] = begin_s + units / rate
+                    start_s = max(start_s, begin_s)
         self._open.call = (operation, expected)
         if start_s > now_s:
             self._turn(waiting=1)
@@ -379,8 +384,13 @@ def _is_of(operation: str, field: str) -> bool:
 
 def _pay(ledger: dict[str, float], name: str, seconds: float, now_s: float) -> None:
     """Move the moment the next call may go: later for units that were not expected."""
-    start_s = max(ledger[name], now_s) if seconds > 0 else ledger[name]
+    start_s = _begin(ledger[name], now_s) if seconds > 0 else ledger[name]
     ledger[name] = start_s + seconds
+
+
+def _begin(free_s: float, now_s: float) -> float:
+    """Return from when a call is paid for: when those before are, but before the first one now."""
+    return max(free_s, now_s - _MADE_UP_S) if free_s else now_s
 
 
 def _units(answer: Mapping[str, Any]) -> float | None:

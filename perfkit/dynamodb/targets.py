@@ -57,6 +57,11 @@ class Target:
         profile: Named AWS profile; None takes what the environment says.
         redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
         limits: What may be consumed here, by whichever process and client.
+        enforce_throughput: Whether the embedded engine refuses what is beyond the throughput of
+            its tables and indexes, by a model of AWS.
+        latency: The profile by which the embedded engine's answers take as long as AWS's.
+        index_delay_s: By how much the embedded engine's global indexes and eventually consistent
+            reads lag at most; None leaves it as its file says.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -67,6 +72,9 @@ class Target:
     redirected: bool = False
     # what a target is does not depend on it
     limits: Limits | None = field(default=None, repr=False, compare=False)
+    enforce_throughput: bool = False
+    latency: str | None = None
+    index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -113,11 +121,24 @@ class Target:
             ConfigError: `aws`, and no region is configured.
         """
         if self.kind is TargetKind.EMBEDDED:
-            return {"kind": str(self.kind)}
+            # part of what a target is: runs with and without are never held against one another
+            return {"kind": str(self.kind), **self._modelled()}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
         if self.endpoint_url is not None:
             described["endpoint"] = _without_user(self.endpoint_url)
         return described
+
+    def _modelled(self) -> dict[str, Any]:
+        """Return what a run file says of AWS's limits and delays that the engine models."""
+        modelled: dict[str, Any] = {}
+        if self.enforce_throughput:
+            modelled["throughput"] = "enforced"
+        if self.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # the times and not the file's name: another profile under that name is another model
+            modelled["latency"] = read_profile(self.latency).describe()
+        return {"modelled": modelled} if modelled else {}
 
     def resolved_region(self) -> str:
         """
@@ -180,7 +201,14 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return self._limited(service, embedded_client(self.data, config=config))
+            client = embedded_client(
+                self.data,
+                config=config,
+                index_delay_s=self.index_delay_s,
+                enforce_throughput=self.enforce_throughput,
+                latency=self.latency,
+            )
+            return self._limited(service, client)
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
@@ -206,8 +234,23 @@ class Target:
         """
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
+            from perfkit.embedded.latency import Latency, read_profile
+            from perfkit.embedded.throughput import Enforcement
 
-            direct = EngineConnection(Engine(self.data, read_only=read_only))
+            enforcement = latency = None
+            if self.enforce_throughput:
+                enforcement = Enforcement.beside(self.data, read_only=read_only)
+            if self.latency is not None:
+                latency = Latency(read_profile(self.latency))
+            direct = EngineConnection(
+                Engine(
+                    self.data,
+                    read_only=read_only,
+                    index_delay_s=self.index_delay_s,
+                    enforcement=enforcement,
+                    latency=latency,
+                )
+            )
             if self.limits is None:
                 return direct
             return MeteredConnection(direct, meter_of(self.limits))
@@ -463,7 +506,10 @@ def _doubt(name: str, headers: Mapping[str, str]) -> str | None:
 
 def data_files(data: Path) -> list[Path]:
     """Return the embedded engine's file and those SQLite and the engine keep beside it."""
-    names = [data, *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock"))]
+    names = [
+        data,
+        *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock", "-throughput")),
+    ]
     try:
         return [name for name in names if name.exists()]
     except OSError as error:

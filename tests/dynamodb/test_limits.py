@@ -266,7 +266,7 @@ def test_who_waits_for_minutes_can_be_ended(data: Path) -> None:
     st.floats(0.5, 1000),
     st.lists(st.tuples(st.floats(0, 5), st.floats(0, 50)), min_size=1, max_size=30),
 )
-def test_no_more_is_consumed_than_the_rate_and_one_call(
+def test_no_more_is_consumed_than_the_rate_a_second_and_one_call(
     rate: float, calls: list[tuple[float, float]]
 ) -> None:
     clock = FakeClock()
@@ -283,7 +283,36 @@ def test_no_more_is_consumed_than_the_rate_and_one_call(
         for last in range(first, len(sent)):
             # what is sent was paid for by waiting, but for the last one
             consumed = sum(units for _, units in sent[first:last])
-            assert consumed <= rate * (sent[last][0] - start_s) + 1e-6
+            assert consumed <= rate * (sent[last][0] - start_s + 1) + 1e-6
+
+
+def test_a_rate_is_reached_though_calls_are_slow_now_and_then() -> None:
+    """As on a busy machine: every tenth call takes a second, of which it paid for a tenth."""
+    clock = FakeClock()
+    meter = meter_at(clock, max_rcu=100)
+
+    for number in range(300):
+        meter.allow("Query")
+        clock.advance(0.9 if number % 10 == 0 else 0.01)
+        meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+
+    # 3,000 units at 100 a second
+    assert clock.now() == pytest.approx(30, rel=0.05)
+
+
+def test_an_idle_minute_is_not_saved_up() -> None:
+    clock = FakeClock()
+    meter = meter_at(clock, max_rcu=10)
+    meter.allow("Query")
+    meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+    clock.advance(60)
+
+    for _ in range(5):
+        meter.allow("Query")
+        meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+
+    # one for the second that is made up for, one for now, and each of the others pays a second
+    assert clock.now() == 63
 
 
 @pytest.mark.parametrize(
