@@ -686,7 +686,10 @@ class TrafficRecorder:
         upstream = self._changed(await open_upstream(target))
         self.writer = TraceWriter(
             self._path,
-            {"target": target.describe()},
+            {
+                "target": target.describe(),
+                "keeps_values": self._options.get("keep_values", False),
+            },
             most_bytes=self._most_bytes,
             warn=self.warnings.append,
         )
