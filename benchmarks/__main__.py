@@ -22,6 +22,7 @@ from benchmarks import (
     http_clients,
     judging,
     layouts,
+    migrating,
     run,
     seeding,
     service,
@@ -46,6 +47,8 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "layouts": layouts.compare,
     "judging": judging.compare,
     "twin": twin.compare,
+    "apply-kills": migrating.with_kills,
+    "apply-faults": migrating.with_faults,
 }
 _BY_NAME_ONLY = ("layouts",)
 """Those that take too long, or too much of the disk, to be measured each time."""

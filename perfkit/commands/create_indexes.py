@@ -181,6 +181,7 @@ def create_with_bars(
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.retries import check_rates
+    from perfkit.migrate.journal import journals
     from perfkit.units import format_many
 
     check_rates(max_rcu=max_rcu)
@@ -212,15 +213,18 @@ def create_with_bars(
                 elif event.fraction is not None:
                     shown.reach(name, event.fraction, 1.0)
 
-            changes = indexes.apply(
-                target,
-                plans,
-                indexes.Goal.PRESENT,
-                wait=wait,
-                timeout_s=timeout_s,
-                watch=watch,
-                stalled=note,
-            )
+            tables = [each.table.name for each in plans if each.is_to_create]
+            with journals(target, tables, "create-indexes") as kept:
+                changes = indexes.apply(
+                    target,
+                    plans,
+                    indexes.Goal.PRESENT,
+                    wait=wait,
+                    timeout_s=timeout_s,
+                    watch=watch,
+                    stalled=note,
+                    record=lambda noted: kept[noted.table.name].note(noted),
+                )
             counts = indexes.count(
                 target,
                 plans,
