@@ -23,12 +23,14 @@ from benchmarks import (
     judging,
     layouts,
     migrating,
+    rates,
     run,
     seeding,
     service,
     sqlite,
     startup,
     twin,
+    verifying,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -40,6 +42,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "sqlite": sqlite.compare,
     "engines": engines.compare,
     "seeding": seeding.compare,
+    "seeding-millions": seeding.compare_scales,
     "run": run.compare,
     "service": service.compare,
     "http-clients": http_clients.compare,
@@ -49,8 +52,10 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "twin": twin.compare,
     "apply-kills": migrating.with_kills,
     "apply-faults": migrating.with_faults,
+    "rates": rates.compare,
+    "verify": verifying.compare,
 }
-_BY_NAME_ONLY = ("layouts",)
+_BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
 """Those that take too long, or too much of the disk, to be measured each time."""
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

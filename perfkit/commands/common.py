@@ -3,15 +3,20 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfkit.console import INTERRUPTED
+from perfkit.errors import ConfigError
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
+    ENFORCE_VARIABLE,
+    INDEX_DELAY_VARIABLE,
+    LATENCY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
@@ -50,6 +55,7 @@ __all__ = [
     "say",
     "say_consumption",
     "say_error",
+    "seconds",
     "warn",
 ]
 
@@ -201,7 +207,39 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
+    if target.kind == "embedded":
+        delay = os.environ.get(INDEX_DELAY_VARIABLE)
+        target = replace(
+            target,
+            index_delay_s=_seconds(delay) if delay else None,
+            enforce_throughput=_is_on(ENFORCE_VARIABLE),
+            latency=os.environ.get(LATENCY_VARIABLE) or None,
+        )
+        if target.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # a profile that will not do shows before anything is done
+            read_profile(target.latency)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{INDEX_DELAY_VARIABLE} is {text!r}, which is no number of seconds"
+        raise ConfigError(msg) from error
+
+
+def _is_on(variable: str) -> bool:
+    """Return whether a variable of the environment turns something on, as Typer reads them."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text in {"", "0", "false", "f", "no", "n", "off"}:
+        return False
+    if text in {"1", "true", "t", "yes", "y", "on"}:
+        return True
+    msg = f"{variable} is {text!r}; set it to 1 or 0"
+    raise ConfigError(msg)
 
 
 def request_prices(region: str) -> "RequestPrices":
@@ -274,6 +312,30 @@ def _ask(question: str) -> bool:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         return False
+
+
+_LONGEST_S = 366 * 86_400
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """
+    Return the time in seconds that an option says: `90`, `90s`, `10m`, `2h`, `1d`.
+
+    Raises:
+        ConfigError: It is none, or not above 0 and within a year.
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        found_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        found_s = 0
+    if not 0 < found_s <= _LONGEST_S:
+        msg = f"{option} {text}: give a time above 0, e.g. 90s, 10m or 2h"
+        raise ConfigError(msg)
+    return found_s
 
 
 def print_text(text: str = "") -> None:

@@ -6,6 +6,7 @@ from perfkit.commands.migrate_apply import apply, rollback
 from perfkit.commands.migrate_plan import plan
 from perfkit.commands.migrate_preflight import preflight
 from perfkit.commands.migrate_status import status
+from perfkit.commands.migrate_verify import verify
 
 __all__ = ["migrate"]
 
@@ -15,3 +16,4 @@ migrate.command()(plan)
 migrate.command()(apply)
 migrate.command()(rollback)
 migrate.command()(status)
+migrate.command()(verify)

@@ -113,7 +113,9 @@ def apply(
             changes = applying.apply(where, ready, kept, quiet_s=timeout, watch=watch, stalled=note)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
     if not as_json and any(table.creations for table in made.tables):
-        note(f"The way back: perfkit migrate rollback {plan}")
+        note(
+            f"Next: perfkit migrate verify {plan}   (the way back: perfkit migrate rollback {plan})"
+        )
 
 
 def rollback(

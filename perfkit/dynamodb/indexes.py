@@ -27,7 +27,7 @@ from perfkit.dynamodb.index_work import (
     carry_out,
 )
 from perfkit.dynamodb.ownership import Ownership
-from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     Definition,
@@ -303,7 +303,6 @@ def check_items(
     target: Target,
     plans: Sequence[IndexPlan],
     *,
-    max_rcu: float | None = None,
     stage: Callable[[str], None] = lambda _: None,
 ) -> ItemChecks:
     """
@@ -312,7 +311,6 @@ def check_items(
     Args:
         target: Where.
         plans: What `plan` found.
-        max_rcu: Hold the reads below so many units a second.
         stage: Called with what is being done, as a short text.
 
     Raises:
@@ -321,7 +319,6 @@ def check_items(
     """
     checks: ItemChecks = {}
     connection = RetryingConnection(target.connect(), backoff=Backoff())
-    pacer = Pacer(max_rcu)
     try:
         for table in {each.table.name: each.table for each in plans}.values():
             wanted = [each.index for each in plans if each.table is table and each.is_to_create]
@@ -329,7 +326,7 @@ def check_items(
                 continue
             stage(f"reading {table.name}")
             with answer_errors(f"reading table {table.name}", target.name):
-                found = check_table(connection, table.name, wanted, pacer=pacer)
+                found = check_table(connection, table.name, wanted)
                 for each in found.values():
                     check_held_keys(connection, table, each)
             checks |= {(table.name, name): each for name, each in found.items()}
@@ -344,7 +341,6 @@ def count(
     checks: ItemChecks,
     changes: Mapping[tuple[str, str], Change],
     *,
-    max_rcu: float | None = None,
     stage: Callable[[str], None] = lambda _: None,
     pause: Pause = time.sleep,
 ) -> tuple[IndexCount, ...]:
@@ -359,7 +355,6 @@ def count(
         plans: What `plan` found.
         checks: What `check_items` found before.
         changes: What became of the indexes.
-        max_rcu: Hold the reads below so many units a second.
         stage: Called with what is being done, as a short text.
         pause: Sleeps.
 
@@ -368,7 +363,6 @@ def count(
     """
     counts = []
     connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
-    pacer = Pacer(max_rcu, pause=pause)
     items: dict[str, int] = {}
     try:
         for each in plans:
@@ -381,19 +375,19 @@ def count(
             with answer_errors(f"counting index {index} of {table}", target.name):
                 if seen is None:
                     if table not in items:
-                        items[table] = count_items(connection, table, pacer=pacer).items
+                        items[table] = count_items(connection, table).items
                     # if all are in it, none needs to be looked at
                     whole = items[table]
                     seen = ItemCheck(index=each.index, items=whole, belonging=whole)
-                entries = count_entries(connection, table, index, pacer=pacer)
+                entries = count_entries(connection, table, index)
                 if not created and entries < seen.belonging:
-                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
+                    seen = check_table(connection, table, [each.index])[index]
                 for _ in range(_COUNTS_PAID if each.is_paid else _COUNTS):
                     if entries >= seen.belonging:
                         break
                     pause(_COUNT_AGAIN_S)
-                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
-                    entries = count_entries(connection, table, index, pacer=pacer)
+                    seen = check_table(connection, table, [each.index])[index]
+                    entries = count_entries(connection, table, index)
             counts.append(IndexCount(table=each.table, check=seen, entries=entries))
     finally:
         connection.close()

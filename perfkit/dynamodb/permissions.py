@@ -168,6 +168,16 @@ def _migrate_status(workload: Workload) -> Iterator[Pair]:
     yield "cloudwatch:GetMetricStatistics", ANY
 
 
+def _verify(workload: Workload) -> Iterator[Pair]:
+    for table in workload.tables:
+        indexes = [index for index in table.indexes if not index.local]
+        if indexes:
+            yield from _each([table], "DescribeTable", "Scan", "BatchGetItem")
+        for index in indexes:
+            yield "Scan", _index(table.name, index.name)
+            yield "Query", _index(table.name, index.name)
+
+
 def _drop_indexes(workload: Workload) -> Iterator[Pair]:
     for table in workload.made:
         if table.indexes:
@@ -242,6 +252,13 @@ def _run(workload: Workload) -> Iterator[Pair]:
     yield from _bench(workload)
 
 
+def _check(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:ListMetrics", ANY
+    yield "cloudwatch:GetMetricStatistics", ANY
+    yield "cloudformation:DescribeStacks", ANY
+
+
 def _doctor(workload: Workload) -> Iterator[Pair]:
     yield "ListTables", ANY
     yield "DescribeLimits", ANY
@@ -263,6 +280,7 @@ def _report(workload: Workload) -> Iterator[Pair]:
 
 COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
+    "check": _check,
     "clean": _clean,
     "create-indexes": _create_indexes,
     "doctor": _doctor,
@@ -273,6 +291,8 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "migrate preflight": _preflight,
     "migrate rollback": _roll_back,
     "migrate status": _migrate_status,
+    "load": _serve,
+    "migrate verify": _verify,
     "report": _report,
     "run": _run,
     "seed": _seed,

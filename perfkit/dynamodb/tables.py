@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.retries import Pacer, Pause
+from perfkit.dynamodb.retries import Pause
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 from perfkit.workloads.model import Index, Table
@@ -473,7 +473,7 @@ def wait_until_gone(connection: Connection, name: str, *, pause: Pause) -> None:
     raise TargetError(msg)
 
 
-def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCount:
+def count_items(connection: Connection, name: str) -> TableCount:
     """
     Count a table's items by reading all of them, strongly consistent.
 
@@ -483,7 +483,6 @@ def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCoun
     Args:
         connection: Where the table is.
         name: The table.
-        pacer: Holds the read units below a rate.
     """
     request: dict[str, Any] = {
         "TableName": name,
@@ -493,10 +492,8 @@ def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCoun
     }
     items, units = 0, 0.0
     while True:
-        pacer.wait()
         answer = connection.execute("Scan", request)
         page_units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        pacer.spend(page_units)
         items += answer["Count"]
         units += page_units
         if "LastEvaluatedKey" not in answer:

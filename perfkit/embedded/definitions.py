@@ -333,6 +333,7 @@ def new_index(
         keys=Keys(partition=partition, sort=sort),
         projection=projection,
         non_key_attributes=tuple(non_key or ()),
+        settings={} if kind is IndexKind.LOCAL else kept_settings(given),
         throughput=Throughput()
         if kind is IndexKind.LOCAL
         else check_throughput(given, billing, given["IndexName"]),

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import hcl2
 import pytest
-from cfnlint import api as cfnlint
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
@@ -147,6 +145,9 @@ def described(indexes: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS..ApplicationAutoScaling")
 def test_cloudformation_makes_the_indexes_of_the_plan_one_at_a_time(plan: dict[str, Any]) -> None:
     """Each update adds one index of a table; what is deployed in the end is the plan."""
+    # takes a second to import, which every worker would wait for
+    from cfnlint import api as cfnlint
+
     result = perfkit("migrate", "plan", "--saved", "plan.json", "--emit", "cloudformation")
 
     assert result.exit_code == 0, result.stderr
@@ -199,6 +200,8 @@ def plain(value: Any) -> Any:
 
 
 def test_terraform_has_the_indexes_of_the_plan_as_key_schema_blocks(plan: dict[str, Any]) -> None:
+    import hcl2
+
     result = perfkit("migrate", "plan", "--saved", "plan.json", "--emit", "terraform")
 
     assert result.exit_code == 0, result.stderr

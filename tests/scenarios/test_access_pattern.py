@@ -411,7 +411,9 @@ def test_progress_says_what_is_done_and_rises_to_one(context: Context) -> None:
     assert [each.doing for each in seen[:4]] == [
         "checking query", "checking scan-parallel", "checking scan-filtered", "checking scan",
     ]  # fmt: skip
-    assert [each.share for each in seen[4:]] == pytest.approx([1 / 3, 2 / 3, 1])
+    # on a busy machine a slow call is named, too, and nothing more is done by then
+    rounds = [each.share for each in seen[4:] if each.doing == "measuring"]
+    assert rounds == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_patterns_means_every_access_pattern_in_the_workloads_order(workload: Workload) -> None:
