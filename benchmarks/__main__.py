@@ -29,6 +29,7 @@ from benchmarks import (
     sqlite,
     startup,
     twin,
+    verifying,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -49,6 +50,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "judging": judging.compare,
     "twin": twin.compare,
     "rates": rates.compare,
+    "verify": verifying.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions")
 """Those that take too long, or too much of the disk, to be measured each time."""

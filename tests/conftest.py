@@ -37,10 +37,15 @@ from xdist.scheduler import LoadScopeScheduling
 from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb import indexes, seeding
 from perfkit.dynamodb.client import _options, embedded_client
-from perfkit.dynamodb.targets import Target
+from perfkit.dynamodb.targets import Target, parse_target
 from perfkit.embedded import Engine
 from perfkit.embedded.transport import attach
 from perfkit.processes import redis_server as cache
+from perfkit.processes.sockets import bind
+from perfkit.traffic.proxy import Proxy
+from perfkit.traffic.trace import Trace, read_trace
+from perfkit.traffic.trace_file import TraceWriter
+from perfkit.traffic.upstream import open_upstream
 from perfkit.workloads.loader import load
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -647,5 +652,86 @@ def record() -> Iterator[Callable[[str], Recorder]]:
             recorder = Recorder(upstream)
             stack.callback(recorder.close)
             return recorder
+
+        yield start
+
+
+# ---- `perfkit record` within the process of the test ---------------------------------------
+
+
+class TrafficRecorder:
+    """
+    A recorder in a thread; `changed` puts something between it and its target.
+
+    Attributes:
+        url: Where it is.
+        warnings: What it had to say.
+    """
+
+    def __init__(self, target: Target, path: Path, **options: Any) -> None:
+        self.warnings: list[str] = []
+        self._path = path
+        self._most_bytes = options.pop("most_bytes", 1 << 30)
+        self._changed = options.pop("changed", lambda upstream: upstream)
+        self._options = options
+        self._listener = bind("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._run(target),))
+        self._thread.start()
+        assert self._ready.wait(60)
+
+    async def _run(self, target: Target) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        upstream = self._changed(await open_upstream(target))
+        self.writer = TraceWriter(
+            self._path,
+            {
+                "target": target.describe(),
+                "keeps_values": self._options.get("keep_values", False),
+            },
+            most_bytes=self._most_bytes,
+            warn=self.warnings.append,
+        )
+        self.proxy = Proxy(upstream, self.writer, host="127.0.0.1", **self._options)
+        await self.proxy.start(self._listener)
+        self._ready.set()
+        await self._end.wait()
+        duration_s = self.proxy.elapsed_s
+        await self.proxy.stop()
+        self.writer.note(complete=True, duration_s=duration_s, unread=self.proxy.unread)
+        self.writer.close()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join()
+        self._listener.close()
+
+    def trace(self) -> Trace:
+        """End the recording and return it."""
+        self.stop()
+        return read_trace(self._path)
+
+    def client(self) -> Any:
+        """Return an ordinary client that comes by here."""
+        return client_of(self.url)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Callable[..., TrafficRecorder]]:
+    """Return a function that puts a recorder in front of a target: a URL, or a data file."""
+    with ExitStack() as stack:
+        numbers = iter(range(1, 100))
+
+        def start(target: str | Path = "embedded", **options: Any) -> TrafficRecorder:
+            if str(target).startswith("http"):
+                found = parse_target(str(target))
+            else:
+                data = tmp_path / "data.sqlite3" if target == "embedded" else Path(target)
+                found = parse_target(None, data)
+            made = TrafficRecorder(found, tmp_path / f"{next(numbers)}.trace", **options)
+            stack.callback(made.stop)
+            return made
 
         yield start

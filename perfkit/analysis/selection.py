@@ -1,7 +1,7 @@
 """Which saved runs a report shows, and which of them may stand in one comparison."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -155,7 +155,11 @@ def target_title(target: dict[str, object]) -> str:
     """Return where a run was measured, in a few words: `embedded`, `endpoint http://…`."""
     kind = str(target.get("kind", "unknown target"))
     where = [str(target[key]) for key in ("endpoint", "region") if target.get(key)]
-    return one_line(" ".join([kind, *where]))
+    title = one_line(" ".join([kind, *where]))
+    modelled = target.get("modelled")
+    if isinstance(modelled, Mapping):
+        title += f" with AWS's {one_line(', '.join(modelled))} modelled"
+    return title
 
 
 def _titles(runs: tuple[Run, ...]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`perfkit load`: requests of many users on a service, measured and judged."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from perfkit.commands.common import (
     INTERRUPTED,
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     ProfileOption,
@@ -29,14 +30,16 @@ from perfkit.commands.common import (
     say,
     say_consumption,
 )
-from perfkit.errors import ConfigError, EvidenceError
+from perfkit.errors import ConfigError, EvidenceError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
+from perfkit.units import format_many
 
 if TYPE_CHECKING:
     from perfkit.load.plan import LoadPlan, Mix
     from perfkit.load.process import Place
-    from perfkit.load.running import Subject
+    from perfkit.load.running import InstanceSampler, Subject
     from perfkit.runs import Run
+    from perfkit.workloads.gates import Gate
 
 __all__ = ["load", "parse_duration"]
 
@@ -50,6 +53,7 @@ _LONGEST_RAMP_S = 30.0
 _PATIENCE_S = 2.0
 _FEWEST_FOR_A_RATE = 20
 _MOST_FOR_A_RATE = 5000
+_PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
 MASTER_PORT = 5557
 """Where Locust's own master listens."""
 WEB_PORT = 8089
@@ -162,6 +166,21 @@ def load(
     web_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
     ] = WEB_PORT,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Prometheus metrics of the service, read each second; repeatable."
+        ),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR", help="What must hold, such as 'p95_ms < 200'; exit code 4 if not."
+        ),
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with [gates].")
+    ] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -169,6 +188,7 @@ def load(
     profile: ProfileOption = None,
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -191,13 +211,32 @@ def load(
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = _Where(workload, target, data, region, profile, max_rcu, max_cost)
+    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    if urls and like_aws:
+        msg = "--like-aws goes with the reference service, not with --url"
+        raise ConfigError(msg)
+    held = _read_gates(gate, gates)
     if urls:
-        run = _measure(*_of_urls(asked, urls, mix, locustfile, where), place)
+        run = _measure(*_of_urls(asked, urls, mix, locustfile, metrics, where), place, held)
     else:
+        held = (*held, *read_workload(workload).gates)
         with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as subject:
-            run = _measure(*subject, place)
+            run = _measure(*subject, place, held)
     _finish(run, as_json=as_json, verbose=verbose)
+
+
+def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ...]":
+    """
+    Return the gates that options say.
+
+    Raises:
+        GateError: One says something else.
+    """
+    from perfkit.workloads.gates import parse_gate
+    from perfkit.workloads.loader import load_gates
+
+    found = tuple(map(parse_gate, written or ()))
+    return found if file is None else (*found, *load_gates(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +250,7 @@ class _Where:
     profile: str | None
     max_rcu: float | None
     max_cost: float | None
+    like_aws: bool
 
 
 def _read_settings(
@@ -270,6 +310,7 @@ def _check_subject(
     """
     from perfkit.load.probing import check_url
 
+    checked = tuple(dict.fromkeys(map(check_url, urls or ())))
     if urls and phase is not None:
         msg = "--url and --phase contradict each other; leave one out"
         raise ConfigError(msg)
@@ -292,7 +333,7 @@ def _check_subject(
     if locustfile is not None and len(urls or ()) > 1:
         msg = "users of a Locust file ask one --url; leave the others out"
         raise ConfigError(msg)
-    return tuple(dict.fromkeys(map(check_url, urls or ())))
+    return checked
 
 
 def _make_place(
@@ -323,6 +364,7 @@ def _of_urls(
     urls: tuple[str, ...],
     mix: Path | None,
     locustfile: Path | None,
+    metrics: list[str] | None,
     where: _Where,
 ) -> "tuple[LoadPlan, Subject]":
     """Return a test of any service."""
@@ -331,10 +373,23 @@ def _of_urls(
 
     if locustfile is not None:
         plan = LoadPlan(urls=urls, locustfile=str(locustfile.resolve()), **asked)
-        return plan, Subject(mix=locustfile.name, workload=locustfile.stem)
+        name, tables = locustfile.name, locustfile.stem
+        return plan, Subject(mix=name, workload=tables, samplers=_watch_metrics(metrics))
     assert mix is not None  # noqa: S101 - checked before
     read = _read_mix(mix, where)
-    return LoadPlan(urls=urls, mix=read, **asked), Subject(mix=read.name, workload=read.name)
+    subject = Subject(mix=read.name, workload=read.name, samplers=_watch_metrics(metrics))
+    return LoadPlan(urls=urls, mix=read, **asked), subject
+
+
+def _watch_metrics(urls: list[str] | None) -> "tuple[InstanceSampler, ...]":
+    """Return what reads Prometheus metrics each second, if there are any to read."""
+    from perfkit.load.instances import InstanceWatch
+    from perfkit.load.service_samples import Endpoint, parse_base_url
+
+    if not urls:
+        return ()
+    endpoints = [Endpoint(name=url, metrics_url=url) for url in map(parse_base_url, urls)]
+    return (InstanceWatch(lambda: endpoints),)
 
 
 def _read_mix(file: Path, where: _Where) -> "Mix":
@@ -362,6 +417,7 @@ def _of_reference_service(
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
     """Yield a test of the reference service; one that is started for it ends with the block."""
     from perfkit.commands.serve import make_plan
+    from perfkit.load.instances import InstanceWatch
     from perfkit.load.plan import LoadPlan
     from perfkit.load.reference_service import own_mix, running_service, started_service
     from perfkit.load.running import Subject
@@ -374,6 +430,12 @@ def _of_reference_service(
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
+    if running is not None and where.like_aws:
+        msg = (
+            "--like-aws goes with a service that is started for the test, and one is up; end it with"
+            " `perfkit down`"
+        )
+        raise ConfigError(msg)
     read = read_workload(where.workload)
     target = make_target(
         where.target,
@@ -383,6 +445,7 @@ def _of_reference_service(
         workload=read,
         max_rcu=where.max_rcu,
         max_cost=where.max_cost,
+        like_aws=where.like_aws,
     )
     _approve(target, asked, yes=yes)
     with ExitStack() as stack:
@@ -404,6 +467,7 @@ def _of_reference_service(
                 cloudwatch=None,
                 max_rcu=where.max_rcu,
                 max_cost=where.max_cost,
+                like_aws=where.like_aws,
             )
             drawn = own_mix(plan.settings.target, plan.settings.secret, mix)
             note(f"Starting the service at phase {phase}.")
@@ -416,10 +480,11 @@ def _of_reference_service(
             mix=drawn.name,
             workload=read.name,
             workload_digest=read.digest,
-            target=target.describe(),
+            target=target.condition(),
             phase=running.phase,
             switches=running.switches,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
+            samplers=(InstanceWatch(running.endpoints),),
         )
         yield LoadPlan(urls=running.urls, mix=drawn, **asked), subject
         say_consumption(target)
@@ -444,18 +509,21 @@ def _approve(target: Any, asked: dict[str, Any], *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _measure(plan: "LoadPlan", subject: "Subject", place: "Place") -> "Run":
-    """Make the requests under a live view, and save the run."""
+def _measure(
+    plan: "LoadPlan", subject: "Subject", place: "Place", gates: "Sequence[Gate]"
+) -> "Run":
+    """Make the requests under a live view, hold the run against gates, and save it."""
     from dataclasses import replace
 
     from perfkit.commands.load_view import live_view
+    from perfkit.load.judging import hold
     from perfkit.load.running import run_load
     from perfkit.runs import RunStore
 
     store = RunStore(RUNS_FOLDER)
     store.prepare()
     with live_view(plan) as view:
-        run = run_load(plan, subject, place, show=view, say=note)
+        run = hold(run_load(plan, subject, place, show=view, say=note), gates)
     return replace(run, id=store.save(run).stem)
 
 
@@ -464,7 +532,8 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
     Print what was found.
 
     Raises:
-        EvidenceError: The measurement supports no verdict.
+        EvidenceError: The measurement supports no verdict, or a gate's figure is not there.
+        ThresholdError: A gate does not hold.
         typer.Exit: It was interrupted, with exit code 130.
     """
     test = run.load_test
@@ -479,6 +548,13 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
     if test.invalid:
         msg = f"the measurement is invalid: {'; '.join(test.invalid)}"
         raise EvidenceError(msg)
+    for verdict, error in (("fail", ThresholdError), ("invalid", EvidenceError)):
+        found = [each for each in test.gates if each.verdict == verdict]
+        if found:
+            what = "; ".join(f"{each.gate} ({each.reason})" for each in found)
+            word = "does not hold" if verdict == "fail" else "cannot be judged"
+            msg = f"{format_many(len(found), 'gate')} {word if len(found) == 1 else _PLURAL[word]}: {what}"
+            raise error(msg)
 
 
 def _print(run: "Run", *, verbose: bool) -> None:
@@ -513,6 +589,7 @@ def _document(run: "Run") -> dict[str, Any]:
         "interrupted": test.interrupted,
         "measured_s": test.measured_s,
         "errors_by_kind": errors,
+        "gates": [asdict(each) for each in test.gates],
         "overall": measures.get(OVERALL, {}),
         "endpoints": {name: each for name, each in measures.items() if name != OVERALL},
     }

@@ -9,6 +9,7 @@ import typer
 
 from perfkit.commands.common import (
     DataOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     MaxWcuOption,
@@ -129,6 +130,7 @@ def serve(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
 ) -> None:
     """
     Serve the reference service: courses, enrollments and profiles over DynamoDB.
@@ -164,6 +166,7 @@ def serve(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     from perfkit.service import launch
 
@@ -198,9 +201,11 @@ def make_plan(
     smtp_host: str | None,
     smtp_port: int | None,
     cloudwatch: str | None,
+    instances: int | None = None,
     max_rcu: float | None = None,
     max_wcu: float | None = None,
     max_cost: float | None = None,
+    like_aws: bool = False,
 ) -> "Plan":
     """
     Return what options ask for, once there is something to serve.
@@ -227,6 +232,7 @@ def make_plan(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     launch.check_tables(where, read, chosen)
     settings = ServiceSettings(
@@ -240,7 +246,7 @@ def make_plan(
     )
     if cloudwatch is not None:
         _look_at_cloudwatch(settings, cloudwatch)
-    return Plan(settings=settings, host=host, port=port, workers=workers)
+    return Plan(settings=settings, host=host, port=port, workers=workers, instances=instances)
 
 
 def _look_at_cloudwatch(settings: "ServiceSettings", namespace: str) -> None:
@@ -295,7 +301,8 @@ def announce(plan: "Plan", url: str) -> None:
     settings = plan.settings
     on = [name for name, is_on in asdict(settings.switches).items() if is_on]
     token = Tokens(settings.secret).issue(DEMO_USER)
-    print_text(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}")
+    each = " an instance" if plan.instances is not None else ""
+    print_text(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}{each}")
     print_text(f"On: {', '.join(on) or 'nothing'}")
     print_text(f"Token of {DEMO_USER}: {token}")
     print_text(

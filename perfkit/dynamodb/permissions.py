@@ -227,6 +227,13 @@ def _run(workload: Workload) -> Iterator[Pair]:
     yield from _bench(workload)
 
 
+def _check(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:ListMetrics", ANY
+    yield "cloudwatch:GetMetricStatistics", ANY
+    yield "cloudformation:DescribeStacks", ANY
+
+
 def _doctor(workload: Workload) -> Iterator[Pair]:
     yield "ListTables", ANY
     yield "DescribeLimits", ANY
@@ -248,6 +255,7 @@ def _report(workload: Workload) -> Iterator[Pair]:
 
 COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
+    "check": _check,
     "clean": _clean,
     "create-indexes": _create_indexes,
     "doctor": _doctor,

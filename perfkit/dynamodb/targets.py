@@ -57,6 +57,9 @@ class Target:
         profile: Named AWS profile; None takes what the environment says.
         redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
         limits: What may be consumed here, by whichever process and client.
+        enforce_throughput: Whether the embedded engine refuses what is beyond the throughput of
+            its tables and indexes, by a model of AWS.
+        latency: The profile by which the embedded engine's answers take as long as AWS's.
         index_delay_s: By how much the embedded engine's global indexes and eventually consistent
             reads lag at most; None leaves it as its file says.
     """
@@ -69,6 +72,8 @@ class Target:
     redirected: bool = False
     # what a target is does not depend on it
     limits: Limits | None = field(default=None, repr=False, compare=False)
+    enforce_throughput: bool = False
+    latency: str | None = None
     index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -116,11 +121,48 @@ class Target:
             ConfigError: `aws`, and no region is configured.
         """
         if self.kind is TargetKind.EMBEDDED:
+            # part of what a target is: runs with and without are never held against one another
             return {"kind": str(self.kind)}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
         if self.endpoint_url is not None:
             described["endpoint"] = _without_user(self.endpoint_url)
         return described
+
+    def condition(self) -> dict[str, Any]:
+        """
+        Return what a run says of where it was measured: `describe`, and what is modelled there.
+
+        Runs of which one was measured with modelled limits or delays of AWS, and the other
+        without, are thereby of different targets, and never compared.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured; or a profile that will not do.
+        """
+        modelled: dict[str, Any] = {}
+        if self.enforce_throughput:
+            modelled["throughput"] = "enforced"
+        if self.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # the times and not the file's name: another profile under that name is another model
+            modelled["latency"] = read_profile(self.latency).describe()
+        if delay_s := self._delay_s():
+            modelled["index delay"] = delay_s
+        return {**self.describe(), **({"modelled": modelled} if modelled else {})}
+
+    def _delay_s(self) -> float:
+        """Return by how much reads of the embedded engine's indexes lag: its file keeps it."""
+        if self.kind is not TargetKind.EMBEDDED or self.index_delay_s is not None:
+            return self.index_delay_s or 0.0
+        if not self.may_exist:
+            return 0.0
+        from perfkit.embedded import Engine
+
+        engine = Engine(self.data, read_only=True)
+        try:
+            return engine.index_delay_s
+        finally:
+            engine.close()
 
     def resolved_region(self) -> str:
         """
@@ -183,9 +225,14 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return self._limited(
-                service, embedded_client(self.data, config=config, index_delay_s=self.index_delay_s)
+            client = embedded_client(
+                self.data,
+                config=config,
+                index_delay_s=self.index_delay_s,
+                enforce_throughput=self.enforce_throughput,
+                latency=self.latency,
             )
+            return self._limited(service, client)
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
@@ -211,9 +258,22 @@ class Target:
         """
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
+            from perfkit.embedded.latency import Latency, read_profile
+            from perfkit.embedded.throughput import Enforcement
 
+            enforcement = latency = None
+            if self.enforce_throughput:
+                enforcement = Enforcement.beside(self.data, read_only=read_only)
+            if self.latency is not None:
+                latency = Latency(read_profile(self.latency))
             direct = EngineConnection(
-                Engine(self.data, read_only=read_only, index_delay_s=self.index_delay_s)
+                Engine(
+                    self.data,
+                    read_only=read_only,
+                    index_delay_s=self.index_delay_s,
+                    enforcement=enforcement,
+                    latency=latency,
+                )
             )
             if self.limits is None:
                 return direct
@@ -470,7 +530,10 @@ def _doubt(name: str, headers: Mapping[str, str]) -> str | None:
 
 def data_files(data: Path) -> list[Path]:
     """Return the embedded engine's file and those SQLite and the engine keep beside it."""
-    names = [data, *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock"))]
+    names = [
+        data,
+        *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock", "-throughput")),
+    ]
     try:
         return [name for name in names if name.exists()]
     except OSError as error:

@@ -160,7 +160,11 @@ def serve(
             doors = Doors(host, allowed)
             listener.listen(_BACKLOG)
             server = Server(
-                listener, lambda request: _answer(engine, doors, request), _refuse, _writes
+                listener,
+                lambda request: _answer(engine, doors, request),
+                _refuse,
+                _writes,
+                wait=engine.wait,
             )
             started()
             server.run()

@@ -127,8 +127,8 @@ def note(
 def _entry(
     table: Table, index: Index, key: bytes, item: Item | None
 ) -> tuple[bytes | None, Item | None]:
-    entry = None if item is None else table.entry_key(index, item, key)
-    return entry, None if item is None or entry is None else index.view(item, table.keys)
+    entry_key = None if item is None else table.entry_key(index, item, key)
+    return entry_key, None if item is None or entry_key is None else index.view(item, table.keys)
 
 
 def _keep(

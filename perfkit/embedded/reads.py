@@ -51,10 +51,15 @@ def get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         table = find_table(transaction, request["TableName"])
         check_key(table, key_item)
         _check_projection(table, expressions)
+        key = table.keys.stored(key_item)
+        if storage.enforcement is not None:
+            admitted = storage.enforcement.read(transaction, table, None, key)
         find = lateness.find if lateness.is_late(table, None, request) else Transaction.find
-        row = find(transaction, table, table.keys.stored(key_item))
+        row = find(transaction, table, key)
     answer: dict[str, Any] = {}
-    size = 0
+    size = 0 if row is None else row[1]
+    if storage.enforcement is not None:
+        admitted.take(read_units(size, read_consistency(request)))
     if row is not None:
         _, size, data = row
         answer["Item"] = project(data, expressions.projection)
@@ -92,7 +97,9 @@ def query(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         _check_filter_is_projected(source, expressions.filter)
         backward = request.get("ScanIndexForward") is False
         within = within.resumed(table, index, start, backward=backward)
-        page = _read_page(transaction, source, within, request, expressions, backward=backward)
+        page = _admitted_page(
+            storage, transaction, source, within, request, expressions, backward=backward
+        )
     return _page_answer(page, source, request, select, expressions)
 
 
@@ -122,7 +129,9 @@ def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         if expressions.filter is not None:
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
         within = within.resumed(table, index, start, backward=False)
-        page = _read_page(transaction, source, within, request, expressions, backward=False)
+        page = _admitted_page(
+            storage, transaction, source, within, request, expressions, backward=False
+        )
     return _page_answer(page, source, request, select, expressions)
 
 
@@ -381,6 +390,29 @@ class _Page:
     size: int
     last: bytes | None
     fetched_sizes: list[int] = field(default_factory=list)
+
+
+def _admitted_page(
+    storage: Storage,
+    transaction: Transaction,
+    source: _Source,
+    within: KeyRange,
+    request: Mapping[str, Any],
+    expressions: _Expressions,
+    *,
+    backward: bool,
+) -> _Page:
+    """Read a page; where throughput is enforced, if there is some where it begins."""
+    admitted = None
+    if storage.enforcement is not None:
+        place = within.lower or b""
+        admitted = storage.enforcement.read(transaction, source.table, source.index, place)
+    page = _read_page(transaction, source, within, request, expressions, backward=backward)
+    if admitted is not None:
+        admitted.take(_page_meter(page, source, request).total)
+    if storage.latency is not None:
+        storage.latency.page(page.size)
+    return page
 
 
 def _read_page(

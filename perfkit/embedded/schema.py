@@ -162,6 +162,7 @@ class Index:
         projection: `ALL`, `KEYS_ONLY` or `INCLUDE`.
         backfilling: Whether the items that were there before are being copied.
         cursor: Row number of the last item copied.
+        settings: Members of its description that the engine keeps.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Index:
     status: IndexStatus = IndexStatus.ACTIVE
     backfilling: bool = False
     cursor: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def attributes(self, table_keys: Keys) -> set[str]:
         """Return what entries have, unless the index projects everything."""
@@ -282,6 +284,10 @@ class Table:
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored."""
         stored = asdict(self)
+        for index in stored["indexes"]:
+            # as versions before these settings read it
+            if not index["settings"]:
+                del index["settings"]
         # an earlier version does not know it, and need not where it says nothing
         if not self.index_delay_s:
             del stored["index_delay_s"]

@@ -240,8 +240,9 @@ def _update_index(
     index = table.index(given["IndexName"])
     if index is None or index.kind is IndexKind.LOCAL:
         raise DynamoDBError("ResourceNotFoundException", "Requested resource not found")
+    index = replace(index, settings={**index.settings, **kept_settings(given)})
     if given.get("ProvisionedThroughput") is None:
-        return table
+        return table.with_index(index)
     throughput = check_throughput(given, table.billing, index.name)
     throughput = index.throughput.changed_to(throughput, time.time())
     return table.with_index(replace(index, throughput=throughput))
@@ -378,6 +379,7 @@ def _describe_index(transaction: Transaction, table: Table, index: Index) -> dic
         "IndexSizeBytes": size,
         "ItemCount": items,
         "IndexArn": f"{table.arn}/index/{index.name}",
+        **index.settings,
     }
     if index.kind is IndexKind.GLOBAL:
         answer["IndexStatus"] = index.status.value

@@ -26,6 +26,7 @@ __all__ = [
     "Comparison",
     "Doubt",
     "DoubtKind",
+    "GateOutcome",
     "Hour",
     "HourTraffic",
     "HttpFigures",
@@ -549,6 +550,19 @@ class InstanceSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateOutcome:
+    """A gate that a run was held against, and what became of it."""
+
+    # as it is written: "GET /api/courses: p95_ms < 200"
+    gate: str
+    # in the metric's unit; None where it was not measured
+    value: float | None
+    # "pass", "fail" or "invalid", and why
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTest:
     """
     What a run of kind `load` holds beside its variants.
@@ -573,6 +587,7 @@ class LoadTest:
     generator_cpu_share: Amount | None = None
     seconds: tuple[LoadSecond, ...] = ()
     instances: tuple[InstanceSample, ...] = ()
+    gates: tuple[GateOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -628,6 +643,12 @@ class Run:
             ),
             None,
         )
+
+    @property
+    def modelled_of_aws(self) -> tuple[str, ...]:
+        """Return which limits and delays of AWS the target modelled, e.g. `throughput`."""
+        modelled = self.target.get("modelled")
+        return tuple(map(str, modelled)) if isinstance(modelled, dict) else ()
 
     @property
     def warnings(self) -> tuple[Doubt, ...]:

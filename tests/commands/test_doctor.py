@@ -191,7 +191,7 @@ def test_a_policy_without_an_account_has_placeholders_and_one_of_nothing_is_refu
 
     result = perfkit("doctor", "--policy", "compare")
     assert result.exit_code == 2
-    assert "no command 'compare' that asks DynamoDB; choose from bench, clean," in result.stderr
+    assert "no command 'compare' that asks DynamoDB; choose from bench, check," in result.stderr
 
 
 # ---- checks ------------------------------------------------------------------------------------

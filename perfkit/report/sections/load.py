@@ -53,6 +53,8 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
+    if test.gates:
+        blocks.append(_gates(test))
     blocks.append(_measurement(test))
     return tuple(blocks)
 
@@ -133,6 +135,30 @@ def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
         yield Statement(text=f"{count:,} {kind} ({share} of all requests)", tone=Tone.WARNING)
     if kinds[_MOST_ERRORS:]:
         yield Statement(text=f"{len(kinds) - _MOST_ERRORS} more kinds", tone=Tone.WARNING)
+
+
+def _gates(test: LoadTest) -> Table:
+    return Table(
+        name="gates",
+        title="Gates",
+        columns=(
+            Column(key="gate", title="gate", label=True),
+            Column(key="measured", title="measured"),
+            Column(key="verdict", title="verdict"),
+            Column(key="reason", title="why", data_only=True),
+            Column(key="value", title="value", kind=Kind.COUNT, data_only=True),
+        ),
+        rows=tuple(
+            {
+                "gate": each.gate,
+                "measured": "not" if each.value is None else f"{each.value:,.4g}",
+                "verdict": each.verdict.upper() if each.verdict != "pass" else "pass",
+                "reason": each.reason,
+                "value": each.value,
+            }
+            for each in test.gates
+        ),
+    )
 
 
 def _measurement(test: LoadTest) -> Statements:
