@@ -115,7 +115,7 @@ class _Checker:
 
     def cache(self) -> Iterator[Line]:
         """Yield the lines of phase 1."""
-        load_step = "perfkit load --phase 1 --users 50"
+        load_step = self._step("perfkit load --phase 1 --users 50")
         tested = self._load(users=50, phase=1)
         yield self._redis()
         for endpoint in CACHED:
@@ -154,7 +154,7 @@ class _Checker:
                 else _failed(f"none of its answers came from the cache in run {run.id}")
             )
         title = f"{endpoint} is cached"
-        return self._of_run(_GROUPS[1], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[1], title, run, verdict, self._step(_MEASURE_PHASES))
 
     # ---- phase 2 -----------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class _Checker:
                 verdict = _failed(f"{answers} of status 4xx in run {run.id}")
             else:
                 verdict = _passed(f"no answer of status 4xx in run {run.id}")
-            return self._of_run(group, title, run, verdict, "perfkit load")
+            return self._of_run(group, title, run, verdict, self._load_step())
         runs = [
             run
             for pattern in self._workload.patterns
@@ -298,7 +298,7 @@ class _Checker:
 
     def advanced(self) -> Iterator[Line]:
         """Yield the lines of phase 3."""
-        load_step = "perfkit load --phase 3 --users 200"
+        load_step = self._step("perfkit load --phase 3 --users 200")
         for switch, title in (
             ("pooling", "connections are pooled"),
             ("batching", "N+1 queries are batches"),
@@ -333,7 +333,7 @@ class _Checker:
             on = bool(switches.get(switch))
             said = f"the switch {switch} is {'on' if on else 'off'} in run {run.id}"
             verdict = _passed(said) if on else _failed(said)
-        return self._of_run(_GROUPS[3], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[3], title, run, verdict, self._step(_MEASURE_PHASES))
 
     def _forgotten(self) -> Line:
         """Return whether what a write makes untrue leaves the cache."""
@@ -352,9 +352,9 @@ class _Checker:
         group, stack = _GROUPS[4], self._evidence.stack
         yield _line(group, "deployed to AWS", stack, "perfkit stack template --output stack.json")
         url = self._evidence.stack_url
-        step = "perfkit load --phase 3 --users 200 --duration 10m"
+        step = self._step("perfkit load --phase 3 --users 200 --duration 10m")
         if url:
-            step = f"perfkit load --url {url} --users 200 --duration 10m"
+            step = f"perfkit load --url {url} --mix FILE --users 200 --duration 10m"
         run = self._load(users=200, phase=3, duration_s=_TEN_MINUTES_S, url=url)
         title = "load test: 200 users for 10 minutes"
         yield self._users(4, 200, step, run, title)
@@ -386,7 +386,7 @@ class _Checker:
             step = self._step(f"perfkit bench --scenario {gate.scope}")
             measures = {} if run is None else {gate.scope: _pattern_measures(run)}
         else:
-            run, step = self._load(users=1), "perfkit load"
+            run, step = self._load(users=1), self._load_step()
             measures = {} if run is None else dict(measures_of(run))
         verdict = None
         if run is not None:
@@ -518,7 +518,12 @@ class _Checker:
             if together is not None:
                 evidence = f"{said} less in run {run.id}" if said else ""
                 verdict = Verdict(ruling=together.ruling, reason=together.reason, evidence=evidence)
-        return self._of_run(_GROUPS[phase], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[phase], title, run, verdict, self._step(_MEASURE_PHASES))
+
+    def _load_step(self) -> str:
+        if self.is_reference:
+            return self._step("perfkit load --phase 3")
+        return "perfkit load --url URL --mix FILE"
 
     def _step(self, command: str) -> str:
         return f"{command}{self._evidence.options}"

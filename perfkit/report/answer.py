@@ -108,6 +108,8 @@ def begin(answer: Answer) -> str:
 
 
 def _where(run: Run) -> str:
+    if run.modelled_of_aws:
+        return f"embedded DynamoDB like AWS (modelled: {', '.join(run.modelled_of_aws)})"
     embedded = run.target.get("kind") == "embedded"
     return "embedded DynamoDB" if embedded else target_title(run.target)
 
