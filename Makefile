@@ -41,7 +41,7 @@ $(VENV)/.stand-ins: package.json $(VENV)/.installed-dev
 	npm install --silent --no-package-lock --no-audit --no-fund
 	@touch $@
 
-stand-ins: $(VENV)/.stand-ins ## Install engines of others that tests hold perfkit against: ministack, dynalite (npm)
+stand-ins: $(VENV)/.stand-ins ## Install engines and SDKs of others that tests hold perfkit against: ministack; dynalite and JavaScript (npm)
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .

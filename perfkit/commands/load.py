@@ -13,6 +13,7 @@ from perfkit.commands.common import (
     INTERRUPTED,
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     ProfileOption,
@@ -187,6 +188,7 @@ def load(
     profile: ProfileOption = None,
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -209,7 +211,10 @@ def load(
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = _Where(workload, target, data, region, profile, max_rcu, max_cost)
+    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    if urls and like_aws:
+        msg = "--like-aws goes with the reference service, not with --url"
+        raise ConfigError(msg)
     held = _read_gates(gate, gates)
     if urls:
         run = _measure(*_of_urls(asked, urls, mix, locustfile, metrics, where), place, held)
@@ -245,6 +250,7 @@ class _Where:
     profile: str | None
     max_rcu: float | None
     max_cost: float | None
+    like_aws: bool
 
 
 def _read_settings(
@@ -424,6 +430,12 @@ def _of_reference_service(
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
+    if running is not None and where.like_aws:
+        msg = (
+            "--like-aws goes with a service that is started for the test, and one is up; end it with"
+            " `perfkit down`"
+        )
+        raise ConfigError(msg)
     read = read_workload(where.workload)
     target = make_target(
         where.target,
@@ -433,6 +445,7 @@ def _of_reference_service(
         workload=read,
         max_rcu=where.max_rcu,
         max_cost=where.max_cost,
+        like_aws=where.like_aws,
     )
     _approve(target, asked, yes=yes)
     with ExitStack() as stack:
@@ -454,6 +467,7 @@ def _of_reference_service(
                 cloudwatch=None,
                 max_rcu=where.max_rcu,
                 max_cost=where.max_cost,
+                like_aws=where.like_aws,
             )
             drawn = own_mix(plan.settings.target, plan.settings.secret, mix)
             note(f"Starting the service at phase {phase}.")
@@ -466,7 +480,7 @@ def _of_reference_service(
             mix=drawn.name,
             workload=read.name,
             workload_digest=read.digest,
-            target=target.describe(),
+            target=target.condition(),
             phase=running.phase,
             switches=running.switches,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),

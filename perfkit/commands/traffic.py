@@ -15,7 +15,7 @@ from perfkit.commands.common import (
     seconds,
 )
 from perfkit.commands.report import ForceOption, choose_format, print_built, write_built
-from perfkit.errors import ConfigError, PriceError, ThresholdError, TraceError
+from perfkit.errors import ConfigError, EvidenceError, PriceError, ThresholdError, TraceError
 from perfkit.report.formats import Format
 from perfkit.settings import TRACES_FOLDER, WORKLOAD_FILE
 from perfkit.units import format_many
@@ -184,6 +184,46 @@ def check(
     if checked.failing:
         msg = f"{format_many(len(checked.failing), 'finding', 'findings')} that must not be"
         raise ThresholdError(msg)
+
+
+@traffic.command(name="workload")
+def workload(
+    trace: TraceArgument = None,
+    *,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The workload file to write.")
+    ] = WORKLOAD_FILE,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """
+    Write a workload of what was recorded, for bench, migrate plan and report --cost.
+
+    Tables with their indexes, each question in the form it has today, and how often it was asked.
+    Parameters are recorded values where `record --keep-values` kept them; elsewhere bench takes
+    them from the items. The file is yours to finish: an index that does not exist yet, a better
+    form, a cache.
+
+    Example: perfkit traffic workload app.trace --output perfkit.toml
+    """
+    from perfkit.files import write_private
+    from perfkit.traffic.workload import write_workload
+    from perfkit.workloads.loader import read
+
+    path = _newest() if trace is None else trace
+    written = write_workload(_summary(path, None))
+    if not written.patterns:
+        reasons = "; ".join(written.left_out) or "it holds no reads"
+        msg = f"nothing in {path} makes an access pattern: {reasons}"
+        raise EvidenceError(msg)
+    # what a command of perfkit's would refuse is a fault of this one
+    read(written.text.encode(), source=str(output))
+    write_private(output, written.text, replace=force)
+    note(
+        f"Wrote {output}: {format_many(len(written.patterns), 'access pattern', 'access patterns')}"
+        f" with recorded rates. Next: perfkit bench --workload {output}"
+    )
+    for text in written.left_out:
+        note(f"Left out: {text}.")
 
 
 def _rules(text: str | None) -> "tuple[Rule, ...]":

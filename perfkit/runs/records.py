@@ -647,6 +647,12 @@ class Run:
         )
 
     @property
+    def modelled_of_aws(self) -> tuple[str, ...]:
+        """Return which limits and delays of AWS the target modelled, e.g. `throughput`."""
+        modelled = self.target.get("modelled")
+        return tuple(map(str, modelled)) if isinstance(modelled, dict) else ()
+
+    @property
     def warnings(self) -> tuple[Doubt, ...]:
         """Return why figures may be wrong or beside the question."""
         return tuple(each for each in self.doubts if each.kind.is_warning)

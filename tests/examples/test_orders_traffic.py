@@ -1,19 +1,23 @@
 """The order service under a recorder: every planted fault is found, and nothing else."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
 import orjson
 import pytest
 from multidict import CIMultiDict
+from typer.testing import CliRunner
 
+from perfkit.cli import app
 from perfkit.dynamodb.safety import RequestPrices
 from perfkit.traffic.figures import summarize
 from perfkit.traffic.findings import Finding, Rule, Settings
 from perfkit.traffic.rules import find
 from perfkit.traffic.trace import Trace
 from perfkit.traffic.upstream import Answer, Upstream
+from perfkit.workloads.loader import load
 
 pytestmark = pytest.mark.processes
 
@@ -178,3 +182,37 @@ def test_items_that_nobody_sends_again_are_found(
     assert "2 items came back unprocessed and were not written" in forgotten[0].what
     assert sum(each.unprocessed for each in trace.totals.values()) > 0
     assert repeated == []
+
+
+@pytest.mark.parametrize("keep_values", [True, False], ids=["values", "no values"])
+def test_a_recording_becomes_a_workload_that_bench_takes(
+    filled: str,
+    open_shop: Callable[[str], Any],
+    recorder: Callable[..., Any],
+    *,
+    keep_values: bool,
+) -> None:
+    recording = recorder(filled, keep_values=keep_values)
+    shop = open_shop(recording.url)
+    clean(shop)
+    FAULTY["orders with a coupon"](shop)
+    trace = recording.trace()
+
+    written = CliRunner().invoke(app, ["traffic", "workload", str(trace.path)])
+
+    assert written.exit_code == 0, written.output
+    workload = load("perfkit.toml")
+    assert {each.name for each in workload.patterns} == {
+        "customers-by-key",
+        "orders-by-day",
+        "orders-by-key",
+        "orders-scan-coupon",
+    }
+    assert workload.traffic is not None
+    assert workload.traffic.reads_hz["orders-by-day"] == pytest.approx(
+        7 / trace.duration_s, rel=0.01
+    )
+    assert ("FRIENDS" in Path("perfkit.toml").read_text()) is keep_values
+    assert Path("perfkit.toml").stat().st_mode & 0o777 == 0o600
+    measured = CliRunner().invoke(app, ["bench", "--target", filled, "--min-time", "0.01", "--yes"])
+    assert measured.exit_code == 0, measured.output
