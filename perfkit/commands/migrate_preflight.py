@@ -154,6 +154,8 @@ def preflight(
         note(f"{_written(found, violations, examples)}; only you may read it (mode 0600).")
     if refused and fail_on_violations:
         raise ThresholdError(refused)
+    if not as_json:
+        note("Next: perfkit migrate apply PLAN, as `perfkit migrate plan --output PLAN` saved it")
 
 
 def _read_with_bars(

@@ -136,6 +136,11 @@ def verify(
     error = None if verdict is None else verdict.to_error(verdict.reason)
     if error is not None:
         raise error
+    if plan is not None and not as_json:
+        note(
+            "Next: have the service ask the indexes, as `perfkit migrate plan --saved"
+            f" {plan} -v` shows; as code: perfkit migrate plan --saved {plan} --emit terraform"
+        )
 
 
 def _check_free(path: Path, *, force: bool) -> None:

@@ -32,18 +32,31 @@ class Writing:
 class BuildProgress(Protocol):
     """Tells how much of an index is built."""
 
-    def fraction(self, table: TableState, index: IndexState) -> float | None:
-        """Return the part that is copied, 0 to 1, or None if that is unknown."""
+    def fraction(
+        self, table: TableState, index: IndexState, entries: float | None = None
+    ) -> float | None:
+        """
+        Return the part that is copied, 0 to 1, or None if that is unknown.
+
+        *entries* is how many the index will have, None if nobody worked that out.
+        """
 
     def writing(self, table: TableState, index: IndexState) -> Writing | None:
         """Return what copying takes, or None where nobody says."""
 
 
 class CountProgress:
-    """Entries of the index against items of the table; exact where counts are kept up to date."""
+    """
+    Entries of the index against those that it will have, by default all items of the table.
 
-    def fraction(self, table: TableState, index: IndexState) -> float | None:
-        return min(1.0, index.items / table.items) if table.items else None
+    As exact as that is, where counts are kept up to date: a sparse index has fewer.
+    """
+
+    def fraction(
+        self, table: TableState, index: IndexState, entries: float | None = None
+    ) -> float | None:
+        expected = table.items if entries is None else entries
+        return min(1.0, index.items / expected) if expected else None
 
     def writing(self, table: TableState, index: IndexState) -> None:  # noqa: ARG002 - it has no metrics
         return None
@@ -66,7 +79,12 @@ class CloudWatchProgress:
         self._clock = clock
         self._known: dict[tuple[str, str, str], tuple[float, list[float] | None]] = {}
 
-    def fraction(self, table: TableState, index: IndexState) -> float | None:
+    def fraction(
+        self,
+        table: TableState,
+        index: IndexState,
+        entries: float | None = None,  # noqa: ARG002 - AWS counts the items that it has looked at
+    ) -> float | None:
         points = self._points(table, index, "OnlineIndexPercentageProgress", "Maximum")
         return min(1.0, points[-1] / 100) if points else None
 

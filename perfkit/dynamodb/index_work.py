@@ -89,10 +89,16 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """An index and what is wanted of it."""
+    """
+    An index and what is wanted of it.
+
+    Args:
+        entries: How many it will have, as far as that was worked out before.
+    """
 
     definition: Definition
     goal: Goal
+    entries: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +355,7 @@ class TableWork:
         )
         if index is None or index.status != "CREATING":
             return event
-        fraction = progress.fraction(state, index)
+        fraction = progress.fraction(state, index, wanted.entries)
         event = replace(event, fraction=fraction, writing=progress.writing(state, index))
         if fraction is None or not index.backfilling:
             return event

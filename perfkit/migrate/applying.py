@@ -428,7 +428,8 @@ def _work(
     wanted = []
     for creation in table.creations:
         definition = definition_of(creation.index)
-        wanted.append(Wanted(definition=definition, goal=Goal.PRESENT))
+        entries = creation.figures.entries.value
+        wanted.append(Wanted(definition=definition, goal=Goal.PRESENT, entries=entries))
         index = state.index(definition.name)
         changes[definition.name] = _as_created(state, index)
         if index is not None and definition.name in asked:

@@ -282,7 +282,12 @@ class SecondLook:
             sight = _Seen(suspect=suspect, index=index, item=item, expected=entry)
             sights.append(sight)
             for key in suspect.entry_keys:
-                asked.setdefault((index.name, key), {})[name] = sight
+                under = json.loads(key)
+                if violations(under, index.keys):
+                    # no query takes such a key, and DynamoDB has no such entry; a stand-in may
+                    sight.entries.append(under)
+                else:
+                    asked.setdefault((index.name, key), {})[name] = sight
         # all that are under one key of the index come with one query
         for (_, key), wanted in asked.items():
             self._find_entries(next(iter(wanted.values())).index, json.loads(key), wanted)

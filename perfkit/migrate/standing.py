@@ -104,6 +104,7 @@ def _table(
     made = journal.made(state.identity)
     progress = build_progress(target)
     planned = _planned(plan, name)
+    entries = _planned_entries(plan, name)
     found = []
     for index in state.indexes:
         wanted, what = planned.get(index.name, (None, ""))
@@ -111,7 +112,9 @@ def _table(
             Standing(
                 definition=_as_it_is(index),
                 index=index,
-                fraction=progress.fraction(state, index) if index.status == "CREATING" else None,
+                fraction=progress.fraction(state, index, entries.get(index.name))
+                if index.status == "CREATING"
+                else None,
                 planned=what,
                 difference="" if wanted is None else index_difference(wanted, index, whose="plan"),
                 made=made.get(index.name),
@@ -153,3 +156,13 @@ def _planned(plan: Plan | None, table: str) -> dict[str, tuple[Definition, str]]
         for removal in each.removals:
             found[removal.index.name] = (definition_of(removal.index), "remove")
     return found
+
+
+def _planned_entries(plan: Plan | None, table: str) -> dict[str, float]:
+    """Return how many entries the plan's new indexes will have, by name."""
+    return {
+        creation.index.name: creation.figures.entries.value
+        for each in (() if plan is None else plan.tables)
+        if each.table == table
+        for creation in each.creations
+    }

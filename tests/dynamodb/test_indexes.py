@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from perfkit.dynamodb import indexes, seeding
-from perfkit.dynamodb.index_progress import CloudWatchProgress
+from perfkit.dynamodb.index_progress import CloudWatchProgress, CountProgress
 from perfkit.dynamodb.indexes import Change, Event, Goal, IndexPlanState
 from perfkit.dynamodb.tables import TAG, IndexState, Keys, TableState, describe
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -237,6 +238,14 @@ def test_progress_grows_to_the_end(seeded: Target) -> None:
 
     assert fractions == sorted(fractions)
     assert len(set(fractions)) >= 3
+
+
+def test_a_sparse_index_is_built_when_the_entries_that_it_will_have_are() -> None:
+    half = replace(INDEX, items=50)
+
+    assert CountProgress().fraction(TABLE, half, entries=100) == 0.5
+    assert CountProgress().fraction(TABLE, half) == 0.01
+    assert CountProgress().fraction(TABLE, replace(INDEX, items=120), entries=100) == 1
 
 
 def test_without_waiting_the_rest_is_said_to_be_open(seeded: Target) -> None:
