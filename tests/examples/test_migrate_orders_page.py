@@ -122,7 +122,7 @@ def test_every_command_on_the_page_works(
         assert "2 of 2 indexes" in outputs["verify"]
         assert found == []
     declared = re.findall(r'^    name +?= "(.*)"$', Path("indexes.tf").read_text(), re.MULTILINE)
-    assert THERE | NEW <= set(declared)
+    assert set(declared) >= THERE | NEW
     assert Path("indexes.json").read_text().count('"by-coupon"') == 1
     assert Path("violations.jsonl").stat().st_mode & 0o777 == 0o600
     assert indexes(client) == THERE

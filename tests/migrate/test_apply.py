@@ -657,3 +657,26 @@ def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback
     other = apply()
     assert other.exit_code == 2
     assert "the plan is for account 123456789012, not for 999999999999" in other.stderr
+
+
+def test_what_cloudwatch_counts_of_building_is_shown() -> None:
+    """Items a second, time left, write units a second, throttled writes: on one line."""
+    from perfkit.commands.migrate_apply import _event_text
+    from perfkit.dynamodb.index_progress import Writing
+
+    event = index_work.Event(
+        table="Orders",
+        index="ByTotal",
+        status="CREATING",
+        fraction=0.4,
+        backfilling=True,
+        items_s=1200.0,
+        left_s=90.0,
+        writing=Writing(units_s=950.0, throttles=12.0),
+        regions={},
+    )
+
+    assert _event_text(event)[1] == (
+        "ByTotal: CREATING, items are copied, 1,200 items/s, about 1 min 30 s left, 950 WCU,"
+        " 12 writes throttled"
+    )
