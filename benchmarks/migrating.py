@@ -1,5 +1,6 @@
 """`perfkit migrate apply` killed at random points, and migrate's commands behind a faulty network."""
 
+import functools
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.faulty import SHORT_TIMEOUT, faulty
 from benchmarks.measuring import perfkit_command
 from benchmarks.section import Aim, Section, Table
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.targets import Target
 from perfkit.embedded import Engine
 from perfkit.errors import TargetError
 from perfkit.units import format_count
@@ -36,6 +38,8 @@ ByTotal = { partition_key = { name = "total", type = "N" }, projection = "KEYS_O
 """
 _INDEXES = ("ByCustomer", "ByTotal")
 _PAGE = 5_000
+_LINES = 8
+"""Of the journal: each index is asked for, accepted, being filled, and done."""
 
 
 def with_kills(*, quick: bool) -> Section:
@@ -44,17 +48,20 @@ def with_kills(*, quick: bool) -> Section:
     chance = random.Random(20)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        client = _filled(folder, items)
+        data = _filled(folder, items)
         _run(folder, "migrate", "plan", "--output", "plan.json")
         reached = Counter[str]()
-        for _ in range(kills):
-            reached[_kill(folder, chance)] += 1
+        # from before the first line of the journal to after the last one
+        for lines in sorted(chance.choices(range(_LINES + 1), k=kills)):
+            reached[_kill(folder, lines, chance.uniform(0.0, 1.5))] += 1
         started_s = time.monotonic()
         _run(folder, "migrate", "apply", "plan.json", "--yes")
         rest_s = time.monotonic() - started_s
-        differences = {index: _differences(client, index, items) for index in _INDEXES}
+        connection = Target(data=data).connect(read_only=True)
+        scan = functools.partial(connection.execute, "Scan")
+        differences = {index: _differences(scan, index, items) for index in _INDEXES}
         told = _told(folder)
-        client.close()
+        connection.close()
     wrong = sum(missing + extra for missing, extra in differences.values())
     rows = [
         [index, f"{items:,}", f"{missing:,}", f"{extra:,}", f"{told['create', index]}"]
@@ -65,8 +72,8 @@ def with_kills(*, quick: bool) -> Section:
         title="An apply that is killed",
         method=(
             f"`perfkit migrate apply` of two indexes on {format_count(items)} items, killed with"
-            f" kill -9 {kills} times, each time after a random time of its own; then run to its end,"
-            f" in {rest_s:,.0f} s.\n"
+            f" kill -9 {kills} times, each time up to 1.5 s after its journal had come to a random"
+            f" line; then run to its end, in {rest_s:,.0f} s.\n"
             "Every entry of both indexes is read and compared with the items.\n"
             f"The journal's last line at each kill: {points}."
         ),
@@ -103,7 +110,10 @@ def with_faults(*, quick: bool) -> Section:
             while proxy.left:
                 _repeat(folder, ends, "migrate", "preflight", *where)
                 _repeat(folder, ends, "migrate", "apply", "plan.json", "--yes")
-                lost += sum(sum(_differences(client, index, items)) for index in _INDEXES)
+                lost += sum(
+                    sum(_differences(lambda asked: client.scan(**asked), index, items))
+                    for index in _INDEXES
+                )
                 _repeat(folder, ends, "migrate", "rollback", "plan.json", "--yes")
                 changed += [(what, each) for what in ("create", "delete") for each in _INDEXES]
             injected, done = proxy.injected, proxy.changed
@@ -154,7 +164,8 @@ def _create(client: Any) -> None:
     )
 
 
-def _filled(folder: Path, items: int) -> Any:
+def _filled(folder: Path, items: int) -> Path:
+    """Return the data file of a table with so many items, beside a workload with its indexes."""
     (folder / "perfkit.toml").write_text(_WORKLOAD)
     data = folder / ".perfkit" / "dynamodb.sqlite3"
     data.parent.mkdir()
@@ -167,7 +178,8 @@ def _filled(folder: Path, items: int) -> Any:
             engine.load("Orders", [_item(number) for number in range(first, last)])
     finally:
         engine.close()
-    return client
+        client.close()
+    return data
 
 
 def _client(url: str) -> Any:
@@ -200,12 +212,14 @@ def _server(folder: Path) -> Iterator[str]:
             process.kill()
 
 
-def _differences(client: Any, index: str, items: int) -> tuple[int, int]:
+def _differences(
+    scan: Callable[[dict[str, Any]], dict[str, Any]], index: str, items: int
+) -> tuple[int, int]:
     """Return how many items have no entry in an index, and how many entries have no item or two."""
     found = Counter[str]()
     request: dict[str, Any] = {"TableName": "Orders", "IndexName": index}
     while True:
-        page = client.scan(**request)
+        page = scan(request)
         found.update(each["order_id"]["S"] for each in page["Items"])
         if "LastEvaluatedKey" not in page:
             break
@@ -226,8 +240,8 @@ def _run(folder: Path, *arguments: str) -> None:
         raise TargetError(msg)
 
 
-def _kill(folder: Path, chance: random.Random) -> str:
-    """Kill an apply after a random time, and return what its journal had come to."""
+def _kill(folder: Path, lines: int, after_s: float) -> str:
+    """Kill an apply so long after its journal had so many lines; return what it had come to."""
     command = [*perfkit_command(), "migrate", "apply", "plan.json", "--yes"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -235,10 +249,12 @@ def _kill(folder: Path, chance: random.Random) -> str:
         # from its first word on: what is before that is the start of Python
         if process.stderr is not None:
             process.stderr.readline()
-        time.sleep(chance.uniform(0.0, 1.5))
+        while process.poll() is None and len(_lines(folder)) < lines:
+            time.sleep(0.01)
+        time.sleep(after_s)
         process.kill()
-    lines = _lines(folder)
-    return f"{lines[-1]['step']} {lines[-1].get('index', {}).get('name', '')}" if lines else "none"
+    noted = _lines(folder)
+    return f"{noted[-1]['step']} {noted[-1].get('index', {}).get('name', '')}" if noted else "none"
 
 
 def _repeat(folder: Path, ends: Counter[str], *arguments: str) -> None:

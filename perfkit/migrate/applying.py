@@ -306,7 +306,7 @@ def apply(
         TargetError: The target failed, or nothing has moved for too long.
         StorageFullError: The journal cannot be written.
     """
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause), clock=clock)
     works = [_work(connection, target, each, journals[each.plan.table]) for each in ready]
     with _stopping({journals[each.plan.table]: each.state for each in ready}):
         try:
@@ -338,7 +338,7 @@ def roll_back(
     pause: Pause = time.sleep,
 ) -> Changes:
     """Remove what apply made; see `apply`."""
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
+    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause), clock=clock)
     states = {each.state.name: each.state for each in taken}
     works = []
     for name, state in states.items():

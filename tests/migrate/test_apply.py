@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -19,10 +20,19 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.faulty import faulty
 from perfkit.cli import app
+from perfkit.commands.migrate_apply import _event_text
 from perfkit.dynamodb import index_work
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.errors import CONNECTION_LOST
+from perfkit.dynamodb.index_progress import CloudWatchProgress
 from perfkit.dynamodb.targets import Target
+from perfkit.embedded import DynamoDBError
+from perfkit.errors import ConfigError, TargetError
+from perfkit.measure.clock import FakeClock
+from perfkit.migrate import applying
 from perfkit.migrate.checkpoint import held
+from perfkit.migrate.journal import journals
+from perfkit.migrate.plan_file import read_plan
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 WORKLOAD = """
@@ -230,6 +240,10 @@ def remake(client: Any) -> None:
         pytest.param(make_anew, 2, "was made anew since the plan", id="another-table"),
         pytest.param(other_keys, 2, "ByTotal of Orders is there, and another one: its key is custo", id="other-keys"),
         pytest.param(remake, 2, "older than the indexes of Orders: Theirs is new", id="older"),
+        pytest.param(
+            lambda _: edit("tables", 0, "digest", value="0" * 64),
+            2, "older than the indexes of Orders: the plan's file was changed", id="digest",
+        ),
         pytest.param(lambda _: edit("place", "kind", value="aws"), 2, "no region for AWS", id="aws"),
         pytest.param(
             lambda _: edit("tables", 0, "arn", value="arn:aws:dynamodb:eu-west-1:999:table/Orders"),
@@ -659,11 +673,170 @@ def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback
     assert "the plan is for account 123456789012, not for 999999999999" in other.stderr
 
 
-def test_what_cloudwatch_counts_of_building_is_shown() -> None:
-    """Items a second, time left, write units a second, throttled writes: on one line."""
-    from perfkit.commands.migrate_apply import _event_text
-    from perfkit.dynamodb.index_progress import Writing
+# ---- a target that misbehaves, by a clock that only moves when it is told to -----------------
 
+
+class BentTarget(Target):
+    """The embedded engine, with something between it and whoever asks it."""
+
+    bend: Callable[[str, str, Callable[[], Any]], Any]
+
+    def connect(self, *, read_only: bool = False) -> Any:
+        # a replica's region is not the embedded engine's business
+        real = Target(data=self.data).connect(read_only=read_only)
+        bend, region = type(self).bend, self.region or ""
+
+        def execute(operation: str, request: dict[str, Any]) -> Any:
+            return bend(region, operation, lambda: real.execute(operation, request))
+
+        return SimpleNamespace(execute=execute, close=real.close)
+
+
+def carry(
+    bend: Callable[[str, str, Callable[[], Any]], Any],
+    clock: FakeClock,
+    watch: Callable[[index_work.Event], None] = lambda _: None,
+) -> dict[str, str]:
+    """Apply the plan in this process; return what became of each index."""
+    target = BentTarget()
+    BentTarget.bend = staticmethod(bend)
+    plan = read_plan(Path("plan.json"))
+    with journals(target, ["Orders"], "migrate apply") as kept:
+        ready = applying.check(target, plan)
+        changes = applying.apply(
+            target, ready, kept, watch=watch, clock=clock.now, pause=clock.sleep
+        )
+    return {name: str(change) for (_, name), change in changes.items()}
+
+
+CREATED = {"ByCustomer": "created", "ByTotal": "created"}
+
+
+def test_an_index_is_done_when_every_region_has_it(client: Any) -> None:
+    """And the next one is not begun before."""
+    elsewhere = {"eu-west-1": ["CREATING"] * 3, "eu-west-3": ["", "CREATING"]}
+    left = {}
+    seen = []
+
+    def bend(region: str, operation: str, pass_on: Callable[[], Any]) -> Any:
+        answer = pass_on()
+        if operation != "DescribeTable":
+            return answer
+        table = answer["Table"]
+        if not region:
+            table["Replicas"] = [{"RegionName": each} for each in elsewhere]
+        for index in table.get("GlobalSecondaryIndexes", ()) if region else ():
+            statuses = left.setdefault((region, index["IndexName"]), [*elsewhere[region]])
+            index["IndexStatus"] = statuses.pop(0) if statuses else "ACTIVE"
+        if region:
+            here = table.get("GlobalSecondaryIndexes", [])
+            table["GlobalSecondaryIndexes"] = [each for each in here if each["IndexStatus"]]
+        return answer
+
+    def watch(event: index_work.Event) -> None:
+        if event.regions:
+            seen.append((event.index, dict(event.regions)))
+            assert "ByTotal" not in names(client) or event.index == "ByTotal"
+
+    assert carry(bend, FakeClock(), watch) == CREATED
+    for name in CREATED:
+        assert [regions for index, regions in seen if index == name] == [
+            {"eu-west-1": "CREATING", "eu-west-3": "not there yet"},
+            {"eu-west-1": "CREATING", "eu-west-3": "CREATING"},
+            {"eu-west-1": "CREATING"},
+        ]
+
+
+@pytest.mark.parametrize(("silent_s", "is_done"), [(540.0, True), (1e9, False)])
+@pytest.mark.usefixtures("client")
+def test_a_target_that_falls_silent_is_asked_for_ten_minutes(
+    silent_s: float, *, is_done: bool
+) -> None:
+    clock, since = FakeClock(), []
+
+    def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
+        if since and clock.now() - since[0] < silent_s:
+            clock.advance(1.0)
+            raise DynamoDBError(CONNECTION_LOST, "Connection refused")
+        answer = pass_on()
+        if operation == "UpdateTable" and not since:
+            since.append(clock.now())
+        return answer
+
+    if is_done:
+        assert carry(bend, clock) == CREATED
+        assert clock.now() >= silent_s
+        return
+    with pytest.raises(TargetError, match=r"no answer from .*What was begun stays: .* goes on"):
+        carry(bend, clock)
+    assert 600 <= clock.now() - since[0] < 700
+    assert [step for step, _ in steps()][:2] == ["asked", "accepted"]
+    assert steps()[-1] == ("stopped", "")
+    assert apply().exit_code == 0
+
+
+@pytest.mark.usefixtures("client")
+def test_credentials_that_expire_end_it_at_once_and_fresh_ones_go_on() -> None:
+    clock = FakeClock()
+    expired = DynamoDBError("ExpiredTokenException", "The security token has expired")
+    begun = []
+
+    def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
+        if begun:
+            raise expired
+        if operation == "UpdateTable":
+            begun.append(operation)
+        return pass_on()
+
+    with pytest.raises(ConfigError, match=r"have expired .* sign in again.* goes on"):
+        carry(bend, clock)
+    assert clock.now() < 30
+    assert apply().exit_code == 0
+    assert [step for step, name in steps() if name == "ByCustomer"] == [
+        "asked", "accepted", "backfilling", "done",
+    ]  # fmt: skip
+
+
+def test_somebody_elses_index_that_is_begun_meanwhile_is_waited_for(client: Any) -> None:
+    theirs = []
+
+    def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
+        if operation == "UpdateTable" and not theirs:
+            theirs.append(client.update_table(**creation("Theirs")))
+        return pass_on()
+
+    assert carry(bend, FakeClock()) == CREATED
+    assert indexes(client) == dict.fromkeys(["ByCustomer", "ByTotal", "Theirs"], "ACTIVE")
+    assert [step for step, name in steps() if name == "ByCustomer"] == [
+        "asked", "refused", "asked", "accepted", "backfilling", "done",
+    ]  # fmt: skip
+    assert rollback().exit_code == 0
+    assert names(client) == {"Theirs"}
+
+
+def test_what_cloudwatch_counts_of_building_is_shown(account: Any) -> None:
+    """Items a second, time left, write units a second, throttled writes: on one line."""
+    now = datetime.now(UTC)
+    for metric, values in {
+        "OnlineIndexConsumedWriteCapacity": (30_000.0, 57_000.0),
+        "OnlineIndexThrottleEvents": (5.0, 7.0),
+    }.items():
+        for minutes, value in zip((3, 2), values, strict=True):
+            account.cloudwatch.put_metric_data(
+                Namespace="AWS/DynamoDB",
+                MetricData=[
+                    {
+                        "MetricName": metric,
+                        "Dimensions": [
+                            {"Name": "TableName", "Value": "Orders"},
+                            {"Name": "GlobalSecondaryIndexName", "Value": "ByTotal"},
+                        ],
+                        "Timestamp": now - timedelta(minutes=minutes),
+                        "Value": value,
+                    }
+                ],
+            )
+    named = SimpleNamespace(name="Orders"), SimpleNamespace(name="ByTotal")
     event = index_work.Event(
         table="Orders",
         index="ByTotal",
@@ -672,11 +845,14 @@ def test_what_cloudwatch_counts_of_building_is_shown() -> None:
         backfilling=True,
         items_s=1200.0,
         left_s=90.0,
-        writing=Writing(units_s=950.0, throttles=12.0),
+        writing=CloudWatchProgress(account.cloudwatch).writing(*cast("Any", named)),
         regions={},
     )
 
-    assert _event_text(event)[1] == (
+    stage, text = _event_text(event)
+
+    assert stage == "CREATING, items are copied"
+    assert text == (
         "ByTotal: CREATING, items are copied, 1,200 items/s, about 1 min 30 s left, 950 WCU,"
         " 12 writes throttled"
     )
