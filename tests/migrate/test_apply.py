@@ -715,7 +715,7 @@ CREATED = {"ByCustomer": "created", "ByTotal": "created"}
 def test_an_index_is_done_when_every_region_has_it(client: Any) -> None:
     """And the next one is not begun before."""
     elsewhere = {"eu-west-1": ["CREATING"] * 3, "eu-west-3": ["", "CREATING"]}
-    left = {}
+    left: dict[tuple[str, str], list[str]] = {}
     seen = []
 
     def bend(region: str, operation: str, pass_on: Callable[[], Any]) -> Any:
@@ -752,7 +752,8 @@ def test_an_index_is_done_when_every_region_has_it(client: Any) -> None:
 def test_a_target_that_falls_silent_is_asked_for_ten_minutes(
     silent_s: float, *, is_done: bool
 ) -> None:
-    clock, since = FakeClock(), []
+    clock = FakeClock()
+    since: list[float] = []
 
     def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
         if since and clock.now() - since[0] < silent_s:
@@ -779,7 +780,7 @@ def test_a_target_that_falls_silent_is_asked_for_ten_minutes(
 def test_credentials_that_expire_end_it_at_once_and_fresh_ones_go_on() -> None:
     clock = FakeClock()
     expired = DynamoDBError("ExpiredTokenException", "The security token has expired")
-    begun = []
+    begun: list[str] = []
 
     def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
         if begun:
@@ -798,7 +799,7 @@ def test_credentials_that_expire_end_it_at_once_and_fresh_ones_go_on() -> None:
 
 
 def test_somebody_elses_index_that_is_begun_meanwhile_is_waited_for(client: Any) -> None:
-    theirs = []
+    theirs: list[Any] = []
 
     def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
         if operation == "UpdateTable" and not theirs:
