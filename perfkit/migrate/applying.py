@@ -52,6 +52,9 @@ Changes = dict[tuple[str, str], Change]
 _PATIENCE_S = 600.0
 """So long a target that stopped answering is asked again; indexes are built without anybody asking."""
 
+_MOST_CHANGES = 4
+"""Of a table since its plan, that one line names."""
+
 _AGAIN = "`perfkit migrate status` shows how far it is, and the same command goes on"
 
 
@@ -230,6 +233,8 @@ def _check_unchanged(ready: Ready) -> None:
     for name in sorted(names & planned.keys()):
         if index_difference(definition_of(planned[name]), before.index(name)):
             changes.append(f"{name} is another one")
+    if len(changes) > _MOST_CHANGES:
+        changes = [*changes[:_MOST_CHANGES], f"{len(changes) - _MOST_CHANGES} more"]
     what = "; ".join(changes) or "the plan's file was changed"
     msg = (
         f"the plan is older than the indexes of {table.table}: {what}; plan again. Nothing was"

@@ -282,6 +282,9 @@ def test_the_twenty_first_index_is_refused(client: Any) -> None:
     assert result.exit_code == 2
     assert "has 19 global indexes and would have 21, and DynamoDB allows 20" in result.stderr
     assert len(names(client)) == 19
+    edit("tables", 0, "digest", value="0" * 64)
+    # what changed since the plan is told in one line, whatever it is
+    assert "Own0 is new; Own1 is new; Own10 is new; Own11 is new; 15 more; plan" in apply().stderr
 
 
 def digest_now() -> str:
@@ -796,6 +799,18 @@ def test_credentials_that_expire_end_it_at_once_and_fresh_ones_go_on() -> None:
     assert [step for step, name in steps() if name == "ByCustomer"] == [
         "asked", "accepted", "backfilling", "done",
     ]  # fmt: skip
+
+
+def test_a_table_that_is_being_deleted_is_left_alone(client: Any) -> None:
+    def bend(_: str, operation: str, pass_on: Callable[[], Any]) -> Any:
+        answer = pass_on()
+        if operation == "DescribeTable":
+            answer["Table"]["TableStatus"] = "DELETING"
+        return answer
+
+    with pytest.raises(TargetError, match=r"Orders is DELETING .* Nothing was changed"):
+        carry(bend, FakeClock())
+    assert names(client) == set()
 
 
 def test_somebody_elses_index_that_is_begun_meanwhile_is_waited_for(client: Any) -> None:
