@@ -22,12 +22,14 @@ from benchmarks import (
     http_clients,
     judging,
     layouts,
+    rates,
     run,
     seeding,
     service,
     sqlite,
     startup,
     twin,
+    verifying,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -39,6 +41,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "sqlite": sqlite.compare,
     "engines": engines.compare,
     "seeding": seeding.compare,
+    "seeding-millions": seeding.compare_scales,
     "run": run.compare,
     "service": service.compare,
     "http-clients": http_clients.compare,
@@ -46,8 +49,10 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "layouts": layouts.compare,
     "judging": judging.compare,
     "twin": twin.compare,
+    "rates": rates.compare,
+    "verify": verifying.compare,
 }
-_BY_NAME_ONLY = ("layouts",)
+_BY_NAME_ONLY = ("layouts", "seeding-millions")
 """Those that take too long, or too much of the disk, to be measured each time."""
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

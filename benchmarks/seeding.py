@@ -19,7 +19,7 @@ from perfkit.units import format_bytes, format_count
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import load
 
-__all__ = ["compare"]
+__all__ = ["compare", "compare_scales"]
 
 _SEED = "perfkit seed"
 _WRITER = "table.batch_writer()"
@@ -69,6 +69,52 @@ def compare(*, quick: bool) -> Section:
         ),
         tables=[Table(headers, rows)],
         aims=aims,
+    )
+
+
+def compare_scales(*, quick: bool) -> Section:
+    """Seed two million items between two seedings of the plain scale."""
+    plain, large = (0.1, 0.5) if quick else (1.0, 31.0)
+    before_s, peak = _seed(plain)
+    large_s, large_peak = _seed(large)
+    after_s, after_peak = _seed(plain)
+    peak = max(peak, after_peak, key=lambda each: each.own_bytes)
+    plain_s = statistics.median([before_s, after_s])
+    rows = [
+        [
+            _name(scale),
+            *_rate(_items(scale), seconds),
+            f"{seconds / _items(scale) * 1e6:.0f} µs",
+            *_memory(memory),
+        ]
+        for scale, seconds, memory in ((plain, plain_s, peak), (large, large_s, large_peak))
+    ]
+    headers = [
+        "",
+        "items",
+        "s",
+        "items/s",
+        "an item",
+        "processes",
+        "peak memory",
+        "of it not from files",
+    ]
+    times = f"with {large / plain:g} times the items"
+    an_item = (large_s / _items(large)) / (plain_s / _items(plain))
+    own = large_peak.own_bytes / peak.own_bytes
+    return Section(
+        title="Seeding millions",
+        method=(
+            "The large scale once, between two seedings of the small one, of which the mean is"
+            f" shown; `{_SEED}` is the whole command in a new folder, from the start of Python to"
+            " the verified count.\n"
+            "Memory is the largest sum over the command's processes, as under Seeding."
+        ),
+        tables=[Table(headers, rows)],
+        aims=[
+            Aim.at_most(f"time an item {times}", an_item, 1.2),
+            Aim.at_most(f"peak memory not from files, {times}", own, 1.2),
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from benchmarks.section import Aim, Section, Table
 from perfkit.capacity import Item
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys, describe
 from perfkit.dynamodb.twin import Twin
@@ -181,7 +181,6 @@ def predict(case: Case, sample_items: int, *, seed: int = 0) -> tuple[list[_Aske
             connection,
             state,
             limits=SampleLimits(items=sample_items, read_units=1e6),
-            pacer=Pacer(None),
             seed=seed,
             whole_segments=True,
         )

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from perfkit import __version__
 from perfkit.commands.bench import bench
+from perfkit.commands.check import check
 from perfkit.commands.clean import clean
 from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
@@ -21,13 +22,17 @@ from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
 from perfkit.commands.init import init
+from perfkit.commands.load import load
 from perfkit.commands.migrate import migrate
 from perfkit.commands.prices import prices
+from perfkit.commands.record import record
 from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.serve import serve
+from perfkit.commands.stack import stack
 from perfkit.commands.status import status
+from perfkit.commands.traffic import traffic
 from perfkit.commands.up import up
 from perfkit.commands.watch import watch
 from perfkit.commands.worker import worker
@@ -141,6 +146,11 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (run, "Do it all: seed, index, measure, and answer on one screen."),
         (init, "Write a workload file from existing tables."),
         (bench, "Measure access patterns, the cache or the service."),
+        (load, "Load a service with the requests of many users."),
+    ),
+    "Traffic": (
+        (record, "Record what an application asks of DynamoDB."),
+        (traffic, "Show a recording, the most expensive requests first."),
     ),
     "Change": (
         (migrate, "Plan indexes of live tables, and check their items."),
@@ -150,6 +160,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     "Report": (
         (report, "Show what the saved runs found, without measuring."),
         (compare, "Compare two runs, or two folders of them."),
+        (check, "Hold the checklist and gates against what shows it."),
         (status, "Show tables, indexes, saved runs and the service."),
         (cost, "Work out monthly costs, and what would change them."),
     ),
@@ -159,6 +170,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (serve, "Run the service in the foreground, with any switches."),
         (watch, "Show live how a running service does."),
         (worker, "Deliver queued mails and request logs."),
+        (stack, "Print a CloudFormation template of it for AWS."),
     ),
     "Data and tools": (
         (seed, "Create the tables of a workload and fill them."),
@@ -170,7 +182,14 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
     ),
 }
 
-_NAMES = {cost: "cost", migrate: "migrate", workload: "workload", prices: "prices"}
+_NAMES = {
+    stack: "stack",
+    cost: "cost",
+    migrate: "migrate",
+    prices: "prices",
+    traffic: "traffic",
+    workload: "workload",
+}
 
 for panel, members in _PANELS.items():
     for command, summary in members:

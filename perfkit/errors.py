@@ -4,8 +4,10 @@ Everything perfkit raises on purpose, with the exit code each becomes.
     PerfkitError              1   something else went wrong
       ConfigError             2   the request itself is wrong
         WorkloadError             a workload file says something it may not
+        GateError                 a gate says something it may not
         UnknownScenarioError      no scenario of that name
         RunFileError              a saved run cannot be read
+        TraceError                a trace cannot be read
         PriceError                a price is missing, or a price file says what it may not
         ArchitectureError         an architecture file says what it may not
       TargetError             3   the target could not be measured
@@ -25,6 +27,7 @@ __all__ = [
     "ConfigError",
     "DataFileError",
     "EvidenceError",
+    "GateError",
     "LimitReachedError",
     "PerfkitError",
     "PriceError",
@@ -34,6 +37,7 @@ __all__ = [
     "TargetError",
     "ThresholdError",
     "ThrottledError",
+    "TraceError",
     "UnknownScenarioError",
     "WorkloadError",
 ]
@@ -55,12 +59,20 @@ class WorkloadError(ConfigError):
     """A workload file says something it may not."""
 
 
+class GateError(ConfigError):
+    """A gate says something it may not."""
+
+
 class UnknownScenarioError(ConfigError):
     """No scenario has that name."""
 
 
 class RunFileError(ConfigError):
     """A saved run is missing, cut short or from another format."""
+
+
+class TraceError(ConfigError):
+    """A recording of traffic is missing, damaged or from another format."""
 
 
 class PriceError(ConfigError):

@@ -5,13 +5,18 @@ from pathlib import Path
 __all__ = [
     "DATA_FILE",
     "DATA_VARIABLE",
+    "ENFORCE_VARIABLE",
     "FOLDER",
+    "INDEX_DELAY_VARIABLE",
+    "LATENCY_VARIABLE",
+    "LIKE_AWS_DELAY_S",
     "MIGRATIONS_FOLDER",
     "PAGE",
     "REDIS_VARIABLE",
     "RUNS_FOLDER",
     "TABLES_FOLDER",
     "TARGET_VARIABLE",
+    "TRACES_FOLDER",
     "WORKLOAD_FILE",
     "WORKLOAD_VARIABLE",
 ]
@@ -20,6 +25,9 @@ FOLDER = Path(".perfkit")
 """Everything perfkit writes by default, under the current folder."""
 
 DATA_FILE = FOLDER / "dynamodb.sqlite3"
+TRACES_FOLDER = FOLDER / "traces"
+"""What `perfkit record` recorded."""
+
 RUNS_FOLDER = FOLDER / "runs"
 
 MIGRATIONS_FOLDER = FOLDER / "migrations"
@@ -37,4 +45,10 @@ WORKLOAD_FILE = Path("perfkit.toml")
 WORKLOAD_VARIABLE = "PERFKIT_WORKLOAD"
 TARGET_VARIABLE = "PERFKIT_TARGET"
 DATA_VARIABLE = "PERFKIT_DATA"
+ENFORCE_VARIABLE = "PERFKIT_ENFORCE_THROUGHPUT"
+LATENCY_VARIABLE = "PERFKIT_LATENCY"
+INDEX_DELAY_VARIABLE = "PERFKIT_INDEX_DELAY"
+LIKE_AWS_DELAY_S = 1.0
+"""By how much indexes lag with `--like-aws`: AWS says "within a second"."""
+
 REDIS_VARIABLE = "PERFKIT_REDIS_URL"

@@ -16,8 +16,10 @@ ROOT = Path(perfkit.__file__).parent
 LEVELS = (
     ("cli",),
     ("commands",),
+    ("traffic",),
     ("scenarios", "load", "migrate", "report"),
-    ("analysis",),
+    ("gates",),
+    ("analysis", "stack"),
     ("service", "cost"),
     ("queue",),
     ("cache", "dynamodb"),
@@ -38,6 +40,7 @@ BESIDE = {
 MAY_USE_A_TERMINAL = ("cli.py", "commands/", "report/terminal.py")
 TERMINAL = ("typer", "rich", "click")
 HEAVY = (
+    "aiohttp",
     "boto3",
     "botocore",
     "fastapi",
@@ -50,9 +53,6 @@ HEAVY = (
     "tabulate",
     "uvicorn",
 )
-
-
-pytestmark = pytest.mark.xdist_group("layers")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Which saved runs a report shows, and which of them may stand in one comparison."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -88,10 +88,15 @@ def select(
         now: When the report is read.
     """
     newest_first = sorted(runs, key=_age, reverse=True)
-    newest: dict[tuple[str, str, str], Run] = {}
-    oldest: dict[tuple[str, str, str], int] = {}
+    newest: dict[tuple[str, ...], Run] = {}
+    oldest: dict[tuple[str, ...], int] = {}
     for number, run in enumerate(newest_first):
-        question = (run.scenario, run.workload, _identity(run.target))
+        question: tuple[str, ...] = (
+            run.scenario,
+            run.workload,
+            _identity(run.target),
+            _loaded(run),
+        )
         newest.setdefault(question, run)
         oldest[question] = number
 
@@ -119,6 +124,14 @@ def select(
     )
 
 
+def _loaded(run: Run) -> str:
+    """Return what tells load tests apart that are not the same one, older and newer."""
+    if run.load_test is None:
+        return ""
+    settings = run.load_test.settings
+    return json.dumps([settings.mix, settings.switches or settings.urls], sort_keys=True)
+
+
 def _without_documents(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """Return runs of the cache without a document's figures where the workload quotes none."""
     known = outline(runs[0].workload, runs[0].workload_digest)
@@ -142,7 +155,11 @@ def target_title(target: dict[str, object]) -> str:
     """Return where a run was measured, in a few words: `embedded`, `endpoint http://…`."""
     kind = str(target.get("kind", "unknown target"))
     where = [str(target[key]) for key in ("endpoint", "region") if target.get(key)]
-    return one_line(" ".join([kind, *where]))
+    title = one_line(" ".join([kind, *where]))
+    modelled = target.get("modelled")
+    if isinstance(modelled, Mapping):
+        title += f" with AWS's {one_line(', '.join(modelled))} modelled"
+    return title
 
 
 def _titles(runs: tuple[Run, ...]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfkit.console import INTERRUPTED
+from perfkit.errors import ConfigError
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
+    ENFORCE_VARIABLE,
+    INDEX_DELAY_VARIABLE,
+    LATENCY_VARIABLE,
     REDIS_VARIABLE,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
@@ -30,6 +36,7 @@ __all__ = [
     "INTERRUPTED",
     "DataOption",
     "JsonOption",
+    "LikeAwsOption",
     "MaxCostOption",
     "MaxRcuOption",
     "MaxWcuOption",
@@ -53,6 +60,7 @@ __all__ = [
     "say",
     "say_consumption",
     "say_error",
+    "seconds",
     "stop_on_signals",
     "warn",
 ]
@@ -93,6 +101,14 @@ ProfileOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+LikeAwsOption = Annotated[
+    bool,
+    typer.Option(
+        "--like-aws",
+        help="Enforce throughput, and answer as slowly and let indexes lag as on AWS, by a model"
+        " of it; embedded target only.",
+    ),
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print everything, not just one screen.")
@@ -159,6 +175,7 @@ def make_target(
     max_rcu: float | None = None,
     max_wcu: float | None = None,
     max_cost: float | None = None,
+    like_aws: bool = False,
 ) -> "Target":
     """
     Return the target that options name, or the environment, or the workload's file, in this order.
@@ -175,6 +192,7 @@ def make_target(
         max_rcu: Most read units a second that all reads there may consume.
         max_wcu: Likewise writes.
         max_cost: Stop there before all units together cost more.
+        like_aws: Model AWS's limits and delays on the embedded target.
 
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
@@ -205,7 +223,65 @@ def make_target(
             f"AWS's own settings (AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL or the profile) send"
             f" aws to {target.name}: an endpoint, not AWS."
         )
+    if target.kind == "embedded":
+        target = _modelled(target, like_aws=like_aws)
+    elif like_aws:
+        msg = (
+            f"--like-aws goes with the embedded target only, not with {target.name}; what answers"
+            " there has its own limits and delays (`perfkit dynamodb --like-aws` serves the model)"
+        )
+        raise ConfigError(msg)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _modelled(target: "Target", *, like_aws: bool) -> "Target":
+    """Return the embedded target with the limits and delays of AWS that are asked for."""
+    from perfkit.embedded.latency import AWS, read_profile
+    from perfkit.settings import LIKE_AWS_DELAY_S
+
+    delay = os.environ.get(INDEX_DELAY_VARIABLE)
+    latency = os.environ.get(LATENCY_VARIABLE) or (AWS if like_aws else None)
+    if latency is not None:
+        # a profile that will not do shows before anything is done
+        read_profile(latency)
+    target = replace(
+        target,
+        index_delay_s=_seconds(delay) if delay else LIKE_AWS_DELAY_S if like_aws else None,
+        enforce_throughput=like_aws or _is_on(ENFORCE_VARIABLE),
+        latency=latency,
+    )
+    if like_aws:
+        _note_once(
+            f"Modelled as on AWS: throughput is enforced, latency is profile {latency}, and indexes"
+            f" lag by up to {target.index_delay_s:g} s (the lag stays in {target.data} until"
+            f" {INDEX_DELAY_VARIABLE}=0)."
+        )
+    return target
+
+
+@cache
+def _note_once(text: str) -> None:
+    # a command may make its target, and then that of the service it starts
+    note(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{INDEX_DELAY_VARIABLE} is {text!r}, which is no number of seconds"
+        raise ConfigError(msg) from error
+
+
+def _is_on(variable: str) -> bool:
+    """Return whether a variable of the environment turns something on, as Typer reads them."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text in {"", "0", "false", "f", "no", "n", "off"}:
+        return False
+    if text in {"1", "true", "t", "yes", "y", "on"}:
+        return True
+    msg = f"{variable} is {text!r}; set it to 1 or 0"
+    raise ConfigError(msg)
 
 
 def request_prices(region: str) -> "RequestPrices":
@@ -278,6 +354,30 @@ def _ask(question: str) -> bool:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         return False
+
+
+_LONGEST_S = 366 * 86_400
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """
+    Return the time in seconds that an option says: `90`, `90s`, `10m`, `2h`, `1d`.
+
+    Raises:
+        ConfigError: It is none, or not above 0 and within a year.
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        found_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        found_s = 0
+    if not 0 < found_s <= _LONGEST_S:
+        msg = f"{option} {text}: give a time above 0, e.g. 90s, 10m or 2h"
+        raise ConfigError(msg)
+    return found_s
 
 
 def print_text(text: str = "") -> None:

@@ -99,7 +99,7 @@ def create_indexes(
         note("Nothing was done.")
         raise typer.Exit(1)
     started_s = time.monotonic()
-    changes, counts = create_with_bars(where, plans, wait=wait, timeout_s=timeout, max_rcu=max_rcu)
+    changes, counts = create_with_bars(where, plans, wait=wait, timeout_s=timeout)
     elapsed_s = time.monotonic() - started_s
     say_consumption(where)
     if as_json:
@@ -168,7 +168,6 @@ def create_with_bars(
     *,
     wait: bool = True,
     timeout_s: float | None = None,
-    max_rcu: float | None = None,
 ) -> "tuple[dict[tuple[str, str], Change], tuple[IndexCount, ...]]":
     """
     Look at the items, create the indexes, count their entries; under progress bars.
@@ -180,10 +179,8 @@ def create_with_bars(
     """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
-    from perfkit.dynamodb.retries import check_rates
     from perfkit.units import format_many
 
-    check_rates(max_rcu=max_rcu)
     indexes.check_types(plans)
     try:
         with bars(unit="") as shown:
@@ -197,7 +194,6 @@ def create_with_bars(
             checks = indexes.check_items(
                 target,
                 plans,
-                max_rcu=max_rcu,
                 stage=lambda text: shown.label(stage, text, step=step),
             )
             for name in names:
@@ -226,7 +222,6 @@ def create_with_bars(
                 plans,
                 checks,
                 changes,
-                max_rcu=max_rcu,
                 stage=lambda text: shown.label(stage, text, step=step),
             )
     except KeyboardInterrupt as error:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.discover import Discovered, Found
     from perfkit.dynamodb.draft import Draft
-    from perfkit.dynamodb.retries import Pacer, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
     from perfkit.dynamodb.tables import TableState
     from perfkit.dynamodb.targets import Target
@@ -81,7 +81,7 @@ def init(
     """
     from perfkit.dynamodb.discover import find_tables
     from perfkit.dynamodb.errors import answer_errors
-    from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
 
     _check_output(output, force=force)
@@ -105,10 +105,8 @@ def init(
         if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
             note("Nothing was done.")
             raise typer.Exit(1)
-        # the target holds the rate by the capacity it reports, this by the capacity it should report
-        pacer = Pacer(max_rcu)
         with answer_errors("reading the tables", where.name):
-            tables, gone = _read(connection, where, found, limits, pacer=pacer, seed=random_seed)
+            tables, gone = _read(connection, where, found, limits, seed=random_seed)
     except LimitReachedError as error:
         from perfkit.units import format_quantity
 
@@ -203,7 +201,6 @@ def _read(
     found: "Found",
     limits: "SampleLimits",
     *,
-    pacer: "Pacer",
     seed: int,
 ) -> "tuple[list[Discovered], tuple[str, ...]]":
     """Return what is known of the tables, and why some could not be read after all."""
@@ -223,7 +220,6 @@ def _read(
                         connection,
                         state,
                         limits=limits.for_table(state),
-                        pacer=pacer,
                         seed=seed,
                         advance=lambda by: shown.advance(_SAMPLE, by),
                     )

@@ -4,9 +4,11 @@ import typer
 
 from perfkit.commands.migrate_plan import plan
 from perfkit.commands.migrate_preflight import preflight
+from perfkit.commands.migrate_verify import verify
 
 __all__ = ["migrate"]
 
 migrate = typer.Typer(no_args_is_help=True, help="Take live tables to new indexes.")
 migrate.command()(preflight)
 migrate.command()(plan)
+migrate.command()(verify)

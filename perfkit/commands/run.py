@@ -10,6 +10,7 @@ from perfkit.commands.bench import check_budgets, measure_with_bars, preview_mea
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     MaxWcuOption,
@@ -74,6 +75,7 @@ def run(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -103,6 +105,7 @@ def run(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     redis_url = make_redis_url(redis_url, read)
     permission = make_permission(yes=yes, max_cost=max_cost)
@@ -110,8 +113,8 @@ def run(
     note_left_alone(read)
     counts: tuple[IndexCount, ...] = ()
     if read.made:
-        _seed(where, read, scale, budget, max_rcu=max_rcu, max_wcu=max_wcu)
-        counts = _create_indexes(where, read, budget, max_rcu=max_rcu)
+        _seed(where, read, scale, budget)
+        counts = _create_indexes(where, read, budget)
     runs = _measure(chosen, where, read, options, budget, redis_url)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
@@ -163,18 +166,10 @@ class _Budget:
             self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
 
 
-def _seed(
-    where: "Target",
-    read: "Workload",
-    scale: float,
-    budget: _Budget,
-    *,
-    max_rcu: float | None,
-    max_wcu: float | None,
-) -> None:
+def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> None:
     from perfkit.dynamodb import seeding
 
-    planned = seeding.plan(where, read, scale=scale, max_rcu=max_rcu, max_wcu=max_wcu)
+    planned = seeding.plan(where, read, scale=scale)
     budget.approve(seeding.preview(planned))
     outcome = seed_with_bars(planned, seeding.default_processes())
     for remark in outcome.remarks():
@@ -187,16 +182,14 @@ def _seed(
     )
 
 
-def _create_indexes(
-    where: "Target", read: "Workload", budget: _Budget, *, max_rcu: float | None
-) -> "tuple[IndexCount, ...]":
+def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> "tuple[IndexCount, ...]":
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read)
     budget.approve(indexes.create_preview(plans, read))
     started_s = time.monotonic()
-    changes, counts = create_with_bars(where, plans, max_rcu=max_rcu)
+    changes, counts = create_with_bars(where, plans)
     created = sum(change is indexes.Change.CREATED for change in changes.values())
     note(
         f"Created {created} of {len(plans)} indexes while the tables stayed in use, in"

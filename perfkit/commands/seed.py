@@ -98,8 +98,6 @@ def seed(
         random_seed=random_seed,
         tables=table or (),
         force=force,
-        max_rcu=max_rcu,
-        max_wcu=max_wcu,
     )
     permission = make_permission(yes=yes, max_cost=max_cost)
     if not approve(seeding.preview(planned), where, permission, show=note):

@@ -118,6 +118,10 @@ def _print(document: dict[str, Any]) -> None:
         for part, what in (("reads_hz", "calls of"), ("writes_hz", "writes to")):
             for name, hz in document["traffic"][part].items():
                 print_text(f"  {hz:g} {what} {name} a second")
+    if document["gates"]:
+        print_text("\nGates")
+        for gate in document["gates"]:
+            print_text(f"  {gate}")
     for table in document["tables"]:
         for entity in table["entities"]:
             _print_example(table, entity)

@@ -36,7 +36,10 @@ class EngineConnection:
     def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
         import orjson
 
-        body = self._engine.execute(operation, dict(request))
+        try:
+            body = self._engine.execute(operation, dict(request))
+        finally:
+            self._engine.wait()
         try:
             answer: Answer = orjson.loads(body)
         except ValueError as error:

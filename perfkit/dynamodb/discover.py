@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.dynamodb.retries import Pacer, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.sample import SampleFacts, SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys, TableState, describe, table_names
 from perfkit.dynamodb.targets import Target
@@ -149,7 +149,6 @@ def read_table(
     table: TableState,
     *,
     limits: SampleLimits,
-    pacer: Pacer,
     seed: int = 0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Discovered:
@@ -160,14 +159,13 @@ def read_table(
         connection: To the target.
         table: The table, as described.
         limits: Of its sample.
-        pacer: Holds the read units below a rate.
         seed: Another one takes other items.
         advance: Called with how many more items were read.
 
     Raises:
         DynamoDBError: The target refused, or the table is gone.
     """
-    sampling = Sampling(connection, table, limits=limits, pacer=pacer, seed=seed)
+    sampling = Sampling(connection, table, limits=limits, seed=seed)
     profiler = Profiler(table.keys.names)
     examples = {name: _Examples(keys, seed) for name, keys in _key_sets(table)}
     for sampled in sampling:

@@ -16,7 +16,6 @@ from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.retries import Pacer
 from perfkit.dynamodb.tables import Keys, TableState
 from perfkit.embedded.schema import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from perfkit.errors import ConfigError
@@ -170,15 +169,11 @@ class ItemCheck:
             self.belonging += 1
 
 
-def _pages(
-    connection: Connection, request: Mapping[str, Any], pacer: Pacer
-) -> Iterator[dict[str, Any]]:
+def _pages(connection: Connection, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every page of a scan."""
-    asked = {**request, "ReturnConsumedCapacity": "TOTAL"}
+    asked = dict(request)
     while True:
-        pacer.wait()
         answer = connection.execute("Scan", asked)
-        pacer.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
         yield answer
         if "LastEvaluatedKey" not in answer:
             return
@@ -186,7 +181,7 @@ def _pages(
 
 
 def check_table(
-    connection: Connection, table: str, indexes: Sequence[Index], *, pacer: Pacer
+    connection: Connection, table: str, indexes: Sequence[Index]
 ) -> dict[str, ItemCheck]:
     """
     Read a table once, strongly consistent, and return by name what its items say about indexes.
@@ -195,7 +190,6 @@ def check_table(
         connection: Where the table is.
         table: Its name.
         indexes: As the workload wants them.
-        pacer: Holds the read units below a rate.
     """
     keys = {index.name: Keys.of(index) for index in indexes}
     checks = {index.name: ItemCheck(index=index) for index in indexes}
@@ -206,7 +200,7 @@ def check_table(
         "ProjectionExpression": ", ".join(names),
         "ExpressionAttributeNames": names,
     }
-    for page in _pages(connection, request, pacer):
+    for page in _pages(connection, request):
         for item in page["Items"]:
             for name, check in checks.items():
                 check.add(item, keys[name])
@@ -217,10 +211,10 @@ def _attributes(keys: Any) -> list[str]:
     return list(dict.fromkeys(name for each in keys for name in each.names))
 
 
-def count_entries(connection: Connection, table: str, index: str, *, pacer: Pacer) -> int:
+def count_entries(connection: Connection, table: str, index: str) -> int:
     """Return how many entries an index has, by reading it to its end."""
     request = {"TableName": table, "IndexName": index, "Select": "COUNT"}
-    return sum(page["Count"] for page in _pages(connection, request, pacer))
+    return sum(page["Count"] for page in _pages(connection, request))
 
 
 # ---- what contradicts the workload -----------------------------------------------------------------

@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from perfkit.capacity import Consistency, item_size, read_units
-from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.errors import BUSY, answer_errors
+from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import estimate_index, sample
 from perfkit.dynamodb.index_items import (
     IndexCount,
@@ -18,22 +16,29 @@ from perfkit.dynamodb.index_items import (
     check_table,
     count_entries,
 )
-from perfkit.dynamodb.index_progress import BuildProgress, build_progress
-from perfkit.dynamodb.ownership import Ownership, not_the_same
-from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
+from perfkit.dynamodb.index_work import (
+    Change,
+    Event,
+    Goal,
+    Recorder,
+    TableWork,
+    Waiting,
+    Wanted,
+    carry_out,
+)
+from perfkit.dynamodb.ownership import Ownership
+from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
+    Definition,
     IndexState,
-    Keys,
     TableState,
     count_items,
     describe,
-    index_definition,
     index_difference,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.embedded.errors import DynamoDBError
-from perfkit.errors import ConfigError, TargetError, WorkloadError
+from perfkit.errors import TargetError, WorkloadError
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import Index, Table, Workload
 
@@ -56,9 +61,6 @@ __all__ = [
 ItemChecks = dict[tuple[str, str], ItemCheck]
 """What items say about indexes, by the names of table and index."""
 
-_STALLED_S = 30.0
-"""After so long without progress a line says so, and again each time as much time has passed."""
-
 _COUNTS = 5
 """So often entries that are missing are looked for again: global indexes lag behind their table."""
 _COUNTS_PAID = 1
@@ -75,28 +77,6 @@ class IndexPlanState(StrEnum):
     DELETING = "deleting"
     DIFFERENT = "different"
     """An index of that name exists with other keys or another projection."""
-
-
-class Goal(StrEnum):
-    """What is wanted of an index."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-
-
-class Change(StrEnum):
-    """What became of an index."""
-
-    CREATED = "created"
-    ALREADY_THERE = "already there"
-    DROPPED = "dropped"
-    NOT_THERE = "not there"
-    UNDER_WAY = "under way"
-    """Started (here or elsewhere) and not waited for."""
-    QUEUED = "not started"
-    """Another index operation of the same table comes first."""
-    LEFT = "left as it is"
-    """Differs from the workload's index of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,22 +128,6 @@ class IndexPlan:
     def is_to_drop(self) -> bool:
         """Whether there is an index to drop, and it is the workload's."""
         return self.state in {IndexPlanState.CREATING, IndexPlanState.ACTIVE}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """
-    How far one index is, reported while waiting.
-
-    Args:
-        status: Status on the target; empty if there is no such index (yet, or any more).
-        fraction: Part that is copied, 0 to 1; None if unknown.
-    """
-
-    table: str
-    index: str
-    status: str
-    fraction: float | None
 
 
 def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple[IndexPlan, ...]:
@@ -339,7 +303,6 @@ def check_items(
     target: Target,
     plans: Sequence[IndexPlan],
     *,
-    max_rcu: float | None = None,
     stage: Callable[[str], None] = lambda _: None,
 ) -> ItemChecks:
     """
@@ -348,7 +311,6 @@ def check_items(
     Args:
         target: Where.
         plans: What `plan` found.
-        max_rcu: Hold the reads below so many units a second.
         stage: Called with what is being done, as a short text.
 
     Raises:
@@ -357,7 +319,6 @@ def check_items(
     """
     checks: ItemChecks = {}
     connection = RetryingConnection(target.connect(), backoff=Backoff())
-    pacer = Pacer(max_rcu)
     try:
         for table in {each.table.name: each.table for each in plans}.values():
             wanted = [each.index for each in plans if each.table is table and each.is_to_create]
@@ -365,7 +326,7 @@ def check_items(
                 continue
             stage(f"reading {table.name}")
             with answer_errors(f"reading table {table.name}", target.name):
-                found = check_table(connection, table.name, wanted, pacer=pacer)
+                found = check_table(connection, table.name, wanted)
                 for each in found.values():
                     check_held_keys(connection, table, each)
             checks |= {(table.name, name): each for name, each in found.items()}
@@ -380,7 +341,6 @@ def count(
     checks: ItemChecks,
     changes: Mapping[tuple[str, str], Change],
     *,
-    max_rcu: float | None = None,
     stage: Callable[[str], None] = lambda _: None,
     pause: Pause = time.sleep,
 ) -> tuple[IndexCount, ...]:
@@ -395,7 +355,6 @@ def count(
         plans: What `plan` found.
         checks: What `check_items` found before.
         changes: What became of the indexes.
-        max_rcu: Hold the reads below so many units a second.
         stage: Called with what is being done, as a short text.
         pause: Sleeps.
 
@@ -404,7 +363,6 @@ def count(
     """
     counts = []
     connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
-    pacer = Pacer(max_rcu, pause=pause)
     items: dict[str, int] = {}
     try:
         for each in plans:
@@ -417,19 +375,19 @@ def count(
             with answer_errors(f"counting index {index} of {table}", target.name):
                 if seen is None:
                     if table not in items:
-                        items[table] = count_items(connection, table, pacer=pacer).items
+                        items[table] = count_items(connection, table).items
                     # if all are in it, none needs to be looked at
                     whole = items[table]
                     seen = ItemCheck(index=each.index, items=whole, belonging=whole)
-                entries = count_entries(connection, table, index, pacer=pacer)
+                entries = count_entries(connection, table, index)
                 if not created and entries < seen.belonging:
-                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
+                    seen = check_table(connection, table, [each.index])[index]
                 for _ in range(_COUNTS_PAID if each.is_paid else _COUNTS):
                     if entries >= seen.belonging:
                         break
                     pause(_COUNT_AGAIN_S)
-                    seen = check_table(connection, table, [each.index], pacer=pacer)[index]
-                    entries = count_entries(connection, table, index, pacer=pacer)
+                    seen = check_table(connection, table, [each.index])[index]
+                    entries = count_entries(connection, table, index)
             counts.append(IndexCount(table=each.table, check=seen, entries=entries))
     finally:
         connection.close()
@@ -445,6 +403,7 @@ def apply(
     timeout_s: float | None = None,
     watch: Callable[[Event], None] = lambda _: None,
     stalled: Callable[[str], None] = lambda _: None,
+    record: Recorder = lambda _: None,
     clock: Clock = time.monotonic,
     pause: Pause = time.sleep,
 ) -> dict[tuple[str, str], Change]:
@@ -463,6 +422,7 @@ def apply(
         watch: Called with the state of every index whenever it was looked at.
         stalled: Called with one line for a person when nothing has moved for 30 s, and after
             every further 30 s.
+        record: Called before and after each step.
         clock: Seconds that only grow.
         pause: Sleeps.
 
@@ -478,19 +438,21 @@ def apply(
     connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     try:
         with answer_errors(doing, target.name):
-            works = _works(connection, target, plans, goal)
+            works = _works(connection, target, plans, goal, record)
             ownership = Ownership(target)
             for work in works:
                 if not work.is_done:
                     ownership.check(connection, work.table_name, work.identity)
-            progress = build_progress(target)
-            intervals = _intervals(target)
-            waiting = _Waiting(works, timeout_s, stalled, clock)
-            while True:
-                moved = [work.step(progress, watch) for work in works if not work.is_done]
-                if not wait or all(work.is_done for work in works):
-                    break
-                pause(waiting.allow(intervals.next(moved=any(moved)), moved=any(moved)))
+            carry_out(
+                works,
+                target,
+                wait=wait,
+                waiting=Waiting(
+                    works, timeout_s=timeout_s, stalled=stalled, clock=clock, again=_AGAIN
+                ),
+                watch=watch,
+                pause=pause,
+            )
     finally:
         connection.close()
     return {
@@ -498,225 +460,41 @@ def apply(
     }
 
 
+_AGAIN = "`perfkit status` shows how far it is, and the same command waits for the rest"
+
+
 def _works(
-    connection: Connection, target: Target, plans: Sequence[IndexPlan], goal: Goal
-) -> list["_TableWork"]:
+    connection: RetryingConnection,
+    target: Target,
+    plans: Sequence[IndexPlan],
+    goal: Goal,
+    record: Recorder,
+) -> list[TableWork]:
     by_table: dict[str, list[IndexPlan]] = {}
     for each in plans:
         by_table.setdefault(each.table.name, []).append(each)
-    return [_TableWork(connection, target, some, goal) for some in by_table.values()]
-
-
-class _TableWork:
-    """The index operations of one table, one after the other."""
-
-    def __init__(
-        self, connection: Connection, target: Target, plans: Sequence[IndexPlan], goal: Goal
-    ) -> None:
-        self._connection = connection
-        self._target = target
-        self._table = plans[0].table
-        self.identity = plans[0].table_state.identity
-        self._goal = goal
-        self._begun: set[str] = set()
-        self._seen: tuple[TableState, list[float | None]] | None = None
-        self._open: dict[str, Index] = {}
-        self.changes: dict[str, Change] = {}
-        for each in plans:
-            name = each.index.name
-            if each.state is IndexPlanState.DIFFERENT:
-                self.changes[name] = Change.LEFT
-            elif goal is Goal.PRESENT and each.state is IndexPlanState.ACTIVE:
-                self.changes[name] = Change.ALREADY_THERE
-            elif goal is Goal.ABSENT and each.state is IndexPlanState.MISSING:
-                self.changes[name] = Change.NOT_THERE
-            else:
-                self.changes[name] = Change.QUEUED
-                self._open[name] = each.index
-                if each.state in {IndexPlanState.CREATING, IndexPlanState.DELETING}:
-                    self.changes[name] = Change.UNDER_WAY
-
-    @property
-    def table_name(self) -> str:
-        return self._table.name
-
-    @property
-    def is_done(self) -> bool:
-        return not self._open
-
-    def step(self, progress: BuildProgress, watch: Callable[[Event], None]) -> bool:
-        """Look once, start what can be started; return whether anything moved since the last look."""
-        state = describe(self._connection, self._table.name)
-        if state is None:
-            msg = f"table {self._table.name} was deleted meanwhile"
-            raise TargetError(msg)
-        if state.identity != self.identity:
-            raise not_the_same(self._table.name, self._target.name, is_there=True)
-        fractions = []
-        for name in list(self._open):
-            self._settle(name, state.index(name))
-            event = self._event(name, state, progress)
-            fractions.append(event.fraction)
-            watch(event)
-        startable = next((name for name in self._open if self._may_start(name, state)), None)
-        if startable is not None and self._start(self._open[startable], state):
-            self._begun.add(startable)
-            self.changes[startable] = Change.UNDER_WAY
-            return True
-        moved = (state, fractions) != self._seen
-        self._seen = (state, fractions)
-        return moved
-
-    def waiting_for(self) -> list[str]:
-        """Return the indexes that are not done, each with its status."""
-        state = None if self._seen is None else self._seen[0]
-        texts = []
-        for name in self._open:
-            index = None if state is None else state.index(name)
-            status = "not begun" if index is None else index.status
-            texts.append(f"{name} of {self._table.name} ({status})")
-        return texts
-
-    def _settle(self, name: str, index: IndexState | None) -> None:
-        if index is not None and index.status != "DELETING":
-            difference = index_difference(self._open[name], index)
-            if difference:
-                msg = (
-                    f"index {name} of {self._table.name} was made anew by somebody else meanwhile:"
-                    f" {difference}; it was left alone"
-                )
-                raise ConfigError(msg)
-        if self._goal is Goal.ABSENT:
-            if index is None:
-                self.changes[name] = Change.DROPPED
-                del self._open[name]
-        elif index is None and name in self._begun:
-            msg = (
-                f"index {name} of {self._table.name} vanished while it was being built: something"
-                " else deletes it, or the target refused it"
-            )
-            raise TargetError(msg)
-        elif index is not None and index.status in {"ACTIVE", "UPDATING"}:
-            self.changes[name] = Change.CREATED
-            del self._open[name]
-
-    def _event(self, name: str, state: TableState, progress: BuildProgress) -> Event:
-        index = state.index(name)
-        fraction = None
-        if index is not None and index.status == "CREATING":
-            fraction = progress.fraction(state, index)
-        return Event(
-            table=self._table.name,
-            index=name,
-            status="" if index is None else index.status,
-            fraction=fraction,
+    return [
+        TableWork(
+            connection,
+            target,
+            some[0].table.name,
+            some[0].table_state.identity,
+            {each.index.name: _first_change(each, goal) for each in some},
+            [Wanted(definition=Definition.of(each.index), goal=goal) for each in some],
+            record=record,
         )
-
-    def _may_start(self, name: str, state: TableState) -> bool:
-        index = state.index(name)
-        if self._goal is Goal.PRESENT:
-            return index is None and not state.is_busy
-        # an index whose items are being copied may be dropped; one being allocated may not
-        return index is not None and (not state.is_busy or index.backfilling)
-
-    def _start(self, index: Index, state: TableState) -> bool:
-        """Ask for one operation; return whether it was accepted."""
-        if self._goal is Goal.PRESENT:
-            request = _creation(index, state)
-        else:
-            request = {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": index.name}}]}
-        try:
-            self._connection.execute("UpdateTable", {"TableName": self._table.name, **request})
-        except DynamoDBError as error:
-            # somebody else was faster: look again, and wait for theirs
-            if error.code in BUSY or self._is_begun_elsewhere(index.name):
-                return False
-            raise
-        return True
-
-    def _is_begun_elsewhere(self, name: str) -> bool:
-        state = describe(self._connection, self._table.name)
-        if state is None:
-            return False
-        return (state.index(name) is not None) is (self._goal is Goal.PRESENT)
+        for some in by_table.values()
+    ]
 
 
-def _creation(index: Index, state: TableState) -> dict[str, Any]:
-    keys = Keys.of(index)
-    # AWS needs the new key's attributes only, but some stand-ins forget those left out
-    types: dict[str, str] = {}
-    for each in (state.keys, *(existing.keys for existing in state.indexes), keys):
-        types.update(each.partition + each.sort)
-    creation = index_definition(index, keys)
-    if state.billing == "PROVISIONED":
-        # a table of somebody else's making: its own throughput is the only hint there is
-        creation["ProvisionedThroughput"] = {
-            "ReadCapacityUnits": max(1, state.read_capacity),
-            "WriteCapacityUnits": max(1, state.write_capacity),
-        }
-    return {
-        "AttributeDefinitions": [
-            {"AttributeName": name, "AttributeType": kind} for name, kind in types.items()
-        ],
-        "GlobalSecondaryIndexUpdates": [{"Create": creation}],
-    }
-
-
-class _Waiting:
-    """How long to wait in all, and what to say when nothing moves."""
-
-    def __init__(
-        self,
-        works: Sequence[_TableWork],
-        timeout_s: float | None,
-        stalled: Callable[[str], None],
-        clock: Clock,
-    ) -> None:
-        self._works = works
-        self._timeout_s = timeout_s
-        self._stalled = stalled
-        self._clock = clock
-        self._started_s = self._moved_s = self._reported_s = clock()
-
-    def allow(self, interval_s: float, *, moved: bool) -> float:
-        """Return how long to wait before the next look, at most *interval_s*."""
-        now_s = self._clock()
-        waiting = ", ".join(text for work in self._works for text in work.waiting_for())
-        if moved:
-            self._moved_s = self._reported_s = now_s
-        elif now_s - self._reported_s >= _STALLED_S:
-            self._reported_s = now_s
-            self._stalled(
-                f"Nothing has moved for {now_s - self._moved_s:.0f} s: {waiting}; still waiting."
-                " Ctrl-C ends the waiting, and what was begun stays."
-            )
-        if self._timeout_s is None:
-            return interval_s
-        left_s = self._timeout_s - (now_s - self._started_s)
-        if left_s <= 0:
-            msg = (
-                f"not done after {self._timeout_s:g} s: {waiting}. What was begun stays:"
-                " `perfkit status` shows how far it is, and the same command waits for the rest"
-            )
-            raise TargetError(msg)
-        return min(interval_s, left_s)
-
-
-class _Intervals:
-    """How long to wait between looks: short while things move, longer while they do not."""
-
-    def __init__(self, first_s: float, longest_s: float) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
-        self._next_s = first_s
-
-    def next(self, *, moved: bool) -> float:
-        self._next_s = self._first_s if moved else min(self._next_s * 1.5, self._longest_s)
-        return self._next_s
-
-
-def _intervals(target: Target) -> _Intervals:
-    if target.kind is TargetKind.EMBEDDED:
-        # each look copies the next items, so looking is the work
-        return _Intervals(0.0005, 0.05)
-    return _Intervals(2.0, 20.0) if target.is_aws else _Intervals(0.1, 2.0)
+def _first_change(each: IndexPlan, goal: Goal) -> Change:
+    """Return what is known of an index before anything is done."""
+    if each.state is IndexPlanState.DIFFERENT:
+        return Change.LEFT
+    if goal is Goal.PRESENT and each.state is IndexPlanState.ACTIVE:
+        return Change.ALREADY_THERE
+    if goal is Goal.ABSENT and each.state is IndexPlanState.MISSING:
+        return Change.NOT_THERE
+    if each.state in {IndexPlanState.CREATING, IndexPlanState.DELETING}:
+        return Change.UNDER_WAY
+    return Change.QUEUED

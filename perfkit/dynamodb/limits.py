@@ -40,7 +40,7 @@ __all__ = [
     "PacedClock",
     "attach",
     "meter_of",
-    "waiting_until",
+    "waiting_by",
 ]
 
 _READS = frozenset({"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"})
@@ -62,25 +62,28 @@ _FIELDS = (
 )
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
 
+_MADE_UP_S = 1.0
+"""So much of unused time is made up for: without it a slow machine stays below the rate."""
 
-_ENDING: ContextVar[threading.Event | None] = ContextVar("perfkit-limits-ending", default=None)
+
+_PAUSE: ContextVar[Callable[[float], None] | None] = ContextVar(
+    "perfkit-limits-pause", default=None
+)
 
 
 @contextmanager
-def waiting_until(ending: threading.Event) -> Iterator[None]:
+def waiting_by(pause: Callable[[float], None]) -> Iterator[None]:
     """
-    Let calls of this thread wait for their turn no longer than until something ends.
+    Let calls of this thread wait for their turn by *pause*, which may raise to end them.
 
-    An interrupt reaches the main thread only, and at a low rate a turn is minutes away.
-
-    Raises:
-        InterruptedError: Inside, by a call that waited.
+    An interrupt reaches the main thread of one process only, and at a low rate a turn is minutes
+    away.
     """
-    token = _ENDING.set(ending)
+    token = _PAUSE.set(pause)
     try:
         yield
     finally:
-        _ENDING.reset(token)
+        _PAUSE.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,18 +181,27 @@ class Meter:
     """
     Holds one process to the limits that its command has in all its processes.
 
-    A call gets its turn when those before are paid off at the rate, so over any stretch of time
-    no more is consumed than the rate and one call; unused time is not saved up. A call that
+    A call gets its turn when those before are paid off at the rate. Of time that was left unused,
+    because the machine or the target was slow, up to a second is made up for; so over any stretch
+    of time no more is consumed than at the rate in this time and a second, and one call. A call that
     would pass the sum of money, as far as earlier ones of its operation tell, is not sent. Before
     an operation is known, each thread of each process may have a call of it under way.
 
     Args:
         limits: The limits.
+        clock: Seconds that only grow, the same in all processes.
         pause: Sleeps.
     """
 
-    def __init__(self, limits: Limits, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._limits = limits
+        self._clock = clock
         self._pause = pause
         self._open = threading.local()
         self._lock = threading.Lock()
@@ -208,7 +220,6 @@ class Meter:
 
         Raises:
             LimitReachedError: It would pass --max-cost.
-            InterruptedError: What it is for ended: see `waiting_until`.
         """
         if operation not in _READS and operation not in _WRITES:
             return
@@ -225,20 +236,21 @@ class Meter:
                     ledger["stopped"] = 1.0
                     raise self._reached(ledger)
             ledger["expected_usd"] += expected_usd
-            now_s = time.monotonic()
-            start_s = now_s
+            start_s = now_s = self._clock()
             for name, rate, units in (
                 ("read_free_at_s", limits.max_rcu, reads),
                 ("write_free_at_s", limits.max_wcu, writes),
             ):
                 if rate is not None and _is_of(operation, name):
-                    start_s = max(start_s, ledger[name])
-                    ledger[name] = start_s + units / rate
+                    # in the past where time was left unused
+                    begin_s = _begin(ledger[name], now_s)
+                    ledger[name] = begin_s + units / rate
+                    start_s = max(start_s, begin_s)
         self._open.call = (operation, expected)
         if start_s > now_s:
             self._turn(waiting=1)
             try:
-                self._wait(start_s - now_s)
+                (_PAUSE.get() or self._pause)(start_s - now_s)
             except BaseException:
                 self._turn(waiting=-1)
                 self._close(0.0)
@@ -246,14 +258,6 @@ class Meter:
             self._turn(waiting=-1, flying=1)
         else:
             self._turn(flying=1)
-
-    def _wait(self, seconds: float) -> None:
-        ending = _ENDING.get()
-        if ending is None:
-            self._pause(seconds)
-        elif ending.wait(seconds):
-            msg = "what the call is for is being ended"
-            raise InterruptedError(msg)
 
     def settle(
         self, operation: str, answer: Mapping[str, Any] | None, error: DynamoDBError | None = None
@@ -297,7 +301,7 @@ class Meter:
             ledger["calls"] += 1
             ledger["throttled"] += throttled
             ledger["failed"] += failed
-            now_s = time.monotonic()
+            now_s = self._clock()
             if limits.max_rcu is not None and reads != expected_reads:
                 _pay(ledger, "read_free_at_s", (reads - expected_reads) / limits.max_rcu, now_s)
             if limits.max_wcu is not None and writes != expected_writes:
@@ -380,8 +384,13 @@ def _is_of(operation: str, field: str) -> bool:
 
 def _pay(ledger: dict[str, float], name: str, seconds: float, now_s: float) -> None:
     """Move the moment the next call may go: later for units that were not expected."""
-    start_s = max(ledger[name], now_s) if seconds > 0 else ledger[name]
+    start_s = _begin(ledger[name], now_s) if seconds > 0 else ledger[name]
     ledger[name] = start_s + seconds
+
+
+def _begin(free_s: float, now_s: float) -> float:
+    """Return from when a call is paid for: when those before are, but before the first one now."""
+    return max(free_s, now_s - _MADE_UP_S) if free_s else now_s
 
 
 def _units(answer: Mapping[str, Any]) -> float | None:
@@ -447,11 +456,11 @@ def attach(client: Any, limits: Limits) -> None:
 
 
 class MeteredConnection:
-    """A connection held to limits."""
+    """A connection held to limits by this process's meter of them."""
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, meter: Meter) -> None:
         self._connection = connection
-        self._meter = meter_of(limits)
+        self._meter = meter
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """

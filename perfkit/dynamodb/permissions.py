@@ -143,6 +143,16 @@ def _plan(workload: Workload) -> Iterator[Pair]:
     yield "cloudwatch:GetMetricData", ANY
 
 
+def _verify(workload: Workload) -> Iterator[Pair]:
+    for table in workload.tables:
+        indexes = [index for index in table.indexes if not index.local]
+        if indexes:
+            yield from _each([table], "DescribeTable", "Scan", "BatchGetItem")
+        for index in indexes:
+            yield "Scan", _index(table.name, index.name)
+            yield "Query", _index(table.name, index.name)
+
+
 def _drop_indexes(workload: Workload) -> Iterator[Pair]:
     for table in workload.made:
         if table.indexes:
@@ -217,6 +227,13 @@ def _run(workload: Workload) -> Iterator[Pair]:
     yield from _bench(workload)
 
 
+def _check(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:ListMetrics", ANY
+    yield "cloudwatch:GetMetricStatistics", ANY
+    yield "cloudformation:DescribeStacks", ANY
+
+
 def _doctor(workload: Workload) -> Iterator[Pair]:
     yield "ListTables", ANY
     yield "DescribeLimits", ANY
@@ -238,13 +255,16 @@ def _report(workload: Workload) -> Iterator[Pair]:
 
 COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
+    "check": _check,
     "clean": _clean,
     "create-indexes": _create_indexes,
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
+    "load": _serve,
     "migrate plan": _plan,
     "migrate preflight": _preflight,
+    "migrate verify": _verify,
     "report": _report,
     "run": _run,
     "seed": _seed,

@@ -1,17 +1,15 @@
-"""Retries with backoff and jitter, as DynamoDB asks for them, and a limit on units a second."""
+"""Retries with backoff and jitter, as DynamoDB asks for them."""
 
 import random
 import time
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
-from perfkit.errors import ConfigError
 
-__all__ = ["Backoff", "Clock", "Pacer", "Pause", "RetryingConnection", "check_rates"]
+__all__ = ["Backoff", "Clock", "Pause", "RetryingConnection"]
 
 Clock = Callable[[], float]
 """Returns seconds that only grow."""
@@ -112,54 +110,3 @@ class RetryingConnection:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def check_rates(*, max_rcu: float | None = None, max_wcu: float | None = None) -> None:
-    """
-    Refuse limits that nothing could keep.
-
-    Args:
-        max_rcu: Read units a second; None for no limit.
-        max_wcu: Likewise write units.
-
-    Raises:
-        ConfigError: One is not a number above 0.
-    """
-    for option, value in (("--max-rcu", max_rcu), ("--max-wcu", max_wcu)):
-        if value is not None and not (isfinite(value) and value > 0):
-            msg = f"{option} must be above 0 units a second, got {value:g}"
-            raise ConfigError(msg)
-
-
-class Pacer:
-    """
-    Holds consumption at or below a rate: each call waits until the ones before are paid off.
-
-    The units of a call are known only afterwards, so it is the next one that waits. Over any
-    stretch of time no more than the rate and one call are consumed; unused time is not saved
-    up.
-
-    Args:
-        units_per_s: The limit; None for no limit.
-        clock: Seconds that only grow.
-        pause: Sleeps.
-    """
-
-    def __init__(
-        self, units_per_s: float | None, *, clock: Clock = time.monotonic, pause: Pause = time.sleep
-    ) -> None:
-        self._units_per_s = units_per_s
-        self._clock = clock
-        self._pause = pause
-        self._free_at_s = clock()
-
-    def wait(self) -> None:
-        """Sleep until the next call may go."""
-        delay_s = self._free_at_s - self._clock()
-        if delay_s > 0:
-            self._pause(delay_s)
-
-    def spend(self, units: float) -> None:
-        """Account for the units a call consumed."""
-        if self._units_per_s is not None:
-            self._free_at_s = max(self._free_at_s, self._clock()) + units / self._units_per_s

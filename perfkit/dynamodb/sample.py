@@ -26,7 +26,7 @@ from math import ceil
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
-from perfkit.dynamodb.retries import Pacer, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import TableState
 from perfkit.measure.cluster_sample import ClusterSample
 
@@ -219,7 +219,6 @@ class Sampling:
         connection: Where the table is; its repeats are counted.
         table: The table, as described.
         limits: Where to end.
-        pacer: Holds the read units below a rate.
         seed: Another one takes other items.
         whole_segments: Take narrow segments to their ends, instead of the first items of wide ones.
     """
@@ -230,14 +229,12 @@ class Sampling:
         table: TableState,
         *,
         limits: SampleLimits,
-        pacer: Pacer,
         seed: int = 0,
         whole_segments: bool = False,
     ) -> None:
         self._connection = connection
         self._table = table
         self._limits = limits
-        self._pacer = pacer
         chance = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
         self._whole_segments = whole_segments
         if whole_segments:
@@ -308,7 +305,6 @@ class Sampling:
 
         It costs half a unit to know; looking at all segments of one that has none, many.
         """
-        self._pacer.wait()
         answer = self._connection.execute(
             "Scan",
             {"TableName": self._table.name, "Limit": 1, "ReturnConsumedCapacity": "TOTAL"},
@@ -326,7 +322,6 @@ class Sampling:
             request |= {"Segment": segment.number, "TotalSegments": self._segments}
         if segment.start is not None:
             request["ExclusiveStartKey"] = segment.start
-        self._pacer.wait()
         answer = self._connection.execute("Scan", request)
         found = [to_wire(item) for item in answer["Items"]]
         sizes = [item_size(item) for item in found]
@@ -382,7 +377,6 @@ class Sampling:
         # a target that is known to say too little must not be read without a limit
         spent = max(said or 0.0, due)
         self._spent_units += spent
-        self._pacer.spend(spent)
 
     def _is_repeated(self, first: Item) -> bool:
         """Return whether a segment begins with the item that the first one began with."""
@@ -406,7 +400,6 @@ def take_sample(
     table: TableState,
     *,
     limits: SampleLimits,
-    pacer: Pacer,
     seed: int = 0,
     whole_segments: bool = False,
 ) -> Sample:
@@ -417,34 +410,27 @@ def take_sample(
         connection: Where the table is.
         table: The table, as described.
         limits: Where to end.
-        pacer: Holds the read units below a rate.
         seed: Another one takes other items.
         whole_segments: Take narrow segments to their ends, instead of the first items of wide ones.
 
     Raises:
         DynamoDBError: The target refused, or the table is gone.
     """
-    sampling = Sampling(
-        connection, table, limits=limits, pacer=pacer, seed=seed, whole_segments=whole_segments
-    )
+    sampling = Sampling(connection, table, limits=limits, seed=seed, whole_segments=whole_segments)
     items = tuple(sampling)
     return Sample(items=items, facts=sampling.facts())
 
 
-def every_item(
-    connection: RetryingConnection, table: TableState, *, pacer: Pacer
-) -> Iterator[SampledItem]:
+def every_item(connection: RetryingConnection, table: TableState) -> Iterator[SampledItem]:
     """
     Yield every item of a table, page by page; nothing is kept of them.
 
     Raises:
         DynamoDBError: The target refused, or the table is gone.
     """
-    request: dict[str, Any] = {"TableName": table.name, "ReturnConsumedCapacity": "TOTAL"}
+    request: dict[str, Any] = {"TableName": table.name}
     while True:
-        pacer.wait()
         answer = connection.execute("Scan", request)
-        pacer.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
         for item in map(to_wire, answer["Items"]):
             yield SampledItem(item=item, size_bytes=item_size(item), segment=0)
         if "LastEvaluatedKey" not in answer:

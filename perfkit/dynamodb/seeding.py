@@ -11,7 +11,7 @@ from perfkit.capacity import Consistency, Item, item_size, read_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.estimates import sample, units_per_item
 from perfkit.dynamodb.ownership import Mark, Ownership, check_same, not_ours
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection, check_rates
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     Identity,
@@ -185,8 +185,6 @@ def plan(
     random_seed: int = 1,
     tables: Sequence[str] = (),
     force: bool = False,
-    max_rcu: float | None = None,
-    max_wcu: float | None = None,
 ) -> SeedPlan:
     """
     Look at the tables and say what seeding them takes; changes nothing, reads no items.
@@ -200,15 +198,12 @@ def plan(
         random_seed: Another one gives other items.
         tables: Only these; all if empty.
         force: Write every item even if it is there.
-        max_rcu: Hold reads below so many units a second.
-        max_wcu: Hold writes below so many units a second.
 
     Raises:
         WorkloadError: The workload has no such table.
         ConfigError: A number is out of range.
         TargetError: A table of perfkit's has another key schema, or the target does not answer.
     """
-    check_rates(max_rcu=max_rcu, max_wcu=max_wcu)
     generator = ItemGenerator(workload, random_seed, scale)
     named = [workload.table(name) for name in dict.fromkeys(tables)] or workload.tables
     chosen = [table for table in named if not table.exists]
@@ -232,8 +227,6 @@ def plan(
             workload=workload,
             random_seed=random_seed,
             scale=scale,
-            max_rcu=max_rcu,
-            max_wcu=max_wcu,
         ),
         tables=tuple(planned),
         force=force,
@@ -364,7 +357,6 @@ class _Run:
         self._generator = ItemGenerator(
             planned.job.workload, planned.job.random_seed, planned.job.scale
         )
-        self._pacer = Pacer(planned.job.max_rcu)
         self._created: dict[str, bool] = {}
         self._found: dict[str, Found] = {}
         self._counted: dict[str, int] = {}
@@ -425,7 +417,6 @@ class _Run:
             name,
             keys,
             self._spot_checks(each),
-            pacer=self._pacer,
             backoff=Backoff(),
         )
         self._add(Progress(table=name, read_units=units))
@@ -492,7 +483,7 @@ class _Run:
 
     def _count(self, name: str) -> int:
         self._stage(f"counting {name}")
-        counted = count_items(self._connection, name, pacer=self._pacer)
+        counted = count_items(self._connection, name)
         self._add(Progress(table=name, read_units=counted.read_units))
         self._counted[name] = counted.items
         return counted.items

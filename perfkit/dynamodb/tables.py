@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.retries import Pacer, Pause
+from perfkit.dynamodb.retries import Pause
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 from perfkit.workloads.model import Index, Table
@@ -16,6 +16,7 @@ __all__ = [
     "SCALE_TAG",
     "TAG",
     "TAGLESS",
+    "Definition",
     "Identity",
     "IndexState",
     "Keys",
@@ -142,6 +143,32 @@ def index_definition(index: _Projecting, keys: Keys) -> dict[str, Any]:
     if index.projection == "INCLUDE":
         projection["NonKeyAttributes"] = list(index.non_key_attributes)
     return {"IndexName": index.name, "KeySchema": schema, "Projection": projection}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """
+    A global index as it is to be, or was made.
+
+    Args:
+        capacity: Provisioned units a second, (read, write); None for the table's.
+    """
+
+    name: str
+    keys: Keys
+    projection: str
+    non_key_attributes: tuple[str, ...] = ()
+    capacity: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, index: Index) -> "Definition":
+        """Return an index as a workload wants it."""
+        return cls(
+            name=index.name,
+            keys=Keys.of(index),
+            projection=str(index.projection),
+            non_key_attributes=tuple(index.non_key_attributes),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,19 +333,25 @@ def _types(table: Mapping[str, Any]) -> dict[str, str]:
 
 def key_difference(wanted: Table | Index, existing: TableState | IndexState) -> str:
     """Return how the key of a table or index differs from the workload's; "" if it does not."""
-    keys = Keys.of(wanted)
-    return "" if existing.keys == keys else f"its key is {existing.keys}, the workload wants {keys}"
+    return _key_difference(Keys.of(wanted), existing, "workload")
 
 
-def index_difference(wanted: Index, existing: IndexState | None) -> str:
-    """Return how an index differs from the workload's of that name; "" if it does not."""
+def _key_difference(keys: Keys, existing: TableState | IndexState, whose: str) -> str:
+    return "" if existing.keys == keys else f"its key is {existing.keys}, the {whose} wants {keys}"
+
+
+def index_difference(
+    wanted: Index | Definition, existing: IndexState | None, *, whose: str = "workload"
+) -> str:
+    """Return how an index differs from the one of that name in a workload or plan; "" if it does not."""
     if existing is None:
         return ""
-    parts = [part for part in [key_difference(wanted, existing)] if part]
+    definition = wanted if isinstance(wanted, Definition) else Definition.of(wanted)
+    parts = [part for part in [_key_difference(definition.keys, existing, whose)] if part]
     there = _projection_text(existing.projection, existing.non_key_attributes)
-    projection = _projection_text(str(wanted.projection), wanted.non_key_attributes)
+    projection = _projection_text(definition.projection, definition.non_key_attributes)
     if there != projection:
-        parts.append(f"it projects {there}, the workload wants {projection}")
+        parts.append(f"it projects {there}, the {whose} wants {projection}")
     return "; ".join(parts)
 
 
@@ -440,7 +473,7 @@ def wait_until_gone(connection: Connection, name: str, *, pause: Pause) -> None:
     raise TargetError(msg)
 
 
-def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCount:
+def count_items(connection: Connection, name: str) -> TableCount:
     """
     Count a table's items by reading all of them, strongly consistent.
 
@@ -450,7 +483,6 @@ def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCoun
     Args:
         connection: Where the table is.
         name: The table.
-        pacer: Holds the read units below a rate.
     """
     request: dict[str, Any] = {
         "TableName": name,
@@ -460,10 +492,8 @@ def count_items(connection: Connection, name: str, *, pacer: Pacer) -> TableCoun
     }
     items, units = 0, 0.0
     while True:
-        pacer.wait()
         answer = connection.execute("Scan", request)
         page_units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        pacer.spend(page_units)
         items += answer["Count"]
         units += page_units
         if "LastEvaluatedKey" not in answer:

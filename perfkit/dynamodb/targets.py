@@ -16,7 +16,7 @@ from perfkit.dynamodb.connection import (
     check_answer,
 )
 from perfkit.dynamodb.errors import aws_errors
-from perfkit.dynamodb.limits import Limits, MeteredConnection, attach
+from perfkit.dynamodb.limits import Limits, MeteredConnection, attach, meter_of
 from perfkit.errors import ConfigError
 from perfkit.hosts import is_loopback
 from perfkit.settings import DATA_FILE
@@ -57,6 +57,11 @@ class Target:
         profile: Named AWS profile; None takes what the environment says.
         redirected: Whether `aws` was asked for, and AWS's own settings lead to an endpoint.
         limits: What may be consumed here, by whichever process and client.
+        enforce_throughput: Whether the embedded engine refuses what is beyond the throughput of
+            its tables and indexes, by a model of AWS.
+        latency: The profile by which the embedded engine's answers take as long as AWS's.
+        index_delay_s: By how much the embedded engine's global indexes and eventually consistent
+            reads lag at most; None leaves it as its file says.
     """
 
     kind: TargetKind = TargetKind.EMBEDDED
@@ -67,6 +72,9 @@ class Target:
     redirected: bool = False
     # what a target is does not depend on it
     limits: Limits | None = field(default=None, repr=False, compare=False)
+    enforce_throughput: bool = False
+    latency: str | None = None
+    index_delay_s: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_aws(self) -> bool:
@@ -113,11 +121,48 @@ class Target:
             ConfigError: `aws`, and no region is configured.
         """
         if self.kind is TargetKind.EMBEDDED:
+            # part of what a target is: runs with and without are never held against one another
             return {"kind": str(self.kind)}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
         if self.endpoint_url is not None:
             described["endpoint"] = _without_user(self.endpoint_url)
         return described
+
+    def condition(self) -> dict[str, Any]:
+        """
+        Return what a run says of where it was measured: `describe`, and what is modelled there.
+
+        Runs of which one was measured with modelled limits or delays of AWS, and the other
+        without, are thereby of different targets, and never compared.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured; or a profile that will not do.
+        """
+        modelled: dict[str, Any] = {}
+        if self.enforce_throughput:
+            modelled["throughput"] = "enforced"
+        if self.latency is not None:
+            from perfkit.embedded.latency import read_profile
+
+            # the times and not the file's name: another profile under that name is another model
+            modelled["latency"] = read_profile(self.latency).describe()
+        if delay_s := self._delay_s():
+            modelled["index delay"] = delay_s
+        return {**self.describe(), **({"modelled": modelled} if modelled else {})}
+
+    def _delay_s(self) -> float:
+        """Return by how much reads of the embedded engine's indexes lag: its file keeps it."""
+        if self.kind is not TargetKind.EMBEDDED or self.index_delay_s is not None:
+            return self.index_delay_s or 0.0
+        if not self.may_exist:
+            return 0.0
+        from perfkit.embedded import Engine
+
+        engine = Engine(self.data, read_only=True)
+        try:
+            return engine.index_delay_s
+        finally:
+            engine.close()
 
     def resolved_region(self) -> str:
         """
@@ -180,7 +225,14 @@ class Target:
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.dynamodb.client import embedded_client
 
-            return self._limited(service, embedded_client(self.data, config=config))
+            client = embedded_client(
+                self.data,
+                config=config,
+                index_delay_s=self.index_delay_s,
+                enforce_throughput=self.enforce_throughput,
+                latency=self.latency,
+            )
+            return self._limited(service, client)
         options: dict[str, Any] = {"config": config, "region_name": self.resolved_region()}
         session = self._session()
         if self.kind is TargetKind.ENDPOINT:
@@ -206,9 +258,26 @@ class Target:
         """
         if self.kind is TargetKind.EMBEDDED:
             from perfkit.embedded import Engine
+            from perfkit.embedded.latency import Latency, read_profile
+            from perfkit.embedded.throughput import Enforcement
 
-            direct = EngineConnection(Engine(self.data, read_only=read_only))
-            return direct if self.limits is None else MeteredConnection(direct, self.limits)
+            enforcement = latency = None
+            if self.enforce_throughput:
+                enforcement = Enforcement.beside(self.data, read_only=read_only)
+            if self.latency is not None:
+                latency = Latency(read_profile(self.latency))
+            direct = EngineConnection(
+                Engine(
+                    self.data,
+                    read_only=read_only,
+                    index_delay_s=self.index_delay_s,
+                    enforcement=enforcement,
+                    latency=latency,
+                )
+            )
+            if self.limits is None:
+                return direct
+            return MeteredConnection(direct, meter_of(self.limits))
         client = self.client(max_attempts=1, parameter_validation=False)
         return ClientConnection(client, where=self.name)
 
@@ -226,13 +295,7 @@ class Target:
         """
         if not self.is_aws:
             return None
-        with aws_errors("looking for credentials", self.name):
-            if self._session().get_credentials() is None:
-                msg = (
-                    f"no credentials for {self.name}: set AWS_ACCESS_KEY_ID and"
-                    " AWS_SECRET_ACCESS_KEY, or run `aws configure`, or name a --profile"
-                )
-                raise ConfigError(msg)
+        self.credentials()
         caller = self.caller()
         return None if caller is None else caller[0]
 
@@ -270,6 +333,19 @@ class Target:
             # those of a role or a login are fetched here, or not to be had
             found.get_frozen_credentials()
         return str(found.method)
+
+    def credentials(self) -> Any:
+        """
+        Return the credentials that calls are signed with; botocore's object, which renews them.
+
+        Raises:
+            ConfigError: There are none, or they cannot be read.
+        """
+        with aws_errors("looking for credentials", self.name):
+            found = self._session().get_credentials()
+        if found is None:
+            raise _no_credentials(self.name)
+        return found
 
     def access_key(self) -> str:
         """
@@ -422,6 +498,13 @@ def _region_of(host: str) -> str | None:
     return next((label for label in labels if _REGION.fullmatch(label)), None)
 
 
+def _no_credentials(name: str) -> ConfigError:
+    return ConfigError(
+        f"no credentials for {name}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run"
+        " `aws configure`, or name a --profile"
+    )
+
+
 def _stand_in_credentials(session: Any) -> dict[str, str]:
     """Return credentials for a stand-in if none are configured; it checks only that there are some."""
     if session.get_credentials() is not None:
@@ -447,7 +530,10 @@ def _doubt(name: str, headers: Mapping[str, str]) -> str | None:
 
 def data_files(data: Path) -> list[Path]:
     """Return the embedded engine's file and those SQLite and the engine keep beside it."""
-    names = [data, *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock"))]
+    names = [
+        data,
+        *(data.with_name(data.name + end) for end in ("-wal", "-shm", "-lock", "-throughput")),
+    ]
     try:
         return [name for name in names if name.exists()]
     except OSError as error:

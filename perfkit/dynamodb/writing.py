@@ -16,8 +16,9 @@ from typing import Any, cast
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.connection import Connection, EngineConnection
 from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.limits import waiting_by
 from perfkit.dynamodb.ownership import LOOK_EVERY_S, check_same
-from perfkit.dynamodb.retries import Backoff, Clock, Pacer, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.values import key_bytes
@@ -77,17 +78,7 @@ class Job:
     workload: Workload
     random_seed: int
     scale: float
-    max_rcu: float | None
-    max_wcu: float | None
     identities: Mapping[str, Identity] = field(default_factory=dict)
-
-    def share(self, processes: int) -> "Job":
-        """Return the job of one of several processes: rates are divided among them."""
-        return replace(
-            self,
-            max_rcu=None if self.max_rcu is None else self.max_rcu / processes,
-            max_wcu=None if self.max_wcu is None else self.max_wcu / processes,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +138,8 @@ def _write_here(
     backoff = Backoff(pause=pause)
     direct = job.target.connect()
     connection = RetryingConnection(direct, backoff=backoff)
-    # a rate is held batch by batch; without one the embedded engine takes a chunk at once
-    load = direct.load if isinstance(direct, EngineConnection) and job.max_wcu is None else None
+    # limits are held batch by batch; without them the embedded engine takes a chunk at once
+    load = direct.load if isinstance(direct, EngineConnection) else None
     try:
         same = _SameTables(connection, job, check)
         writer = ChunkWriter(
@@ -156,15 +147,14 @@ def _write_here(
             load=load,
             generator=ItemGenerator(job.workload, job.random_seed, job.scale),
             workload=job.workload,
-            write_pacer=Pacer(job.max_wcu, pause=pause),
-            read_pacer=Pacer(job.max_rcu, pause=pause),
             backoff=backoff,
             report=report,
             check=same.check,
         )
-        for chunk in chunks:
-            with answer_errors(f"writing items of {chunk.table}", job.target.name):
-                writer.write(chunk)
+        with waiting_by(pause):
+            for chunk in chunks:
+                with answer_errors(f"writing items of {chunk.table}", job.target.name):
+                    writer.write(chunk)
     finally:
         connection.close()
 
@@ -219,8 +209,6 @@ class ChunkWriter:
         load: Writes many items at once where the target can, None where it cannot.
         generator: Makes the items.
         workload: Says which attributes are keys.
-        write_pacer: Holds write units below a rate.
-        read_pacer: Holds read units below a rate.
         backoff: How to wait when items come back unprocessed.
         report: Called with what was done.
         check: Called before each request that writes, with the table's name; raises to stop.
@@ -231,8 +219,6 @@ class ChunkWriter:
     load: Callable[[str, Sequence[Item]], float] | None = None
     generator: ItemGenerator
     workload: Workload
-    write_pacer: Pacer
-    read_pacer: Pacer
     backoff: Backoff
     report: Report
     check: Callable[[str], None]
@@ -256,7 +242,6 @@ class ChunkWriter:
                 chunk.table,
                 keys,
                 ends,
-                pacer=self.read_pacer,
                 backoff=self.backoff,
             )
             done += Progress(table=chunk.table, read_units=units)
@@ -286,14 +271,12 @@ class ChunkWriter:
         attempt = 0
         accepted_s = self.clock()
         while True:
-            self.write_pacer.wait()
             self.check(table)
             answer = self.connection.execute(
                 "BatchWriteItem",
                 {"RequestItems": {table: requests}, "ReturnConsumedCapacity": "TOTAL"},
             )
             consumed = sum(part["CapacityUnits"] for part in answer.get("ConsumedCapacity", ()))
-            self.write_pacer.spend(consumed)
             units += consumed
             left = answer.get("UnprocessedItems", {}).get(table, [])
             if not left:
@@ -350,7 +333,6 @@ def same_items(
     keys: tuple[str, ...],
     items: Sequence[Item],
     *,
-    pacer: Pacer,
     backoff: Backoff,
 ) -> tuple[bool, float]:
     """
@@ -361,7 +343,6 @@ def same_items(
         table: Its name.
         keys: Its key attributes.
         items: What it should hold.
-        pacer: Holds the read units below a rate.
         backoff: How to wait when keys come back unprocessed.
 
     Returns:
@@ -376,7 +357,6 @@ def same_items(
         pending: list[Item] = [{key: item[key] for key in keys} for item in wanted.values()]
         attempt = 0
         while pending:
-            pacer.wait()
             answer = connection.execute(
                 "BatchGetItem",
                 {
@@ -385,7 +365,6 @@ def same_items(
                 },
             )
             consumed = sum(part["CapacityUnits"] for part in answer.get("ConsumedCapacity", ()))
-            pacer.spend(consumed)
             units += consumed
             for found in answer["Responses"].get(table, ()):
                 expected = wanted.pop(_key(found, keys), None)
@@ -426,7 +405,6 @@ class _Done:
 
 def _write_in_processes(job: Job, chunks: Sequence[Chunk], processes: int, report: Report) -> None:
     context = multiprocessing.get_context("spawn")
-    share = job.share(processes)
     running: dict[Pipe, BaseProcess] = {}
     try:
         with _interrupts_held():
@@ -434,7 +412,7 @@ def _write_in_processes(job: Job, chunks: Sequence[Chunk], processes: int, repor
                 ours, theirs = context.Pipe()
                 process = context.Process(
                     target=_worker,
-                    args=(theirs, share, chunks[number::processes]),
+                    args=(theirs, job, chunks[number::processes]),
                     name=f"perfkit-seed-{number + 1}",
                     daemon=True,
                 )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfkit.capacity import Item, read_units
-from perfkit.embedded.errors import validation
+from perfkit.embedded import lateness
+from perfkit.embedded.errors import ThrottleError, validation
 from perfkit.embedded.expressions import Placeholders, Projection, parse_projection
 from perfkit.embedded.keys import (
     check_item,
@@ -18,7 +19,7 @@ from perfkit.embedded.metering import Meter
 from perfkit.embedded.reads import project, read_consistency
 from perfkit.embedded.requests import MIXED
 from perfkit.embedded.schema import Table
-from perfkit.embedded.storage import Storage
+from perfkit.embedded.storage import Storage, Transaction
 from perfkit.embedded.values import normalize_item
 from perfkit.embedded.writes import NewItem, change_item, collection_metrics, load
 
@@ -36,16 +37,16 @@ _DUPLICATES = "Provided list of item keys contains duplicates"
 def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer BatchGetItem; what would make the answer too large comes back unprocessed."""
     blocks = request["RequestItems"]
-    count = sum(len(block["Keys"]) for block in blocks.values())
-    if count > _MOST_READS:
-        msg = "Too many items requested for the BatchGetItem call"
-        raise validation(msg)
+    count = _count_keys(blocks.values())
+    if storage.latency is not None:
+        storage.latency.items(count)
     _check_not_mixed(blocks.values())
     parsed = [(name, block, *_parse_block(block)) for name, block in blocks.items()]
     responses: dict[str, list[Any]] = {}
     unprocessed: dict[str, Any] = {}
     meters: list[Meter] = []
     room = _MOST_BYTES
+    throttled: list[ThrottleError] = []
     with storage.read() as transaction:
         for name, block, keys, projection in parsed:
             table = find_table(transaction, name)
@@ -55,24 +56,45 @@ def batch_get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, An
             meter = Meter(table.name)
             found = responses.setdefault(name, [])
             consistency = read_consistency(block)
+            find = lateness.find if lateness.is_late(table, None, block) else Transaction.find
             left: list[Any] = []
             for given, stored_key in zip(block["Keys"], stored_keys, strict=True):
                 if room <= 0:
                     left.append(given)
                     continue
-                row = transaction.find(table, stored_key)
+                if storage.enforcement is not None:
+                    try:
+                        admitted = storage.enforcement.read(transaction, table, None, stored_key)
+                    except ThrottleError as error:
+                        throttled.append(error)
+                        left.append(given)
+                        continue
+                row = find(transaction, table, stored_key)
                 size = 0
                 if row is not None:
                     _, size, data = row
                     found.append(project(data, projection))
                     room -= size
-                meter.add_table(read_units(size, consistency))
+                units = read_units(size, consistency)
+                meter.add_table(units)
+                if storage.enforcement is not None:
+                    admitted.take(units)
             if left:
                 unprocessed[name] = {**block, "Keys": left}
             meters.append(meter)
+    if len(throttled) == count:
+        raise throttled[0]
     answer: dict[str, Any] = {"Responses": responses, "UnprocessedKeys": unprocessed}
     _add_consumed(answer, meters, request)
     return answer
+
+
+def _count_keys(blocks: Collection[Mapping[str, Any]]) -> int:
+    count = sum(len(block["Keys"]) for block in blocks)
+    if count > _MOST_READS:
+        msg = "Too many items requested for the BatchGetItem call"
+        raise validation(msg)
+    return count
 
 
 def _check_not_mixed(blocks: Collection[Mapping[str, Any]]) -> None:
@@ -122,17 +144,25 @@ class _Write:
 
 
 def batch_write_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer BatchWriteItem: all items or, on an error, none; nothing is left unprocessed."""
+    """
+    Answer BatchWriteItem: all items or, on an error, none.
+
+    Where throughput is enforced, what there is none for is left unprocessed.
+    """
     blocks = request["RequestItems"]
     parsed = {name: _parse_writes(writes) for name, writes in blocks.items()}
     if sum(len(writes) for writes in parsed.values()) > _MOST_WRITES:
         msg = "Too many items requested for the BatchWriteItem call"
         raise validation(msg)
+    if storage.latency is not None:
+        storage.latency.items(sum(map(len, parsed.values())))
     # what needs no lock is done before taking it: writers of all processes queue for it
     with storage.read() as transaction:
         tables = {name: find_table(transaction, name) for name in parsed}
     keyed = {name: _distinct_writes(tables[name], writes) for name, writes in parsed.items()}
     answer: dict[str, Any] = {"UnprocessedItems": {}}
+    unprocessed: dict[str, list[Any]] = {}
+    throttled: list[ThrottleError] = []
     metrics: dict[str, list[Any]] = {}
     meters: list[Meter] = []
     with storage.write() as transaction:
@@ -140,15 +170,24 @@ def batch_write_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, 
             table = find_table(transaction, name)
             if table != tables[name]:
                 keyed[name] = _distinct_writes(table, writes)
-            meter = Meter(table.name)
-            for key, write in zip(keyed[name], writes, strict=True):
+            meter = Meter(table.name, storage.enforcement)
+            left = unprocessed.setdefault(name, [])
+            for key, write, given in zip(keyed[name], writes, blocks[name], strict=True):
                 old = load(transaction, table, key)
-                change_item(transaction, table, key, old, write.new, meter)
+                try:
+                    change_item(transaction, table, key, old, write.new, meter)
+                except ThrottleError as error:
+                    throttled.append(error)
+                    left.append(given)
+                    continue
                 if request.get("ReturnItemCollectionMetrics") == "SIZE" and table.has_local:
                     metrics.setdefault(name, []).append(
                         collection_metrics(transaction, table, write.key)
                     )
             meters.append(meter)
+        if throttled and len(throttled) == sum(map(len, parsed.values())):
+            raise throttled[0]
+    answer["UnprocessedItems"] = {name: left for name, left in unprocessed.items() if left}
     if metrics:
         answer["ItemCollectionMetrics"] = metrics
     _add_consumed(answer, meters, request)

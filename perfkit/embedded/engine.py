@@ -11,6 +11,7 @@ from perfkit.capacity import Item
 from perfkit.embedded import (
     batches,
     features,
+    lateness,
     reads,
     tables,
     time_to_live,
@@ -19,9 +20,11 @@ from perfkit.embedded import (
 )
 from perfkit.embedded.damage import find_damage
 from perfkit.embedded.errors import unknown_operation, validation
+from perfkit.embedded.latency import Latency
 from perfkit.embedded.loading import load_items
 from perfkit.embedded.requests import check_legacy, check_request
 from perfkit.embedded.storage import Storage
+from perfkit.embedded.throughput import Enforcement
 from perfkit.embedded.values import InvalidValueError
 from perfkit.errors import DataFileError
 
@@ -88,14 +91,28 @@ class Engine:
         path: Data file, made if missing; `:memory:` keeps everything in this object.
         read_only: Open a file that is there and write nothing, so that it can be read on a full
             disk and in a folder that may not be written to.
+        enforcement: Refuses what is beyond the throughput of tables and indexes; None lets all be.
+        latency: How long requests are to take, for `wait`; None as long as they take.
+        index_delay_s: Let global indexes and eventually consistent reads lag by up to so long, in
+            all processes that have the file open, from now on; 0 ends it, None leaves it as it is.
 
     Raises:
         DataFileError: The file is no data file of perfkit's, or from a newer version.
         ConfigError: The file cannot be written, or not be read without writing.
     """
 
-    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
-        self._storage = Storage(path, read_only=read_only)
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        index_delay_s: float | None = None,
+        enforcement: Enforcement | None = None,
+        latency: Latency | None = None,
+    ) -> None:
+        self._storage = Storage(path, read_only=read_only, enforcement=enforcement, latency=latency)
+        if index_delay_s is not None and not read_only:
+            lateness.set_delay(self._storage, index_delay_s)
         self._next_look_s = 0.0
         self._sound_state: object = None
 
@@ -122,6 +139,8 @@ class Engine:
         # to AWS a null is a member that is not there
         if None in request.values():
             request = {name: value for name, value in request.items() if value is not None}
+        if self._storage.latency is not None:
+            self._storage.latency.begin(writes=operation in WRITES)
         check_request(operation, request)
         check_legacy(operation, request)
         try:
@@ -135,6 +154,17 @@ class Engine:
             raise
         except _UNREADABLE as error:
             raise self.explain(error) from error
+
+    def wait(self) -> None:
+        """Wait until this thread's request has taken as long as it is to take."""
+        if self._storage.latency is not None:
+            self._storage.latency.wait()
+
+    @property
+    def index_delay_s(self) -> float:
+        """By how many seconds at most global indexes and eventually consistent reads lag."""
+        with self._storage.read() as transaction:
+            return lateness.delay_of(transaction)
 
     def check(self, body: bytes) -> None:
         """
@@ -184,3 +214,5 @@ class Engine:
     def close(self) -> None:
         """Close the file in all threads."""
         self._storage.close()
+        if self._storage.enforcement is not None:
+            self._storage.enforcement.close()

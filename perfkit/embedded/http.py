@@ -17,7 +17,7 @@ from perfkit.embedded.transport import CONTENT_TYPE, answer, checksum
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.hosts import is_loopback
 
-__all__ = ["serve"]
+__all__ = ["Doors", "respond_to", "serve"]
 
 _CORAL = "com.amazon.coral.service"
 _PREFLIGHT_S = 600
@@ -41,12 +41,16 @@ class Doors:
     Args:
         host: Address or name that is listened on; 0.0.0.0 or :: stands for all addresses.
         allowed: Further names and addresses.
+        command: What is asked, as a user started it; refusals name it.
 
     Raises:
         ConfigError: One of them is not the name of a host.
     """
 
-    def __init__(self, host: str, allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self, host: str, allowed: Iterable[str] = (), *, command: str = "perfkit dynamodb"
+    ) -> None:
+        self._command = command
         names = {_host_name(name) for name in (host, *allowed)}
         everywhere = {name for name in names if _is_everywhere(name)}
         self._names = names - everywhere
@@ -54,36 +58,36 @@ class Doors:
         # can a name. One in `Origin` says where the page is from, which may be anywhere
         self._any_address = bool(everywhere)
 
-    def refusal(self, request: Request) -> str | None:
-        """Return why a request is not answered; None lets it in."""
-        for host in request.headers.get("host", ()):
+    def refusal(self, hosts: Iterable[str], origins: Iterable[str]) -> str | None:
+        """Return why a request with these headers is not answered; None lets it in."""
+        for host in hosts:
             name = _authority(host)
             if not (self._is_ours(name) or (self._any_address and _address(name))):
-                return _refused_host(host, name)
-        for origin in request.headers.get("origin", ()):
+                return _refused_host(host, name, self._command)
+        for origin in origins:
             if not self._is_ours(_origin_name(origin)):
-                return _refused_page(origin)
+                return _refused_page(origin, self._command)
         return None
 
     def _is_ours(self, name: str) -> bool:
         return name in self._names or is_loopback(name)
 
 
-def _refused_host(host: str, name: str) -> str:
+def _refused_host(host: str, name: str, command: str) -> str:
     what = f"this request is refused: it was sent to the host {_shown(host)}"
     if not (_NAME.fullmatch(name) or _address(name)):
         return f"{what}, which has no name that can be allowed"
     return (
-        f"{what}; only if you gave this machine that name, start perfkit dynamodb with"
+        f"{what}; only if you gave this machine that name, start {command} with"
         f" --allow-host {name}: web pages of that name can then read and write all tables"
     )
 
 
-def _refused_page(origin: str) -> str:
+def _refused_page(origin: str, command: str) -> str:
     # without the option spelled out: the name is what the page is called, whatever it is up to
     return (
         f"this request is refused: it is from a web page of {_shown(origin)}; pages of this"
-        " machine may ask, and those of hosts that perfkit dynamodb was started with --allow-host"
+        f" machine may ask, and those of hosts that {command} was started with --allow-host"
         " for, which can then read and write all tables"
     )
 
@@ -156,7 +160,11 @@ def serve(
             doors = Doors(host, allowed)
             listener.listen(_BACKLOG)
             server = Server(
-                listener, lambda request: _answer(engine, doors, request), _refuse, _writes
+                listener,
+                lambda request: _answer(engine, doors, request),
+                _refuse,
+                _writes,
+                wait=engine.wait,
             )
             started()
             server.run()
@@ -165,9 +173,14 @@ def serve(
 
 
 def _answer(engine: Engine, doors: Doors, request: Request) -> Response:
-    refusal = doors.refusal(request)
+    refusal = doors.refusal(request.headers.get("host", ()), request.headers.get("origin", ()))
     if refusal is not None:
         return _refuse(HTTPStatus.FORBIDDEN, refusal)
+    return respond_to(engine, request)
+
+
+def respond_to(engine: Engine, request: Request) -> Response:
+    """Return the answer to a request that was let in."""
     if request.method == "POST":
         response = _carry_out(engine, request)
     elif request.method == "OPTIONS" and "access-control-request-method" in request.headers:

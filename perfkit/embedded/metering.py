@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from perfkit.embedded.throughput import Enforcement
+
 __all__ = ["Meter"]
 
 
@@ -11,10 +13,12 @@ class Meter:
 
     Args:
         table: Name of the table.
+        enforcement: What admits the writes that are metered; None lets all of them be.
     """
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, enforcement: Enforcement | None = None) -> None:
         self.table = table
+        self.enforcement = enforcement
         self.table_units: float | None = None
         self.global_units: dict[str, float] = {}
         self.local_units: dict[str, float] = {}
@@ -27,6 +31,14 @@ class Meter:
         """Count units of one index."""
         arms = self.local_units if local else self.global_units
         arms[name] = arms.get(name, 0.0) + units
+
+    def add(self, other: "Meter") -> None:
+        """Count what another request of the same table took."""
+        self.add_table(other.table_units or 0.0)
+        for name, units in other.global_units.items():
+            self.add_index(name, units, local=False)
+        for name, units in other.local_units.items():
+            self.add_index(name, units, local=True)
 
     @property
     def total(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from perfkit.capacity import Consistency, Item, read_units
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expressions import (
     Condition,
@@ -50,9 +51,15 @@ def get_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         table = find_table(transaction, request["TableName"])
         check_key(table, key_item)
         _check_projection(table, expressions)
-        row = transaction.find(table, table.keys.stored(key_item))
+        key = table.keys.stored(key_item)
+        if storage.enforcement is not None:
+            admitted = storage.enforcement.read(transaction, table, None, key)
+        find = lateness.find if lateness.is_late(table, None, request) else Transaction.find
+        row = find(transaction, table, key)
     answer: dict[str, Any] = {}
-    size = 0
+    size = 0 if row is None else row[1]
+    if storage.enforcement is not None:
+        admitted.take(read_units(size, read_consistency(request)))
     if row is not None:
         _, size, data = row
         answer["Item"] = project(data, expressions.projection)
@@ -85,11 +92,14 @@ def query(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
                         f" Primary key attribute: {name}"
                     )
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
-        source = _source(table, index, select, expressions)
+        late = lateness.is_late(table, index, request)
+        source = _source(table, index, select, expressions, late=late)
         _check_filter_is_projected(source, expressions.filter)
         backward = request.get("ScanIndexForward") is False
         within = within.resumed(table, index, start, backward=backward)
-        page = _read_page(transaction, source, within, request, expressions, backward=backward)
+        page = _admitted_page(
+            storage, transaction, source, within, request, expressions, backward=backward
+        )
     return _page_answer(page, source, request, select, expressions)
 
 
@@ -114,11 +124,14 @@ def scan(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
                     f" {request['TotalSegments']} Segment: {request['Segment']}"
                 )
         _check_projection(table, expressions)
-        source = _source(table, index, select, expressions)
+        late = lateness.is_late(table, index, request)
+        source = _source(table, index, select, expressions, late=late)
         if expressions.filter is not None:
             check_no_key_is_nested(table, expressions.filter.nested_attributes)
         within = within.resumed(table, index, start, backward=False)
-        page = _read_page(transaction, source, within, request, expressions, backward=False)
+        page = _admitted_page(
+            storage, transaction, source, within, request, expressions, backward=False
+        )
     return _page_answer(page, source, request, select, expressions)
 
 
@@ -296,6 +309,7 @@ class _Source:
         key: Name of the column with the stored key.
         counts: Whether nothing of the items is needed.
         fetches: Whether attributes that a local index lacks are read from the table.
+        late: Whether it is read as it was a moment ago.
     """
 
     table: Table
@@ -304,21 +318,25 @@ class _Source:
     key: str
     counts: bool = False
     fetches: bool = False
+    late: bool = False
 
 
 _WEIGHT = f"ifnull(weight, CASE WHEN size < {PIECE_BYTES} THEN size ELSE -size END)"
 _ENTRY_WEIGHT = _WEIGHT.replace("weight", "e.weight").replace("size", "e.size")
 
 
-def _source(table: Table, index: Index | None, select: str, expressions: _Expressions) -> _Source:
+def _source(
+    table: Table, index: Index | None, select: str, expressions: _Expressions, *, late: bool
+) -> _Source:
     if index is None:
-        counts = select == "COUNT" and expressions.filter is None
+        # where a late page ends there may be no item any more to read the key of
+        counts = select == "COUNT" and expressions.filter is None and not late
         sql = f"SELECT {_WEIGHT}, {'k' if counts else 'data'} FROM t{table.store}"
-        return _Source(table=table, index=None, sql=sql, key="k", counts=counts)
+        return _Source(table=table, index=None, sql=sql, key="k", counts=counts, late=late)
     joined = f"FROM i{index.store} e CROSS JOIN t{table.store} t ON t.id = e.item"
     if index.projection == "ALL":
         sql = f"SELECT {_ENTRY_WEIGHT}, t.data {joined}"
-        return _Source(table=table, index=index, sql=sql, key="e.k")
+        return _Source(table=table, index=index, sql=sql, key="e.k", late=late)
     projected = index.attributes(table.keys)
     wanted = expressions.projection.attributes if expressions.projection is not None else set()
     missing = sorted(wanted - projected)
@@ -338,7 +356,7 @@ def _source(table: Table, index: Index | None, select: str, expressions: _Expres
         sql = f"SELECT {_ENTRY_WEIGHT}, t.data, t.size {joined}"
         return _Source(table=table, index=index, sql=sql, key="e.k", fetches=True)
     sql = f"SELECT {_WEIGHT}, data FROM i{index.store}"
-    return _Source(table=table, index=index, sql=sql, key="k")
+    return _Source(table=table, index=index, sql=sql, key="k", late=late)
 
 
 def _check_filter_is_projected(source: _Source, condition: Condition | None) -> None:
@@ -374,6 +392,29 @@ class _Page:
     fetched_sizes: list[int] = field(default_factory=list)
 
 
+def _admitted_page(
+    storage: Storage,
+    transaction: Transaction,
+    source: _Source,
+    within: KeyRange,
+    request: Mapping[str, Any],
+    expressions: _Expressions,
+    *,
+    backward: bool,
+) -> _Page:
+    """Read a page; where throughput is enforced, if there is some where it begins."""
+    admitted = None
+    if storage.enforcement is not None:
+        place = within.lower or b""
+        admitted = storage.enforcement.read(transaction, source.table, source.index, place)
+    page = _read_page(transaction, source, within, request, expressions, backward=backward)
+    if admitted is not None:
+        admitted.take(_page_meter(page, source, request).total)
+    if storage.latency is not None:
+        storage.latency.page(page.size)
+    return page
+
+
 def _read_page(
     transaction: Transaction,
     source: _Source,
@@ -386,9 +427,16 @@ def _read_page(
     where, bounds = within.sql(source.key)
     order = "DESC" if backward else "ASC"
     limit = request.get("Limit") or -1
-    rows = transaction.run(
-        f"{source.sql}{where} ORDER BY {source.key} {order} LIMIT ?", (*bounds, limit)
-    )
+    rows: Any
+    if source.late:
+        store = source.table.store if source.index is None else source.index.store
+        rows = lateness.rows(
+            transaction, source.sql, source.key, store, within, order=order, limit=limit
+        )
+    else:
+        rows = transaction.run(
+            f"{source.sql}{where} ORDER BY {source.key} {order} LIMIT ?", (*bounds, limit)
+        )
     fetched: list[int] = []
     sized = _noting_fetches(rows, fetched) if source.fetches else rows
     condition = expressions.filter

@@ -162,6 +162,7 @@ class Index:
         projection: `ALL`, `KEYS_ONLY` or `INCLUDE`.
         backfilling: Whether the items that were there before are being copied.
         cursor: Row number of the last item copied.
+        settings: Members of its description that the engine keeps.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Index:
     status: IndexStatus = IndexStatus.ACTIVE
     backfilling: bool = False
     cursor: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def attributes(self, table_keys: Keys) -> set[str]:
         """Return what entries have, unless the index projects everything."""
@@ -197,6 +199,7 @@ class Table:
         store: Number of the SQL table that holds its items.
         ttl_attribute: Attribute that says when an item expires, None without time to live.
         settings: Members of the description that the engine keeps and does nothing with.
+        index_delay_s: By so much at most global indexes and eventually consistent reads lag.
     """
 
     name: str
@@ -211,6 +214,7 @@ class Table:
     deletion_protection: bool = False
     ttl_attribute: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    index_delay_s: float = 0.0
 
     @property
     def arn(self) -> str:
@@ -242,18 +246,28 @@ class Table:
         """Return the index of that name, if there is one."""
         return next((index for index in self.indexes if index.name == name), None)
 
-    def entry_key(self, index: Index, item: Item) -> bytes | None:
-        """Return the stored key of the item's entry in *index*; None if it is not in it."""
-        for name in index.keys.names:
+    def entry_key(self, index: Index, item: Item, key: bytes) -> bytes | None:
+        """
+        Return the stored key of the item's entry in *index*; None if it is not in it.
+
+        Args:
+            key: The stored key of the item in the table.
+        """
+        keys = index.keys
+        parts = []
+        for name in keys.names:
             value = item.get(name)
             # values of another type, empty or too long can only come from before the index
             # was made: the backfill leaves such items out without a word, as on AWS
             if value is None or self.attributes[name] not in value:
                 return None
-            limit = MAX_PARTITION_KEY_BYTES if name in index.keys.partition else MAX_SORT_KEY_BYTES
-            if not 0 < len(key_bytes(value)) <= limit:
+            raw = key_bytes(value)
+            limit = MAX_PARTITION_KEY_BYTES if name in keys.partition else MAX_SORT_KEY_BYTES
+            if not 0 < len(raw) <= limit:
                 return None
-        return index.keys.stored(item) + self.keys.stored(item)
+            parts.append(escape(raw))
+        partition = b"".join(parts[: len(keys.partition)])
+        return _hash_prefix(partition) + b"".join(parts) + key
 
     def with_index(self, changed: Index) -> "Table":
         """Return the table with the index of that name replaced or added."""
@@ -269,7 +283,15 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored."""
-        return asdict(self)
+        stored = asdict(self)
+        for index in stored["indexes"]:
+            # as versions before these settings read it
+            if not index["settings"]:
+                del index["settings"]
+        # an earlier version does not know it, and need not where it says nothing
+        if not self.index_delay_s:
+            del stored["index_delay_s"]
+        return stored
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Table":

@@ -263,6 +263,7 @@ class Server:
         answer: Makes the answer of a request; called in many threads, must not raise.
         refuse: Makes the body of an answer to what is no request, from what is wrong.
         writes: Says whether answering a request may have to wait for other writers.
+        wait: Called in the thread of each request before its answer is sent, outside its turn.
     """
 
     def __init__(
@@ -271,11 +272,14 @@ class Server:
         answer: Callable[[Request], Response],
         refuse: Callable[[HTTPStatus, str], Response],
         writes: Callable[[Request], bool],
+        *,
+        wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._listener = listener
         self._answer = answer
         self._refuse = refuse
         self._writes = writes
+        self._wait = wait
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if descriptors == resource.RLIM_INFINITY:
             descriptors = _DESCRIPTORS_A_CONNECTION * _MOST_CONNECTIONS
@@ -372,6 +376,7 @@ class Server:
                 waiting = self._turns_to_write if self._writes(request) else _NO_QUEUE
                 with waiting, self._turns:
                     response = self._answer(request)
+                self._wait()
                 closes = self._ending or not request.keeps_alive
                 self._send(client, request.method, response, closes=closes)
                 connection.waiting_since_s = time.monotonic()

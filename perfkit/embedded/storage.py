@@ -24,7 +24,9 @@ from time import monotonic
 
 import orjson
 
+from perfkit.embedded.latency import Latency
 from perfkit.embedded.schema import Index, Table
+from perfkit.embedded.throughput import Enforcement
 from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetError
 
 __all__ = ["BusyError", "Storage", "Transaction"]
@@ -290,14 +292,25 @@ class Storage:
         path: File, made with its folder if missing; `:memory:` keeps all in this object.
         read_only: Open a file that is there, and write nothing: neither into it nor beside it.
             So it opens on a full disk and in a folder that may not be written to.
+        enforcement: Holds requests to the tables' throughput; None lets all of them be.
+        latency: Is told what requests come to; None where they take as long as they take.
 
     Raises:
         DataFileError: The file is no perfkit data file, is damaged or is from a newer version.
         ConfigError: The file or its folder cannot be written, or not be read without writing.
     """
 
-    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        enforcement: Enforcement | None = None,
+        latency: Latency | None = None,
+    ) -> None:
         self.path = str(path)
+        self.latency = latency
+        self.enforcement = enforcement
         self.read_only = read_only
         self._in_memory = self.path == ":memory:"
         self._log = f"{self.path}-wal"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from perfkit.embedded import backfill
+from perfkit.embedded import backfill, lateness
 from perfkit.embedded.definitions import (
     check_throughput,
     kept_settings,
@@ -57,6 +57,7 @@ def create_table(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]
     with storage.write() as transaction:
         if transaction.table(table.name) is not None:
             raise DynamoDBError("ResourceInUseException", f"Table already exists: {table.name}")
+        table = replace(table, index_delay_s=lateness.delay_of(transaction))
         table = transaction.add_table(table)
         _set_tags(transaction, table.name, tags)
         described = _describe(transaction, table, status="CREATING")
@@ -239,8 +240,9 @@ def _update_index(
     index = table.index(given["IndexName"])
     if index is None or index.kind is IndexKind.LOCAL:
         raise DynamoDBError("ResourceNotFoundException", "Requested resource not found")
+    index = replace(index, settings={**index.settings, **kept_settings(given)})
     if given.get("ProvisionedThroughput") is None:
-        return table
+        return table.with_index(index)
     throughput = check_throughput(given, table.billing, index.name)
     throughput = index.throughput.changed_to(throughput, time.time())
     return table.with_index(replace(index, throughput=throughput))
@@ -377,6 +379,7 @@ def _describe_index(transaction: Transaction, table: Table, index: Index) -> dic
         "IndexSizeBytes": size,
         "ItemCount": items,
         "IndexArn": f"{table.arn}/index/{index.name}",
+        **index.settings,
     }
     if index.kind is IndexKind.GLOBAL:
         answer["IndexStatus"] = index.status.value

@@ -16,7 +16,7 @@ from perfkit.capacity import (
     replay_units,
     write_units,
 )
-from perfkit.embedded.errors import DynamoDBError, validation
+from perfkit.embedded.errors import DynamoDBError, ThrottleError, validation
 from perfkit.embedded.expressions import Placeholders, Projection, parse_projection
 from perfkit.embedded.keys import (
     check_item,
@@ -71,6 +71,8 @@ def transact_write_items(storage: Storage, request: Mapping[str, Any]) -> dict[s
             "Collection size exceeded: the actions of a transaction may hold 4 MB of items together"
         )
         raise validation(msg)
+    if storage.latency is not None:
+        storage.latency.items(len(actions))
     token = request.get("ClientRequestToken")
     with storage.write() as transaction:
         if token is not None:
@@ -82,14 +84,17 @@ def transact_write_items(storage: Storage, request: Mapping[str, Any]) -> dict[s
         meters: dict[str, Meter] = {}
         changes: list[tuple[str, Change]] = []
         metrics: dict[str, list[Any]] = {}
-        for action, (table, key), (old, new) in zip(actions, targets, plans, strict=True):
-            meter = meters.setdefault(table.name, Meter(table.name))
-            if action.kind == "ConditionCheck":
-                size = None if old is None else old.size
-                meter.add_table(write_units(size, size, transactional=True))
-                changes.append((table.name, Change(size, size)))
-                continue
-            change = change_item(transaction, table, key, old, new, meter, transactional=True)
+        for number, (action, (table, key), (old, new)) in enumerate(
+            zip(actions, targets, plans, strict=True)
+        ):
+            meter = meters.setdefault(table.name, Meter(table.name, storage.enforcement))
+            try:
+                if action.kind == "ConditionCheck":
+                    changes.append((table.name, _checked(transaction, table, key, old, meter)))
+                    continue
+                change = change_item(transaction, table, key, old, new, meter, transactional=True)
+            except ThrottleError as error:
+                raise _throttled(error, number, len(actions)) from error
             changes.append((table.name, change))
             if table.has_local and request.get("ReturnItemCollectionMetrics") == "SIZE":
                 metrics.setdefault(action.table, []).append(
@@ -103,10 +108,24 @@ def transact_write_items(storage: Storage, request: Mapping[str, Any]) -> dict[s
     return answer | _consumed(list(meters.values()), request, "WriteCapacityUnits")
 
 
+def _checked(
+    transaction: Transaction, table: Table, key: bytes, old: Stored | None, meter: Meter
+) -> Change:
+    """Count the units of an item that a condition was held against."""
+    size = None if old is None else old.size
+    units = write_units(size, size, transactional=True)
+    if meter.enforcement is not None:
+        meter.enforcement.write(transaction, table, key, {}).take(units)
+    meter.add_table(units)
+    return Change(size, size)
+
+
 def transact_get_items(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer TransactGetItems: one consistent state of all items."""
     given = request["TransactItems"]
     gets = [(entry["Get"], *_read_get(entry["Get"])) for entry in given]
+    if storage.latency is not None:
+        storage.latency.items(len(gets))
     meters: dict[str, Meter] = {}
     responses: list[dict[str, Any]] = []
     with storage.read() as transaction:
@@ -125,7 +144,14 @@ def transact_get_items(storage: Storage, request: Mapping[str, Any]) -> dict[str
             seen.add((table.name, stored))
             targets.append((table, stored))
         _cancel(reasons)
-        for (_, _, projection), (table, stored) in zip(gets, targets, strict=True):
+        for number, ((_, _, projection), (table, stored)) in enumerate(
+            zip(gets, targets, strict=True)
+        ):
+            if storage.enforcement is not None:
+                try:
+                    admitted = storage.enforcement.read(transaction, table, None, stored)
+                except ThrottleError as error:
+                    raise _throttled(error, number, len(gets)) from error
             row = transaction.find(table, stored)
             size = 0
             response: dict[str, Any] = {}
@@ -137,7 +163,10 @@ def transact_get_items(storage: Storage, request: Mapping[str, Any]) -> dict[str
                     response["Item"] = found
             responses.append(response)
             meter = meters.setdefault(table.name, Meter(table.name))
-            meter.add_table(read_units(size, Consistency.TRANSACTIONAL))
+            units = read_units(size, Consistency.TRANSACTIONAL)
+            meter.add_table(units)
+            if storage.enforcement is not None:
+                admitted.take(units)
     consumed = _consumed(list(meters.values()), request, "ReadCapacityUnits")
     return {"Responses": responses, **consumed}
 
@@ -256,11 +285,19 @@ def _reason(error: DynamoDBError) -> dict[str, Any]:
 
 
 def _cancel(reasons: Sequence[dict[str, Any] | None]) -> None:
-    if not any(reasons):
-        return
+    if any(reasons):
+        raise _cancelled(reasons)
+
+
+def _throttled(error: ThrottleError, number: int, actions: int) -> DynamoDBError:
+    """Return what cancels a transaction because there is no throughput for one of its actions."""
+    return _cancelled([error.cancellation if each == number else None for each in range(actions)])
+
+
+def _cancelled(reasons: Sequence[dict[str, Any] | None]) -> DynamoDBError:
     listed = [reason or {"Code": "None"} for reason in reasons]
     codes = ", ".join(reason["Code"] for reason in listed)
-    raise DynamoDBError(
+    return DynamoDBError(
         "TransactionCanceledException",
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         extra={"CancellationReasons": listed},

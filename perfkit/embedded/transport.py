@@ -14,6 +14,7 @@ __all__ = ["CONTENT_TYPE", "answer", "attach", "checksum"]
 CONTENT_TYPE = "application/x-amz-json-1.0"
 
 _NAMESPACES = {
+    "ThrottlingException": "com.amazon.coral.availability",
     "ValidationException": "com.amazon.coral.validate",
     "SerializationException": "com.amazon.coral.service",
     "UnknownOperationException": "com.amazon.coral.service",
@@ -71,6 +72,7 @@ def attach(client: Any, engine: Engine) -> None:
             target = target.decode()
         body = request.body
         status, content = answer(engine, target, body if body is not None else b"{}")
+        engine.wait()
         try:
             # botocore decodes before it parses, and ends with an error of its own
             content.decode()

@@ -14,6 +14,7 @@ from perfkit.capacity import (
     item_size,
     write_units,
 )
+from perfkit.embedded import lateness
 from perfkit.embedded.errors import INVALID_VALUES, DynamoDBError, validation
 from perfkit.embedded.expirations import note
 from perfkit.embedded.expressions import (
@@ -36,6 +37,7 @@ from perfkit.embedded.pages import weight
 from perfkit.embedded.requests import nests_very_deep
 from perfkit.embedded.schema import IndexKind, Table, after
 from perfkit.embedded.storage import Storage, Transaction
+from perfkit.embedded.throughput import Enforcement
 from perfkit.embedded.values import InvalidValueError, normalize_item
 
 __all__ = [
@@ -146,7 +148,62 @@ def change_item(
         new: What takes its place; None removes.
         meter: Takes the units of the table and of each index that took part.
         transactional: Whether the table's units count double.
+
+    Raises:
+        ThrottleError: Throughput is enforced, and there is not enough; nothing was changed.
     """
+    if meter.enforcement is not None:
+        return _change_admitted(
+            transaction,
+            table,
+            key,
+            old,
+            new,
+            meter,
+            meter.enforcement,
+            transactional=transactional,
+        )
+    return _change(transaction, table, key, old, new, meter, transactional=transactional)
+
+
+def _change_admitted(
+    transaction: Transaction,
+    table: Table,
+    key: bytes,
+    old: Stored | None,
+    new: NewItem | None,
+    meter: Meter,
+    enforcement: Enforcement,
+    *,
+    transactional: bool,
+) -> Change:
+    indexes = [index for index in table.writable_indexes if index.kind is IndexKind.GLOBAL]
+    entries: dict[str, bytes] = {}
+    for index in indexes:
+        for item in (None if old is None else old.item, None if new is None else new.item):
+            entry = None if item is None else table.entry_key(index, item, key)
+            if entry is not None:
+                # of an entry that moves, the place that it moves to
+                entries[index.name] = entry
+    admitted = enforcement.write(transaction, table, key, entries)
+    own = Meter(table.name)
+    change = _change(transaction, table, key, old, new, own, transactional=transactional)
+    of_table = (own.table_units or 0.0) + sum(own.local_units.values())
+    admitted.take(of_table, *(own.global_units.get(index.name, 0.0) for index in indexes))
+    meter.add(own)
+    return change
+
+
+def _change(
+    transaction: Transaction,
+    table: Table,
+    key: bytes,
+    old: Stored | None,
+    new: NewItem | None,
+    meter: Meter,
+    *,
+    transactional: bool,
+) -> Change:
     new_bytes = None if new is None else new.size
     old_bytes = None if old is None else old.size
     row = 0
@@ -161,17 +218,26 @@ def change_item(
         )
     elif old is not None:
         transaction.delete(table, (old.row, old.size, old.data))
+    if table.index_delay_s:
+        lateness.note(
+            transaction,
+            table,
+            key,
+            None if old is None else old.item,
+            None if new is None else new.item,
+        )
     meter.add_table(write_units(old_bytes, new_bytes, transactional=transactional))
     if table.ttl_attribute is not None:
         note(transaction, table, key, None if new is None else new.item)
     if table.indexes and (old is not None or new is not None):
-        _change_indexes(transaction, table, row, old, new, meter)
+        _change_indexes(transaction, table, key, row, old, new, meter)
     return Change(old_bytes, new_bytes)
 
 
 def _change_indexes(
     transaction: Transaction,
     table: Table,
+    key: bytes,
     row: int,
     old: Stored | None,
     new: NewItem | None,
@@ -180,8 +246,8 @@ def _change_indexes(
     old_item = None if old is None else old.item
     new_item = None if new is None else new.item
     for index in table.writable_indexes:
-        old_key = None if old_item is None else table.entry_key(index, old_item)
-        new_key = None if new_item is None else table.entry_key(index, new_item)
+        old_key = None if old_item is None else table.entry_key(index, old_item, key)
+        new_key = None if new_item is None else table.entry_key(index, new_item, key)
         if old_key is None and new_key is None:
             continue
         old_view = index.view(old_item, table.keys) if old_item is not None and old_key else None
@@ -319,7 +385,7 @@ def put_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         old = load(transaction, table, key)
         old_item = old.item if old is not None and (parsed.condition or wanted != "NONE") else None
         _check_condition(parsed, old_item, request)
-        meter = Meter(table.name)
+        meter = Meter(table.name, storage.enforcement)
         change_item(transaction, table, key, old, new, meter)
         attributes = old_item if wanted == "ALL_OLD" else None
         return _answer(transaction, table, request, item, attributes, meter)
@@ -340,7 +406,7 @@ def delete_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         old = load(transaction, table, key)
         old_item = old.item if old is not None else None
         _check_condition(parsed, old_item, request)
-        meter = Meter(table.name)
+        meter = Meter(table.name, storage.enforcement)
         change_item(transaction, table, key, old, None, meter)
         attributes = old_item if wanted == "ALL_OLD" else None
         return _answer(transaction, table, request, key_item, attributes, meter)
@@ -361,7 +427,7 @@ def update_item(storage: Storage, request: Mapping[str, Any]) -> dict[str, Any]:
         old_item = None if old is None else old.item
         _check_condition(parsed, old_item, request)
         new = updated(table, key_item, old_item, parsed.update)
-        meter = Meter(table.name)
+        meter = Meter(table.name, storage.enforcement)
         change_item(transaction, table, key, old, new, meter)
         new_item = {} if new is None else new.item
         attributes = _returned(request.get("ReturnValues"), parsed.update, old_item, new_item)

@@ -1,1 +1,1 @@
-"""Load on a running service, and what is seen of it meanwhile."""
+"""Load on a service over HTTP: made by Locust in processes of its own, measured and judged here."""

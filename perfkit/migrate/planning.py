@@ -8,7 +8,7 @@ from perfkit import __version__
 from perfkit.cost.consumption import consumption
 from perfkit.cost.prices import PriceBook
 from perfkit.dynamodb.errors import answer_errors, aws_errors
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
 from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe, index_difference
 from perfkit.dynamodb.targets import Target
@@ -74,7 +74,6 @@ def sample_tables(
                     connection,
                     each.state,
                     limits=SampleLimits(items=items).for_table(each.state),
-                    pacer=Pacer(None),
                     whole_segments=True,
                 )
     finally:

@@ -29,7 +29,7 @@ from perfkit.dynamodb.index_items import (
     check_held_type,
     typed_keys,
 )
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling, to_wire
 from perfkit.dynamodb.tables import Keys
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -408,7 +408,7 @@ class Preflight:
         patient = RetryingConnection(connection, backoff=Backoff())
         keys = proposal.state.keys.names
         limits = SampleLimits(items=_FIRST_LOOK).for_table(proposal.state)
-        sampling = Sampling(patient, proposal.state, limits=limits, pacer=Pacer(None))
+        sampling = Sampling(patient, proposal.state, limits=limits)
         profiler = Profiler(keys)
         for each in sampling:
             profiler.add(each.item, each.size_bytes, each.segment)
@@ -486,7 +486,7 @@ class Preflight:
         state = proposal.state
         keys = {index.name: Keys.of(index) for index in proposal.indexes}
         limits = SampleLimits(items=items).for_table(state)
-        sampling = Sampling(connection, state, limits=limits, pacer=Pacer(None), seed=seed)
+        sampling = Sampling(connection, state, limits=limits, seed=seed)
         profiler = Profiler(state.keys.names)
         wanted = {name for each in keys.values() for name in each.names}
         kept: list[tuple[Item, int]] = []

@@ -12,7 +12,7 @@ from perfkit.errors import TargetError, WorkloadError
 from perfkit.workloads.model import Index, Table, Workload
 from perfkit.workloads.problems import nearest
 
-__all__ = ["Proposal", "find_proposals"]
+__all__ = ["Proposal", "check_names", "described", "find_proposals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +55,7 @@ def find_proposals(
         ConfigError: The table defines a key attribute with another type.
         TargetError: A table is missing, is being made or deleted, or has another key.
     """
-    known = {index.name for table in workload.tables for index in table.indexes if not index.local}
-    for name in names:
-        if name not in known:
-            msg = f"workload {workload.name} has no index {name!r}; {nearest(name, known)}"
-            raise WorkloadError(msg)
+    check_names(workload, names)
     found = []
     for table in workload.tables:
         wanted = [
@@ -69,7 +65,7 @@ def find_proposals(
         ]
         if not wanted:
             continue
-        state = _described(connection, target, table)
+        state = described(connection, target, table)
         if not names:
             wanted = [index for index in wanted if _is_lacking(state, index)]
         for index in wanted:
@@ -79,7 +75,27 @@ def find_proposals(
     return tuple(found)
 
 
-def _described(connection: Connection, target: Target, table: Table) -> TableState:
+def check_names(workload: Workload, names: Sequence[str]) -> None:
+    """
+    Refuse names of indexes that a workload does not have.
+
+    Raises:
+        WorkloadError: It has no global index of such a name.
+    """
+    known = {index.name for table in workload.tables for index in table.indexes if not index.local}
+    for name in names:
+        if name not in known:
+            msg = f"workload {workload.name} has no index {name!r}; {nearest(name, known)}"
+            raise WorkloadError(msg)
+
+
+def described(connection: Connection, target: Target, table: Table) -> TableState:
+    """
+    Return a table of a workload as the target describes it.
+
+    Raises:
+        TargetError: It is missing, is being made or deleted, or has another key.
+    """
     with answer_errors(f"looking at table {table.name}", target.name):
         state = describe(connection, table.name)
     if state is None:

@@ -26,9 +26,16 @@ __all__ = [
     "Comparison",
     "Doubt",
     "DoubtKind",
+    "GateOutcome",
     "Hour",
     "HourTraffic",
+    "HttpFigures",
+    "InstanceSample",
     "LatencySummary",
+    "LoadModel",
+    "LoadSecond",
+    "LoadSettings",
+    "LoadTest",
     "MachineLoad",
     "Modelled",
     "Run",
@@ -68,6 +75,8 @@ class RunKind(StrEnum):
     """The service over HTTP at each phase."""
     ABLATION = "ablation"
     """The service at phase 3 with each switch off alone."""
+    LOAD = "load"
+    """A service over HTTP under load."""
 
 
 class DoubtKind(StrEnum):
@@ -220,6 +229,27 @@ class ServiceFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFigures:
+    """
+    What a load test knows of requests over HTTP beside a variant's other figures.
+
+    The variant's own latency is the response time, from when a request was due. The service time
+    is from when it was sent; without a rate both are the same. Requests that failed are in both.
+    """
+
+    requests_per_s: Amount
+    # status -> answers; a request without an answer has none
+    statuses: dict[str, Count]
+    # what went wrong, in words ("timeout", "status 503") -> requests; together the variant's errors
+    errors_by_kind: dict[str, Count]
+    service_s: LatencySummary
+    # HdrHistogram V2, as the variant's
+    service_histogram: HistogramText
+    # of one request; None where the service does not say
+    write_units: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """
     One way to answer the question, as measured.
@@ -270,6 +300,7 @@ class Variant:
     body_bytes: Count | None = None
     cache: CacheFigures | None = None
     service: ServiceFigures | None = None
+    http: HttpFigures | None = None
     # where a question was asked with several sets of parameters, of one call with each: all other
     # counts are means over them
     capacity_units_by_set: tuple[Amount, ...] = ()
@@ -442,6 +473,123 @@ class WriteCost:
         return self.entries * (self.entry_bytes + INDEX_ENTRY_OVERHEAD_BYTES)
 
 
+class LoadModel(StrEnum):
+    """When the next request of a load test is made."""
+
+    CLOSED = "closed"
+    """A user makes it after the answer to the last one and a pause: a slow service is asked less."""
+    OPEN = "open"
+    """At its time, whatever became of the others: what is late for it counts as waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
+    """What a load test was asked for."""
+
+    model: LoadModel
+    # at most, at a time
+    users: AtLeastOne
+    # measured, after the ramp
+    duration_s: Seconds
+    ramp_s: Seconds = 0.0
+    # of a user between two requests, on average; None in the open model
+    think_s: Seconds | None = None
+    # requests a second, together; None in the closed model
+    rate_hz: Amount | None = None
+    # a request that takes longer has failed
+    timeout_s: Seconds = 10.0
+    # that make requests
+    processes: AtLeastOne = 1
+    # where the requests come from: a mix, a Locust file or a workload, by its name
+    mix: str = ""
+    # of the service, without credentials
+    urls: tuple[str, ...] = ()
+    # of the reference service: its phase, None where switches were set one by one, and switches
+    phase: Count | None = None
+    switches: dict[str, bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSecond:
+    """One second of a load test; requests are counted when they end, those of the ramp too."""
+
+    # end of the second, since the first request could be made
+    at_s: Seconds
+    users: Count
+    requests: Count
+    errors: Count
+    # response time; None where nothing ended
+    p50_s: Seconds | None = None
+    p95_s: Seconds | None = None
+    p99_s: Seconds | None = None
+    # None where the service does not say
+    hit_rate: Share | None = None
+    read_units: Amount | None = None
+    write_units: Amount | None = None
+    # of one core: the busiest process that makes requests
+    generator_cpu_share: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSample:
+    """One instance of the service at one moment, as it or its machine says; None is not known."""
+
+    at_s: Seconds
+    # its URL or another name
+    instance: str
+    healthy: bool | None = None
+    # of the second that went before
+    requests_per_s: Amount | None = None
+    mean_s: Seconds | None = None
+    p99_s: Seconds | None = None
+    failed_share: Share | None = None
+    read_units_per_s: Amount | None = None
+    hit_rate: Share | None = None
+    # of one core, all its processes
+    cpu_share: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOutcome:
+    """A gate that a run was held against, and what became of it."""
+
+    # as it is written: "GET /api/courses: p95_ms < 200"
+    gate: str
+    # in the metric's unit; None where it was not measured
+    value: float | None
+    # "pass", "fail" or "invalid", and why
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadTest:
+    """
+    What a run of kind `load` holds beside its variants.
+
+    The first variant is all requests together, of question ""; the others are the endpoints, each
+    with its name as question. All count the requests that were due after the ramp.
+    `invalid` says why the measurement supports no verdict; empty where it does.
+    """
+
+    settings: LoadSettings
+    invalid: tuple[str, ...] = ()
+    # ended before its time; what was measured until then is here
+    interrupted: bool = False
+    # measured, after the ramp
+    measured_s: Seconds = 0.0
+    # of the open model: requests that were due meanwhile, and that no user was free for in time
+    due: Count | None = None
+    without_user: Count = 0
+    # how late the generator itself was, at the 99th percentile; None where it was not looked at
+    lag_p99_s: Seconds | None = None
+    # of one core: the busiest process that made requests, on average
+    generator_cpu_share: Amount | None = None
+    seconds: tuple[LoadSecond, ...] = ()
+    instances: tuple[InstanceSample, ...] = ()
+    gates: tuple[GateOutcome, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of a scenario or a load test: the content of one run file."""
@@ -469,6 +617,7 @@ class Run:
     hours: tuple[Hour, ...] = ()
     # that of the virtual hour
     traffic: HourTraffic | None = None
+    load_test: LoadTest | None = None
     # what writes to tables and to their indexes take
     write_costs: tuple[WriteCost, ...] = ()
     description: str = ""
@@ -494,6 +643,12 @@ class Run:
             ),
             None,
         )
+
+    @property
+    def modelled_of_aws(self) -> tuple[str, ...]:
+        """Return which limits and delays of AWS the target modelled, e.g. `throughput`."""
+        modelled = self.target.get("modelled")
+        return tuple(map(str, modelled)) if isinstance(modelled, dict) else ()
 
     @property
     def warnings(self) -> tuple[Doubt, ...]:

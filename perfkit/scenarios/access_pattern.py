@@ -9,7 +9,9 @@ from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.items import describe_difference, from_client, to_client
 from perfkit.dynamodb.ownership import unmarked
+from perfkit.dynamodb.requests import asker, placeholders_of, query_request
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.tables import (
     NEW_NAME,
@@ -33,7 +35,6 @@ from perfkit.scenarios.bounded_scan import (
     scaled_comparison,
     scaled_variant,
 )
-from perfkit.scenarios.items import describe_difference, from_client, to_client
 from perfkit.scenarios.parameter_sets import (
     DRAWING_UNITS,
     SETS,
@@ -52,7 +53,6 @@ from perfkit.scenarios.reading import (
     Steps,
 )
 from perfkit.scenarios.recorder import Recorder
-from perfkit.scenarios.requests import asker, placeholders_of, query_request
 from perfkit.scenarios.twin_query import TwinFindings, ask_twin
 from perfkit.settings import WORKLOAD_FILE
 from perfkit.units import format_count

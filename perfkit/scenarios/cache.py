@@ -18,6 +18,7 @@ from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.items import as_json, canonical
 from perfkit.dynamodb.safety import Effect
 from perfkit.errors import TargetError
 from perfkit.measure.clock import RealClock
@@ -29,7 +30,6 @@ from perfkit.queue.streams import connect
 from perfkit.runs import Comparison, Run, RunKind
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 from perfkit.scenarios.base import MOST_ROUNDS, Context, Scenario
-from perfkit.scenarios.items import as_json, canonical
 from perfkit.scenarios.parameter_sets import workload_with_parameters
 from perfkit.scenarios.reading import Read
 from perfkit.scenarios.recorder import Recorder

@@ -7,7 +7,7 @@ from dataclasses import replace
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.errors import TargetError
@@ -112,9 +112,7 @@ def _some_items(pattern: AccessPattern, context: Context) -> list[Item]:
         if table is None:
             msg = f"{pattern.name}: table {pattern.table} does not exist in {context.where}"
             raise TargetError(msg)
-        sample = take_sample(
-            connection, table, limits=_LIMITS.for_table(table), pacer=Pacer(None), seed=seed
-        )
+        sample = take_sample(connection, table, limits=_LIMITS.for_table(table), seed=seed)
     items = [each.item for each in sample.items]
     random.Random(seed).shuffle(items)  # noqa: S311 - values, no secret
     return items

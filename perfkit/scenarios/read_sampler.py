@@ -7,6 +7,7 @@ from statistics import fmean
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, item_size, read_units
 from perfkit.dynamodb.errors import aws_errors
+from perfkit.dynamodb.items import as_json
 from perfkit.errors import ResultsDifferError
 from perfkit.measure.clock import Clock
 from perfkit.measure.comparison import compare
@@ -14,7 +15,6 @@ from perfkit.measure.measurement import Measurement, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Plan, measure
 from perfkit.runs import Comparison, Doubt, DoubtKind, Variant
 from perfkit.scenarios.base import Context
-from perfkit.scenarios.items import as_json
 from perfkit.scenarios.reading import Answer, Read
 from perfkit.scenarios.recorder import TRUST_CAPACITY
 from perfkit.units import format_count, format_units

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from perfkit.capacity import Consistency, Item
-from perfkit.dynamodb.limits import waiting_until
+from perfkit.dynamodb.limits import waiting_by
 from perfkit.errors import ThrottledError
 from perfkit.measure.measurement import add_known
 
@@ -234,7 +234,7 @@ class ParallelScan:
     def _read_segment(self, number: int) -> Answer:
         part = Answer(scanned=True)
         request = _metered(self._segment_request(number), self.consistency)
-        with waiting_until(self._closing):
+        with waiting_by(self._pause):
             for page in _pages(self.client.scan, request):
                 part.count(page, page["Items"], page.get("ScannedCount"))
                 part.items += page["Items"]
@@ -242,6 +242,11 @@ class ParallelScan:
                 if self._closing.is_set():
                     break
         return part
+
+    def _pause(self, seconds: float) -> None:
+        if self._closing.wait(seconds):
+            msg = "what the call is for is being ended"
+            raise InterruptedError(msg)
 
     def count_strong(self) -> float | None:
         units = [

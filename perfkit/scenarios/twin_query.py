@@ -8,6 +8,8 @@ from typing import Any
 from perfkit.capacity import Item, item_size
 from perfkit.dynamodb.estimates import index_entry
 from perfkit.dynamodb.index_items import violations
+from perfkit.dynamodb.items import from_client
+from perfkit.dynamodb.requests import query_request
 from perfkit.dynamodb.sample import SampleFacts
 from perfkit.dynamodb.tables import Keys
 from perfkit.dynamodb.twin_figures import IndexFigures, QueryFigures, TableTwin, query_units
@@ -15,8 +17,6 @@ from perfkit.embedded.errors import DynamoDBError
 from perfkit.runs import Doubt, DoubtKind, Modelled, WriteCost
 from perfkit.scenarios.base import Context
 from perfkit.scenarios.index_cost import write_costs
-from perfkit.scenarios.items import from_client
-from perfkit.scenarios.requests import query_request
 from perfkit.units import format_count, format_share
 from perfkit.workloads.model import AccessPattern, Index, QueryForm, Table
 from perfkit.workloads.profile import Estimate

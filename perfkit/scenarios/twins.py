@@ -9,7 +9,7 @@ from typing import Any, Self
 from perfkit.capacity import READ_UNIT_BYTES
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampledItem, SampleFacts, SampleLimits, Sampling, every_item
 from perfkit.dynamodb.tables import TableState, describe
 from perfkit.dynamodb.twin import Twin
@@ -141,14 +141,13 @@ class Twins:
             twin = TableTwin(self._file, table, state.keys)
             facts = None
             if self._options.whole:
-                items = every_item(self._connection, state, pacer=Pacer(None))
+                items = every_item(self._connection, state)
                 twin.fill(_told(items, doing, state.items, report), whole=True)
             else:
                 sampling = Sampling(
                     self._connection,
                     state,
                     limits=self._limits(state),
-                    pacer=Pacer(None),
                     seed=self._seed,
                     whole_segments=True,
                 )

@@ -28,6 +28,7 @@ ASKED: Mapping[str, tuple[Pair, ...]] = {
     "bench": _TITLES,
     "run": _TITLES,
     "serve": _SERVED,
+    "load": _SERVED,
     "up": _SERVED,
 }
 """By command."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perfkit.capacity import AttributeValue
+from perfkit.workloads.gates import Gate, parse_gate
 from perfkit.workloads.kinds import Kinds, Padding, Reference, Sequence, Template, element_type
 from perfkit.workloads.literals import wire_value
 from perfkit.workloads.model import (
@@ -41,7 +42,7 @@ from perfkit.workloads.schema import (
     TrafficSection,
 )
 
-__all__ = ["build"]
+__all__ = ["build", "build_gates"]
 
 
 def build(file: FileSection, *, source: str, digest: str) -> Workload:
@@ -55,6 +56,14 @@ def build(file: FileSection, *, source: str, digest: str) -> Workload:
         source=source,
         digest=digest,
         target=TargetDefaults(**file.target.model_dump()) if file.target else TargetDefaults(),
+        gates=build_gates(file.gates),
+    )
+
+
+def build_gates(written: Mapping[str, Iterable[str]]) -> tuple[Gate, ...]:
+    """Return the gates that stand under what each of them is about."""
+    return tuple(
+        parse_gate(text, scope=scope) for scope, texts in written.items() for text in texts
     )
 
 

@@ -64,6 +64,7 @@ def explain(workload: Workload) -> dict[str, Any]:
         "tables": [_table(generator, table) for table in workload.tables],
         "patterns": [_pattern(pattern) for pattern in workload.patterns],
         "traffic": workload.traffic and asdict(workload.traffic),
+        "gates": [str(gate) for gate in workload.gates],
     }
 
 

@@ -8,24 +8,26 @@ from dataclasses import replace
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from perfkit.errors import WorkloadError
+from perfkit.errors import GateError, WorkloadError
 from perfkit.settings import WORKLOAD_FILE
 from perfkit.workloads.answers import unanswered
-from perfkit.workloads.build import build
+from perfkit.workloads.build import build, build_gates
 from perfkit.workloads.checks import table_problems, target_problems
+from perfkit.workloads.gates import Gate
 from perfkit.workloads.hints import syntax_hint
 from perfkit.workloads.lines import Lines
-from perfkit.workloads.model import Workload
+from perfkit.workloads.model import Ignored, Workload
 from perfkit.workloads.names import circles, name_problems
 from perfkit.workloads.parameter_files import with_parameter_files
 from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural_problems
 from perfkit.workloads.questions import pattern_problems
-from perfkit.workloads.schema import FileSection
+from perfkit.workloads.schema import FileSection, GatesFile, IgnoreFile
 
-__all__ = ["BUILT_IN_SOURCE", "doubts", "load"]
+__all__ = ["BUILT_IN_SOURCE", "doubts", "load", "load_gates", "load_ignored"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
@@ -103,6 +105,76 @@ def _syntax_problem(text: str, reason: str) -> Problem:
 _PLACE = re.compile(r"\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
+def _parse(content: bytes, source: str) -> tuple[str, dict[str, Any]]:
+    """
+    Return a file's text and what it says.
+
+    Raises:
+        InvalidWorkloadError: It is no TOML.
+    """
+    try:
+        # some editors start a file with a byte order mark
+        text = content.decode("utf-8-sig")
+        return text, tomllib.loads(text, parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = replace(Problem.at(message="not UTF-8 text"), line=line)
+        raise InvalidWorkloadError(source, [problem]) from error
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        # besides syntax errors: numbers too long and lists too deep for Python
+        reason = str(error) or "a number that is out of range"
+        raise InvalidWorkloadError(source, [_syntax_problem(text, reason)]) from error
+
+
+def _at_lines(problems: Sequence[Problem], text: str, source: str) -> InvalidWorkloadError:
+    lines = Lines(text)
+    return InvalidWorkloadError(
+        source, [replace(problem, line=lines.line(problem.path)) for problem in problems]
+    )
+
+
+def load_gates(path: Path) -> tuple[Gate, ...]:
+    """
+    Return the gates of a file that holds the `[gates]` of a workload and nothing else.
+
+    Raises:
+        GateError: There is no such file.
+        WorkloadError: It says what it may not, a line for each problem.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        msg = (
+            f"cannot read the gates in {path} ({error.strerror}); a file of gates begins with"
+            ' [gates], and a line of it is overall = ["p95_ms < 200"]'
+        )
+        raise GateError(msg) from error
+    text, data = _parse(content, str(path))
+    try:
+        file = GatesFile.model_validate(data)
+    except ValidationError as error:
+        problems = structural_problems(GatesFile, data, error)
+        raise _at_lines(problems, text, str(path)) from error
+    return build_gates(file.gates)
+
+
+def load_ignored(path: Path) -> tuple[Ignored, ...]:
+    """
+    Return the findings that a file says are known, whatever else is in it.
+
+    Raises:
+        WorkloadError: There is no such file, or its `[[ignore]]` says what it may not.
+    """
+    text, data = _parse(_content(path), str(path))
+    data = {name: value for name, value in data.items() if name == "ignore"}
+    try:
+        file = IgnoreFile.model_validate(data)
+    except ValidationError as error:
+        problems = structural_problems(IgnoreFile, data, error)
+        raise _at_lines(problems, text, str(path)) from error
+    return tuple(Ignored(**each.model_dump()) for each in file.ignore)
+
+
 def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload:
     """
     Return the workload that *content* describes.
@@ -117,23 +189,9 @@ def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload
     """
 
     def wrong(problems: Sequence[Problem]) -> InvalidWorkloadError:
-        lines = Lines(text)
-        return InvalidWorkloadError(
-            source, [replace(problem, line=lines.line(problem.path)) for problem in problems]
-        )
+        return _at_lines(problems, text, source)
 
-    try:
-        # some editors start a file with a byte order mark
-        text = content.decode("utf-8-sig")
-        data = tomllib.loads(text, parse_float=Decimal)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        problem = replace(Problem.at(message="not UTF-8 text"), line=line)
-        raise InvalidWorkloadError(source, [problem]) from error
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        # besides syntax errors: numbers too long and lists too deep for Python
-        reason = str(error) or "a number that is out of range"
-        raise InvalidWorkloadError(source, [_syntax_problem(text, reason)]) from error
+    text, data = _parse(content, source)
     try:
         file = FileSection.model_validate(data)
     except ValidationError as error:

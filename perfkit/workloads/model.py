@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from perfkit.capacity import AttributeValue
 from perfkit.errors import WorkloadError
+from perfkit.workloads.gates import Gate
 from perfkit.workloads.kinds import Integer, Kinds, Reference, Timestamp
 from perfkit.workloads.problems import nearest
 from perfkit.workloads.schema import Projection, Today
@@ -17,6 +18,7 @@ __all__ = [
     "Entity",
     "Exactly",
     "GetForm",
+    "Ignored",
     "Index",
     "ItemSize",
     "Key",
@@ -464,6 +466,22 @@ class TargetDefaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """
+    A finding of `perfkit traffic check` that is known and left alone.
+
+    Args:
+        rule: The rule's name; `*` for any.
+        request: The request as it is shown; `*` stands for anything in it.
+        reason: Why.
+    """
+
+    rule: str
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Everything a workload file says."""
 
@@ -478,6 +496,8 @@ class Workload:
     traffic: Traffic | None = None
     """How much the service asks and writes; None where nobody says."""
     target: TargetDefaults = field(default_factory=TargetDefaults)
+    gates: tuple[Gate, ...] = ()
+    """What must hold of what is measured."""
 
     @property
     def quotes(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from perfkit.capacity import MAX_ITEM_BYTES
+from perfkit.errors import GateError
+from perfkit.workloads.gates import parse_gate
 from perfkit.workloads.kinds import Count, Flag, Kind, Positive, Section, Written
 from perfkit.workloads.literals import Value
 from perfkit.workloads.outline import SECONDS_A_MONTH
@@ -18,6 +20,7 @@ __all__ = [
     "SAMPLE",
     "EntitySection",
     "FileSection",
+    "GatesFile",
     "IndexSection",
     "KeySection",
     "ParameterSet",
@@ -86,6 +89,15 @@ def _no_twins(names: tuple[str, ...]) -> tuple[str, ...]:
         msg = f"expected each attribute once; {', '.join(twins)} is listed again"
         raise ValueError(msg)
     return names
+
+
+def _gate(text: str) -> str:
+    try:
+        parse_gate(text, scope="")
+    except GateError as error:
+        # the value stands before the problem anyway
+        raise ValueError(str(error).removeprefix(f"gate {text!r}, ")) from None
+    return text
 
 
 TableName = Annotated[str, AfterValidator(_table_name)]
@@ -461,6 +473,39 @@ class TargetSection(Section):
     redis_url: Written | None = None
 
 
+Gates = Annotated[
+    dict[
+        Line,
+        Annotated[
+            tuple[Annotated[Line, AfterValidator(_gate)], ...],
+            BeforeValidator(_listed),
+            Field(min_length=1),
+        ],
+    ],
+    Field(default_factory=dict),
+]
+
+
+class IgnoreSection(Section):
+    """A finding of `perfkit traffic check` that is known and left alone."""
+
+    rule: Line
+    request: Line
+    reason: Line
+
+
+class GatesFile(Section):
+    """A file of gates alone."""
+
+    gates: Gates
+
+
+class IgnoreFile(Section):
+    """What a file says of findings; whatever else it says does not matter."""
+
+    ignore: tuple[IgnoreSection, ...] = ()
+
+
 class FileSection(Section):
     """The whole file."""
 
@@ -470,3 +515,5 @@ class FileSection(Section):
     patterns: Annotated[dict[ShortName, PatternSection], Field(default_factory=dict)]
     traffic: TrafficSection | None = None
     target: TargetSection | None = None
+    gates: Gates
+    ignore: tuple[IgnoreSection, ...] = ()

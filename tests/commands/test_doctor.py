@@ -1,6 +1,7 @@
 """`perfkit doctor`: what it finds of good and of bad targets, and the policies it prints."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -52,13 +53,13 @@ def aws(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("perfkit.dynamodb.targets._is_aws_host", lambda _: True)
     monkeypatch.setattr(Target, "caller", lambda _: (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/me"))
-    monkeypatch.setattr("perfkit.dynamodb.indexes._intervals", _quick)
+    monkeypatch.setattr("perfkit.dynamodb.index_work._intervals", _quick)
     yield recorder
     perfkit("clean", "--yes")
 
 
 def _quick(_: Any) -> Any:
-    from perfkit.dynamodb.indexes import _Intervals
+    from perfkit.dynamodb.index_work import _Intervals
 
     return _Intervals(0.05, 0.2)
 
@@ -138,6 +139,13 @@ def remove_none() -> None:
     assert "no table of workload courses has a global index Nowhere" in removed.stderr
 
 
+def verify_everything_again() -> Result:
+    """Verify indexes as if every item seemed to differ, so that everything is asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("perfkit.migrate.entries.digest_of", lambda *_: os.urandom(16))
+        return perfkit("migrate", "verify", "--yes")
+
+
 def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
     seeding = ("seed", "--scale", "0.02", "--yes", "--processes", "1")
     measuring = ("bench", "--iterations", "1", "--yes", "--scenario")
@@ -147,6 +155,7 @@ def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
         "migrate plan": (lambda: perfkit("migrate", "plan", "--yes"), remove_none),
         "migrate preflight": (lambda: perfkit("migrate", "preflight", "--yes"),),
         "create-indexes": (lambda: perfkit("create-indexes", "--yes"),),
+        "migrate verify": (verify_everything_again,),
         "status": (lambda: perfkit("status"),),
         "doctor": (lambda: perfkit("doctor"),),
         "init": (lambda: perfkit("init", "--yes", "--output", "found.toml"),),
@@ -182,7 +191,7 @@ def test_a_policy_without_an_account_has_placeholders_and_one_of_nothing_is_refu
 
     result = perfkit("doctor", "--policy", "compare")
     assert result.exit_code == 2
-    assert "no command 'compare' that asks DynamoDB; choose from bench, clean," in result.stderr
+    assert "no command 'compare' that asks DynamoDB; choose from bench, check," in result.stderr
 
 
 # ---- checks ------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ instance 2 20.0 ms 46.2 ms   150    1   2% 25%   2.5 98.7% CRITICAL
 all        20.0 ms 46.2 ms   350    1 0.9% 25%     5 98.7% STRAINED
 
 instance 2: connection refused
-requests/s ▂▅▇▇██▆ 350
+requests/s ▂▅▇▇██▆ 300
 Figures of the last 10 s; CPU as a share of one core. Ctrl-C ends.\
 """)
     assert max(map(len, drawn(board).splitlines())) <= 80

@@ -10,7 +10,7 @@ import pytest
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.discover import Discovered, find_tables, read_table
 from perfkit.dynamodb.draft import write_draft
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
@@ -105,7 +105,7 @@ def test_counts_that_the_target_does_not_keep_are_not_made_up() -> None:
     connection = retrying(answering)
     (table,) = find_tables(connection, Target()).tables
 
-    found = read_table(connection, table, limits=SampleLimits(items=50), pacer=Pacer(None))
+    found = read_table(connection, table, limits=SampleLimits(items=50))
     text = written(found)
 
     assert found.facts.items == 50
@@ -119,7 +119,7 @@ def test_the_draft_says_how_a_table_is_billed_and_what_was_left_out() -> None:
     connection = retrying(Target().connect())
     (table,) = find_tables(connection, Target()).tables
 
-    found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
+    found = read_table(connection, table, limits=SampleLimits())
     text = written(found)
 
     assert "# Standard infrequent access table class, provisioned 7 RCU and 3 WCU a second" in text
@@ -131,7 +131,7 @@ def test_a_draft_says_names_that_an_endpoint_made_up_as_text_alone() -> None:
     create("there", 3)
     connection = retrying(Target().connect())
     (table,) = find_tables(connection, Target()).tables
-    found = read_table(connection, table, limits=SampleLimits(), pacer=Pacer(None))
+    found = read_table(connection, table, limits=SampleLimits())
     evil = 'a" \n[target]\nat = "http://elsewhere" \x1b[2J\x7f\u2028'
 
     text = written(replace(found, table=replace(table, name=evil)))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfkit.commands.common import request_prices
 from perfkit.dynamodb import seeding
@@ -17,6 +19,7 @@ from perfkit.dynamodb.safety import limited
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
+from perfkit.measure.clock import FakeClock
 from perfkit.scenarios.reading import ParallelScan
 from perfkit.workloads.loader import load
 
@@ -138,6 +141,12 @@ class Answers:
         """Nothing is open."""
 
 
+def meter_at(clock: FakeClock, **rates: float) -> Meter:
+    """Return a meter of new limits that waits in virtual time."""
+    limits = Limits.start(**rates, read_unit_usd=0, write_unit_usd=0, price="nobody")
+    return Meter(limits, clock=clock.now, pause=clock.sleep)
+
+
 def start() -> Limits:
     limits = limited(Target(), request_prices, max_cost_usd=1.0).limits
     assert limits is not None
@@ -155,7 +164,7 @@ def test_what_is_refused_and_what_fails_is_counted() -> None:
         {"ConsumedCapacity": [some, some], "UnprocessedItems": {"T": [{}]}},
         {"ConsumedCapacity": some},
     )
-    connection = MeteredConnection(answers, limits)
+    connection = MeteredConnection(answers, meter_of(limits))
 
     for _ in range(3):
         with pytest.raises(DynamoDBError):
@@ -197,7 +206,7 @@ def test_attempts_of_boto3_are_counted(data: Path) -> None:
 
 def test_a_target_that_does_not_say_cannot_be_held() -> None:
     with pytest.raises(TargetError, match="does not say what its calls consume"):
-        MeteredConnection(Answers({}), start()).execute("Query", {})
+        MeteredConnection(Answers({}), meter_of(start())).execute("Query", {})
 
 
 def test_an_interrupted_wait_leaves_nothing_under_way() -> None:
@@ -251,6 +260,59 @@ def test_who_waits_for_minutes_can_be_ended(data: Path) -> None:
 
     assert ended == [InterruptedError]
     assert meter.consumed.read_units == 25
+
+
+@given(
+    st.floats(0.5, 1000),
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 50)), min_size=1, max_size=30),
+)
+def test_no_more_is_consumed_than_the_rate_a_second_and_one_call(
+    rate: float, calls: list[tuple[float, float]]
+) -> None:
+    clock = FakeClock()
+    meter = meter_at(clock, max_rcu=rate)
+    sent: list[tuple[float, float]] = []
+
+    for takes_s, units in calls:
+        meter.allow("Query")
+        sent.append((clock.now(), units))
+        clock.advance(takes_s)
+        meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": units}})
+
+    for first, (start_s, _) in enumerate(sent):
+        for last in range(first, len(sent)):
+            # what is sent was paid for by waiting, but for the last one
+            consumed = sum(units for _, units in sent[first:last])
+            assert consumed <= rate * (sent[last][0] - start_s + 1) + 1e-6
+
+
+def test_a_rate_is_reached_though_calls_are_slow_now_and_then() -> None:
+    """As on a busy machine: every tenth call takes a second, of which it paid for a tenth."""
+    clock = FakeClock()
+    meter = meter_at(clock, max_rcu=100)
+
+    for number in range(300):
+        meter.allow("Query")
+        clock.advance(0.9 if number % 10 == 0 else 0.01)
+        meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+
+    # 3,000 units at 100 a second
+    assert clock.now() == pytest.approx(30, rel=0.05)
+
+
+def test_an_idle_minute_is_not_saved_up() -> None:
+    clock = FakeClock()
+    meter = meter_at(clock, max_rcu=10)
+    meter.allow("Query")
+    meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+    clock.advance(60)
+
+    for _ in range(5):
+        meter.allow("Query")
+        meter.settle("Query", {"ConsumedCapacity": {"CapacityUnits": 10.0}})
+
+    # one for the second that is made up for, one for now, and each of the others pays a second
+    assert clock.now() == 63
 
 
 @pytest.mark.parametrize(

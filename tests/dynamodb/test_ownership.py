@@ -14,6 +14,7 @@ from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.indexes import Goal
+from perfkit.dynamodb.safety import limited
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import Progress
 from perfkit.errors import ConfigError
@@ -317,7 +318,7 @@ def test_a_table_replaced_while_it_is_filled_is_not_written_to(
 ) -> None:
     monkeypatch.setattr(writing, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(writing, "_REPORT_EVERY_S", 0.0)
-    target = Target()
+    target = limited(Target(), request_prices, max_wcu=max_wcu)
     client = embedded_client()
     reports: list[Progress] = []
 
@@ -326,7 +327,7 @@ def test_a_table_replaced_while_it_is_filled_is_not_written_to(
         if len(reports) == 2:
             replace_animals(client)
 
-    planned = seeding.plan(target, zoo, scale=50.0, max_wcu=max_wcu)
+    planned = seeding.plan(target, zoo, scale=50.0)
     with pytest.raises(ConfigError, match="made anew by somebody else"):
         seeding.seed(planned, processes=1, progress=replace_it)
 

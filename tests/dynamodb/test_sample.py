@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.dynamodb.targets import Target, parse_target
 from perfkit.embedded.errors import DynamoDBError
+from perfkit.measure.clock import FakeClock
 
 
 def fill(client: Any, items: list[dict[str, Any]], *, sort: bool = False) -> None:
@@ -35,15 +37,21 @@ def numbered(count: int, size: int = 50) -> list[dict[str, Any]]:
 
 
 def sample(
-    target: Target, *, items: int = 1000, read_units: float = 2500.0, pacer: Any = None, **more: Any
+    target: Target,
+    *,
+    items: int = 1000,
+    read_units: float = 2500.0,
+    meter: Meter | None = None,
+    **more: Any,
 ) -> Sample:
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=lambda _: None))
+    direct = target.connect()
+    direct = direct if meter is None else MeteredConnection(direct, meter)
+    connection = RetryingConnection(direct, backoff=Backoff(pause=lambda _: None))
     try:
         state = describe(connection, "things")
         assert state is not None
         limits = SampleLimits(items=items, read_units=read_units)
-        pacer = pacer or Pacer(None)
-        return take_sample(connection, state, limits=limits, pacer=pacer, **more)
+        return take_sample(connection, state, limits=limits, **more)
     finally:
         connection.close()
 
@@ -112,18 +120,15 @@ def test_huge_items_do_not_exceed_the_units() -> None:
 
 
 def test_it_reads_no_faster_than_it_may(large: Target) -> None:
-    now = [0.0]
+    clock = FakeClock()
+    limits = Limits.start(max_rcu=2.0, read_unit_usd=0, write_unit_usd=0, price="nobody")
+    meter = Meter(limits, clock=clock.now, pause=clock.sleep)
 
-    def pause(seconds: float) -> None:
-        now[0] += seconds
-
-    pacer = Pacer(2.0, clock=lambda: now[0], pause=pause)
-
-    taken = sample(large, items=200, pacer=pacer)
+    taken = sample(large, items=200, meter=meter)
 
     # the last page need not be paid off
     assert taken.facts.read_units is not None
-    assert now[0] == pytest.approx((taken.facts.read_units - 0.5) / 2.0)
+    assert clock.now() == pytest.approx((taken.facts.read_units - 0.5) / 2.0)
 
 
 def test_it_says_where_large_partitions_were_cut() -> None:
@@ -188,9 +193,7 @@ def sample_through(
     try:
         state = describe(connection, "things")
         assert state is not None
-        return take_sample(
-            connection, state, limits=SampleLimits(items=items), pacer=Pacer(None), seed=1
-        )
+        return take_sample(connection, state, limits=SampleLimits(items=items), seed=1)
     finally:
         connection.close()
 

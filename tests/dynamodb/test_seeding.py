@@ -14,14 +14,15 @@ from moto import mock_aws
 from perfkit.capacity import Item
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
+from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection
 from perfkit.dynamodb.ownership import Mark, Ownership
-from perfkit.dynamodb.retries import Backoff, Pacer, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
 from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.dynamodb.writing import Chunk, ChunkWriter, Job, Progress, chunks_of, same_items, write
 from perfkit.embedded import DynamoDBError
-from perfkit.errors import ConfigError, TargetError, ThrottledError
+from perfkit.errors import TargetError, ThrottledError
 from perfkit.measure.clock import FakeClock
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import read
@@ -99,9 +100,7 @@ def assert_seeded(target: Target, *names: str) -> None:
         keys = tuple(key.name for key in table.keys)
         connection = target.connect()
         try:
-            same, _ = same_items(
-                connection, table.name, keys, expected, pacer=Pacer(None), backoff=Backoff()
-            )
+            same, _ = same_items(connection, table.name, keys, expected, backoff=Backoff())
         finally:
             connection.close()
         assert same
@@ -338,8 +337,6 @@ def test_a_failure_in_a_process_is_the_failure_of_all() -> None:
         workload=ZOO,
         random_seed=1,
         scale=1.0,
-        max_rcu=None,
-        max_wcu=None,
         identities={"Animals": Identity()},
     )
     chunks = list(chunks_of("Animals", 2_120, look_first=False))
@@ -348,14 +345,6 @@ def test_a_failure_in_a_process_is_the_failure_of_all() -> None:
         write(job, chunks, processes=2, report=lambda _: None)
 
     assert multiprocessing.active_children() == []
-
-
-@pytest.mark.parametrize("option", ["max_rcu", "max_wcu"])
-def test_a_rate_of_nothing_is_refused(target: Target, option: str) -> None:
-    options: Any = {option: 0}
-
-    with pytest.raises(ConfigError, match="must be above 0 units a second, got 0"):
-        seeding.plan(target, ZOO, **options)
 
 
 @mock_aws
@@ -415,12 +404,15 @@ def write_animals(
         nonlocal total
         total += progress
 
+    direct: Any = connection
+    if max_wcu is not None:
+        limits = Limits.start(max_wcu=max_wcu, read_unit_usd=0, write_unit_usd=0, price="nobody")
+        meter = Meter(limits, clock=clock.now, pause=clock.sleep)
+        direct = MeteredConnection(connection, meter)
     writer = ChunkWriter(
-        connection=RetryingConnection(connection, backoff=backoff, clock=clock.now),
+        connection=RetryingConnection(direct, backoff=backoff, clock=clock.now),
         generator=ItemGenerator(ZOO),
         workload=ZOO,
-        write_pacer=Pacer(max_wcu, clock=clock.now, pause=clock.sleep),
-        read_pacer=Pacer(None),
         backoff=backoff,
         report=add,
         check=lambda _: None,
@@ -514,32 +506,6 @@ def test_chunks_cover_every_item_once(items: int) -> None:
     assert covered == list(range(items))
 
 
-@given(
-    st.floats(0.5, 1000),
-    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 50)), min_size=1, max_size=30),
-)
-def test_no_more_is_consumed_than_the_rate_and_one_call(
-    rate: float, calls: list[tuple[float, float]]
-) -> None:
-    clock = FakeClock()
-    pacer = Pacer(rate, clock=clock.now, pause=clock.sleep)
-    spent: list[tuple[float, float]] = []
-
-    for takes_s, units in calls:
-        pacer.wait()
-        clock.advance(takes_s)
-        pacer.spend(units)
-        spent.append((clock.now(), units))
-
-    for first, (start_s, _) in enumerate(spent):
-        after = [(at_s, units) for at_s, units in spent[first + 1 :]]
-        for last, (end_s, _) in enumerate(after):
-            consumed = sum(units for _, units in after[: last + 1])
-            before = spent[first][1]
-            # what is consumed after a call was paid for by waiting, but for the last one
-            assert consumed - after[last][1] + before <= rate * (end_s - start_s) + 1e-6
-
-
 @given(st.integers(0, 5000))
 def test_a_wait_never_exceeds_the_limit(attempt: int) -> None:
     waited: list[float] = []
@@ -584,7 +550,6 @@ def test_keys_that_are_never_processed_end_the_comparison() -> None:
             "Animals",
             ("id",),
             [{"id": {"S": "a1"}}],
-            pacer=Pacer(None),
             backoff=Backoff(pause=pauses.append, chance=lambda: 1.0),
         )
 

@@ -22,7 +22,13 @@ from perfkit.runs import (
     DoubtKind,
     Hour,
     HourTraffic,
+    HttpFigures,
+    InstanceSample,
     LatencySummary,
+    LoadModel,
+    LoadSecond,
+    LoadSettings,
+    LoadTest,
     MachineLoad,
     Run,
     RunKind,
@@ -210,9 +216,9 @@ def test_damage_in_a_run_of_format_1_is_named(changes: dict[str, Any], named: st
 
 
 def test_a_kind_that_is_not_known_is_named() -> None:
-    data = {**as_json(make_run()), "kind": "load"}
+    data = {**as_json(make_run()), "kind": "storm"}
 
-    with pytest.raises(RunFileError, match="the file holds a run of kind 'load', which perfkit"):
+    with pytest.raises(RunFileError, match="the file holds a run of kind 'storm', which perfkit"):
         read(data, "the file")
 
 
@@ -317,6 +323,14 @@ FULL = make_run(
                 cpu_share=2.0,
                 stages_s={"db": 0.2},
             ),
+            http=HttpFigures(
+                requests_per_s=20.0,
+                statuses={"200": 2},
+                errors_by_kind={"timeout": 1},
+                service_s=LATENCY,
+                service_histogram=Histogram([0.1, 0.2, 0.3]).encode(),
+                write_units=None,
+            ),
         ),
     ),
     checks=(
@@ -340,6 +354,17 @@ FULL = make_run(
     traffic=HourTraffic(
         rate_hz=20.0, keys=78, skew=0.8, ttl_s=300.0, jitter_share=0.1,
         writes_an_hour=60.0, error_share=0.0001,
+    ),
+    load_test=LoadTest(
+        settings=LoadSettings(
+            model=LoadModel.OPEN, users=200, duration_s=600.0, rate_hz=800.0,
+            urls=("http://127.0.0.1:8080",), phase=0, switches={"cache": False},
+        ),
+        invalid=("users ran out",),
+        interrupted=True,
+        due=3,
+        seconds=(LoadSecond(at_s=1.0, users=0, requests=0, errors=0),),
+        instances=(InstanceSample(at_s=1.0, instance="a", healthy=False, cpu_share=1.5),),
     ),
 )  # fmt: skip
 

@@ -518,7 +518,8 @@ def alone(name: str, *arguments: str) -> Any:
     from perfkit.commands.up import up
 
     app = typer.Typer()
-    app.command()({"serve": serve, "up": up}[name])
+    commands: dict[str, Any] = {"serve": serve, "up": up}
+    app.command()(commands[name])
     return CliRunner().invoke(app, list(arguments)).exception
 
 

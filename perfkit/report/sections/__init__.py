@@ -27,6 +27,7 @@ from perfkit.report.sections import (
     flow,
     index_costs,
     latency,
+    load,
     machine,
     next_steps,
     phases,
@@ -86,6 +87,7 @@ SECTIONS: Mapping[str, Entry] = {
     "flow": _about(flow.build, Topic.FLOW),
     "phases": _about(phases.build, Topic.LATENCY),
     "ablation": _about(ablation.build, Topic.LATENCY),
+    "load": _about(load.build, Topic.LATENCY),
     "switches": _about(switches.build, Topic.LATENCY),
     "cache": _about(cache.build, Topic.CACHE, Topic.FLOW),
     "cache-hour": _about(cache_hour.build, Topic.CACHE),
@@ -104,7 +106,7 @@ MISSING: Mapping[Topic, str] = {
     Topic.CACHE: "measure the cache with `perfkit bench --scenario cache`",
     Topic.FLOW: "measure the service with `perfkit bench --scenario phases`",
     Topic.COST: "measure what indexes take with `perfkit bench --scenario index-cost`",
-    Topic.DASHBOARD: "measure the service with `perfkit bench --scenario phases`",
+    Topic.DASHBOARD: "measure the service with `perfkit bench --scenario phases` or `perfkit load`",
     Topic.ARCHITECTURE: "measure the service with `perfkit bench --scenario phases`",
 }
 """What to do about a topic of which the saved runs show nothing."""

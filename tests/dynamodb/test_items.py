@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfkit.scenarios.items import canonical, describe_difference, to_client
+from perfkit.dynamodb.items import canonical, describe_difference, to_client
 
 SCALARS = st.one_of(
     st.builds(lambda text: {"S": text}, st.text()),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.scenarios.items import to_client
+from perfkit.dynamodb.items import to_client
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.model import AccessPattern, QueryForm, Table, Then, attributes_of
 

@@ -1,0 +1,611 @@
+"""`perfkit load`: requests of many users on a service, measured and judged."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    INTERRUPTED,
+    DataOption,
+    JsonOption,
+    LikeAwsOption,
+    MaxCostOption,
+    MaxRcuOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    VerboseOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    print_json,
+    read_workload,
+    say,
+    say_consumption,
+)
+from perfkit.errors import ConfigError, EvidenceError, ThresholdError
+from perfkit.settings import FOLDER, RUNS_FOLDER
+from perfkit.units import format_many
+
+if TYPE_CHECKING:
+    from perfkit.load.plan import LoadPlan, Mix
+    from perfkit.load.process import Place
+    from perfkit.load.running import InstanceSampler, Subject
+    from perfkit.runs import Run
+    from perfkit.workloads.gates import Gate
+
+__all__ = ["load", "parse_duration"]
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
+_LONGEST_S = 7 * 86400.0
+_MOST_USERS = 100_000
+_USERS = 50
+_LONGEST_RAMP_S = 30.0
+# answers may take so long before users run out, unless --users says how many there are
+_PATIENCE_S = 2.0
+_FEWEST_FOR_A_RATE = 20
+_MOST_FOR_A_RATE = 5000
+_PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
+MASTER_PORT = 5557
+"""Where Locust's own master listens."""
+WEB_PORT = 8089
+"""Where Locust's own page is."""
+
+
+def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
+    """
+    Return the seconds of `10m`, `30s`, `200ms`, `1.5h`, or of a plain number.
+
+    Raises:
+        ConfigError: It is no duration, or too short or too long.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        msg = f"{option} {text!r} is no duration; write one such as 30s, 10m or 200ms"
+        raise ConfigError(msg)
+    seconds = float(found[1]) * _UNITS_S[found[2] or "s"]
+    if not least_s <= seconds <= _LONGEST_S:
+        msg = f"{option} {text} is out of range; it is from {least_s:g} s to {_LONGEST_S:g} s"
+        raise ConfigError(msg)
+    return seconds
+
+
+def load(
+    *,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=_MOST_USERS,
+            metavar="N",
+            help="Users at a time (default: 50; with --rate as many as answers of 2 s need).",
+        ),
+    ] = None,
+    think: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Mean pause of a user between two requests (default: 0.2s)."
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Requests a second, due at fixed times whatever the answers; times count from then.",
+        ),
+    ] = None,
+    duration: Annotated[
+        str, typer.Option(metavar="TIME", help="Time that is measured, after the ramp.")
+    ] = "30s",
+    ramp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Time from none to all users (default: a tenth of --duration, 30s at most).",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="A request that takes longer has failed.")
+    ] = "10s",
+    phase: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=3, help="Load the reference service at this phase; start it if need be."
+        ),
+    ] = None,
+    service_workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, metavar="N", help="Processes of a service that is started for --phase."
+        ),
+    ] = 1,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Load any service; again for each further instance of it."
+        ),
+    ] = None,
+    mix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Requests, weights and values: a small TOML file."),
+    ] = None,
+    locustfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Users of a Locust file instead.")
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, max=64, metavar="N", help="Processes of this machine that ask."),
+    ] = 1,
+    master: Annotated[
+        bool, typer.Option("--master", help="Let workers on other machines ask; see --worker.")
+    ] = False,
+    expect_workers: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Workers that a master waits for.")
+    ] = 1,
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Ask as the master at --master-host says.")
+    ] = False,
+    master_host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Worker: where the master is. Master: where it listens."),
+    ] = None,
+    master_port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="PORT", help="Of the master.")
+    ] = MASTER_PORT,
+    web: Annotated[
+        bool, typer.Option("--web", help="Show Locust's own page meanwhile, too.")
+    ] = False,
+    web_port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
+    ] = WEB_PORT,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Prometheus metrics of the service, read each second; repeatable."
+        ),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR", help="What must hold, such as 'p95_ms < 200'; exit code 4 if not."
+        ),
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with [gates].")
+    ] = None,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    max_rcu: MaxRcuOption = None,
+    max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """
+    Load a service with requests and measure how it answers.
+
+    Without --url it is the reference service: that of `perfkit up`, or with --phase one of its own.
+    Users wait for their answers and think; with --rate requests come at their times instead, and
+    what is late for them counts. A run whose generator was the bottleneck is INVALID and exits
+    with 3. Ctrl-C ends it early; what was measured is saved.
+
+    Example: perfkit load --phase 3 --users 200 --duration 10m
+    """
+    if worker:
+        _work(master_host, master_port, locustfile)
+        return
+    asked = _read_settings(users, think, rate, duration, ramp, timeout, locustfile)
+    urls = _check_subject(phase, url, mix, locustfile)
+    place = _make_place(
+        processes, expect_workers, master_host, master_port, web_port, master=master, web=web
+    )
+    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    if urls and like_aws:
+        msg = "--like-aws goes with the reference service, not with --url"
+        raise ConfigError(msg)
+    held = _read_gates(gate, gates)
+    if urls:
+        run = _measure(*_of_urls(asked, urls, mix, locustfile, metrics, where), place, held)
+    else:
+        held = (*held, *read_workload(workload).gates)
+        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as subject:
+            run = _measure(*subject, place, held)
+    _finish(run, as_json=as_json, verbose=verbose)
+
+
+def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ...]":
+    """
+    Return the gates that options say.
+
+    Raises:
+        GateError: One says something else.
+    """
+    from perfkit.workloads.gates import parse_gate
+    from perfkit.workloads.loader import load_gates
+
+    found = tuple(map(parse_gate, written or ()))
+    return found if file is None else (*found, *load_gates(file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What options say of the tables."""
+
+    workload: str | None
+    target: str | None
+    data: Path | None
+    region: str | None
+    profile: str | None
+    max_rcu: float | None
+    max_cost: float | None
+    like_aws: bool
+
+
+def _read_settings(
+    users: int | None,
+    think: str | None,
+    rate: float | None,
+    duration: str,
+    ramp: str | None,
+    timeout: str,
+    locustfile: Path | None,
+) -> dict[str, Any]:
+    """
+    Return how long and how often requests are made.
+
+    Raises:
+        ConfigError: An option says something it may not, or two contradict each other.
+    """
+    duration_s = parse_duration(duration, "--duration", least_s=0.1)
+    ramp_s = (
+        min(duration_s / 10, _LONGEST_RAMP_S) if ramp is None else parse_duration(ramp, "--ramp")
+    )
+    if rate is not None:
+        if not 0 < rate <= 1e6:
+            msg = f"--rate {rate:g} is out of range; it is above 0, and a million at most"
+            raise ConfigError(msg)
+        if think is not None:
+            msg = (
+                "--think and --rate contradict each other: with a rate nobody thinks; leave one out"
+            )
+            raise ConfigError(msg)
+    if locustfile is not None and (rate is not None or think is not None):
+        msg = "a Locust file says itself when users ask; leave --rate and --think out"
+        raise ConfigError(msg)
+    if users is None:
+        users = _USERS
+        if rate is not None:
+            wanted = max(round(rate * _PATIENCE_S), _FEWEST_FOR_A_RATE)
+            users = min(wanted, _MOST_FOR_A_RATE)
+    return {
+        "users": users,
+        "think_s": 0.2 if think is None else parse_duration(think, "--think"),
+        "rate_hz": rate,
+        "duration_s": duration_s,
+        "ramp_s": ramp_s,
+        "timeout_s": parse_duration(timeout, "--timeout", least_s=0.001),
+    }
+
+
+def _check_subject(
+    phase: int | None, urls: list[str] | None, mix: Path | None, locustfile: Path | None
+) -> tuple[str, ...]:
+    """
+    Return the URLs that were given.
+
+    Raises:
+        ConfigError: One is none, a file is missing, or options contradict each other.
+    """
+    from perfkit.load.probing import check_url
+
+    checked = tuple(dict.fromkeys(map(check_url, urls or ())))
+    if urls and phase is not None:
+        msg = "--url and --phase contradict each other; leave one out"
+        raise ConfigError(msg)
+    if mix is not None and locustfile is not None:
+        msg = "--mix and --locustfile contradict each other; leave one out"
+        raise ConfigError(msg)
+    for option, file in (("--mix", mix), ("--locustfile", locustfile)):
+        if file is not None and not file.is_file():
+            msg = f"{option} {file}: there is no such file"
+            raise ConfigError(msg)
+    if urls and mix is None and locustfile is None:
+        msg = (
+            "what is asked of a --url is not known; describe it with --mix FILE (docs/load.md), or"
+            " give a --locustfile"
+        )
+        raise ConfigError(msg)
+    if locustfile is not None and not urls:
+        msg = "a Locust file needs to know where the service is; give its --url"
+        raise ConfigError(msg)
+    if locustfile is not None and len(urls or ()) > 1:
+        msg = "users of a Locust file ask one --url; leave the others out"
+        raise ConfigError(msg)
+    return checked
+
+
+def _make_place(
+    processes: int,
+    expect_workers: int,
+    master_host: str | None,
+    master_port: int,
+    web_port: int,
+    *,
+    master: bool,
+    web: bool,
+) -> "Place":
+    from perfkit.load.process import LOOPBACK, Place
+
+    if master and processes > 1:
+        msg = "a master asks nothing itself; start workers with --worker, and leave --processes out"
+        raise ConfigError(msg)
+    page = (LOOPBACK, web_port) if web else None
+    if page is not None:
+        note(f"Locust's page: http://{LOOPBACK}:{web_port}")
+    if not master:
+        return Place(processes=processes, web=page)
+    return Place(expected=expect_workers, bind=(master_host or LOOPBACK, master_port), web=page)
+
+
+def _of_urls(
+    asked: dict[str, Any],
+    urls: tuple[str, ...],
+    mix: Path | None,
+    locustfile: Path | None,
+    metrics: list[str] | None,
+    where: _Where,
+) -> "tuple[LoadPlan, Subject]":
+    """Return a test of any service."""
+    from perfkit.load.plan import LoadPlan
+    from perfkit.load.running import Subject
+
+    if locustfile is not None:
+        plan = LoadPlan(urls=urls, locustfile=str(locustfile.resolve()), **asked)
+        name, tables = locustfile.name, locustfile.stem
+        return plan, Subject(mix=name, workload=tables, samplers=_watch_metrics(metrics))
+    assert mix is not None  # noqa: S101 - checked before
+    read = _read_mix(mix, where)
+    subject = Subject(mix=read.name, workload=read.name, samplers=_watch_metrics(metrics))
+    return LoadPlan(urls=urls, mix=read, **asked), subject
+
+
+def _watch_metrics(urls: list[str] | None) -> "tuple[InstanceSampler, ...]":
+    """Return what reads Prometheus metrics each second, if there are any to read."""
+    from perfkit.load.instances import InstanceWatch
+    from perfkit.load.service_samples import Endpoint, parse_base_url
+
+    if not urls:
+        return ()
+    endpoints = [Endpoint(name=url, metrics_url=url) for url in map(parse_base_url, urls)]
+    return (InstanceWatch(lambda: endpoints),)
+
+
+def _read_mix(file: Path, where: _Where) -> "Mix":
+    from perfkit.load.drawing import draw_from
+    from perfkit.load.mix_file import read_mix
+
+    def draw(*drawn: Any) -> Any:
+        # only a mix that asks for items needs tables
+        read = read_workload(where.workload)
+        target = make_target(where.target, where.data, where.region, where.profile, workload=read)
+        return draw_from(target, {})(*drawn)
+
+    return read_mix(file.read_bytes(), source=str(file), folder=file.parent, draw=draw)
+
+
+@contextmanager
+def _of_reference_service(
+    asked: dict[str, Any],
+    phase: int | None,
+    mix: Path | None,
+    workers: int,
+    where: _Where,
+    *,
+    yes: bool,
+) -> "Iterator[tuple[LoadPlan, Subject]]":
+    """Yield a test of the reference service; one that is started for it ends with the block."""
+    from perfkit.commands.serve import make_plan
+    from perfkit.load.instances import InstanceWatch
+    from perfkit.load.plan import LoadPlan
+    from perfkit.load.reference_service import own_mix, running_service, started_service
+    from perfkit.load.running import Subject
+    from perfkit.runs import Doubt, DoubtKind
+    from perfkit.service.launch import read_secret
+    from perfkit.service.settings import Switches
+
+    wanted = None if phase is None else Switches.of_phase(phase)
+    running = running_service(wanted)
+    if running is None and phase is None:
+        msg = "no service is up; give --phase to start one, or --url for another service"
+        raise ConfigError(msg)
+    if running is not None and where.like_aws:
+        msg = (
+            "--like-aws goes with a service that is started for the test, and one is up; end it with"
+            " `perfkit down`"
+        )
+        raise ConfigError(msg)
+    read = read_workload(where.workload)
+    target = make_target(
+        where.target,
+        where.data,
+        where.region,
+        where.profile,
+        workload=read,
+        max_rcu=where.max_rcu,
+        max_cost=where.max_cost,
+        like_aws=where.like_aws,
+    )
+    _approve(target, asked, yes=yes)
+    with ExitStack() as stack:
+        if running is None:
+            plan = make_plan(
+                phase or 0,
+                {},
+                where.workload,
+                where.target,
+                where.data,
+                where.region,
+                where.profile,
+                workers=workers,
+                port=0,
+                host="127.0.0.1",
+                redis_url=None,
+                smtp_host=None,
+                smtp_port=None,
+                cloudwatch=None,
+                max_rcu=where.max_rcu,
+                max_cost=where.max_cost,
+                like_aws=where.like_aws,
+            )
+            drawn = own_mix(plan.settings.target, plan.settings.secret, mix)
+            note(f"Starting the service at phase {phase}.")
+            running = stack.enter_context(started_service(plan))
+        else:
+            note(f"Loading the service that is up at {running.urls[0]}.")
+            drawn = own_mix(target, read_secret(FOLDER), mix)
+        doubt = target.capacity_doubt()
+        subject = Subject(
+            mix=drawn.name,
+            workload=read.name,
+            workload_digest=read.digest,
+            target=target.condition(),
+            phase=running.phase,
+            switches=running.switches,
+            doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
+            samplers=(InstanceWatch(running.endpoints),),
+        )
+        yield LoadPlan(urls=running.urls, mix=drawn, **asked), subject
+        say_consumption(target)
+
+
+def _approve(target: Any, asked: dict[str, Any], *, yes: bool) -> None:
+    """Show what a test on AWS does there, and go no further without consent."""
+    from perfkit.dynamodb.safety import Effect, Preview, approve
+
+    if not target.is_aws:
+        return
+    rate = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
+    requests = round(rate * (asked["duration_s"] + asked["ramp_s"] / 2))
+    preview = Preview(
+        title=f"Load the reference service with up to {requests:,} requests,",
+        effects=(
+            Effect(text="each reads what its phase reads; phases 0 and 1 scan", is_open=True),
+        ),
+    )
+    if not approve(preview, target, make_permission(yes=yes), show=note):
+        note("Nothing was done.")
+        raise typer.Exit(1)
+
+
+def _measure(
+    plan: "LoadPlan", subject: "Subject", place: "Place", gates: "Sequence[Gate]"
+) -> "Run":
+    """Make the requests under a live view, hold the run against gates, and save it."""
+    from dataclasses import replace
+
+    from perfkit.commands.load_view import live_view
+    from perfkit.load.judging import hold
+    from perfkit.load.running import run_load
+    from perfkit.runs import RunStore
+
+    store = RunStore(RUNS_FOLDER)
+    store.prepare()
+    with live_view(plan) as view:
+        run = hold(run_load(plan, subject, place, show=view, say=note), gates)
+    return replace(run, id=store.save(run).stem)
+
+
+def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
+    """
+    Print what was found.
+
+    Raises:
+        EvidenceError: The measurement supports no verdict, or a gate's figure is not there.
+        ThresholdError: A gate does not hold.
+        typer.Exit: It was interrupted, with exit code 130.
+    """
+    test = run.load_test
+    assert test is not None  # noqa: S101 - every run of this kind has one
+    if as_json:
+        print_json(_document(run))
+    else:
+        _print(run, verbose=verbose)
+    if test.interrupted:
+        say("Interrupted: what was measured is saved, and marked as cut short.", fg="yellow")
+        raise typer.Exit(INTERRUPTED)
+    if test.invalid:
+        msg = f"the measurement is invalid: {'; '.join(test.invalid)}"
+        raise EvidenceError(msg)
+    for verdict, error in (("fail", ThresholdError), ("invalid", EvidenceError)):
+        found = [each for each in test.gates if each.verdict == verdict]
+        if found:
+            what = "; ".join(f"{each.gate} ({each.reason})" for each in found)
+            word = "does not hold" if verdict == "fail" else "cannot be judged"
+            msg = f"{format_many(len(found), 'gate')} {word if len(found) == 1 else _PLURAL[word]}: {what}"
+            raise error(msg)
+
+
+def _print(run: "Run", *, verbose: bool) -> None:
+    from perfkit.report import terminal
+
+    if verbose:
+        from perfkit.report.build import build_report
+
+        terminal.print_report(build_report([run]))
+    else:
+        from perfkit.report.sections.load import blocks_of
+
+        terminal.print_blocks(blocks_of(run))
+    note(f"Saved as {run.id}; `perfkit compare load~1 load` compares it with the one before.")
+
+
+def _document(run: "Run") -> dict[str, Any]:
+    """Return what programs want to know of a load test."""
+    from dataclasses import asdict
+
+    from perfkit.analysis.measures import OVERALL, measures_of
+
+    test = run.load_test
+    assert test is not None  # noqa: S101 - every run of this kind has one
+    measures = measures_of(run)
+    errors = run.variants[0].http.errors_by_kind if run.variants and run.variants[0].http else {}
+    return {
+        "run": run.id,
+        "settings": asdict(test.settings),
+        "valid": not test.invalid,
+        "invalid": list(test.invalid),
+        "interrupted": test.interrupted,
+        "measured_s": test.measured_s,
+        "errors_by_kind": errors,
+        "gates": [asdict(each) for each in test.gates],
+        "overall": measures.get(OVERALL, {}),
+        "endpoints": {name: each for name, each in measures.items() if name != OVERALL},
+    }
+
+
+def _work(host: str | None, port: int, locustfile: Path | None) -> None:
+    """
+    Make requests as a master elsewhere says, until it is done.
+
+    Raises:
+        ConfigError: It is not said where the master is.
+        TargetError: It does not answer.
+    """
+    from perfkit.load.process import work_for
+
+    if host is None:
+        msg = "--worker needs to know where the master is; give --master-host"
+        raise ConfigError(msg)
+    work_for(host, port, None if locustfile is None else str(locustfile.resolve()), say=note)

@@ -1,0 +1,483 @@
+"""`perfkit migrate verify`: whether an index holds what its table does."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    INTERRUPTED,
+    DataOption,
+    JsonOption,
+    MaxCostOption,
+    MaxRcuOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    VerboseOption,
+    WorkloadOption,
+    YesOption,
+    make_permission,
+    make_target,
+    note,
+    print_json,
+    print_text,
+    read_workload,
+    say,
+    say_consumption,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.analysis.verdict import Verdict
+    from perfkit.dynamodb.targets import Target
+    from perfkit.migrate.answers import Answer
+    from perfkit.migrate.verify import Finding, Subject, Verification, Verified
+    from perfkit.report.model import Table
+
+__all__ = ["verify"]
+
+_MOST_ROWS = 8
+"""Of each table; `-v` shows all."""
+
+
+def verify(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="PLAN", help="Verify what this plan creates.", show_default=False),
+    ] = None,
+    *,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option("--index", metavar="NAME", help="Only this index; may be repeated."),
+    ] = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Keys to ask each pattern with, both ways; 0 for all."
+        ),
+    ] = 3000,
+    settle: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="An index lags by less: what differs longer, while its item stays, counts.",
+        ),
+    ] = 10.0,
+    segments: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="Segments and threads of the scans.")
+    ] = 4,
+    differences: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the keys of differing items here (JSON lines, mode 0600)."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing file of differences.")
+    ] = False,
+    max_rcu: MaxRcuOption = None,
+    max_cost: MaxCostOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """
+    Prove that an index holds what its table does, while both are in use.
+
+    Items without entries, entries without items, entries that differ; and whether the workload's
+    patterns find by the index what they find today. Only reads, so the tables need not be perfkit's.
+    Without a plan, verifies the indexes of the workload that are there. Exit code 4 if something
+    differs, 3 if it could not be verified.
+
+    Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
+    """
+    from perfkit.analysis.verdict import taken_together
+    from perfkit.migrate.plan_file import read_plan
+    from perfkit.migrate.preflight import page_units
+    from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
+
+    read = read_workload(workload)
+    planned = None if plan is None else read_plan(plan)
+    where = make_target(
+        target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
+    )
+    if differences is not None:
+        _check_free(differences, force=force)
+    subjects = _find(where, read, planned, index or ())
+    if not _is_approved(where, subjects, yes=yes, max_cost=max_cost):
+        note("Nothing was done.")
+        raise typer.Exit(1)
+    verification = Verification(
+        where,
+        settle_s=settle,
+        keys=sample or None,
+        segments=segments,
+        page_units=None if max_rcu is None else page_units(max_rcu, segments),
+    )
+    verified = _compare_with_bars(verification, subjects)
+    found = [finding for each in verified for finding in each.findings]
+    answers = [answer for each in verified for answer in each.answers]
+    verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
+    say_consumption(where)
+    if differences is not None:
+        _write(differences, found, answers, force=force)
+    if as_json:
+        print_json(_document(found, answers, verification, where, differences))
+    else:
+        _print(found, answers, verification, where, None if verbose else _MOST_ROWS)
+    error = None if verdict is None else verdict.to_error(verdict.reason)
+    if error is not None:
+        raise error
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    """
+    Refuse a file that is there, before anything is read.
+
+    Raises:
+        ConfigError: It is.
+    """
+    from perfkit.errors import ConfigError
+
+    if path.exists() and not (force and path.is_file()):
+        msg = f"{path} is there already; --force replaces it, or give another --differences"
+        raise ConfigError(msg)
+
+
+def _find(
+    where: "Target", read: Any, planned: Any, names: "Sequence[str]"
+) -> "tuple[Subject, ...]":
+    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.errors import TargetError
+    from perfkit.migrate.subjects import subjects_of
+
+    if not where.may_exist:
+        msg = (
+            f"no tables in {where.name}, which is not made yet; name the place of yours with"
+            " --target, for example aws or http://localhost:8000"
+        )
+        raise TargetError(msg)
+    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
+    try:
+        return subjects_of(connection, where, read, plan=planned, names=names)
+    finally:
+        connection.close()
+
+
+def _is_approved(
+    where: "Target", subjects: "Sequence[Subject]", *, yes: bool, max_cost: float | None
+) -> bool:
+    """Say what will be read and at what cost, and return whether that is allowed."""
+    from perfkit.capacity import read_units
+    from perfkit.dynamodb.ownership import unmarked
+    from perfkit.dynamodb.safety import Effect, Preview, approve
+    from perfkit.units import format_bytes, format_count
+
+    readable = [each for each in subjects if each.indexes]
+    sizes = [
+        size
+        for each in readable
+        for size in (
+            (each.state.name, each.state.items, each.state.size_bytes),
+            *(
+                (f"index {index.name} of {each.state.name}", index.items, index.size_bytes)
+                for index in each.indexes
+            ),
+        )
+    ]
+    effects = []
+    for name, items, size_bytes in sizes:
+        size = "how large is not known: it is described as empty"
+        if items > 0:
+            size = f"about {format_count(items)} items, {format_bytes(size_bytes)}"
+        effects.append(
+            Effect(
+                text=f"read all of {name} once ({size}), and again what seems to differ",
+                read_units=read_units(size_bytes) if size_bytes else 0.0,
+                is_open=True,
+            )
+        )
+    foreign = (
+        unmarked(where, [each.state.name for each in readable]) if where.kind == "endpoint" else ()
+    )
+    whose = f", of which perfkit did not create {', '.join(foreign)}," if foreign else ""
+    preview = Preview(
+        title=f"Compare tables with their indexes{whose}",
+        effects=tuple(effects),
+        always_ask=bool(foreign),
+    )
+    return approve(preview, where, make_permission(yes=yes, max_cost=max_cost), show=note)
+
+
+def _compare_with_bars(
+    verification: "Verification", subjects: "Sequence[Subject]"
+) -> "list[Verified]":
+    """
+    Compare under a progress bar.
+
+    Raises:
+        PerfkitError: It could not be done.
+        typer.Exit: Ctrl-C, with exit code 130.
+    """
+    from perfkit.commands.progress import bars
+
+    try:
+        with bars(unit="items") as shown:
+            totals = {}
+            for each in subjects:
+                for index in each.indexes:
+                    totals[f"{each.state.name}/{index.name}"] = index.items or None
+                if each.indexes:
+                    totals[each.state.name] = each.state.items or None
+            for name in sorted(totals):
+                shown.add(name, totals[name])
+            verification.watch(lambda name, read: shown.reach(name, read, totals[name]))
+            return [verification.compare(each) for each in subjects]
+    except KeyboardInterrupt as error:
+        say("Interrupted. Nothing is kept; the same command again begins anew.", fg="yellow")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+# ---- what was found ----------------------------------------------------------------------------------
+
+
+def _print(
+    found: "Sequence[Finding]",
+    answers: "Sequence[Answer]",
+    verification: "Verification",
+    where: "Target",
+    most: int | None,
+) -> None:
+    from perfkit.analysis.verdict import Ruling
+    from perfkit.migrate.verify import verdict_of
+    from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
+    from perfkit.units import format_many, format_units
+
+    verdicts = [verdict_of(each) for each in found]
+    equal = sum(each.ruling is Ruling.PASS for each in verdicts)
+    print_text(
+        f"{equal} of {format_many(len(found), 'index', 'indexes')} in {where.name}"
+        f" {'holds' if equal == 1 else 'hold'} exactly what"
+        f" {'its table does' if equal == 1 else 'their tables do'}"
+        f" ({format_units(verification.read_units)} RCU)"
+    )
+    print_text()
+    terminal.print_table(_indexes(found, verdicts))
+    for each in found:
+        if each.left_out:
+            reasons = ", ".join(
+                violation.describe(items) for violation, items in each.left_out.most_common()
+            )
+            total = sum(each.left_out.values())
+            print_text()
+            print_text(
+                f"Not in {each.index}, because its key does not allow it:"
+                f" {format_many(total, 'item')} ({reasons})"
+            )
+    for answer in answers:
+        print_text()
+        _print_answer(answer)
+    table = _differences(found, answers)
+    if table.rows:
+        shown = first_rows(table, most, what="rows")
+        print_text()
+        terminal.print_table(shown)
+        if shown is not table:
+            print_text("More: perfkit migrate verify -v, or --differences FILE")
+
+
+def _print_answer(answer: "Answer") -> None:
+    from perfkit.migrate.verify import verdict_of_answer
+    from perfkit.units import format_many
+
+    held = f" ({format_many(answer.unheld, 'item')} not in the index)" if answer.unheld else ""
+    every = "all of them, " if answer.whole and answer.keys else ""
+    evidence = verdict_of_answer(answer).evidence
+    print_text(f"Today's form against {answer.index}: {every}{evidence}{held}")
+
+
+def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Table":
+    from perfkit.report.model import Column, Kind, Table
+
+    return Table(
+        name="indexes",
+        title="Indexes",
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="table", title="table"),
+            Column(key="items", title="items", kind=Kind.COUNT),
+            Column(key="out", title="not for it", kind=Kind.COUNT),
+            Column(key="entries", title="entries", kind=Kind.COUNT),
+            Column(key="missing", title="missing", kind=Kind.COUNT),
+            Column(key="extra", title="extra", kind=Kind.COUNT),
+            Column(key="differs", title="differ", kind=Kind.COUNT),
+            Column(key="verdict", title="verdict"),
+        ),
+        rows=tuple(
+            {
+                "index": each.index,
+                "table": each.table,
+                "items": each.items,
+                "out": sum(each.left_out.values()),
+                "entries": each.entries,
+                **_counts(each),
+                "verdict": str(verdict.ruling),
+            }
+            for each, verdict in zip(found, verdicts, strict=True)
+        ),
+    )
+
+
+def _counts(finding: "Finding") -> dict[str, int]:
+    from perfkit.migrate.second_look import DifferenceKind
+
+    return {
+        str(kind): sum(each.kind is kind for each in finding.differences) for kind in DifferenceKind
+    }
+
+
+def _differences(found: "Sequence[Finding]", answers: "Sequence[Answer]") -> "Table":
+    from perfkit.migrate.entries import as_text
+    from perfkit.report.model import Column, Table
+
+    return Table(
+        name="differences",
+        title="What differs",
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="key", title="item"),
+            Column(key="reason", title="why"),
+        ),
+        rows=tuple(
+            {
+                "index": index,
+                "key": ", ".join(
+                    f"{part}={next(iter(value.values()))}" for part, value in key.items()
+                ),
+                "reason": reason,
+            }
+            for index, key, reason in [
+                *(
+                    (each.index, each.key, each.reason)
+                    for finding in found
+                    for each in sorted(finding.differences, key=lambda each: as_text(each.key))
+                ),
+                *(
+                    (answer.index, key, f"{answer.pattern}: {reason}")
+                    for answer in answers
+                    for key, reason in answer.differences
+                ),
+            ]
+        ),
+    )
+
+
+def _write(
+    path: Path, found: "Sequence[Finding]", answers: "Sequence[Answer]", *, force: bool
+) -> None:
+    import json
+
+    from perfkit.files import write_private
+    from perfkit.units import format_many
+
+    lines = [
+        json.dumps(
+            {
+                "table": finding.table,
+                "key": each.key,
+                "index": each.index,
+                "difference": str(each.kind),
+                "reason": each.reason,
+            },
+            ensure_ascii=False,
+        )
+        for finding in found
+        for each in finding.differences
+    ]
+    lines += [
+        json.dumps(
+            {
+                "table": answer.table,
+                "key": key,
+                "index": answer.index,
+                "difference": "answer",
+                "reason": f"{answer.pattern}: {reason}",
+            },
+            ensure_ascii=False,
+        )
+        for answer in answers
+        for key, reason in answer.differences
+    ]
+    write_private(
+        path,
+        "".join(f"{line}\n" for line in lines),
+        replace=force,
+        advice="give another --differences",
+    )
+    note(f"{format_many(len(lines), 'key')} in {path}; only you may read it (mode 0600).")
+
+
+def _document(
+    found: "Sequence[Finding]",
+    answers: "Sequence[Answer]",
+    verification: "Verification",
+    where: "Target",
+    differences: Path | None,
+) -> dict[str, Any]:
+    from perfkit.migrate.verify import verdict_of, verdict_of_answer
+
+    return {
+        "target": where.describe(),
+        "read_units": verification.read_units,
+        "differences_file": None if differences is None else str(differences),
+        "indexes": [
+            {
+                "name": each.index,
+                "table": each.table,
+                "verdict": str(verdict.ruling),
+                "reason": verdict.reason,
+                "items": each.items,
+                "entries": each.entries,
+                "items_left_out": sum(each.left_out.values()),
+                "left_out": [
+                    {
+                        "attribute": violation.attribute,
+                        "reason": str(violation.reason),
+                        "items": items,
+                    }
+                    for violation, items in each.left_out.most_common()
+                ],
+                "looked_again": each.looked_again,
+                "undecided": len(each.undecided),
+                **_counts(each),
+            }
+            for each in found
+            for verdict in (verdict_of(each),)
+        ],
+        "patterns": [
+            {
+                "name": answer.pattern,
+                "table": answer.table,
+                "index": answer.index,
+                "verdict": str(verdict.ruling),
+                "reason": verdict.reason,
+                "keys": answer.keys,
+                "all_keys": answer.whole,
+                "keys_differing": len(answer.differing),
+                "items_differing": len(answer.differences),
+                "items_left_out": answer.unheld,
+                "undecided": answer.undecided,
+            }
+            for answer in answers
+            for verdict in (verdict_of_answer(answer),)
+        ],
+    }

@@ -1,0 +1,155 @@
+"""`perfkit record`: what an application asks of DynamoDB, recorded on its way."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    make_target,
+    note,
+    say,
+    seconds,
+    warn,
+)
+from perfkit.errors import EvidenceError
+from perfkit.settings import TRACES_FOLDER
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.traffic.record import Recorded
+
+__all__ = ["record"]
+
+
+def record(
+    *,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND …]", help="What to run; recording ends with it."),
+    ] = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to listen on, on 127.0.0.1; 0 takes a free one (default: 8001, with a"
+            " command a free one).",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name under which clients and web pages may reach it, beside this machine's own;"
+            " repeatable.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"The trace (default: one named by the time, in {TRACES_FOLDER})."
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long at most, e.g. 90s, 10m or 2h."),
+    ] = None,
+    max_size: Annotated[
+        float,
+        typer.Option(
+            "--max-size",
+            min=1,
+            metavar="MB",
+            help="Size of the trace beyond which details are thinned out; counts stay exact.",
+        ),
+    ] = 256,
+    keep_values: Annotated[
+        bool,
+        typer.Option(
+            "--keep-values", help="Keep requests with all values. Only for your own test data."
+        ),
+    ] = False,
+) -> None:
+    """
+    Record what an application asks of DynamoDB, and pass it on.
+
+    The application runs unchanged: with a command, perfkit sets AWS_ENDPOINT_URL_DYNAMODB for it,
+    and returns its exit code. Without one, it listens until Ctrl-C. Keys are kept as keyed
+    hashes, and other values not at all. With --target aws requests are signed anew, with your own
+    credentials.
+
+    Example: perfkit record --target http://localhost:8000 -- pytest tests/integration
+    """
+    from perfkit.processes.sockets import bind, url_of
+    from perfkit.traffic.record import Options, default_path
+    from perfkit.traffic.record import record as run
+
+    where = make_target(target, data, region, profile)
+    wanted = tuple(command or ())
+    path = output or default_path(TRACES_FOLDER, datetime.now(UTC))
+    options = Options(
+        target=where,
+        path=path,
+        most_bytes=round(max_size * 1e6),
+        allowed=tuple(allow_host or ()),
+        command=wanted,
+        duration_s=seconds("--duration", duration),
+        keep_values=keep_values,
+    )
+    listener = bind(options.host, port if port is not None else 0 if wanted else 8001)
+    with listener:
+        url = url_of(listener, options.host)
+
+        def started() -> None:
+            if keep_values:
+                warn(f"{path} will hold all values of all requests (mode 0600).")
+            if not wanted:
+                note(
+                    f"Recording in front of {where.name}. Start your application with"
+                    f"\n  AWS_ENDPOINT_URL_DYNAMODB={url}\nCtrl-C ends it."
+                )
+
+        done = run(options, listener, started=started, warn=warn)
+    _conclude(done, path, url, where)
+
+
+def _conclude(done: "Recorded", path: Path, url: str, target: "Target") -> None:
+    from perfkit.units import format_count, format_duration
+
+    if done.unread:
+        warn(f"{format_count(done.unread)} requests were passed on and could not be read.")
+    if done.requests:
+        say(
+            f"Recorded {format_count(done.requests)} requests in"
+            f" {format_duration(done.duration_s)} to {path}"
+        )
+        note(f"Next: perfkit traffic show {path}")
+    if done.exit_code:
+        if not done.requests:
+            warn(_nothing(url, target))
+        raise typer.Exit(done.exit_code)
+    if not done.requests:
+        raise EvidenceError(_nothing(url, target))
+
+
+def _nothing(url: str, target: "Target") -> str:
+    seen = f"no request to DynamoDB came by, so there is no trace of {target.name}."
+    return (
+        f"{seen} The application must use the address that perfkit gives it: SDKs from late 2023"
+        " on read AWS_ENDPOINT_URL_DYNAMODB; for older ones, or where the code names an endpoint,"
+        f" set it in the code to a fixed port (perfkit record --port 8001: {_fixed(url)})"
+    )
+
+
+def _fixed(url: str) -> str:
+    return f"{url.rpartition(':')[0]}:8001"

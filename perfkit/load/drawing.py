@@ -1,0 +1,79 @@
+"""Values of requests drawn from the items of tables, so that they are as skewed as the data is."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from perfkit.capacity import AttributeValue
+from perfkit.dynamodb.errors import answer_errors
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.sample import SampleLimits, take_sample
+from perfkit.dynamodb.tables import describe
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import TargetError
+from perfkit.load.mix_file import DrawItems
+
+__all__ = ["draw_from"]
+
+_MOST_UNITS = 1000.0
+
+Derived = Mapping[str, tuple[str, Callable[[str], str]]]
+"""By name of a column: the attribute it is made from, and how."""
+
+
+def draw_from(target: Target, derived: Derived) -> DrawItems:
+    """
+    Return what draws values from items on a target: from all over the table, each item as likely.
+
+    At most 1,000 read units are spent on a table; a limit of the target holds too.
+
+    Args:
+        target: Where the tables are.
+        derived: Columns that are made from an attribute instead of being one.
+    """
+
+    def draw(
+        table: str, columns: Sequence[str], most: int, where: Mapping[str, str | int | bool]
+    ) -> Sequence[tuple[str, ...]]:
+        connection = RetryingConnection(target.connect(), backoff=Backoff())
+        try:
+            with answer_errors(f"drawing values from {table}", target.name):
+                state = describe(connection, table)
+                if state is None:
+                    msg = (
+                        f"{target.name} has no table {table} to draw values from; create it with"
+                        " `perfkit seed`, or name another --target"
+                    )
+                    raise TargetError(msg)
+                limits = SampleLimits(items=most, read_units=_MOST_UNITS).for_table(state)
+                sample = take_sample(connection, state, limits=limits, seed=1)
+        finally:
+            connection.close()
+        rows = []
+        for each in sample.items:
+            if any(_plain(each.item.get(name, {})) != value for name, value in where.items()):
+                continue
+            row = tuple(_value(each.item, column, derived) for column in columns)
+            if None not in row:
+                rows.append(tuple(text for text in row if text is not None))
+        random.Random(1).shuffle(rows)  # noqa: S311 - values, no secret
+        return rows
+
+    return draw
+
+
+def _plain(value: AttributeValue) -> str | int | bool | None:
+    """Return a value as a TOML file writes it; None where it cannot."""
+    if "N" in value:
+        try:
+            return int(value["N"])
+        except ValueError:
+            return None
+    found = value.get("S", value.get("BOOL"))
+    return found if isinstance(found, str | bool) else None
+
+
+def _value(item: Mapping[str, AttributeValue], column: str, derived: Derived) -> str | None:
+    name, make = derived.get(column, (column, str))
+    value = item.get(name, {})
+    text = value.get("S", value.get("N"))
+    return make(text) if isinstance(text, str) else None

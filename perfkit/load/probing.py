@@ -1,0 +1,123 @@
+"""Asks a service once before many do, so that what is plainly wrong ends in one clear line."""
+
+import http.client
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from perfkit.errors import ConfigError, TargetError
+from perfkit.load.plan import LoadPlan, Request
+from perfkit.load.templates import RequestSource
+
+__all__ = ["check_url", "probe"]
+
+_CONNECT_S = 5.0
+_DRAWS = 1000
+
+
+def check_url(text: str) -> str:
+    """
+    Return a URL of a service without a slash at its end.
+
+    Raises:
+        ConfigError: It is none, or has a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises ValueError
+    except ValueError as error:
+        msg = f"{text!r} is no URL ({error}); give one such as http://127.0.0.1:8080"
+        raise ConfigError(msg) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"{text!r} is no URL of a service; give one such as http://127.0.0.1:8080"
+        raise ConfigError(msg)
+    if parts.username or parts.password:
+        msg = (
+            "a URL with a user or a password would be written into the run; send an Authorization"
+            " header from the mix instead"
+        )
+        raise ConfigError(msg)
+    if parts.query or parts.fragment:
+        msg = f"{text!r} has a query or a fragment; put it into the paths of the mix"
+        raise ConfigError(msg)
+    return text.rstrip("/")
+
+
+def probe(plan: LoadPlan) -> None:
+    """
+    Make sure that every URL takes connections, and that the mix's commonest question is answered.
+
+    Only a GET or HEAD is asked, as others may change something.
+
+    Raises:
+        ConfigError: It redirects, or says that whoever asks may not.
+        TargetError: It cannot be reached, or hangs up.
+    """
+    for url in plan.urls:
+        _connect(url)
+    if plan.mix is None:
+        return
+    harmless = [each for each in plan.mix.requests if each.method in {"GET", "HEAD"}]
+    if not harmless:
+        return
+    asked = max(harmless, key=lambda each: each.weight)
+    source = RequestSource(plan.mix, seed=1)
+    for _ in range(_DRAWS):
+        drawn = source.draw()
+        if drawn.request is asked:
+            for url in plan.urls:
+                _ask(url, asked, drawn.path, drawn.headers, plan.timeout_s)
+            return
+
+
+def _connect(url: str) -> None:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"{url} cannot be reached ({reason}); start the service, or give another --url"
+        raise TargetError(msg) from error
+
+
+def _ask(url: str, request: Request, path: str, headers: dict[str, str], timeout_s: float) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        # as Locust does: what is measured is the service, not who signed its certificate
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001
+        connection = http.client.HTTPSConnection(
+            host, parts.port, timeout=timeout_s, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+    try:
+        connection.request(request.method, parts.path + path, headers=headers)
+        answer = connection.getresponse()
+        status, location = answer.status, answer.headers.get("Location", "")
+    except TimeoutError:
+        # a slow service is there to be measured
+        return
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        msg = (
+            f"{url} does not answer {request.name} over HTTP ({str(error) or type(error).__name__})"
+        )
+        raise TargetError(msg) from error
+    finally:
+        connection.close()
+    if status in request.expect:
+        return
+    if 300 <= status < 400:
+        msg = (
+            f"{url} redirects {request.name} (status {status}) to {location or 'nowhere'};"
+            " redirects are not followed: give the address that answers, or expect the status"
+        )
+        raise ConfigError(msg)
+    if status in {401, 403}:
+        msg = (
+            f"{url} refuses {request.name} (status {status}): the token, or another header, is"
+            " missing, wrong or too old"
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,163 @@
+"""The reference service under load: the one that is up, or one started for the test alone."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from perfkit.errors import TargetError
+from perfkit.load.drawing import draw_from
+from perfkit.load.mix_file import TOKEN, read_mix
+from perfkit.load.plan import Mix
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.load.service_samples import Endpoint
+    from perfkit.service.running import Instance, Plan
+    from perfkit.service.settings import Switches
+
+__all__ = ["ServiceUnderTest", "own_mix", "running_service", "started_service"]
+
+_HEALTHY_S = 10.0
+_POLL_S = 0.2
+_ANSWER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceUnderTest:
+    """
+    A reference service that answers.
+
+    Args:
+        urls: Where requests are sent: its proxy, or its instances.
+        instances: Returns those of the moment.
+        switches: Its optimisations.
+    """
+
+    urls: tuple[str, ...]
+    instances: "Callable[[], Sequence[Instance]]"
+    switches: dict[str, bool]
+
+    def endpoints(self) -> "Sequence[Endpoint]":
+        """Return where its instances are looked at: one that is started again is another process."""
+        from perfkit.load.service_samples import Endpoint
+
+        return [Endpoint.of_service(each.name, each.url, each.pids) for each in self.instances()]
+
+    @property
+    def phase(self) -> int | None:
+        """The phase whose switches these are; None where it is none."""
+        from perfkit.service.settings import PHASES, Switches
+
+        for phase in PHASES:
+            if asdict(Switches.of_phase(phase)) == self.switches:
+                return phase
+        return None
+
+
+def running_service(wanted: "Switches | None") -> ServiceUnderTest | None:
+    """Return the service that `perfkit up` started, if it has the wanted switches, or whichever."""
+    from perfkit.service import launch
+
+    found = launch.find()
+    if found is None or (wanted is not None and found.switches != asdict(wanted)):
+        return None
+
+    def instances() -> "Sequence[Instance]":
+        now = launch.find() or found
+        return now.instances
+
+    return ServiceUnderTest(
+        urls=tuple(found.urls), instances=instances, switches=dict(found.switches)
+    )
+
+
+@contextmanager
+def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
+    """
+    Run a service with a cache and a queue of its own, and end it all with the block.
+
+    Raises:
+        TargetError: It does not start, or does not work with the target.
+    """
+    from perfkit.service.running import RunningService
+
+    with tempfile.TemporaryDirectory(prefix="perfkit-") as folder:
+        settings = replace(plan.settings, folder=Path(folder))
+        running = RunningService(
+            replace(plan, settings=settings, deliver=settings.switches.needs_queue)
+        )
+        stop = Event()
+        try:
+            running.start()
+            keeping = Thread(target=running.run, args=(stop,), daemon=True)
+            keeping.start()
+            _await_healthy(running.url)
+            yield ServiceUnderTest(
+                urls=(running.url,),
+                instances=lambda: running.instances,
+                switches=asdict(settings.switches),
+            )
+        finally:
+            stop.set()
+            running.stop()
+
+
+def _await_healthy(url: str) -> None:
+    import json
+    import urllib.error
+    import urllib.request
+
+    deadline_s = time.monotonic() + _HEALTHY_S
+    problem = ""
+    while time.monotonic() < deadline_s:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
+                report = json.loads(answer.read())
+            if report["status"] == "ok":
+                return
+            problem = "; ".join(
+                f"{name}: {check['detail']}"
+                for name, check in report["checks"].items()
+                if check["status"] == "failing"
+            )
+        except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
+            problem = str(error)
+        time.sleep(_POLL_S)
+    msg = f"the service does not work: {problem}"
+    raise TargetError(msg)
+
+
+def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
+    """
+    Return the mix of the reference service, or another one for it, with tokens of its users.
+
+    Args:
+        target: Where its tables are.
+        secret: The key of its tokens.
+        mix: A file; None takes the service's own.
+
+    Raises:
+        ConfigError: The file says what it may not.
+        TargetError: There are no items to draw values from.
+    """
+    from perfkit.service.tokens import Tokens
+
+    tokens = Tokens(secret)
+    known: dict[str, str] = {}
+
+    def token_of(user: str) -> str:
+        if user not in known:
+            known[user] = tokens.issue(user)
+        return known[user]
+
+    draw = draw_from(target, {TOKEN: ("user_id", token_of)})
+    if mix is None:
+        content = resources.files("perfkit.service").joinpath("mix.toml").read_bytes()
+        return read_mix(content, source="the service's mix", folder=Path(), draw=draw)
+    return read_mix(mix.read_bytes(), source=str(mix), folder=mix.parent, draw=draw)

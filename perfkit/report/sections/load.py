@@ -1,0 +1,183 @@
+"""A service under load: how fast it answered, what failed, and whether the measurement holds."""
+
+from collections.abc import Iterable, Iterator
+
+from perfkit.analysis.load_runs import asked, subject_of, validity
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.selection import Selection
+from perfkit.analysis.verdict import Ruling
+from perfkit.report.about import facts_of
+from perfkit.report.model import (
+    Block,
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Section,
+    Statement,
+    Statements,
+    Table,
+    Tone,
+)
+from perfkit.report.percentiles import few_notes
+from perfkit.runs import LoadTest, Run, RunKind, Variant
+from perfkit.units import format_seconds, format_share
+
+__all__ = ["blocks_of", "build"]
+
+_MOST_ERRORS = 8
+
+
+def build(selection: Selection) -> Iterable[Section]:
+    """Yield a section for each load test."""
+    for run in selection.runs:
+        if run.kind is not RunKind.LOAD or run.load_test is None:
+            continue
+        yield Section(
+            name="load",
+            subject=subject_of(run),
+            title=f"Load on {subject_of(run)}",
+            blocks=blocks_of(run),
+            facts=facts_of(run),
+        )
+
+
+def blocks_of(run: Run) -> tuple[Block, ...]:
+    """Return what there is to see of a load test, the answer first."""
+    test = run.load_test
+    if test is None:
+        return ()
+    blocks: list[Block] = [_about(run, test)]
+    if run.variants:
+        blocks.append(_endpoints(run.variants))
+    errors = list(_errors(run.variants))
+    if errors:
+        blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
+    if test.gates:
+        blocks.append(_gates(test))
+    blocks.append(_measurement(test))
+    return tuple(blocks)
+
+
+def _about(run: Run, test: LoadTest) -> Statements:
+    statements = [Statement(text=f"{subject_of(run)}: {asked(test)}.")]
+    if test.interrupted:
+        statements.append(
+            Statement(
+                text=f"Interrupted: {format_seconds(test.measured_s)} of"
+                f" {format_seconds(test.settings.duration_s)} were measured.",
+                tone=Tone.WARNING,
+            )
+        )
+    return Statements(name="about", statements=tuple(statements))
+
+
+def _endpoints(variants: tuple[Variant, ...]) -> Table:
+    return Table(
+        name="endpoints",
+        title="Response times",
+        main=True,
+        notes=few_notes(variants, 0.99),
+        columns=(
+            Column(key="endpoint", title="request", label=True),
+            Column(key="requests_per_s", title="/s", kind=Kind.COUNT, group="requests"),
+            Column(key="errors", title="errors", kind=Kind.COUNT, group="requests"),
+            Column(key="p50_s", title="p50", kind=Kind.SECONDS, group="response time"),
+            Column(key="p95_s", title="p95", kind=Kind.SECONDS, group="response time"),
+            Column(key="p99_s", title="p99", kind=Kind.SECONDS, group="response time"),
+            Column(key="hit_rate", title="hits", kind=Kind.SHARE),
+            Column(key="capacity_units", title="RCU", kind=Kind.CAPACITY),
+            Column(key="max_s", title="max", kind=Kind.SECONDS, data_only=True),
+            Column(key="requests", title="requests", kind=Kind.COUNT, data_only=True),
+            Column(key="mean_s", title="mean", kind=Kind.SECONDS, data_only=True),
+            Column(key="service_p50_s", title="service p50", kind=Kind.SECONDS, data_only=True),
+            Column(key="service_p95_s", title="service p95", kind=Kind.SECONDS, data_only=True),
+            Column(key="service_p99_s", title="service p99", kind=Kind.SECONDS, data_only=True),
+            Column(key="write_units", title="WCU", kind=Kind.CAPACITY, data_only=True),
+        ),
+        rows=tuple(map(_row, variants)),
+    )
+
+
+def _row(variant: Variant) -> Row:
+    latency_s, http = variant.latency_s, variant.http
+    row: dict[str, Cell] = {
+        "endpoint": variant.operation,
+        "requests": variant.requests,
+        "errors": variant.errors,
+        "p50_s": percentile(latency_s, 0.5),
+        "p95_s": percentile(latency_s, 0.95),
+        "p99_s": percentile(latency_s, 0.99),
+        "max_s": latency_s.max,
+        "mean_s": latency_s.mean,
+        "hit_rate": None if variant.cache is None else variant.cache.hit_rate,
+        "capacity_units": variant.capacity_units,
+    }
+    if http is not None:
+        rate = http.requests_per_s
+        row |= {
+            "requests_per_s": round(rate, 1 if rate < 100 else 0),
+            "service_p50_s": percentile(http.service_s, 0.5),
+            "service_p95_s": percentile(http.service_s, 0.95),
+            "service_p99_s": percentile(http.service_s, 0.99),
+            "write_units": http.write_units,
+        }
+    return row
+
+
+def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
+    if not variants or variants[0].http is None:
+        return
+    total = variants[0]
+    kinds = list(variants[0].http.errors_by_kind.items())
+    for kind, count in kinds[:_MOST_ERRORS]:
+        share = format_share(count / total.requests)
+        yield Statement(text=f"{count:,} {kind} ({share} of all requests)", tone=Tone.WARNING)
+    if kinds[_MOST_ERRORS:]:
+        yield Statement(text=f"{len(kinds) - _MOST_ERRORS} more kinds", tone=Tone.WARNING)
+
+
+def _gates(test: LoadTest) -> Table:
+    return Table(
+        name="gates",
+        title="Gates",
+        columns=(
+            Column(key="gate", title="gate", label=True),
+            Column(key="measured", title="measured"),
+            Column(key="verdict", title="verdict"),
+            Column(key="reason", title="why", data_only=True),
+            Column(key="value", title="value", kind=Kind.COUNT, data_only=True),
+        ),
+        rows=tuple(
+            {
+                "gate": each.gate,
+                "measured": "not" if each.value is None else f"{each.value:,.4g}",
+                "verdict": each.verdict.upper() if each.verdict != "pass" else "pass",
+                "reason": each.reason,
+                "value": each.value,
+            }
+            for each in test.gates
+        ),
+    )
+
+
+def _measurement(test: LoadTest) -> Statements:
+    statements = []
+    verdict = validity(test)
+    if verdict.ruling is Ruling.PASS:
+        statements.append(Statement(text=f"The measurement is valid: {_generator(test)}."))
+    else:
+        statements += [
+            Statement(text=f"INVALID: {reason}.", tone=Tone.WARNING) for reason in test.invalid
+        ]
+    return Statements(name="measurement", statements=tuple(statements))
+
+
+def _generator(test: LoadTest) -> str:
+    parts = []
+    if test.generator_cpu_share is not None:
+        share = format_share(round(test.generator_cpu_share, 2))
+        parts.append(f"the generator used {share} of a core")
+    if test.lag_p99_s is not None:
+        parts.append(f"was late itself by {format_seconds(test.lag_p99_s)} at the 99th percentile")
+    return " and ".join(parts) or "nothing speaks against it"
