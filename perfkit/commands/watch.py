@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, note, print_json, print_text, stop_on_signals
+from perfkit.commands.common import (
+    JsonOption,
+    note,
+    print_json,
+    print_text,
+    seconds,
+    stop_on_signals,
+)
 from perfkit.errors import TargetError
 from perfkit.settings import FOLDER
 
@@ -43,8 +50,8 @@ def watch(
         ),
     ] = None,
     duration: Annotated[
-        float | None,
-        typer.Option(min=1, metavar="SECONDS", help="End after this (default: at Ctrl-C)."),
+        str | None,
+        typer.Option(metavar="TIME", help="End after this, e.g. 90s or 10m (default: at Ctrl-C)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,10 +61,11 @@ def watch(
     Each instance has a line, and figures are of the last 10 seconds. Without a terminal a line is
     printed each second; --json prints one document at the end, of all that was seen.
 
-    Example: perfkit watch --url http://127.0.0.1:8080 --duration 60
+    Example: perfkit watch --url http://127.0.0.1:8080 --duration 10m
     """
     from perfkit.load.service_samples import ServiceSampler
 
+    duration_s = seconds("--duration", duration)
     instances = _Instances(url or [])
     sampler = ServiceSampler(instances.look)
     first = sampler.sample()
@@ -68,8 +76,8 @@ def watch(
             msg = f"nothing to watch at {where}: {first[0].problem}; is the service running?"
         raise TargetError(msg)
     stop = stop_on_signals()
-    if duration is not None:
-        ending = threading.Timer(duration, stop.set)
+    if duration_s is not None:
+        ending = threading.Timer(duration_s, stop.set)
         ending.daemon = True
         ending.start()
     if as_json:

@@ -517,8 +517,8 @@ def alone(name: str, *arguments: str) -> Any:
     from perfkit.commands.serve import serve
     from perfkit.commands.up import up
 
+    commands: dict[str, Callable[..., None]] = {"serve": serve, "up": up}
     app = typer.Typer()
-    commands: dict[str, Any] = {"serve": serve, "up": up}
     app.command()(commands[name])
     return CliRunner().invoke(app, list(arguments)).exception
 
