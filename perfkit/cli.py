@@ -152,7 +152,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (traffic, "Show a recording, the most expensive requests first."),
     ),
     "Change": (
-        (migrate, "Plan indexes of live tables, and check their items."),
+        (migrate, "Take live tables to new indexes, and back."),
         (create_indexes, "Create a workload's indexes on tables in use."),
         (drop_indexes, "Drop a workload's indexes; the items stay."),
     ),

@@ -38,6 +38,8 @@ __all__ = [
     "LoadTest",
     "MachineLoad",
     "Modelled",
+    "RateSearch",
+    "RateTrial",
     "Run",
     "RunKind",
     "ServiceFigures",
@@ -565,6 +567,33 @@ class GateOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateTrial:
+    """One rate that was tried."""
+
+    rate_hz: Amount
+    p95_s: Seconds | None
+    kept: bool
+    # why it was not kept, or why it says nothing
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSearch:
+    """
+    The search for the highest rate that keeps a limit; it lies between the two rates.
+
+    None where no trial kept the limit, or none failed; `reason` says why the search ended there.
+    """
+
+    # of the 95th percentile of the response time
+    limit_s: Seconds
+    low_hz: Amount | None
+    high_hz: Amount | None
+    trials: tuple[RateTrial, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTest:
     """
     What a run of kind `load` holds beside its variants.
@@ -590,6 +619,8 @@ class LoadTest:
     seconds: tuple[LoadSecond, ...] = ()
     instances: tuple[InstanceSample, ...] = ()
     gates: tuple[GateOutcome, ...] = ()
+    # of which this is the highest rate that kept the limit, or the last one tried
+    search: RateSearch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
