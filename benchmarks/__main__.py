@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    enforcement,
     engines,
     html_report,
     http_clients,
@@ -49,6 +50,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "judging": judging.compare,
     "twin": twin.compare,
     "rates": rates.compare,
+    "enforcement": enforcement.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions")
 """Those that take too long, or too much of the disk, to be measured each time."""
