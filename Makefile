@@ -29,10 +29,10 @@ run: $(VENV)/.installed ## The main job on the embedded default: seed, index, me
 	$(BIN)/perfkit run
 
 test: $(VENV)/.installed-dev ## Run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-fast: $(VENV)/.installed-dev ## Run those that start no process, server or browser
-	$(BIN)/python -m pytest -n logical --dist loadgroup -m "not processes"
+	$(BIN)/python -m pytest -n logical -m "not processes"
 
 # in an environment of its own, because it wants one certain botocore; from npm comes what package.json says
 $(VENV)/.stand-ins: package.json $(VENV)/.installed-dev
@@ -41,7 +41,7 @@ $(VENV)/.stand-ins: package.json $(VENV)/.installed-dev
 	npm install --silent --no-package-lock --no-audit --no-fund
 	@touch $@
 
-stand-ins: $(VENV)/.stand-ins ## Install engines of others that tests hold perfkit against: ministack, dynalite (npm)
+stand-ins: $(VENV)/.stand-ins ## Install engines and SDKs of others that tests hold perfkit against: ministack; dynalite and JavaScript (npm)
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .

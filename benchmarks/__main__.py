@@ -23,6 +23,7 @@ from benchmarks import (
     http_clients,
     judging,
     layouts,
+    migrating,
     rates,
     run,
     seeding,
@@ -30,6 +31,7 @@ from benchmarks import (
     sqlite,
     startup,
     twin,
+    verifying,
 )
 from benchmarks.section import Section
 from perfkit.errors import PerfkitError
@@ -49,10 +51,13 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "layouts": layouts.compare,
     "judging": judging.compare,
     "twin": twin.compare,
+    "apply-kills": migrating.with_kills,
+    "apply-faults": migrating.with_faults,
     "rates": rates.compare,
     "enforcement": enforcement.compare,
+    "verify": verifying.compare,
 }
-_BY_NAME_ONLY = ("layouts", "seeding-millions")
+_BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
 """Those that take too long, or too much of the disk, to be measured each time."""
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

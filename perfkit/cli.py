@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from perfkit import __version__
 from perfkit.commands.bench import bench
+from perfkit.commands.check import check
 from perfkit.commands.clean import clean
 from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
@@ -29,6 +30,7 @@ from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.serve import serve
+from perfkit.commands.stack import stack
 from perfkit.commands.status import status
 from perfkit.commands.traffic import traffic
 from perfkit.commands.up import up
@@ -150,13 +152,14 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (traffic, "Show a recording, the most expensive requests first."),
     ),
     "Change": (
-        (migrate, "Plan indexes of live tables, and check their items."),
+        (migrate, "Take live tables to new indexes, and back."),
         (create_indexes, "Create a workload's indexes on tables in use."),
         (drop_indexes, "Drop a workload's indexes; the items stay."),
     ),
     "Report": (
         (report, "Show what the saved runs found, without measuring."),
         (compare, "Compare two runs, or two folders of them."),
+        (check, "Hold the checklist and gates against what shows it."),
         (status, "Show tables, indexes, saved runs and the service."),
         (cost, "Work out monthly costs, and what would change them."),
     ),
@@ -165,6 +168,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (down, "Stop what `up` started."),
         (serve, "Run the service in the foreground, with any switches."),
         (worker, "Deliver queued mails and request logs."),
+        (stack, "Print a CloudFormation template of it for AWS."),
     ),
     "Data and tools": (
         (seed, "Create the tables of a workload and fill them."),
@@ -177,6 +181,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
 }
 
 _NAMES = {
+    stack: "stack",
     cost: "cost",
     migrate: "migrate",
     prices: "prices",

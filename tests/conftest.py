@@ -29,14 +29,23 @@ import redis
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.hooks import EventAliaser
 from botocore.loaders import create_loader
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from perfkit.cost.price_file import FOLDER_VARIABLE
 from perfkit.dynamodb import indexes, seeding
-from perfkit.dynamodb.client import embedded_client
-from perfkit.dynamodb.targets import Target
+from perfkit.dynamodb.client import _options, embedded_client
+from perfkit.dynamodb.targets import Target, parse_target
+from perfkit.embedded import Engine
+from perfkit.embedded.transport import attach
 from perfkit.processes import redis_server as cache
+from perfkit.processes.sockets import bind
+from perfkit.traffic.proxy import Proxy
+from perfkit.traffic.trace import Trace, read_trace
+from perfkit.traffic.trace_file import TraceWriter
+from perfkit.traffic.upstream import open_upstream
 from perfkit.workloads.loader import load
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -57,8 +66,8 @@ _STARTERS = frozenset(
 )
 """Fixtures that start a process, a server or a browser: what uses them is marked `processes`."""
 
-_MADE_ONCE = frozenset({"cache_run", "chromium", "hour_run", "phases_run"})
-"""Fixtures that take long to make: the tests of one run in the same process."""
+_SPREAD = ("tests/service/test_launch.py", "tests/scenarios/service/test_services.py")
+"""Files that take long and whose tests share nothing: any worker runs any of their tests."""
 
 _EVENTS = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 """Python's audit events of starting one."""
@@ -67,8 +76,9 @@ _started: list[str] = []
 _connected: list[object] = []
 
 
-def _watch(event: str, arguments: tuple[object, ...]) -> None:
-    if event in _EVENTS:
+def _watch(event: str, arguments: tuple[object, ...], events: frozenset[str] = _EVENTS) -> None:
+    # a default is still there when Python ends and the module's names are not
+    if event in events:
         _started.append(event)
     elif event == "socket.connect":
         _connected.append(arguments[1])
@@ -82,9 +92,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _STARTERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.processes)
-        for name in _MADE_ONCE.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
+class _FileByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each file to one worker, which makes once what its tests share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if file in _SPREAD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give files out in the order of the tests."""
+    config.option.loadscopereorder = False
+    return _FileByFile(config, log)
 
 
 def pytest_collection_finish() -> None:
@@ -143,10 +166,27 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_collecting() -> Iterator[None]:
+    """Measuring collects the garbage before: of a whole test suite that takes seconds each time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("perfkit.measure.rounds.gc", SimpleNamespace(collect=lambda: 0))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _models_read_once() -> Iterator[None]:
-    """Share botocore's models, megabytes of JSON, among all sessions of boto3."""
+    """Share botocore's models, megabytes of JSON, and its names of events among all clients."""
+    names: dict[str, str] = {}
+    alias = EventAliaser._alias_event_name
+
+    def alias_once(self: EventAliaser, name: str) -> str:
+        if name not in names:
+            names[name] = alias(self, name)
+        return names[name]
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
+        patched.setattr(EventAliaser, "_alias_event_name", alias_once)
         yield
 
 
@@ -177,10 +217,30 @@ def connect(session: boto3.Session) -> Callable[..., Any]:
     return connect
 
 
+class _Engines:
+    """One engine after the other, behind the same client."""
+
+    def __init__(self) -> None:
+        self.now = Engine(":memory:")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.now, name)
+
+
+@pytest.fixture(scope="session")
+def _switched(session: boto3.Session) -> tuple[Any, _Engines]:
+    client, engines = session.client("dynamodb", **_options(_AS_WRITTEN)), _Engines()
+    attach(client, engines)  # type: ignore[arg-type]
+    return client, engines
+
+
 @pytest.fixture
-def client(connect: Callable[..., Any]) -> Any:
-    """Return a client on an engine of its own, in memory."""
-    return connect()
+def client(_switched: tuple[Any, _Engines]) -> Iterator[Any]:
+    """Return a client on an engine of its own, in memory; making a client takes a while."""
+    client, engines = _switched
+    engines.now = Engine(":memory:")
+    yield client
+    engines.now.close()
 
 
 # ---- tables ------------------------------------------------------------------------------
@@ -592,5 +652,86 @@ def record() -> Iterator[Callable[[str], Recorder]]:
             recorder = Recorder(upstream)
             stack.callback(recorder.close)
             return recorder
+
+        yield start
+
+
+# ---- `perfkit record` within the process of the test ---------------------------------------
+
+
+class TrafficRecorder:
+    """
+    A recorder in a thread; `changed` puts something between it and its target.
+
+    Attributes:
+        url: Where it is.
+        warnings: What it had to say.
+    """
+
+    def __init__(self, target: Target, path: Path, **options: Any) -> None:
+        self.warnings: list[str] = []
+        self._path = path
+        self._most_bytes = options.pop("most_bytes", 1 << 30)
+        self._changed = options.pop("changed", lambda upstream: upstream)
+        self._options = options
+        self._listener = bind("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._run(target),))
+        self._thread.start()
+        assert self._ready.wait(60)
+
+    async def _run(self, target: Target) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        upstream = self._changed(await open_upstream(target))
+        self.writer = TraceWriter(
+            self._path,
+            {
+                "target": target.describe(),
+                "keeps_values": self._options.get("keep_values", False),
+            },
+            most_bytes=self._most_bytes,
+            warn=self.warnings.append,
+        )
+        self.proxy = Proxy(upstream, self.writer, host="127.0.0.1", **self._options)
+        await self.proxy.start(self._listener)
+        self._ready.set()
+        await self._end.wait()
+        duration_s = self.proxy.elapsed_s
+        await self.proxy.stop()
+        self.writer.note(complete=True, duration_s=duration_s, unread=self.proxy.unread)
+        self.writer.close()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join()
+        self._listener.close()
+
+    def trace(self) -> Trace:
+        """End the recording and return it."""
+        self.stop()
+        return read_trace(self._path)
+
+    def client(self) -> Any:
+        """Return an ordinary client that comes by here."""
+        return client_of(self.url)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Callable[..., TrafficRecorder]]:
+    """Return a function that puts a recorder in front of a target: a URL, or a data file."""
+    with ExitStack() as stack:
+        numbers = iter(range(1, 100))
+
+        def start(target: str | Path = "embedded", **options: Any) -> TrafficRecorder:
+            if str(target).startswith("http"):
+                found = parse_target(str(target))
+            else:
+                data = tmp_path / "data.sqlite3" if target == "embedded" else Path(target)
+                found = parse_target(None, data)
+            made = TrafficRecorder(found, tmp_path / f"{next(numbers)}.trace", **options)
+            stack.callback(made.stop)
+            return made
 
         yield start

@@ -19,7 +19,7 @@ LEVELS = (
     ("traffic",),
     ("scenarios", "load", "migrate", "report"),
     ("gates",),
-    ("analysis",),
+    ("analysis", "stack"),
     ("service", "cost"),
     ("queue",),
     ("cache", "dynamodb"),
@@ -53,9 +53,6 @@ HEAVY = (
     "tabulate",
     "uvicorn",
 )
-
-
-pytestmark = pytest.mark.xdist_group("layers")
 
 
 @pytest.fixture(scope="module")

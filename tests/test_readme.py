@@ -62,7 +62,9 @@ def failures(block: list[str]) -> dict[str, str]:
     try:
         for command in block:
             code, output, errors = run(smaller(command))
-            if code != 0 or not (output or "--output" in command):
+            # of a check that says what is not done, that is the answer
+            fine = {0, 3, 4} if command.startswith("perfkit check") else {0}
+            if code not in fine or not (output or "--output" in command):
                 failed[command] = f"{code}: {errors}"
     finally:
         if any(command.startswith("perfkit up") for command in block):

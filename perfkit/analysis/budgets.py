@@ -7,7 +7,7 @@ from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.runs import Run, RunKind, Variant
 from perfkit.units import format_units
 
-__all__ = ["judge_budgets"]
+__all__ = ["judge_budgets", "most_units"]
 
 
 def judge_budgets(runs: Iterable[Run], budgets: Mapping[str, float]) -> Verdict | None:
@@ -31,7 +31,7 @@ def _verdicts(runs: Iterable[Run], budgets: Mapping[str, float]) -> Iterator[Ver
         if budget is None or outcome is None:
             continue
         form = outcome.after or outcome.before
-        units = _most(form)
+        units = most_units(form)
         if units is None:
             reason = (
                 f"{run.scenario}: the target does not say what {form.name} takes, so max_rcu ="
@@ -49,6 +49,6 @@ def _verdicts(runs: Iterable[Run], budgets: Mapping[str, float]) -> Iterator[Ver
         yield Verdict(ruling=ruling, evidence=evidence)
 
 
-def _most(form: Variant) -> float | None:
+def most_units(form: Variant) -> float | None:
     """Return what a call takes at most: a mean over sets of parameters would hide the largest."""
     return max(form.capacity_units_by_set, default=form.capacity_units)

@@ -57,6 +57,7 @@ __all__ = [
     "say",
     "say_consumption",
     "say_error",
+    "seconds",
     "warn",
 ]
 
@@ -349,6 +350,30 @@ def _ask(question: str) -> bool:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         return False
+
+
+_LONGEST_S = 366 * 86_400
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """
+    Return the time in seconds that an option says: `90`, `90s`, `10m`, `2h`, `1d`.
+
+    Raises:
+        ConfigError: It is none, or not above 0 and within a year.
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        found_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        found_s = 0
+    if not 0 < found_s <= _LONGEST_S:
+        msg = f"{option} {text}: give a time above 0, e.g. 90s, 10m or 2h"
+        raise ConfigError(msg)
+    return found_s
 
 
 def print_text(text: str = "") -> None:

@@ -1,7 +1,7 @@
 """`perfkit load`: requests of many users on a service, measured and judged."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,16 @@ from perfkit.commands.common import (
     say,
     say_consumption,
 )
-from perfkit.errors import ConfigError, EvidenceError
+from perfkit.errors import ConfigError, EvidenceError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
+from perfkit.units import format_many, format_seconds
 
 if TYPE_CHECKING:
     from perfkit.load.plan import LoadPlan, Mix
     from perfkit.load.process import Place
-    from perfkit.load.running import Subject
-    from perfkit.runs import Run
+    from perfkit.load.running import InstanceSampler, Subject
+    from perfkit.runs import RateSearch, Run
+    from perfkit.workloads.gates import Gate
 
 __all__ = ["load", "parse_duration"]
 
@@ -50,7 +52,9 @@ _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
 _FEWEST_FOR_A_RATE = 20
+_FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
+_PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
 MASTER_PORT = 5557
 """Where Locust's own master listens."""
 WEB_PORT = 8089
@@ -100,8 +104,9 @@ def load(
         ),
     ] = None,
     duration: Annotated[
-        str, typer.Option(metavar="TIME", help="Time that is measured, after the ramp.")
-    ] = "30s",
+        str | None,
+        typer.Option(metavar="TIME", help="Time that is measured, after the ramp (default: 30s)."),
+    ] = None,
     ramp: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +168,32 @@ def load(
     web_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
     ] = WEB_PORT,
+    find_max: Annotated[
+        bool,
+        typer.Option(
+            "--find-max",
+            help="Search for the highest rate that keeps --p95; --duration (10s) is each trial's.",
+        ),
+    ] = False,
+    p95: Annotated[
+        str | None,
+        typer.Option("--p95", metavar="TIME", help="Of --find-max: the limit, such as 200ms."),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Prometheus metrics of the service, read each second; repeatable."
+        ),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR", help="What must hold, such as 'p95_ms < 200'; exit code 4 if not."
+        ),
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with [gates].")
+    ] = None,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -188,6 +219,11 @@ def load(
     if worker:
         _work(master_host, master_port, locustfile)
         return
+    limit_s = _read_limit(p95, think, locustfile, find_max=find_max)
+    if duration is None:
+        duration = "30s" if limit_s is None else "10s"
+    if limit_s is not None:
+        rate = rate or _FIRST_RATE
     asked = _read_settings(users, think, rate, duration, ramp, timeout, locustfile)
     urls = _check_subject(phase, url, mix, locustfile)
     place = _make_place(
@@ -197,12 +233,52 @@ def load(
     if urls and like_aws:
         msg = "--like-aws goes with the reference service, not with --url"
         raise ConfigError(msg)
+    held = _read_gates(gate, gates)
     if urls:
-        run = _measure(*_of_urls(asked, urls, mix, locustfile, where), place)
+        test = _of_urls(asked, urls, mix, locustfile, metrics, where)
+        run = _measure(*test, place, held, limit_s, users)
     else:
-        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as subject:
-            run = _measure(*subject, place)
+        held = (*held, *read_workload(workload).gates)
+        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as test:
+            run = _measure(*test, place, held, limit_s, users)
     _finish(run, as_json=as_json, verbose=verbose)
+
+
+def _read_limit(
+    p95: str | None, think: str | None, locustfile: Path | None, *, find_max: bool
+) -> float | None:
+    """
+    Return the limit of a search for the highest rate; None where nothing is searched for.
+
+    Raises:
+        ConfigError: An option is missing, or does not go with a search.
+    """
+    if not find_max:
+        if p95 is not None:
+            msg = "--p95 is the limit of --find-max; add that, or write --gate 'p95 < ...'"
+            raise ConfigError(msg)
+        return None
+    if p95 is None:
+        msg = "--find-max needs a limit; add --p95 200ms"
+        raise ConfigError(msg)
+    if think is not None or locustfile is not None:
+        msg = "--find-max tries rates, at which nobody thinks; leave --think and --locustfile out"
+        raise ConfigError(msg)
+    return parse_duration(p95, "--p95", least_s=0.001)
+
+
+def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ...]":
+    """
+    Return the gates that options say.
+
+    Raises:
+        GateError: One says something else.
+    """
+    from perfkit.workloads.gates import parse_gate
+    from perfkit.workloads.loader import load_gates
+
+    found = tuple(map(parse_gate, written or ()))
+    return found if file is None else (*found, *load_gates(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +327,7 @@ def _read_settings(
         msg = "a Locust file says itself when users ask; leave --rate and --think out"
         raise ConfigError(msg)
     if users is None:
-        users = _USERS
-        if rate is not None:
-            wanted = max(round(rate * _PATIENCE_S), _FEWEST_FOR_A_RATE)
-            users = min(wanted, _MOST_FOR_A_RATE)
+        users = _USERS if rate is None else _users_for(rate)
     return {
         "users": users,
         "think_s": 0.2 if think is None else parse_duration(think, "--think"),
@@ -263,6 +336,10 @@ def _read_settings(
         "ramp_s": ramp_s,
         "timeout_s": parse_duration(timeout, "--timeout", least_s=0.001),
     }
+
+
+def _users_for(rate_hz: float) -> int:
+    return min(max(round(rate_hz * _PATIENCE_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
 
 
 def _check_subject(
@@ -276,6 +353,7 @@ def _check_subject(
     """
     from perfkit.load.probing import check_url
 
+    checked = tuple(dict.fromkeys(map(check_url, urls or ())))
     if urls and phase is not None:
         msg = "--url and --phase contradict each other; leave one out"
         raise ConfigError(msg)
@@ -298,7 +376,7 @@ def _check_subject(
     if locustfile is not None and len(urls or ()) > 1:
         msg = "users of a Locust file ask one --url; leave the others out"
         raise ConfigError(msg)
-    return tuple(dict.fromkeys(map(check_url, urls or ())))
+    return checked
 
 
 def _make_place(
@@ -329,6 +407,7 @@ def _of_urls(
     urls: tuple[str, ...],
     mix: Path | None,
     locustfile: Path | None,
+    metrics: list[str] | None,
     where: _Where,
 ) -> "tuple[LoadPlan, Subject]":
     """Return a test of any service."""
@@ -337,10 +416,23 @@ def _of_urls(
 
     if locustfile is not None:
         plan = LoadPlan(urls=urls, locustfile=str(locustfile.resolve()), **asked)
-        return plan, Subject(mix=locustfile.name, workload=locustfile.stem)
+        name, tables = locustfile.name, locustfile.stem
+        return plan, Subject(mix=name, workload=tables, samplers=_watch_metrics(metrics))
     assert mix is not None  # noqa: S101 - checked before
     read = _read_mix(mix, where)
-    return LoadPlan(urls=urls, mix=read, **asked), Subject(mix=read.name, workload=read.name)
+    subject = Subject(mix=read.name, workload=read.name, samplers=_watch_metrics(metrics))
+    return LoadPlan(urls=urls, mix=read, **asked), subject
+
+
+def _watch_metrics(urls: list[str] | None) -> "tuple[InstanceSampler, ...]":
+    """Return what reads Prometheus metrics each second, if there are any to read."""
+    from perfkit.load.instances import InstanceWatch
+    from perfkit.load.service_samples import Endpoint, parse_base_url
+
+    if not urls:
+        return ()
+    endpoints = [Endpoint(name=url, metrics_url=url) for url in map(parse_base_url, urls)]
+    return (InstanceWatch(lambda: endpoints),)
 
 
 def _read_mix(file: Path, where: _Where) -> "Mix":
@@ -368,6 +460,7 @@ def _of_reference_service(
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
     """Yield a test of the reference service; one that is started for it ends with the block."""
     from perfkit.commands.serve import make_plan
+    from perfkit.load.instances import InstanceWatch
     from perfkit.load.plan import LoadPlan
     from perfkit.load.reference_service import own_mix, running_service, started_service
     from perfkit.load.running import Subject
@@ -434,6 +527,7 @@ def _of_reference_service(
             phase=running.phase,
             switches=running.switches,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
+            samplers=(InstanceWatch(running.endpoints),),
         )
         yield LoadPlan(urls=running.urls, mix=drawn, **asked), subject
         say_consumption(target)
@@ -458,18 +552,38 @@ def _approve(target: Any, asked: dict[str, Any], *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _measure(plan: "LoadPlan", subject: "Subject", place: "Place") -> "Run":
-    """Make the requests under a live view, and save the run."""
+def _measure(
+    plan: "LoadPlan",
+    subject: "Subject",
+    place: "Place",
+    gates: "Sequence[Gate]",
+    limit_s: float | None,
+    users: int | None,
+) -> "Run":
+    """Make the requests under a live view, hold the run against gates, and save it."""
     from dataclasses import replace
 
     from perfkit.commands.load_view import live_view
+    from perfkit.load.judging import hold
     from perfkit.load.running import run_load
+    from perfkit.load.searching import find_highest
     from perfkit.runs import RunStore
 
     store = RunStore(RUNS_FOLDER)
     store.prepare()
-    with live_view(plan) as view:
-        run = run_load(plan, subject, place, show=view, say=note)
+
+    def measure(plan: "LoadPlan") -> "Run":
+        with live_view(plan) as view:
+            return run_load(plan, subject, place, show=view, say=note)
+
+    def at(rate_hz: float) -> "LoadPlan":
+        return replace(plan, rate_hz=rate_hz, users=users or _users_for(rate_hz))
+
+    if limit_s is None:
+        run = measure(plan)
+    else:
+        run = find_highest(limit_s, plan.rate_hz or _FIRST_RATE, at, measure, say=note)
+    run = hold(run, gates)
     return replace(run, id=store.save(run).stem)
 
 
@@ -478,7 +592,8 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
     Print what was found.
 
     Raises:
-        EvidenceError: The measurement supports no verdict.
+        EvidenceError: The measurement supports no verdict, or a gate's figure is not there.
+        ThresholdError: A gate does not hold.
         typer.Exit: It was interrupted, with exit code 130.
     """
     test = run.load_test
@@ -490,9 +605,24 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
     if test.interrupted:
         say("Interrupted: what was measured is saved, and marked as cut short.", fg="yellow")
         raise typer.Exit(INTERRUPTED)
+    if test.search is not None and test.search.low_hz is None:
+        msg = f"no rate keeps p95 below {format_seconds(test.search.limit_s)}: {_last_reason(test.search)}"
+        raise ThresholdError(msg)
     if test.invalid:
         msg = f"the measurement is invalid: {'; '.join(test.invalid)}"
         raise EvidenceError(msg)
+    for verdict, error in (("fail", ThresholdError), ("invalid", EvidenceError)):
+        found = [each for each in test.gates if each.verdict == verdict]
+        if found:
+            what = "; ".join(f"{each.gate} ({each.reason})" for each in found)
+            word = "does not hold" if verdict == "fail" else "cannot be judged"
+            msg = f"{format_many(len(found), 'gate')} {word if len(found) == 1 else _PLURAL[word]}: {what}"
+            raise error(msg)
+
+
+def _last_reason(search: "RateSearch") -> str:
+    last = search.trials[-1]
+    return f"not even {last.rate_hz:,.3g} requests/s ({last.reason})"
 
 
 def _print(run: "Run", *, verbose: bool) -> None:
@@ -527,6 +657,8 @@ def _document(run: "Run") -> dict[str, Any]:
         "interrupted": test.interrupted,
         "measured_s": test.measured_s,
         "errors_by_kind": errors,
+        "gates": [asdict(each) for each in test.gates],
+        "search": None if test.search is None else asdict(test.search),
         "overall": measures.get(OVERALL, {}),
         "endpoints": {name: each for name, each in measures.items() if name != OVERALL},
     }

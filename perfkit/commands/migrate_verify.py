@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from perfkit.analysis.verdict import Verdict
     from perfkit.dynamodb.targets import Target
-    from perfkit.migrate.verify import Finding, Subject, Verification
+    from perfkit.migrate.answers import Answer
+    from perfkit.migrate.verify import Finding, Subject, Verification, Verified
     from perfkit.report.model import Table
 
 __all__ = ["verify"]
@@ -44,7 +45,7 @@ _MOST_ROWS = 8
 def verify(
     plan: Annotated[
         Path | None,
-        typer.Argument(metavar="[PLAN]", help="Verify what this plan creates.", show_default=False),
+        typer.Argument(metavar="PLAN", help="Verify what this plan creates.", show_default=False),
     ] = None,
     *,
     workload: WorkloadOption = None,
@@ -56,6 +57,12 @@ def verify(
         list[str] | None,
         typer.Option("--index", metavar="NAME", help="Only this index; may be repeated."),
     ] = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Keys to ask each pattern with, both ways; 0 for all."
+        ),
+    ] = 3000,
     settle: Annotated[
         float,
         typer.Option(
@@ -85,16 +92,17 @@ def verify(
     """
     Prove that an index holds what its table does, while both are in use.
 
-    Both ways: items without entries, entries without items, and entries that differ. Only reads, so
-    the tables need not be perfkit's. Without a plan, verifies the indexes of the workload that are
-    there. Exit code 4 if something differs, 3 if it could not be verified.
+    Items without entries, entries without items, entries that differ; and whether the workload's
+    patterns find by the index what they find today. Only reads, so the tables need not be perfkit's.
+    Without a plan, verifies the indexes of the workload that are there. Exit code 4 if something
+    differs, 3 if it could not be verified.
 
     Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
     """
     from perfkit.analysis.verdict import taken_together
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.preflight import page_units
-    from perfkit.migrate.verify import Verification, verdict_of
+    from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
 
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
@@ -110,18 +118,21 @@ def verify(
     verification = Verification(
         where,
         settle_s=settle,
+        keys=sample or None,
         segments=segments,
         page_units=None if max_rcu is None else page_units(max_rcu, segments),
     )
-    found = _compare_with_bars(verification, subjects)
-    verdict = taken_together(map(verdict_of, found))
+    verified = _compare_with_bars(verification, subjects)
+    found = [finding for each in verified for finding in each.findings]
+    answers = [answer for each in verified for answer in each.answers]
+    verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
     say_consumption(where)
     if differences is not None:
-        _write(differences, found, force=force)
+        _write(differences, found, answers, force=force)
     if as_json:
-        print_json(_document(found, verification, where, differences))
+        print_json(_document(found, answers, verification, where, differences))
     else:
-        _print(found, verification, where, None if verbose else _MOST_ROWS)
+        _print(found, answers, verification, where, None if verbose else _MOST_ROWS)
     error = None if verdict is None else verdict.to_error(verdict.reason)
     if error is not None:
         raise error
@@ -208,7 +219,7 @@ def _is_approved(
 
 def _compare_with_bars(
     verification: "Verification", subjects: "Sequence[Subject]"
-) -> "tuple[Finding, ...]":
+) -> "list[Verified]":
     """
     Compare under a progress bar.
 
@@ -229,7 +240,7 @@ def _compare_with_bars(
             for name in sorted(totals):
                 shown.add(name, totals[name])
             verification.watch(lambda name, read: shown.reach(name, read, totals[name]))
-            return tuple(finding for each in subjects for finding in verification.compare(each))
+            return [verification.compare(each) for each in subjects]
     except KeyboardInterrupt as error:
         say("Interrupted. Nothing is kept; the same command again begins anew.", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
@@ -239,7 +250,11 @@ def _compare_with_bars(
 
 
 def _print(
-    found: "Sequence[Finding]", verification: "Verification", where: "Target", most: int | None
+    found: "Sequence[Finding]",
+    answers: "Sequence[Answer]",
+    verification: "Verification",
+    where: "Target",
+    most: int | None,
 ) -> None:
     from perfkit.analysis.verdict import Ruling
     from perfkit.migrate.verify import verdict_of
@@ -268,13 +283,26 @@ def _print(
                 f"Not in {each.index}, because its key does not allow it:"
                 f" {format_many(total, 'item')} ({reasons})"
             )
-    table = _differences(found)
+    for answer in answers:
+        print_text()
+        _print_answer(answer)
+    table = _differences(found, answers)
     if table.rows:
         shown = first_rows(table, most, what="rows")
         print_text()
         terminal.print_table(shown)
         if shown is not table:
             print_text("More: perfkit migrate verify -v, or --differences FILE")
+
+
+def _print_answer(answer: "Answer") -> None:
+    from perfkit.migrate.verify import verdict_of_answer
+    from perfkit.units import format_many
+
+    held = f" ({format_many(answer.unheld, 'item')} not in the index)" if answer.unheld else ""
+    every = "all of them, " if answer.whole and answer.keys else ""
+    evidence = verdict_of_answer(answer).evidence
+    print_text(f"Today's form against {answer.index}: {every}{evidence}{held}")
 
 
 def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Table":
@@ -317,7 +345,7 @@ def _counts(finding: "Finding") -> dict[str, int]:
     }
 
 
-def _differences(found: "Sequence[Finding]") -> "Table":
+def _differences(found: "Sequence[Finding]", answers: "Sequence[Answer]") -> "Table":
     from perfkit.migrate.entries import as_text
     from perfkit.report.model import Column, Table
 
@@ -331,19 +359,31 @@ def _differences(found: "Sequence[Finding]") -> "Table":
         ),
         rows=tuple(
             {
-                "index": each.index,
+                "index": index,
                 "key": ", ".join(
-                    f"{name}={next(iter(value.values()))}" for name, value in each.key.items()
+                    f"{part}={next(iter(value.values()))}" for part, value in key.items()
                 ),
-                "reason": each.reason,
+                "reason": reason,
             }
-            for finding in found
-            for each in sorted(finding.differences, key=lambda each: as_text(each.key))
+            for index, key, reason in [
+                *(
+                    (each.index, each.key, each.reason)
+                    for finding in found
+                    for each in sorted(finding.differences, key=lambda each: as_text(each.key))
+                ),
+                *(
+                    (answer.index, key, f"{answer.pattern}: {reason}")
+                    for answer in answers
+                    for key, reason in answer.differences
+                ),
+            ]
         ),
     )
 
 
-def _write(path: Path, found: "Sequence[Finding]", *, force: bool) -> None:
+def _write(
+    path: Path, found: "Sequence[Finding]", answers: "Sequence[Answer]", *, force: bool
+) -> None:
     import json
 
     from perfkit.files import write_private
@@ -363,6 +403,20 @@ def _write(path: Path, found: "Sequence[Finding]", *, force: bool) -> None:
         for finding in found
         for each in finding.differences
     ]
+    lines += [
+        json.dumps(
+            {
+                "table": answer.table,
+                "key": key,
+                "index": answer.index,
+                "difference": "answer",
+                "reason": f"{answer.pattern}: {reason}",
+            },
+            ensure_ascii=False,
+        )
+        for answer in answers
+        for key, reason in answer.differences
+    ]
     write_private(
         path,
         "".join(f"{line}\n" for line in lines),
@@ -374,11 +428,12 @@ def _write(path: Path, found: "Sequence[Finding]", *, force: bool) -> None:
 
 def _document(
     found: "Sequence[Finding]",
+    answers: "Sequence[Answer]",
     verification: "Verification",
     where: "Target",
     differences: Path | None,
 ) -> dict[str, Any]:
-    from perfkit.migrate.verify import verdict_of
+    from perfkit.migrate.verify import verdict_of, verdict_of_answer
 
     return {
         "target": where.describe(),
@@ -407,5 +462,22 @@ def _document(
             }
             for each in found
             for verdict in (verdict_of(each),)
+        ],
+        "patterns": [
+            {
+                "name": answer.pattern,
+                "table": answer.table,
+                "index": answer.index,
+                "verdict": str(verdict.ruling),
+                "reason": verdict.reason,
+                "keys": answer.keys,
+                "all_keys": answer.whole,
+                "keys_differing": len(answer.differing),
+                "items_differing": len(answer.differences),
+                "items_left_out": answer.unheld,
+                "undecided": answer.undecided,
+            }
+            for answer in answers
+            for verdict in (verdict_of_answer(answer),)
         ],
     }

@@ -14,9 +14,10 @@ from perfkit.commands.common import (
     make_target,
     note,
     say,
+    seconds,
     warn,
 )
-from perfkit.errors import ConfigError, EvidenceError
+from perfkit.errors import EvidenceError
 from perfkit.settings import TRACES_FOLDER
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from perfkit.traffic.record import Recorded
 
 __all__ = ["record"]
-
-_LONGEST_S = 366 * 86_400
 
 
 def record(
@@ -104,7 +103,7 @@ def record(
         most_bytes=round(max_size * 1e6),
         allowed=tuple(allow_host or ()),
         command=wanted,
-        duration_s=_seconds(duration),
+        duration_s=seconds("--duration", duration),
         keep_values=keep_values,
     )
     listener = bind(options.host, port if port is not None else 0 if wanted else 8001)
@@ -154,26 +153,3 @@ def _nothing(url: str, target: "Target") -> str:
 
 def _fixed(url: str) -> str:
     return f"{url.rpartition(':')[0]}:8001"
-
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _seconds(text: str | None) -> float | None:
-    """
-    Return a time in seconds: `90`, `90s`, `10m`, `2h`, `1d`.
-
-    Raises:
-        ConfigError: It is none, or not above 0 and within a year.
-    """
-    if text is None:
-        return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
-    try:
-        seconds = float(number) * _UNITS_S[unit]
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= _LONGEST_S:
-        msg = f"--duration {text}: give a time above 0, e.g. 90s, 10m or 2h"
-        raise ConfigError(msg)
-    return seconds

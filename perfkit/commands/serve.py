@@ -201,6 +201,7 @@ def make_plan(
     smtp_host: str | None,
     smtp_port: int | None,
     cloudwatch: str | None,
+    instances: int | None = None,
     max_rcu: float | None = None,
     max_wcu: float | None = None,
     max_cost: float | None = None,
@@ -245,7 +246,7 @@ def make_plan(
     )
     if cloudwatch is not None:
         _look_at_cloudwatch(settings, cloudwatch)
-    return Plan(settings=settings, host=host, port=port, workers=workers)
+    return Plan(settings=settings, host=host, port=port, workers=workers, instances=instances)
 
 
 def _look_at_cloudwatch(settings: "ServiceSettings", namespace: str) -> None:
@@ -300,7 +301,8 @@ def announce(plan: "Plan", url: str) -> None:
     settings = plan.settings
     on = [name for name, is_on in asdict(settings.switches).items() if is_on]
     token = Tokens(settings.secret).issue(DEMO_USER)
-    print_text(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}")
+    each = " an instance" if plan.instances is not None else ""
+    print_text(f"Service at {url}, {plan.workers} worker{'s' if plan.workers > 1 else ''}{each}")
     print_text(f"On: {', '.join(on) or 'nothing'}")
     print_text(f"Token of {DEMO_USER}: {token}")
     print_text(

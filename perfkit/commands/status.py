@@ -282,6 +282,10 @@ def _say_service(service: dict[str, Any]) -> None:
         for name, check in service["checks"].items()
     )
     print_text(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
+    if len(service["instances"]) > 1 or service["proxy"]:
+        spread = f" behind {service['proxy']}" if service["proxy"] else ""
+        each = ", ".join(f"{one['url']} {one['state']}" for one in service["instances"])
+        print_text(f"Instances{spread}: {each}")
     print_text(f"Its log: {service['log']}; `perfkit down` stops it")
 
 

@@ -1,7 +1,14 @@
 """`perfkit up`: the reference service in the background."""
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from perfkit.commands.common import (
     DataOption,
+    MaxCostOption,
+    MaxRcuOption,
+    MaxWcuOption,
     ProfileOption,
     RedisOption,
     RegionOption,
@@ -30,7 +37,19 @@ from perfkit.commands.serve import (
     make_plan,
 )
 
+if TYPE_CHECKING:
+    from perfkit.service.launch import Running
+
 __all__ = ["up"]
+
+InstancesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=16,
+        help="Instances, each a service of its own, behind haproxy or nginx if installed.",
+    ),
+]
 
 
 def up(
@@ -56,12 +75,16 @@ def up(
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
+    instances: InstancesOption = None,
+    max_rcu: MaxRcuOption = None,
+    max_wcu: MaxWcuOption = None,
+    max_cost: MaxCostOption = None,
 ) -> None:
     """
     Run the service, its mail worker and its cache server in the background.
 
     Processes that die are started again. `perfkit status` shows how they are, `perfkit down`
-    stops them.
+    stops them. At --max-cost everything ends.
 
     Example: perfkit up --phase 3 --workers 2
     """
@@ -89,6 +112,10 @@ def up(
         smtp_host=smtp_host,
         smtp_port=smtp_port,
         cloudwatch=cloudwatch,
+        instances=instances,
+        max_rcu=max_rcu,
+        max_wcu=max_wcu,
+        max_cost=max_cost,
     )
     from perfkit.service import launch
 
@@ -96,4 +123,17 @@ def up(
     look_for_redis(plan, needed=plan.settings.switches.needs_queue)
     running = launch.up(plan)
     announce(plan, running.url)
+    if instances is not None:
+        _say_instances(running)
     print_text("`perfkit status` shows how it is, `perfkit down` stops it.")
+
+
+def _say_instances(running: "Running") -> None:
+    count = len(running.instances)
+    what = f"{count} instance{'s' if count > 1 else ''}"
+    if running.proxy is not None:
+        print_text(f"{running.proxy} spreads requests over {what}, by /healthz:")
+    else:
+        print_text(f"Neither haproxy nor nginx is installed; {what}, for clients to choose from:")
+    for instance in running.instances:
+        print_text(f"  {instance.name}: {instance.url}")

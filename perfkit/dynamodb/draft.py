@@ -6,7 +6,6 @@ tables' own keys, of indexes' keys, and of attributes proposed as keys. Of other
 text says types, shares and counts.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,15 @@ from perfkit.dynamodb.sample import SampleFacts
 from perfkit.dynamodb.tables import IndexState, Keys, TableState
 from perfkit.units import format_bytes, format_count, format_many, format_share, format_units
 from perfkit.workloads.profile import AttributeProfile, Estimate, Profile, ValueProfile
+from perfkit.workloads.writing import (
+    LINE_WIDTH,
+    comment,
+    short_name,
+    visible,
+    write_key,
+    write_string,
+    write_value,
+)
 
 __all__ = ["Draft", "write_draft"]
 
@@ -33,9 +41,6 @@ _FEW = 0.1
 _MAX_DIGITS = 38
 _MOST_KEY_BYTES = 128
 """What is longer is free text rather than something to ask for."""
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_WIDTH = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +81,18 @@ def write_draft(
     """
     names = _Names()
     blocks = [_Block.of_table(each, names) for each in tables]
-    fit = _short(name) or "tables"
+    fit = short_name(name) or "tables"
     lines = [
         *_header(source, written_at, skipped, has_patterns=any(block.active for block in blocks)),
-        f"name = {_string('tables' if fit == 'all' else fit)}",
-        f"description = {_string(_shown(f'Tables of {source}'))}",
+        f"name = {write_string('tables' if fit == 'all' else fit)}",
+        f"description = {write_string(visible(f'Tables of {source}'))}",
     ]
     if target:
-        lines += ["", "[target]", *(f"{key} = {_string(value)}" for key, value in target.items())]
+        lines += [
+            "",
+            "[target]",
+            *(f"{key} = {write_string(value)}" for key, value in target.items()),
+        ]
     for block in blocks:
         lines += ["", "", *block.lines]
     return Draft(
@@ -96,15 +105,15 @@ def write_draft(
 def _header(
     source: str, written_at: str, skipped: Sequence[str], *, has_patterns: bool
 ) -> Iterator[str]:
-    yield from _comment(f"Written by `perfkit init` on {written_at} from the tables of {source}.")
+    yield from comment(f"Written by `perfkit init` on {written_at} from the tables of {source}.")
     yield "#"
     if has_patterns:
-        yield from _comment(
+        yield from comment(
             "It holds key values of real items, as parameters: only its owner may read it (mode"
             " 0600). Think before you commit or share it."
         )
         yield "#"
-        yield from _comment(
+        yield from comment(
             "As it stands it can be measured with `perfkit bench`: of every table that has items,"
             " one pattern is active that gets single items by their whole key and reads nothing"
             " else. Further patterns are proposed as comments: take the `# ` away from all lines"
@@ -112,18 +121,18 @@ def _header(
             " `perfkit workload validate`."
         )
     else:
-        yield from _comment(
+        yield from comment(
             "No table had an item to take a key from, so there is no pattern to measure yet."
         )
     yield "#"
-    yield from _comment(
+    yield from comment(
         "Counts and sizes of tables and indexes are those of DescribeTable, which AWS brings up to"
         " date about every six hours. What is said of items comes from a sample, unless it was the"
         " whole table: shares are then intervals of 95%, and numbers of distinct values have the"
         " widest interval in brackets (docs/own-tables.md says how both are worked out)."
     )
     for reason in skipped:
-        yield from _comment(f"Left out: {reason}.")
+        yield from comment(f"Left out: {reason}.")
     yield ""
 
 
@@ -134,7 +143,7 @@ class _Names:
         self._taken: set[str] = set()
 
     def pattern(self, table: str, what: str) -> str:
-        stem, what = _short(table), _short(what)
+        stem, what = short_name(table), short_name(what)
         # OrdersByStatus of Orders is orders-by-status
         stem = (what if what.startswith(stem) else f"{stem}-{what}")[:63].strip("-_") or "pattern"
         name, number = stem, 2
@@ -166,7 +175,7 @@ class _Block:
         examples = _usable(found.examples[""])
         if not examples:
             why = "no items" if not found.profile.items else "no key that a file can say"
-            self.lines += ["", *_comment(f"{table.name} has {why}, so there is nothing to get.")]
+            self.lines += ["", *comment(f"{table.name} has {why}, so there is nothing to get.")]
         else:
             self._add(_get_pattern(table, examples, names), active=True)
         if examples and table.keys.sort:
@@ -204,23 +213,23 @@ def _about(found: Discovered) -> Iterator[str]:
     size = f"more than {format_many(found.facts.items, 'item')}, how many the target does not say"
     if items is not None:
         size = f"{format_many(items, 'item')}, {format_bytes(table.size_bytes)}"
-    yield f"# ---- {_shown(table.name)}: {size} ".ljust(_WIDTH, "-")
+    yield f"# ---- {visible(table.name)}: {size} ".ljust(LINE_WIDTH, "-")
     billing = (
         "billed on demand"
         if table.billing == "PAY_PER_REQUEST"
         else f"provisioned {table.read_capacity:,} RCU and {table.write_capacity:,} WCU a second"
     )
     table_class = table.table_class.replace("_", " ").capitalize()
-    yield from _comment(f"{table_class} table class, {billing}; status {table.status}.")
+    yield from comment(f"{table_class} table class, {billing}; status {table.status}.")
     if not profile.items:
-        yield from _comment("The table is empty, so nothing is known of its items.")
+        yield from comment("The table is empty, so nothing is known of its items.")
         return
-    yield from _comment(_sampled(found.facts))
+    yield from comment(_sampled(found.facts))
     for doubt in _doubts(found.facts):
-        yield from _comment(doubt)
+        yield from comment(doubt)
     sizes = profile.sizes
     if sizes is not None:
-        yield from _comment(
+        yield from comment(
             f"Item sizes in bytes: {sizes.smallest:,} to {sizes.largest:,}, mean {sizes.mean:,.0f},"
             f" median {sizes.median:,}, p90 {sizes.p90:,}, p99 {sizes.p99:,}."
         )
@@ -277,26 +286,26 @@ def _doubts(facts: SampleFacts) -> Iterator[str]:
 def _kinds(profile: Profile) -> Iterator[str]:
     if not profile.kinds:
         return
-    by = f"attribute {_shown(profile.kinds_by)}" if profile.kinds_by else "how their keys begin"
-    yield from _comment(f"Kinds of items, by {by}:")
+    by = f"attribute {visible(profile.kinds_by)}" if profile.kinds_by else "how their keys begin"
+    yield from comment(f"Kinds of items, by {by}:")
     for kind in profile.kinds[:_MOST_KINDS]:
-        name = _shown(kind.name)[:60]
+        name = visible(kind.name)[:60]
         yield f"#   {name}: {_share(kind.share, whole=profile.whole)} of items, {kind.mean_bytes:,.0f} bytes on average"
 
 
 def _attributes(table: TableState, profile: Profile) -> Iterator[str]:
-    yield from _comment(
+    yield from comment(
         "Attributes: share of items that have it, type; of possible keys the distinct values in"
         " the table, and the share of the most frequent one among items that have it."
     )
     shown = profile.attributes[:_MOST_ATTRIBUTES]
     rows = [
-        (_shown(each.name)[:40], *_attribute(table, each, whole=profile.whole)) for each in shown
+        (visible(each.name)[:40], *_attribute(table, each, whole=profile.whole)) for each in shown
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"#   {_shown('  '.join(cells))}".rstrip()
+        yield f"#   {visible('  '.join(cells))}".rstrip()
     more = len(profile.attributes) - len(shown)
     if more > 0:
         yield f"#   and {format_many(more, 'more attribute')}"
@@ -352,7 +361,7 @@ def _count(estimate: Estimate, *, whole: bool) -> str:
 
 
 def _table(table: TableState) -> Iterator[str]:
-    path = f"tables.{_key(table.name)}"
+    path = f"tables.{write_key(table.name)}"
     yield f"[{path}]"
     ((name, kind),) = table.keys.partition
     yield f"partition_key = {_typed(name, kind)}"
@@ -364,8 +373,8 @@ def _table(table: TableState) -> Iterator[str]:
         yield ""
         about = f"{format_many(index.items, 'entry', 'entries')}, {format_bytes(index.size_bytes)}"
         state = "" if index.status == "ACTIVE" else f", {index.status}"
-        yield from _comment(f"{'Local' if is_local else 'Global'} index, {about}{state}.")
-        yield f"[{path}.indexes.{_key(index.name)}]"
+        yield from comment(f"{'Local' if is_local else 'Global'} index, {about}{state}.")
+        yield f"[{path}.indexes.{write_key(index.name)}]"
         yield from _index(index.keys, index.projection, index.non_key_attributes)
         yield "exists = true"
         if is_local:
@@ -376,9 +385,9 @@ def _index(keys: Keys, projection: str, others: Sequence[str]) -> Iterator[str]:
     yield f"partition_key = {_key_list(keys.partition)}"
     if keys.sort:
         yield f"sort_key = {_key_list(keys.sort)}"
-    yield f"projection = {_string(projection)}"
+    yield f"projection = {write_string(projection)}"
     if projection == "INCLUDE":
-        yield f"non_key_attributes = [{', '.join(map(_string, others))}]"
+        yield f"non_key_attributes = [{', '.join(map(write_string, others))}]"
 
 
 def _key_list(parts: Sequence[tuple[str, str]]) -> str:
@@ -387,7 +396,7 @@ def _key_list(parts: Sequence[tuple[str, str]]) -> str:
 
 
 def _typed(name: str, kind: str) -> str:
-    return f"{{ name = {_string(name)}, type = {_string(kind)} }}"
+    return f"{{ name = {write_string(name)}, type = {write_string(kind)} }}"
 
 
 # -- patterns
@@ -396,14 +405,16 @@ def _typed(name: str, kind: str) -> str:
 def _get_pattern(table: TableState, examples: Sequence[Item], names: _Names) -> _Pattern:
     name = names.pattern(table.name, "by-key")
     slots = _slots(table.keys.names)
-    key = ", ".join(f"{_key(each)} = {_string(f':{slots[each]}')}" for each in table.keys.names)
+    key = ", ".join(
+        f"{write_key(each)} = {write_string(f':{slots[each]}')}" for each in table.keys.names
+    )
     return _Pattern(
         name=name,
         remarks=(),
         lines=(
             f"[patterns.{name}]",
-            f"description = {_string(f'One item of {table.name} by its key')}",
-            f"table = {_string(table.name)}",
+            f"description = {write_string(f'One item of {table.name} by its key')}",
+            f"table = {write_string(table.name)}",
             *_parameters(slots, examples),
             'today = "get"',
             f"get = {{ {key} }}",
@@ -418,22 +429,22 @@ def _query_pattern(
     partition = [each for each, _ in keys.partition]
     name = names.pattern(table.name, "by-partition" if index is None else index.name)
     slots = _slots(partition)
-    what = " and ".join(map(_shown, partition))
+    what = " and ".join(map(visible, partition))
     where = table.name if index is None else f"{table.name}, by index {index.name}"
     lines = [
         f"[patterns.{name}]",
-        f"description = {_string(f'Items of one {what} in {where}')}",
-        f"table = {_string(table.name)}",
+        f"description = {write_string(f'Items of one {what} in {where}')}",
+        f"table = {write_string(table.name)}",
         *_parameters(slots, examples),
         *_placeholders(slots),
         'today = "query"',
     ]
     if index is not None:
-        lines.append(f"query.index = {_string(index.name)}")
-    lines.append(f"query.key_condition = {_string(_condition(slots))}")
+        lines.append(f"query.index = {write_string(index.name)}")
+    lines.append(f"query.key_condition = {write_string(_condition(slots))}")
     if index is not None and index.projection != "ALL":
         held = dict.fromkeys([*table.keys.names, *keys.names, *index.non_key_attributes])
-        lines.append(f"returns = [{', '.join(map(_string, held))}]")
+        lines.append(f"returns = [{', '.join(map(write_string, held))}]")
     return _Pattern(name=name, remarks=(), lines=tuple(lines))
 
 
@@ -500,35 +511,35 @@ def _proposal(
     examples = [{attribute.name: value} for value in _frequent(values)]
     keys = Keys(partition=((attribute.name, values.type),))
     remarks = [
-        *_comment(
+        *comment(
             f"A scan with a filter, if that is what the service does today, and an index that does"
-            f" not exist yet; {_shown(attribute.name)} has {_count(values.distinct, whole=found.profile.whole)} distinct values."
+            f" not exist yet; {visible(attribute.name)} has {_count(values.distinct, whole=found.profile.whole)} distinct values."
         )
     ]
     wrong = sum(count for kind, count in attribute.types.items() if kind != values.type)
     wrong += values.empty
     if wrong:
-        remarks += _comment(
+        remarks += comment(
             f"Beware: {format_many(wrong, 'sampled item')} of {format_count(attribute.items)} with"
-            f" {_shown(attribute.name)} have it empty or of another type than {values.type}: such"
+            f" {visible(attribute.name)} have it empty or of another type than {values.type}: such"
             " items would not be in the index, and once it is there they can no longer be written."
         )
     return _Pattern(
         name=name,
         remarks=tuple(remarks),
         lines=(
-            f"[tables.{_key(table.name)}.indexes.{_key(index)}]",
+            f"[tables.{write_key(table.name)}.indexes.{write_key(index)}]",
             *_index(keys, "ALL", ()),
             "",
             f"[patterns.{name}]",
-            f"description = {_string(f'Items of {table.name} with one {_shown(attribute.name)}')}",
-            f"table = {_string(table.name)}",
+            f"description = {write_string(f'Items of {table.name} with one {visible(attribute.name)}')}",
+            f"table = {write_string(table.name)}",
             *_parameters(slots, examples),
             *_placeholders(slots),
             'today = "scan-filtered"',
-            f"scan.filter = {_string(condition)}",
-            f"query.index = {_string(index)}",
-            f"query.key_condition = {_string(condition)}",
+            f"scan.filter = {write_string(condition)}",
+            f"query.index = {write_string(index)}",
+            f"query.key_condition = {write_string(condition)}",
         ),
     )
 
@@ -550,14 +561,16 @@ def _condition(slots: Mapping[str, str]) -> str:
 
 
 def _placeholders(slots: Mapping[str, str]) -> Iterator[str]:
-    named = ", ".join(f"{_key(slot)} = {_string(name)}" for name, slot in slots.items())
+    named = ", ".join(f"{write_key(slot)} = {write_string(name)}" for name, slot in slots.items())
     yield f"names = {{ {named} }}"
 
 
 def _parameters(slots: Mapping[str, str], examples: Sequence[Item]) -> Iterator[str]:
     """Yield the lines that give parameters, each combination of values once."""
     written = [
-        ", ".join(f"{_key(slot)} = {_value(example[name])}" for name, slot in slots.items())
+        ", ".join(
+            f"{write_key(slot)} = {write_value(example[name])}" for name, slot in slots.items()
+        )
         for example in examples
     ]
     different = list(dict.fromkeys(written))
@@ -585,53 +598,3 @@ def _is_usable(value: AttributeValue) -> bool:
         # half a character has no place in a file
         return bool(content) and not any("\ud800" <= letter <= "\udfff" for letter in content)
     return kind == "B" and bool(content)
-
-
-# -- TOML
-
-
-def _value(value: AttributeValue) -> str:
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            return _string(content)
-        case "N":
-            return format(Decimal(content), "f")
-        case _:
-            return f"{{ {kind} = {_string(content)} }}"
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _string(name)
-
-
-def _string(text: str) -> str:
-    """Return a TOML string on one line, of characters that can be seen."""
-    return "".join(map(_visible, json.dumps(text, ensure_ascii=False)))
-
-
-def _visible(letter: str) -> str:
-    if letter.isprintable():
-        return letter
-    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
-
-
-def _shown(text: str) -> str:
-    return "".join(map(_visible, text))
-
-
-def _short(text: str) -> str:
-    """Return a name of small letters, digits and hyphens, "" if nothing is left."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text).lower()
-    return re.sub(r"[^a-z0-9_]+", "-", words).strip("-_")[:63]
-
-
-def _comment(text: str) -> Iterator[str]:
-    """Yield a sentence as comment lines."""
-    line = "#"
-    for word in _shown(text).split(" "):
-        if len(line) + len(word) >= _WIDTH and line != "#":
-            yield line
-            line = "#"
-        line += f" {word}"
-    yield line

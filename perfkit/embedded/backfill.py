@@ -47,19 +47,19 @@ def advance(transaction: Transaction, table: Table) -> Table:
 
 def _copy(transaction: Transaction, table: Table, index: Index) -> Index:
     rows = transaction.run(
-        f"SELECT id, data FROM t{table.store} WHERE id > ? ORDER BY id LIMIT ?",
+        f"SELECT id, k, data FROM t{table.store} WHERE id > ? ORDER BY id LIMIT ?",
         (index.cursor, STEP_ITEMS),
     ).fetchall()
-    for row, data in rows:
+    for row, key, data in rows:
         item = orjson.loads(data)
-        key = table.entry_key(index, item)
-        if key is None:
+        entry = table.entry_key(index, item, key)
+        if entry is None:
             continue
         view = index.view(item, table.keys)
         stored = None if index.projection == "ALL" else orjson.dumps(view)
         size = item_size(view)
         weighs = weight(view, size, index.keys.sort)
-        transaction.put_entry(index, key, row, size, weighs, stored)
+        transaction.put_entry(index, entry, row, size, weighs, stored)
     if len(rows) == STEP_ITEMS:
         return replace(index, cursor=rows[-1][0])
     return replace(index, status=IndexStatus.ACTIVE, backfilling=False, cursor=0)

@@ -112,8 +112,8 @@ def note(
     for index in table.writable_indexes:
         if index.kind is not IndexKind.GLOBAL:
             continue
-        old_key, old_view = _entry(table, index, old)
-        new_key, new_view = _entry(table, index, new)
+        old_key, old_view = _entry(table, index, key, old)
+        new_key, new_view = _entry(table, index, key, new)
         if (old_key, old_view) == (new_key, new_view):
             continue
         before: list[tuple[bytes, Item | None]] = []
@@ -124,9 +124,11 @@ def note(
         _keep(transaction, table, index.store, key, before, index.keys.sort)
 
 
-def _entry(table: Table, index: Index, item: Item | None) -> tuple[bytes | None, Item | None]:
-    key = None if item is None else table.entry_key(index, item)
-    return key, None if item is None or key is None else index.view(item, table.keys)
+def _entry(
+    table: Table, index: Index, key: bytes, item: Item | None
+) -> tuple[bytes | None, Item | None]:
+    entry_key = None if item is None else table.entry_key(index, item, key)
+    return entry_key, None if item is None or entry_key is None else index.view(item, table.keys)
 
 
 def _keep(

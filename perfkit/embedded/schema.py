@@ -246,18 +246,28 @@ class Table:
         """Return the index of that name, if there is one."""
         return next((index for index in self.indexes if index.name == name), None)
 
-    def entry_key(self, index: Index, item: Item) -> bytes | None:
-        """Return the stored key of the item's entry in *index*; None if it is not in it."""
-        for name in index.keys.names:
+    def entry_key(self, index: Index, item: Item, key: bytes) -> bytes | None:
+        """
+        Return the stored key of the item's entry in *index*; None if it is not in it.
+
+        Args:
+            key: The stored key of the item in the table.
+        """
+        keys = index.keys
+        parts = []
+        for name in keys.names:
             value = item.get(name)
             # values of another type, empty or too long can only come from before the index
             # was made: the backfill leaves such items out without a word, as on AWS
             if value is None or self.attributes[name] not in value:
                 return None
-            limit = MAX_PARTITION_KEY_BYTES if name in index.keys.partition else MAX_SORT_KEY_BYTES
-            if not 0 < len(key_bytes(value)) <= limit:
+            raw = key_bytes(value)
+            limit = MAX_PARTITION_KEY_BYTES if name in keys.partition else MAX_SORT_KEY_BYTES
+            if not 0 < len(raw) <= limit:
                 return None
-        return index.keys.stored(item) + self.keys.stored(item)
+            parts.append(escape(raw))
+        partition = b"".join(parts[: len(keys.partition)])
+        return _hash_prefix(partition) + b"".join(parts) + key
 
     def with_index(self, changed: Index) -> "Table":
         """Return the table with the index of that name replaced or added."""

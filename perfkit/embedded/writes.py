@@ -183,7 +183,7 @@ def _change_admitted(
         # of an entry that moves, the place that it moves to
         if new is not None and all(name in new.item for name in index.keys.names):
             entries[index.name] = index.keys.stored_partition(new.item)
-        elif old is not None and (entry := table.entry_key(index, old.item)) is not None:
+        elif old is not None and (entry := table.entry_key(index, old.item, key)) is not None:
             entries[index.name] = entry
     admitted = enforcement.write(transaction, table, key, entries)
     own = Meter(table.name)
@@ -230,13 +230,14 @@ def _change(
     if table.ttl_attribute is not None:
         note(transaction, table, key, None if new is None else new.item)
     if table.indexes and (old is not None or new is not None):
-        _change_indexes(transaction, table, row, old, new, meter)
+        _change_indexes(transaction, table, key, row, old, new, meter)
     return Change(old_bytes, new_bytes)
 
 
 def _change_indexes(
     transaction: Transaction,
     table: Table,
+    key: bytes,
     row: int,
     old: Stored | None,
     new: NewItem | None,
@@ -245,8 +246,8 @@ def _change_indexes(
     old_item = None if old is None else old.item
     new_item = None if new is None else new.item
     for index in table.writable_indexes:
-        old_key = None if old_item is None else table.entry_key(index, old_item)
-        new_key = None if new_item is None else table.entry_key(index, new_item)
+        old_key = None if old_item is None else table.entry_key(index, old_item, key)
+        new_key = None if new_item is None else table.entry_key(index, new_item, key)
         if old_key is None and new_key is None:
             continue
         old_view = index.view(old_item, table.keys) if old_item is not None and old_key else None

@@ -24,7 +24,7 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
     """
     Return what draws values from items on a target: from all over the table, each item as likely.
 
-    At most 1,000 read units are spent on a table.
+    At most 1,000 read units are spent on a table; a limit of the target holds too.
 
     Args:
         target: Where the tables are.

@@ -126,10 +126,10 @@ class Generator:
         try:
             if self._place.web is not None:
                 # Locust would say so in a traceback, when requests are being made already
-                bind(*self._place.web).close()
+                _bind(self._place.web, "web").close()
             if self._leads:
-                host, port = self._place.bind
-                listener = bind(host, port)
+                host = self._place.bind[0]
+                listener = _bind(self._place.bind, "master")
                 self.address = host, listener.getsockname()[1]
                 order |= {"host": host, "port": self.address[1]}
                 listener.close()
@@ -224,6 +224,15 @@ class Generator:
             child.end(deadline_s)
         self._children.clear()
         self._selector.close()
+
+
+def _bind(address: tuple[str, int], who: str) -> socket.socket:
+    try:
+        return bind(*address)
+    except ConfigError as error:
+        # the option of a command that has several of them
+        text = str(error).replace("another --", f"another --{who}-")
+        raise ConfigError(text) from error
 
 
 def _explain(error: str, plan: LoadPlan) -> str:

@@ -1,7 +1,7 @@
 """A load test from its first request to the run that is saved."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfkit.load.gathering import Gathering
@@ -19,6 +19,7 @@ from perfkit.runs import (
     MachineLoad,
     Run,
     RunKind,
+    Variant,
     now_utc,
 )
 
@@ -164,6 +165,7 @@ def _to_run(
     variants = gathering.finish(
         measured_s, str(subject.target.get("kind", "none")), subject.switches
     )
+    samples = _samples(subject.samplers)
     due = None if plan.rate_hz is None else round(plan.rate_hz * measured_s)
     response = variants[0].latency_s if variants else None
     after = Load.now()
@@ -200,7 +202,7 @@ def _to_run(
         lag_p99_s=gathering.lags.summary().p99 if gathering.lags.histogram.count else None,
         generator_cpu_share=gathering.generator_cpu_share,
         seconds=tuple(gathering.seconds),
-        instances=_samples(subject.samplers),
+        instances=samples,
     )
     return Run(
         kind=RunKind.LOAD,
@@ -213,7 +215,31 @@ def _to_run(
         duration_s=gathering.seconds[-1].at_s if gathering.seconds else 0.0,
         machine=describe_machine(),
         load=MachineLoad(stolen_share=between.stolen_share),
-        variants=variants,
+        variants=(*_with_instances(variants[:1], samples), *variants[1:]),
         doubts=subject.doubts,
         load_test=test,
     )
+
+
+def _with_instances(
+    total: tuple[Variant, ...], samples: Sequence[InstanceSample]
+) -> tuple[Variant, ...]:
+    """Return all requests together with what the instances of the reference service took for it."""
+    if not total or total[0].service is None or not samples:
+        return total
+    by_instance: dict[str, list[InstanceSample]] = {}
+    for sample in samples:
+        by_instance.setdefault(sample.instance, []).append(sample)
+    shares = [
+        [each.cpu_share for each in found if each.cpu_share is not None]
+        for found in by_instance.values()
+    ]
+    cpu_share = sum(sum(each) / len(each) for each in shares if each) if any(shares) else None
+    service = replace(
+        total[0].service,
+        instances=len(by_instance),
+        healthy=sum(found[-1].healthy is not False for found in by_instance.values()),
+        cpu_share=cpu_share,
+        cpu_s=None if cpu_share is None else cpu_share / total[0].service.requests_per_s,
+    )
+    return (replace(total[0], service=service),)

@@ -242,13 +242,20 @@ def t_quantile(level: float, degrees: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _t_quantile(level: float, degrees: int) -> float:
-    low, high = 0.0, 1.0
-    while _t_within(high, degrees) < level:
-        low, high = high, high * 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_within(middle, degrees) < level else (low, middle)
-    return high
+    # Newton's method, from below: the probability rises ever more slowly, so no step goes too far
+    limit = -statistics.NormalDist().inv_cdf((1 - level) / 2)
+    step = math.inf
+    while step > 1e-9 * limit:
+        step = (level - _t_within(limit, degrees)) / (2 * _t_density(limit, degrees))
+        limit += step
+    return limit
+
+
+def _t_density(place: float, degrees: int) -> float:
+    """Return the density of Student's t. Source: Abramowitz & Stegun 26.7.1, differentiated."""
+    peak = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
+    tail = math.pow(1 + place**2 / degrees, -(degrees + 1) / 2)
+    return peak / math.sqrt(degrees * math.pi) * tail
 
 
 def _t_within(limit: float, degrees: int) -> float:

@@ -20,7 +20,7 @@ from perfkit.dynamodb.items import canonical, from_client
 from perfkit.dynamodb.tables import IndexState, Keys
 from perfkit.errors import StorageFullError
 
-__all__ = ["Entries", "Suspect", "as_text", "digest_of", "expected_entry", "part_of"]
+__all__ = ["Entries", "Suspect", "as_text", "digest_of", "expected_entry", "part_of", "room"]
 
 _DIGEST_BYTES = 16
 """Of two different entries, that their digests are alike has odds of one in 2 to the 128th."""
@@ -73,17 +73,11 @@ class Suspect:
         index: The index.
         key: Of the item, in wire form.
         entry_keys: Keys of the index under which it has, had, or should have an entry, as texts.
-        state: Digest of the item when it was last read; None before.
-        seen: Digest of its entries then.
-        since_s: Neither has changed since.
     """
 
     index: str
     key: Item
     entry_keys: set[str] = field(default_factory=set)
-    state: bytes | None = None
-    seen: bytes | None = None
-    since_s: float = 0.0
 
 
 class Entries:
@@ -103,7 +97,7 @@ class Entries:
     def __init__(self, indexes: Iterable[IndexState], keys: Keys) -> None:
         self._indexes = tuple(indexes)
         self._keys = keys
-        with _room():
+        with room():
             # "" is a temporary file that SQLite removes as soon as it is open
             self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             for statement in (
@@ -143,7 +137,7 @@ class Entries:
 
     def suspects(self, most: int) -> Iterator[list[Suspect]]:
         """Yield the items that may differ from their entries, so many at a time."""
-        with _room():
+        with room():
             rows = self._file.execute(
                 "SELECT place, key, max(entry) AS first, json_group_array(entry) FROM"
                 " (SELECT place, key, entry FROM suspects"
@@ -166,14 +160,15 @@ class Entries:
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        with _room():
+        with room():
             self._file.execute("BEGIN")
             yield self._file.executemany
             self._file.execute("COMMIT")
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
+    """Explain a disk that is full of temporary data."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -7,10 +7,11 @@ reads, for longer than an index lags, and its entries differed at every look mea
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
@@ -20,7 +21,15 @@ from perfkit.dynamodb.retries import Clock, Pause
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.migrate.entries import Suspect, as_text, digest_of, expected_entry, part_of
 
-__all__ = ["Difference", "DifferenceKind", "Outcome", "SecondLook"]
+__all__ = [
+    "Difference",
+    "DifferenceKind",
+    "Outcome",
+    "SecondLook",
+    "Settling",
+    "Sight",
+    "StrongReader",
+]
 
 _LOOKS = 6
 """Pauses until the time is over, each twice as long as the one before."""
@@ -77,39 +86,172 @@ class Outcome:
     undecided: tuple[Suspect, ...]
 
 
-class SecondLook:
+class Sight(Protocol):
+    """What one look at a suspect showed."""
+
+    @property
+    def suspect(self) -> Any:
+        """What was looked at."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both sides agree."""
+
+    @property
+    def state(self) -> bytes:
+        """A digest of everything that was seen."""
+
+    @property
+    def wanted(self) -> bytes:
+        """A digest of the two sides alone."""
+
+
+_Sight = TypeVar("_Sight", bound=Sight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
     """
-    Looks again at items of one table.
+    How long to look again, and by which clock.
+
+    Args:
+        settle_s: No index lags behind by so much.
+        clock: Seconds that only grow.
+        pause: Sleeps.
+    """
+
+    settle_s: float
+    clock: Clock = time.monotonic
+    pause: Pause = time.sleep
+
+    def decide(
+        self, suspects: Iterable[Any], look: Callable[[list[Any]], Sequence[_Sight]]
+    ) -> tuple[list[_Sight], list[Any]]:
+        """
+        Return what certainly differs, and the suspects of which nobody can say.
+
+        At first everything of an item counts: one that is moved to and fro may look the same each
+        time, but seldom with all its attributes. At the last of many looks only the two sides do,
+        since an item may be written all the time in other attributes.
+
+        Args:
+            suspects: What to look at.
+            look: Looks at several; answers in their order.
+        """
+        left = list(suspects)
+        certain: list[_Sight] = []
+        tracks: dict[int, tuple[bytes, float, bytes, float]] = {}
+        for seconds in (*self._pauses(), None):
+            begun_s = self.clock()
+            sights = look(left)
+            ended_s = self.clock()
+            left = []
+            for sight in sights:
+                if sight.is_equal:
+                    continue
+                name = id(sight.suspect)
+                state, state_s, wanted, wanted_s = tracks.get(name, (b"", ended_s, b"", ended_s))
+                state_s = state_s if sight.state == state else ended_s
+                wanted_s = wanted_s if sight.wanted == wanted else ended_s
+                tracks[name] = sight.state, state_s, sight.wanted, wanted_s
+                since_s = wanted_s if seconds is None else state_s
+                if begun_s - since_s >= self.settle_s:
+                    certain.append(sight)
+                else:
+                    left.append(sight.suspect)
+            if not left or seconds is None:
+                break
+            self.pause(seconds)
+        return certain, left
+
+    def _pauses(self) -> Iterator[float]:
+        # a little more than the time, so that the last of the looks is past it
+        first_s = 1.01 * self.settle_s / (2**_LOOKS - 1)
+        yield from (first_s * 2**number for number in range(_LOOKS))
+        yield from (self.settle_s / 2 for _ in range(_MORE_LOOKS))
+
+
+class StrongReader:
+    """
+    Reads items of one table, strongly consistent.
 
     Args:
         connection: Where.
-        state: The table and its indexes, as the target describes them.
-        settle_s: No index lags behind by so much.
+        state: The table.
         raw_binary: Whether requests want binary values as bytes.
-        clock: Seconds that only grow.
-        pause: Sleeps.
+        pause: Sleeps where a batch was not answered whole.
 
     Attributes:
         read_units: Consumed so far, as the target says.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        state: TableState,
-        *,
-        settle_s: float,
-        raw_binary: bool,
-        clock: Clock,
-        pause: Pause,
+        self, connection: Connection, state: TableState, *, raw_binary: bool, pause: Pause
     ) -> None:
         self._connection = connection
         self._state = state
-        self._settle_s = settle_s
         self._raw_binary = raw_binary
-        self._clock = clock
         self._pause = pause
         self.read_units = 0.0
+
+    def items(self, keys: Mapping[str, Item]) -> dict[str, Item]:
+        """Return the items that are there, by the texts of their keys."""
+        found = {}
+        ordered = list(keys.values())
+        for start in range(0, len(ordered), _BATCH_KEYS):
+            batch = [self.sent(key) for key in ordered[start : start + _BATCH_KEYS]]
+            wanted: Any = {self._state.name: {"Keys": batch, "ConsistentRead": True}}
+            while wanted:
+                answer = self._connection.execute(
+                    "BatchGetItem", {"RequestItems": wanted, "ReturnConsumedCapacity": "TOTAL"}
+                )
+                self.count(*answer.get("ConsumedCapacity", ()))
+                for item in answer.get("Responses", {}).get(self._state.name, ()):
+                    found[as_text(part_of(item, self._state.keys.names))] = item
+                wanted = answer.get("UnprocessedKeys")
+                if wanted:
+                    self._pause(_UNPROCESSED_PAUSE_S)
+        return found
+
+    def pages(self, request: Mapping[str, Any]) -> Iterator[Item]:
+        """Yield what a query finds; its values in wire form."""
+        asked = {
+            **request,
+            "ReturnConsumedCapacity": "TOTAL",
+            "ExpressionAttributeValues": self.sent(request["ExpressionAttributeValues"]),
+        }
+        while True:
+            answer = self._connection.execute("Query", asked)
+            self.count(answer.get("ConsumedCapacity", {}))
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def sent(self, values: Item) -> Item:
+        """Return values in wire form as a request wants them."""
+        if not self._raw_binary:
+            return values
+        return {name: to_client(value) for name, value in values.items()}
+
+    def count(self, *consumed: Mapping[str, Any]) -> None:
+        self.read_units += sum(each.get("CapacityUnits", 0.0) for each in consumed)
+
+
+class SecondLook:
+    """
+    Looks again at items of one table and their entries.
+
+    Args:
+        reader: Of the table.
+        state: The table and its indexes, as the target describes them.
+        settling: How long.
+    """
+
+    def __init__(self, reader: StrongReader, state: TableState, settling: Settling) -> None:
+        self._reader = reader
+        self._state = state
+        self._settling = settling
 
     def decide(self, suspects: Iterable[Suspect]) -> Outcome:
         """
@@ -119,46 +261,16 @@ class SecondLook:
             DynamoDBError: The target refused.
             LimitReachedError: It would cost more than allowed.
         """
-        left = list(suspects)
-        differences = []
-        for seconds in (*self._pauses(), 0.0):
-            begun_s = self._clock()
-            sights = self._look(left)
-            ended_s = self._clock()
-            left = []
-            for sight in sights:
-                difference = _difference(sight)
-                if difference is None:
-                    continue
-                if self._lasts(sight, begun_s, ended_s):
-                    differences.append(difference)
-                else:
-                    left.append(sight.suspect)
-            if not left:
-                break
-            self._pause(seconds)
-        return Outcome(differences=tuple(differences), undecided=tuple(left))
+        certain, undecided = self._settling.decide(suspects, self._look)
+        return Outcome(
+            differences=tuple(_difference(each) for each in certain), undecided=tuple(undecided)
+        )
 
-    def _pauses(self) -> Iterator[float]:
-        # a little more than the time, so that the last of the looks is past it
-        first_s = 1.01 * self._settle_s / (2**_LOOKS - 1)
-        yield from (first_s * 2**number for number in range(_LOOKS))
-        yield from (self._settle_s / 2 for _ in range(_MORE_LOOKS))
-
-    def _lasts(self, sight: "_Sight", begun_s: float, ended_s: float) -> bool:
-        """Return whether item and entries are what they were for so long, and remember them."""
-        suspect = sight.suspect
-        state = b"" if sight.item is None else digest_of(sight.item)
-        seen = digest_of({}, sorted(canonical(entry) for entry in sight.entries))
-        if (state, seen) != (suspect.state, suspect.seen):
-            suspect.state, suspect.seen, suspect.since_s = state, seen, ended_s
-        return begun_s - suspect.since_s >= self._settle_s
-
-    def _look(self, suspects: Sequence[Suspect]) -> "list[_Sight]":
+    def _look(self, suspects: Sequence[Suspect]) -> "list[_Seen]":
         """Read items, strongly consistent, and then their entries."""
-        items = self._items({as_text(each.key): each.key for each in suspects})
+        items = self._reader.items({as_text(each.key): each.key for each in suspects})
         sights = []
-        asked: dict[tuple[str, str], dict[str, _Sight]] = {}
+        asked: dict[tuple[str, str], dict[str, _Seen]] = {}
         for suspect in suspects:
             name = as_text(suspect.key)
             index = self._state.index(suspect.index)
@@ -167,7 +279,7 @@ class SecondLook:
             entry = None if item is None else expected_entry(item, index, self._state.keys)
             if entry is not None:
                 suspect.entry_keys.add(as_text(part_of(entry, index.keys.names)))
-            sight = _Sight(suspect=suspect, index=index, item=item, expected=entry)
+            sight = _Seen(suspect=suspect, index=index, item=item, expected=entry)
             sights.append(sight)
             for key in suspect.entry_keys:
                 asked.setdefault((index.name, key), {})[name] = sight
@@ -176,25 +288,7 @@ class SecondLook:
             self._find_entries(next(iter(wanted.values())).index, json.loads(key), wanted)
         return sights
 
-    def _items(self, keys: dict[str, Item]) -> dict[str, Item]:
-        found = {}
-        ordered = list(keys.values())
-        for start in range(0, len(ordered), _BATCH_KEYS):
-            batch = [self._sent(key) for key in ordered[start : start + _BATCH_KEYS]]
-            wanted: Any = {self._state.name: {"Keys": batch, "ConsistentRead": True}}
-            while wanted:
-                answer = self._connection.execute(
-                    "BatchGetItem", {"RequestItems": wanted, "ReturnConsumedCapacity": "TOTAL"}
-                )
-                self._count(*answer.get("ConsumedCapacity", ()))
-                for item in answer.get("Responses", {}).get(self._state.name, ()):
-                    found[as_text(part_of(item, self._state.keys.names))] = item
-                wanted = answer.get("UnprocessedKeys")
-                if wanted:
-                    self._pause(_UNPROCESSED_PAUSE_S)
-        return found
-
-    def _find_entries(self, index: IndexState, key: Item, wanted: "dict[str, _Sight]") -> None:
+    def _find_entries(self, index: IndexState, key: Item, wanted: "dict[str, _Seen]") -> None:
         """Add to each of *wanted*, by the text of its item's key, its entry under one key."""
         names = index.keys.names
         request: dict[str, Any] = {
@@ -205,34 +299,17 @@ class SecondLook:
             ),
             "ExpressionAttributeNames": {f"#k{number}": name for number, name in enumerate(names)},
             "ExpressionAttributeValues": {
-                f":k{number}": self._sent({name: key[name]})[name]
-                for number, name in enumerate(names)
+                f":k{number}": key[name] for number, name in enumerate(names)
             },
-            "ReturnConsumedCapacity": "TOTAL",
         }
-        while True:
-            answer = self._connection.execute("Query", request)
-            self._count(answer.get("ConsumedCapacity", {}))
-            for entry in answer["Items"]:
-                sight = wanted.get(as_text(part_of(entry, self._state.keys.names)))
-                if sight is not None:
-                    sight.entries.append(entry)
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-    def _sent(self, key: Item) -> Item:
-        """Return a key as a request wants it."""
-        if not self._raw_binary:
-            return key
-        return {name: to_client(value) for name, value in key.items()}
-
-    def _count(self, *consumed: dict[str, Any]) -> None:
-        self.read_units += sum(each.get("CapacityUnits", 0.0) for each in consumed)
+        for entry in self._reader.pages(request):
+            seen = wanted.get(as_text(part_of(entry, self._state.keys.names)))
+            if seen is not None:
+                seen.entries.append(entry)
 
 
 @dataclass(slots=True, kw_only=True)
-class _Sight:
+class _Seen:
     """
     What one look showed.
 
@@ -250,17 +327,30 @@ class _Sight:
     expected: Item | None
     entries: list[Item] = field(default_factory=list)
 
+    @property
+    def is_equal(self) -> bool:
+        wanted = [] if self.expected is None else [canonical(self.expected)]
+        return self._texts == wanted
 
-def _difference(sight: _Sight) -> Difference | None:
-    """Return how an item and its entries differ, None if they do not."""
-    wanted = [] if sight.expected is None else [canonical(sight.expected)]
-    if [canonical(entry) for entry in sight.entries] == wanted:
-        return None
-    kind, reason = _kind_and_reason(sight)
-    return Difference(index=sight.index.name, key=sight.suspect.key, kind=kind, reason=reason)
+    @property
+    def state(self) -> bytes:
+        return digest_of(self.item or {}, self._texts)
+
+    @property
+    def wanted(self) -> bytes:
+        return digest_of(self.expected or {}, self._texts)
+
+    @property
+    def _texts(self) -> list[str]:
+        return sorted(canonical(entry) for entry in self.entries)
 
 
-def _kind_and_reason(sight: _Sight) -> tuple[DifferenceKind, str]:
+def _difference(seen: _Seen) -> Difference:
+    kind, reason = _kind_and_reason(seen)
+    return Difference(index=seen.index.name, key=seen.suspect.key, kind=kind, reason=reason)
+
+
+def _kind_and_reason(sight: _Seen) -> tuple[DifferenceKind, str]:
     expected, entries = sight.expected, sight.entries
     if not entries:
         return DifferenceKind.MISSING, "the item has its keys, and no entry"

@@ -6,7 +6,8 @@ from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, TargetError
-from perfkit.migrate.plan import IndexDefinition, Plan
+from perfkit.migrate.answers import questions_of
+from perfkit.migrate.plan import Creation, IndexDefinition, Plan
 from perfkit.migrate.planning import name_there
 from perfkit.migrate.proposals import check_names, described
 from perfkit.migrate.verify import Subject
@@ -64,7 +65,8 @@ def _of_workload(
         if not wanted:
             continue
         state = described(connection, target, table)
-        subject = _subject(state, {each.name: _there(state, each) for each in wanted}, bool(names))
+        there = {each.name: _there(state, each) for each in wanted}
+        subject = _subject(workload, state, there, named=bool(names))
         if subject.indexes or subject.unreadable:
             found.append(subject)
     return tuple(found)
@@ -89,7 +91,7 @@ def _of_plan(
         raise ConfigError(msg)
     found = []
     for planned in plan.tables:
-        wanted = [each.index for each in planned.creations if not names or each.index.name in names]
+        wanted = [each for each in planned.creations if not names or each.index.name in names]
         if not wanted:
             continue
         table = next((each for each in workload.tables if each.name == planned.table), None)
@@ -106,10 +108,14 @@ def _of_plan(
                 " since, or in another place; check --target, or make a new plan"
             )
             raise ConfigError(msg)
-        found.append(
-            _subject(state, {each.name: _planned(state, each) for each in wanted}, named=True)
-        )
+        there = {_workload_name(each): _planned(state, each.index) for each in wanted}
+        found.append(_subject(workload, state, there, named=True))
     return tuple(found)
+
+
+def _workload_name(creation: Creation) -> str:
+    """Return the name that the workload has for an index: a new one takes the place of it."""
+    return creation.replaces or creation.index.name
 
 
 def _planned(state: TableState, index: IndexDefinition) -> IndexState | None:
@@ -131,9 +137,11 @@ def _planned(state: TableState, index: IndexDefinition) -> IndexState | None:
     return there
 
 
-def _subject(state: TableState, wanted: dict[str, IndexState | None], named: bool) -> Subject:  # noqa: FBT001
+def _subject(
+    workload: Workload, state: TableState, wanted: dict[str, IndexState | None], *, named: bool
+) -> Subject:
     """Return what can be verified; what is not there counts only where it was *named*."""
-    readable, unreadable = [], {}
+    readable, unreadable = {}, {}
     for name, index in wanted.items():
         if index is None:
             if named:
@@ -141,7 +149,12 @@ def _subject(state: TableState, wanted: dict[str, IndexState | None], named: boo
                     "is not there; `perfkit migrate plan` says what creating it takes"
                 )
         elif index.status in {"ACTIVE", "UPDATING"}:
-            readable.append(index)
+            readable[name] = index
         else:
             unreadable[index.name] = f"is {index.status}; run again when it is ACTIVE"
-    return Subject(state=state, indexes=tuple(readable), unreadable=unreadable)
+    return Subject(
+        state=state,
+        indexes=tuple(readable.values()),
+        unreadable=unreadable,
+        questions=questions_of(workload.patterns, state.name, readable),
+    )

@@ -20,12 +20,21 @@ from perfkit.dynamodb.index_items import Reason, Violation, violations
 from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
+from perfkit.migrate.answers import Answer, Answers, Question, chance_of_more
 from perfkit.migrate.entries import Entries, Suspect
 from perfkit.migrate.pages import PageReader
-from perfkit.migrate.second_look import Difference, SecondLook
-from perfkit.units import format_many
+from perfkit.migrate.second_look import Difference, SecondLook, Settling, StrongReader
+from perfkit.units import format_many, format_share
 
-__all__ = ["SETTLE_S", "Finding", "Subject", "Verification", "verdict_of"]
+__all__ = [
+    "SETTLE_S",
+    "Finding",
+    "Subject",
+    "Verification",
+    "Verified",
+    "verdict_of",
+    "verdict_of_answer",
+]
 
 SETTLE_S = 10.0
 """In AWS's own tests of its SDKs, 3 s were not always enough."""
@@ -43,11 +52,13 @@ class Subject:
         state: The table as the target describes it.
         indexes: Those that can be read.
         unreadable: Why others cannot be, by name.
+        questions: Patterns that can be asked both ways.
     """
 
     state: TableState
     indexes: tuple[IndexState, ...]
     unreadable: dict[str, str] = field(default_factory=dict)
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +110,35 @@ def verdict_of(finding: Finding) -> Verdict:
     return Verdict(ruling=Ruling.PASS, evidence=evidence)
 
 
+def verdict_of_answer(answer: Answer) -> Verdict:
+    """Return whether a pattern is answered the same both ways."""
+    asked = f"{format_many(answer.keys, 'key')} of {answer.pattern}"
+    evidence = f"{len(answer.differing):,} of {asked} differed"
+    if answer.differing:
+        reason = f"{evidence} between today's form and {answer.index}"
+        return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+    if answer.undecided:
+        reason = f"items that {answer.pattern} finds kept being written; run again"
+        return Verdict(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
+    if answer.keys and not answer.whole:
+        evidence += f": fewer than {format_share(chance_of_more(answer.keys))} at 95%"
+    return Verdict(ruling=Ruling.PASS, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """
+    What was found of a table.
+
+    Args:
+        findings: Of each index.
+        answers: Of each pattern that can be asked both ways.
+    """
+
+    findings: tuple[Finding, ...]
+    answers: tuple[Answer, ...] = ()
+
+
 class Verification:
     """
     Compares a table with its indexes.
@@ -106,6 +146,7 @@ class Verification:
     Args:
         target: Where; its limits hold for all threads.
         settle_s: No index lags behind by so much.
+        keys: Each pattern is asked with so many keys at most; None for all.
         segments: Of the parallel scans.
         page_units: Read units of a page at most; None for as many as a page takes.
         clock: Seconds that only grow.
@@ -117,17 +158,17 @@ class Verification:
         target: Target,
         *,
         settle_s: float = SETTLE_S,
+        keys: int | None = None,
         segments: int = 4,
         page_units: float | None = None,
         clock: Clock = time.monotonic,
         pause: Pause = time.sleep,
     ) -> None:
         self._target = target
-        self._settle_s = settle_s
+        self._settling = Settling(settle_s=settle_s, clock=clock, pause=pause)
+        self._keys = keys
         self._segments = segments
         self._page_units = page_units
-        self._clock = clock
-        self._pause = pause
         self._advance: Callable[[str, int], None] = lambda _, __: None
         self.read_units = 0.0
 
@@ -135,9 +176,9 @@ class Verification:
         """Have *advance* called with the name of a table or an index, and what was read of it."""
         self._advance = advance
 
-    def compare(self, subject: Subject) -> tuple[Finding, ...]:
+    def compare(self, subject: Subject) -> Verified:
         """
-        Return what was found of each index of a table.
+        Return what was found of each index of a table, and of the patterns that ask it.
 
         Raises:
             TargetError: The target failed.
@@ -150,31 +191,33 @@ class Verification:
             Finding(table=state.name, index=name, unreadable=why)
             for name, why in subject.unreadable.items()
         )
+        answers: tuple[Answer, ...] = ()
         if subject.indexes:
             connection = self._target.connect(read_only=True)
             try:
                 with answer_errors(f"verifying {state.name}", self._target.name):
-                    self._compare(connection, subject, found)
+                    answers = self._compare(connection, subject, found)
             finally:
                 connection.close()
-        return (*found.values(), *unreadable)
+        return Verified(findings=(*found.values(), *unreadable), answers=answers)
 
-    def _compare(self, connection: Connection, subject: Subject, found: dict[str, Finding]) -> None:
+    def _compare(
+        self, connection: Connection, subject: Subject, found: dict[str, Finding]
+    ) -> tuple[Answer, ...]:
         state, entries = subject.state, Entries(subject.indexes, subject.state.keys)
-        reader = PageReader(connection, segments=self._segments, page_units=self._page_units)
+        asked = [Answers(each, state, most=self._keys) for each in subject.questions]
+        pages = PageReader(connection, segments=self._segments, page_units=self._page_units)
+        reader = StrongReader(
+            RetryingConnection(connection, backoff=Backoff()),
+            state,
+            raw_binary=self._target.kind is not TargetKind.EMBEDDED,
+            pause=self._settling.pause,
+        )
         try:
-            self._read_table(reader, subject, entries, found)
+            self._read_table(pages, subject, entries, asked, found)
             for index in subject.indexes:
-                self._read_index(reader, state, index, entries, found[index.name])
-            patient = RetryingConnection(connection, backoff=Backoff())
-            look = SecondLook(
-                patient,
-                state,
-                settle_s=self._settle_s,
-                raw_binary=self._target.kind is not TargetKind.EMBEDDED,
-                clock=self._clock,
-                pause=self._pause,
-            )
+                self._read_index(pages, state, index, entries, found[index.name])
+            look = SecondLook(reader, state, self._settling)
             for suspects in entries.suspects(_AT_ONCE):
                 for each in suspects:
                     found[each.index].looked_again += 1
@@ -183,25 +226,34 @@ class Verification:
                     found[difference.index].differences.append(difference)
                 for suspect in outcome.undecided:
                     found[suspect.index].undecided.append(suspect)
-            self.read_units += look.read_units
+            return tuple(each.compare(reader, self._settling) for each in asked)
         finally:
-            self.read_units += reader.read_units
+            self.read_units += pages.read_units + reader.read_units
             entries.close()
+            for answers in asked:
+                answers.close()
 
     def _read_table(
-        self, reader: PageReader, subject: Subject, entries: Entries, found: dict[str, Finding]
+        self,
+        reader: PageReader,
+        subject: Subject,
+        entries: Entries,
+        asked: Sequence[Answers],
+        found: dict[str, Finding],
     ) -> None:
         state, read = subject.state, 0
 
         def take(items: list[Item]) -> None:
             nonlocal read
             entries.expect(items)
+            for each in asked:
+                each.add(items)
             for index in subject.indexes:
                 _count_left_out(items, index, found[index.name])
             read += len(items)
             self._advance(state.name, read)
 
-        reader.read(_scan(state, subject.indexes), take)
+        reader.read(_scan(subject), take)
         for each in found.values():
             each.items = read
 
@@ -231,14 +283,16 @@ def _count_left_out(items: Sequence[Item], index: IndexState, finding: Finding) 
             finding.left_out[first] += 1
 
 
-def _scan(state: TableState, indexes: Sequence[IndexState]) -> dict[str, Any]:
+def _scan(subject: Subject) -> dict[str, Any]:
+    state = subject.state
     request: dict[str, Any] = {"TableName": state.name, "ReturnConsumedCapacity": "TOTAL"}
-    if any(index.projection == "ALL" for index in indexes):
+    # a pattern's filter may look at anything
+    if subject.questions or any(index.projection == "ALL" for index in subject.indexes):
         return request
     names = dict.fromkeys(
         chain(
             state.keys.names,
-            *((*index.keys.names, *index.non_key_attributes) for index in indexes),
+            *((*index.keys.names, *index.non_key_attributes) for index in subject.indexes),
         )
     )
     aliases = {f"#{number}": name for number, name in enumerate(names)}

@@ -9,14 +9,16 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
 import psutil
 
 from perfkit.errors import TargetError
+from perfkit.processes import guard
 from perfkit.processes.lifeline import OPTION, READY
 
 __all__ = ["Program", "Supervisor", "born", "cpu_s", "is_running"]
@@ -67,12 +69,21 @@ class Program:
         arguments: The command line.
         environment: What to add to this process's environment.
         descriptors: Open files that it inherits.
+        works: For a program of others, which knows nothing of lifelines: tells whether it works.
+            A guard ends it with its supervisor.
     """
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
+    works: Callable[[], bool] | None = None
+
+    def command(self, lifeline: int) -> list[str]:
+        """Return the whole command line."""
+        if self.works is None:
+            return [*self.arguments, OPTION, str(lifeline)]
+        return [sys.executable, "-IS", guard.__file__, str(lifeline), *self.arguments]
 
 
 class _Child:
@@ -90,7 +101,7 @@ class _Child:
         descriptor = theirs.fileno()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - what the supervisor was given
-                [*self.program.arguments, OPTION, str(descriptor)],
+                self.program.command(descriptor),
                 env={**os.environ, **self.program.environment},
                 pass_fds=(descriptor, *self.program.descriptors),
                 stdin=subprocess.DEVNULL,
@@ -106,6 +117,9 @@ class _Child:
             TargetError: It ended, or takes too long.
         """
         name = self.program.name
+        if self.program.works is not None:
+            self._await_works(self.program.works, deadline_s)
+            return
         self.lifeline.settimeout(max(deadline_s - time.monotonic(), 0.01))
         try:
             heard = self.lifeline.recv(1)
@@ -118,17 +132,29 @@ class _Child:
             msg = f"{name} ended at once (code {self.process.wait()}); its output is above"
             raise TargetError(msg)
 
-    def look(self) -> None:
-        """Start it again if it has ended."""
+    def _await_works(self, works: Callable[[], bool], deadline_s: float) -> None:
+        name = self.program.name
+        while not works():
+            if self.process.poll() is not None:
+                msg = f"{name} ended at once (code {self.process.wait()}); its output is above"
+                raise TargetError(msg)
+            if time.monotonic() > deadline_s:
+                msg = f"{name} is not ready after {_READY_S:g} s"
+                raise TargetError(msg)
+            time.sleep(_POLL_S)
+
+    def look(self) -> bool:
+        """Start it again if it has ended; return whether it was."""
         now_s = time.monotonic()
         if self._due_s is not None:
-            if now_s >= self._due_s:
-                self._due_s = None
-                self._begin()
-            return
+            if now_s < self._due_s:
+                return False
+            self._due_s = None
+            self._begin()
+            return True
         code = self.process.poll()
         if code is None:
-            return
+            return False
         self.lifeline.close()
         if now_s - self._started_at_s >= _SHORT_LIFE_S:
             self._pause_s = 0.0
@@ -141,6 +167,17 @@ class _Child:
             self._pause_s,
         )
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        return False
+
+    def end(self) -> None:
+        """Ask it to end."""
+        if self.program.works is not None:
+            # the guard ends the program in good order when its lifeline is cut
+            self.lifeline.close()
+            return
+        # it may have ended by itself
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
 
     def await_end(self, deadline_s: float) -> None:
         """Wait for its end, and make one if it takes too long."""
@@ -153,15 +190,9 @@ class _Child:
 
 
 class Supervisor:
-    """
-    Starts programs and keeps them running.
+    """Starts programs and keeps them running."""
 
-    Args:
-        programs: What to run.
-    """
-
-    def __init__(self, programs: Sequence[Program]) -> None:
-        self._programs = programs
+    def __init__(self) -> None:
         self._children: list[_Child] = []
 
     @property
@@ -169,36 +200,69 @@ class Supervisor:
         """The processes."""
         return [child.process.pid for child in self._children]
 
-    def start(self) -> None:
+    def pids_of(self, programs: Sequence[Program]) -> list[int]:
+        """Return the processes of those of some programs that are running."""
+        return [
+            child.process.pid
+            for child in self._children
+            if child.program in programs and child.process.poll() is None
+        ]
+
+    def start(self, programs: Sequence[Program]) -> None:
         """
-        Start everything and wait until it works.
+        Start programs and wait until they work.
 
         Raises:
-            TargetError: A process does not start.
+            TargetError: A process does not start; of these programs none is left then.
         """
+        children: list[_Child] = []
         try:
-            for program in self._programs:
-                self._children.append(_Child(program))
+            # those before one that cannot be started are in the list by then
+            children.extend(_Child(program) for program in programs)
             deadline_s = time.monotonic() + _READY_S
-            for child in self._children:
+            for child in children:
                 child.await_ready(deadline_s)
         except BaseException:
-            self.stop()
+            _end(children)
             raise
+        self._children += children
 
-    def run(self, stop: Event) -> None:
-        """Keep everything running until *stop* is set."""
+    def run(
+        self,
+        stop: Event,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+        restarted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Keep everything running until *stop* is set.
+
+        Args:
+            stop: Says when.
+            meanwhile: Called several times a second.
+            restarted: Called when a program has been started again.
+        """
         while not stop.wait(_POLL_S):
-            for child in self._children:
-                child.look()
+            looks = [child.look() for child in self._children]
+            if any(looks):
+                restarted()
+            meanwhile()
+
+    def retire(self, programs: Sequence[Program]) -> None:
+        """End some of the programs."""
+        retired = [child for child in self._children if child.program in programs]
+        self._children = [child for child in self._children if child not in retired]
+        _end(retired)
 
     def stop(self) -> None:
         """End everything that was started here."""
-        for child in self._children:
-            # it may have ended by itself
-            with contextlib.suppress(ProcessLookupError):
-                child.process.terminate()
-        deadline_s = time.monotonic() + _STOP_S
-        for child in self._children:
-            child.await_end(deadline_s)
+        _end(self._children)
         self._children.clear()
+
+
+def _end(children: Sequence[_Child]) -> None:
+    for child in children:
+        child.end()
+    deadline_s = time.monotonic() + _STOP_S
+    for child in children:
+        child.await_end(deadline_s)

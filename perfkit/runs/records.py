@@ -26,6 +26,7 @@ __all__ = [
     "Comparison",
     "Doubt",
     "DoubtKind",
+    "GateOutcome",
     "Hour",
     "HourTraffic",
     "HttpFigures",
@@ -37,6 +38,8 @@ __all__ = [
     "LoadTest",
     "MachineLoad",
     "Modelled",
+    "RateSearch",
+    "RateTrial",
     "Run",
     "RunKind",
     "ServiceFigures",
@@ -246,6 +249,8 @@ class HttpFigures:
     service_histogram: HistogramText
     # of one request; None where the service does not say
     write_units: Amount | None = None
+    # operation, as boto3's methods are called -> how often DynamoDB answered it; likewise
+    operations: dict[str, Count] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -549,6 +554,46 @@ class InstanceSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateOutcome:
+    """A gate that a run was held against, and what became of it."""
+
+    # as it is written: "GET /api/courses: p95_ms < 200"
+    gate: str
+    # in the metric's unit; None where it was not measured
+    value: float | None
+    # "pass", "fail" or "invalid", and why
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateTrial:
+    """One rate that was tried."""
+
+    rate_hz: Amount
+    p95_s: Seconds | None
+    kept: bool
+    # why it was not kept, or why it says nothing
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSearch:
+    """
+    The search for the highest rate that keeps a limit; it lies between the two rates.
+
+    None where no trial kept the limit, or none failed; `reason` says why the search ended there.
+    """
+
+    # of the 95th percentile of the response time
+    limit_s: Seconds
+    low_hz: Amount | None
+    high_hz: Amount | None
+    trials: tuple[RateTrial, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTest:
     """
     What a run of kind `load` holds beside its variants.
@@ -573,6 +618,9 @@ class LoadTest:
     generator_cpu_share: Amount | None = None
     seconds: tuple[LoadSecond, ...] = ()
     instances: tuple[InstanceSample, ...] = ()
+    gates: tuple[GateOutcome, ...] = ()
+    # of which this is the highest rate that kept the limit, or the last one tried
+    search: RateSearch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from perfkit.service.health import HealthReporter
 from perfkit.service.metrics import Metrics
 from perfkit.service.middleware import Instrumented
 from perfkit.service.notifications import Notifications, NotifiesNobody, NotifiesUsers
-from perfkit.service.problems import documented, handle_problems
+from perfkit.service.problem_bodies import documented, handle_problems
 from perfkit.service.routers import courses, operations, users
 from perfkit.service.sessions import KeptSessions, Sessions, VerifiedEachTime
 from perfkit.service.settings import ServiceSettings

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hmac
 import json
 import os
 import secrets
@@ -10,18 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from perfkit.cache.address import without_password
-from perfkit.dynamodb.limits import Meter, meter_of
+from perfkit.dynamodb.limits import Limits, Meter, meter_of
 from perfkit.dynamodb.targets import Target
-from perfkit.errors import LimitReachedError, PerfkitError, TargetError
+from perfkit.errors import ConfigError, LimitReachedError, PerfkitError, TargetError
+from perfkit.files import write_private
 from perfkit.processes import redis_server
 from perfkit.processes.supervisor import born, is_running
-from perfkit.service.running import Plan, RunningService
+from perfkit.service.running import DEFAULT_PORT, Instance, Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.store import COURSES, ENROLLMENTS, USERS, check_workload
 from perfkit.settings import FOLDER
@@ -34,6 +37,8 @@ _STATE = "state.json"
 _SECRET = "secret"  # noqa: S105 - the name of a file
 _LOG = "service.log"
 _LOCK = "lock"
+_ORDER = "switch.json"
+_OUTCOME = "switched"
 
 _UP_S = 90.0
 _DOWN_S = 30.0
@@ -126,13 +131,25 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
 # ---- in the foreground -------------------------------------------------------------------
 
 
-def serve(plan: Plan, *, started: Callable[[RunningService], None]) -> None:
+def _nothing(_: RunningService) -> None:
+    """Do nothing."""
+
+
+def serve(
+    plan: Plan,
+    *,
+    started: Callable[[RunningService], None],
+    restarted: Callable[[RunningService], None] = _nothing,
+    meanwhile: Callable[[RunningService], None] = _nothing,
+) -> None:
     """
     Run a service until SIGTERM or Ctrl-C.
 
     Args:
         plan: What to run.
         started: Called once it takes requests.
+        restarted: Called when one of its processes has been started again.
+        meanwhile: Called several times a second.
 
     Raises:
         ConfigError: The address cannot be listened on.
@@ -151,34 +168,25 @@ def serve(plan: Plan, *, started: Callable[[RunningService], None]) -> None:
             signal.signal(number, lambda *_: stop.set())
         started(running)
         limits = plan.settings.target.limits
-        if limits is None:
-            running.run(stop)
-        else:
-            _run_within(running, meter_of(limits), stop)
+        meter = None if limits is None else meter_of(limits)
+        if meter is not None:
+            Thread(target=_stop_at_limit, args=(meter, stop), daemon=True).start()
+        running.run(
+            stop, meanwhile=lambda: meanwhile(running), restarted=lambda: restarted(running)
+        )
+        if meter is not None:
+            meter.check()
     finally:
         running.stop()
 
 
-def _run_within(running: RunningService, meter: Meter, stop: Event) -> None:
-    """
-    Run a service until *stop* is set, or a call of one of its processes was not sent.
-
-    Raises:
-        LimitReachedError: That was the reason.
-    """
-
-    def watch() -> None:
-        while not stop.wait(_LIMIT_LOOK_S):
-            try:
-                meter.check()
-            except LimitReachedError:
-                stop.set()
-
-    watching = Thread(target=watch, daemon=True)
-    watching.start()
-    running.run(stop)
-    watching.join()
-    meter.check()
+def _stop_at_limit(meter: Meter, stop: Event) -> None:
+    """Set *stop* when a call of one of the service's processes was not sent."""
+    while not stop.wait(_LIMIT_LOOK_S):
+        try:
+            meter.check()
+        except LimitReachedError:
+            stop.set()
 
 
 # ---- in the background -------------------------------------------------------------------
@@ -193,11 +201,14 @@ class Running:
         pid: Its supervisor.
         born: When that was started, in seconds since 1970: another process that has come by
             the same number was not.
-        url: Where it is.
-        pids: Its processes when it was started.
+        url: Where it is: the proxy, or else the first instance.
+        pids: Its processes.
         switches: Its optimisations.
         queue_url: The server of its queue, without a password; None if that is the folder's own,
             or there is none.
+        instances: Those that answer, as they are now: what is started again is another process.
+        proxy: The name of the proxy in front of them; None if there is none.
+        servers: Tells its servers from others.
     """
 
     pid: int
@@ -206,6 +217,16 @@ class Running:
     pids: list[int]
     switches: dict[str, bool]
     queue_url: str | None = None
+    instances: list[Instance] = field(default_factory=list)
+    proxy: str | None = None
+    servers: str = ""
+
+    @property
+    def urls(self) -> list[str]:
+        """Where requests are to be sent: the proxy, or else every instance."""
+        if self.proxy is not None or not self.instances:
+            return [self.url]
+        return [instance.url for instance in self.instances]
 
 
 def _state_file(folder: Path) -> Path:
@@ -215,8 +236,10 @@ def _state_file(folder: Path) -> Path:
 def find(folder: Path = FOLDER) -> Running | None:
     """Return the service that is running in the background of *folder*, None if none is."""
     try:
-        running = Running(**json.loads(_state_file(folder).read_text()))
-    except (OSError, ValueError, TypeError):
+        content = json.loads(_state_file(folder).read_text())
+        instances = [Instance(**each) for each in content.pop("instances", ())]
+        running = Running(**content, instances=instances)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return running if is_running(running.pid, running.born) else None
 
@@ -225,9 +248,11 @@ def up(plan: Plan) -> Running:
     """
     Start a service in the background and wait until it works.
 
-    What was started is ended if this is interrupted.
+    What was started is ended if this is interrupted. Where instances run behind haproxy already,
+    and instances are asked for, those are replaced, and no request fails of it.
 
     Raises:
+        ConfigError: Those that run are to be replaced, and have other servers or limits.
         TargetError: One is running already or being started, or it does not start.
     """
     folder = plan.settings.folder
@@ -238,12 +263,13 @@ def up(plan: Plan) -> Running:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             running = find(folder)
+            if running is not None and running.proxy is not None and plan.instances is not None:
+                return _switch(plan, running)
             where = "being started" if running is None else f"up at {running.url}"
             msg = f"a service is {where}; stop it first with `perfkit down`"
             raise TargetError(msg) from error
         _state_file(folder).unlink(missing_ok=True)
         log = folder / _SUBFOLDER / _LOG
-        options = {"host": plan.host, "port": plan.port, "workers": plan.workers}
         # a byte hands the service over; until then it ends when nobody holds the other end
         life, hold = os.pipe()
         try:
@@ -253,7 +279,7 @@ def up(plan: Plan) -> Running:
                     env={
                         **os.environ,
                         **plan.settings.to_environment(),
-                        _PLAN_VARIABLE: json.dumps(options),
+                        _PLAN_VARIABLE: json.dumps(_options(plan)),
                     },
                     pass_fds=(lock.fileno(), life),
                     stdin=subprocess.DEVNULL,
@@ -271,6 +297,110 @@ def up(plan: Plan) -> Running:
             os.close(life)
             os.close(hold)
     return running
+
+
+def _switch(plan: Plan, running: Running) -> Running:
+    """Have the instances that run replaced, and wait until they are."""
+    folder = plan.settings.folder
+    _check_same(plan, running)
+    order, outcome = (folder / _SUBFOLDER / name for name in (_ORDER, _OUTCOME))
+    wanted = {
+        "switches": asdict(plan.settings.switches),
+        "instances": plan.instances,
+        "workers": plan.workers,
+    }
+    unfinished = order.with_name(f"{_ORDER}.{os.getpid()}")
+    write_private(unfinished, json.dumps(wanted))
+    try:
+        # of two at once, one
+        os.link(unfinished, order)
+    except FileExistsError as error:
+        msg = f"the instances at {running.url} are being replaced; wait until they are"
+        raise TargetError(msg) from error
+    finally:
+        unfinished.unlink()
+    while order.exists():
+        if not is_running(running.pid, running.born):
+            order.unlink(missing_ok=True)
+            msg = f"the service ended meanwhile; see {folder / _SUBFOLDER / _LOG}"
+            raise TargetError(msg)
+        time.sleep(_POLL_S)
+    refused = outcome.read_text()
+    outcome.unlink()
+    if refused:
+        msg = f"the instances go on as they were: {refused}"
+        raise TargetError(msg)
+    return find(folder) or running
+
+
+def _check_same(plan: Plan, running: Running) -> None:
+    """
+    Make sure that all but switches, instances and workers stays as it is.
+
+    Raises:
+        ConfigError: Something does not.
+    """
+    if plan.settings.target.limits is not None:
+        msg = "limits hold from the start of a service: stop it first with `perfkit down`"
+        raise ConfigError(msg)
+    at = urlsplit(running.url)
+    if plan.host != at.hostname or plan.port not in {0, at.port, DEFAULT_PORT}:
+        msg = f"a service is up at {running.url}, and its instances are replaced there only"
+        raise ConfigError(msg)
+    if _servers_of(plan.settings) != running.servers:
+        msg = (
+            f"the service at {running.url} has another target, workload, Redis or mail server;"
+            " stop it first with `perfkit down`"
+        )
+        raise ConfigError(msg)
+
+
+def _servers_of(settings: ServiceSettings) -> str:
+    """Return what tells one set of servers from another, and nothing about them."""
+    same = replace(
+        settings,
+        switches=Switches(),
+        target=replace(settings.target, data=settings.target.data.absolute(), limits=None),
+    )
+    return hmac.digest(settings.secret.encode(), repr(same).encode(), "sha256").hex()
+
+
+def _carry_out(service: RunningService, tell: Callable[[RunningService], None]) -> None:
+    """Replace the instances if that is asked for."""
+    plan = service.plan
+    order, outcome = (plan.settings.folder / _SUBFOLDER / name for name in (_ORDER, _OUTCOME))
+    if not order.exists():
+        return
+    refused = ""
+    try:
+        wanted = json.loads(order.read_text())
+        switches = Switches(**wanted["switches"])
+        service.switch(
+            replace(
+                plan,
+                settings=replace(plan.settings, switches=switches),
+                instances=wanted["instances"],
+                workers=wanted["workers"],
+                deliver=switches.needs_queue,
+            )
+        )
+        tell(service)
+    except PerfkitError as error:
+        refused = str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        refused = f"it was not said what to replace them with ({error!r})"
+    outcome.write_text(refused)
+    order.unlink()
+
+
+def _options(plan: Plan) -> dict[str, Any]:
+    """Return what there is to say of a plan beside its settings."""
+    return {
+        "host": plan.host,
+        "port": plan.port,
+        "workers": plan.workers,
+        "instances": plan.instances,
+    }
 
 
 def _await_running(process: "subprocess.Popen[bytes]", folder: Path, log: Path) -> Running:
@@ -337,10 +467,9 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
 
     Returns:
         `{"state": "down"}`; or `"state": "up"` or `"failing"`, with its `url`, `pid`,
-        `switches`, its `log`, and `checks` by the name of what it depends on.
+        `switches`, its `log`, `checks` by the name of what it depends on, the name of its `proxy`
+        or None, and of each of its `instances` the `name`, `url`, `pids` and `state`.
     """
-    import urllib.request
-
     running = find(folder)
     if running is None:
         return {"state": "down"}
@@ -351,14 +480,40 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
         "switches": running.switches,
         "log": str(folder / _SUBFOLDER / _LOG),
         "checks": {},
+        "proxy": running.proxy,
+        "instances": [],
     }
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        with urllib.request.urlopen(f"{running.url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
-            report = json.loads(answer.read())
+    report = _ask_health(running.url)
+    if report is not None:
         found["checks"] = report["checks"]
-        if report["status"] == "ok":
-            found["state"] = "up"
+        found["state"] = _state_of(report)
+    for instance in running.instances:
+        # behind no proxy the first is the service
+        own = report if instance.url == running.url else _ask_health(instance.url)
+        found["instances"].append(asdict(instance) | {"state": _state_of(own)})
     return found
+
+
+def _ask_health(url: str) -> dict[str, Any] | None:
+    """Return what a service says of itself; None if it says nothing."""
+    import urllib.request
+
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
+            report: dict[str, Any] = json.loads(answer.read())
+        if isinstance(report["checks"], dict) and report["status"]:
+            return report
+    return None
+
+
+def _state_of(report: dict[str, Any] | None) -> str:
+    return "up" if report is not None and report["status"] == "ok" else "failing"
+
+
+def _rates(limits: Limits) -> dict[str, Any]:
+    content = asdict(limits)
+    del content["file"]
+    return content
 
 
 def _end_unless_handed_over(life: int) -> None:
@@ -373,37 +528,51 @@ def _run_in_background() -> None:
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
     Thread(target=_end_unless_handed_over, args=(int(sys.argv[1]),), daemon=True).start()
     settings = ServiceSettings.from_environment()
+    if settings.target.limits is not None:
+        # the file of those that came along goes with the process that began them
+        limits = Limits.start(**_rates(settings.target.limits))
+        settings = replace(settings, target=replace(settings.target, limits=limits))
     options = json.loads(os.environ[_PLAN_VARIABLE])
     plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)
     file = _state_file(settings.folder)
 
-    queue = settings.redis_url if settings.switches.needs_queue else None
-
-    def started(service: RunningService) -> None:
+    def tell(service: RunningService) -> None:
+        switches = service.plan.settings.switches
+        queue = settings.redis_url if switches.needs_queue else None
         state = Running(
             pid=os.getpid(),
             born=born(os.getpid()) or 0.0,
             url=service.url,
             pids=service.pids,
-            switches=asdict(settings.switches),
+            switches=asdict(switches),
             queue_url=None if queue is None else without_password(queue),
+            instances=service.instances,
+            proxy=service.proxy,
+            servers=_servers_of(settings),
         )
-        unfinished = file.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(
-            os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-        ) as new:
-            new.write(json.dumps(asdict(state)))
-        unfinished.replace(file)
+        write_private(file, json.dumps(asdict(state)), replace=True)
+
+    def tell_again(service: RunningService) -> None:
+        try:
+            tell(service)
+        except PerfkitError as error:
+            # a full disk is no reason to end what answers requests
+            logging.getLogger("perfkit.service").warning("what runs cannot be told: %s", error)
 
     try:
-        serve(plan, started=started)
+        serve(
+            plan,
+            started=tell,
+            restarted=tell_again,
+            meanwhile=lambda service: _carry_out(service, tell_again),
+        )
     except PerfkitError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
         sys.exit("Error: it was ended while it started")
     finally:
-        file.unlink(missing_ok=True)
+        for each in (file, file.with_name(_ORDER), file.with_name(_OUTCOME)):
+            each.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perfkit.service.metrics import Metrics
 from perfkit.service.notifications import Notifications
-from perfkit.service.problems import Problem, problem_response
+from perfkit.service.problem_bodies import problem_response
+from perfkit.service.problems import Problem
 from perfkit.service.timing import Trace, begin_trace
 
 __all__ = ["Instrumented"]

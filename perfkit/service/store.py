@@ -365,6 +365,7 @@ class FindByScan:
         with _explained(pattern.table):
             yield [
                 item
+                # perfkit: allow-scan the switch "indexes" is off: phases 0 and 1 scan on purpose
                 for page in session.pages("scan", TableName=pattern.table)
                 for item in page
                 if matches(item)

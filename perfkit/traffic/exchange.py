@@ -1,10 +1,11 @@
 """One request and its answer, and what of them goes into a trace."""
 
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from secrets import token_bytes
 from typing import Any
 
@@ -22,6 +23,16 @@ __all__ = ["Exchange", "Observed", "Observer", "Touched", "is_throttle"]
 
 MOST_RETURNED = 100
 """Keys of returned items that are kept of one answer."""
+
+_MOST_LOOKED_AT = 300
+_MOST_VALUES = 3_000
+_SHORTEST_VALUE = 2
+_LONGEST_VALUE = 256
+_ANSWERS = 3
+_MOST_GROUPS = 500
+
+Group = str | int
+"""Trace id of the application's request, or number of the connection where there is none."""
 
 _MOST_OPEN_PAGES = 10_000
 _MOST_TEXT = 200
@@ -100,6 +111,7 @@ class Touched:
 class Observed:
     """What is kept of one exchange; the meaning of the fields is `trace.Call`'s."""
 
+    number: int
     fingerprint: Fingerprint
     at_s: float
     duration_s: float
@@ -119,8 +131,8 @@ class Observed:
     same: int
     chain: int
     page: int
+    behind: int
     units: tuple[tuple[str, str, float], ...]
-    writes: bool
     touched: tuple[Touched, ...]
     returned: tuple[int, ...]
     body: bytes | None = None
@@ -144,6 +156,10 @@ class Observer:
     _secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
     _pages: "OrderedDict[int, tuple[int, int]]" = field(default_factory=OrderedDict)
     _chains: int = 0
+    _number: int = 0
+    _answered: "OrderedDict[Group, deque[tuple[int, frozenset[str]]]]" = field(
+        default_factory=OrderedDict, repr=False
+    )
 
     def observe(self, exchange: Exchange) -> Observed:
         """Return what is kept of an exchange."""
@@ -154,9 +170,13 @@ class Observer:
         items = _items(answer)
         scanned, count = _counts(operation, request, answer, items)
         chain, page = self._page(fingerprint, request, answer)
+        touched = tuple(self._touched(operation, request))
         attempt = _ATTEMPT.search(headers.get("amz-sdk-request", ""))
         caller = _TRACEPARENT.match(headers.get("traceparent", ""))
+        self._number += 1
+        group: Group = caller[1] if caller else exchange.connection
         return Observed(
+            number=self._number,
             fingerprint=fingerprint,
             at_s=exchange.at_s,
             duration_s=exchange.duration_s,
@@ -176,9 +196,9 @@ class Observer:
             same=self._hash(operation.encode() + exchange.body),
             chain=chain,
             page=page,
+            behind=self._behind(group, operation, request, items),
             units=tuple(arms(exchange.consumed)),
-            writes=is_write(fingerprint),
-            touched=tuple(self._touched(operation, request)),
+            touched=touched,
             returned=self._returned(operation, request, items),
             body=exchange.body if self.keep_values else None,
         )
@@ -214,6 +234,40 @@ class Observer:
 
     def _place(self, fingerprint: Fingerprint, key: Any) -> int:
         return self._hash_key(fingerprint.table, fingerprint.index, {"at": key})
+
+    def _behind(
+        self,
+        group: "Group",
+        operation: str,
+        request: Mapping[str, Any],
+        items: list[dict[str, Any]],
+    ) -> int:
+        """
+        Return the number of the request whose answer holds the key that this one asks for.
+
+        Of the same connection or caller, and among its last answers: a key that was read out of
+        one answer and asked for next is what tells N+1 from requests that happen to follow each
+        other. The values looked at are forgotten with the answer.
+        """
+        found = 0
+        if operation in {"GetItem", "Query"} and "ExclusiveStartKey" not in request:
+            wanted = {
+                *_scalars(request.get("Key")),
+                *(text for _, value in _equalities(request) for text in _scalars({"": value})),
+            }
+            for number, values in self._answered.get(group, ()):
+                if wanted & values:
+                    found = number
+        if operation in {"Query", "Scan", "BatchGetItem", "GetItem"} and items:
+            values = frozenset(islice(_scalars(items[:_MOST_LOOKED_AT]), _MOST_VALUES))
+            answers = self._answered.setdefault(group, deque(maxlen=_ANSWERS))
+            # what was read one by one is not what a hundred more are read by
+            if not found:
+                answers.append((self._number, values))
+            self._answered.move_to_end(group)
+            if len(self._answered) > _MOST_GROUPS:
+                self._answered.popitem(last=False)
+        return found
 
     def _touched(self, operation: str, request: Mapping[str, Any]) -> Iterator[Touched]:
         match operation:
@@ -377,6 +431,20 @@ def _error(answer: Mapping[str, Any]) -> str:
     reasons = {str(each.get("Code")) for each in _dicts(answer.get("CancellationReasons"))}
     reasons -= {"None"}
     return f"{kind} ({', '.join(sorted(reasons))})" if reasons else kind or "no DynamoDB error"
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers in attribute values, nested ones too, that may be somebody's key."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _scalars(each)
+    elif isinstance(value, dict):
+        for kind, each in value.items():
+            if isinstance(each, str):
+                if kind in {"S", "N"} and _SHORTEST_VALUE <= len(each) <= _LONGEST_VALUE:
+                    yield each
+            else:
+                yield from _scalars(each)
 
 
 def _equalities(request: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -44,6 +44,7 @@ class Figures:
         cost_usd: What these requests cost on demand.
         durations_s: Of those whose details were kept, ascending.
         chains: Queries and scans that took several pages.
+        paged_calls: Requests that are pages of these.
         keys: How often each partition or item was asked for; hashes.
         item_bytes: Sizes of items seen.
         example: The request that consumed most.
@@ -56,6 +57,7 @@ class Figures:
     cost_usd: float
     durations_s: list[float] = field(default_factory=list)
     chains: set[int] = field(default_factory=set)
+    paged_calls: int = 0
     keys: Counter[int] = field(default_factory=Counter)
     item_bytes: list[int] = field(default_factory=list)
     example: Call | None = None
@@ -203,6 +205,7 @@ def _add(figures: Figures, call: Call) -> None:
     figures.durations_s.append(call.duration_s)
     if call.chain:
         figures.chains.add(call.chain)
+        figures.paged_calls += 1
     if call.item_bytes:
         figures.item_bytes.append(call.item_bytes)
     for each in call.touched:

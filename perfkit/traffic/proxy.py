@@ -155,6 +155,9 @@ class Proxy:
         try:
             await response.prepare(request)
             await response.write_eof()
+        except ConnectionError:
+            # the application is gone
+            pass
         finally:
             # the application has its answer, or is gone
             if parsed is not None:

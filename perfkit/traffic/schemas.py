@@ -35,6 +35,7 @@ class Schema:
     Args:
         name: Its name.
         key: Its key attributes, partition key first.
+        types: Types of key attributes, of the indexes' too.
         indexes: By name.
         on_demand: Whether requests are paid for one by one.
         read_units: Provisioned, for the table itself.
@@ -45,6 +46,7 @@ class Schema:
 
     name: str
     key: tuple[str, ...]
+    types: Mapping[str, str]
     indexes: Mapping[str, Index]
     on_demand: bool
     read_units: int
@@ -87,6 +89,10 @@ def read_schema(description: Mapping[str, Any]) -> Schema | None:
     return Schema(
         name=str(description.get("TableName", "")),
         key=key,
+        types={
+            str(each["AttributeName"]): str(each["AttributeType"])
+            for each in description.get("AttributeDefinitions") or ()
+        },
         indexes=indexes,
         on_demand=mode == "PAY_PER_REQUEST" or (mode is None and not read_units),
         read_units=read_units,

@@ -45,6 +45,7 @@ class Call:
         same: Equal for equal requests.
         chain: Equal for the pages of one query or scan; 0 for a single page.
         page: Which page, from 0.
+        behind: Number of the request whose answer its key was in; 0 for none.
         units: Table, index ("" for the table) and consumed units.
         touched: Items and partitions that it names.
         returned: Key hashes of returned items, of the first hundred.
@@ -70,6 +71,7 @@ class Call:
     same: int
     chain: int
     page: int
+    behind: int
     units: tuple[tuple[str, str, float], ...]
     touched: tuple[Touched, ...]
     returned: tuple[int, ...]
@@ -150,7 +152,7 @@ class Trace:
 
     def _call(self, row: tuple[Any, ...]) -> Call:
         texts = self._texts
-        units = texts.get(row[20], "")
+        units = texts.get(row[21], "")
         return Call(
             number=row[0],
             at_s=row[1] / 1e6,
@@ -171,10 +173,11 @@ class Trace:
             same=row[17],
             chain=row[18] or 0,
             page=row[19],
+            behind=row[20] or 0,
             units=_units(units) if units else (),
-            touched=tuple(self._touched(row[21])) if row[21] else (),
-            returned=Struct(f"<{len(row[22]) // 8}q").unpack(row[22]) if row[22] else (),
-            body=row[23],
+            touched=tuple(self._touched(row[22])) if row[22] else (),
+            returned=Struct(f"<{len(row[23]) // 8}q").unpack(row[23]) if row[23] else (),
+            body=row[24],
         )
 
     def _touched(self, packed: bytes) -> Iterator[Touched]:

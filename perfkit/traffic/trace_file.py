@@ -49,10 +49,10 @@ CREATE TABLE request (
     status INTEGER, error INTEGER, connection INTEGER, agent INTEGER, caller BLOB,
     invocation INTEGER, attempt INTEGER, count INTEGER, scanned INTEGER, sent_bytes INTEGER,
     received_bytes INTEGER, item_bytes INTEGER, unprocessed INTEGER, same INTEGER,
-    chain INTEGER, page INTEGER, units INTEGER, touched BLOB, returned BLOB, body BLOB
+    chain INTEGER, page INTEGER, behind INTEGER, units INTEGER, touched BLOB, returned BLOB, body BLOB
 );
 """
-_INSERT = f"INSERT INTO request VALUES ({', '.join('?' * 24)})"  # noqa: S608 - marks only
+_INSERT = f"INSERT INTO request VALUES ({', '.join('?' * 25)})"  # noqa: S608 - marks only
 
 
 @dataclass(slots=True)
@@ -223,7 +223,7 @@ class TraceWriter:
     def _row(self, number: int, seen: Observed) -> tuple[Any, ...]:
         units = orjson.dumps(seen.units).decode() if seen.units else ""
         return (
-            self.recorded,
+            seen.number,
             round(seen.at_s * 1e6),
             round(seen.duration_s * 1e6),
             number,
@@ -243,6 +243,7 @@ class TraceWriter:
             seen.same,
             seen.chain or None,
             seen.page,
+            seen.behind or None,
             self._text(units),
             b"".join(map(self._pack, seen.touched)) or None,
             Struct(f"<{len(seen.returned)}q").pack(*seen.returned) or None,

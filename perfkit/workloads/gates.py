@@ -32,14 +32,22 @@ METRICS: Mapping[str, Dimension] = {
     "p95_ms": Dimension.TIME,
     "p99_ms": Dimension.TIME,
     "max_ms": Dimension.TIME,
+    "service_mean_ms": Dimension.TIME,
+    "service_p95_ms": Dimension.TIME,
+    "service_p99_ms": Dimension.TIME,
     "requests": Dimension.NUMBER,
-    "requests_per_s": Dimension.NUMBER,
+    "rate": Dimension.NUMBER,
     "errors": Dimension.NUMBER,
     "error_rate": Dimension.SHARE,
+    "status_4xx": Dimension.NUMBER,
+    "status_5xx": Dimension.NUMBER,
     "hit_rate": Dimension.SHARE,
     "rcu_per_request": Dimension.NUMBER,
     "wcu_per_request": Dimension.NUMBER,
     "usd_per_million": Dimension.NUMBER,
+    # of one core, so above 1 where several are busy
+    "cpu": Dimension.NUMBER,
+    "unhealthy": Dimension.NUMBER,
 }
 """What a gate can be about."""
 

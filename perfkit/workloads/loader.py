@@ -20,14 +20,14 @@ from perfkit.workloads.checks import table_problems, target_problems
 from perfkit.workloads.gates import Gate
 from perfkit.workloads.hints import syntax_hint
 from perfkit.workloads.lines import Lines
-from perfkit.workloads.model import Workload
+from perfkit.workloads.model import Ignored, Workload
 from perfkit.workloads.names import circles, name_problems
 from perfkit.workloads.parameter_files import with_parameter_files
 from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural_problems
 from perfkit.workloads.questions import pattern_problems
-from perfkit.workloads.schema import FileSection, GatesFile
+from perfkit.workloads.schema import FileSection, GatesFile, IgnoreFile
 
-__all__ = ["BUILT_IN_SOURCE", "doubts", "load", "load_gates"]
+__all__ = ["BUILT_IN_SOURCE", "doubts", "load", "load_gates", "load_ignored"]
 
 BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
@@ -156,6 +156,23 @@ def load_gates(path: Path) -> tuple[Gate, ...]:
         problems = structural_problems(GatesFile, data, error)
         raise _at_lines(problems, text, str(path)) from error
     return build_gates(file.gates)
+
+
+def load_ignored(path: Path) -> tuple[Ignored, ...]:
+    """
+    Return the findings that a file says are known, whatever else is in it.
+
+    Raises:
+        WorkloadError: There is no such file, or its `[[ignore]]` says what it may not.
+    """
+    text, data = _parse(_content(path), str(path))
+    data = {name: value for name, value in data.items() if name == "ignore"}
+    try:
+        file = IgnoreFile.model_validate(data)
+    except ValidationError as error:
+        problems = structural_problems(IgnoreFile, data, error)
+        raise _at_lines(problems, text, str(path)) from error
+    return tuple(Ignored(**each.model_dump()) for each in file.ignore)
 
 
 def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload:

@@ -18,6 +18,7 @@ __all__ = [
     "Entity",
     "Exactly",
     "GetForm",
+    "Ignored",
     "Index",
     "ItemSize",
     "Key",
@@ -462,6 +463,22 @@ class TargetDefaults:
     profile: str | None = None
     data: str | None = None
     redis_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """
+    A finding of `perfkit traffic check` that is known and left alone.
+
+    Args:
+        rule: The rule's name; `*` for any.
+        request: The request as it is shown; `*` stands for anything in it.
+        reason: Why.
+    """
+
+    rule: str
+    request: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

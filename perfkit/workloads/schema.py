@@ -486,10 +486,24 @@ Gates = Annotated[
 ]
 
 
+class IgnoreSection(Section):
+    """A finding of `perfkit traffic check` that is known and left alone."""
+
+    rule: Line
+    request: Line
+    reason: Line
+
+
 class GatesFile(Section):
     """A file of gates alone."""
 
     gates: Gates
+
+
+class IgnoreFile(Section):
+    """What a file says of findings; whatever else it says does not matter."""
+
+    ignore: tuple[IgnoreSection, ...] = ()
 
 
 class FileSection(Section):
@@ -502,3 +516,4 @@ class FileSection(Section):
     traffic: TrafficSection | None = None
     target: TargetSection | None = None
     gates: Gates
+    ignore: tuple[IgnoreSection, ...] = ()

@@ -72,7 +72,7 @@ def test_measures_have_the_values_that_a_hand_works_out() -> None:
 
     assert found[OVERALL] == {
         "requests": 200,
-        "rate": 20.0,
+        "requests_per_s": 20.0,
         "errors": 3,
         "error_rate": 0.015,
         "status_4xx": 1,
@@ -104,7 +104,7 @@ def test_what_a_service_does_not_say_has_no_value() -> None:
     found = measures_of(run)[OVERALL]
 
     assert {name for name, value in found.items() if value is None} == {
-        "rate", "status_4xx", "status_5xx", "service_mean_ms", "service_p95_ms", "service_p99_ms",
+        "requests_per_s", "status_4xx", "status_5xx", "service_mean_ms", "service_p95_ms", "service_p99_ms",
         "hit_rate", "rcu_per_request", "wcu_per_request", "usd_per_million", "cpu", "unhealthy",
     }  # fmt: skip
 

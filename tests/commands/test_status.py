@@ -93,10 +93,11 @@ run-courses  courses   2026-01-01 00:00
     assert result.stderr == "Next: perfkit create-indexes\n"
 
 
-def test_an_index_under_way_shows_how_far_it_is() -> None:
-    perfkit("seed", "--processes", "1", "--scale", "0.5", "--table", "Enrollments")
-    perfkit("seed", "--processes", "1", "--scale", "0.1", "--table", "Courses")
-    perfkit("seed", "--processes", "1", "--scale", "0.1", "--table", "Users")
+def test_an_index_under_way_shows_how_far_it_is(
+    copy_courses: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfkit.embedded.backfill.STEP_ITEMS", 200)
+    copy_courses(Target().data, 0.02, indexed=False)
     perfkit("create-indexes", "--index", "EnrollmentsByUser", "--no-wait")
 
     fractions = []

@@ -27,7 +27,7 @@ name = "zoo"
 description = "Animals"
 
 [tables.Animals]
-items = 5_000
+items = 600
 item_size = 300
 partition_key = "animal_id"
 
@@ -61,6 +61,12 @@ KeepersByHouse = { partition_key = "house", projection = "KEYS_ONLY" }
 """,
     source="zoo.toml",
 )
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy an index in steps as few items long as these tables are small."""
+    monkeypatch.setattr("perfkit.embedded.backfill.STEP_ITEMS", 250)
 
 
 @pytest.fixture
@@ -140,12 +146,12 @@ def test_a_plan_says_what_building_takes(seeded: Target) -> None:
 
     assert (by_house.state, by_house.entries, by_house.write_units) == (
         IndexPlanState.MISSING,
-        5_000,
-        5_000,
+        600,
+        600,
     )
-    assert by_house.storage_bytes == 5_000 * (300 + 100)
+    assert by_house.storage_bytes == 600 * (300 + 100)
     # one animal in ten is ill: the index is sparse, its entries small
-    assert 300 < ill.entries < 700
+    assert 30 < ill.entries < 100
     assert ill.write_units == pytest.approx(ill.entries, abs=1)
     assert ill.storage_bytes < ill.entries * 250
     # items of 3 KB, but only keys are projected
@@ -186,8 +192,8 @@ def test_missing_indexes_are_created_and_answer(seeded: Target) -> None:
         },
     )
     generator = ItemGenerator(ZOO)
-    apes = [item for item in generator.items("Animals", 0, 5_000) if item["house"]["S"] == "apes"]
-    assert found["Count"] == len(apes) > 1_000
+    apes = [item for item in generator.items("Animals", 0, 600) if item["house"]["S"] == "apes"]
+    assert found["Count"] == len(apes) > 100
 
 
 def test_creating_again_finds_them_there(seeded: Target) -> None:
@@ -433,7 +439,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_credentials")
 def test_indexes_are_created_and_dropped_through_boto3() -> None:
     target = Target(kind=TargetKind.AWS, region="eu-west-1")
-    seeding.seed(seeding.plan(target, ZOO, scale=0.01), processes=1)
+    seeding.seed(seeding.plan(target, ZOO, scale=0.1), processes=1)
 
     assert set(create(target).values()) == {"created"}
     assert set(states(target).values()) == {"active"}

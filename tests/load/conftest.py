@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-_SLOW_S = 5.0
+_SLOW_S = 60.0
 
 
 @dataclass(slots=True)
@@ -66,6 +66,7 @@ class TinyService:
         writer.write(
             f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\nx-cache: {state}\r\n"
             "x-consumed-read-units: 1.5\r\nx-consumed-write-units: 0.5\r\n"
+            "x-dynamodb-operations: query=1, get_item=2\r\n"
             "server-timing: db;dur=4.0, total;dur=5.0\r\nlocation: /elsewhere\r\n\r\nok".encode()
         )
         await writer.drain()

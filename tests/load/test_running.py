@@ -29,7 +29,7 @@ MIX = Mix(
         Request(name="broken", method="GET", path="/status/503"),
         Request(name="moved", method="GET", path="/status/302"),
         Request(name="expected", method="GET", path="/status/404", expect=(404,)),
-        Request(name="slow", method="GET", path="/slow", weight=0.5),
+        Request(name="slow", method="GET", path="/slow"),
     ),
     values={
         "name": Values(columns=("value",), rows=(("a b",), ("é/?",))),
@@ -63,11 +63,12 @@ def closed(shared_service: Any) -> Run:
         LoadPlan(
             urls=(shared_service.url,),
             mix=MIX,
-            users=8,
+            users=16,
             think_s=0.01,
             ramp_s=0.3,
             duration_s=1.5,
-            timeout_s=0.3,
+            # a busy machine answers everything else in time
+            timeout_s=3.0,
         ),
         Place(processes=2),
     )
@@ -108,7 +109,7 @@ def test_a_redirect_is_not_followed(closed: Run, shared_service: Any) -> None:
 def test_a_timeout_counts_with_all_the_time_it_took(closed: Run) -> None:
     latency_s = by_name(closed)["slow"].latency_s
 
-    assert 0.3 <= latency_s.min <= latency_s.p50 <= latency_s.max
+    assert 3.0 <= latency_s.min <= latency_s.p50 <= latency_s.max
 
 
 def test_values_are_drawn_and_quoted_where_they_stand(closed: Run, shared_service: Any) -> None:
@@ -126,6 +127,7 @@ def test_what_answers_say_of_cache_and_units_is_added_up(closed: Run) -> None:
     assert found.cache.requests == answered
     assert found.capacity_units == pytest.approx(1.5)
     assert found.http.write_units == pytest.approx(0.5)
+    assert found.http.operations == {"get_item": 2 * answered, "query": answered}
 
 
 def test_the_response_time_of_users_who_wait_is_the_service_time(closed: Run) -> None:

@@ -1,9 +1,13 @@
 """`perfkit migrate verify`: indexes with wrong, missing and extra entries, planted in the file."""
 
+import itertools
 import json
 import random
 import sqlite3
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,11 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.connection import ClientConnection, EngineConnection
+from perfkit.dynamodb.tables import describe
+from perfkit.embedded import Engine, lateness
+from perfkit.migrate.entries import Suspect
+from perfkit.migrate.second_look import Outcome, SecondLook, Settling, StrongReader
 
 WORKLOAD = """
 name = "mine"
@@ -313,3 +322,357 @@ def test_a_limit_ends_it_and_nothing_is_said_of_the_index(data: Path) -> None:
     assert result.exit_code == 3
     assert "--max-cost 0.000001 is reached" in result.stderr
     assert "pass" not in result.stdout
+
+
+def test_a_plan_says_what_is_verified_and_of_which_table(data: Path) -> None:
+    client = embedded_client(data)
+    client.update_table(
+        TableName="Things", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "ByOwner"}}]
+    )
+    while len(client.describe_table(TableName="Things")["Table"]["GlobalSecondaryIndexes"]) > 1:
+        pass
+    planned = perfkit("migrate", "plan", "--index", "ByOwner", "--output", "plan.json")
+    assert planned.exit_code == 0, planned.output
+
+    early = perfkit("migrate", "verify", "plan.json")
+    add_index(client, "ByOwner", {"ProjectionType": "KEYS_ONLY"})
+    then = perfkit("migrate", "verify", "plan.json")
+    unknown = perfkit("migrate", "verify", "plan.json", "--index", "ByShelf")
+    client.delete_table(TableName="Things")
+    create(client)
+    other = perfkit("migrate", "verify", "plan.json")
+
+    assert (early.exit_code, then.exit_code) == (3, 0), then.output
+    assert "ByOwner of Things is not there" in early.stderr
+    assert "ByShelf" not in then.stdout
+    assert (unknown.exit_code, other.exit_code) == (2, 2)
+    assert "the plan creates no index 'ByShelf'; it creates ByOwner" in unknown.stderr
+    assert "is another one than the plan's" in other.stderr
+
+
+def test_an_interrupt_ends_it_and_leaves_nothing_behind(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfkit.migrate.entries.Entries.meet", interrupt)
+    before = set(Path().rglob("*"))
+
+    result = perfkit("migrate", "verify", "--data", data, "--differences", "found.jsonl")
+
+    assert result.exit_code == 130
+    assert "the same command again begins anew" in result.stderr
+    assert {path for path in Path().rglob("*") if "sqlite3-" not in path.name} <= before
+
+
+# ---- while others write --------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass when told, and what happens meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[float], None]) -> None:
+        self.now_s = 1_800_000_000.0
+        self._meanwhile = meanwhile
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pause(self, seconds: float) -> None:
+        self.now_s += seconds
+        self._meanwhile(seconds)
+
+
+def looked_at(
+    data: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Any, float], None]
+) -> Outcome:
+    """Look again at P1/1 to P3/3 in ByOwner, in virtual time, of indexes that lag by 2 s."""
+    client = embedded_client(data, index_delay_s=2.0)
+    clock = Clock(lambda seconds: meanwhile(client, seconds))
+    monkeypatch.setattr(lateness, "now_s", clock)
+    connection = EngineConnection(Engine(data))
+    state = describe(connection, "Things")
+    assert state is not None
+    look = SecondLook(
+        StrongReader(connection, state, raw_binary=False, pause=clock.pause),
+        state,
+        Settling(settle_s=10.0, clock=clock, pause=clock.pause),
+    )
+    suspects = [
+        Suspect(index="ByOwner", key={"pk": {"S": f"P{n}"}, "sk": {"N": str(n)}})
+        for n in range(1, 4)
+    ]
+    meanwhile(client, 0.0)
+    outcome = look.decide(suspects)
+    connection.close()
+    client.close()
+    return outcome
+
+
+def test_an_index_that_lags_is_no_difference(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_once(client: Any, seconds: float) -> None:
+        if not seconds:
+            for number in range(1, 4):
+                moved = thing(number) | {"owner": {"S": "somebody else"}}
+                client.put_item(TableName="Things", Item=moved)
+
+    outcome = looked_at(data, monkeypatch, write_once)
+
+    assert (outcome.differences, outcome.undecided) == ((), ())
+
+
+def test_an_item_that_is_always_written_is_undecided_and_a_lost_one_is_found(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(data) as file:
+        for row in (3, 4):
+            file.execute(f"DELETE FROM {stores(data)['ByOwner']} WHERE item = ?", (row,))
+    written = itertools.count()
+
+    def write_on(client: Any, _: float) -> None:
+        # the first moves to and fro, and the third, whose entry is lost, gets a new attribute only
+        moved = thing(1) | {"owner": {"S": f"somebody {next(written)}"}}
+        client.put_item(TableName="Things", Item=moved)
+        client.put_item(TableName="Things", Item=thing(3) | {"at": {"S": str(next(written))}})
+
+    outcome = looked_at(data, monkeypatch, write_on)
+
+    assert [(each.key["sk"]["N"], each.kind) for each in outcome.differences] == [
+        ("2", "missing"),
+        ("3", "missing"),
+    ]
+    assert [each.key["sk"]["N"] for each in outcome.undecided] == ["1"]
+
+
+WRITER = """
+import random, sys, time
+sys.path.insert(0, {folder!r})
+from test_verify import thing
+from perfkit.dynamodb.client import embedded_client
+client = embedded_client({data!r})
+chance = random.Random(3)
+print("writing", flush=True)
+while True:
+    number = chance.randrange(700)
+    item = thing(number)
+    match chance.randrange(4):
+        case 0:
+            client.delete_item(TableName="Things", Key={{k: item[k] for k in ("pk", "sk")}})
+        case 1 if number % 7:
+            item["owner"] = {{"S": f"O{{chance.randrange(11)}}"}}
+            client.put_item(TableName="Things", Item=item)
+        case _ if number % 7:
+            item["at"] = {{"S": str(chance.random())}}
+            client.put_item(TableName="Things", Item=item)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.processes
+def test_live_writes_of_another_process_and_a_lagging_index_hide_nothing(data: Path) -> None:
+    """50 writes a second, a lag of up to 0.5 s: what is planted is found, and nothing else."""
+    embedded_client(data, index_delay_s=0.5).close()
+    lost = {f"9{n}" for n in range(5)}
+    with sqlite3.connect(data) as file:
+        for number in range(5):
+            entry = {"owner": {"S": "O1"}, "pk": {"S": "gone"}, "sk": {"N": f"9{number}"}}
+            file.execute(
+                f"INSERT INTO {stores(data)['ByOwner']} VALUES (?, 1, 20, 20, ?)",
+                (stored_key(entry, "ByOwner"), json.dumps(entry)),
+            )
+    script = WRITER.format(folder=str(Path(__file__).parent), data=str(data))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "writing\n"
+            result = perfkit(
+                "migrate", "verify", "--settle", "1.5", "--differences", "found.jsonl", "--json"
+            )
+        finally:
+            writer.kill()
+
+    assert found_in(Path("found.jsonl")) == {("ByOwner", sk, "extra") for sk in lost}
+    assert result.exit_code == 4
+    # it was looked at again, or nothing was proved
+    assert sum(each["looked_again"] for each in json.loads(result.stdout)["indexes"]) > 5
+
+
+# ---- today's form against the index's -----------------------------------------------------------
+
+PATTERNS = """
+[patterns.of-owner]
+description = "Things of an owner"
+table = "Things"
+parameters_from = "sample"
+names = { owner = "owner", at = "at" }
+today = "scan-filtered"
+returns = ["pk", "sk"]
+scan.filter = "#owner = :owner AND begins_with(pk, :p)"
+query = { index = "ByOwner", key_condition = "#owner = :owner" }
+
+[patterns.on-shelf]
+description = "Things on a shelf"
+table = "Things"
+parameters_from = "sample"
+today = "scan"
+names = { hall = "hall", row = "row" }
+returns = ["pk", "sk", "at"]
+scan.filter = "#hall = :hall AND #row = :row"
+query = { index = "ByShelf", key_condition = "#hall = :hall AND #row = :row" }
+"""
+
+
+def with_patterns(of_owner: str) -> None:
+    text = PATTERNS.replace(" AND begins_with(pk, :p)", of_owner).replace(', at = "at" ', " ")
+    Path("perfkit.toml").write_text(WORKLOAD + text)
+
+
+def test_each_pattern_is_asked_both_ways_with_every_key(data: Path) -> None:
+    with_patterns("")
+
+    result = perfkit("migrate", "verify", "--data", data, "--json")
+
+    assert result.exit_code == 0, result.output
+    patterns = {each["name"]: each for each in json.loads(result.stdout)["patterns"]}
+    # 11 owners; and of 3 halls and 5 rows all pairs. Of the 100 things that are not for ByShelf
+    # 20 have a tag that is too long, so today's form finds them; 40 have no such hall or row
+    assert patterns["of-owner"]["keys"] == 11
+    assert patterns["of-owner"]["items_left_out"] == 0
+    assert (patterns["on-shelf"]["keys"], patterns["on-shelf"]["all_keys"]) == (15, True)
+    assert patterns["on-shelf"]["items_left_out"] == 20
+
+
+def test_a_sample_of_keys_says_how_sure_it_is(data: Path) -> None:
+    with_patterns("")
+
+    result = perfkit("migrate", "verify", "--data", data, "--sample", "10")
+
+    assert result.exit_code == 0, result.output
+    # 1 - 0.05 ** (1 / 10), by hand 25.9%
+    assert "0 of 10 keys of on-shelf differed: fewer than 25.9% at 95%" in result.stdout
+
+
+def test_a_form_that_finds_something_else_is_found_out(data: Path) -> None:
+    """Today's form leaves out what is in the hall H1; the query of the index does not."""
+    with_patterns(' AND NOT hall = \\"H1\\"'.replace('\\"H1\\"', ":hall"))
+    text = Path("perfkit.toml").read_text()
+    Path("perfkit.toml").write_text(
+        text.replace(
+            'parameters_from = "sample"\nnames = { owner',
+            'parameters = { owner = "O2", hall = "H1" }\nnames = { owner',
+        )
+    )
+    in_hall = {
+        str(n) for n in range(700) if n % 11 == 2 and n % 3 == 1 and n % 35 not in {0, 7, 14}
+    }
+
+    result = perfkit(
+        "migrate", "verify", "--data", data, "--settle", "0.1", "--differences", "found.jsonl"
+    )
+
+    assert result.exit_code == 4, result.output
+    assert "1 of 1 key of of-owner differed" in " ".join(result.stdout.split())
+    assert found_in(Path("found.jsonl")) == {("ByOwner", sk, "answer") for sk in in_hall}
+    assert "and today's form does not" in Path("found.jsonl").read_text()
+
+
+# ---- engines of others ---------------------------------------------------------------------------
+
+ELSEWHERE = """
+name = "mine"
+description = "A table that is there"
+
+[tables.Things]
+partition_key = { name = "pk", type = "S" }
+sort_key = { name = "sk", type = "N" }
+
+[tables.Things.indexes]
+ByHall = { partition_key = { name = "hall", type = "S" }, sort_key = { name = "tag", type = "B" }, projection = "INCLUDE", non_key_attributes = ["at", "words"] }
+
+[patterns.in-hall]
+description = "Things in a hall with a tag"
+table = "Things"
+parameters_from = "sample"
+today = "scan-filtered"
+names = { hall = "hall", tag = "tag" }
+returns = ["pk", "sk", "words"]
+scan.filter = "#hall = :hall AND #tag = :tag"
+query = { index = "ByHall", key_condition = "#hall = :hall AND #tag = :tag" }
+"""
+
+
+@pytest.mark.processes
+def test_entries_that_another_engine_loses_or_changes_are_found(
+    stand_in: str,
+    client_of: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("perfkit.toml").write_text(ELSEWHERE)
+    client = client_of(stand_in)
+    client.create_table(
+        TableName="Things",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": each, "AttributeType": TYPES[each]}
+            for each in ("pk", "sk", "hall", "tag")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "ByHall",
+                "KeySchema": [
+                    {"AttributeName": "hall", "KeyType": "HASH"},
+                    {"AttributeName": "tag", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["at", "words"]},
+            }
+        ],
+    )
+    client.get_waiter("table_exists").wait(TableName="Things", WaiterConfig={"Delay": 1})
+    for number in range(1, 60):
+        item = thing(number)
+        if number % 35 == 14:
+            del item["hall"]
+        if number % 35 == 21:
+            del item["tag"]
+        client.put_item(TableName="Things", Item=item)
+    ask = ("migrate", "verify", "--target", stand_in, "--yes", "--settle", "0.1")
+
+    result = perfkit(*ask)
+
+    assert result.exit_code == 0, result.output
+    # 14, 21, 49 and 56 of 59
+    words = " ".join(result.stdout.split())
+    assert "Not in ByHall, because its key does not allow it: 4 items" in words
+    assert "0 of 55 keys of in-hall differed" in words
+
+    execute = ClientConnection.execute
+
+    def spoiled(self: ClientConnection, operation: str, request: Any) -> Any:
+        answer = execute(self, operation, request)
+        if request.get("IndexName") == "ByHall":
+            answer["Items"] = [
+                each | {"words": {"SS": ["other"]}} if each["sk"]["N"] == "8" else each
+                for each in answer["Items"]
+                if each["sk"]["N"] != "5"
+            ]
+        return answer
+
+    monkeypatch.setattr(ClientConnection, "execute", spoiled)
+    result = perfkit(*ask, "--differences", "found.jsonl")
+
+    assert result.exit_code == 4, result.output
+    assert found_in(Path("found.jsonl")) == {
+        ("ByHall", "5", "missing"),
+        ("ByHall", "8", "differs"),
+        ("ByHall", "5", "answer"),
+        ("ByHall", "8", "answer"),
+    }

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from rich.console import Console
@@ -381,6 +381,7 @@ names = st.text(
 ).filter(str.strip)
 
 
+@settings(max_examples=40)
 @given(
     titles=st.lists(names, min_size=1, max_size=6, unique=True),
     layers=st.lists(st.integers(0, 3), min_size=6, max_size=6),

@@ -11,9 +11,6 @@ from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import load, read
 from perfkit.workloads.model import Quote, Workload
 
-# all items are generated once for all of them
-pytestmark = pytest.mark.xdist_group("courses")
-
 Tables = dict[str, list[Item]]
 
 

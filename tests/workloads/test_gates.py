@@ -21,7 +21,7 @@ NOTES = Path(__file__).with_name("notes.toml").read_text()
         ("  errors  ==  0 ", "", "errors", "==", 0),
         ("rcu_per_request <= 1", "", "rcu_per_request", "<=", 1),
         ("usd_per_million < 2.50", "", "usd_per_million", "<", 2.5),
-        ("requests_per_s >= 1_000", "", "requests_per_s", ">=", 1000),
+        ("rate >= 1_000", "", "rate", ">=", 1000),
         ("p95 < 200ms", "", "p95_ms", "<", 200),
         ("p95_ms < 0.2 s", "", "p95_ms", "<", 200),
         ("hit_rate > 90%", "", "hit_rate", ">", 0.9),

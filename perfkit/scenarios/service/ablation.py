@@ -13,10 +13,10 @@ from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.service.services import (
     HttpSampler,
     endpoints_of,
-    is_served,
     measure_endpoints,
     services,
 )
+from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["ablation_scenarios"]

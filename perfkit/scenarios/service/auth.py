@@ -19,7 +19,7 @@ from perfkit.scenarios.service.off_on import (
     Reply,
     open_session,
 )
-from perfkit.scenarios.service.services import is_served
+from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["auth_scenarios"]

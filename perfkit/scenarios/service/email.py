@@ -11,7 +11,7 @@ from pathlib import Path
 from perfkit.errors import ResultsDifferError
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.service.off_on import OFF, ON, Call, InProcess, OffOnScenario, Reply
-from perfkit.scenarios.service.services import is_served
+from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["email_scenarios"]

@@ -17,10 +17,10 @@ from perfkit.scenarios.service.services import (
     HttpSampler,
     Services,
     endpoints_of,
-    is_served,
     measure_endpoints,
     services,
 )
+from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["PhasesScenario", "phases_scenarios"]

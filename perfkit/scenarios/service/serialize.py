@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from perfkit.scenarios.base import Context, Scenario
 from perfkit.scenarios.service.off_on import OFF, ON, InProcess, OffOnScenario, Reply, open_session
-from perfkit.scenarios.service.services import is_served
+from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
 __all__ = ["serialize_scenarios"]

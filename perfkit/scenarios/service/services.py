@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.service.settings import Switches
 
-__all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of", "is_served"]
+__all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of"]
 __all__ += ["measure_endpoints", "services"]
 
 CONCURRENCY = 2
@@ -43,11 +43,6 @@ _FEWEST_ROUNDS = 3
 _HEALTH_S = 5.0
 _TIMEOUT_S = 6.0
 _ASK_AGAIN_S = 0.5
-
-
-def is_served(workload: Workload) -> bool:
-    """Tell whether the reference service serves *workload*: the built-in one only."""
-    return workload.source == "built-in" and workload.name == "courses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from perfkit.service.dependencies import (
 )
 from perfkit.service.models import CoursePage, Identifier, SeatPage
 from perfkit.service.paging import LARGEST_PAGE, Following, Key, Limit, Page
-from perfkit.service.problems import Problem, documented
+from perfkit.service.problem_bodies import documented
+from perfkit.service.problems import Problem
 from perfkit.service.store import SEMESTER
 
 __all__ = ["router"]

@@ -15,7 +15,8 @@ from perfkit.service.dependencies import (
 )
 from perfkit.service.models import Enrollment, EnrollmentPage, Identifier, NewEnrollment, Profile
 from perfkit.service.paging import LARGEST_PAGE, Following, Limit, Page
-from perfkit.service.problems import Problem, documented
+from perfkit.service.problem_bodies import documented
+from perfkit.service.problems import Problem
 from perfkit.service.routers.courses import by_time
 
 __all__ = ["router"]

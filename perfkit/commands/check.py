@@ -1,0 +1,310 @@
+"""`perfkit check`: the checklist and gates, held against saved runs, what runs, and the code."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RedisOption,
+    RegionOption,
+    TargetOption,
+    VerboseOption,
+    WorkloadOption,
+    make_redis_url,
+    make_target,
+    print_json,
+    print_text,
+    read_workload,
+    say,
+    warn,
+)
+from perfkit.errors import ConfigError, PerfkitError
+from perfkit.settings import PAGE, RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.gates.checklist import Evidence
+    from perfkit.gates.lines import Line
+    from perfkit.runs import Run
+    from perfkit.workloads.gates import Gate
+    from perfkit.workloads.model import Workload
+
+__all__ = ["check"]
+
+STACK = "perfkit"
+NAMESPACE = "perfkit"
+_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def check(
+    *,
+    phase: Annotated[
+        int | None,
+        typer.Option(min=1, max=4, help="Only this phase of the checklist, without gates."),
+    ] = None,
+    gates: Annotated[
+        Path | None,
+        typer.Option("--gates", metavar="FILE", help="A file with [gates] beside the workload's."),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GATE",
+            help='A gate, such as "p95_ms < 200" or "GET /: errors == 0"; may be repeated.',
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Look for scan calls in the Python source here (default, for courses: the reference"
+            " service's).",
+        ),
+    ] = None,
+    stack: Annotated[
+        str, typer.Option(metavar="NAME", help="CloudFormation stack of phase 4.")
+    ] = STACK,
+    namespace: Annotated[
+        str, typer.Option(metavar="NAME", help="CloudWatch namespace of the cache's metrics.")
+    ] = NAMESPACE,
+    results: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the results of phase 4 are written.")
+    ] = PAGE,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write JUnit XML, a test case for each line."),
+    ] = None,
+    github: Annotated[
+        bool,
+        typer.Option(
+            "--github", help="Also append to GitHub's step summary, and annotate what is not done."
+        ),
+    ] = False,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    redis_url: RedisOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """
+    Hold the checklist and gates against saved runs, what runs now, and the code; changes nothing.
+
+    Lines are done, not done, stale (what shows it is older than the last change) or invalid. Exits
+    with 4 if one is not done, else with 3 if one is stale or invalid.
+
+    Example: perfkit check --source src --gate "p95_ms < 200" --junit check.xml
+    """
+    from perfkit.gates.checklist import check as check_lines
+    from perfkit.gates.lines import counted, verdict_on
+    from perfkit.gates.written import annotations, documents, markdown
+    from perfkit.gates.written import junit as junit_text
+    from perfkit.service.endpoints import is_served
+
+    read = read_workload(workload)
+    if phase is not None:
+        _check_phase(phase, read, gates, gate, is_reference=is_served(read))
+    asked = _read_gates(gates, gate)
+    where = make_target(target, data, region, profile, workload=read)
+    summary = _summary_file() if github else None
+    evidence = _gather(
+        read,
+        where,
+        source=source,
+        redis_url=make_redis_url(redis_url, read),
+        stack=stack,
+        namespace=namespace,
+        results=results,
+        options=_options(workload, target, data, region, profile),
+    )
+    lines = check_lines(evidence, phase=phase, gates=asked)
+    verdict = verdict_on(lines)
+    if verdict is None:
+        msg = f"nothing to check: workload {read.name} has no indexes, patterns or gates"
+        raise ConfigError(msg)
+    title = f"{read.name} on {where.name if where.is_guarded else where.kind}"
+    if as_json:
+        print_json(
+            {
+                "workload": read.name,
+                "target": where.describe(),
+                "verdict": str(verdict.ruling),
+                "lines": documents(lines),
+            }
+        )
+    else:
+        _print(lines, title, verbose=verbose)
+    if junit is not None:
+        _write(junit, junit_text(lines, read.name))
+    if summary is not None:
+        _write(summary, markdown(lines, f"perfkit check: {title}"), mode="a")
+        for each in annotations(lines):
+            say(each)
+    error = verdict.to_error(counted(lines))
+    if error is not None:
+        raise error
+
+
+def _check_phase(
+    phase: int, read: "Workload", gates: Path | None, gate: list[str] | None, *, is_reference: bool
+) -> None:
+    if gates is not None or gate:
+        msg = "--phase leaves gates out; leave out --phase, or --gates and --gate"
+        raise ConfigError(msg)
+    if phase != 2 and not is_reference:
+        msg = (
+            f"phase {phase} is of the reference service, which serves the built-in workload courses"
+            f" and not {read.name}; leave out --phase, or give --phase 2"
+        )
+        raise ConfigError(msg)
+
+
+def _read_gates(file: Path | None, texts: list[str] | None) -> "list[Gate]":
+    from perfkit.workloads.gates import parse_gate
+    from perfkit.workloads.loader import load_gates
+
+    return [
+        *(load_gates(file) if file is not None else ()),
+        *(parse_gate(text) for text in texts or ()),
+    ]
+
+
+def _summary_file() -> Path:
+    name = os.environ.get(_SUMMARY_VARIABLE)
+    if not name:
+        msg = f"--github is for GitHub Actions: {_SUMMARY_VARIABLE} is not set; leave it out"
+        raise ConfigError(msg)
+    return Path(name)
+
+
+def _write(file: Path, text: str, *, mode: str = "w") -> None:
+    try:
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
+        raise ConfigError(msg) from error
+
+
+def _options(
+    workload: str | None,
+    target: str | None,
+    data: Path | None,
+    region: str | None,
+    profile: str | None,
+) -> str:
+    """Return the options a next step needs to be about the same: those that were given."""
+    import shlex
+
+    given = {
+        "--workload": workload,
+        "--target": target,
+        "--data": data,
+        "--region": region,
+        "--profile": profile,
+    }
+    return "".join(
+        f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
+    )
+
+
+def _gather(
+    read: "Workload",
+    where: "Target",
+    *,
+    source: Path | None,
+    redis_url: str | None,
+    stack: str,
+    namespace: str,
+    results: Path,
+    options: str,
+) -> "Evidence":
+    import perfkit.service
+    from perfkit.gates.checklist import Evidence
+    from perfkit.gates.probing import (
+        look_at_cache_metrics,
+        look_at_redis,
+        look_at_stack,
+        look_at_tables,
+        look_at_user_errors,
+    )
+    from perfkit.gates.source import find_scans
+    from perfkit.runs import RunStore
+    from perfkit.service.endpoints import is_served
+    from perfkit.service.launch import health
+
+    if source is None and is_served(read):
+        # the service that serves it is perfkit's own
+        source = Path(perfkit.service.__file__).parent
+    # a slip in the command comes before anything is asked
+    found = None if source is None else find_scans(source)
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    tables, tables_problem = {}, ""
+    try:
+        tables = look_at_tables(where, read)
+    except PerfkitError as error:
+        tables_problem = str(error)
+    deployed, url = look_at_stack(where, stack)
+    return Evidence(
+        workload=read,
+        target=where.describe(),
+        runs=listing.runs,
+        tables=tables,
+        tables_problem=tables_problem,
+        redis=look_at_redis(redis_url, health()),
+        source=found,
+        user_errors=look_at_user_errors(where, _since(listing.runs)),
+        cache_metrics=look_at_cache_metrics(where, namespace),
+        stack=deployed,
+        stack_url=url,
+        results=_text(results),
+        results_name=str(results),
+        options=options,
+    )
+
+
+def _since(runs: "Sequence[Run]") -> datetime | None:
+    """Return when the newest load test began."""
+    newest = next((run for run in runs if run.load_test is not None), None)
+    return None if newest is None else datetime.fromisoformat(newest.started_at)
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
+    from perfkit.gates.lines import State, counted
+
+    print_text(f"{title}: {counted(lines)}")
+    group = None
+    for number, line in enumerate(lines):
+        if line.group != group:
+            group = line.group
+            print_text(f"\n{group}")
+        said = line.reason if line.state is not State.DONE else ""
+        if verbose and line.state is State.DONE:
+            said = line.verdict.evidence
+        print_text(f"  {line.state:<8}  {line.title}{f': {said}' if said else ''}")
+        following = lines[number + 1 :]
+        repeated = following and (following[0].group, following[0].next_step) == (
+            line.group,
+            line.next_step,
+        )
+        # a command that helps several lines stands below the last of them
+        if line.next_step and not repeated:
+            print_text(f"            -> {line.next_step}")

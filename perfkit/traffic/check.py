@@ -1,0 +1,290 @@
+"""`perfkit traffic check`: what the rules find, what of it is known and left alone, what fails."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from xml.etree import ElementTree as ET
+
+from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
+from perfkit.traffic.figures import Summary
+from perfkit.traffic.findings import Finding, Rule, Settings
+from perfkit.traffic.rules import RULES, find
+from perfkit.units import format_count, format_many, format_units, format_usd
+from perfkit.workloads.model import Ignored
+
+__all__ = ["Checked", "annotations", "build_report", "check", "junit", "screen"]
+
+_ON_SCREEN = 6
+
+# what XML 1.0 has no way to write
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """
+    What the rules found.
+
+    Args:
+        summary: The figures of the trace.
+        findings: What is wrong, that of most worth first.
+        ignored: What is wrong and known, with the reason why it is left alone.
+        unmatched: Entries of the ignore list that nothing was found for.
+        failing: Why the check fails, a line each; empty if it does not.
+        skipped: Rules that could not be applied, with the reason.
+    """
+
+    summary: Summary
+    findings: tuple[Finding, ...]
+    ignored: tuple[tuple[Finding, str], ...]
+    unmatched: tuple[Ignored, ...]
+    failing: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def worth_usd(self) -> float:
+        """What all remedies save; of two for one kind of request the better one."""
+        best: dict[str, float] = {}
+        for each in self.findings:
+            best[each.request] = max(best.get(each.request, 0.0), each.worth_usd)
+        return sum(best.values())
+
+
+def check(
+    summary: Summary,
+    settings: Settings,
+    *,
+    ignored: Sequence[Ignored] = (),
+    fail_on: Iterable[Rule] = (),
+    max_rcu: float | None = None,
+) -> Checked:
+    """
+    Apply all rules.
+
+    Args:
+        summary: The figures of a trace.
+        settings: What the user says to the rules.
+        ignored: What is known.
+        fail_on: Rules whose findings fail the check.
+        max_rcu: Most read units that one request may consume.
+    """
+    kept: list[Finding] = []
+    known: list[tuple[Finding, str]] = []
+    used: set[Ignored] = set()
+    for finding in find(summary, settings):
+        entry = next((each for each in ignored if _matches(each, finding)), None)
+        if entry is None:
+            kept.append(finding)
+        else:
+            used.add(entry)
+            known.append((finding, entry.reason))
+    kept.sort(key=lambda each: -each.worth_usd)
+    wanted = set(fail_on)
+    failing = [f"{each.rule}: {each.request}" for each in kept if each.rule in wanted]
+    if max_rcu is not None:
+        failing += _too_large(summary, max_rcu)
+    return Checked(
+        summary=summary,
+        findings=tuple(kept),
+        ignored=tuple(known),
+        unmatched=tuple(each for each in ignored if each not in used),
+        failing=tuple(failing),
+        skipped=tuple(_skipped(summary, settings)),
+    )
+
+
+def _matches(entry: Ignored, finding: Finding) -> bool:
+    return entry.rule in {"*", finding.rule} and fnmatchcase(finding.request, _glob(entry.request))
+
+
+def _glob(pattern: str) -> str:
+    # only * stands for something: a request's text may have brackets in it
+    return re.sub(r"[\[?]", lambda found: f"[{found[0]}]", pattern)
+
+
+def _too_large(summary: Summary, max_rcu: float) -> Iterator[str]:
+    for each in summary.figures:
+        example = each.example
+        if example is not None and each.read_units and example.total_units > max_rcu:
+            yield (
+                f"{each.fingerprint.text}: request {format_count(example.number)} consumed"
+                f" {format_units(example.total_units)} RCU, and"
+                f" {format_units(max_rcu)} are allowed"
+            )
+
+
+def _skipped(summary: Summary, settings: Settings) -> Iterator[str]:
+    if settings.idle_after_s is None:
+        yield f"{Rule.IDLE_INDEX} needs --index-time: for how long must be recorded to judge"
+    elif summary.trace.duration_s < settings.idle_after_s:
+        yield f"{Rule.IDLE_INDEX} needs a recording as long as --index-time"
+    if not any(each.arms for each in summary.figures):
+        yield "the target does not say what requests consume, so units are unknown"
+
+
+# ---- how it is shown -----------------------------------------------------------------------
+
+
+def screen(checked: Checked, *, more: str) -> tuple[Block, ...]:
+    """Return one screen: how much was found, the most valuable findings, what fails."""
+    shown = checked.findings[:_ON_SCREEN]
+    rest = [Statement(text=text) for text in _rest(checked, len(checked.findings) - len(shown))]
+    rest.append(Statement(text=f"More: {more}"))
+    return (
+        Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+        *(
+            Statements(name=f"finding-{number}", statements=tuple(_lines(checked, each)))
+            for number, each in enumerate(shown, 1)
+        ),
+        Statements(
+            name="rest",
+            statements=(
+                *(Statement(text=f"Fails: {each}", tone=Tone.WARNING) for each in checked.failing),
+                *rest,
+            ),
+        ),
+    )
+
+
+def build_report(checked: Checked) -> Report:
+    """Return everything, for any of the renderers."""
+    title = f"perfkit traffic check: {checked.summary.trace.path.name}"
+    sections = [
+        Section(
+            name="check",
+            title="Found",
+            blocks=(
+                Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+                *(
+                    Statements(name=f"finding-{number}", statements=tuple(_lines(checked, each)))
+                    for number, each in enumerate(checked.findings, 1)
+                ),
+                Statements(
+                    name="rest",
+                    statements=tuple(Statement(text=text) for text in _rest(checked, 0)),
+                ),
+            ),
+            document=_document(checked),
+        )
+    ]
+    if checked.ignored:
+        statements = tuple(
+            Statement(text=f"{each.rule}: {each.request}: {reason}")
+            for each, reason in checked.ignored
+        )
+        sections.append(
+            Section(
+                name="ignored",
+                title="Known and left alone",
+                blocks=(Statements(name="ignored", statements=statements),),
+            )
+        )
+    return Report(title=title, sections=tuple(sections), heading=title)
+
+
+def _document(checked: Checked) -> dict[str, object]:
+    return {
+        "trace": str(checked.summary.trace.path),
+        "worth_usd": checked.worth_usd,
+        "basis": checked.summary.money_basis,
+        "findings": [asdict(each) for each in checked.findings],
+        "ignored": [asdict(each) | {"reason": reason} for each, reason in checked.ignored],
+        "failing": list(checked.failing),
+        "skipped": list(checked.skipped),
+    }
+
+
+def _sum(checked: Checked) -> str:
+    trace = checked.summary.trace
+    number = format_many(len(checked.findings), "finding", "findings")
+    if not checked.findings:
+        number = f"Nothing found by {len(RULES)} rules"
+    found = f"{number} in {format_many(trace.requests, 'request', 'requests')} of {trace.path.name}"
+    if checked.worth_usd and checked.summary.has_rate:
+        return (
+            f"{found}, worth up to {format_usd(checked.worth_usd)} a month at this rate (modelled)."
+        )
+    return f"{found}."
+
+
+def _lines(checked: Checked, each: Finding) -> Iterator[Statement]:
+    yield Statement(text=f"{each.rule}: {each.request}", tone=Tone.WARNING)
+    yield Statement(text=f"  {each.what}: {each.evidence}.")
+    saved = [each.worth] if each.worth else []
+    if each.worth_usd:
+        saved.insert(0, f"{format_usd(each.worth_usd)} for {checked.summary.money_basis}")
+    worth = f" Worth {'; '.join(saved)}." if saved else ""
+    yield Statement(text=f"  Remedy: {each.remedy}.{worth}")
+
+
+def _rest(checked: Checked, hidden: int) -> Iterator[str]:
+    if hidden > 0:
+        yield f"{format_many(hidden, 'further finding', 'further findings')}."
+    if checked.ignored:
+        known = format_many(len(checked.ignored), "finding", "findings")
+        yield f"{known} on the ignore list left alone."
+    for each in checked.unmatched:
+        yield f"Nothing found for the ignore list's {each.rule}, {each.request}: is it still needed?"
+    for text in checked.skipped:
+        yield f"Not looked at: {text}."
+
+
+def junit(checked: Checked, fail_on: Iterable[Rule]) -> str:
+    """
+    Return the result as JUnit XML: a case for each rule, a failure for each that fails.
+
+    Source: the schema of Jenkins' xUnit plugin, `junit-10.xsd`.
+    """
+    wanted = set(fail_on)
+    cases: list[tuple[str, list[str], bool]] = []
+    for rule in RULES:
+        found = [each for each in checked.findings if each.rule is rule]
+        texts = [f"{each.request}: {each.what}: {each.evidence}" for each in found]
+        cases.append((str(rule), texts, rule in wanted and bool(found)))
+    large = [each for each in checked.failing if each.endswith("are allowed")]
+    cases.append(("max-rcu-per-request", large, bool(large)))
+    failures = sum(fails for _, _, fails in cases)
+    root = ET.Element("testsuites", name="perfkit traffic check")
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name="perfkit traffic check",
+        tests=str(len(cases)),
+        failures=str(failures),
+        errors="0",
+        time="0",
+    )
+    for name, texts, fails in cases:
+        case = ET.SubElement(suite, "testcase", classname="perfkit.traffic", name=name, time="0")
+        if not texts:
+            continue
+        whole = _NOT_IN_XML.sub("\ufffd", "\n".join(texts))
+        if fails:
+            problem = ET.SubElement(case, "failure", type=name, message=whole.partition("\n")[0])
+            problem.text = whole
+        else:
+            ET.SubElement(case, "system-out").text = whole
+    ET.indent(root)
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def annotations(checked: Checked, fail_on: Iterable[Rule]) -> Iterator[str]:
+    """
+    Yield a workflow command of GitHub's for each finding.
+
+    Source: GitHub's "Workflow commands for GitHub Actions".
+    """
+    wanted = set(fail_on)
+    for each in checked.findings:
+        kind = "error" if each.rule in wanted else "warning"
+        title = _command(f"{each.rule} {each.request}").replace(":", "%3A").replace(",", "%2C")
+        yield f"::{kind} title={title}::{_command(f'{each.what}: {each.evidence}. {each.remedy}.')}"
+    for text in checked.failing:
+        if text.endswith("are allowed"):
+            yield f"::error title=max-rcu-per-request::{_command(text)}"
+
+
+def _command(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,78 @@
+"""Reads one by one of what another answer named: what N+1 and narrow indexes have in common."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from perfkit.traffic.trace import Call
+
+__all__ = ["Fetches", "fetches"]
+
+LEAST = 5
+"""As many similar reads behind one make an N+1."""
+
+_LONGEST_GAP_S = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Fetches:
+    """
+    Similar reads behind one answer, each begun when the one before had ended.
+
+    Args:
+        parent: Number of the request whose answer held the keys.
+        parent_fingerprint: Its fingerprint's number.
+        fingerprint: That of the reads.
+        calls: How many.
+        duration_s: Time of all.
+        units: Consumed by all.
+        keys: Their distinct keys or partitions.
+        of_parent: How many of them read an item that the parent itself had returned.
+        first: Number of the first.
+    """
+
+    parent: int
+    parent_fingerprint: int
+    fingerprint: int
+    calls: int = 0
+    duration_s: float = 0.0
+    units: float = 0.0
+    keys: set[int] = field(default_factory=set)
+    of_parent: int = 0
+    first: int = 0
+    last_end_s: float = 0.0
+    overlaps: int = 0
+
+
+def fetches(calls: Iterable[Call]) -> Iterator[Fetches]:
+    """Yield the reads behind one answer, where there are enough of them and one followed another."""
+    parents: dict[int, Call] = {}
+    found: dict[tuple[int, int], Fetches] = {}
+    for call in calls:
+        if call.returned or call.count:
+            parents[call.number] = call
+        if call.behind not in parents or call.error:
+            continue
+        parent = parents[call.behind]
+        place = (call.behind, call.fingerprint)
+        run = found.get(place)
+        if run is None:
+            run = found[place] = Fetches(
+                parent=parent.number,
+                parent_fingerprint=parent.fingerprint,
+                fingerprint=call.fingerprint,
+                first=call.number,
+                last_end_s=parent.end_s,
+            )
+        if call.at_s < run.last_end_s or call.at_s - run.last_end_s > _LONGEST_GAP_S:
+            run.overlaps += 1
+        run.last_end_s = max(run.last_end_s, call.end_s)
+        run.calls += 1
+        run.duration_s += call.duration_s
+        run.units += call.total_units
+        for each in call.touched:
+            run.keys.add(each.key or each.partition)
+            run.of_parent += bool(each.key) and each.key in parent.returned
+    for run in found.values():
+        # some may have waited for others by chance
+        if len(run.keys) >= LEAST and run.overlaps * 2 < run.calls:
+            yield run

@@ -1,0 +1,137 @@
+"""`perfkit check` from end to end on the embedded engine: what it prints, writes and exits with."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
+
+ORDERS = """
+name = "orders"
+description = "Orders by customer"
+
+[tables.Orders]
+items = 40
+partition_key = "order_id"
+
+[tables.Orders.attributes]
+order_id = { kind = "sequence", format = "O{:04}" }
+customer = { kind = "choice", values = ["a", "b"] }
+
+[tables.Orders.indexes]
+OrdersByCustomer = { partition_key = "customer" }
+
+[patterns.by-customer]
+description = "Orders of a customer"
+table = "Orders"
+parameters = { customer = "a" }
+scan.filter = "customer = :customer"
+query = { index = "OrdersByCustomer", key_condition = "customer = :customer" }
+
+[gates]
+by-customer = "rcu_per_request <= 1"
+"""
+
+
+def perfkit(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments])
+
+
+def check(*arguments: str) -> tuple[int, dict[str, str], dict[str, str]]:
+    """Return the exit code, and by title how lines stand and what they say to do next."""
+    result = perfkit("check", "--json", *arguments)
+    lines = json.loads(result.stdout)["lines"]
+    return (
+        result.exit_code,
+        {line["title"]: line["state"] for line in lines},
+        {line["title"]: line["next"] for line in lines},
+    )
+
+
+@pytest.mark.processes
+def test_a_workload_gets_done_by_the_commands_that_the_lines_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("perfkit.toml").write_text(ORDERS)
+    Path("src").mkdir()
+    Path("src/service.py").write_text("client.scan(TableName='Orders')\n")
+    done: set[str] = set()
+
+    for _ in range(4):
+        code, states, steps = check("--source", "src")
+        todo = [step for title, step in steps.items() if states[title] != "done"]
+        command = next((step for step in todo if step not in done and "check" not in step), None)
+        if command is None:
+            break
+        assert code == 4
+        done.add(command)
+        more = ["--iterations", "3"] if "bench" in command else []
+        assert perfkit(*command.split()[1:], *more).exit_code == 0
+
+    assert done == {
+        "perfkit seed",
+        "perfkit create-indexes",
+        "perfkit bench --scenario by-customer",
+    }
+    assert {title for title, state in states.items() if state != "done"} == {
+        "no Scan is left in the source"
+    }
+
+    Path("src/service.py").write_text("client.query(TableName='Orders')\n")
+    summary = Path("summary.md")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    result = perfkit("check", "--source", "src", "--junit", "check.xml", "--github")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("orders on embedded: 5 of 5 done\n")
+    root = ET.fromstring(Path("check.xml").read_text())
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "0", "0")
+    assert summary.read_text().startswith("## perfkit check: orders on embedded\n\n5 of 5 done.")
+
+    # an edited workload is another one: what was measured is stale, and no gate passes by it
+    Path("perfkit.toml").write_text(ORDERS.replace("<= 1", "<= 0.1"))
+    code, states, _ = check("--source", "src")
+    assert code == 3
+    assert states["by-customer: rcu_per_request <= 0.1"] == "stale"
+
+    Path("perfkit.toml").write_text(ORDERS)
+    result = perfkit("check", "--source", "src", "--gate", "by-customer: rcu_per_request < 0.1")
+    assert result.exit_code == 4
+    assert "not done  by-customer: rcu_per_request < 0.1: rcu_per_request is 0.5" in result.stdout
+    assert "Error: 5 of 6 done, 1 not done" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gate", "p59 < 1"], "gate 'p59 < 1', column 1: no metric 'p59'"),
+        (["--gates", "none.toml"], "cannot read the gates in none.toml"),
+        (["--source", "nowhere"], "no folder 'nowhere' to look for scans in"),
+        (["--phase", "2", "--gate", "errors == 0"], "--phase leaves gates out"),
+        (["--phase", "1"], "phase 1 is of the reference service"),
+        (["--github"], "GITHUB_STEP_SUMMARY is not set"),
+        (["--junit", "none/check.xml"], "cannot write none/check.xml"),
+    ],
+)
+def test_a_wrong_request_is_refused(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("perfkit.toml").write_text(ORDERS)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+    result = perfkit("check", *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_looking_leaves_no_trace() -> None:
+    result = perfkit("check")
+
+    assert result.exit_code == 4
+    assert "Phase 4: production deployment" in result.stdout
+    assert len(result.stdout.splitlines()) <= 60
+    assert not Path(".perfkit").exists()

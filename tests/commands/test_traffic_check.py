@@ -1,0 +1,116 @@
+"""`perfkit traffic check` as it is typed: exit codes, the ignore list, JUnit, annotations."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner
+
+from perfkit.cli import app
+from perfkit.traffic.exchange import Observed
+from perfkit.traffic.shapes import Fingerprint
+from perfkit.traffic.trace_file import TraceWriter
+
+SCAN = Fingerprint(operation="Scan", table="Orders", filter="coupon = :v")
+
+
+def seen(number: int, fingerprint: Fingerprint, **more: Any) -> Observed:
+    plain: dict[str, Any] = {
+        "number": number, "fingerprint": fingerprint, "at_s": number * 1.0, "duration_s": 0.01,
+        "status": 200, "error": "", "connection": 1, "agent": "", "caller": None,
+        "invocation": 0, "attempt": 1, "count": 1, "scanned": 1, "sent_bytes": 1,
+        "received_bytes": 1, "item_bytes": 0, "unprocessed": 0, "same": number, "chain": 0,
+        "page": 0, "behind": 0, "units": (("Orders", "", 0.5),), "touched": (), "returned": (),
+    }  # fmt: skip
+    return Observed(**(plain | more))
+
+
+@pytest.fixture(autouse=True)
+def trace() -> Path:
+    """Return a trace of two filtered scans of 128 units in two minutes."""
+    path = Path("app.trace")
+    meta = {"target": {"kind": "embedded"}, "duration_s": 120.0, "complete": True}
+    writer = TraceWriter(path, meta, most_bytes=1 << 30, warn=pytest.fail)
+    units = (("Orders", "", 128.0),)
+    for number in (1, 2):
+        writer.add(seen(number, SCAN, count=10, scanned=1000, units=units))
+    writer.add(seen(3, Fingerprint(operation="GetItem", table="Orders")))
+    writer.close()
+    return path
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["traffic", "check", "app.trace", *arguments])
+
+
+def test_a_scan_is_found_with_what_it_is_worth() -> None:
+    done = run()
+
+    assert done.exit_code == 0, done.output
+    assert "scan: Scan Orders: filter coupon = :v" in done.stdout
+    assert "2 times, each 128 RCU and 1,000 items read for 10 returned" in done.stdout
+    # 256 units in 120 s, of which 99% is thrown away, at $0.125 a million, 730 h a month
+    assert "Worth $0.69 for a month" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["--fail-on", "scan,hot-key"], 4, id="what must not be"),
+        pytest.param(["--fail-on", "all"], 4, id="anything"),
+        pytest.param(["--fail-on", "hot-key"], 0, id="what is not found"),
+        pytest.param(["--max-rcu-per-request", "127.5"], 4, id="a request too large"),
+        pytest.param(["--max-rcu-per-request", "128"], 0, id="just small enough"),
+        pytest.param(["--fail-on", "scans"], 2, id="no such rule"),
+    ],
+)
+def test_what_fails_is_asked_for(arguments: list[str], code: int) -> None:
+    assert run(*arguments).exit_code == code
+
+
+def test_what_is_known_is_left_alone() -> None:
+    known = '[[ignore]]\nrule = "scan"\nrequest = "Scan Ord*"\nreason = "the export"\n'
+    Path("perfkit.toml").write_text(
+        f'{known}[[ignore]]\nrule = "*"\nrequest = "Gone"\nreason = "old"\n'
+    )
+
+    done = run("--fail-on", "scan", "--json")
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["check"]
+    assert [(each["rule"], each["reason"]) for each in found["ignored"]] == [("scan", "the export")]
+    assert [each["rule"] for each in found["findings"]] == ["filter"]
+    assert "Nothing found for the ignore list's *, Gone" in run().stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param('[[ignore]]\nrule = "scan"\nrequest = "x"\n', "reason", id="no reason"),
+        pytest.param(
+            '[[ignore]]\nrule = "sacn"\nrequest = "x"\nreason = "y"\n', "'sacn'", id="no rule"
+        ),
+    ],
+)
+def test_an_ignore_list_that_is_wrong_is_an_error(text: str, reason: str) -> None:
+    Path("other.toml").write_text(text)
+
+    done = run("--ignore", "other.toml")
+
+    assert done.exit_code == 2
+    assert reason in done.stderr
+
+
+def test_machines_that_read_tests_get_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+    done = run("--fail-on", "scan", "--junit", "out.xml", "--json")
+
+    suite = ET.parse("out.xml").getroot()[0]
+    assert suite.attrib["failures"] == "1"
+    assert [each.attrib["name"] for each in suite if each.find("failure") is not None] == ["scan"]
+    assert json.loads(done.stdout)["check"]["failing"] == ["scan: Scan Orders: filter coupon = :v"]
+    assert "::error title=scan Scan Orders%3A filter coupon = %3Av::reads all" in done.stderr
+    assert "::warning title=filter" in done.stderr

@@ -1,0 +1,220 @@
+"""Faults around a load test: Ctrl-C, processes that die, workers on other machines."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from perfkit.runs import LoadTest, RunStore
+
+pytestmark = pytest.mark.processes
+
+MIX = """
+name = "tiny"
+[requests.ok]
+path = "/ok"
+"""
+
+_LIMIT_S = 120.0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Return a function that starts `perfkit load` in the test's folder."""
+    (tmp_path / "mix.toml").write_text(MIX)
+
+    def start(*arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "perfkit", "load", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + _LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def generators(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return [
+        each
+        for each in psutil.Process(process.pid).children(recursive=True)
+        if "perfkit.load.generator" in each.cmdline()
+    ]
+
+
+def saved_test(folder: Path) -> LoadTest:
+    (run,) = RunStore(folder / ".perfkit" / "runs").list().runs
+    assert run.load_test is not None
+    return run.load_test
+
+
+def test_ctrl_c_saves_what_was_measured_and_leaves_nothing_behind(
+    start: Any, tiny_service: Any, tmp_path: Path
+) -> None:
+    process = start(
+        *("--url", tiny_service.url, "--mix", "mix.toml", "--users", "2", "--think", "0.01"),
+        *("--duration", "10m", "--ramp", "0s", "--json"),
+    )
+    wait_for(lambda: tiny_service.asked["/ok"] > 20)
+    children = generators(process)
+
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=_LIMIT_S)
+
+    assert process.returncode == 130, errors
+    document = json.loads(output)
+    assert document["interrupted"]
+    assert not document["valid"]
+    test = saved_test(tmp_path)
+    assert test.interrupted
+    assert sum(each.requests for each in test.seconds) > 10
+    assert test.invalid[0].startswith("the run was cut short")
+    assert not any(each.is_running() for each in children)
+
+
+def test_what_makes_requests_ends_with_a_parent_that_is_killed(
+    start: Any, tiny_service: Any
+) -> None:
+    process = start("--url", tiny_service.url, "--mix", "mix.toml", "--processes", "2")
+    wait_for(lambda: tiny_service.asked["/ok"] > 5)
+    children = generators(process)
+    assert len(children) == 3
+
+    process.kill()
+    process.communicate()
+
+    wait_for(
+        lambda: (
+            not any(
+                each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in children
+            )
+        )
+    )
+
+
+def test_the_only_process_that_dies_ends_the_test_with_a_reason(
+    start: Any, tiny_service: Any
+) -> None:
+    process = start("--url", tiny_service.url, "--mix", "mix.toml")
+    wait_for(lambda: tiny_service.asked["/ok"] > 5)
+
+    generators(process)[0].kill()
+    _, errors = process.communicate(timeout=_LIMIT_S)
+
+    assert process.returncode == 3
+    assert "Error: the process that makes the requests ended (code -9)" in errors
+
+
+def test_one_of_several_that_dies_makes_the_run_invalid(
+    start: Any, tiny_service: Any, tmp_path: Path
+) -> None:
+    process = start(
+        *("--url", tiny_service.url, "--mix", "mix.toml", "--users", "4"),
+        *("--processes", "2", "--duration", "8s", "--ramp", "0s"),
+    )
+    wait_for(lambda: tiny_service.asked["/ok"] > 5)
+
+    generators(process)[-1].kill()
+    _, errors = process.communicate(timeout=_LIMIT_S)
+
+    assert process.returncode == 3, errors
+    assert "1 process that made requests ended; measure again" in saved_test(tmp_path).invalid
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
+
+
+def test_a_master_lets_two_workers_make_the_requests(
+    start: Any, tiny_service: Any, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    master = start(
+        *("--master", "--expect-workers", "2", "--master-port", port, "--json"),
+        *("--url", tiny_service.url, "--mix", "mix.toml", "--rate", "40"),
+        *("--duration", "2s", "--ramp", "0s"),
+    )
+    workers = [
+        start("--worker", "--master-host", "127.0.0.1", "--master-port", port) for _ in range(2)
+    ]
+
+    output, errors = master.communicate(timeout=_LIMIT_S)
+    ends = [each.communicate(timeout=_LIMIT_S) for each in workers]
+
+    assert master.returncode in {0, 3}, errors
+    assert [each.returncode for each in workers] == [0, 0], ends
+    document = json.loads(output)
+    assert document["overall"]["requests"] == 80
+    # one more went before, to see whether anybody is there
+    assert tiny_service.asked["/ok"] == 81
+    assert document["settings"]["processes"] == 2
+    assert saved_test(tmp_path).due == 80
+    assert "2 of 2 workers are here" in errors
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(start: Any, tiny_service: Any) -> None:
+    port = tiny_service.url.rpartition(":")[2]
+    process = start(
+        *("--url", tiny_service.url, "--mix", "mix.toml", "--master", "--master-port", port)
+    )
+
+    _, errors = process.communicate(timeout=_LIMIT_S)
+
+    assert process.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in errors
+    assert "--master-port" in errors
+
+
+def test_a_service_that_dies_is_measured_as_errors(start: Any) -> None:
+    program = (
+        "import http.server as h\n"
+        "class A(h.BaseHTTPRequestHandler):\n"
+        "  protocol_version = 'HTTP/1.1'\n"
+        "  def do_GET(self):\n"
+        "    self.send_response(200); self.send_header('Content-Length', '2')\n"
+        "    self.end_headers(); self.wfile.write(b'ok')\n"
+        "  log_message = lambda *_: None\n"
+        "s = h.ThreadingHTTPServer(('127.0.0.1', 0), A)\n"
+        "print(s.server_address[1], flush=True)\n"
+        "s.serve_forever()\n"
+    )
+    service = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    port = service.stdout.readline().strip()
+    process = start(
+        *("--url", f"http://127.0.0.1:{port}", "--mix", "mix.toml", "--users", "2"),
+        *("--think", "0.02", "--duration", "5s", "--ramp", "0s", "--json"),
+        *("--gate", "errors == 0"),
+    )
+    # a connection of the probe's, and then those of users
+    wait_for(lambda: len(psutil.Process(service.pid).net_connections()) > 2)
+
+    os.kill(service.pid, signal.SIGKILL)
+    service.communicate()
+    output, errors = process.communicate(timeout=_LIMIT_S)
+
+    document = json.loads(output)
+    assert document["errors_by_kind"].keys() >= {"connection refused"}
+    # the measurement itself may be invalid on a busy machine
+    assert process.returncode == (4 if document["valid"] else 3), errors
