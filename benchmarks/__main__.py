@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    enforcement,
     engines,
     html_report,
     http_clients,
@@ -55,6 +56,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "apply-kills": migrating.with_kills,
     "apply-faults": migrating.with_faults,
     "rates": rates.compare,
+    "enforcement": enforcement.compare,
     "verify": verifying.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
