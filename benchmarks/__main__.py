@@ -23,6 +23,7 @@ from benchmarks import (
     judging,
     layouts,
     rates,
+    recording,
     run,
     seeding,
     service,
@@ -51,6 +52,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "twin": twin.compare,
     "rates": rates.compare,
     "verify": verifying.compare,
+    "recording": recording.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions")
 """Those that take too long, or too much of the disk, to be measured each time."""

@@ -65,17 +65,20 @@ class Wrk:
         folder: For its script.
         token: Bearer token to send.
         connections: How many.
+        request: Lua that says what to ask, where it is not a GET.
 
     Raises:
         TargetError: wrk is missing.
     """
 
-    def __init__(self, folder: Path, token: str, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, folder: Path, token: str, connections: int = CONNECTIONS, *, request: str = ""
+    ) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise TargetError(MISSING)
         script = folder / "wrk.lua"
-        script.write_text(_SCRIPT)
+        script.write_text(request + _SCRIPT)
         self._command = [
             *(program, "--threads", "1", "--connections", str(connections)),
             *("--timeout", "30s", "--script", str(script)),
