@@ -33,7 +33,7 @@ from perfkit.units import (
 __all__ = ["build_report", "live_table", "screen"]
 
 _ON_SCREEN = 8
-_DETAIL_CELLS = 36
+_DETAIL_CELLS = 28
 
 
 def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
@@ -216,7 +216,7 @@ def _screen_columns(summary: Summary) -> tuple[Column, ...]:
         Column(key="calls", title="calls", kind=Kind.COUNT),
         Column(key="share", title="cost", kind=Kind.SHARE),
         Column(key="p50_s", title="p50", kind=Kind.SECONDS),
-        Column(key="units", title="units/call", kind=Kind.CAPACITY),
+        Column(key="units", title="units", kind=Kind.CAPACITY),
         Column(key="wasted", title="wasted", kind=Kind.SHARE),
         Column(key="usd", title=money, kind=Kind.USD, provenance=Provenance.MODELLED),
     )
