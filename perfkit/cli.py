@@ -30,6 +30,7 @@ from perfkit.commands.report import ReportCommand, report
 from perfkit.commands.run import run
 from perfkit.commands.seed import seed
 from perfkit.commands.serve import serve
+from perfkit.commands.stack import stack
 from perfkit.commands.status import status
 from perfkit.commands.traffic import traffic
 from perfkit.commands.up import up
@@ -151,7 +152,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (traffic, "Show a recording, the most expensive requests first."),
     ),
     "Change": (
-        (migrate, "Plan indexes of live tables, and check their items."),
+        (migrate, "Take live tables to new indexes, and back."),
         (create_indexes, "Create a workload's indexes on tables in use."),
         (drop_indexes, "Drop a workload's indexes; the items stay."),
     ),
@@ -167,6 +168,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (down, "Stop what `up` started."),
         (serve, "Run the service in the foreground, with any switches."),
         (worker, "Deliver queued mails and request logs."),
+        (stack, "Print a CloudFormation template of it for AWS."),
     ),
     "Data and tools": (
         (seed, "Create the tables of a workload and fill them."),
@@ -179,6 +181,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
 }
 
 _NAMES = {
+    stack: "stack",
     cost: "cost",
     migrate: "migrate",
     prices: "prices",

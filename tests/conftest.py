@@ -166,6 +166,14 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_collecting() -> Iterator[None]:
+    """Measuring collects the garbage before: of a whole test suite that takes seconds each time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("perfkit.measure.rounds.gc", SimpleNamespace(collect=lambda: 0))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _models_read_once() -> Iterator[None]:
     """Share botocore's models, megabytes of JSON, and its names of events among all clients."""
     names: dict[str, str] = {}

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 PERFKIT = [sys.executable, "-m", "perfkit"]
 COMMAND = shlex.join(PERFKIT)
 
-PRINTING = ["--help", "bench --help", "--version", "status", "status --json"]
+PRINTING = ["--help", "status", "status --json"]
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ LEVELS = (
     ("traffic",),
     ("scenarios", "load", "migrate", "report"),
     ("gates",),
-    ("analysis",),
+    ("analysis", "stack"),
     ("service", "cost"),
     ("queue",),
     ("cache", "dynamodb"),

@@ -453,7 +453,10 @@ def _doubts(
         reach = most if least == most else f"{least} to {most}"
         yield f"other programs used {reach} of the CPU"
     yield from _few_calls(patterns)
-    if any(run.target.get("kind") == "embedded" for run in runs):
+    modelled = dict.fromkeys(each for run in runs for each in run.modelled_of_aws)
+    if modelled:
+        yield f"{_listed(list(modelled))} are modelled on AWS's, and no measurement of AWS"
+    elif any(run.target.get("kind") == "embedded" for run in runs):
         yield "latencies are the embedded engine's, without network or AWS"
     wide = [each.name for each in patterns if _is_wide(each.comparison)]
     if wide:

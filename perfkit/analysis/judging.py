@@ -370,6 +370,8 @@ def _obstacle(match: Match, before: Sequence[Variant], after: Sequence[Variant])
     everything = (*before, *after)
     if match.other_machine:
         return "different machines"
+    if any(run.load_test is not None and run.load_test.invalid for run in match.runs):
+        return "a measurement is invalid"
     if any(variant.errors for variant in everything):
         return "calls failed"
     if len({(variant.items_returned, variant.consistency) for variant in everything}) > 1:

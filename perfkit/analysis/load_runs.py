@@ -1,10 +1,19 @@
 """Load tests in words: what was asked of what, and whether the measurement holds."""
 
-from perfkit.analysis.verdict import Ruling, Verdict
-from perfkit.runs import LoadModel, LoadTest, Run
-from perfkit.units import format_duration, format_many, format_quantity
+from collections.abc import Iterable
 
-__all__ = ["asked", "subject_of", "validity"]
+from perfkit.analysis.percentiles import percentile
+from perfkit.analysis.verdict import Ruling, Verdict, taken_together
+from perfkit.runs import LoadModel, LoadTest, Run, RunKind, Variant
+from perfkit.units import (
+    format_duration,
+    format_many,
+    format_quantity,
+    format_seconds,
+    format_share,
+)
+
+__all__ = ["asked", "outcome_of", "sides_under_load", "subject_of", "summary_of", "validity"]
 
 
 def subject_of(run: Run) -> str:
@@ -41,3 +50,51 @@ def validity(test: LoadTest) -> Verdict:
     if test.invalid:
         return Verdict(ruling=Ruling.INVALID, reason="; ".join(test.invalid))
     return Verdict(ruling=Ruling.PASS)
+
+
+def outcome_of(test: LoadTest) -> Verdict:
+    """Return the verdict on the gates that a test was held against; on itself where there are none."""
+    valid = validity(test)
+    if valid.ruling is Ruling.INVALID:
+        return valid
+    gates = (
+        Verdict(ruling=Ruling(each.verdict), reason=f"{each.gate}: {each.reason}")
+        for each in test.gates
+        if each.verdict in set(Ruling)
+    )
+    return taken_together(gates) or valid
+
+
+def summary_of(run: Run) -> str:
+    """Return what a load test found, in a line; what it was asked for first."""
+    test = run.load_test
+    if test is None or not run.variants:
+        return f"{subject_of(run)}: no request was measured"
+    total = run.variants[0]
+    p95_s = percentile(total.latency_s, 0.95)
+    parts = [f"{format_many(test.settings.users, 'user')}"]
+    if total.http is not None:
+        parts.append(f"{total.http.requests_per_s:,.4g} requests/s")
+    if p95_s is not None:
+        parts.append(f"p95 {format_seconds(p95_s)}")
+    parts.append(format_many(total.errors, "error") if total.errors else "no errors")
+    if total.cache is not None and total.cache.hit_rate is not None:
+        parts.append(f"hits {format_share(round(total.cache.hit_rate, 3))}")
+    return f"{subject_of(run)}: {', '.join(parts)}"
+
+
+def sides_under_load(runs: Iterable[Run]) -> tuple[tuple[Run, Variant], ...]:
+    """Return the tests of the reference service with the fewest and the most phases, if there are."""
+    tests = sorted(
+        (
+            (run.load_test.settings.phase, run.started_at, run)
+            for run in runs
+            if run.kind is RunKind.LOAD
+            and run.load_test is not None
+            and run.load_test.settings.phase is not None
+            and run.variants
+        ),
+        key=lambda each: each[:2],
+    )
+    found = [(run, run.variants[0]) for _, _, run in tests]
+    return (found[0], found[-1]) if len(found) > 1 else tuple(found)

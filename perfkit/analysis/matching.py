@@ -152,7 +152,12 @@ def _match(title: str, before: Sequence[Run], after: Sequence[Run], *, edited: b
 
 def same_work(one: Run, other: Run) -> bool:
     """Tell whether two runs did the same work, their workload's file not edited in between."""
-    return not _other_work("", one, other, edited=False)
+    switched = (
+        one.load_test
+        and other.load_test
+        and (one.load_test.settings.switches != other.load_test.settings.switches)
+    )
+    return not switched and not _other_work("", one, other, edited=False)
 
 
 def _refuse_other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> None:
@@ -192,8 +197,27 @@ def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
                 f"{both} were measured with different settings, {key} {json.dumps(mine)} and"
                 f" {json.dumps(theirs)}; measure both with the same"
             )
+    load = _other_load(one, other)
+    if load:
+        return f"{both} were under different load, {load}; measure both with the same"
     if one.traffic != other.traffic:
         return f"{both} had different traffic; measure both with the same `--hour`"
+    return ""
+
+
+# what of a load test makes it another one; phase and switches are what is compared
+_OF_THE_LOAD = ("model", "mix", "users", "think_s", "rate_hz", "duration_s", "timeout_s")
+
+
+def _other_load(one: Run, other: Run) -> str:
+    """Return how the load of two runs differs, or nothing."""
+    if one.load_test is None or other.load_test is None:
+        return ""
+    for name in _OF_THE_LOAD:
+        mine = getattr(one.load_test.settings, name)
+        theirs = getattr(other.load_test.settings, name)
+        if mine != theirs:
+            return f"{name.removesuffix('_s').removesuffix('_hz')} {mine} and {theirs}"
     return ""
 
 

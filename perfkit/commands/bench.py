@@ -10,6 +10,7 @@ from perfkit.commands.common import (
     INTERRUPTED,
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     ProfileOption,
@@ -118,6 +119,7 @@ def bench(
     redis_url: RedisOption = None,
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -151,7 +153,14 @@ def bench(
     if hour:
         _check_taken(chosen)
     where = make_target(
-        target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
+        target,
+        data,
+        region,
+        profile,
+        workload=read,
+        max_rcu=max_rcu,
+        max_cost=max_cost,
+        like_aws=like_aws,
     )
     twins = make_twins(sample, whole=whole, no_twin=no_twin)
     context = make_context(where, read, options, make_redis_url(redis_url, read), twins)
@@ -307,7 +316,7 @@ def make_context(
     return Context(
         workload=read,
         client=client,
-        target=where.describe(),
+        target=where.condition(),
         where=where.name,
         options=options,
         source=where,

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,7 @@ __all__ = [
     "INTERRUPTED",
     "DataOption",
     "JsonOption",
+    "LikeAwsOption",
     "MaxCostOption",
     "MaxRcuOption",
     "MaxWcuOption",
@@ -95,6 +97,14 @@ ProfileOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+LikeAwsOption = Annotated[
+    bool,
+    typer.Option(
+        "--like-aws",
+        help="Enforce throughput, and answer as slowly and let indexes lag as on AWS, by a model"
+        " of it; embedded target only.",
+    ),
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print everything, not just one screen.")
@@ -161,6 +171,7 @@ def make_target(
     max_rcu: float | None = None,
     max_wcu: float | None = None,
     max_cost: float | None = None,
+    like_aws: bool = False,
 ) -> "Target":
     """
     Return the target that options name, or the environment, or the workload's file, in this order.
@@ -177,6 +188,7 @@ def make_target(
         max_rcu: Most read units a second that all reads there may consume.
         max_wcu: Likewise writes.
         max_cost: Stop there before all units together cost more.
+        like_aws: Model AWS's limits and delays on the embedded target.
 
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
@@ -208,19 +220,45 @@ def make_target(
             f" aws to {target.name}: an endpoint, not AWS."
         )
     if target.kind == "embedded":
-        delay = os.environ.get(INDEX_DELAY_VARIABLE)
-        target = replace(
-            target,
-            index_delay_s=_seconds(delay) if delay else None,
-            enforce_throughput=_is_on(ENFORCE_VARIABLE),
-            latency=os.environ.get(LATENCY_VARIABLE) or None,
+        target = _modelled(target, like_aws=like_aws)
+    elif like_aws:
+        msg = (
+            f"--like-aws goes with the embedded target only, not with {target.name}; what answers"
+            " there has its own limits and delays (`perfkit dynamodb --like-aws` serves the model)"
         )
-        if target.latency is not None:
-            from perfkit.embedded.latency import read_profile
-
-            # a profile that will not do shows before anything is done
-            read_profile(target.latency)
+        raise ConfigError(msg)
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
+
+
+def _modelled(target: "Target", *, like_aws: bool) -> "Target":
+    """Return the embedded target with the limits and delays of AWS that are asked for."""
+    from perfkit.embedded.latency import AWS, read_profile
+    from perfkit.settings import LIKE_AWS_DELAY_S
+
+    delay = os.environ.get(INDEX_DELAY_VARIABLE)
+    latency = os.environ.get(LATENCY_VARIABLE) or (AWS if like_aws else None)
+    if latency is not None:
+        # a profile that will not do shows before anything is done
+        read_profile(latency)
+    target = replace(
+        target,
+        index_delay_s=_seconds(delay) if delay else LIKE_AWS_DELAY_S if like_aws else None,
+        enforce_throughput=like_aws or _is_on(ENFORCE_VARIABLE),
+        latency=latency,
+    )
+    if like_aws:
+        _note_once(
+            f"Modelled as on AWS: throughput is enforced, latency is profile {latency}, and indexes"
+            f" lag by up to {target.index_delay_s:g} s (the lag stays in {target.data} until"
+            f" {INDEX_DELAY_VARIABLE}=0)."
+        )
+    return target
+
+
+@cache
+def _note_once(text: str) -> None:
+    # a command may make its target, and then that of the service it starts
+    note(text)
 
 
 def _seconds(text: str) -> float:

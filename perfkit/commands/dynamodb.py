@@ -12,6 +12,7 @@ from perfkit.settings import (
     ENFORCE_VARIABLE,
     INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
+    LIKE_AWS_DELAY_S,
 )
 
 __all__ = ["dynamodb"]
@@ -68,6 +69,13 @@ def dynamodb(
             help="Let answers take as long as AWS's, by a model of it, or by a profile of yours.",
         ),
     ] = None,
+    like_aws: Annotated[
+        bool,
+        typer.Option(
+            "--like-aws",
+            help="All three: --enforce-throughput --latency aws --index-delay 1.",
+        ),
+    ] = False,
 ) -> None:
     """
     Serve the embedded DynamoDB over HTTP, for any AWS SDK or the aws command line.
@@ -78,16 +86,21 @@ def dynamodb(
     """
     from perfkit.embedded import Engine
     from perfkit.embedded.http import serve
-    from perfkit.embedded.latency import Latency, read_profile
+    from perfkit.embedded.latency import AWS, Latency, read_profile
     from perfkit.embedded.throughput import Enforcement
     from perfkit.processes.sockets import bind, url_of
 
+    if like_aws:
+        enforce_throughput = True
+        latency = latency or AWS
+        index_delay = LIKE_AWS_DELAY_S if index_delay is None else index_delay
+    profile = read_profile(latency) if latency else None
     listener = bind(host, port)
     engine = Engine(
         data if data == ":memory:" else Path(data),
         index_delay_s=index_delay,
         enforcement=Enforcement.beside(data) if enforce_throughput else None,
-        latency=Latency(read_profile(latency)) if latency else None,
+        latency=None if profile is None else Latency(profile),
     )
 
     def started() -> None:

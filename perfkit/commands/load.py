@@ -13,6 +13,7 @@ from perfkit.commands.common import (
     INTERRUPTED,
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     ProfileOption,
@@ -31,13 +32,13 @@ from perfkit.commands.common import (
 )
 from perfkit.errors import ConfigError, EvidenceError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
-from perfkit.units import format_many
+from perfkit.units import format_many, format_seconds
 
 if TYPE_CHECKING:
     from perfkit.load.plan import LoadPlan, Mix
     from perfkit.load.process import Place
     from perfkit.load.running import InstanceSampler, Subject
-    from perfkit.runs import Run
+    from perfkit.runs import RateSearch, Run
     from perfkit.workloads.gates import Gate
 
 __all__ = ["load", "parse_duration"]
@@ -51,6 +52,7 @@ _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
 _FEWEST_FOR_A_RATE = 20
+_FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
 _PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
 MASTER_PORT = 5557
@@ -102,8 +104,9 @@ def load(
         ),
     ] = None,
     duration: Annotated[
-        str, typer.Option(metavar="TIME", help="Time that is measured, after the ramp.")
-    ] = "30s",
+        str | None,
+        typer.Option(metavar="TIME", help="Time that is measured, after the ramp (default: 30s)."),
+    ] = None,
     ramp: Annotated[
         str | None,
         typer.Option(
@@ -165,6 +168,17 @@ def load(
     web_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
     ] = WEB_PORT,
+    find_max: Annotated[
+        bool,
+        typer.Option(
+            "--find-max",
+            help="Search for the highest rate that keeps --p95; --duration (10s) is each trial's.",
+        ),
+    ] = False,
+    p95: Annotated[
+        str | None,
+        typer.Option("--p95", metavar="TIME", help="Of --find-max: the limit, such as 200ms."),
+    ] = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
@@ -187,6 +201,7 @@ def load(
     profile: ProfileOption = None,
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -204,20 +219,52 @@ def load(
     if worker:
         _work(master_host, master_port, locustfile)
         return
+    limit_s = _read_limit(p95, think, locustfile, find_max=find_max)
+    if duration is None:
+        duration = "30s" if limit_s is None else "10s"
+    if limit_s is not None:
+        rate = rate or _FIRST_RATE
     asked = _read_settings(users, think, rate, duration, ramp, timeout, locustfile)
     urls = _check_subject(phase, url, mix, locustfile)
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = _Where(workload, target, data, region, profile, max_rcu, max_cost)
+    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    if urls and like_aws:
+        msg = "--like-aws goes with the reference service, not with --url"
+        raise ConfigError(msg)
     held = _read_gates(gate, gates)
     if urls:
-        run = _measure(*_of_urls(asked, urls, mix, locustfile, metrics, where), place, held)
+        test = _of_urls(asked, urls, mix, locustfile, metrics, where)
+        run = _measure(*test, place, held, limit_s, users)
     else:
         held = (*held, *read_workload(workload).gates)
-        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as subject:
-            run = _measure(*subject, place, held)
+        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as test:
+            run = _measure(*test, place, held, limit_s, users)
     _finish(run, as_json=as_json, verbose=verbose)
+
+
+def _read_limit(
+    p95: str | None, think: str | None, locustfile: Path | None, *, find_max: bool
+) -> float | None:
+    """
+    Return the limit of a search for the highest rate; None where nothing is searched for.
+
+    Raises:
+        ConfigError: An option is missing, or does not go with a search.
+    """
+    if not find_max:
+        if p95 is not None:
+            msg = "--p95 is the limit of --find-max; add that, or write --gate 'p95 < ...'"
+            raise ConfigError(msg)
+        return None
+    if p95 is None:
+        msg = "--find-max needs a limit; add --p95 200ms"
+        raise ConfigError(msg)
+    if think is not None or locustfile is not None:
+        msg = "--find-max tries rates, at which nobody thinks; leave --think and --locustfile out"
+        raise ConfigError(msg)
+    return parse_duration(p95, "--p95", least_s=0.001)
 
 
 def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ...]":
@@ -245,6 +292,7 @@ class _Where:
     profile: str | None
     max_rcu: float | None
     max_cost: float | None
+    like_aws: bool
 
 
 def _read_settings(
@@ -279,10 +327,7 @@ def _read_settings(
         msg = "a Locust file says itself when users ask; leave --rate and --think out"
         raise ConfigError(msg)
     if users is None:
-        users = _USERS
-        if rate is not None:
-            wanted = max(round(rate * _PATIENCE_S), _FEWEST_FOR_A_RATE)
-            users = min(wanted, _MOST_FOR_A_RATE)
+        users = _USERS if rate is None else _users_for(rate)
     return {
         "users": users,
         "think_s": 0.2 if think is None else parse_duration(think, "--think"),
@@ -291,6 +336,10 @@ def _read_settings(
         "ramp_s": ramp_s,
         "timeout_s": parse_duration(timeout, "--timeout", least_s=0.001),
     }
+
+
+def _users_for(rate_hz: float) -> int:
+    return min(max(round(rate_hz * _PATIENCE_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
 
 
 def _check_subject(
@@ -424,6 +473,12 @@ def _of_reference_service(
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
+    if running is not None and where.like_aws:
+        msg = (
+            "--like-aws goes with a service that is started for the test, and one is up; end it with"
+            " `perfkit down`"
+        )
+        raise ConfigError(msg)
     read = read_workload(where.workload)
     target = make_target(
         where.target,
@@ -433,6 +488,7 @@ def _of_reference_service(
         workload=read,
         max_rcu=where.max_rcu,
         max_cost=where.max_cost,
+        like_aws=where.like_aws,
     )
     _approve(target, asked, yes=yes)
     with ExitStack() as stack:
@@ -454,6 +510,7 @@ def _of_reference_service(
                 cloudwatch=None,
                 max_rcu=where.max_rcu,
                 max_cost=where.max_cost,
+                like_aws=where.like_aws,
             )
             drawn = own_mix(plan.settings.target, plan.settings.secret, mix)
             note(f"Starting the service at phase {phase}.")
@@ -466,7 +523,7 @@ def _of_reference_service(
             mix=drawn.name,
             workload=read.name,
             workload_digest=read.digest,
-            target=target.describe(),
+            target=target.condition(),
             phase=running.phase,
             switches=running.switches,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
@@ -496,7 +553,12 @@ def _approve(target: Any, asked: dict[str, Any], *, yes: bool) -> None:
 
 
 def _measure(
-    plan: "LoadPlan", subject: "Subject", place: "Place", gates: "Sequence[Gate]"
+    plan: "LoadPlan",
+    subject: "Subject",
+    place: "Place",
+    gates: "Sequence[Gate]",
+    limit_s: float | None,
+    users: int | None,
 ) -> "Run":
     """Make the requests under a live view, hold the run against gates, and save it."""
     from dataclasses import replace
@@ -504,12 +566,24 @@ def _measure(
     from perfkit.commands.load_view import live_view
     from perfkit.load.judging import hold
     from perfkit.load.running import run_load
+    from perfkit.load.searching import find_highest
     from perfkit.runs import RunStore
 
     store = RunStore(RUNS_FOLDER)
     store.prepare()
-    with live_view(plan) as view:
-        run = hold(run_load(plan, subject, place, show=view, say=note), gates)
+
+    def measure(plan: "LoadPlan") -> "Run":
+        with live_view(plan) as view:
+            return run_load(plan, subject, place, show=view, say=note)
+
+    def at(rate_hz: float) -> "LoadPlan":
+        return replace(plan, rate_hz=rate_hz, users=users or _users_for(rate_hz))
+
+    if limit_s is None:
+        run = measure(plan)
+    else:
+        run = find_highest(limit_s, plan.rate_hz or _FIRST_RATE, at, measure, say=note)
+    run = hold(run, gates)
     return replace(run, id=store.save(run).stem)
 
 
@@ -531,6 +605,9 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
     if test.interrupted:
         say("Interrupted: what was measured is saved, and marked as cut short.", fg="yellow")
         raise typer.Exit(INTERRUPTED)
+    if test.search is not None and test.search.low_hz is None:
+        msg = f"no rate keeps p95 below {format_seconds(test.search.limit_s)}: {_last_reason(test.search)}"
+        raise ThresholdError(msg)
     if test.invalid:
         msg = f"the measurement is invalid: {'; '.join(test.invalid)}"
         raise EvidenceError(msg)
@@ -541,6 +618,11 @@ def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
             word = "does not hold" if verdict == "fail" else "cannot be judged"
             msg = f"{format_many(len(found), 'gate')} {word if len(found) == 1 else _PLURAL[word]}: {what}"
             raise error(msg)
+
+
+def _last_reason(search: "RateSearch") -> str:
+    last = search.trials[-1]
+    return f"not even {last.rate_hz:,.3g} requests/s ({last.reason})"
 
 
 def _print(run: "Run", *, verbose: bool) -> None:
@@ -576,6 +658,7 @@ def _document(run: "Run") -> dict[str, Any]:
         "measured_s": test.measured_s,
         "errors_by_kind": errors,
         "gates": [asdict(each) for each in test.gates],
+        "search": None if test.search is None else asdict(test.search),
         "overall": measures.get(OVERALL, {}),
         "endpoints": {name: each for name, each in measures.items() if name != OVERALL},
     }

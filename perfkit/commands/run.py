@@ -10,6 +10,7 @@ from perfkit.commands.bench import check_budgets, measure_with_bars, preview_mea
 from perfkit.commands.common import (
     DataOption,
     JsonOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     MaxWcuOption,
@@ -74,6 +75,7 @@ def run(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -103,6 +105,7 @@ def run(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     redis_url = make_redis_url(redis_url, read)
     permission = make_permission(yes=yes, max_cost=max_cost)
@@ -168,7 +171,7 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
 
     planned = seeding.plan(where, read, scale=scale)
     budget.approve(seeding.preview(planned))
-    outcome = seed_with_bars(planned, seeding.default_processes())
+    outcome = seed_with_bars(planned, seeding.default_processes(planned.items))
     for remark in outcome.remarks():
         warn(remark)
     items = sum(each.items for each in outcome.tables)

@@ -9,6 +9,7 @@ import typer
 
 from perfkit.commands.common import (
     DataOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     MaxWcuOption,
@@ -129,6 +130,7 @@ def serve(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
 ) -> None:
     """
     Serve the reference service: courses, enrollments and profiles over DynamoDB.
@@ -164,6 +166,7 @@ def serve(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     from perfkit.service import launch
 
@@ -202,6 +205,7 @@ def make_plan(
     max_rcu: float | None = None,
     max_wcu: float | None = None,
     max_cost: float | None = None,
+    like_aws: bool = False,
 ) -> "Plan":
     """
     Return what options ask for, once there is something to serve.
@@ -228,6 +232,7 @@ def make_plan(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     launch.check_tables(where, read, chosen)
     settings = ServiceSettings(

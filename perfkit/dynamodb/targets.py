@@ -122,14 +122,22 @@ class Target:
         """
         if self.kind is TargetKind.EMBEDDED:
             # part of what a target is: runs with and without are never held against one another
-            return {"kind": str(self.kind), **self._modelled()}
+            return {"kind": str(self.kind)}
         described = {"kind": str(self.kind), "region": self.resolved_region()}
         if self.endpoint_url is not None:
             described["endpoint"] = _without_user(self.endpoint_url)
         return described
 
-    def _modelled(self) -> dict[str, Any]:
-        """Return what a run file says of AWS's limits and delays that the engine models."""
+    def condition(self) -> dict[str, Any]:
+        """
+        Return what a run says of where it was measured: `describe`, and what is modelled there.
+
+        Runs of which one was measured with modelled limits or delays of AWS, and the other
+        without, are thereby of different targets, and never compared.
+
+        Raises:
+            ConfigError: `aws`, and no region is configured; or a profile that will not do.
+        """
         modelled: dict[str, Any] = {}
         if self.enforce_throughput:
             modelled["throughput"] = "enforced"
@@ -138,7 +146,23 @@ class Target:
 
             # the times and not the file's name: another profile under that name is another model
             modelled["latency"] = read_profile(self.latency).describe()
-        return {"modelled": modelled} if modelled else {}
+        if delay_s := self._delay_s():
+            modelled["index delay"] = delay_s
+        return {**self.describe(), **({"modelled": modelled} if modelled else {})}
+
+    def _delay_s(self) -> float:
+        """Return by how much reads of the embedded engine's indexes lag: its file keeps it."""
+        if self.kind is not TargetKind.EMBEDDED or self.index_delay_s is not None:
+            return self.index_delay_s or 0.0
+        if not self.may_exist:
+            return 0.0
+        from perfkit.embedded import Engine
+
+        engine = Engine(self.data, read_only=True)
+        try:
+            return engine.index_delay_s
+        finally:
+            engine.close()
 
     def resolved_region(self) -> str:
         """

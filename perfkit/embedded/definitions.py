@@ -142,7 +142,15 @@ def _warn_of_streams() -> None:
 
 
 def kept_settings(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that are only given back: table class, encryption, on-demand limits."""
+    """
+    Return the settings that are given back: table class, encryption, on-demand limits.
+
+    Raises:
+        DynamoDBError: An on-demand limit that nothing could be served by.
+    """
+    for name, units in (request.get("OnDemandThroughput") or {}).items():
+        if units == 0 or units < -1:
+            raise validation(f"{INVALID_VALUES}{name} must be -1, for no limit, or at least 1")
     kept = {name: request[name] for name in _KEPT_SETTINGS if request.get(name)}
     if request.get("TableClass"):
         kept["TableClassSummary"] = {"TableClass": request["TableClass"]}

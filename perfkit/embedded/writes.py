@@ -181,7 +181,7 @@ def _change_admitted(
     entries: dict[str, bytes] = {}
     for index in indexes:
         for item in (None if old is None else old.item, None if new is None else new.item):
-            entry = None if item is None else table.entry_key(index, item)
+            entry = None if item is None else table.entry_key(index, item, key)
             if entry is not None:
                 # of an entry that moves, the place that it moves to
                 entries[index.name] = entry

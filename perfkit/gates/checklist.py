@@ -115,7 +115,7 @@ class _Checker:
 
     def cache(self) -> Iterator[Line]:
         """Yield the lines of phase 1."""
-        load_step = "perfkit load --phase 1 --users 50"
+        load_step = self._step("perfkit load --phase 1 --users 50")
         tested = self._load(users=50, phase=1)
         yield self._redis()
         for endpoint in CACHED:
@@ -154,7 +154,7 @@ class _Checker:
                 else _failed(f"none of its answers came from the cache in run {run.id}")
             )
         title = f"{endpoint} is cached"
-        return self._of_run(_GROUPS[1], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[1], title, run, verdict, self._step(_MEASURE_PHASES))
 
     # ---- phase 2 -----------------------------------------------------------------------
 
@@ -171,6 +171,9 @@ class _Checker:
             yield self._answered(group, pattern)
         yield from self._budgets(group)
         yield self._no_scan(group)
+        counting = self._counting()
+        if self.is_reference or counting is not None:
+            yield self._no_scan_counted(group, counting)
         yield self._refused(group)
         if self.is_reference:
             yield self._promise(2, "read units 95% lower", "read units")
@@ -251,7 +254,7 @@ class _Checker:
             yield self._of_run(group, title, run, verdict, step)
 
     def _no_scan(self, group: str) -> Line:
-        title, source = "no Scan is left", self._evidence.source
+        title, source = "no Scan is left in the source", self._evidence.source
         step = self._step("perfkit check --source DIR")
         if source is None:
             return _line(group, title, _failed("nobody named the service's source"), step)
@@ -267,6 +270,31 @@ class _Checker:
         files = format_many(source.files, "file")
         return _line(group, title, _passed(f"none in {files}{allowed}"), step)
 
+    def _counting(self) -> Run | None:
+        """Return the newest load test, at phase 2 or later, whose service says what it asked."""
+
+        def counts(run: Run) -> bool:
+            if run.load_test is None or not run.variants or run.variants[0].http is None:
+                return False
+            phase = run.load_test.settings.phase
+            return run.variants[0].http.operations is not None and (phase is None or phase > 1)
+
+        return self._newest(counts)
+
+    def _no_scan_counted(self, group: str, run: Run | None) -> Line:
+        title, verdict = "no Scan is asked under load", None
+        if run is not None and run.variants[0].http is not None:
+            operations = run.variants[0].http.operations or {}
+            scans = sum(count for name, count in operations.items() if name.lower() == "scan")
+            calls = format_many(sum(operations.values()), "call")
+            verdict = (
+                _failed(f"{format_many(scans, 'Scan')} among {calls} in run {run.id}")
+                if scans
+                else _passed(f"none among {calls} in run {run.id}")
+            )
+        step = self._step("perfkit load --phase 2") if self.is_reference else self._load_step()
+        return self._of_run(group, title, run, verdict, step)
+
     def _refused(self, group: str) -> Line:
         title = "no UserErrors"
         if self._evidence.user_errors is not None:
@@ -281,7 +309,7 @@ class _Checker:
                 verdict = _failed(f"{answers} of status 4xx in run {run.id}")
             else:
                 verdict = _passed(f"no answer of status 4xx in run {run.id}")
-            return self._of_run(group, title, run, verdict, "perfkit load")
+            return self._of_run(group, title, run, verdict, self._load_step())
         runs = [
             run
             for pattern in self._workload.patterns
@@ -298,7 +326,7 @@ class _Checker:
 
     def advanced(self) -> Iterator[Line]:
         """Yield the lines of phase 3."""
-        load_step = "perfkit load --phase 3 --users 200"
+        load_step = self._step("perfkit load --phase 3 --users 200")
         for switch, title in (
             ("pooling", "connections are pooled"),
             ("batching", "N+1 queries are batches"),
@@ -333,7 +361,7 @@ class _Checker:
             on = bool(switches.get(switch))
             said = f"the switch {switch} is {'on' if on else 'off'} in run {run.id}"
             verdict = _passed(said) if on else _failed(said)
-        return self._of_run(_GROUPS[3], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[3], title, run, verdict, self._step(_MEASURE_PHASES))
 
     def _forgotten(self) -> Line:
         """Return whether what a write makes untrue leaves the cache."""
@@ -352,9 +380,9 @@ class _Checker:
         group, stack = _GROUPS[4], self._evidence.stack
         yield _line(group, "deployed to AWS", stack, "perfkit stack template --output stack.json")
         url = self._evidence.stack_url
-        step = "perfkit load --phase 3 --users 200 --duration 10m"
+        step = self._step("perfkit load --phase 3 --users 200 --duration 10m")
         if url:
-            step = f"perfkit load --url {url} --users 200 --duration 10m"
+            step = f"perfkit load --url {url} --mix FILE --users 200 --duration 10m"
         run = self._load(users=200, phase=3, duration_s=_TEN_MINUTES_S, url=url)
         title = "load test: 200 users for 10 minutes"
         yield self._users(4, 200, step, run, title)
@@ -386,7 +414,7 @@ class _Checker:
             step = self._step(f"perfkit bench --scenario {gate.scope}")
             measures = {} if run is None else {gate.scope: _pattern_measures(run)}
         else:
-            run, step = self._load(users=1), "perfkit load"
+            run, step = self._load(users=1), self._load_step()
             measures = {} if run is None else dict(measures_of(run))
         verdict = None
         if run is not None:
@@ -518,7 +546,12 @@ class _Checker:
             if together is not None:
                 evidence = f"{said} less in run {run.id}" if said else ""
                 verdict = Verdict(ruling=together.ruling, reason=together.reason, evidence=evidence)
-        return self._of_run(_GROUPS[phase], title, run, verdict, _MEASURE_PHASES)
+        return self._of_run(_GROUPS[phase], title, run, verdict, self._step(_MEASURE_PHASES))
+
+    def _load_step(self) -> str:
+        if self.is_reference:
+            return self._step("perfkit load --phase 3")
+        return "perfkit load --url URL --mix FILE"
 
     def _step(self, command: str) -> str:
         return f"{command}{self._evidence.options}"

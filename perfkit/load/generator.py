@@ -45,6 +45,7 @@ _LAG_S = 0.02
 _LATE_S = 0.01
 """A request that waited longer for a user than this has met users who ran out."""
 
+_PLACES_S = 0.2
 _DOWN_S = 0.5
 _CONNECT_S = 1.0
 _REPORT_S = 1.0
@@ -70,6 +71,8 @@ class Work:
         self.go = Event()
         self.ended = False
         self.start_s = 0.0
+        self.waiting = 0
+        """Users who wait for the time of their request."""
         self.end_s = plan.ramp_s + plan.duration_s
         self.source = None if plan.mix is None else RequestSource(plan.mix)
         self.schedule = (
@@ -90,9 +93,11 @@ class Work:
 
     def begin(self) -> None:
         """From now on users make requests."""
-        self.start_s = time.perf_counter()
-        self._wall_s = time.time() - self.start_s
-        self._cpu_s, self._reported_s = time.process_time(), self.start_s
+        now_s = time.perf_counter()
+        self._wall_s = time.time() - now_s
+        self._cpu_s, self._reported_s = time.process_time(), now_s
+        # a moment for users to take their places, before the first request is due
+        self.start_s = now_s if self.schedule is None else now_s + _PLACES_S
         self.go.set()
 
     def now(self) -> float:
@@ -224,13 +229,18 @@ class Visitor(FastHttpUser):
                 break
             wait_s = due_s - work.now()
             if wait_s > 0:
+                work.waiting += 1
                 gevent.sleep(wait_s)
+                work.waiting -= 1
                 sent_s = work.now()
                 work.lags_s.append(sent_s - due_s)
             else:
-                # while anybody waits, the next request is his: all were busy
                 sent_s = work.now()
-                work.without_user += wait_s < -_LATE_S
+                if work.waiting:
+                    # users are free, whose requests were due before: this process is late
+                    work.lags_s.append(-wait_s)
+                else:
+                    work.without_user += wait_s < -_LATE_S
             work.sent_late += sent_s > work.end_s
             self._ask(source.draw(), due_s, sent_s)
 

@@ -9,6 +9,8 @@ from perfkit.runs import InstanceSample
 
 __all__ = ["InstanceWatch"]
 
+_END_S = 2.0
+
 
 class InstanceWatch:
     """
@@ -21,25 +23,28 @@ class InstanceWatch:
     def __init__(self, endpoints: Callable[[], Sequence[Endpoint]]) -> None:
         self._sampler = ServiceSampler(endpoints)
         self._ended = Event()
-        self._thread = Thread(target=self._watch, daemon=True)
+        self._thread: Thread | None = None
         self._start_s = 0.0
         self.samples: list[InstanceSample] = []
         """What was seen so far; times count from `start`."""
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look, and forget what was seen before."""
         self._start_s = time.time()
+        self._ended, self.samples = Event(), []
+        self._thread = Thread(target=self._watch, args=(self._ended, self.samples), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Look no more; one that does not answer is not waited for."""
         self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+        if self._thread is not None:
+            self._thread.join(timeout=_END_S)
 
-    def _watch(self) -> None:
-        for samples in self._sampler.each_second(self._ended):
-            self.samples += [_to_record(each, self._start_s) for each in samples]
+    def _watch(self, ended: Event, seen: list[InstanceSample]) -> None:
+        start_s = self._start_s
+        for samples in self._sampler.each_second(ended):
+            seen += [_to_record(each, start_s) for each in samples]
 
 
 def _to_record(sample: Sample, start_s: float) -> InstanceSample:

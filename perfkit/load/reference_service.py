@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
@@ -18,7 +18,7 @@ from perfkit.load.plan import Mix
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.load.service_samples import Endpoint
-    from perfkit.service.running import Plan
+    from perfkit.service.running import Instance, Plan
     from perfkit.service.settings import Switches
 
 __all__ = ["ServiceUnderTest", "own_mix", "running_service", "started_service"]
@@ -34,21 +34,20 @@ class ServiceUnderTest:
     A reference service that answers.
 
     Args:
-        urls: Of its instances.
-        pids: Its processes.
+        urls: Where requests are sent: its proxy, or its instances.
+        instances: Returns those of the moment.
         switches: Its optimisations.
-        phase: Which phase these are; None for none.
     """
 
     urls: tuple[str, ...]
-    pids: tuple[int, ...]
+    instances: "Callable[[], Sequence[Instance]]"
     switches: dict[str, bool]
 
     def endpoints(self) -> "Sequence[Endpoint]":
-        """Return where its instances are looked at."""
+        """Return where its instances are looked at: one that is started again is another process."""
         from perfkit.load.service_samples import Endpoint
 
-        return [Endpoint.of_service(url, url, self.pids) for url in self.urls]
+        return [Endpoint.of_service(each.name, each.url, each.pids) for each in self.instances()]
 
     @property
     def phase(self) -> int | None:
@@ -68,8 +67,13 @@ def running_service(wanted: "Switches | None") -> ServiceUnderTest | None:
     found = launch.find()
     if found is None or (wanted is not None and found.switches != asdict(wanted)):
         return None
+
+    def instances() -> "Sequence[Instance]":
+        now = launch.find() or found
+        return now.instances
+
     return ServiceUnderTest(
-        urls=(found.url,), pids=tuple(found.pids), switches=dict(found.switches)
+        urls=tuple(found.urls), instances=instances, switches=dict(found.switches)
     )
 
 
@@ -96,7 +100,7 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
             _await_healthy(running.url)
             yield ServiceUnderTest(
                 urls=(running.url,),
-                pids=tuple(running.pids),
+                instances=lambda: running.instances,
                 switches=asdict(settings.switches),
             )
         finally:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
 from perfkit.analysis.findings import fastest
+from perfkit.analysis.load_runs import outcome_of, summary_of
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.selection import target_title
 from perfkit.analysis.verdict import Ruling, Verdict
@@ -101,12 +102,14 @@ def begin(answer: Answer) -> str:
     if len(answer.patterns) == 1:
         what = f"access pattern {answer.patterns[0].name}"
     elif not answer.patterns:
-        what = ", ".join(run.scenario for run in runs)
+        what = ", ".join(dict.fromkeys(run.scenario for run in runs))
     items = f", {answer.items:,} items" if answer.items and answer.patterns else ""
     return f"{runs[0].workload}: {what}{items}, {_where(runs[0])}, {day}"
 
 
 def _where(run: Run) -> str:
+    if run.modelled_of_aws:
+        return f"embedded DynamoDB like AWS (modelled: {', '.join(run.modelled_of_aws)})"
     embedded = run.target.get("kind") == "embedded"
     return "embedded DynamoDB" if embedded else target_title(run.target)
 
@@ -397,6 +400,11 @@ def _found(answer: Answer) -> Iterator[Statement]:
             tone=_TONES[cache.verdict.ruling],
         )
     for run in answer.group.runs:
+        if run.load_test is not None:
+            verdict = outcome_of(run.load_test)
+            word = "" if verdict.ruling is Ruling.PASS else f" ({verdict.ruling})"
+            yield Statement(text=f"Load: {summary_of(run)}{word}", tone=_TONES[verdict.ruling])
+            continue
         best = None if run.kind in _TOLD_ELSEWHERE else fastest(run)
         if best is not None and len(answer.group.runs) > 1:
             about = f"{best.question}, " if len(run.questions) > 1 else ""

@@ -38,6 +38,8 @@ __all__ = [
     "LoadTest",
     "MachineLoad",
     "Modelled",
+    "RateSearch",
+    "RateTrial",
     "Run",
     "RunKind",
     "ServiceFigures",
@@ -247,6 +249,8 @@ class HttpFigures:
     service_histogram: HistogramText
     # of one request; None where the service does not say
     write_units: Amount | None = None
+    # operation, as boto3's methods are called -> how often DynamoDB answered it; likewise
+    operations: dict[str, Count] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -563,6 +567,33 @@ class GateOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateTrial:
+    """One rate that was tried."""
+
+    rate_hz: Amount
+    p95_s: Seconds | None
+    kept: bool
+    # why it was not kept, or why it says nothing
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSearch:
+    """
+    The search for the highest rate that keeps a limit; it lies between the two rates.
+
+    None where no trial kept the limit, or none failed; `reason` says why the search ended there.
+    """
+
+    # of the 95th percentile of the response time
+    limit_s: Seconds
+    low_hz: Amount | None
+    high_hz: Amount | None
+    trials: tuple[RateTrial, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTest:
     """
     What a run of kind `load` holds beside its variants.
@@ -588,6 +619,8 @@ class LoadTest:
     seconds: tuple[LoadSecond, ...] = ()
     instances: tuple[InstanceSample, ...] = ()
     gates: tuple[GateOutcome, ...] = ()
+    # of which this is the highest rate that kept the limit, or the last one tried
+    search: RateSearch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -643,6 +676,12 @@ class Run:
             ),
             None,
         )
+
+    @property
+    def modelled_of_aws(self) -> tuple[str, ...]:
+        """Return which limits and delays of AWS the target modelled, e.g. `throughput`."""
+        modelled = self.target.get("modelled")
+        return tuple(map(str, modelled)) if isinstance(modelled, dict) else ()
 
     @property
     def warnings(self) -> tuple[Doubt, ...]:

@@ -1,6 +1,5 @@
 """`perfkit bench` from the outside: what it prints where, what it saves, what it refuses."""
 
-import gc
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -17,11 +16,6 @@ from perfkit.runs import RunStore
 from perfkit.scenarios.access_pattern import AccessPatternScenario
 
 RUNS = Path(".perfkit/runs")
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.fixture(scope="module")

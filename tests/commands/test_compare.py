@@ -373,6 +373,10 @@ def test_different_machines_compare_capacity_only() -> None:
     ("other", "said"),
     [
         ({"target": {"kind": "aws"}}, "different targets, embedded and aws"),
+        (
+            {"target": {"kind": "embedded", "modelled": {"throughput": "enforced"}}},
+            "different targets, embedded and embedded with AWS's throughput modelled",
+        ),
         ({"workload": "shop"}, "different workloads, courses and shop"),
         ({"kind": "cache"}, "different kinds, scenario and cache"),
         ({"workload_digest": "0000"}, "was edited between runs"),

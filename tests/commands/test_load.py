@@ -50,6 +50,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         pytest.param([], "no service is up; give --phase", id="no service"),
         pytest.param(["--worker"], "give --master-host", id="no master"),
         pytest.param(["--master", "--processes", "2"], "leave --processes out", id="busy master"),
+        pytest.param(["--find-max"], "--find-max needs a limit; add --p95", id="no limit"),
+        pytest.param(["--p95", "1s"], "is the limit of --find-max", id="no search"),
         pytest.param(["--gate", "speed < 3"], "no metric 'speed'", id="no such metric"),
     ],
 )

@@ -403,7 +403,7 @@ def test_behind_a_cache_on_demand_is_never_cheaper_beyond_the_break_even(
     for mode, crossing in row(1).break_even_hz.items():
         if crossing is None or crossing > 1e4:
             continue
-        for beyond in (1.0001, 1.1, 2, 20):
+        for beyond in (1.0001, 2):
             costs = row(crossing / rps * beyond).costs
             assert costs[mode].usd <= costs[Mode.ON_DEMAND].usd + Decimal("0.01")
         if crossing:

@@ -76,7 +76,7 @@ VALUES = st.one_of(
 
 
 # each makes an engine; the cases above hold the limits
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     items=st.lists(
         st.dictionaries(st.sampled_from(["who", "when"]), VALUES), min_size=1, max_size=15

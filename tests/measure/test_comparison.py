@@ -1,6 +1,5 @@
 """Turns of variants that report what they took: budgets, equal answers, what is compared."""
 
-import gc
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,11 +42,6 @@ class Fake:
             cache={self.cache: (calls, seconds)} if self.cache else {},
             stages_s={"db": seconds / 4},
         )
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 def short_turns(_: Sampler) -> Budget:

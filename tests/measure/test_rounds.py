@@ -1,7 +1,5 @@
 """Rounds: who is called when, how often, and what is recorded of it."""
 
-import gc
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -13,14 +11,6 @@ from perfkit.errors import ConfigError
 from perfkit.measure.clock import FakeClock, RealClock
 from perfkit.measure.measurement import Measurement, Sampler, sample_calls
 from perfkit.measure.rounds import Budget, Plan, measure
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_collecting() -> Iterator[None]:
-    """Collecting the garbage of a whole test suite takes long, and no test here makes any."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "collect", lambda: 0)
-        yield
 
 
 @dataclass(slots=True)

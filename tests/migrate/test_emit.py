@@ -236,29 +236,19 @@ def test_terraform_has_the_indexes_of_the_plan_as_key_schema_blocks(plan: dict[s
     } == {(f"table/my.Orders/index/{name}", 20, 90) for name in ("ByCustomer", "ByShelf")}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        pytest.param(lambda text: text[: len(text) // 2], "is cut short", id="half"),
-        pytest.param(lambda _: "{}", "is no plan of a migration", id="no plan"),
-        pytest.param(
-            lambda text: text.replace('"format": 1', '"format": 99'), "plan format 99", id="newer"
-        ),
-        pytest.param(
-            lambda text: text.replace('"table": "Parcels"', '"table": 7'),
-            "is damaged",
-            id="damaged",
-        ),
-    ],
-)
-def test_a_plan_that_cannot_be_read_is_refused(
-    plan: dict[str, Any], spoil: Any, message: str
-) -> None:
+def test_a_plan_that_cannot_be_read_is_refused(plan: dict[str, Any]) -> None:
     assert plan["format"] == 1
     path = Path("plan.json")
-    path.write_text(spoil(path.read_text()))
+    text = path.read_text()
+    for spoilt, message in (
+        (text[: len(text) // 2], "is cut short"),
+        ("{}", "is no plan of a migration"),
+        (text.replace('"format": 1', '"format": 99'), "plan format 99"),
+        (text.replace('"table": "Parcels"', '"table": 7'), "is damaged"),
+    ):
+        path.write_text(spoilt)
 
-    result = perfkit("migrate", "plan", "--saved", "plan.json", "--emit", "terraform")
+        result = perfkit("migrate", "plan", "--saved", "plan.json", "--emit", "terraform")
 
-    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
-    assert result.stdout == ""
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+        assert result.stdout == ""

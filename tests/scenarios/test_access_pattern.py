@@ -1,7 +1,6 @@
 """Access patterns measured on the embedded engine: counts and capacity are exact, results equal."""
 
 import dataclasses
-import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,12 +23,6 @@ from perfkit.workloads.model import Workload
 THRICE = Options(plan=Plan(iterations=3))
 SCANS = ["scan", "scan-filtered", "scan-parallel"]
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collecting the garbage of a whole test suite takes long, and these tests time nothing."""
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.fixture(scope="module")
@@ -256,25 +249,6 @@ def test_segments_can_be_chosen(seeded: Target, workload: Workload) -> None:
     assert parallel is not None
     assert (parallel.concurrency, parallel.requests_per_call) == (7, 7)
     assert parallel.items_read == 200
-
-
-def test_another_workload_is_measured_the_same_way(tmp_path: Path) -> None:
-    shop = load(SHOP)
-    target = Target(data=tmp_path / "shop.sqlite3")
-    seed(target, shop, 0.1)
-    index(target, shop)
-    context = make_context(target, shop, Options(plan=Plan(iterations=1)))
-
-    runs = [measure(context, pattern.name) for pattern in shop.patterns]
-
-    found = {run.variants[-1].index: run.variants[-1].items_returned for run in runs}
-    assert {"OrdersByStatus", "OrdersToReview", None} <= found.keys()
-    assert found["OrdersByStatus"] > 0
-    assert found["OrdersToReview"] > 0
-    for run in runs:
-        assert run.variants[-1].name in {"query", "get"}
-        assert len({variant.items_returned for variant in run.variants}) == 1
-        assert all(comparison.results_equal for comparison in run.comparisons)
 
 
 def test_without_the_index_the_scans_are_measured_and_the_next_step_is_told(

@@ -1,6 +1,5 @@
 """The cache scenarios against a real cache server, which they kill and freeze."""
 
-import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +24,6 @@ pytestmark = pytest.mark.processes
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 COURSES = ("courses", "instructor", "enrollments", "roster", "profile")
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What measuring reads adds up, checks and doubts, shown with reads made for it."""
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,12 +17,6 @@ from perfkit.scenarios.read_sampler import MeasuredReads, measure_reads
 from perfkit.scenarios.reading import Answer
 
 ITEM: Item = {"id": {"S": "x" * 1022}}  # 1,024 bytes
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collecting the garbage of a whole test suite takes long, and a fake clock sees none of it."""
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @dataclass

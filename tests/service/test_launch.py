@@ -511,8 +511,9 @@ def alone(name: str, *arguments: str) -> Any:
     from perfkit.commands.serve import serve
     from perfkit.commands.up import up
 
+    commands: dict[str, Callable[..., None]] = {"serve": serve, "up": up}
     app = typer.Typer()
-    app.command()({"serve": serve, "up": up}[name])
+    app.command()(commands[name])
     return CliRunner().invoke(app, list(arguments)).exception
 
 

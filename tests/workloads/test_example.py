@@ -105,5 +105,6 @@ def test_it_goes_all_the_way_from_seed_to_report() -> None:
     orders = {variant["name"]: variant for variant in runs["orders"]["variants"]}
     assert orders["scan"]["items_read"] == 975
     assert orders["query"]["items_read"] == orders["query"]["items_returned"] == 12
+    assert all(each["items_returned"] for each in runs["returned"]["variants"])
     product = {variant["name"]: variant for variant in runs["product"]["variants"]}
     assert product["get"]["items_returned"] == 1

@@ -106,7 +106,7 @@ def test_what_all_items_of_a_sample_have_may_be_lacking_where_partitions_are_ali
     """Of 100 partition keys three items each; a key's items have an attribute all or not at all."""
     chance = random.Random(1)
     held = 0
-    for _ in range(200):
+    for _ in range(100):
         profiler = Profiler(("pk",))
         for place in range(100):
             has = chance.random() < 0.985
@@ -117,7 +117,7 @@ def test_what_all_items_of_a_sample_have_may_be_lacking_where_partitions_are_ali
         assert found is not None
         held += found.share.low <= 0.985 <= found.share.high
     # Wilson's interval of 100 independent ones holds it in 93%
-    assert held >= 176
+    assert held >= 88
 
     # where each item has a partition key of its own, 1,000 say as much as 1,000: n ÷ (n + z²)
     alone = profile_of([{"pk": {"S": f"{n}"}} for n in range(1000)], table_items=9000)

@@ -106,7 +106,7 @@ MISSING: Mapping[Topic, str] = {
     Topic.CACHE: "measure the cache with `perfkit bench --scenario cache`",
     Topic.FLOW: "measure the service with `perfkit bench --scenario phases`",
     Topic.COST: "measure what indexes take with `perfkit bench --scenario index-cost`",
-    Topic.DASHBOARD: "measure the service with `perfkit bench --scenario phases`",
+    Topic.DASHBOARD: "measure the service with `perfkit bench --scenario phases` or `perfkit load`",
     Topic.ARCHITECTURE: "measure the service with `perfkit bench --scenario phases`",
 }
 """What to do about a topic of which the saved runs show nothing."""

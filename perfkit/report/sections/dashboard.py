@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
+from perfkit.analysis.load_runs import asked, sides_under_load, subject_of
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.phases import is_cold, sides_of
 from perfkit.analysis.selection import Selection
@@ -70,7 +71,7 @@ _Figures = Mapping[str, float | None]
 
 
 def build(selection: Selection) -> Iterable[Section]:
-    """Yield a section for each run over the phases."""
+    """Yield a section for each run over the phases, and for the load tests of each group."""
     for run in selection.runs:
         sides = sides_of(run)
         if sides is None:
@@ -99,6 +100,44 @@ def build(selection: Selection) -> Iterable[Section]:
             blocks=tuple(blocks),
             facts=facts_of(run),
         )
+
+    for group in selection.groups:
+        yield from _under_load(group.runs, selection)
+
+
+def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
+    """Yield what load tests of the reference service say of its first and its last phase."""
+    sides = sides_under_load(runs)
+    if not sides:
+        return
+    figures = [_measured(variant) for _, variant in sides]
+    panels = [
+        _panel(subject_of(run), variant, each, (figures[0], figures[-1]), Provenance.MEASURED)
+        for (run, variant), each in zip(sides, figures, strict=True)
+    ]
+    blocks: list[Block] = []
+    tests = [run.load_test for run, _ in sides if run.load_test is not None]
+    title = "; ".join(dict.fromkeys(map(asked, tests)))
+    blocks.append(Gauges(name="dashboard", title=title, panels=tuple(panels)))
+    statements = [*_changes(figures[0], figures[-1], "measured")] if len(figures) > 1 else []
+    statements += [
+        Statement(text=f"{subject_of(run)} is INVALID: {reason}.", tone=Tone.WARNING)
+        for run, _ in sides
+        if run.load_test is not None
+        for reason in run.load_test.invalid
+    ]
+    statements.append(Statement(text=_limits_note(), tone=Tone.FAINT))
+    blocks.append(Statements(name="summary", title="Summary", statements=tuple(statements)))
+    last = sides[-1][0]
+    yield Section(
+        name="dashboard",
+        subject=last.scenario,
+        title="Dashboard under load"
+        if len(selection.groups) == 1
+        else f"Dashboard under load: {selection.title(last)}",
+        blocks=tuple(blocks),
+        facts=facts_of(last),
+    )
 
 
 def _title(run: Run, before: Variant) -> str:
@@ -135,23 +174,34 @@ def _panels(
     before: Variant, after: Variant, earlier: _Figures, later: _Figures, provenance: Provenance
 ) -> Iterator[Panel]:
     for word, variant, figures in (("Before", before, earlier), ("After", after, later)):
-        health = find_health(figures)
-        verdict = health.verdict
-        reason = f"{verdict.evidence}: {health.name} by the limits noted below"
-        if verdict.ruling is Ruling.INVALID:
-            reason = verdict.reason
-        if provenance is Provenance.MEASURED and figures.get("p99_s") is None:
-            calls = format_value(variant.latency_s.count, Kind.COUNT)
-            verb = "request is" if variant.latency_s.count == 1 else "requests are"
-            reason += f"; {calls} {verb} too few for a 99th percentile"
-        yield Panel(
-            title=f"{word}: {variant.name}, {provenance}",
-            gauges=tuple(_gauge(each, figures, (earlier, later)) for each in _METRICS),
-            status=health.name,
-            reason=reason,
-            tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
-            provenance=provenance,
-        )
+        title = f"{word}: {variant.name}"
+        yield _panel(title, variant, figures, (earlier, later), provenance)
+
+
+def _panel(
+    title: str,
+    variant: Variant,
+    figures: _Figures,
+    both: tuple[_Figures, _Figures],
+    provenance: Provenance,
+) -> Panel:
+    health = find_health(figures)
+    verdict = health.verdict
+    reason = f"{verdict.evidence}: {health.name} by the limits noted below"
+    if verdict.ruling is Ruling.INVALID:
+        reason = verdict.reason
+    if provenance is Provenance.MEASURED and figures.get("p99_s") is None:
+        calls = format_value(variant.latency_s.count, Kind.COUNT)
+        verb = "request is" if variant.latency_s.count == 1 else "requests are"
+        reason += f"; {calls} {verb} too few for a 99th percentile"
+    return Panel(
+        title=f"{title}, {provenance}",
+        gauges=tuple(_gauge(each, figures, both) for each in _METRICS),
+        status=health.name,
+        reason=reason,
+        tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+        provenance=provenance,
+    )
 
 
 def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:

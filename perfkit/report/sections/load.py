@@ -20,8 +20,8 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.runs import LoadTest, Run, RunKind, Variant
-from perfkit.units import format_seconds, format_share
+from perfkit.runs import LoadTest, RateSearch, Run, RunKind, Variant
+from perfkit.units import format_many, format_seconds, format_share
 
 __all__ = ["blocks_of", "build"]
 
@@ -53,6 +53,8 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
+    if test.search is not None:
+        blocks.append(Statements(name="search", statements=(_found(test.search),)))
     if test.gates:
         blocks.append(_gates(test))
     blocks.append(_measurement(test))
@@ -135,6 +137,18 @@ def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
         yield Statement(text=f"{count:,} {kind} ({share} of all requests)", tone=Tone.WARNING)
     if kinds[_MOST_ERRORS:]:
         yield Statement(text=f"{len(kinds) - _MOST_ERRORS} more kinds", tone=Tone.WARNING)
+
+
+def _found(search: RateSearch) -> Statement:
+    limit = f"p95 below {format_seconds(search.limit_s)}"
+    if search.low_hz is None:
+        return Statement(text=f"No rate that was tried keeps {limit}.", tone=Tone.WARNING)
+    text = f"Highest rate that keeps {limit}: {search.low_hz:,.4g} requests/s"
+    if search.high_hz is not None:
+        text += f"; {search.high_hz:,.4g} does not"
+    if search.reason:
+        text += f" ({search.reason})"
+    return Statement(text=f"{text}; {format_many(len(search.trials), 'trial')}.")
 
 
 def _gates(test: LoadTest) -> Table:

@@ -1,6 +1,5 @@
 """What the tests of the service's scenarios share: a small seeded target, and contexts on it."""
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,6 @@ from perfkit.measure.rounds import Plan
 from perfkit.scenarios.base import Context, Options
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
-
-
-@pytest.fixture(autouse=True)
-def _no_collecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.fixture(scope="session")

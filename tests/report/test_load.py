@@ -1,0 +1,150 @@
+"""Load tests in reports and comparisons, from figures that a hand put together."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from perfkit.analysis.matching import match_sides
+from perfkit.analysis.sides import Side
+from perfkit.errors import ConfigError
+from perfkit.measure.histogram import Histogram
+from perfkit.measure.statistics import summarize
+from perfkit.report import formats
+from perfkit.report.build import build_report, build_screen
+from perfkit.report.plain import render_blocks
+from perfkit.report.sections import Topic
+from perfkit.runs import (
+    CacheFigures,
+    GateOutcome,
+    HttpFigures,
+    LoadModel,
+    LoadSettings,
+    LoadTest,
+    Run,
+    RunKind,
+    ServiceFigures,
+    Variant,
+)
+
+
+def variant(question: str, factor: float = 1.0, **changes: Any) -> Variant:
+    samples_s = [factor * each / 1000 for each in range(1, 201)]
+    made = Variant(
+        name="load",
+        question=question,
+        operation=question or "all requests",
+        calls=200,
+        requests=200,
+        errors=0,
+        items_read=None,
+        items_returned=0,
+        bytes_read=None,
+        capacity_units=1.5,
+        capacity_source="embedded",
+        latency_s=summarize(samples_s),
+        histogram=Histogram(samples_s).encode(),
+        rounds_s=tuple(factor * (0.1 + number / 1000) for number in range(10)),
+        cache=CacheFigures(hits=190, misses=10, errors=0),
+        service=ServiceFigures(
+            switches={}, requests_per_s=20 / factor, read_units_per_s=30.0, failed_share=0.0,
+            healthy=1, instances=1, cpu_s=0.01, cpu_share=0.2, stages_s={"db": 0.01},
+        ),
+        http=HttpFigures(
+            requests_per_s=20.0, statuses={"200": 200}, errors_by_kind={},
+            service_s=summarize(samples_s), service_histogram="", write_units=0.0,
+        ),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def run_of(phase: int, factor: float = 1.0, users: int = 50, **changes: Any) -> Run:
+    test = LoadTest(
+        settings=LoadSettings(
+            model=LoadModel.CLOSED, users=users, duration_s=10.0, think_s=0.2, mix="courses",
+            phase=phase, switches={"cache": phase > 0}, urls=(f"http://127.0.0.1:{phase + 1}",),
+        ),
+        measured_s=10.0,
+        lag_p99_s=0.001,
+        generator_cpu_share=0.3,
+    )  # fmt: skip
+    return Run(
+        kind=RunKind.LOAD,
+        scenario="load",
+        workload="courses",
+        target={"kind": "embedded"},
+        started_at=f"2026-01-0{phase + 1}T00:00:00Z",
+        id=f"load-{phase}",
+        machine={"cpu": "Testing CPU", "cores": 2},
+        variants=(variant("", factor), variant("GET /api/courses", factor)),
+        load_test=replace(test, **changes),
+    )
+
+
+def test_a_report_shows_each_phase_with_its_gates() -> None:
+    gates = (
+        GateOutcome(gate="p95_ms < 200", value=190.0, verdict="pass", reason="p95_ms is 190"),
+        GateOutcome(gate="hit_rate > 0.99", value=0.95, verdict="fail", reason="hit_rate is 0.95"),
+    )
+
+    report = build_report([run_of(0, 20.0), run_of(3, gates=gates)], topics=[Topic.LATENCY])
+    text = formats.render_text(report, formats.Format.MARKDOWN)
+
+    assert "Load on phase 0" in text
+    assert "Load on phase 3" in text
+    assert "50 users with 0.2 s to think, for 10 s" in text
+    # in Markdown for a pull request the comparison's sign is escaped
+    assert "0.95" in text
+    assert "FAIL" in text
+
+
+def test_an_invalid_run_says_so_in_the_report_and_on_the_screen() -> None:
+    run = run_of(3, invalid=("the generator was saturated: 97% of a core",))
+
+    report = build_report([run], topics=[Topic.LATENCY])
+    screen = render_blocks(build_screen([run], next_step=""), 80)
+
+    assert "INVALID: the generator was saturated: 97% of a core." in formats.render_text(
+        report, formats.Format.MARKDOWN
+    )
+    assert "(invalid)" in screen
+
+
+def test_one_screen_has_a_line_for_each_phase() -> None:
+    screen = render_blocks(build_screen([run_of(0), run_of(3)], next_step=""), 120)
+
+    assert "Load: phase 0: 50 users, 20 requests/s, p95 190 ms, no errors, hits 95%" in screen
+    assert "Load: phase 3: " in screen
+
+
+def test_the_dashboard_compares_the_first_phase_with_the_last() -> None:
+    runs = [run_of(0, 20.0), run_of(2, 2.0), run_of(3)]
+
+    (section,) = [
+        each
+        for each in build_report(runs, topics=[Topic.DASHBOARD]).sections
+        if each.name == "dashboard"
+    ]
+    text = render_blocks(section.blocks, 100)
+
+    assert "phase 0, measured" in text
+    assert "phase 3, measured" in text
+    assert "phase 2" not in text
+    # means of 2,010 ms and 100.5 ms: 1 - 1/20
+    assert "Response time, measured: 95% improvement" in text
+    assert "Throughput, measured: 1,900% increase" in text
+
+
+def side(run: Run, title: str) -> Side:
+    return Side(title=title, runs=(run,))
+
+
+def test_phases_under_the_same_load_are_compared() -> None:
+    matching = match_sides(side(run_of(0, 20.0), "before"), side(run_of(3), "after"))
+
+    assert [each.scenario for each in matching.matches] == ["load"]
+
+
+def test_runs_under_different_load_are_not_compared() -> None:
+    with pytest.raises(ConfigError, match="under different load, users 50 and 200"):
+        match_sides(side(run_of(0), "before"), side(run_of(3, users=200), "after"))
