@@ -26,6 +26,7 @@ from benchmarks import (
     load,
     migrating,
     rates,
+    recording,
     run,
     seeding,
     service,
@@ -58,6 +59,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "rates": rates.compare,
     "enforcement": enforcement.compare,
     "verify": verifying.compare,
+    "recording": recording.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
 """Those that take too long, or too much of the disk, to be measured each time."""
