@@ -17,13 +17,16 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    enforcement,
     engines,
     html_report,
     http_clients,
     judging,
     layouts,
     load,
+    migrating,
     rates,
+    recording,
     run,
     seeding,
     service,
@@ -51,10 +54,14 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "layouts": layouts.compare,
     "judging": judging.compare,
     "twin": twin.compare,
+    "apply-kills": migrating.with_kills,
+    "apply-faults": migrating.with_faults,
     "rates": rates.compare,
+    "enforcement": enforcement.compare,
     "verify": verifying.compare,
+    "recording": recording.compare,
 }
-_BY_NAME_ONLY = ("layouts", "seeding-millions")
+_BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
 """Those that take too long, or too much of the disk, to be measured each time."""
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

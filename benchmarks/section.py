@@ -40,7 +40,7 @@ class Aim:
         return cls(
             f"{what}: at most {limit:g}{unit}",
             f"{_figure(found)}{unit}",
-            max(0.0, (found - limit) / limit),
+            max(0.0, (found - limit) / (limit or 1.0)),
         )
 
     @classmethod

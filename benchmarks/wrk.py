@@ -72,20 +72,27 @@ class Wrk:
         token: Bearer token to send.
         connections: How many.
         think_s: Mean pause of a connection before it asks.
+        request: Lua that says what to ask, where it is not a GET.
 
     Raises:
         TargetError: wrk is missing.
     """
 
     def __init__(
-        self, folder: Path, token: str, connections: int = CONNECTIONS, *, think_s: float = 0.0
+        self,
+        folder: Path,
+        token: str,
+        connections: int = CONNECTIONS,
+        *,
+        think_s: float = 0.0,
+        request: str = "",
     ) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise TargetError(MISSING)
         script = folder / "wrk.lua"
         think = _THINK.format(think_ms=think_s * 1e3) if think_s else ""
-        script.write_text(_SCRIPT + think)
+        script.write_text(request + _SCRIPT + think)
         self._command = [
             *(program, "--threads", "1", "--connections", str(connections)),
             *("--timeout", "30s", "--script", str(script)),

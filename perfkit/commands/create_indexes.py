@@ -179,6 +179,7 @@ def create_with_bars(
     """
     from perfkit.commands.progress import bars
     from perfkit.dynamodb import indexes
+    from perfkit.migrate.journal import journals
     from perfkit.units import format_many
 
     indexes.check_types(plans)
@@ -208,15 +209,18 @@ def create_with_bars(
                 elif event.fraction is not None:
                     shown.reach(name, event.fraction, 1.0)
 
-            changes = indexes.apply(
-                target,
-                plans,
-                indexes.Goal.PRESENT,
-                wait=wait,
-                timeout_s=timeout_s,
-                watch=watch,
-                stalled=note,
-            )
+            tables = [each.table.name for each in plans if each.is_to_create]
+            with journals(target, tables, "create-indexes") as kept:
+                changes = indexes.apply(
+                    target,
+                    plans,
+                    indexes.Goal.PRESENT,
+                    wait=wait,
+                    timeout_s=timeout_s,
+                    watch=watch,
+                    stalled=note,
+                    record=lambda noted: kept[noted.table.name].note(noted),
+                )
             counts = indexes.count(
                 target,
                 plans,

@@ -61,16 +61,26 @@ def drop_indexes(
 
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.safety import approve
+    from perfkit.migrate.journal import journals
 
+    missing = indexes.IndexPlanState.MISSING
     plans = indexes.plan(where, read, index or ())
     permission = make_permission(yes=yes)
     if not approve(indexes.drop_preview(plans, read), where, permission, show=note):
         note("Nothing was done.")
         raise typer.Exit(1)
     try:
-        changes = indexes.apply(
-            where, plans, indexes.Goal.ABSENT, wait=wait, timeout_s=timeout, stalled=note
-        )
+        tables = [each.table.name for each in plans if each.state is not missing]
+        with journals(where, tables, "drop-indexes") as kept:
+            changes = indexes.apply(
+                where,
+                plans,
+                indexes.Goal.ABSENT,
+                wait=wait,
+                timeout_s=timeout,
+                stalled=note,
+                record=lambda noted: kept[noted.table.name].note(noted),
+            )
     except KeyboardInterrupt as error:
         say(
             "Interrupted: what was begun stays; run the same command again for the rest.",

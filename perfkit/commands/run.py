@@ -171,7 +171,7 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
 
     planned = seeding.plan(where, read, scale=scale)
     budget.approve(seeding.preview(planned))
-    outcome = seed_with_bars(planned, seeding.default_processes())
+    outcome = seed_with_bars(planned, seeding.default_processes(planned.items))
     for remark in outcome.remarks():
         warn(remark)
     items = sum(each.items for each in outcome.tables)

@@ -55,7 +55,11 @@ def seed(
     random_seed: Annotated[int, typer.Option(help="Another number makes other items.")] = 1,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Processes that write (default: one per core, up to 4)."),
+        typer.Option(
+            min=1,
+            max=64,
+            help="Processes that write (default: one per core, up to 4; few items take one).",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write every item, even those already there.")
@@ -103,7 +107,7 @@ def seed(
     if not approve(seeding.preview(planned), where, permission, show=note):
         note("Nothing was done.")
         raise typer.Exit(1)
-    count = processes or seeding.default_processes()
+    count = processes or seeding.default_processes(planned.items)
     outcome = seed_with_bars(planned, count)
     for remark in outcome.remarks():
         warn(remark)

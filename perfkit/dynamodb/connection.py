@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from perfkit.capacity import Item
-from perfkit.dynamodb.errors import as_answer
+from perfkit.dynamodb.errors import CONNECTION_LOST, as_answer
+from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 
 __all__ = ["ClientConnection", "Connection", "EngineConnection", "check_answer"]
@@ -56,7 +57,13 @@ class EngineConnection:
 
 
 # what every answer to them has
-_MEMBERS = {"DescribeTable": "Table", "ListTables": "TableNames"}
+_MEMBERS = {
+    "DescribeTable": "Table",
+    "ListTables": "TableNames",
+    "Query": "Count",
+    "Scan": "Count",
+    "UpdateTable": "TableDescription",
+}
 
 
 def check_answer(operation: str, answer: Mapping[str, Any], where: str) -> None:
@@ -77,6 +84,7 @@ class ClientConnection:
     def __init__(self, client: Any, *, where: str) -> None:
         self._client = client
         self._where = where
+        self._is_known = False
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> Answer:
         from botocore import xform_name
@@ -88,7 +96,11 @@ class ClientConnection:
             answer: Answer = call(**request)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise as_answer(error, where=self._where) from error
+        if self._is_known and _MEMBERS.get(operation, "ResponseMetadata") not in answer:
+            # botocore takes half an answer for an empty one
+            raise DynamoDBError(CONNECTION_LOST, "the answer was cut short")
         check_answer(operation, answer, self._where)
+        self._is_known = True
         return answer
 
     def close(self) -> None:

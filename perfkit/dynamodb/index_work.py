@@ -247,7 +247,8 @@ class TableWork:
         texts = []
         for name in self._open:
             index = None if self._state is None else self._state.index(name)
-            status = "not begun" if index is None else index.status
+            nothing = "asked for" if name in self._begun else "not begun"
+            status = nothing if index is None else index.status
             texts.append(f"{name} of {self.table_name} ({status})")
         return texts
 

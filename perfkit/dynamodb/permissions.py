@@ -143,6 +143,31 @@ def _plan(workload: Workload) -> Iterator[Pair]:
     yield "cloudwatch:GetMetricData", ANY
 
 
+def _apply(workload: Workload) -> Iterator[Pair]:
+    for table in workload.tables:
+        if any(not index.exists and not index.local for index in table.indexes):
+            for action in ("DescribeTable", "UpdateTable"):
+                yield action, f"table/{table.name}"
+    # how far an index is, and what reads one that is to be removed
+    yield "cloudwatch:GetMetricStatistics", ANY
+    # of a provisioned table whose capacity scales
+    yield "application-autoscaling:RegisterScalableTarget", ANY
+    yield "application-autoscaling:PutScalingPolicy", ANY
+
+
+def _roll_back(workload: Workload) -> Iterator[Pair]:
+    for action, resource in _apply(workload):
+        if not action.startswith("application-autoscaling:"):
+            yield action, resource
+    yield "application-autoscaling:DescribeScalableTargets", ANY
+    yield "application-autoscaling:DeregisterScalableTarget", ANY
+
+
+def _migrate_status(workload: Workload) -> Iterator[Pair]:
+    yield from _each(workload.tables, "DescribeTable")
+    yield "cloudwatch:GetMetricStatistics", ANY
+
+
 def _verify(workload: Workload) -> Iterator[Pair]:
     for table in workload.tables:
         indexes = [index for index in table.indexes if not index.local]
@@ -261,9 +286,12 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "doctor": _doctor,
     "drop-indexes": _drop_indexes,
     "init": _init,
-    "load": _serve,
+    "migrate apply": _apply,
     "migrate plan": _plan,
     "migrate preflight": _preflight,
+    "migrate rollback": _roll_back,
+    "migrate status": _migrate_status,
+    "load": _serve,
     "migrate verify": _verify,
     "report": _report,
     "run": _run,

@@ -51,6 +51,8 @@ __all__ = [
 
 
 _CHUNKS_CHECKED = 400
+# starting a process takes as long as writing some 8,000 items
+_ITEMS_A_PROCESS = 10_000
 
 
 class Found(StrEnum):
@@ -167,14 +169,14 @@ class SeedOutcome:
         return remarks
 
 
-def default_processes() -> int:
-    """Return how many processes write: one a core, at most four."""
+def default_processes(items: int) -> int:
+    """Return how many processes write so many items: one a core, at most four."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:
         # macOS has no affinity
         cores = os.cpu_count() or 1
-    return min(cores, 4)
+    return max(min(cores, 4, items // _ITEMS_A_PROCESS), 1)
 
 
 def plan(

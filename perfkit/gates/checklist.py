@@ -41,6 +41,7 @@ _GATES = "Gates"
 _MOST_NAMED = 3
 _MEASURE_PHASES = "perfkit bench --scenario phases"
 _TEN_MINUTES_S = 600.0
+_FEW_LOOKS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +149,12 @@ class _Checker:
         verdict = None
         if run is not None:
             hits = sum(_hits(each) or 0 for each in asked(run))
-            verdict = (
-                _passed(f"{format_many(hits, 'answer')} came from the cache in run {run.id}")
-                if hits
-                else _failed(f"none of its answers came from the cache in run {run.id}")
-            )
+            looks = sum(each.cache.requests for each in asked(run) if each.cache is not None)
+            said = f"{hits:,} of {format_many(looks, 'answer')} came from the cache in run {run.id}"
+            verdict = _passed(said) if hits else _failed(said)
+            if not hits and looks < _FEW_LOOKS:
+                # each may have been the first of its question
+                verdict = Verdict(ruling=_INVALID, reason=f"{said}; ask more")
         title = f"{endpoint} is cached"
         return self._of_run(_GROUPS[1], title, run, verdict, self._step(_MEASURE_PHASES))
 
@@ -171,6 +173,9 @@ class _Checker:
             yield self._answered(group, pattern)
         yield from self._budgets(group)
         yield self._no_scan(group)
+        counting = self._counting()
+        if self.is_reference or counting is not None:
+            yield self._no_scan_counted(group, counting)
         yield self._refused(group)
         if self.is_reference:
             yield self._promise(2, "read units 95% lower", "read units")
@@ -251,7 +256,7 @@ class _Checker:
             yield self._of_run(group, title, run, verdict, step)
 
     def _no_scan(self, group: str) -> Line:
-        title, source = "no Scan is left", self._evidence.source
+        title, source = "no Scan is left in the source", self._evidence.source
         step = self._step("perfkit check --source DIR")
         if source is None:
             return _line(group, title, _failed("nobody named the service's source"), step)
@@ -266,6 +271,31 @@ class _Checker:
             allowed = "; allowed: " + _listed(f"{scan} ({scan.allowed})" for scan in source.allowed)
         files = format_many(source.files, "file")
         return _line(group, title, _passed(f"none in {files}{allowed}"), step)
+
+    def _counting(self) -> Run | None:
+        """Return the newest load test, at phase 2 or later, whose service says what it asked."""
+
+        def counts(run: Run) -> bool:
+            if run.load_test is None or not run.variants or run.variants[0].http is None:
+                return False
+            phase = run.load_test.settings.phase
+            return run.variants[0].http.operations is not None and (phase is None or phase > 1)
+
+        return self._newest(counts)
+
+    def _no_scan_counted(self, group: str, run: Run | None) -> Line:
+        title, verdict = "no Scan is asked under load", None
+        if run is not None and run.variants[0].http is not None:
+            operations = run.variants[0].http.operations or {}
+            scans = sum(count for name, count in operations.items() if name.lower() == "scan")
+            calls = format_many(sum(operations.values()), "call")
+            verdict = (
+                _failed(f"{format_many(scans, 'Scan')} among {calls} in run {run.id}")
+                if scans
+                else _passed(f"none among {calls} in run {run.id}")
+            )
+        step = self._step("perfkit load --phase 2") if self.is_reference else self._load_step()
+        return self._of_run(group, title, run, verdict, step)
 
     def _refused(self, group: str) -> Line:
         title = "no UserErrors"

@@ -44,6 +44,8 @@ class Tally:
         "body_bytes",
         "cache",
         "errors",
+        "operations",
+        "operations_said",
         "read_units",
         "response_s",
         "service_s",
@@ -62,6 +64,8 @@ class Tally:
         self.stages_s: dict[str, float] = {}
         self.read_units = self.write_units = 0.0
         self.units_said = 0
+        self.operations: dict[str, int] = {}
+        self.operations_said = 0
         self.body_bytes = 0
 
     def add(self, answer: Answer) -> None:
@@ -84,9 +88,21 @@ class Tally:
             self.units_said += 1
             self.read_units += _number(units)
             self.write_units += _number(headers.get("x-consumed-write-units") or "")
+        operations = headers.get("x-dynamodb-operations")
+        if operations is not None:
+            self.operations_said += 1
+            self._add_operations(operations)
         timing = headers.get("server-timing")
         if timing:
             self._add_stages(timing)
+
+    def _add_operations(self, header: str) -> None:
+        """Add what a header says DynamoDB was asked: `query=1, get_item=2`."""
+        for part in header.split(","):
+            name, _, count = part.partition("=")
+            if name.strip():
+                name = name.strip()
+                self.operations[name] = self.operations.get(name, 0) + int(_number(count))
 
     def _add_stages(self, header: str) -> None:
         """Add what a Server-Timing header says: `name;dur=MILLISECONDS`, separated by commas."""
@@ -111,6 +127,8 @@ class Tally:
             "read_units": self.read_units,
             "write_units": self.write_units,
             "units_said": self.units_said,
+            "operations": self.operations,
+            "operations_said": self.operations_said,
             "body_bytes": self.body_bytes,
         }
 

@@ -90,6 +90,8 @@ class _Endpoint:
         self.stages_s: dict[str, float] = {}
         self.read_units = self.write_units = 0.0
         self.units_said = 0
+        self.operations: dict[str, int] = {}
+        self.operations_said = 0
         self.body_bytes = 0
         self.rounds_s: list[float] = []
         self._round_s: array[float] = array("d")
@@ -108,6 +110,8 @@ class _Endpoint:
         self.read_units += tally["read_units"]
         self.write_units += tally["write_units"]
         self.units_said += tally["units_said"]
+        _add_up(self.operations, tally["operations"])
+        self.operations_said += tally["operations_said"]
         self.body_bytes += tally["body_bytes"]
 
     def end_round(self) -> None:
@@ -128,6 +132,8 @@ class _Endpoint:
         self.read_units += other.read_units
         self.write_units += other.write_units
         self.units_said += other.units_said
+        _add_up(self.operations, other.operations)
+        self.operations_said += other.operations_said
         self.body_bytes += other.body_bytes
 
     @property
@@ -166,6 +172,7 @@ class _Endpoint:
                 service_s=self.service.summary(),
                 service_histogram=self.service.histogram.encode(),
                 write_units=self.write_units / self.units_said if self.units_said else None,
+                operations=dict(sorted(self.operations.items())) if self.operations_said else None,
             ),
         )
 

@@ -4,6 +4,7 @@ How far a full preflight is, kept in a file so that it continues where it was.
 The positions of its segments are keys of items, so only their owner may read the file.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from perfkit import __version__
 from perfkit.dynamodb.tables import Identity, Keys, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.errors import ConfigError
+from perfkit.errors import ConfigError, StorageFullError
 from perfkit.files import write_private
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tally
@@ -174,9 +175,17 @@ def file_of(place: Mapping[str, str], workload: Workload, folder: Path = MIGRATI
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(
+    path: Path,
+    *,
+    busy: str = "another preflight of this workload and target runs in this folder; wait for it",
+) -> Iterator[None]:
     """
-    Keep other processes from continuing the same preflight.
+    Keep other processes from doing the same, as long as this one lives.
+
+    Args:
+        path: The file that says how far it is; the lock is beside it.
+        busy: What to say where another process holds it.
 
     Raises:
         ConfigError: One does, or the folder cannot be written to.
@@ -187,6 +196,9 @@ def held(path: Path) -> Iterator[None]:
             path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
         )
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            msg = f"no space left in {path.parent}; free some and run the same command again"
+            raise StorageFullError(msg) from error
         msg = (
             f"cannot write to {path.parent} ({error.strerror}); make it writable or work elsewhere"
         )
@@ -195,8 +207,7 @@ def held(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            msg = "another preflight of this workload and target runs in this folder; wait for it"
-            raise ConfigError(msg) from error
+            raise ConfigError(busy) from error
         yield
     finally:
         os.close(descriptor)

@@ -131,11 +131,6 @@ def _wire_index(index: IndexDefinition) -> dict[str, Any]:
     return wire
 
 
-def _metric(scaling: Scaling) -> str:
-    kind = "Read" if scaling.dimension.startswith("Read") else "Write"
-    return f"DynamoDB{kind}CapacityUtilization"
-
-
 def _cloudformation_scaling(
     table: TablePlan, index: IndexDefinition, scaling: Scaling, after: str
 ) -> dict[str, Any]:
@@ -164,7 +159,7 @@ def _cloudformation_scaling(
                 "PolicyType": "TargetTrackingScaling",
                 "TargetTrackingScalingPolicyConfiguration": {
                     "TargetValue": scaling.target_percent,
-                    "PredefinedMetricSpecification": {"PredefinedMetricType": _metric(scaling)},
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": scaling.metric},
                 },
             },
         }
@@ -293,7 +288,7 @@ def _terraform_scaling(table: TablePlan, index: IndexDefinition, scaling: Scalin
         _block(
             "target_tracking_scaling_policy_configuration",
             {"target_value": scaling.target_percent},
-            _block("predefined_metric_specification", {"predefined_metric_type": _metric(scaling)}),
+            _block("predefined_metric_specification", {"predefined_metric_type": scaling.metric}),
         ),
     )
     policy[-1:] = ["", f"  depends_on = [aws_appautoscaling_target.{name}]", "}"]

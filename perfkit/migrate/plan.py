@@ -222,6 +222,11 @@ class Scaling:
     most: int
     target_percent: float | None
 
+    @property
+    def metric(self) -> str:
+        """What Application Auto Scaling calls the utilisation that it aims at."""
+        return f"DynamoDB{self.dimension.removesuffix('Units')}Utilization"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePlan:

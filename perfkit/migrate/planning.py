@@ -32,9 +32,9 @@ from perfkit.migrate.proposals import Proposal
 from perfkit.units import format_units
 from perfkit.workloads.model import AccessPattern, Index, Table, Workload
 
-__all__ = ["make_plan", "name_there", "plan_removal", "sample_tables", "scaling_of"]
+__all__ = ["MOST_INDEXES", "make_plan", "name_there", "plan_removal", "sample_tables", "scaling_of"]
 
-_MOST_INDEXES = 20
+MOST_INDEXES = 20
 _MOST_KEY_ATTRIBUTES = 4
 _MOST_INCLUDED = 100
 """Quotas of a table. Source: DynamoDB developer guide, "Quotas"; the first can be raised."""
@@ -175,9 +175,9 @@ def _check_quotas(state: TableState, wanted: Sequence[Index]) -> None:
             )
             raise ConfigError(msg)
     total = len(state.indexes) + len(wanted)
-    if total > _MOST_INDEXES:
+    if total > MOST_INDEXES:
         msg = (
-            f"{state.name} would have {total} global indexes, and DynamoDB allows {_MOST_INDEXES};"
+            f"{state.name} would have {total} global indexes, and DynamoDB allows {MOST_INDEXES};"
             " plan fewer with --index, or ask AWS for a higher quota first"
         )
         raise ConfigError(msg)

@@ -249,6 +249,8 @@ class HttpFigures:
     service_histogram: HistogramText
     # of one request; None where the service does not say
     write_units: Amount | None = None
+    # operation, as boto3's methods are called -> how often DynamoDB answered it; likewise
+    operations: dict[str, Count] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

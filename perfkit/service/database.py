@@ -163,6 +163,8 @@ class Session:
         self.expires_at_s = expires_at_s
         self.read_units = 0.0
         self.write_units = 0.0
+        self.operations: dict[str, int] = {}
+        """How often DynamoDB answered each operation, as the client's methods are called."""
         self.touched: list[tuple[str, Item]] = []
         """Items, with their tables, that were or may have been written."""
 
@@ -225,6 +227,7 @@ class Session:
             else:
                 self._budget.succeeded()
                 self._count(answer, writes=writes)
+                self.operations[operation] = self.operations.get(operation, 0) + 1
                 return answer
 
     def _may_repeat(self, attempt: int, *, refused: bool, writes: bool) -> bool:

@@ -42,6 +42,7 @@ class Consumer(Protocol):
 
     read_units: float
     write_units: float
+    operations: dict[str, int]
 
     def close(self) -> None:
         """End what was opened for this request alone."""
@@ -82,6 +83,11 @@ class Trace:
         """Write units DynamoDB says the request consumed."""
         return 0.0 if self.session is None else self.session.write_units
 
+    def _operations(self) -> bytes:
+        """Return the operations DynamoDB answered, `query=1, get_item=2`; empty for none."""
+        operations = {} if self.session is None else self.session.operations
+        return ", ".join(f"{name}={count}" for name, count in operations.items()).encode()
+
     def enter(self, entered: Stage) -> Stage:
         """Begin a stage, and return the one that is left for it."""
         now_s = perf_counter()
@@ -105,6 +111,7 @@ class Trace:
             (b"x-cache", self.cache.encode()),
             (b"x-consumed-read-units", b"%.1f" % self.read_units),
             (b"x-consumed-write-units", b"%.1f" % self.write_units),
+            (b"x-dynamodb-operations", self._operations()),
         ]
 
 

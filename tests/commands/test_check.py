@@ -76,7 +76,9 @@ def test_a_workload_gets_done_by_the_commands_that_the_lines_name(
         "perfkit create-indexes",
         "perfkit bench --scenario by-customer",
     }
-    assert {title for title, state in states.items() if state != "done"} == {"no Scan is left"}
+    assert {title for title, state in states.items() if state != "done"} == {
+        "no Scan is left in the source"
+    }
 
     Path("src/service.py").write_text("client.query(TableName='Orders')\n")
     summary = Path("summary.md")

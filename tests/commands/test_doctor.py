@@ -152,8 +152,14 @@ def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
     steps: dict[str, tuple[Callable[[], Any], ...]] = {
         # into nothing, and over what is there
         "seed": (lambda: perfkit(*seeding), lambda: perfkit(*seeding)),
-        "migrate plan": (lambda: perfkit("migrate", "plan", "--yes"), remove_none),
+        "migrate plan": (
+            lambda: perfkit("migrate", "plan", "--yes", "--output", "plan.json"),
+            remove_none,
+        ),
         "migrate preflight": (lambda: perfkit("migrate", "preflight", "--yes"),),
+        "migrate apply": (lambda: perfkit("migrate", "apply", "plan.json", "--yes"),),
+        "migrate status": (lambda: perfkit("migrate", "status"),),
+        "migrate rollback": (lambda: perfkit("migrate", "rollback", "plan.json", "--yes"),),
         "create-indexes": (lambda: perfkit("create-indexes", "--yes"),),
         "migrate verify": (verify_everything_again,),
         "status": (lambda: perfkit("status"),),

@@ -298,6 +298,14 @@ def test_items_that_vanish_while_seeding_are_noticed(target: Target) -> None:
         seeding.seed(seeding.plan(target, ZOO), processes=1, progress=delete_one)
 
 
+def test_few_items_are_not_worth_a_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+    processes = [seeding.default_processes(items) for items in (0, 19_999, 20_000, 65_000)]
+
+    assert processes == [1, 1, 2, 4]
+
+
 @pytest.mark.processes
 def test_several_processes_write_what_one_would(target: Target) -> None:
     seen: list[Progress] = []

@@ -54,7 +54,16 @@ def measured() -> list[Run]:
     ]
 
 
-def loaded(users: int = 200, *, invalid: tuple[str, ...] = (), **changes: Any) -> Run:
+QUERIES = {"query": 15, "batch_get_item": 4}
+
+
+def loaded(
+    users: int = 200,
+    *,
+    invalid: tuple[str, ...] = (),
+    operations: dict[str, int] | None = QUERIES,
+    **changes: Any,
+) -> Run:
     """Return a load test of the service at phase 3: 1 to 150 ms, 99% hits, as the codec reads it."""
     samples_s = [each / 1000 for each in range(1, 151)] * 10
 
@@ -80,6 +89,7 @@ def loaded(users: int = 200, *, invalid: tuple[str, ...] = (), **changes: Any) -
                 errors_by_kind={},
                 service_s=summarize(samples_s),
                 service_histogram="",
+                operations=operations,
             ),
         )
 
@@ -182,16 +192,26 @@ def test_what_runs_show_is_done(measured: list[Run]) -> None:
     }
 
 
-def test_a_load_test_of_too_few_users_or_too_short_shows_less() -> None:
-    short = loaded(50)
-    assert short.load_test is not None
-    settings = replace(short.load_test.settings, duration_s=60.0)
-    short = replace(short, load_test=replace(short.load_test, settings=settings))
+@pytest.mark.parametrize(
+    ("users", "duration_s", "done"),
+    [
+        pytest.param(49, 600.0, set(), id="few users"),
+        pytest.param(50, 60.0, {"tested with 50 users"}, id="50 users"),
+        pytest.param(200, 599.0, {"tested with 50 users", "tested with 200 users"}, id="short"),
+    ],
+)
+def test_a_load_test_of_too_few_users_or_too_short_shows_less(
+    users: int, duration_s: float, done: set[str]
+) -> None:
+    run = loaded(users)
+    assert run.load_test is not None
+    settings = replace(run.load_test.settings, duration_s=duration_s)
+    run = replace(run, load_test=replace(run.load_test, settings=settings))
 
-    found = states(evidence([short]))
+    found = states(evidence([run]))
 
-    assert found["tested with 50 users"] is State.DONE
-    assert found["tested with 200 users"] is State.NOT_DONE
+    tested = {title for title, state in found.items() if state is State.DONE and "tested" in title}
+    assert tested == done
     assert found["load test: 200 users for 10 minutes"] is State.NOT_DONE
     assert found["p95 below 200 ms"] is State.NOT_DONE
 
@@ -251,7 +271,7 @@ def test_runs_on_another_target_show_nothing(measured: list[Run]) -> None:
         ),
         pytest.param(
             {"source": replace(CLEAN, scans=(SourceScan(file="a.py", line=7, call="t.scan"),))},
-            "no Scan is left",
+            "no Scan is left in the source",
             "a.py:7: t.scan",
             id="scan",
         ),
@@ -264,12 +284,39 @@ def test_what_is_not_so_is_named(changed: dict[str, Any], title: str, reason: st
     assert line.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("misses", "state"), [(99, State.INVALID), (100, State.NOT_DONE)], ids=["few", "many"]
+)
+def test_an_endpoint_without_a_hit_is_not_cached_once_it_was_asked_enough(
+    misses: int, state: State
+) -> None:
+    run = loaded()
+    cache = CacheFigures(hits=0, misses=misses, errors=0)
+    run = replace(run, variants=tuple(replace(each, cache=cache) for each in run.variants))
+
+    assert states(evidence([run]))["GET /api/enrollments is cached"] is state
+
+
+def test_scans_are_counted_under_load() -> None:
+    title = "no Scan is asked under load"
+
+    scanning = check(evidence([loaded(operations={**QUERIES, "scan": 1})]), phase=2)
+    silent = check(evidence([loaded(operations=None)]), phase=2)
+    querying = check(evidence([loaded()]), phase=2)
+
+    by_title = [
+        {line.title: line for line in lines}[title] for lines in (scanning, silent, querying)
+    ]
+    assert [line.state for line in by_title] == [State.NOT_DONE, State.NOT_DONE, State.DONE]
+    assert by_title[0].reason == "1 Scan among 20 calls in run the-load-test"
+
+
 def test_source_that_cannot_be_read_is_no_proof() -> None:
     unread = replace(CLEAN, unread=(Unread(file="b.py", reason="line 1 is no Python"),))
 
     found = states(evidence([], source=unread), phase=2)
 
-    assert found["no Scan is left"] is State.INVALID
+    assert found["no Scan is left in the source"] is State.INVALID
 
 
 def test_a_pattern_that_is_not_asked_by_its_index_is_not_done(measured: list[Run]) -> None:

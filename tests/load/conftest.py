@@ -66,6 +66,7 @@ class TinyService:
         writer.write(
             f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\nx-cache: {state}\r\n"
             "x-consumed-read-units: 1.5\r\nx-consumed-write-units: 0.5\r\n"
+            "x-dynamodb-operations: query=1, get_item=2\r\n"
             "server-timing: db;dur=4.0, total;dur=5.0\r\nlocation: /elsewhere\r\n\r\nok".encode()
         )
         await writer.drain()

@@ -14,6 +14,9 @@ class Consumed:
     read_units = 2.5
     write_units = 0.0
 
+    def __init__(self) -> None:
+        self.operations = {"query": 1}
+
     def close(self) -> None:
         """Nothing was opened."""
 

@@ -127,6 +127,7 @@ def test_what_answers_say_of_cache_and_units_is_added_up(closed: Run) -> None:
     assert found.cache.requests == answered
     assert found.capacity_units == pytest.approx(1.5)
     assert found.http.write_units == pytest.approx(0.5)
+    assert found.http.operations == {"get_item": 2 * answered, "query": answered}
 
 
 def test_the_response_time_of_users_who_wait_is_the_service_time(closed: Run) -> None:

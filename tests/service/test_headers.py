@@ -87,6 +87,9 @@ def test_consumed_units_are_those_of_the_questions(serve: Callable[..., Any], da
 
     # 101 courses, and the user
     assert scan == 13.0 + 0.5
+    assert query.headers["x-dynamodb-operations"] == "get_item=1, query=1"
+    assert again.headers["x-dynamodb-operations"] == ""
+    assert "scan=1" in mine.headers["x-dynamodb-operations"].split(", ")
     assert query.headers["x-consumed-read-units"] == "7.0"
     assert again.headers["x-consumed-read-units"] == "0.0"
     # 500 enrollments, a course for each of 5, and the user

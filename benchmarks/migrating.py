@@ -1,0 +1,279 @@
+"""`perfkit migrate apply` killed at random points, and migrate's commands behind a faulty network."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faulty import SHORT_TIMEOUT, faulty
+from benchmarks.measuring import perfkit_command
+from benchmarks.section import Aim, Section, Table
+from perfkit.dynamodb.client import embedded_client
+from perfkit.embedded import Engine
+from perfkit.errors import TargetError
+from perfkit.units import format_count
+
+__all__ = ["with_faults", "with_kills"]
+
+_WORKLOAD = """
+name = "shop"
+description = "A table that is there"
+
+[tables.Orders]
+partition_key = { name = "order_id", type = "S" }
+
+[tables.Orders.indexes]
+ByCustomer = { partition_key = { name = "customer", type = "S" }, projection = "KEYS_ONLY" }
+ByTotal = { partition_key = { name = "total", type = "N" }, projection = "KEYS_ONLY" }
+"""
+_INDEXES = ("ByCustomer", "ByTotal")
+_PAGE = 5_000
+
+
+def with_kills(*, quick: bool) -> Section:
+    """Kill apply at random points of its way, end it, and compare every entry with the items."""
+    items, kills = (20_000, 5) if quick else (1_000_000, 20)
+    chance = random.Random(20)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        client = _filled(folder, items)
+        _run(folder, "migrate", "plan", "--output", "plan.json")
+        reached = Counter[str]()
+        for _ in range(kills):
+            reached[_kill(folder, chance)] += 1
+        started_s = time.monotonic()
+        _run(folder, "migrate", "apply", "plan.json", "--yes")
+        rest_s = time.monotonic() - started_s
+        differences = {index: _differences(client, index, items) for index in _INDEXES}
+        told = _told(folder)
+        client.close()
+    wrong = sum(missing + extra for missing, extra in differences.values())
+    rows = [
+        [index, f"{items:,}", f"{missing:,}", f"{extra:,}", f"{told['create', index]}"]
+        for index, (missing, extra) in differences.items()
+    ]
+    points = ", ".join(f"{count} {point}" for point, count in sorted(reached.items()))
+    return Section(
+        title="An apply that is killed",
+        method=(
+            f"`perfkit migrate apply` of two indexes on {format_count(items)} items, killed with"
+            f" kill -9 {kills} times, each time after a random time of its own; then run to its end,"
+            f" in {rest_s:,.0f} s.\n"
+            "Every entry of both indexes is read and compared with the items.\n"
+            f"The journal's last line at each kill: {points}."
+        ),
+        tables=[Table(["index", "items", "missing", "extra", "made, by the journal"], rows)],
+        aims=[
+            Aim.at_most("entries missing or extra", wrong, 0, ""),
+            Aim.at_most(
+                "indexes that the journal does not have once",
+                sum(told["create", index] != 1 for index in _INDEXES),
+                0,
+                "",
+            ),
+        ],
+    )
+
+
+def with_faults(*, quick: bool) -> Section:
+    """Run migrate's commands through a faulty network till all faults are met."""
+    items, faults = (300, 20) if quick else (2_000, 100)
+    ends = Counter[str]()
+    changed: list[tuple[str, str]] = []
+    lost = 0
+    with tempfile.TemporaryDirectory() as name, _server(Path(name)) as url:
+        folder = Path(name)
+        (folder / "perfkit.toml").write_text(_WORKLOAD)
+        client = _client(url)
+        _create(client)
+        for first in range(0, items, 25):
+            puts = [{"PutRequest": {"Item": _item(each)}} for each in range(first, first + 25)]
+            client.batch_write_item(RequestItems={"Orders": puts})
+        with faulty(url, faults=faults, seed=100) as proxy:
+            where = ("--target", proxy.url, "--yes")
+            _repeat(folder, ends, "migrate", "plan", "--output", "plan.json", *where)
+            while proxy.left:
+                _repeat(folder, ends, "migrate", "preflight", *where)
+                _repeat(folder, ends, "migrate", "apply", "plan.json", "--yes")
+                lost += sum(sum(_differences(client, index, items)) for index in _INDEXES)
+                _repeat(folder, ends, "migrate", "rollback", "plan.json", "--yes")
+                changed += [(what, each) for what in ("create", "delete") for each in _INDEXES]
+            injected, done = proxy.injected, proxy.changed
+        told = _told_in_order(folder)
+    return Section(
+        title="A migration through a faulty network",
+        method=(
+            f"`perfkit migrate preflight`, `apply` and `rollback` of two indexes on"
+            f" {format_count(items)} items, again and again through a proxy until {faults} faults"
+            " were met; a command that ends with an error is repeated."
+        ),
+        tables=[
+            Table(["fault", "met"], [[str(each), f"{count}"] for each, count in injected.items()]),
+            Table(["exit code", "commands"], [[each, f"{ends[each]}"] for each in sorted(ends)]),
+        ],
+        aims=[
+            Aim.at_most("entries missing or extra", lost, 0, ""),
+            Aim.at_most("index operations lost or doubled", _unlike(done, changed), 0, ""),
+            Aim.at_most("operations the journal does not tell", _unlike(told, done), 0, ""),
+            Aim.at_most("ends without a clear word", ends["unclear"], 0, ""),
+        ],
+    )
+
+
+def _unlike(one: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -> int:
+    """Return how many things two sequences do not have in common, at the same place."""
+    same = sum(each == its for each, its in zip(one, other, strict=False))
+    return max(len(one), len(other)) - same
+
+
+# ---- tables ----------------------------------------------------------------------------------
+
+
+def _item(number: int) -> dict[str, Any]:
+    return {
+        "order_id": {"S": f"O{number:07}"},
+        "customer": {"S": f"C{number % 9973}"},
+        "total": {"N": str(number % 997)},
+    }
+
+
+def _create(client: Any) -> None:
+    client.create_table(
+        TableName="Orders",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "order_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "order_id", "AttributeType": "S"}],
+    )
+
+
+def _filled(folder: Path, items: int) -> Any:
+    (folder / "perfkit.toml").write_text(_WORKLOAD)
+    data = folder / ".perfkit" / "dynamodb.sqlite3"
+    data.parent.mkdir()
+    client = embedded_client(data)
+    _create(client)
+    engine = Engine(data)
+    try:
+        for first in range(0, items, _PAGE):
+            last = min(items, first + _PAGE)
+            engine.load("Orders", [_item(number) for number in range(first, last)])
+    finally:
+        engine.close()
+    return client
+
+
+def _client(url: str) -> Any:
+    import boto3
+
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="somebody",
+        aws_secret_access_key="else",
+    )
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    command = [
+        *perfkit_command(),
+        "dynamodb",
+        "--port",
+        "0",
+        "--data",
+        str(folder / "data.sqlite3"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            yield line.split()[2]
+        finally:
+            process.kill()
+
+
+def _differences(client: Any, index: str, items: int) -> tuple[int, int]:
+    """Return how many items have no entry in an index, and how many entries have no item or two."""
+    found = Counter[str]()
+    request: dict[str, Any] = {"TableName": "Orders", "IndexName": index}
+    while True:
+        page = client.scan(**request)
+        found.update(each["order_id"]["S"] for each in page["Items"])
+        if "LastEvaluatedKey" not in page:
+            break
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    wanted = {f"O{number:07}" for number in range(items)}
+    extra = sum(count - 1 for count in found.values()) + len(found.keys() - wanted)
+    return len(wanted - found.keys()), extra
+
+
+# ---- commands --------------------------------------------------------------------------------
+
+
+def _run(folder: Path, *arguments: str) -> None:
+    command = [*perfkit_command(), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        msg = f"{' '.join(arguments)}: {done.stderr.strip().splitlines()[-1]}"
+        raise TargetError(msg)
+
+
+def _kill(folder: Path, chance: random.Random) -> str:
+    """Kill an apply after a random time, and return what its journal had come to."""
+    command = [*perfkit_command(), "migrate", "apply", "plan.json", "--yes"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        # from its first word on: what is before that is the start of Python
+        if process.stderr is not None:
+            process.stderr.readline()
+        time.sleep(chance.uniform(0.0, 1.5))
+        process.kill()
+    lines = _lines(folder)
+    return f"{lines[-1]['step']} {lines[-1].get('index', {}).get('name', '')}" if lines else "none"
+
+
+def _repeat(folder: Path, ends: Counter[str], *arguments: str) -> None:
+    """Repeat a command until it is done; count how it ends."""
+    command = [sys.executable, "-c", SHORT_TIMEOUT, *arguments]
+    for _ in range(200):
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, env=dict(os.environ)
+        )
+        ends[str(done.returncode)] += 1
+        if done.returncode == 0:
+            return
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        if done.returncode not in {2, 3} or not last.startswith("Error: "):
+            ends["unclear"] += 1
+    msg = f"{' '.join(arguments)} is never done"
+    raise TargetError(msg)
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for path in (folder / ".perfkit" / "migrations").glob("journal-*.jsonl"):
+        # the last one may be cut
+        lines += [json.loads(each) for each in path.read_text().split("\n")[:-1]]
+    return lines
+
+
+def _told_in_order(folder: Path) -> list[tuple[str, str]]:
+    """Return the index operations of the journal."""
+    return [
+        ("create" if line["goal"] == "present" else "delete", line["index"]["name"])
+        for line in _lines(folder)
+        if line["step"] in {"accepted", "found"}
+    ]
+
+
+def _told(folder: Path) -> Counter[tuple[str, str]]:
+    return Counter(_told_in_order(folder))

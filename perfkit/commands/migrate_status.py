@@ -1,0 +1,168 @@
+"""`perfkit migrate status`: how the indexes of tables stand, and what was done to them from here."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfkit.commands.common import (
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RegionOption,
+    TargetOption,
+    VerboseOption,
+    WorkloadOption,
+    make_target,
+    note,
+    print_json,
+    print_text,
+    read_workload,
+    warn,
+)
+from perfkit.commands.migrate_apply import target_of
+from perfkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.migrate.standing import Standing, TableStanding
+    from perfkit.report.model import Row, Table
+
+__all__ = ["status"]
+
+_MOST_INDEXES = 12
+_MOST_LINES = 3
+
+
+def status(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="A saved plan; left out, the workload's tables."),
+    ] = None,
+    *,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this table; may be repeated."),
+    ] = None,
+    workload: WorkloadOption = None,
+    target: TargetOption = None,
+    data: DataOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """
+    Show how the indexes of live tables stand, and what was done to them from this folder.
+
+    Looks and changes nothing; works without the plan and without the journal. -v shows all of the
+    journal.
+
+    Example: perfkit migrate status plan.json
+    """
+    from perfkit.migrate.plan_file import read_plan
+    from perfkit.migrate.standing import stand
+
+    made = None if plan is None else read_plan(plan)
+    if made is not None:
+        where = target_of(made, target, data, region, profile)
+        known = [each.table for each in made.tables]
+        for name in table or ():
+            if name not in known:
+                msg = f"the plan says nothing of table {name}; it is about {', '.join(known)}"
+                raise ConfigError(msg)
+    else:
+        read = None if table and workload is None else read_workload(workload)
+        where = make_target(target, data, region, profile, workload=read)
+        known = [] if read is None else [each.name for each in read.tables]
+    found = stand(where, tuple(table or known), made)
+    if as_json:
+        print_json({"target": where.describe(), "tables": [_document(each) for each in found]})
+        return
+    _print(found, None if verbose else _MOST_INDEXES, None if verbose else _MOST_LINES)
+    for each in found:
+        if each.is_planned is False:
+            warn(f"{each.state.name} was made anew since the plan.")
+        for index in each.indexes:
+            if index.difference:
+                warn(f"{index.definition.name} of {each.state.name}: {index.difference}.")
+    if plan is not None:
+        left = [one for each in found for one in each.indexes if not one.is_done]
+        note(f"Next: perfkit migrate apply {plan}" if left else "All of the plan is done.")
+
+
+def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int | None) -> None:
+    from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
+
+    terminal.print_table(first_rows(_table(found), most, what="indexes"))
+    for each in found:
+        lines = each.lines if most_lines is None else each.lines[-most_lines:]
+        if lines:
+            print_text(f"\nNoted of {each.state.name}, {len(each.lines)} steps:")
+        for line in lines:
+            index: Any = line.get("index") or {}
+            parts = [str(line["at"])[:19], line["command"], line["step"], index.get("name")]
+            detail = line.get("detail")
+            text = "  ".join(str(part) for part in parts if part)
+            print_text(f"  {text}" + (f" ({detail})" if detail else ""))
+
+
+def _table(found: "Sequence[TableStanding]") -> "Table":
+    from perfkit.report.model import Column, Kind, Table
+
+    return Table(
+        name="indexes",
+        title="Indexes",
+        columns=(
+            Column(key="index", title="index", label=True),
+            Column(key="table", title="table"),
+            Column(key="status", title="status"),
+            Column(key="copied", title="copied"),
+            Column(key="entries", title="entries", kind=Kind.COUNT),
+            Column(key="planned", title="plan"),
+            Column(key="made", title="asked for here"),
+        ),
+        rows=tuple(_row(table, each) for table in found for each in table.indexes),
+    )
+
+
+def _row(table: "TableStanding", each: "Standing") -> "Row":
+    from perfkit.units import format_share
+
+    return {
+        "index": each.definition.name,
+        "table": table.state.name,
+        "status": each.status,
+        "copied": None if each.fraction is None else format_share(each.fraction),
+        "entries": None if each.index is None else each.index.items,
+        "planned": each.planned or None,
+        "made": None if each.made is None else each.made.since[:16],
+    }
+
+
+def _document(table: "TableStanding") -> dict[str, Any]:
+    return {
+        "name": table.state.name,
+        "arn": table.state.arn,
+        "status": table.state.status,
+        "is_planned": table.is_planned,
+        "indexes": [
+            {
+                "name": each.definition.name,
+                "keys": list(each.definition.keys.names),
+                "projection": each.definition.projection,
+                "status": None if each.index is None else each.index.status,
+                "backfilling": None if each.index is None else each.index.backfilling,
+                "fraction": each.fraction,
+                "entries": None if each.index is None else each.index.items,
+                "planned": each.planned or None,
+                "difference": each.difference,
+                "asked_for_here": None if each.made is None else each.made.since,
+                "by": None if each.made is None else each.made.command,
+            }
+            for each in table.indexes
+        ],
+        "journal": list(table.lines),
+    }

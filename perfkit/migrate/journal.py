@@ -1,0 +1,256 @@
+"""
+What migrations did to a table: one JSON document a line, added before and after each step.
+
+The record that an index was asked for here is the mark by which rollback knows it.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from perfkit import __version__
+from perfkit.dynamodb.index_work import Goal, Noted, Step
+from perfkit.dynamodb.tables import Definition, Identity, Keys, TableState
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import ConfigError, StorageFullError
+from perfkit.migrate.checkpoint import held, place_of
+from perfkit.settings import MIGRATIONS_FOLDER
+
+__all__ = ["Journal", "Made", "journal_of", "journals"]
+
+FORMAT = 1
+"""Of a line. 1: first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """
+    An index that was asked for here, and not deleted here since.
+
+    Args:
+        definition: As it was asked for.
+        arn: Of its table.
+        identity: Which table of that name.
+        since: When, in UTC.
+        command: By which command.
+        is_sure: The target accepted it; else the answer was never seen.
+        is_scaled: A scaling policy was given to it.
+    """
+
+    definition: Definition
+    arn: str
+    identity: Identity
+    since: str
+    command: str
+    is_sure: bool = False
+    is_scaled: bool = False
+
+
+class Journal:
+    """
+    The journal of one table.
+
+    Args:
+        path: Its file.
+        table: The table.
+        command: What is being done, and noted with each line.
+    """
+
+    def __init__(self, path: Path, table: str, command: str = "") -> None:
+        self.path = path
+        self.table = table
+        self._command = command
+
+    def lines(self) -> list[dict[str, Any]]:
+        """
+        Return what was noted, oldest first; a last line that was cut short does not count.
+
+        Raises:
+            ConfigError: Another line is damaged, or of a newer perfkit.
+        """
+        try:
+            texts = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            msg = f"cannot read journal {self.path} ({error.strerror}); make it readable"
+            raise ConfigError(msg) from error
+        found = []
+        # what follows the last end of a line was never written whole
+        for number, text in enumerate(texts[:-1], start=1):
+            try:
+                line = json.loads(text)
+                version = line["format"]
+            except (ValueError, TypeError, KeyError) as error:
+                msg = (
+                    f"line {number} of journal {self.path} is damaged; put back an earlier copy, or"
+                    " move it away: then nothing is known of what was made here"
+                )
+                raise ConfigError(msg) from error
+            if version > FORMAT:
+                msg = f"journal {self.path} was written by a newer perfkit than {__version__}; upgrade"
+                raise ConfigError(msg)
+            found.append(line)
+        return found
+
+    def made(self, identity: Identity) -> dict[str, Made]:
+        """Return the indexes of a table that were asked for here, by name."""
+        found: dict[str, Made] = {}
+        for line in self.lines():
+            if Identity(**line["table_id"]) != identity or "index" not in line:
+                continue
+            name, step = line["index"]["name"], line["step"]
+            if line["goal"] == Goal.ABSENT:
+                if step == Step.DONE:
+                    found.pop(name, None)
+            elif step == Step.ASKED:
+                # it was not there: whatever was made before is gone
+                found[name] = _made(line)
+            elif step == Step.REFUSED:
+                found.pop(name, None)
+            elif name in found and step in {Step.ACCEPTED, Step.FOUND, "scaled"}:
+                found[name] = _sure(found[name], is_scaled=step == "scaled")
+        return found
+
+    def note(self, noted: Noted) -> None:
+        """
+        Add a step of an index.
+
+        Raises:
+            StorageFullError: The disk is full; nothing of the line is left.
+            ConfigError: The file cannot be written to.
+        """
+        self.add(noted.table, noted.step, noted.wanted.definition, noted.wanted.goal, noted.detail)
+
+    def add(
+        self,
+        table: TableState,
+        step: str,
+        definition: Definition | None = None,
+        goal: Goal = Goal.PRESENT,
+        detail: str = "",
+    ) -> None:
+        """
+        Add a line; see `note`.
+
+        Args:
+            table: As it was looked at last.
+            step: What happens or happened.
+            definition: The index it is about, if it is about one.
+            goal: What is wanted of it.
+            detail: For people.
+        """
+        line: dict[str, Any] = {
+            "format": FORMAT,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "command": self._command,
+            "process": os.getpid(),
+            "step": str(step),
+            "table": table.name,
+            "arn": table.arn,
+            "table_id": asdict(table.identity),
+        }
+        if definition is not None:
+            line |= {"goal": str(goal), "index": asdict(definition)}
+        if detail:
+            line["detail"] = detail
+        self._append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+    def _append(self, text: bytes) -> None:
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                _write_whole(descriptor, text)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                msg = (
+                    f"no space left for journal {self.path}; free some and run the same command"
+                    " again: nothing is done that is not noted before"
+                )
+                raise StorageFullError(msg) from error
+            msg = f"cannot write journal {self.path} ({error.strerror}); make it writable"
+            raise ConfigError(msg) from error
+
+
+def _write_whole(descriptor: int, text: bytes) -> None:
+    """Add a line, after the last whole one, or nothing of it."""
+    end = _end_of_lines(descriptor)
+    try:
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
+        while text:
+            # a disk that fills takes a part of it first
+            text = text[os.write(descriptor, text) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
+def _end_of_lines(descriptor: int) -> int:
+    """Return where the last whole line ends: a kill may have cut the one after it."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    start = max(0, size - (1 << 16))
+    tail = os.pread(descriptor, size - start, start)
+    return start + tail.rfind(b"\n") + 1
+
+
+def _made(line: dict[str, Any]) -> Made:
+    index = line["index"]
+    keys = {
+        part: tuple((name, kind) for name, kind in index["keys"][part])
+        for part in ("partition", "sort")
+    }
+    return Made(
+        definition=Definition(
+            name=index["name"],
+            keys=Keys(**keys),
+            projection=index["projection"],
+            non_key_attributes=tuple(index["non_key_attributes"]),
+            capacity=None if index["capacity"] is None else tuple(index["capacity"]),
+        ),
+        arn=line["arn"],
+        identity=Identity(**line["table_id"]),
+        since=line["at"],
+        command=line["command"],
+    )
+
+
+def _sure(made: Made, *, is_scaled: bool) -> Made:
+    return replace(made, is_sure=True, is_scaled=made.is_scaled or is_scaled)
+
+
+def journal_of(
+    target: Target, table: str, command: str = "", folder: Path = MIGRATIONS_FOLDER
+) -> Journal:
+    """Return the journal of a table; one file each, so that tables do not wait for one another."""
+    text = json.dumps([sorted(place_of(target).items()), table])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Journal(folder / f"journal-{table[:100]}-{digest}.jsonl", table, command)
+
+
+@contextmanager
+def journals(
+    target: Target, tables: Sequence[str], command: str, folder: Path = MIGRATIONS_FOLDER
+) -> Iterator[dict[str, Journal]]:
+    """
+    Keep other processes from changing the same tables from this folder, and yield their journals.
+
+    Raises:
+        ConfigError: Another one does, or the folder cannot be written to.
+    """
+    found = {name: journal_of(target, name, command, folder) for name in sorted(set(tables))}
+    with ExitStack() as stack:
+        for name, journal in found.items():
+            busy = f"another command changes the indexes of {name} from this folder; wait for it"
+            stack.enter_context(held(journal.path, busy=busy))
+        yield found
