@@ -17,11 +17,13 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    enforcement,
     engines,
     html_report,
     http_clients,
     judging,
     layouts,
+    load,
     migrating,
     rates,
     recording,
@@ -47,6 +49,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "run": run.compare,
     "service": service.compare,
     "http-clients": http_clients.compare,
+    "load": load.compare,
     "html": html_report.compare,
     "layouts": layouts.compare,
     "judging": judging.compare,
@@ -54,6 +57,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "apply-kills": migrating.with_kills,
     "apply-faults": migrating.with_faults,
     "rates": rates.compare,
+    "enforcement": enforcement.compare,
     "verify": verifying.compare,
     "recording": recording.compare,
 }

@@ -48,7 +48,7 @@ def with_kills(*, quick: bool) -> Section:
         _run(folder, "migrate", "plan", "--output", "plan.json")
         reached = Counter[str]()
         for _ in range(kills):
-            reached[_kill(folder, chance)] += 1
+            reached[_kill(folder, chance, items / 13_000)] += 1
         started_s = time.monotonic()
         _run(folder, "migrate", "apply", "plan.json", "--yes")
         rest_s = time.monotonic() - started_s
@@ -226,7 +226,7 @@ def _run(folder: Path, *arguments: str) -> None:
         raise TargetError(msg)
 
 
-def _kill(folder: Path, chance: random.Random) -> str:
+def _kill(folder: Path, chance: random.Random, longest_s: float) -> str:
     """Kill an apply after a random time, and return what its journal had come to."""
     command = [*perfkit_command(), "migrate", "apply", "plan.json", "--yes"]
     with subprocess.Popen(
@@ -235,7 +235,7 @@ def _kill(folder: Path, chance: random.Random) -> str:
         # from its first word on: what is before that is the start of Python
         if process.stderr is not None:
             process.stderr.readline()
-        time.sleep(chance.uniform(0.0, 1.5))
+        time.sleep(chance.uniform(0.0, longest_s))
         process.kill()
     lines = _lines(folder)
     return f"{lines[-1]['step']} {lines[-1].get('index', {}).get('name', '')}" if lines else "none"
