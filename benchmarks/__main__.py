@@ -17,13 +17,16 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    enforcement,
     engines,
     html_report,
     http_clients,
     judging,
     layouts,
+    load,
     migrating,
     rates,
+    recording,
     run,
     seeding,
     service,
@@ -46,6 +49,7 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "run": run.compare,
     "service": service.compare,
     "http-clients": http_clients.compare,
+    "load": load.compare,
     "html": html_report.compare,
     "layouts": layouts.compare,
     "judging": judging.compare,
@@ -53,7 +57,9 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "apply-kills": migrating.with_kills,
     "apply-faults": migrating.with_faults,
     "rates": rates.compare,
+    "enforcement": enforcement.compare,
     "verify": verifying.compare,
+    "recording": recording.compare,
 }
 _BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
 """Those that take too long, or too much of the disk, to be measured each time."""

@@ -38,24 +38,26 @@ ByTotal = { partition_key = { name = "total", type = "N" }, projection = "KEYS_O
 """
 _INDEXES = ("ByCustomer", "ByTotal")
 _PAGE = 5_000
-_LINES = 8
-"""Of the journal: each index is asked for, accepted, being filled, and done."""
+_STEPS = ("asked", "accepted", "backfilling", "done")
+"""Of each index, as the journal has them."""
+_ALL_STEPS = len(_STEPS) * len(_INDEXES)
 
 
 def with_kills(*, quick: bool) -> Section:
     """Kill apply at random points of its way, end it, and compare every entry with the items."""
     items, kills = (20_000, 9) if quick else (1_000_000, 20)
     chance = random.Random(20)
+    longest_s = max(1.5, items / 40_000)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = _filled(folder, items)
         _run(folder, "migrate", "plan", "--output", "plan.json")
         reached = Counter[str]()
-        # from before the first line of the journal to after the last one
-        for lines in sorted(number % (_LINES + 1) for number in range(kills)):
+        # from before the first step in the journal to after the last one
+        for steps in sorted(number % (_ALL_STEPS + 1) for number in range(kills)):
             # half of them at once, where a step has begun and may not be done
-            after_s = chance.choice((0.0, chance.uniform(0.0, 1.5)))
-            reached[_kill(folder, lines, after_s)] += 1
+            after_s = chance.choice((0.0, chance.uniform(0.0, longest_s)))
+            reached[_kill(folder, steps, after_s)] += 1
         started_s = time.monotonic()
         _run(folder, "migrate", "apply", "plan.json", "--yes")
         rest_s = time.monotonic() - started_s
@@ -74,8 +76,8 @@ def with_kills(*, quick: bool) -> Section:
         title="An apply that is killed",
         method=(
             f"`perfkit migrate apply` of two indexes on {format_count(items)} items, killed with"
-            f" kill -9 {kills} times, at once or up to 1.5 s after its journal had come to each of"
-            f" its lines in turn; then run to its end, in {rest_s:,.0f} s.\n"
+            f" kill -9 {kills} times, at once or up to {longest_s:g} s after its journal had come to each of"
+            f" its steps in turn; then run to its end, in {rest_s:,.0f} s.\n"
             "Every entry of both indexes is read and compared with the items.\n"
             f"The journal's last line at each kill: {points}."
         ),
@@ -242,8 +244,8 @@ def _run(folder: Path, *arguments: str) -> None:
         raise TargetError(msg)
 
 
-def _kill(folder: Path, lines: int, after_s: float) -> str:
-    """Kill an apply so long after its journal had so many lines; return what it had come to."""
+def _kill(folder: Path, steps: int, after_s: float) -> str:
+    """Kill an apply so long after its journal had so many steps; return what it had come to."""
     command = [*perfkit_command(), "migrate", "apply", "plan.json", "--yes"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -251,7 +253,7 @@ def _kill(folder: Path, lines: int, after_s: float) -> str:
         # from its first word on: what is before that is the start of Python
         if process.stderr is not None:
             process.stderr.readline()
-        while process.poll() is None and len(_lines(folder)) < lines:
+        while process.poll() is None and _noted(folder) < steps:
             time.sleep(0.01)
         time.sleep(after_s)
         process.kill()
@@ -282,6 +284,16 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
         # the last one may be cut
         lines += [json.loads(each) for each in path.read_text().split("\n")[:-1]]
     return lines
+
+
+def _noted(folder: Path) -> int:
+    """Return how many steps the journal has, each counted once however often it was taken."""
+    found = {
+        ("accepted" if line["step"] == "found" else line["step"], line["index"]["name"])
+        for line in _lines(folder)
+        if "index" in line
+    }
+    return sum(step in _STEPS for step, _ in found)
 
 
 def _told_in_order(folder: Path) -> list[tuple[str, str]]:

@@ -26,6 +26,12 @@ done = function(summary, latency)
     e.status, e.connect + e.read + e.write + e.timeout))
 end
 """
+# exponential, as perfkit's users think
+_THINK = """
+delay = function()
+  return math.floor(-{think_ms} * math.log(1 - math.random()))
+end
+"""
 _FOUND = re.compile(r"FOUND (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)")
 
 
@@ -59,23 +65,34 @@ class Load:
 
 class Wrk:
     """
-    wrk with one thread; each of its connections asks again once it is answered.
+    wrk with one thread; each of its connections asks again once it is answered, or after a pause.
 
     Args:
         folder: For its script.
         token: Bearer token to send.
         connections: How many.
+        think_s: Mean pause of a connection before it asks.
+        request: Lua that says what to ask, where it is not a GET.
 
     Raises:
         TargetError: wrk is missing.
     """
 
-    def __init__(self, folder: Path, token: str, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        token: str,
+        connections: int = CONNECTIONS,
+        *,
+        think_s: float = 0.0,
+        request: str = "",
+    ) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise TargetError(MISSING)
         script = folder / "wrk.lua"
-        script.write_text(_SCRIPT)
+        think = _THINK.format(think_ms=think_s * 1e3) if think_s else ""
+        script.write_text(request + _SCRIPT + think)
         self._command = [
             *(program, "--threads", "1", "--connections", str(connections)),
             *("--timeout", "30s", "--script", str(script)),

@@ -34,6 +34,7 @@ from perfkit.commands.stack import stack
 from perfkit.commands.status import status
 from perfkit.commands.traffic import traffic
 from perfkit.commands.up import up
+from perfkit.commands.watch import watch
 from perfkit.commands.worker import worker
 from perfkit.commands.workload import workload
 from perfkit.console import INTERRUPTED, interrupts, is_out_of_files, silence
@@ -167,6 +168,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (up, "Run service, worker and cache in the background."),
         (down, "Stop what `up` started."),
         (serve, "Run the service in the foreground, with any switches."),
+        (watch, "Show live how a running service does."),
         (worker, "Deliver queued mails and request logs."),
         (stack, "Print a CloudFormation template of it for AWS."),
     ),

@@ -46,6 +46,9 @@ COMMANDS = [command.name or "" for command in app.registered_commands] + [
     "cost what-if",
     "migrate plan",
     "migrate preflight",
+    "traffic show",
+    "traffic check",
+    "traffic workload",
     "workload",
     "workload show",
     "workload validate",
@@ -59,6 +62,7 @@ def test_help_groups_the_commands_and_cuts_none_of_their_summaries() -> None:
     assert [line for line in answer.stdout.splitlines() if re.fullmatch(r"[A-Z].*:", line)] == [
         "Options:",
         "Measure:",
+        "Traffic:",
         "Change:",
         "Report:",
         "Reference service:",
@@ -69,7 +73,7 @@ def test_help_groups_the_commands_and_cuts_none_of_their_summaries() -> None:
     # one line each, and none without a group
     assert sorted(commands) == sorted(
         [command.name or "" for command in app.registered_commands]
-        + ["cost", "migrate", "prices", "workload"]
+        + ["cost", "migrate", "prices", "stack", "traffic", "workload"]
     )
     assert max(map(len, answer.stdout.splitlines())) <= 80
 

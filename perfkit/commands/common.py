@@ -1,11 +1,14 @@
 """Options that several commands share, and how commands write to the terminal."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,6 +61,7 @@ __all__ = [
     "say_consumption",
     "say_error",
     "seconds",
+    "stop_on_signals",
     "warn",
 ]
 
@@ -414,3 +418,17 @@ def print_json(document: dict[str, Any]) -> None:
     import json
 
     typer.echo(escape_json(json.dumps(document, indent=2, ensure_ascii=False)))
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that the first SIGTERM or Ctrl-C sets; a second Ctrl-C interrupts."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop

@@ -112,9 +112,7 @@ def dynamodb(
         if enforce_throughput:
             say("Modelled: throughput is enforced, and requests beyond it are refused.")
         if latency:
-            say(
-                f"Modelled: answers take as long as profile {latency} says, and no time is a tail's."
-            )
+            say(f"Modelled: answers take as long as profile {latency} says; it has no tail.")
         print_text(f"DynamoDB at {url_of(listener, host)} ({data}); Ctrl-C ends it")
         if host not in _LOCAL:
             say(

@@ -1,5 +1,7 @@
 """`perfkit record`: what an application asks of DynamoDB, recorded on its way."""
 
+import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,19 +12,22 @@ from perfkit.commands.common import (
     DataOption,
     ProfileOption,
     RegionOption,
-    TargetOption,
     make_target,
     note,
     say,
     seconds,
     warn,
 )
-from perfkit.errors import EvidenceError
-from perfkit.settings import TRACES_FOLDER
+from perfkit.errors import ConfigError, EvidenceError
+from perfkit.settings import TARGET_VARIABLE, TRACES_FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from perfkit.dynamodb.targets import Target
-    from perfkit.traffic.record import Recorded
+    from perfkit.traffic.record import Live, Recorded
+    from perfkit.traffic.shapes import Fingerprint
+    from perfkit.traffic.trace_file import Totals
 
 __all__ = ["record"]
 
@@ -33,7 +38,15 @@ def record(
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND …]", help="What to run; recording ends with it."),
     ] = None,
-    target: TargetOption = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            envvar=TARGET_VARIABLE,
+            metavar="TARGET",
+            help="embedded, aws, or the URL of an endpoint (default: embedded).",
+        ),
+    ] = None,
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,
@@ -79,6 +92,10 @@ def record(
             "--keep-values", help="Keep requests with all values. Only for your own test data."
         ),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Show what is asked while it is recorded; needs a terminal."),
+    ] = False,
 ) -> None:
     """
     Record what an application asks of DynamoDB, and pass it on.
@@ -119,8 +136,40 @@ def record(
                     f"\n  AWS_ENDPOINT_URL_DYNAMODB={url}\nCtrl-C ends it."
                 )
 
-        done = run(options, listener, started=started, warn=warn)
+        with _live(wanted=live) as shown:
+            done = run(options, listener, started=started, warn=warn, live=shown)
     _conclude(done, path, url, where)
+
+
+@contextmanager
+def _live(*, wanted: bool) -> "Iterator[Live | None]":
+    """
+    Yield what shows the totals on standard error, in place; None where nobody wants it.
+
+    Raises:
+        ConfigError: Standard error is no terminal.
+    """
+    if not wanted:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        msg = "--live needs a terminal; leave it out and look with perfkit traffic show"
+        raise ConfigError(msg)
+    from rich.console import Console
+    from rich.live import Live as Display
+    from rich.text import Text
+
+    from perfkit.report.plain import render_blocks
+    from perfkit.traffic.show import live_table
+
+    console = Console(stderr=True, highlight=False)
+    with Display(console=console, auto_refresh=False) as display:
+
+        def show(totals: "Mapping[Fingerprint, Totals]", elapsed_s: float) -> None:
+            blocks = live_table(totals, elapsed_s, rows=max(console.height - 6, 3))
+            display.update(Text(render_blocks(blocks, console.width)), refresh=True)
+
+        yield show
 
 
 def _conclude(done: "Recorded", path: Path, url: str, target: "Target") -> None:

@@ -2,9 +2,6 @@
 
 import logging
 import os
-import signal
-import threading
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -16,6 +13,7 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
+    stop_on_signals,
 )
 from perfkit.errors import ConfigError, TargetError
 from perfkit.settings import FOLDER, REDIS_VARIABLE
@@ -130,7 +128,7 @@ def _work(
     delivering = Worker(
         redis_url, where, FOLDER, threads=threads, policy=RetryPolicy(retries=retries)
     )
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
 
     def started() -> None:
         print_text(
@@ -140,20 +138,6 @@ def _work(
 
     delivering.run(stop, started=started)
     print_text("Worker ended.")
-
-
-def _stop_on_signals() -> threading.Event:
-    """Return an event that the first SIGTERM or Ctrl-C sets; a second Ctrl-C interrupts."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            signal.default_int_handler(number, frame)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return stop
 
 
 # ---- dead letters ------------------------------------------------------------------------

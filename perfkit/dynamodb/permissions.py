@@ -272,6 +272,11 @@ def _init(_: Workload) -> Iterator[Pair]:
     yield "Scan", "table/*"
 
 
+def _record(workload: Workload) -> Iterator[Pair]:
+    # of its own; what the application asks is asked with the same credentials, on top
+    yield from _each(workload.tables, "DescribeTable")
+
+
 def _report(workload: Workload) -> Iterator[Pair]:
     # what --traffic cloudwatch asks; any other report reads saved runs
     yield from _each(workload.tables, "DescribeTable")
@@ -293,6 +298,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "migrate status": _migrate_status,
     "load": _serve,
     "migrate verify": _verify,
+    "record": _record,
     "report": _report,
     "run": _run,
     "seed": _seed,

@@ -180,11 +180,11 @@ def _change_admitted(
     indexes = [index for index in table.writable_indexes if index.kind is IndexKind.GLOBAL]
     entries: dict[str, bytes] = {}
     for index in indexes:
-        for item in (None if old is None else old.item, None if new is None else new.item):
-            entry = None if item is None else table.entry_key(index, item, key)
-            if entry is not None:
-                # of an entry that moves, the place that it moves to
-                entries[index.name] = entry
+        # of an entry that moves, the place that it moves to
+        if new is not None and all(name in new.item for name in index.keys.names):
+            entries[index.name] = index.keys.stored_partition(new.item)
+        elif old is not None and (entry := table.entry_key(index, old.item, key)) is not None:
+            entries[index.name] = entry
     admitted = enforcement.write(transaction, table, key, entries)
     own = Meter(table.name)
     change = _change(transaction, table, key, old, new, own, transactional=transactional)

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from threading import Event
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perfkit.errors import ConfigError
 from perfkit.load.counted import Counted, read_counted
 from perfkit.measure.clock import Clock, RealClock
 
-__all__ = ["Endpoint", "Sample", "ServiceSampler", "figures_of", "parse_base_url"]
+if TYPE_CHECKING:
+    from perfkit.service.launch import Running
+
+__all__ = ["Endpoint", "Sample", "ServiceSampler", "endpoints_of", "figures_of", "parse_base_url"]
 
 EVERY_S = 1.0
 
@@ -52,6 +56,11 @@ class Endpoint:
             metrics_url=f"{base}/metrics",
             pids=tuple(pids),
         )
+
+
+def endpoints_of(running: "Running") -> list[Endpoint]:
+    """Return the instances of a service that `perfkit up` runs, as they are at the moment."""
+    return [Endpoint.of_service(each.name, each.url, each.pids) for each in running.instances]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +191,9 @@ class ServiceSampler:
         """
         Yield each second what the instances that were looked at by then say, until *stop* is set.
 
-        An instance that takes longer to answer is left out meanwhile; the others are not held up.
+        An instance that takes longer to answer is left out meanwhile, and its next sample is of a
+        longer time; the others are not held up. In a second in which none answers nothing is
+        yielded.
         """
         under_way: dict[str, Future[Sample]] = {}
         due_s = time.monotonic()

@@ -5,7 +5,6 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
 from secrets import token_bytes
 from typing import Any
 
@@ -24,8 +23,9 @@ __all__ = ["Exchange", "Observed", "Observer", "Touched", "is_throttle"]
 MOST_RETURNED = 100
 """Keys of returned items that are kept of one answer."""
 
-_MOST_LOOKED_AT = 300
-_MOST_VALUES = 3_000
+_SCALARS = frozenset({"S", "N"})
+_MOST_LOOKED_AT = 200
+_MOST_VALUES = 2_000
 _SHORTEST_VALUE = 2
 _LONGEST_VALUE = 256
 _ANSWERS = 3
@@ -157,7 +157,7 @@ class Observer:
     _pages: "OrderedDict[int, tuple[int, int]]" = field(default_factory=OrderedDict)
     _chains: int = 0
     _number: int = 0
-    _answered: "OrderedDict[Group, deque[tuple[int, frozenset[str]]]]" = field(
+    _answered: "OrderedDict[Group, deque[tuple[int, set[str]]]]" = field(
         default_factory=OrderedDict, repr=False
     )
 
@@ -251,19 +251,18 @@ class Observer:
         """
         found = 0
         if operation in {"GetItem", "Query"} and "ExclusiveStartKey" not in request:
-            wanted = {
-                *_scalars(request.get("Key")),
-                *(text for _, value in _equalities(request) for text in _scalars({"": value})),
-            }
-            for number, values in self._answered.get(group, ()):
+            answers = self._answered.get(group, ())
+            wanted = _scalars(request.get("Key"), set()) if answers else set()
+            for _, value in _equalities(request) if answers else ():
+                _scalars(value, wanted)
+            for number, values in answers:
                 if wanted & values:
                     found = number
         if operation in {"Query", "Scan", "BatchGetItem", "GetItem"} and items:
-            values = frozenset(islice(_scalars(items[:_MOST_LOOKED_AT]), _MOST_VALUES))
-            answers = self._answered.setdefault(group, deque(maxlen=_ANSWERS))
+            last = self._answered.setdefault(group, deque(maxlen=_ANSWERS))
             # what was read one by one is not what a hundred more are read by
             if not found:
-                answers.append((self._number, values))
+                last.append((self._number, _scalars(items[:_MOST_LOOKED_AT], set())))
             self._answered.move_to_end(group)
             if len(self._answered) > _MOST_GROUPS:
                 self._answered.popitem(last=False)
@@ -433,18 +432,21 @@ def _error(answer: Mapping[str, Any]) -> str:
     return f"{kind} ({', '.join(sorted(reasons))})" if reasons else kind or "no DynamoDB error"
 
 
-def _scalars(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers in attribute values, nested ones too, that may be somebody's key."""
+def _scalars(value: Any, found: set[str]) -> set[str]:
+    """Add the texts and numbers in attribute values, nested ones too, that may be somebody's key."""
+    if len(found) >= _MOST_VALUES:
+        return found
     if isinstance(value, list):
         for each in value:
-            yield from _scalars(each)
+            _scalars(each, found)
     elif isinstance(value, dict):
         for kind, each in value.items():
             if isinstance(each, str):
-                if kind in {"S", "N"} and _SHORTEST_VALUE <= len(each) <= _LONGEST_VALUE:
-                    yield each
+                if kind in _SCALARS and _SHORTEST_VALUE <= len(each) <= _LONGEST_VALUE:
+                    found.add(each)
             else:
-                yield from _scalars(each)
+                _scalars(each, found)
+    return found
 
 
 def _equalities(request: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

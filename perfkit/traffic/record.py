@@ -25,7 +25,15 @@ from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace_file import Totals, TraceWriter
 from perfkit.traffic.upstream import open_upstream
 
-__all__ = ["ENDPOINT_VARIABLE", "Options", "Recorded", "record"]
+__all__ = [
+    "ENDPOINT_VARIABLE",
+    "Live",
+    "Options",
+    "Recorded",
+    "default_path",
+    "environment",
+    "record",
+]
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
 """What SDKs read where DynamoDB is: all current ones; see `docs/traffic.md` for older ones."""

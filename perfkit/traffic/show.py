@@ -1,6 +1,6 @@
 """`perfkit traffic show`: what an application asks, ranked by what it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from perfkit.report.model import (
     Block,
@@ -17,6 +17,8 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.traffic.figures import SHORTEST_RATE_S, Figures, Summary
+from perfkit.traffic.shapes import Fingerprint
+from perfkit.traffic.trace_file import Totals
 from perfkit.units import (
     format_bytes,
     format_count,
@@ -28,10 +30,10 @@ from perfkit.units import (
     format_usd,
 )
 
-__all__ = ["build_report", "screen"]
+__all__ = ["build_report", "live_table", "screen"]
 
 _ON_SCREEN = 8
-_DETAIL_CELLS = 36
+_DETAIL_CELLS = 28
 
 
 def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
@@ -67,6 +69,46 @@ def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
                 *_doubts(summary),
                 Statement(text=f"More: {more}"),
                 Statement(text=f"Next: {next_step}"),
+            ),
+        ),
+    )
+
+
+def live_table(
+    totals: Mapping[Fingerprint, Totals], elapsed_s: float, *, rows: int
+) -> tuple[Block, ...]:
+    """
+    Return what was asked so far, the requests that consumed most first.
+
+    Args:
+        totals: Sums by fingerprint.
+        elapsed_s: Since when.
+        rows: As many kinds of requests as there is room for.
+    """
+    ranked = sorted(totals.items(), key=lambda each: (-sum(each[1].units.values()), -each[1].calls))
+    calls = sum(each.calls for each in totals.values())
+    text = f"{format_many(calls, 'request', 'requests')} in {format_duration(elapsed_s)}"
+    return (
+        Statements(name="sum", statements=(Statement(text=text),)),
+        Table(
+            name="requests",
+            title="",
+            columns=(
+                Column(key="request", title="request", label=True),
+                Column(key="calls", title="calls", kind=Kind.COUNT),
+                Column(key="mean_s", title="mean", kind=Kind.SECONDS),
+                Column(key="units", title="units", kind=Kind.CAPACITY),
+                Column(key="errors", title="refused", kind=Kind.COUNT),
+            ),
+            rows=tuple(
+                {
+                    "request": _cut(fingerprint.text),
+                    "calls": each.calls,
+                    "mean_s": each.duration_s / each.calls,
+                    "units": sum(each.units.values()),
+                    "errors": each.errors,
+                }
+                for fingerprint, each in ranked[:rows]
             ),
         ),
     )
@@ -174,7 +216,7 @@ def _screen_columns(summary: Summary) -> tuple[Column, ...]:
         Column(key="calls", title="calls", kind=Kind.COUNT),
         Column(key="share", title="cost", kind=Kind.SHARE),
         Column(key="p50_s", title="p50", kind=Kind.SECONDS),
-        Column(key="units", title="units/call", kind=Kind.CAPACITY),
+        Column(key="units", title="units", kind=Kind.CAPACITY),
         Column(key="wasted", title="wasted", kind=Kind.SHARE),
         Column(key="usd", title=money, kind=Kind.USD, provenance=Provenance.MODELLED),
     )
@@ -182,10 +224,8 @@ def _screen_columns(summary: Summary) -> tuple[Column, ...]:
 
 def _screen_row(summary: Summary, each: Figures) -> Row:
     calls = each.totals.calls
-    text = each.fingerprint.text
-    text = text if len(text) <= _DETAIL_CELLS else f"{text[: _DETAIL_CELLS - 1]}…"
     return {
-        "request": text,
+        "request": _cut(each.fingerprint.text),
         "calls": calls,
         "share": _share(each.cost_usd, summary.cost_usd),
         "p50_s": each.percentile_s(0.5),
@@ -315,6 +355,10 @@ def _examples(summary: Summary) -> Iterator[Statement]:
         yield Statement(text=f"  {', '.join(parts)}", tone=Tone.FAINT)
         if call.body is not None:
             yield Statement(text=call.body.decode(errors="replace"), tone=Tone.COMMAND)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _DETAIL_CELLS else f"{text[: _DETAIL_CELLS - 1]}…"
 
 
 def _share(part: float, whole: float) -> float:

@@ -192,16 +192,26 @@ def test_what_runs_show_is_done(measured: list[Run]) -> None:
     }
 
 
-def test_a_load_test_of_too_few_users_or_too_short_shows_less() -> None:
-    short = loaded(50)
-    assert short.load_test is not None
-    settings = replace(short.load_test.settings, duration_s=60.0)
-    short = replace(short, load_test=replace(short.load_test, settings=settings))
+@pytest.mark.parametrize(
+    ("users", "duration_s", "done"),
+    [
+        pytest.param(49, 600.0, set(), id="few users"),
+        pytest.param(50, 60.0, {"tested with 50 users"}, id="50 users"),
+        pytest.param(200, 599.0, {"tested with 50 users", "tested with 200 users"}, id="short"),
+    ],
+)
+def test_a_load_test_of_too_few_users_or_too_short_shows_less(
+    users: int, duration_s: float, done: set[str]
+) -> None:
+    run = loaded(users)
+    assert run.load_test is not None
+    settings = replace(run.load_test.settings, duration_s=duration_s)
+    run = replace(run, load_test=replace(run.load_test, settings=settings))
 
-    found = states(evidence([short]))
+    found = states(evidence([run]))
 
-    assert found["tested with 50 users"] is State.DONE
-    assert found["tested with 200 users"] is State.NOT_DONE
+    tested = {title for title, state in found.items() if state is State.DONE and "tested" in title}
+    assert tested == done
     assert found["load test: 200 users for 10 minutes"] is State.NOT_DONE
     assert found["p95 below 200 ms"] is State.NOT_DONE
 
@@ -272,6 +282,19 @@ def test_what_is_not_so_is_named(changed: dict[str, Any], title: str, reason: st
 
     assert line.state is State.NOT_DONE
     assert line.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("misses", "state"), [(99, State.INVALID), (100, State.NOT_DONE)], ids=["few", "many"]
+)
+def test_an_endpoint_without_a_hit_is_not_cached_once_it_was_asked_enough(
+    misses: int, state: State
+) -> None:
+    run = loaded()
+    cache = CacheFigures(hits=0, misses=misses, errors=0)
+    run = replace(run, variants=tuple(replace(each, cache=cache) for each in run.variants))
+
+    assert states(evidence([run]))["GET /api/enrollments is cached"] is state
 
 
 def test_scans_are_counted_under_load() -> None:

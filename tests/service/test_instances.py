@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from perfkit.cli import app
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, TargetError
-from perfkit.load.service_samples import Endpoint, ServiceSampler, figures_of
+from perfkit.load.service_samples import Endpoint, ServiceSampler, endpoints_of, figures_of
 from perfkit.processes import proxy
 from perfkit.service import launch
 from perfkit.service.running import Plan, RunningService
@@ -157,7 +157,7 @@ def samples_of(home: Path) -> ServiceSampler:
     def endpoints() -> list[Endpoint]:
         found = launch.find(home / ".perfkit")
         assert found is not None
-        return [Endpoint.of_service(each.name, each.url, each.pids) for each in found.instances]
+        return endpoints_of(found)
 
     return ServiceSampler(endpoints)
 

@@ -34,7 +34,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["build"]
+__all__ = ["METRICS", "Metric", "build", "rounded"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -49,22 +49,24 @@ _INCREASE_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Metric:
+class Metric:
+    """One of the eight, by the names that CloudWatch gives them."""
+
     key: str
     label: str
     kind: Kind
     unit: str = ""
 
 
-_METRICS = (
-    _Metric("mean_s", "TargetResponseTime (avg)", Kind.SECONDS),
-    _Metric("p99_s", "TargetResponseTime (p99)", Kind.SECONDS),
-    _Metric("requests_per_s", "RequestCount", Kind.COUNT, "/s"),
-    _Metric("unhealthy", "UnhealthyHostCount", Kind.COUNT),
-    _Metric("failed_share", "HTTPCode_Target_5XX", Kind.SHARE),
-    _Metric("cpu_share", "CPUUtilization", Kind.SHARE),
-    _Metric("read_units_per_s", "DynamoDB ConsumedRCU", Kind.COUNT, "/s"),
-    _Metric("hit_rate", "Cache Hit Rate", Kind.SHARE),
+METRICS = (
+    Metric("mean_s", "TargetResponseTime (avg)", Kind.SECONDS),
+    Metric("p99_s", "TargetResponseTime (p99)", Kind.SECONDS),
+    Metric("requests_per_s", "RequestCount", Kind.COUNT, "/s"),
+    Metric("unhealthy", "UnhealthyHostCount", Kind.COUNT),
+    Metric("failed_share", "HTTPCode_Target_5XX", Kind.SHARE),
+    Metric("cpu_share", "CPUUtilization", Kind.SHARE),
+    Metric("read_units_per_s", "DynamoDB ConsumedRCU", Kind.COUNT, "/s"),
+    Metric("hit_rate", "Cache Hit Rate", Kind.SHARE),
 )
 
 _Figures = Mapping[str, float | None]
@@ -196,7 +198,7 @@ def _panel(
         reason += f"; {calls} {verb} too few for a 99th percentile"
     return Panel(
         title=f"{title}, {provenance}",
-        gauges=tuple(_gauge(each, figures, both) for each in _METRICS),
+        gauges=tuple(_gauge(each, figures, both) for each in METRICS),
         status=health.name,
         reason=reason,
         tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
@@ -204,7 +206,7 @@ def _panel(
     )
 
 
-def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
+def _gauge(metric: Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
     value = figures.get(metric.key)
     status = status_of(metric.key, value)
     tone = Tone.PLAIN
@@ -212,7 +214,7 @@ def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) 
         tone = Tone.GOOD if status.passes else Tone.WARNING
     return Gauge(
         label=metric.label,
-        value=_rounded(metric.key, value),
+        value=rounded(metric.key, value),
         kind=metric.kind,
         fill=_fill(metric, value, both),
         tone=tone,
@@ -220,7 +222,7 @@ def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) 
     )
 
 
-def _fill(metric: _Metric, value: float | None, both: tuple[_Figures, _Figures]) -> float:
+def _fill(metric: Metric, value: float | None, both: tuple[_Figures, _Figures]) -> float:
     """Return how much of the bar is filled: of all for a share, else of the larger of the two."""
     if value is None:
         return 0.0
@@ -311,10 +313,10 @@ def _share(value: float) -> str:
 
 
 def _rate(value: float) -> str:
-    return format_value(_rounded("requests_per_s", value), Kind.COUNT)
+    return format_value(rounded("requests_per_s", value), Kind.COUNT)
 
 
-def _rounded(key: str, value: float | None) -> float | None:
+def rounded(key: str, value: float | None) -> float | None:
     """Return a figure with the digits that a person reads; changes are worked out from all."""
     if value is None or key not in {"requests_per_s", "read_units_per_s", "cpu_share"}:
         return value
@@ -344,7 +346,7 @@ def _measured(variant: Variant) -> _Figures:
 
 
 def _quoted(figures: object) -> _Figures:
-    return {metric.key: number(mapping(figures), metric.key) for metric in _METRICS}
+    return {metric.key: number(mapping(figures), metric.key) for metric in METRICS}
 
 
 def _table(run: Run, quoted: Mapping[str, object]) -> Table:
@@ -380,5 +382,5 @@ def _table(run: Run, quoted: Mapping[str, object]) -> Table:
 
 
 def _row(phase: str, provenance: Provenance, figures: _Figures) -> Row:
-    cells: dict[str, Cell] = {key: _rounded(key, value) for key, value in figures.items()}
+    cells: dict[str, Cell] = {key: rounded(key, value) for key, value in figures.items()}
     return {"phase": phase, "figures": provenance, **cells}

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from perfkit.traffic.figures import Summary
 from perfkit.traffic.findings import Finding, Rule, Settings
 from perfkit.traffic.trace import Call
-from perfkit.units import format_count, format_duration, format_share, format_usd
+from perfkit.units import format_count, format_many, format_share, format_usd
 
 __all__ = ["find_repeated_reads"]
 
-TTLS_S = (1.0, 10.0, 60.0, 300.0)
+TTLS_S = {"1 s": 1.0, "10 s": 10.0, "1 min": 60.0, "5 min": 300.0}
 _JUDGED_BY = 2
 _LEAST_CALLS = 20
 _LEAST_HITS = 0.5
@@ -46,16 +46,14 @@ def find_repeated_reads(summary: Summary, settings: Settings) -> Iterator[Findin
         if saved_usd < _LEAST_SHARE * total:
             continue
         rates = ", ".join(
-            f"{format_share(hit)} for {format_duration(ttl)}"
-            for ttl, hit in zip(TTLS_S, hits, strict=True)
+            f"{format_share(hit)} for {ttl}" for ttl, hit in zip(TTLS_S, hits, strict=True)
         )
-        asked = format_count(len(reads.questions))
+        asked = format_many(len(reads.questions), "question")
         yield Finding(
             rule=Rule.REPEATED_READ,
             request=summary.trace.fingerprints[number].text,
-            what=f"asks {asked} different questions {format_count(reads.calls)} times",
-            evidence=f"a cache would have answered {rates}, with the recorded writes forgotten in"
-            " time",
+            what=f"asks {asked} {format_count(reads.calls)} times",
+            evidence=f"a cache would have answered {rates}; recorded writes end what it keeps",
             remedy=f"keep answers in a cache or in the process{_node(settings)}",
             worth_usd=summary.scaled_usd(saved_usd, reads.calls),
             example=reads.example,
@@ -88,7 +86,7 @@ def _replay(summary: Summary) -> dict[int, _Reads]:
         reads.calls += 1
         reads.questions.add(call.same)
         stale_s = _written_s(call, fingerprint.tables, bool(fingerprint.index), written)
-        for place, ttl_s in enumerate(TTLS_S):
+        for place, ttl_s in enumerate(TTLS_S.values()):
             since_s = filled.get((call.same, ttl_s))
             if since_s is not None and call.at_s - since_s <= ttl_s and since_s > stale_s:
                 reads.hits[place] += 1
