@@ -94,6 +94,7 @@ def apply(
     with journals(where, names, "migrate apply") as kept:
         # again, now that nobody else changes them from here
         ready = applying.check(where, made)
+        applying.check_removals(made, ready, kept)
         for table in made.tables:
             for text in table.warnings:
                 warn(f"{text}.")

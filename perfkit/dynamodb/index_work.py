@@ -384,14 +384,14 @@ class TableWork:
             request = {"GlobalSecondaryIndexUpdates": [deletion]}
         self._note(Step.ASKED, wanted, state)
         self._asked.add(wanted.definition.name)
-        repeats = self._connection.repeats
+        lost = self._lost_answers()
         try:
             self._connection.execute("UpdateTable", {"TableName": self.table_name, **request})
         except DynamoDBError as error:
             if is_transient(error):
                 raise
             # an answer that was lost makes the repeat meet what the first request began
-            repeated = self._connection.repeats > repeats
+            repeated = self._lost_answers() > lost
             after = describe(self._connection, self.table_name)
             begun = after is not None and _is_begun(wanted, after)
             self._asked.discard(wanted.definition.name)
@@ -406,6 +406,10 @@ class TableWork:
         self._asked.discard(wanted.definition.name)
         self._note(Step.ACCEPTED, wanted, state)
         return True
+
+    def _lost_answers(self) -> int:
+        # one that was throttled was refused for certain, so nothing came of it
+        return self._connection.repeats - self._connection.throttles
 
 
 def _is_begun(wanted: Wanted, state: TableState) -> bool:

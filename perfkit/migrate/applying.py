@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors, aws_errors
@@ -40,6 +41,7 @@ __all__ = [
     "apply",
     "check",
     "check_place",
+    "check_removals",
     "definition_of",
     "find_taken",
     "look",
@@ -238,6 +240,33 @@ def _check_unchanged(ready: Ready) -> None:
     raise ConfigError(msg)
 
 
+def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Journal]) -> None:
+    """
+    Make sure that no index that was removed here since the plan was made is removed once more.
+
+    Raises:
+        ConfigError: One is there again: somebody made it anew, and the plan is not about that one.
+    """
+    for each in ready:
+        for index in each.to_remove:
+            deleted = journals[each.plan.table].deleted_since(each.state, _created_at(plan))
+            there = each.state.index(index.name)
+            if index.name in deleted and there is not None and there.status != "DELETING":
+                msg = (
+                    f"index {index.name} of {each.plan.table} was removed since the plan, and"
+                    " somebody made it anew; plan again. Nothing was changed"
+                )
+                raise ConfigError(msg)
+
+
+def _created_at(plan: Plan) -> datetime:
+    try:
+        return datetime.fromisoformat(plan.created_at).astimezone(UTC)
+    except ValueError as error:
+        msg = f"the plan's created_at is no time ({plan.created_at}); make the plan again"
+        raise ConfigError(msg) from error
+
+
 def _before(ready: Ready) -> TableState:
     """Return a table without what its plan does, as far as that is done."""
     table, state = ready.plan, ready.state
@@ -422,7 +451,7 @@ def _work(
     connection: RetryingConnection, target: Target, ready: Ready, journal: Journal
 ) -> TableWork:
     table, state = ready.plan, ready.state
-    made = journal.made(state.identity)
+    made = journal.made(state)
     asked = [name for name, each in made.items() if not each.is_sure]
     changes: dict[str, Change] = {}
     wanted = []
@@ -440,7 +469,7 @@ def _work(
         changes[definition.name] = Change.QUEUED if is_there else Change.NOT_THERE
 
     def scale(_: TableState, definition: Definition) -> None:
-        if definition.name in journal.made(state.identity):
+        if definition.name in journal.made(state):
             _scale(target, ready, definition, journal)
 
     return TableWork(
@@ -472,7 +501,7 @@ def _as_created(state: TableState, index: IndexState | None) -> Change:
 
 def _scale_what_is_there(target: Target, ready: Ready, journal: Journal) -> None:
     """Give a scaling policy to indexes that were made before it came to that."""
-    made = journal.made(ready.state.identity)
+    made = journal.made(ready.state)
     for each in ready.plan.creations:
         index = ready.state.index(each.index.name)
         known = made.get(each.index.name)
@@ -542,7 +571,7 @@ def find_taken(
     taken, unknown = [], []
     for name, state in look(target, plan).items():
         table = next(each for each in plan.tables if each.table == name)
-        made = journals[name].made(state.identity)
+        made = journals[name].made(state)
         for each in table.creations:
             index = state.index(each.index.name)
             known = made.get(each.index.name)

@@ -101,7 +101,7 @@ def _table(
         )
         raise TargetError(msg)
     journal = journal_of(target, name)
-    made = journal.made(state.identity)
+    made = journal.made(state)
     progress = build_progress(target)
     planned = _planned(plan, name)
     found = []

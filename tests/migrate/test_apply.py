@@ -22,6 +22,7 @@ from perfkit.cli import app
 from perfkit.dynamodb import index_work
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
+from perfkit.embedded.errors import DynamoDBError
 from perfkit.migrate.checkpoint import held
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -135,6 +136,11 @@ EVERY = [f"O{number:06}" for number in range(ITEMS)]
 def make_plan(*options: str) -> None:
     result = perfkit("migrate", "plan", "--output", "plan.json", *options)
     assert result.exit_code == 0, result.output
+
+
+def make_plan_for(index: str) -> None:
+    Path("plan.json").unlink()
+    make_plan("--index", index)
 
 
 @pytest.fixture
@@ -308,6 +314,34 @@ def test_rollback_leaves_what_it_has_no_record_of(client: Any) -> None:
     assert names(client) == {"ByCustomer", "ByTotal"}
 
 
+def until_gone(client: Any, name: str) -> None:
+    while name in names(client):
+        pass
+
+
+def test_an_index_that_somebody_makes_anew_after_a_rollback_is_his(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    assert apply().exit_code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(index_work.Waiting, "allow", interrupt)
+        assert rollback().exit_code == 130
+    until_gone(client, "ByCustomer")
+    client.update_table(**creation("ByCustomer"))
+
+    rolled = rollback()
+    status = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)
+
+    assert rolled.exit_code == 0, rolled.output
+    assert "index ByCustomer of Orders is not recorded as made here and stays" in rolled.stderr
+    assert names(client) == {"ByCustomer"}
+    made = {each["name"]: each["by"] for each in status["tables"][0]["indexes"]}
+    assert made == {"ByCustomer": None, "ByTotal": None}
+
+
 @pytest.mark.usefixtures("client")
 def test_two_at_a_time_do_not_go() -> None:
     assert apply().exit_code == 0
@@ -357,6 +391,15 @@ def test_an_index_is_removed_by_a_plan_of_its_own(client: Any) -> None:
     assert "Not there any more: Old of Orders\n" in again.stdout
     assert names(client) == set()
     assert "a removal has no way back" in rollback().stderr
+
+    client.update_table(**creation("Old"))
+    anew = apply("--confirm", "Old")
+    Path("plan.json").unlink()
+    make_plan("--remove", "Old", "--confirm", "Old")
+    assert anew.exit_code == 2
+    assert "Old of Orders was removed since the plan, and somebody made it anew" in anew.stderr
+    assert names(client) == {"Old"}
+    assert apply("--confirm", "Old").exit_code == 0
 
 
 def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> None:
@@ -486,6 +529,34 @@ def test_an_answer_that_is_lost_is_no_index_of_somebody_elses(
     assert [step for step, _ in steps()] == ["asked", "refused", "backfilling", "done"]
     assert "ByTotal of Orders was made here" in rollback().stderr
     assert names(shop) == {"ByTotal"}
+
+
+def test_a_request_that_was_throttled_claims_nothing_that_somebody_made_meanwhile(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plan_for("ByTotal")
+    connect = Target.connect
+
+    def connect_slowly(target: Target, **options: Any) -> Any:
+        connection = connect(target, **options)
+        execute = connection.execute
+
+        def throttle(operation: str, request: Any) -> Any:
+            if operation == "UpdateTable" and not names(client):
+                client.update_table(**creation("ByTotal", "total", "N"))
+                code, text = "ThrottlingException", "Rate exceeded"
+                raise DynamoDBError(code, text)
+            return execute(operation, request)
+
+        return SimpleNamespace(execute=throttle, close=connection.close)
+
+    monkeypatch.setattr(Target, "connect", connect_slowly)
+    applied = apply()
+
+    assert applied.exit_code == 0, applied.output
+    assert ("refused", "ByTotal") in steps()
+    assert "ByTotal of Orders was made here" in rollback().stderr
+    assert names(client) == {"ByTotal"}
 
 
 def test_a_full_disk_is_met_before_anything_is_done(shop: Any, server: str, tmp_path: Path) -> None:
