@@ -72,10 +72,9 @@ class Ready:
 
     @property
     def missing(self) -> tuple[IndexDefinition, ...]:
-        """Indexes to create that are not there."""
-        return tuple(
-            each.index for each in self.plan.creations if self.state.index(each.index.name) is None
-        )
+        """Indexes to create that are not there, or no longer once their deletion is done."""
+        staying = {each.name for each in self.state.indexes if each.status != "DELETING"}
+        return tuple(each.index for each in self.plan.creations if each.index.name not in staying)
 
     @property
     def to_remove(self) -> tuple[IndexDefinition, ...]:
@@ -294,10 +293,12 @@ def _before(ready: Ready) -> TableState:
 
 
 def _check_quota(state: TableState, more: int) -> None:
-    total = len(state.indexes) + more
+    # one that is being deleted is gone before the next one can be asked for
+    staying = sum(each.status != "DELETING" for each in state.indexes)
+    total = staying + more
     if more and total > MOST_INDEXES:
         msg = (
-            f"{state.name} has {len(state.indexes)} global indexes and would have {total}, and"
+            f"{state.name} has {staying} global indexes and would have {total}, and"
             f" DynamoDB allows {MOST_INDEXES}; plan fewer, or ask AWS for a higher quota first"
         )
         raise ConfigError(msg)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,10 @@ from perfkit.cli import app
 from perfkit.dynamodb import index_work
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
+from perfkit.embedded import backfill
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.migrate.checkpoint import held
+from perfkit.migrate.reads import recent_reads
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 WORKLOAD = """
@@ -87,6 +90,14 @@ def creation(name: str, attribute: str = "customer", kind: str = "S") -> dict[st
                 }
             }
         ],
+    }
+
+
+def deletion(name: str) -> dict[str, Any]:
+    """Return an UpdateTable request that deletes an index of Orders."""
+    return {
+        "TableName": "Orders",
+        "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": name}}],
     }
 
 
@@ -261,7 +272,7 @@ def test_what_does_not_fit_the_plan_is_refused(
     assert not list(Path(".perfkit").glob("migrations/*.jsonl"))
 
 
-def test_the_twenty_first_index_is_refused(client: Any) -> None:
+def test_the_twenty_first_index_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(19):
         client.update_table(**creation(f"Own{number}"))
         while "CREATING" in indexes(client).values():
@@ -274,6 +285,27 @@ def test_the_twenty_first_index_is_refused(client: Any) -> None:
     assert result.exit_code == 2
     assert "has 19 global indexes and would have 21, and DynamoDB allows 20" in result.stderr
     assert len(names(client)) == 19
+    monkeypatch.setattr(backfill, "advance", lambda *_: None)
+    client.update_table(**deletion("Own7"))
+    with_room = perfkit("migrate", "apply", "plan.json")
+    assert "add --yes to go ahead" in with_room.stderr
+
+
+def test_an_index_that_is_being_deleted_is_shown_as_one_to_create(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.update_table(**creation("ByCustomer"))
+    while indexes(client)["ByCustomer"] != "ACTIVE":
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(backfill, "advance", lambda *_: None)
+        client.update_table(**deletion("ByCustomer"))
+        shown = perfkit("migrate", "apply", "plan.json")
+
+    assert "create index ByCustomer (customer; KEYS_ONLY) of table Orders" in shown.stderr
+    assert "wait until index ByCustomer" not in shown.stderr
+    assert apply().exit_code == 0
+    assert ("accepted", "ByCustomer") in steps()
 
 
 def digest_now() -> str:
@@ -422,6 +454,35 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     assert rolled.exit_code == 2
 
 
+def test_status_does_not_take_another_index_for_the_plans(client: Any) -> None:
+    make_plan_for("ByTotal")
+    other_keys(client)
+    while indexes(client)["ByTotal"] != "ACTIVE":
+        pass
+
+    result = perfkit("migrate", "status", "plan.json")
+
+    assert "ByTotal of Orders: its key is customer (S), the plan wants total (N)" in result.stderr
+    assert "The plan no longer fits. Next: perfkit migrate plan" in result.stderr
+
+
+@pytest.mark.usefixtures("client")
+def test_the_next_commands_are_about_the_same_place() -> None:
+    Path("perfkit.toml").rename("shop.toml")
+    options = ("--data", ".perfkit/dynamodb.sqlite3")
+
+    before = perfkit("migrate", "status", "plan.json", *options)
+    applied = apply(*options)
+
+    assert (
+        "Next: perfkit migrate apply plan.json --data .perfkit/dynamodb.sqlite3\n" in before.stderr
+    )
+    assert (
+        "Next: perfkit migrate verify plan.json --workload FILE --data .perfkit/dynamodb.sqlite3\n"
+        "The way back: perfkit migrate rollback plan.json --data .perfkit/dynamodb.sqlite3\n"
+    ) in applied.stderr
+
+
 # ---- what goes wrong in between --------------------------------------------------------------
 
 
@@ -527,6 +588,8 @@ def test_an_answer_that_is_lost_is_no_index_of_somebody_elses(
 
     assert applied.exit_code == 0, applied.output
     assert [step for step, _ in steps()] == ["asked", "refused", "backfilling", "done"]
+    assert "Next: perfkit migrate verify plan.json\n" in applied.stderr
+    assert perfkit("migrate", "verify", "plan.json", "--settle", "0.2", "--yes").exit_code == 0
     assert "ByTotal of Orders was made here" in rollback().stderr
     assert names(shop) == {"ByTotal"}
 
@@ -606,8 +669,6 @@ def test_ctrl_c_says_how_to_go_on(client: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_when_nothing_moves_it_says_what_can_be_done(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perfkit.embedded import backfill
-
     with monkeypatch.context() as patched:
         patched.setattr(backfill, "advance", lambda *_: None)
         result = apply("--timeout", "0.2")
@@ -728,3 +789,24 @@ def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback
     other = apply()
     assert other.exit_code == 2
     assert "the plan is for account 123456789012, not for 999999999999" in other.stderr
+
+
+@pytest.mark.parametrize("days", [1, 14, 90, 455])
+def test_no_more_points_are_asked_of_cloudwatch_than_it_gives(days: int) -> None:
+    """1,440 an answer, by its API reference; moto gives any number."""
+    asked: dict[str, Any] = {}
+
+    def answer(**request: Any) -> dict[str, Any]:
+        asked.update(request)
+        return {"Datapoints": []}
+
+    target: Any = SimpleNamespace(
+        is_aws=True, name="AWS", client=lambda _: SimpleNamespace(get_metric_statistics=answer)
+    )
+    state: Any = SimpleNamespace(name="Orders", replicas=())
+
+    found = recent_reads(target, state, "Old", days=days, now=datetime.now(UTC))
+
+    assert found.units == 0
+    assert asked["Period"] % 3600 == 0
+    assert (asked["EndTime"] - asked["StartTime"]).total_seconds() / asked["Period"] <= 1440

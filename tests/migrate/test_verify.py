@@ -306,6 +306,16 @@ def test_what_is_not_there_or_not_built_could_not_be_verified(data: Path) -> Non
     assert "ByAge of Things is CREATING; run again when it is ACTIVE" in result.stderr
 
 
+def test_an_index_with_another_key_than_the_workloads_could_not_be_verified(data: Path) -> None:
+    file = Path("perfkit.toml")
+    file.write_text(file.read_text().replace('"owner", type = "S"', '"age", type = "N"'))
+
+    result = perfkit("migrate", "verify", "--data", data)
+
+    assert result.exit_code == 3
+    assert "ByOwner of Things has another key or projection than the workload's" in result.stderr
+
+
 def test_a_file_of_differences_is_not_replaced_unasked(data: Path) -> None:
     Path("kept.txt").write_text("mine")
 
@@ -343,7 +353,7 @@ def test_a_plan_says_what_is_verified_and_of_which_table(data: Path) -> None:
     other = perfkit("migrate", "verify", "plan.json")
 
     assert (early.exit_code, then.exit_code) == (3, 0), then.output
-    assert "ByOwner of Things is not there" in early.stderr
+    assert "ByOwner of Things is not there; `perfkit migrate apply` creates it" in early.stderr
     assert "ByShelf" not in then.stdout
     assert (unknown.exit_code, other.exit_code) == (2, 2)
     assert "the plan creates no index 'ByShelf'; it creates ByOwner" in unknown.stderr
