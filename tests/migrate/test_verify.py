@@ -7,8 +7,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from bisect import bisect
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -453,6 +455,40 @@ def test_an_item_that_is_always_written_is_undecided_and_a_lost_one_is_found(
         ("3", "missing"),
     ]
     assert [each.key["sk"]["N"] for each in outcome.undecided] == ["1"]
+
+
+class Flipping:
+    """An item written to and fro between two states, as it is and as an index shows it later."""
+
+    def __init__(self, chance: random.Random) -> None:
+        at_s = due_s = -5.0
+        self._writes: list[float] = []
+        self._seen: list[float] = []
+        while at_s < 60:
+            at_s += chance.expovariate(3)
+            due_s = max(due_s, at_s + 2 * chance.random())
+            self._writes.append(at_s)
+            self._seen.append(due_s)
+
+    def look(self, now_s: float) -> SimpleNamespace:
+        sides = [bisect(times, now_s) % 2 for times in (self._writes, self._seen)]
+        state = bytes(sides)
+        return SimpleNamespace(
+            suspect=self, is_equal=sides[0] == sides[1], state=state, wanted=state
+        )
+
+
+def test_items_that_flip_between_two_states_are_no_difference() -> None:
+    """Each look alone sees the same as often as not; no write of theirs leaves a trace."""
+    chance = random.Random(1)
+    items = [Flipping(chance) for _ in range(3000)]
+    clock = Clock(lambda _: None)
+    clock.now_s = 0.0
+    settling = Settling(settle_s=10.0, clock=clock, pause=clock.pause)
+
+    differing, _ = settling.decide(items, lambda left: [each.look(clock.now_s) for each in left])
+
+    assert differing == []
 
 
 WRITER = """
