@@ -44,6 +44,10 @@ _STALLED_PAID_S = 300.0
 """After so long without progress a line says so, and again each time as much time has passed; on
 AWS, where allocating an index alone takes minutes, later."""
 
+_UNSEEN_LOOKS = 10
+"""An index that was accepted counts as vanished when so many looks in a row do not show it:
+DescribeTable is eventually consistent."""
+
 
 class Goal(StrEnum):
     """What is wanted of an index."""
@@ -194,6 +198,7 @@ class TableWork:
         self._begun: set[str] = set()
         self._copying: dict[str, tuple[float, float]] = {}
         self._backfilling: set[str] = set()
+        self._unseen: dict[str, int] = {}
         self._seen: object = None
         self._state: TableState | None = None
         self._regions: dict[str, RetryingConnection] = {}
@@ -291,11 +296,15 @@ class TableWork:
                 self._end(wanted, state, Change.DROPPED)
             return {}
         if index is None and name in self._begun:
+            self._unseen[name] = self._unseen.get(name, 0) + 1
+            if self._unseen[name] < _UNSEEN_LOOKS:
+                return {}
             msg = (
                 f"index {name} of {self.table_name} vanished while it was being built: something"
                 " else deletes it, or the target refused it"
             )
             raise TargetError(msg)
+        self._unseen.pop(name, None)
         if index is not None and index.backfilling and name not in self._backfilling:
             self._backfilling.add(name)
             self._note(Step.BACKFILLING, wanted, state)

@@ -622,6 +622,36 @@ def test_a_request_that_was_throttled_claims_nothing_that_somebody_made_meanwhil
     assert names(client) == {"ByTotal"}
 
 
+@pytest.mark.parametrize(("stale", "code"), [(3, 0), (1000, 3)])
+def test_a_description_that_is_late_is_no_index_that_vanished(
+    client: Any, monkeypatch: pytest.MonkeyPatch, stale: int, code: int
+) -> None:
+    make_plan_for("ByTotal")
+    before = client.describe_table(TableName="Orders")["Table"]
+    connect, left = Target.connect, [0]
+
+    def connect_late(target: Target, **options: Any) -> Any:
+        connection = connect(target, **options)
+
+        def execute(operation: str, request: Any) -> Any:
+            answer = connection.execute(operation, request)
+            if operation == "UpdateTable":
+                left[0] = stale
+            elif operation == "DescribeTable" and left[0]:
+                left[0] -= 1
+                return {"Table": before}
+            return answer
+
+        return SimpleNamespace(execute=execute, close=connection.close)
+
+    monkeypatch.setattr(Target, "connect", connect_late)
+    result = apply()
+
+    assert result.exit_code == code, result.output
+    assert ("vanished while it was being built" in result.stderr) == bool(code)
+    assert [step for step, _ in steps()][:2] == ["asked", "accepted"]
+
+
 def test_a_full_disk_is_met_before_anything_is_done(shop: Any, server: str, tmp_path: Path) -> None:
     fill(shop)
     make_plan("--target", server, "--yes")
