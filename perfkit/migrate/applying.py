@@ -390,6 +390,8 @@ def roll_back(
             for each in taken:
                 if each.made.is_scaled:
                     _unscale(target, each.state.name, each.made.definition.name)
+                    # should the index stay after all, apply gives it its policy again
+                    journals[each.state.name].add(each.state, "unscaled", each.made.definition)
             _carry(
                 works,
                 target,

@@ -89,7 +89,9 @@ class Journal:
         for number, text in enumerate(texts[:-1], start=1):
             try:
                 line = json.loads(text)
-                version = line["format"]
+                version = int(line["format"])
+                if version <= FORMAT:
+                    _check_line(line)
             except (ValueError, TypeError, KeyError) as error:
                 msg = (
                     f"line {number} of journal {self.path} is damaged; put back an earlier copy, or"
@@ -123,6 +125,8 @@ class Journal:
                 found.pop(name, None)
             elif name in found and step in {Step.ACCEPTED, Step.FOUND, "scaled"}:
                 found[name] = _sure(found[name], is_scaled=step == "scaled")
+            elif name in found and step == "unscaled":
+                found[name] = replace(found[name], is_scaled=False)
         there = {each.name for each in table.indexes if each.status != "DELETING"}
         return {
             name: each for name, each in found.items() if not each.is_going or name not in there
@@ -227,6 +231,21 @@ def _end_of_lines(descriptor: int) -> int:
     start = max(0, size - (1 << 16))
     tail = os.pread(descriptor, size - start, start)
     return start + tail.rfind(b"\n") + 1
+
+
+def _check_line(line: dict[str, Any]) -> None:
+    """
+    Make sure that a line says what is looked for in it.
+
+    Raises:
+        ValueError: It says it wrongly; TypeError and KeyError likewise.
+    """
+    datetime.fromisoformat(line["at"])
+    Identity(**line["table_id"])
+    if "index" in line:
+        Goal(line["goal"])
+        _made(line)
+    str(line["step"] + line["command"])
 
 
 def _made(line: dict[str, Any]) -> Made:

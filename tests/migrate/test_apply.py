@@ -25,6 +25,8 @@ from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import backfill
 from perfkit.embedded.errors import DynamoDBError
+from perfkit.errors import TargetError
+from perfkit.migrate import applying
 from perfkit.migrate.checkpoint import held
 from perfkit.migrate.reads import recent_reads
 
@@ -398,10 +400,16 @@ def test_a_line_that_was_cut_off_does_not_count_and_another_damaged_one_does(cli
     assert journal.read_text().startswith(whole)
     assert len(steps()) == len(MADE) + 6
 
-    journal.write_text('{"format": 1, "st\n' + whole)
-    damaged = apply()
-    assert damaged.exit_code == 2
-    assert "line 1 of journal" in damaged.stderr
+    for line in (
+        '{"format": 1, "st',
+        '{"format": "one"}',
+        '{"format": 1}',
+        '{"format": 1, "at": 5}',
+    ):
+        journal.write_text(line.splitlines()[0] + "\n" + whole)
+        damaged = apply()
+        assert damaged.exit_code == 2, damaged.output
+        assert "line 1 of journal" in damaged.stderr
     assert names(client) == set()
 
 
@@ -767,6 +775,11 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield SimpleNamespace(scaling=scaling, **made)
 
 
+def refuse(*_: Any, **__: Any) -> None:
+    msg = "not allowed"
+    raise TargetError(msg)
+
+
 WRITES = {"ServiceNamespace": "dynamodb", "MinCapacity": 10, "MaxCapacity": 90}
 
 
@@ -810,6 +823,12 @@ def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback
     asked = perfkit("migrate", "rollback", "plan.json")
     assert "CloudWatch counted 12.5 RCU in the last 14 days" in asked.stderr
     assert "CloudWatch counted no read in the last 14 days" in asked.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(applying, "_carry", refuse)
+        failed = rollback()
+    assert (failed.exit_code, scaled()) == (3, [])
+    assert apply().exit_code == 0
+    assert scaled() == [(10, 90)]
     rolled = rollback()
     assert rolled.exit_code == 0, rolled.output
     assert scaled() == []
