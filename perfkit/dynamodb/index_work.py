@@ -261,6 +261,8 @@ class TableWork:
         """Return what can be done about the operation that runs; "" if none does."""
         running = [] if self._state is None else self._state.indexes
         for each in running:
+            if each.status == "CREATING" and each.name not in self.changes:
+                return f"{each.name} is being created by somebody else, who can say what is to become of it"
             if each.status == "CREATING" and each.backfilling:
                 return f"{each.name} is being filled, and may be deleted while it is"
             if each.status == "CREATING":

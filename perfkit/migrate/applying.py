@@ -563,8 +563,8 @@ def find_taken(
     Return what a plan's apply made and is there still, and what is there and not recorded.
 
     Raises:
-        ConfigError: The target is another place, the plan removes, an index is another one than
-            the journal says, or nothing of what is there is recorded.
+        ConfigError: The target is another place or does not identify a table, the plan removes, an
+            index is another one than the journal says, or nothing of what is there is recorded.
         TargetError: See `look`.
     """
     check_place(target, plan)
@@ -574,6 +574,13 @@ def find_taken(
     taken, unknown = [], []
     for name, state in look(target, plan).items():
         table = next(each for each in plan.tables if each.table == name)
+        if not state.identity.is_known:
+            msg = (
+                f"{target.name} says neither TableId nor CreationDateTime of table {name}, so an"
+                " index made here cannot be told from one of a later table; nothing was removed."
+                " `perfkit migrate plan --remove NAME` plans a removal"
+            )
+            raise ConfigError(msg)
         made = journals[name].made(state)
         for each in table.creations:
             index = state.index(each.index.name)

@@ -20,8 +20,9 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.faulty import faulty
 from perfkit.cli import app
-from perfkit.dynamodb import index_work
+from perfkit.dynamodb import index_work, tables
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import backfill
 from perfkit.embedded.errors import DynamoDBError
@@ -374,6 +375,43 @@ def test_an_index_that_somebody_makes_anew_after_a_rollback_is_his(
     assert names(client) == {"ByCustomer"}
     made = {each["name"]: each["by"] for each in status["tables"][0]["indexes"]}
     assert made == {"ByCustomer": None, "ByTotal": None}
+
+
+def test_a_table_that_cannot_be_told_from_a_later_one_is_left_alone(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Identity()
+    monkeypatch.setattr(tables, "_identity", lambda _: nothing)
+    Path("plan.json").unlink()
+    make_plan()
+    assert apply().exit_code == 0
+
+    rolled = rollback()
+
+    assert rolled.exit_code == 2
+    assert "says neither TableId nor CreationDateTime of table Orders" in rolled.stderr
+    assert names(client) == {"ByCustomer", "ByTotal"}
+
+
+def test_nobody_is_told_to_delete_an_index_of_somebody_elses(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Target.connect
+
+    def connect_then(target: Target, **options: Any) -> Any:
+        if not options.get("read_only") and not names(client):
+            client.update_table(**creation("Theirs"))
+            # now its items are copied
+            client.describe_table(TableName="Orders")
+            monkeypatch.setattr(backfill, "advance", lambda *_: None)
+        return connect(target, **options)
+
+    monkeypatch.setattr(Target, "connect", connect_then)
+    result = apply("--timeout", "0.2")
+
+    assert result.exit_code == 3
+    assert "Theirs is being created by somebody else" in result.stderr
+    assert "deleted" not in result.stderr
 
 
 @pytest.mark.usefixtures("client")
