@@ -40,11 +40,9 @@ __all__ = [
     "Taken",
     "apply",
     "check",
-    "check_place",
     "check_removals",
     "definition_of",
     "find_taken",
-    "look",
     "roll_back",
 ]
 
