@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perfkit.migrate.journal import Journal
     from perfkit.migrate.plan import IndexDefinition, Plan
 
-__all__ = ["apply", "rollback", "target_of"]
+__all__ = ["apply", "place_named", "plan_command", "rollback", "target_of"]
 
 PlanArgument = Annotated[
     Path, typer.Argument(metavar="PLAN", help="A plan that `migrate plan --output` saved.")
@@ -94,6 +94,7 @@ def apply(
     with journals(where, names, "migrate apply") as kept:
         # again, now that nobody else changes them from here
         ready = applying.check(where, made)
+        applying.check_removals(made, ready, kept)
         for table in made.tables:
             for text in table.warnings:
                 warn(f"{text}.")
@@ -108,14 +109,14 @@ def apply(
             note("Nothing was done.")
             raise typer.Exit(1)
         started_s = time.monotonic()
-        again = f"perfkit migrate apply {plan}"
+        given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+        again = plan_command("apply", plan, given)
         with _watching(_ready_names(ready), again) as watch:
             changes = applying.apply(where, ready, kept, quiet_s=timeout, watch=watch, stalled=note)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
     if not as_json and any(table.creations for table in made.tables):
-        note(
-            f"Next: perfkit migrate verify {plan}   (the way back: perfkit migrate rollback {plan})"
-        )
+        verify = plan_command("verify", plan, {"--workload": _workload_option(made), **given})
+        note(f"Next: {verify}\nThe way back: {plan_command('rollback', plan, given)}")
 
 
 def rollback(
@@ -169,7 +170,8 @@ def rollback(
             note("Nothing was done.")
             raise typer.Exit(1)
         started_s = time.monotonic()
-        again = f"perfkit migrate rollback {plan}"
+        given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+        again = plan_command("rollback", plan, given)
         with _watching(_taken_names(taken), again) as watch:
             changes = applying.roll_back(
                 where, taken, kept, quiet_s=timeout, watch=watch, stalled=note
@@ -190,12 +192,42 @@ def target_of(
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
     """
+    target, region = place_named(made, target, data, region)
+    return make_target(target, data, region, profile)
+
+
+def place_named(
+    made: "Plan", target: str | None, data: Path | None, region: str | None
+) -> tuple[str | None, str | None]:
+    """Return the target and the region that options name, or else the plan."""
     place = made.place
     if target is None and data is None:
         target = place.endpoint or place.kind
         if place.kind != "embedded":
             region = region or place.region
-    return make_target(target, data, region, profile)
+    return target, region
+
+
+def plan_command(what: str, plan: Path, given: "dict[str, str | Path | None]") -> str:
+    """Return a command about the plan with the options that were given, to be typed as it is."""
+    import shlex
+
+    options = [
+        f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
+    ]
+    return f"perfkit migrate {what} {shlex.quote(str(plan))}{''.join(options)}"
+
+
+def _workload_option(made: "Plan") -> str | None:
+    """Return what `verify` needs to know of the workload; None where it finds it by itself."""
+    from perfkit.errors import PerfkitError
+    from perfkit.workloads.loader import load
+
+    try:
+        found = load(None).name
+    except PerfkitError:
+        found = ""
+    return None if found == made.workload else "FILE"
 
 
 def _ready_names(ready: "Sequence[Ready]") -> list[str]:

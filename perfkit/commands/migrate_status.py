@@ -20,7 +20,7 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
-from perfkit.commands.migrate_apply import target_of
+from perfkit.commands.migrate_apply import plan_command, target_of
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,7 +89,12 @@ def status(
                 warn(f"{index.definition.name} of {each.state.name}: {index.difference}.")
     if plan is not None:
         left = [one for each in found for one in each.indexes if not one.is_done]
-        note(f"Next: perfkit migrate apply {plan}" if left else "All of the plan is done.")
+        if any(one.difference for one in left) or any(each.is_planned is False for each in found):
+            note("The plan no longer fits. Next: perfkit migrate plan")
+        else:
+            given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+            again = plan_command("apply", plan, given)
+            note(f"Next: {again}" if left else "All of the plan is done.")
 
 
 def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int | None) -> None:

@@ -26,6 +26,7 @@ from perfkit.commands.common import (
     say,
     say_consumption,
 )
+from perfkit.commands.migrate_apply import place_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +107,8 @@ def verify(
 
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
+    if planned is not None:
+        target, region = place_named(planned, target, data, region)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )

@@ -44,6 +44,10 @@ _STALLED_PAID_S = 300.0
 """After so long without progress a line says so, and again each time as much time has passed; on
 AWS, where allocating an index alone takes minutes, later."""
 
+_UNSEEN_LOOKS = 10
+"""An index that was accepted counts as vanished when so many looks in a row do not show it:
+DescribeTable is eventually consistent."""
+
 
 class Goal(StrEnum):
     """What is wanted of an index."""
@@ -200,6 +204,7 @@ class TableWork:
         self._begun: set[str] = set()
         self._copying: dict[str, tuple[float, float]] = {}
         self._backfilling: set[str] = set()
+        self._unseen: dict[str, int] = {}
         self._seen: object = None
         self._state: TableState | None = None
         self._regions: dict[str, RetryingConnection] = {}
@@ -262,6 +267,8 @@ class TableWork:
         """Return what can be done about the operation that runs; "" if none does."""
         running = [] if self._state is None else self._state.indexes
         for each in running:
+            if each.status == "CREATING" and each.name not in self.changes:
+                return f"{each.name} is being created by somebody else, who can say what is to become of it"
             if each.status == "CREATING" and each.backfilling:
                 return f"{each.name} is being filled, and may be deleted while it is"
             if each.status == "CREATING":
@@ -297,11 +304,15 @@ class TableWork:
                 self._end(wanted, state, Change.DROPPED)
             return {}
         if index is None and name in self._begun:
+            self._unseen[name] = self._unseen.get(name, 0) + 1
+            if self._unseen[name] < _UNSEEN_LOOKS:
+                return {}
             msg = (
                 f"index {name} of {self.table_name} vanished while it was being built: something"
                 " else deletes it, or the target refused it"
             )
             raise TargetError(msg)
+        self._unseen.pop(name, None)
         if index is not None and index.backfilling and name not in self._backfilling:
             self._backfilling.add(name)
             self._note(Step.BACKFILLING, wanted, state)
@@ -390,14 +401,14 @@ class TableWork:
             request = {"GlobalSecondaryIndexUpdates": [deletion]}
         self._note(Step.ASKED, wanted, state)
         self._asked.add(wanted.definition.name)
-        repeats = self._connection.repeats
+        lost = self._lost_answers()
         try:
             self._connection.execute("UpdateTable", {"TableName": self.table_name, **request})
         except DynamoDBError as error:
             if is_transient(error):
                 raise
             # an answer that was lost makes the repeat meet what the first request began
-            repeated = self._connection.repeats > repeats
+            repeated = self._lost_answers() > lost
             after = describe(self._connection, self.table_name)
             begun = after is not None and _is_begun(wanted, after)
             self._asked.discard(wanted.definition.name)
@@ -412,6 +423,10 @@ class TableWork:
         self._asked.discard(wanted.definition.name)
         self._note(Step.ACCEPTED, wanted, state)
         return True
+
+    def _lost_answers(self) -> int:
+        # one that was throttled was refused for certain, so nothing came of it
+        return self._connection.repeats - self._connection.throttles
 
 
 def _is_begun(wanted: Wanted, state: TableState) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors, aws_errors
@@ -39,10 +40,9 @@ __all__ = [
     "Taken",
     "apply",
     "check",
-    "check_place",
+    "check_removals",
     "definition_of",
     "find_taken",
-    "look",
     "roll_back",
 ]
 
@@ -73,10 +73,9 @@ class Ready:
 
     @property
     def missing(self) -> tuple[IndexDefinition, ...]:
-        """Indexes to create that are not there."""
-        return tuple(
-            each.index for each in self.plan.creations if self.state.index(each.index.name) is None
-        )
+        """Indexes to create that are not there, or no longer once their deletion is done."""
+        staying = {each.name for each in self.state.indexes if each.status != "DELETING"}
+        return tuple(each.index for each in self.plan.creations if each.index.name not in staying)
 
     @property
     def to_remove(self) -> tuple[IndexDefinition, ...]:
@@ -243,6 +242,33 @@ def _check_unchanged(ready: Ready) -> None:
     raise ConfigError(msg)
 
 
+def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Journal]) -> None:
+    """
+    Make sure that no index that was removed here since the plan was made is removed once more.
+
+    Raises:
+        ConfigError: One is there again: somebody made it anew, and the plan is not about that one.
+    """
+    for each in ready:
+        for index in each.to_remove:
+            deleted = journals[each.plan.table].deleted_since(each.state, _created_at(plan))
+            there = each.state.index(index.name)
+            if index.name in deleted and there is not None and there.status != "DELETING":
+                msg = (
+                    f"index {index.name} of {each.plan.table} was removed since the plan, and"
+                    " somebody made it anew; plan again. Nothing was changed"
+                )
+                raise ConfigError(msg)
+
+
+def _created_at(plan: Plan) -> datetime:
+    try:
+        return datetime.fromisoformat(plan.created_at).astimezone(UTC)
+    except ValueError as error:
+        msg = f"the plan's created_at is no time ({plan.created_at}); make the plan again"
+        raise ConfigError(msg) from error
+
+
 def _before(ready: Ready) -> TableState:
     """Return a table without what its plan does, as far as that is done."""
     table, state = ready.plan, ready.state
@@ -270,10 +296,12 @@ def _before(ready: Ready) -> TableState:
 
 
 def _check_quota(state: TableState, more: int) -> None:
-    total = len(state.indexes) + more
+    # one that is being deleted is gone before the next one can be asked for
+    staying = sum(each.status != "DELETING" for each in state.indexes)
+    total = staying + more
     if more and total > MOST_INDEXES:
         msg = (
-            f"{state.name} has {len(state.indexes)} global indexes and would have {total}, and"
+            f"{state.name} has {staying} global indexes and would have {total}, and"
             f" DynamoDB allows {MOST_INDEXES}; plan fewer, or ask AWS for a higher quota first"
         )
         raise ConfigError(msg)
@@ -365,6 +393,8 @@ def roll_back(
             for each in taken:
                 if each.made.is_scaled:
                     _unscale(target, each.state.name, each.made.definition.name)
+                    # should the index stay after all, apply gives it its policy again
+                    journals[each.state.name].add(each.state, "unscaled", each.made.definition)
             _carry(
                 works,
                 target,
@@ -427,7 +457,7 @@ def _work(
     connection: RetryingConnection, target: Target, ready: Ready, journal: Journal
 ) -> TableWork:
     table, state = ready.plan, ready.state
-    made = journal.made(state.identity)
+    made = journal.made(state)
     asked = [name for name, each in made.items() if not each.is_sure]
     changes: dict[str, Change] = {}
     wanted = []
@@ -446,7 +476,7 @@ def _work(
         changes[definition.name] = Change.QUEUED if is_there else Change.NOT_THERE
 
     def scale(_: TableState, definition: Definition) -> None:
-        if definition.name in journal.made(state.identity):
+        if definition.name in journal.made(state):
             _scale(target, ready, definition, journal)
 
     return TableWork(
@@ -478,7 +508,7 @@ def _as_created(state: TableState, index: IndexState | None) -> Change:
 
 def _scale_what_is_there(target: Target, ready: Ready, journal: Journal) -> None:
     """Give a scaling policy to indexes that were made before it came to that."""
-    made = journal.made(ready.state.identity)
+    made = journal.made(ready.state)
     for each in ready.plan.creations:
         index = ready.state.index(each.index.name)
         known = made.get(each.index.name)
@@ -537,8 +567,8 @@ def find_taken(
     Return what a plan's apply made and is there still, and what is there and not recorded.
 
     Raises:
-        ConfigError: The target is another place, the plan removes, an index is another one than
-            the journal says, or nothing of what is there is recorded.
+        ConfigError: The target is another place or does not identify a table, the plan removes, an
+            index is another one than the journal says, or nothing of what is there is recorded.
         TargetError: See `look`.
     """
     check_place(target, plan)
@@ -548,7 +578,14 @@ def find_taken(
     taken, unknown = [], []
     for name, state in look(target, plan).items():
         table = next(each for each in plan.tables if each.table == name)
-        made = journals[name].made(state.identity)
+        if not state.identity.is_known:
+            msg = (
+                f"{target.name} says neither TableId nor CreationDateTime of table {name}, so an"
+                " index made here cannot be told from one of a later table; nothing was removed."
+                " `perfkit migrate plan --remove NAME` plans a removal"
+            )
+            raise ConfigError(msg)
+        made = journals[name].made(state)
         for each in table.creations:
             index = state.index(each.index.name)
             known = made.get(each.index.name)

@@ -42,6 +42,7 @@ class Made:
         command: By which command.
         is_sure: The target accepted it; else the answer was never seen.
         is_scaled: A scaling policy was given to it.
+        is_going: The target accepted its deletion, so one that is not DELETING is a new one.
     """
 
     definition: Definition
@@ -51,6 +52,7 @@ class Made:
     command: str
     is_sure: bool = False
     is_scaled: bool = False
+    is_going: bool = False
 
 
 class Journal:
@@ -87,7 +89,9 @@ class Journal:
         for number, text in enumerate(texts[:-1], start=1):
             try:
                 line = json.loads(text)
-                version = line["format"]
+                version = int(line["format"])
+                if version <= FORMAT:
+                    _check_line(line)
             except (ValueError, TypeError, KeyError) as error:
                 msg = (
                     f"line {number} of journal {self.path} is damaged; put back an earlier copy, or"
@@ -100,16 +104,20 @@ class Journal:
             found.append(line)
         return found
 
-    def made(self, identity: Identity) -> dict[str, Made]:
-        """Return the indexes of a table that were asked for here, by name."""
+    def made(self, table: TableState) -> dict[str, Made]:
+        """
+        Return the indexes of a table that were asked for here, by name.
+
+        One whose deletion was accepted and that is there again is somebody else's.
+        """
         found: dict[str, Made] = {}
-        for line in self.lines():
-            if Identity(**line["table_id"]) != identity or "index" not in line:
-                continue
+        for line in self._lines_of(table):
             name, step = line["index"]["name"], line["step"]
             if line["goal"] == Goal.ABSENT:
                 if step == Step.DONE:
                     found.pop(name, None)
+                elif name in found and step == Step.ACCEPTED:
+                    found[name] = replace(found[name], is_going=True)
             elif step == Step.ASKED:
                 # it was not there: whatever was made before is gone
                 found[name] = _made(line)
@@ -117,7 +125,28 @@ class Journal:
                 found.pop(name, None)
             elif name in found and step in {Step.ACCEPTED, Step.FOUND, "scaled"}:
                 found[name] = _sure(found[name], is_scaled=step == "scaled")
-        return found
+            elif name in found and step == "unscaled":
+                found[name] = replace(found[name], is_scaled=False)
+        there = {each.name for each in table.indexes if each.status != "DELETING"}
+        return {
+            name: each for name, each in found.items() if not each.is_going or name not in there
+        }
+
+    def deleted_since(self, table: TableState, since: datetime) -> set[str]:
+        """Return the names of a table's indexes whose deletion was accepted or seen since then."""
+        return {
+            line["index"]["name"]
+            for line in self._lines_of(table)
+            if line["goal"] == Goal.ABSENT
+            and line["step"] in {Step.ACCEPTED, Step.DONE}
+            and datetime.fromisoformat(line["at"]) >= since
+        }
+
+    def _lines_of(self, table: TableState) -> Iterator[dict[str, Any]]:
+        """Yield what was noted of the indexes of this very table."""
+        for line in self.lines():
+            if Identity(**line["table_id"]) == table.identity and "index" in line:
+                yield line
 
     def note(self, noted: Noted) -> None:
         """
@@ -202,6 +231,21 @@ def _end_of_lines(descriptor: int) -> int:
     start = max(0, size - (1 << 16))
     tail = os.pread(descriptor, size - start, start)
     return start + tail.rfind(b"\n") + 1
+
+
+def _check_line(line: dict[str, Any]) -> None:
+    """
+    Make sure that a line says what is looked for in it.
+
+    Raises:
+        ValueError: It says it wrongly; TypeError and KeyError likewise.
+    """
+    datetime.fromisoformat(line["at"])
+    Identity(**line["table_id"])
+    if "index" in line:
+        Goal(line["goal"])
+        _made(line)
+    str(line["step"] + line["command"])
 
 
 def _made(line: dict[str, Any]) -> Made:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from perfkit.dynamodb.errors import aws_errors
@@ -12,7 +13,9 @@ from perfkit.units import format_units
 
 __all__ = ["Reads", "recent_reads"]
 
-_PERIOD_S = 3600
+_HOUR_S = 3600
+_MOST_POINTS = 1440
+"""CloudWatch refuses to answer with more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def recent_reads(
                 ],
                 StartTime=now - timedelta(days=days),
                 EndTime=now,
-                Period=_PERIOD_S,
+                Period=_HOUR_S * ceil(days * 24 / _MOST_POINTS),
                 Statistics=["Sum"],
             )
     except PerfkitError as error:

@@ -31,11 +31,15 @@ __all__ = [
     "StrongReader",
 ]
 
-_LOOKS = 6
-"""Pauses until the time is over, each twice as long as the one before."""
+_STEPS = (1, 2, 4, 8, 8, 8, 8, 8)
+"""Pauses until the time is over: soon at first, since most indexes lag by little, and then often
+enough that an item that flips between two states does not look the same by chance each time."""
 
-_MORE_LOOKS = 6
+_MORE_LOOKS = 24
 """For items that were written meanwhile; after that they are left undecided."""
+
+_MORE_TIMES = 3
+"""These take so many times as long."""
 
 _BATCH_KEYS = 100
 """Keys that BatchGetItem takes at most."""
@@ -166,9 +170,9 @@ class Settling:
 
     def _pauses(self) -> Iterator[float]:
         # a little more than the time, so that the last of the looks is past it
-        first_s = 1.01 * self.settle_s / (2**_LOOKS - 1)
-        yield from (first_s * 2**number for number in range(_LOOKS))
-        yield from (self.settle_s / 2 for _ in range(_MORE_LOOKS))
+        unit_s = 1.01 * self.settle_s / sum(_STEPS)
+        yield from (unit_s * step for step in _STEPS)
+        yield from (_MORE_TIMES * self.settle_s / _MORE_LOOKS for _ in range(_MORE_LOOKS))
 
 
 class StrongReader:

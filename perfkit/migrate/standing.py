@@ -51,7 +51,11 @@ class Standing:
         """Whether the plan has nothing left to do with it."""
         if self.planned == "remove":
             return self.index is None
-        return not self.planned or (self.index is not None and self.index.status == "ACTIVE")
+        return not self.planned or (
+            self.index is not None
+            and self.index.status in {"ACTIVE", "UPDATING"}
+            and not self.difference
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def _table(
         )
         raise TargetError(msg)
     journal = journal_of(target, name)
-    made = journal.made(state.identity)
+    made = journal.made(state)
     progress = build_progress(target)
     planned = _planned(plan, name)
     entries = _planned_entries(plan, name)

@@ -66,7 +66,13 @@ def _of_workload(
             continue
         state = described(connection, target, table)
         there = {each.name: _there(state, each) for each in wanted}
-        subject = _subject(workload, state, there, named=bool(names))
+        lacking = [each for each in wanted if there[each.name] is None]
+        missing = {
+            each.name: _why_missing(state, each)
+            for each in lacking
+            if names or state.index(each.name) is not None
+        }
+        subject = _subject(workload, state, there, missing)
         if subject.indexes or subject.unreadable:
             found.append(subject)
     return tuple(found)
@@ -74,6 +80,14 @@ def _of_workload(
 
 def _there(state: TableState, index: Index) -> IndexState | None:
     return state.index(name_there(state, index))
+
+
+def _why_missing(state: TableState, index: Index) -> str:
+    there = state.index(index.name)
+    if there is not None and there.status == "DELETING":
+        return "is DELETING"
+    what = "has another key or projection than the workload's" if there else "is not there"
+    return f"{what}; `perfkit migrate plan` says what creating it takes"
 
 
 def _of_plan(
@@ -109,7 +123,12 @@ def _of_plan(
             )
             raise ConfigError(msg)
         there = {_workload_name(each): _planned(state, each.index) for each in wanted}
-        found.append(_subject(workload, state, there, named=True))
+        missing = {
+            each.index.name: "is not there; `perfkit migrate apply` creates it"
+            for each in wanted
+            if state.index(each.index.name) is None
+        }
+        found.append(_subject(workload, state, there, missing))
     return tuple(found)
 
 
@@ -138,17 +157,25 @@ def _planned(state: TableState, index: IndexDefinition) -> IndexState | None:
 
 
 def _subject(
-    workload: Workload, state: TableState, wanted: dict[str, IndexState | None], *, named: bool
+    workload: Workload,
+    state: TableState,
+    wanted: dict[str, IndexState | None],
+    missing: dict[str, str],
 ) -> Subject:
-    """Return what can be verified; what is not there counts only where it was *named*."""
-    readable, unreadable = {}, {}
+    """
+    Return what can be verified.
+
+    Args:
+        workload: Whose patterns ask.
+        state: The table.
+        wanted: The indexes, by their names in the workload; None for one that is not there.
+        missing: Why some cannot be verified, by name.
+    """
+    readable, unreadable = {}, dict(missing)
     for name, index in wanted.items():
         if index is None:
-            if named:
-                unreadable[name] = (
-                    "is not there; `perfkit migrate plan` says what creating it takes"
-                )
-        elif index.status in {"ACTIVE", "UPDATING"}:
+            continue
+        if index.status in {"ACTIVE", "UPDATING"}:
             readable[name] = index
         else:
             unreadable[index.name] = f"is {index.status}; run again when it is ACTIVE"

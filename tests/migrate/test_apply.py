@@ -21,18 +21,20 @@ from typer.testing import CliRunner, Result
 from benchmarks.faulty import faulty
 from perfkit.cli import app
 from perfkit.commands.migrate_apply import _event_text
-from perfkit.dynamodb import index_work
+from perfkit.dynamodb import index_work, tables
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.errors import CONNECTION_LOST
 from perfkit.dynamodb.index_progress import CloudWatchProgress
+from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
-from perfkit.embedded import DynamoDBError
+from perfkit.embedded import DynamoDBError, backfill
 from perfkit.errors import ConfigError, TargetError
 from perfkit.measure.clock import FakeClock
 from perfkit.migrate import applying
 from perfkit.migrate.checkpoint import held
 from perfkit.migrate.journal import journals
 from perfkit.migrate.plan_file import read_plan
+from perfkit.migrate.reads import recent_reads
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 WORKLOAD = """
@@ -99,6 +101,14 @@ def creation(name: str, attribute: str = "customer", kind: str = "S") -> dict[st
     }
 
 
+def deletion(name: str) -> dict[str, Any]:
+    """Return an UpdateTable request that deletes an index of Orders."""
+    return {
+        "TableName": "Orders",
+        "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": name}}],
+    }
+
+
 def indexes(client: Any) -> dict[str, str]:
     table = client.describe_table(TableName="Orders")["Table"]
     return {
@@ -145,6 +155,11 @@ EVERY = [f"O{number:06}" for number in range(ITEMS)]
 def make_plan(*options: str) -> None:
     result = perfkit("migrate", "plan", "--output", "plan.json", *options)
     assert result.exit_code == 0, result.output
+
+
+def make_plan_for(index: str) -> None:
+    Path("plan.json").unlink()
+    make_plan("--index", index)
 
 
 @pytest.fixture
@@ -269,7 +284,7 @@ def test_what_does_not_fit_the_plan_is_refused(
     assert not list(Path(".perfkit").glob("migrations/*.jsonl"))
 
 
-def test_the_twenty_first_index_is_refused(client: Any) -> None:
+def test_the_twenty_first_index_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(19):
         client.update_table(**creation(f"Own{number}"))
         while "CREATING" in indexes(client).values():
@@ -282,9 +297,32 @@ def test_the_twenty_first_index_is_refused(client: Any) -> None:
     assert result.exit_code == 2
     assert "has 19 global indexes and would have 21, and DynamoDB allows 20" in result.stderr
     assert len(names(client)) == 19
+    plan = Path("plan.json").read_text()
     edit("tables", 0, "digest", value="0" * 64)
     # what changed since the plan is told in one line, whatever it is
     assert "Own0 is new; Own1 is new; Own10 is new; Own11 is new; 15 more; plan" in apply().stderr
+    Path("plan.json").write_text(plan)
+    monkeypatch.setattr(backfill, "advance", lambda *_: None)
+    client.update_table(**deletion("Own7"))
+    with_room = perfkit("migrate", "apply", "plan.json")
+    assert "add --yes to go ahead" in with_room.stderr
+
+
+def test_an_index_that_is_being_deleted_is_shown_as_one_to_create(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.update_table(**creation("ByCustomer"))
+    while indexes(client)["ByCustomer"] != "ACTIVE":
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(backfill, "advance", lambda *_: None)
+        client.update_table(**deletion("ByCustomer"))
+        shown = perfkit("migrate", "apply", "plan.json")
+
+    assert "create index ByCustomer (customer; KEYS_ONLY) of table Orders" in shown.stderr
+    assert "wait until index ByCustomer" not in shown.stderr
+    assert apply().exit_code == 0
+    assert ("accepted", "ByCustomer") in steps()
 
 
 def digest_now() -> str:
@@ -325,6 +363,71 @@ def test_rollback_leaves_what_it_has_no_record_of(client: Any) -> None:
     assert names(client) == {"ByCustomer", "ByTotal"}
 
 
+def until_gone(client: Any, name: str) -> None:
+    while name in names(client):
+        pass
+
+
+def test_an_index_that_somebody_makes_anew_after_a_rollback_is_his(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    assert apply().exit_code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(index_work.Waiting, "allow", interrupt)
+        assert rollback().exit_code == 130
+    until_gone(client, "ByCustomer")
+    client.update_table(**creation("ByCustomer"))
+
+    rolled = rollback()
+    status = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)
+
+    assert rolled.exit_code == 0, rolled.output
+    assert "index ByCustomer of Orders is not recorded as made here and stays" in rolled.stderr
+    assert names(client) == {"ByCustomer"}
+    made = {each["name"]: each["by"] for each in status["tables"][0]["indexes"]}
+    assert made == {"ByCustomer": None, "ByTotal": None}
+
+
+def test_a_table_that_cannot_be_told_from_a_later_one_is_left_alone(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Identity()
+    monkeypatch.setattr(tables, "_identity", lambda _: nothing)
+    Path("plan.json").unlink()
+    make_plan()
+    assert apply().exit_code == 0
+
+    rolled = rollback()
+
+    assert rolled.exit_code == 2
+    assert "says neither TableId nor CreationDateTime of table Orders" in rolled.stderr
+    assert names(client) == {"ByCustomer", "ByTotal"}
+
+
+def test_nobody_is_told_to_delete_an_index_of_somebody_elses(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Target.connect
+
+    def connect_then(target: Target, **options: Any) -> Any:
+        if not options.get("read_only") and not names(client):
+            client.update_table(**creation("Theirs"))
+            # now its items are copied
+            client.describe_table(TableName="Orders")
+            monkeypatch.setattr(backfill, "advance", lambda *_: None)
+        return connect(target, **options)
+
+    monkeypatch.setattr(Target, "connect", connect_then)
+    result = apply("--timeout", "0.2")
+
+    assert result.exit_code == 3
+    assert "Theirs is being created by somebody else" in result.stderr
+    assert "deleted" not in result.stderr
+
+
 @pytest.mark.usefixtures("client")
 def test_two_at_a_time_do_not_go() -> None:
     assert apply().exit_code == 0
@@ -349,10 +452,16 @@ def test_a_line_that_was_cut_off_does_not_count_and_another_damaged_one_does(cli
     assert journal.read_text().startswith(whole)
     assert len(steps()) == len(MADE) + 6
 
-    journal.write_text('{"format": 1, "st\n' + whole)
-    damaged = apply()
-    assert damaged.exit_code == 2
-    assert "line 1 of journal" in damaged.stderr
+    for line in (
+        '{"format": 1, "st',
+        '{"format": "one"}',
+        '{"format": 1}',
+        '{"format": 1, "at": 5}',
+    ):
+        journal.write_text(line.splitlines()[0] + "\n" + whole)
+        damaged = apply()
+        assert damaged.exit_code == 2, damaged.output
+        assert "line 1 of journal" in damaged.stderr
     assert names(client) == set()
 
 
@@ -375,6 +484,15 @@ def test_an_index_is_removed_by_a_plan_of_its_own(client: Any) -> None:
     assert names(client) == set()
     assert "a removal has no way back" in rollback().stderr
 
+    client.update_table(**creation("Old"))
+    anew = apply("--confirm", "Old")
+    Path("plan.json").unlink()
+    make_plan("--remove", "Old", "--confirm", "Old")
+    assert anew.exit_code == 2
+    assert "Old of Orders was removed since the plan, and somebody made it anew" in anew.stderr
+    assert names(client) == {"Old"}
+    assert apply("--confirm", "Old").exit_code == 0
+
 
 def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> None:
     client.update_table(**creation("ByCustomer"))
@@ -394,6 +512,35 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     assert [each["status"] for each in without["tables"][0]["indexes"]] == ["ACTIVE", "ACTIVE"]
     rolled = rollback()
     assert rolled.exit_code == 2
+
+
+def test_status_does_not_take_another_index_for_the_plans(client: Any) -> None:
+    make_plan_for("ByTotal")
+    other_keys(client)
+    while indexes(client)["ByTotal"] != "ACTIVE":
+        pass
+
+    result = perfkit("migrate", "status", "plan.json")
+
+    assert "ByTotal of Orders: its key is customer (S), the plan wants total (N)" in result.stderr
+    assert "The plan no longer fits. Next: perfkit migrate plan" in result.stderr
+
+
+@pytest.mark.usefixtures("client")
+def test_the_next_commands_are_about_the_same_place() -> None:
+    Path("perfkit.toml").rename("shop.toml")
+    options = ("--data", ".perfkit/dynamodb.sqlite3")
+
+    before = perfkit("migrate", "status", "plan.json", *options)
+    applied = apply(*options)
+
+    assert (
+        "Next: perfkit migrate apply plan.json --data .perfkit/dynamodb.sqlite3\n" in before.stderr
+    )
+    assert (
+        "Next: perfkit migrate verify plan.json --workload FILE --data .perfkit/dynamodb.sqlite3\n"
+        "The way back: perfkit migrate rollback plan.json --data .perfkit/dynamodb.sqlite3\n"
+    ) in applied.stderr
 
 
 # ---- what goes wrong in between --------------------------------------------------------------
@@ -501,8 +648,68 @@ def test_an_answer_that_is_lost_is_no_index_of_somebody_elses(
 
     assert applied.exit_code == 0, applied.output
     assert [step for step, _ in steps()] == ["asked", "refused", "backfilling", "done"]
+    assert "Next: perfkit migrate verify plan.json\n" in applied.stderr
+    assert perfkit("migrate", "verify", "plan.json", "--settle", "0.2", "--yes").exit_code == 0
     assert "ByTotal of Orders was made here" in rollback().stderr
     assert names(shop) == {"ByTotal"}
+
+
+def test_a_request_that_was_throttled_claims_nothing_that_somebody_made_meanwhile(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plan_for("ByTotal")
+    connect = Target.connect
+
+    def connect_slowly(target: Target, **options: Any) -> Any:
+        connection = connect(target, **options)
+        execute = connection.execute
+
+        def throttle(operation: str, request: Any) -> Any:
+            if operation == "UpdateTable" and not names(client):
+                client.update_table(**creation("ByTotal", "total", "N"))
+                code, text = "ThrottlingException", "Rate exceeded"
+                raise DynamoDBError(code, text)
+            return execute(operation, request)
+
+        return SimpleNamespace(execute=throttle, close=connection.close)
+
+    monkeypatch.setattr(Target, "connect", connect_slowly)
+    applied = apply()
+
+    assert applied.exit_code == 0, applied.output
+    assert ("refused", "ByTotal") in steps()
+    assert "ByTotal of Orders was made here" in rollback().stderr
+    assert names(client) == {"ByTotal"}
+
+
+@pytest.mark.parametrize(("stale", "code"), [(3, 0), (1000, 3)])
+def test_a_description_that_is_late_is_no_index_that_vanished(
+    client: Any, monkeypatch: pytest.MonkeyPatch, stale: int, code: int
+) -> None:
+    make_plan_for("ByTotal")
+    before = client.describe_table(TableName="Orders")["Table"]
+    connect, left = Target.connect, [0]
+
+    def connect_late(target: Target, **options: Any) -> Any:
+        connection = connect(target, **options)
+
+        def execute(operation: str, request: Any) -> Any:
+            answer = connection.execute(operation, request)
+            if operation == "UpdateTable":
+                left[0] = stale
+            elif operation == "DescribeTable" and left[0]:
+                left[0] -= 1
+                return {"Table": before}
+            return answer
+
+        return SimpleNamespace(execute=execute, close=connection.close)
+
+    monkeypatch.setattr(Target, "connect", connect_late)
+    result = apply()
+
+    assert result.exit_code == code, result.output
+    assert ("vanished while it was being built" in result.stderr) == bool(code)
+    assert [step for step, _ in steps()][:2] == ["asked", "accepted"]
 
 
 def test_a_full_disk_is_met_before_anything_is_done(shop: Any, server: str, tmp_path: Path) -> None:
@@ -552,8 +759,6 @@ def test_ctrl_c_says_how_to_go_on(client: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_when_nothing_moves_it_says_what_can_be_done(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perfkit.embedded import backfill
-
     with monkeypatch.context() as patched:
         patched.setattr(backfill, "advance", lambda *_: None)
         result = apply("--timeout", "0.2")
@@ -622,6 +827,11 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield SimpleNamespace(scaling=scaling, **made)
 
 
+def refuse(*_: Any, **__: Any) -> None:
+    msg = "not allowed"
+    raise TargetError(msg)
+
+
 WRITES = {"ServiceNamespace": "dynamodb", "MinCapacity": 10, "MaxCapacity": 90}
 
 
@@ -658,13 +868,20 @@ def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback
                     {"Name": "GlobalSecondaryIndexName", "Value": "ByTotal"},
                 ],
                 "Value": 12.5,
+                # requests have whole seconds, so moto leaves out what is of this one
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=1),
             }
         ],
     )
-    # what was read this hour may be seconds old
     asked = perfkit("migrate", "rollback", "plan.json")
     assert "CloudWatch counted 12.5 RCU in the last 14 days" in asked.stderr
     assert "CloudWatch counted no read in the last 14 days" in asked.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(applying, "_carry", refuse)
+        failed = rollback()
+    assert (failed.exit_code, scaled()) == (3, [])
+    assert apply().exit_code == 0
+    assert scaled() == [(10, 90)]
     rolled = rollback()
     assert rolled.exit_code == 0, rolled.output
     assert scaled() == []
@@ -872,3 +1089,24 @@ def test_what_cloudwatch_counts_of_building_is_shown(account: Any) -> None:
         "ByTotal: CREATING, items are copied, 1,200 items/s, about 1 min 30 s left, 950 WCU,"
         " 12 writes throttled"
     )
+
+
+@pytest.mark.parametrize("days", [1, 14, 90, 455])
+def test_no_more_points_are_asked_of_cloudwatch_than_it_gives(days: int) -> None:
+    """1,440 an answer, by its API reference; moto gives any number."""
+    asked: dict[str, Any] = {}
+
+    def answer(**request: Any) -> dict[str, Any]:
+        asked.update(request)
+        return {"Datapoints": []}
+
+    target: Any = SimpleNamespace(
+        is_aws=True, name="AWS", client=lambda _: SimpleNamespace(get_metric_statistics=answer)
+    )
+    state: Any = SimpleNamespace(name="Orders", replicas=())
+
+    found = recent_reads(target, state, "Old", days=days, now=datetime.now(UTC))
+
+    assert found.units == 0
+    assert asked["Period"] % 3600 == 0
+    assert (asked["EndTime"] - asked["StartTime"]).total_seconds() / asked["Period"] <= 1440
