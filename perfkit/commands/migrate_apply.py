@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from perfkit.migrate.applying import Changes, Ready, Taken
     from perfkit.migrate.journal import Journal
     from perfkit.migrate.plan import IndexDefinition, Plan
+    from perfkit.workloads.model import Workload
 
 __all__ = ["apply", "rollback", "target_of"]
 
@@ -183,9 +184,15 @@ def target_of(
     data: Path | None,
     region: str | None,
     profile: str | None,
+    *,
+    workload: "Workload | None" = None,
+    max_rcu: float | None = None,
+    max_cost: float | None = None,
 ) -> "Target":
     """
     Return the target that options name, or else the plan.
+
+    A workload says of its own target what the plan leaves open, such as the profile.
 
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
@@ -195,7 +202,9 @@ def target_of(
         target = place.endpoint or place.kind
         if place.kind != "embedded":
             region = region or place.region
-    return make_target(target, data, region, profile)
+    return make_target(
+        target, data, region, profile, workload=workload, max_rcu=max_rcu, max_cost=max_cost
+    )
 
 
 def _ready_names(ready: "Sequence[Ready]") -> list[str]:

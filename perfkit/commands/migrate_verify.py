@@ -26,6 +26,7 @@ from perfkit.commands.common import (
     say,
     say_consumption,
 )
+from perfkit.commands.migrate_apply import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,9 +107,15 @@ def verify(
 
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
-    where = make_target(
-        target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
-    )
+    if planned is None:
+        where = make_target(
+            target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
+        )
+    else:
+        where = target_of(
+            planned, target, data, region, profile,
+            workload=read, max_rcu=max_rcu, max_cost=max_cost,
+        )  # fmt: skip
     if differences is not None:
         _check_free(differences, force=force)
     subjects = _find(where, read, planned, index or ())
