@@ -232,6 +232,25 @@ def test_what_is_plainly_wrong_is_said_before_the_load(
         measure(plan)
 
 
+def test_a_wrong_token_is_said_before_the_load_if_the_commonest_question_needs_none(
+    shared_service: Any,
+) -> None:
+    requests = (
+        Request(name="open", method="GET", path="/ok", weight=20),
+        Request(name="mine", method="GET", path="/status/401", headers={"Authorization": "wrong"}),
+    )
+
+    with pytest.raises(ConfigError, match=r"refuses mine \(status 401\): the token"):
+        measure(
+            LoadPlan(
+                urls=(shared_service.url,),
+                mix=Mix(name="m", requests=requests),
+                users=1,
+                duration_s=1.0,
+            )
+        )
+
+
 LOCUSTFILE = """
 from locust import HttpUser, constant, task
 
