@@ -10,7 +10,7 @@ from perfkit.errors import ConfigError, TargetError
 from perfkit.load.plan import LoadPlan, Mix, Request
 from perfkit.load.templates import Drawn, RequestSource
 
-__all__ = ["check_url", "probe"]
+__all__ = ["check_url", "is_gone", "probe"]
 
 _CONNECT_S = 5.0
 _DRAWS = 1000
@@ -76,6 +76,17 @@ def probe(plan: LoadPlan) -> None:
                 status, location = _ask(url, each, plan.timeout_s)
                 if status == 401:
                     _check(url, each.request, status, location)
+
+
+def is_gone(urls: tuple[str, ...]) -> bool:
+    """Return whether none of these takes connections any more."""
+    for url in urls:
+        try:
+            _connect(url)
+        except TargetError:
+            continue
+        return False
+    return True
 
 
 def _draw_each(mix: Mix, wanted: list[Request]) -> list[Drawn]:

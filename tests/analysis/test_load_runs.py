@@ -18,9 +18,8 @@ from perfkit.runs import LoadModel, LoadSettings, LoadTest
             "0.4 requests/s, due at fixed times, by at most 1 user, for 1 min 30 s",
         ),
         (
-            LoadSettings(model=LoadModel.OPEN, users=9, duration_s=600.0, ramp_s=30, rate_hz=1200),
-            "1,200 requests/s, due at fixed times, by at most 9 users, for 10 min 00 s after a ramp"
-            " of 30 s",
+            LoadSettings(model=LoadModel.OPEN, users=9, duration_s=60.0, rate_hz=1200),
+            "1,200 requests/s, due at fixed times, by at most 9 users, for 1 min 00 s",
         ),
     ],
 )

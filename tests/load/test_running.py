@@ -1,5 +1,8 @@
 """Load tests of a small service, held against what that service counted itself."""
 
+import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -249,6 +252,47 @@ def test_a_wrong_token_is_said_before_the_load_if_the_commonest_question_needs_n
                 duration_s=1.0,
             )
         )
+
+
+class Mortal(BaseHTTPRequestHandler):
+    """Answers ten times, then its server is gone."""
+
+    protocol_version = "HTTP/1.1"
+    answers = itertools.count(1)
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+        if next(self.answers) == 10:
+            # waits for the loop that this request came from, so not here
+            threading.Thread(target=self.server.shutdown).start()
+        self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_service_that_ends_meanwhile_was_not_measured() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mortal)
+
+    def serve() -> None:
+        with server:
+            server.serve_forever(0.01)
+
+    answering = threading.Thread(target=serve, daemon=True)
+    answering.start()
+
+    run = measure(
+        LoadPlan(
+            urls=(f"http://127.0.0.1:{server.server_port}",),
+            mix=Mix(name="m", requests=(Request(name="ok", method="GET", path="/"),)),
+            users=1,
+            think_s=0.01,
+            duration_s=1.0,
+        )
+    )
+
+    assert "the service was gone at the end" in "; ".join(test_of(run).invalid)
 
 
 LOCUSTFILE = """
