@@ -23,7 +23,8 @@ def subject_of(run: Run) -> str:
     if test is None:
         return run.scenario
     if test.settings.phase is not None:
-        return f"phase {test.settings.phase}"
+        like = " like AWS (modelled)" if run.modelled_of_aws else ""
+        return f"phase {test.settings.phase}{like}"
     return ", ".join(test.settings.urls) or test.settings.mix
 
 

@@ -12,7 +12,6 @@ from perfkit.commands.common import (
     DataOption,
     ProfileOption,
     RegionOption,
-    TargetOption,
     make_target,
     note,
     say,
@@ -20,7 +19,7 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.errors import ConfigError, EvidenceError
-from perfkit.settings import TRACES_FOLDER
+from perfkit.settings import TARGET_VARIABLE, TRACES_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +38,15 @@ def record(
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND …]", help="What to run; recording ends with it."),
     ] = None,
-    target: TargetOption = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            envvar=TARGET_VARIABLE,
+            metavar="TARGET",
+            help="embedded, aws, or the URL of an endpoint (default: embedded).",
+        ),
+    ] = None,
     data: DataOption = None,
     region: RegionOption = None,
     profile: ProfileOption = None,

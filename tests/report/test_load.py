@@ -148,3 +148,11 @@ def test_phases_under_the_same_load_are_compared() -> None:
 def test_runs_under_different_load_are_not_compared() -> None:
     with pytest.raises(ConfigError, match="under different load, users 50 and 200"):
         match_sides(side(run_of(0), "before"), side(run_of(3, users=200), "after"))
+
+
+def test_a_load_on_modelled_limits_says_so() -> None:
+    target = {"kind": "embedded", "modelled": {"throughput": "enforced"}}
+
+    report = build_report([replace(run_of(0), target=target)])
+
+    assert "phase 0 like AWS (modelled)" in formats.render_text(report, formats.Format.MARKDOWN)

@@ -66,7 +66,7 @@ def test_a_sample_takes_whole_stretches_of_time(
     now = [0.0]
     monkeypatch.setattr("perfkit.traffic.attached.time.perf_counter", lambda: now[0])
     with attach(client, "app.trace", sample=0.25):
-        for second in range(4_000):
+        for second in range(0, 4_000, 5):
             now[0] = second
             client.list_tables()
 
@@ -74,7 +74,7 @@ def test_a_sample_takes_whole_stretches_of_time(
     slots = {int(call.at_s // 10) for call in trace.calls()}
     # 400 stretches of ten seconds: a binomial with a standard deviation of 8.7
     assert 50 < len(slots) < 150
-    assert trace.requests == 10 * len(slots)
+    assert trace.requests == 2 * len(slots)
     assert trace.observed_s == pytest.approx(10 * len(slots), abs=10)
 
 
