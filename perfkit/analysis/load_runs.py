@@ -1,6 +1,7 @@
 """Load tests in words: what was asked of what, and whether the measurement holds."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
@@ -32,18 +33,23 @@ def asked(test: LoadTest) -> str:
     settings = test.settings
     users = format_many(settings.users, "user")
     if settings.model is LoadModel.OPEN:
-        rate = format_quantity(round(settings.rate_hz or 0)) if settings.rate_hz else "?"
+        rate = format_quantity(Decimal(str(settings.rate_hz))) if settings.rate_hz else "?"
         text = f"{rate} requests/s, due at fixed times, by at most {users}"
     elif settings.think_s is None:
         text = f"{users} of a Locust file"
     else:
         text = f"{users} with {settings.think_s:g} s to think"
-    text += f", for {format_duration(settings.duration_s)}"
+    text += f", for {_few_seconds(settings.duration_s)}"
     if settings.ramp_s:
-        text += f" after a ramp of {format_duration(settings.ramp_s)}"
+        text += f" after a ramp of {_few_seconds(settings.ramp_s)}"
     if settings.processes > 1:
         text += f", from {settings.processes} processes"
     return text
+
+
+def _few_seconds(value_s: float) -> str:
+    # whole seconds would say that half a second is none
+    return f"{value_s:g} s" if value_s < 10 else format_duration(value_s)
 
 
 def validity(test: LoadTest) -> Verdict:

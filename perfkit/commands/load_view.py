@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from perfkit.commands.common import note
-from perfkit.units import format_duration, format_seconds, format_share, one_line
+from perfkit.units import format_duration, format_many, format_seconds, format_share, one_line
 
 if TYPE_CHECKING:
     from perfkit.load.gathering import Gathering
@@ -88,14 +88,14 @@ def _facts(
     latest = gathering.seconds[-1]
     whole_s = plan.ramp_s + plan.duration_s
     yield f"{format_duration(min(latest.at_s, whole_s))} of {format_duration(whole_s)}"
-    yield f"{latest.users:,} users"
+    yield format_many(latest.users, "user")
     yield f"{latest.requests:,} requests/s"
     yield _latencies(latest)
     errors = sum(gathering.errors.values())
     if errors:
         kinds = sorted(gathering.errors.items(), key=lambda each: -each[1])[:_MOST_ERRORS]
         parts = ", ".join(f"{count:,} {one_line(kind)}" for kind, count in kinds)
-        yield f"{errors:,} errors ({parts})"
+        yield f"{format_many(errors, 'error')} ({parts})"
     else:
         yield "no errors"
     if latest.hit_rate is not None:

@@ -1,15 +1,16 @@
 """Asks a service once before many do, so that what is plainly wrong ends in one clear line."""
 
+import contextlib
 import http.client
 import socket
 import ssl
 from urllib.parse import urlsplit
 
 from perfkit.errors import ConfigError, TargetError
-from perfkit.load.plan import LoadPlan, Request
-from perfkit.load.templates import RequestSource
+from perfkit.load.plan import LoadPlan, Mix, Request
+from perfkit.load.templates import Drawn, RequestSource
 
-__all__ = ["check_url", "probe"]
+__all__ = ["check_url", "is_gone", "probe"]
 
 _CONNECT_S = 5.0
 _DRAWS = 1000
@@ -45,8 +46,9 @@ def check_url(text: str) -> str:
 
 def probe(plan: LoadPlan) -> None:
     """
-    Make sure that every URL takes connections, and that the mix's commonest question is answered.
+    Make sure that every URL takes connections, and answers the mix's commonest question.
 
+    Other questions that send headers are asked, too, as they may be the ones that need a token.
     Only a GET or HEAD is asked, as others may change something.
 
     Raises:
@@ -60,14 +62,43 @@ def probe(plan: LoadPlan) -> None:
     harmless = [each for each in plan.mix.requests if each.method in {"GET", "HEAD"}]
     if not harmless:
         return
-    asked = max(harmless, key=lambda each: each.weight)
-    source = RequestSource(plan.mix, seed=1)
+    commonest = max(harmless, key=lambda each: each.weight)
+    drawn = _draw_each(
+        plan.mix, [commonest, *(each for each in harmless if each.headers and each != commonest)]
+    )
+    for url in plan.urls:
+        for each in drawn:
+            if each.request is commonest:
+                _check(url, each.request, *_ask(url, each, plan.timeout_s))
+                continue
+            # rare questions may fail, and are counted; without a right token all of them would
+            with contextlib.suppress(TargetError):
+                status, location = _ask(url, each, plan.timeout_s)
+                if status == 401:
+                    _check(url, each.request, status, location)
+
+
+def is_gone(urls: tuple[str, ...]) -> bool:
+    """Return whether none of these takes connections any more."""
+    for url in urls:
+        try:
+            _connect(url)
+        except TargetError:
+            continue
+        return False
+    return True
+
+
+def _draw_each(mix: Mix, wanted: list[Request]) -> list[Drawn]:
+    """Return one request of each kind with its values, as far as they are drawn at all."""
+    source = RequestSource(mix, seed=1)
+    found: dict[str, Drawn] = {}
     for _ in range(_DRAWS):
         drawn = source.draw()
-        if drawn.request is asked:
-            for url in plan.urls:
-                _ask(url, asked, drawn.path, drawn.headers, plan.timeout_s)
-            return
+        found.setdefault(drawn.request.name, drawn)
+        if all(each.name in found for each in wanted):
+            break
+    return [found[each.name] for each in wanted if each.name in found]
 
 
 def _connect(url: str) -> None:
@@ -81,8 +112,9 @@ def _connect(url: str) -> None:
         raise TargetError(msg) from error
 
 
-def _ask(url: str, request: Request, path: str, headers: dict[str, str], timeout_s: float) -> None:
-    parts = urlsplit(url)
+def _ask(url: str, drawn: Drawn, timeout_s: float) -> tuple[int | None, str]:
+    """Return the status, None if there is none in time, and where it says to go instead."""
+    request, parts = drawn.request, urlsplit(url)
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
@@ -94,12 +126,12 @@ def _ask(url: str, request: Request, path: str, headers: dict[str, str], timeout
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
     try:
-        connection.request(request.method, parts.path + path, headers=headers)
+        connection.request(request.method, parts.path + drawn.path, headers=drawn.headers)
         answer = connection.getresponse()
-        status, location = answer.status, answer.headers.get("Location", "")
+        return answer.status, answer.headers.get("Location", "")
     except TimeoutError:
         # a slow service is there to be measured
-        return
+        return None, ""
     except (OSError, http.client.HTTPException, ValueError) as error:
         msg = (
             f"{url} does not answer {request.name} over HTTP ({str(error) or type(error).__name__})"
@@ -107,7 +139,10 @@ def _ask(url: str, request: Request, path: str, headers: dict[str, str], timeout
         raise TargetError(msg) from error
     finally:
         connection.close()
-    if status in request.expect:
+
+
+def _check(url: str, request: Request, status: int | None, location: str) -> None:
+    if status is None or status in request.expect:
         return
     if 300 <= status < 400:
         msg = (

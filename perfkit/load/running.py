@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan
-from perfkit.load.probing import probe
+from perfkit.load.probing import is_gone, probe
 from perfkit.load.process import Generator, Place
 from perfkit.load.validity import find_faults
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
@@ -117,6 +117,7 @@ def run_load(
         before=before,
         interrupted=interrupted,
         lost=lost,
+        gone=not interrupted and is_gone(plan.urls),
     )
 
 
@@ -160,6 +161,7 @@ def _to_run(
     before: Load,
     interrupted: bool,
     lost: int,
+    gone: bool,
 ) -> Run:
     measured_s = gathering.measured_s if interrupted else plan.duration_s
     variants = gathering.finish(
@@ -193,6 +195,7 @@ def _to_run(
                 due=None if interrupted else due,
                 interrupted=interrupted,
                 lost=lost,
+                gone=gone,
             )
         ),
         interrupted=interrupted,

@@ -29,6 +29,7 @@ def find_faults(
     due: int | None,
     interrupted: bool,
     lost: int,
+    gone: bool = False,
 ) -> Iterator[str]:
     """
     Yield why a measurement supports no verdict, each with what to do about it.
@@ -40,12 +41,15 @@ def find_faults(
         due: Requests that were due in the open model.
         interrupted: It was ended before its time.
         lost: Processes that ended before their time.
+        gone: Nothing of the service takes connections at the end.
     """
     if interrupted:
         yield "the run was cut short; let it run to its end"
     if lost:
         ended = format_many(lost, "process", "processes")
         yield f"{ended} that made requests ended; measure again"
+    if gone:
+        yield "the service was gone at the end and takes no connections; see in its log why it ended"
     if response is None:
         yield "no request was made after the ramp; give it more time with --duration"
         return

@@ -80,6 +80,10 @@ def figures_of(
     counted, of = entries.total(), len(sample.items)
     clusters = sample.facts.clusters(sizes)
     in_table = count_in_table(entries, clusters, effect=1.0)
+    if of:
+        # of all items, as units and bytes are: an entry is the rule, and not a value to look for
+        share = counted / of * items
+        in_table = replace(in_table, value=min(max(share, in_table.low), in_table.high))
     all_units = sum_in_table(units, clusters) if of else Estimate.exactly(0.0)
     all_stored = sum_in_table(stored, clusters) if of else Estimate.exactly(0.0)
     if sample.facts.table_items is None:

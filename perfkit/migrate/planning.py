@@ -329,11 +329,11 @@ def _warnings(state: TableState, sample: Sample, creations: Sequence[Creation]) 
             f"the sample of {state.name} is its first items: this target knows no parallel scans"
         )
     if sample.facts.table_items is None:
-        least = ", and are the least there can be" if sample.facts.cut else ""
+        lean = ", of some only the first items, and lean low" if sample.facts.cut else ""
         found.append(
             f"nobody says how many items {state.name} has: figures go by the"
             f" {sample.facts.segments_read:,} of {sample.facts.segments:,} segments that were"
-            f" read{least}; AWS counts about every six hours, so plan again then"
+            f" read{lean}; AWS counts about every six hours, so plan again then"
         )
     elif sample.facts.cut:
         found.append(

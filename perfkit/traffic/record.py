@@ -154,6 +154,9 @@ async def _record(
         duration_s = time.monotonic() - began_s
         await proxy.stop()
         writer.note(complete=True, duration_s=duration_s, unread=proxy.unread)
+    except BaseException:
+        await (upstream.close() if proxy is None else proxy.stop())
+        raise
     finally:
         writer.close()
         if not writer.recorded:

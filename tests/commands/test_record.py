@@ -104,6 +104,13 @@ def test_what_cannot_be_done_is_said_at_once(arguments: list[str], reason: str) 
     assert list(Path().rglob("*.trace")) == []
 
 
+def test_nothing_but_the_reason_is_said_where_a_command_cannot_run(server: str) -> None:
+    done = run("record", "--target", server, "--", "no-such-program")
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_a_port_that_is_taken_is_an_error(server: str) -> None:
     port = server.rpartition(":")[2]
 

@@ -1,5 +1,8 @@
 """Load tests of a small service, held against what that service counted itself."""
 
+import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -230,6 +233,66 @@ def test_what_is_plainly_wrong_is_said_before_the_load(
 
     with pytest.raises(error, match=words.replace("(", r"\(").replace(")", r"\)")):
         measure(plan)
+
+
+def test_a_wrong_token_is_said_before_the_load_if_the_commonest_question_needs_none(
+    shared_service: Any,
+) -> None:
+    requests = (
+        Request(name="open", method="GET", path="/ok", weight=20),
+        Request(name="mine", method="GET", path="/status/401", headers={"Authorization": "wrong"}),
+    )
+
+    with pytest.raises(ConfigError, match=r"refuses mine \(status 401\): the token"):
+        measure(
+            LoadPlan(
+                urls=(shared_service.url,),
+                mix=Mix(name="m", requests=requests),
+                users=1,
+                duration_s=1.0,
+            )
+        )
+
+
+class Mortal(BaseHTTPRequestHandler):
+    """Answers ten times, then its server is gone."""
+
+    protocol_version = "HTTP/1.1"
+    answers = itertools.count(1)
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+        if next(self.answers) == 10:
+            # waits for the loop that this request came from, so not here
+            threading.Thread(target=self.server.shutdown).start()
+        self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_service_that_ends_meanwhile_was_not_measured() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mortal)
+
+    def serve() -> None:
+        with server:
+            server.serve_forever(0.01)
+
+    answering = threading.Thread(target=serve, daemon=True)
+    answering.start()
+
+    run = measure(
+        LoadPlan(
+            urls=(f"http://127.0.0.1:{server.server_port}",),
+            mix=Mix(name="m", requests=(Request(name="ok", method="GET", path="/"),)),
+            users=1,
+            think_s=0.01,
+            duration_s=1.0,
+        )
+    )
+
+    assert "the service was gone at the end" in "; ".join(test_of(run).invalid)
 
 
 LOCUSTFILE = """

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from bisect import bisect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from perfkit.dynamodb.connection import ClientConnection, EngineConnection
 from perfkit.dynamodb.tables import describe
 from perfkit.embedded import Engine, lateness
 from perfkit.migrate.entries import Suspect
+from perfkit.migrate.plan_file import encode, read_plan
 from perfkit.migrate.second_look import Outcome, SecondLook, Settling, StrongReader
 
 WORKLOAD = """
@@ -336,6 +338,14 @@ def test_a_limit_ends_it_and_nothing_is_said_of_the_index(data: Path) -> None:
     assert "pass" not in result.stdout
 
 
+OTHERS = """
+name = "others"
+description = "Another table that is there"
+tables.Others.partition_key = { name = "pk", type = "S" }
+tables.Others.indexes.ByTag = { partition_key = { name = "tag", type = "S" }, projection = "ALL" }
+"""
+
+
 def test_a_plan_says_what_is_verified_and_of_which_table(data: Path) -> None:
     client = embedded_client(data)
     client.update_table(
@@ -360,6 +370,27 @@ def test_a_plan_says_what_is_verified_and_of_which_table(data: Path) -> None:
     assert (unknown.exit_code, other.exit_code) == (2, 2)
     assert "the plan creates no index 'ByShelf'; it creates ByOwner" in unknown.stderr
     assert "is another one than the plan's" in other.stderr
+
+
+def test_without_an_option_a_plan_says_where_its_tables_are(data: Path) -> None:
+    client = embedded_client(data)
+    client.create_table(
+        TableName="Others",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    Path("others.toml").write_text(OTHERS)
+    planned = perfkit("migrate", "plan", "--workload", "others.toml", "--output", "plan.json")
+    assert planned.exit_code == 0, planned.output
+    plan = read_plan(Path("plan.json"))
+    place = replace(plan.place, kind="endpoint", endpoint="http://127.0.0.1:1", region="eu-west-1")
+    Path("plan.json").write_text(encode(replace(plan, place=place)))
+
+    result = perfkit("migrate", "verify", "plan.json", "--workload", "others.toml")
+
+    assert result.exit_code == 3
+    assert "127.0.0.1:1" in result.stderr
 
 
 def test_an_interrupt_ends_it_and_leaves_nothing_behind(
