@@ -17,7 +17,7 @@ OVERALL = ""
 
 MEASURES: Mapping[str, str] = {
     "requests": "requests, those that failed among them",
-    "requests_per_s": "requests a second",
+    "rate": "requests a second",
     "errors": "requests that failed",
     "error_rate": "share of requests that failed, 0 to 1",
     "status_4xx": "answers with a status of 400 to 499",
@@ -98,7 +98,7 @@ def _measures(variant: Variant, usd: _Usd) -> Measures:
     return {
         **dict.fromkeys(MEASURES),
         "requests": variant.requests,
-        "requests_per_s": None if http is None else http.requests_per_s,
+        "rate": None if http is None else http.requests_per_s,
         "errors": variant.errors,
         "error_rate": variant.errors / variant.requests if variant.requests else None,
         "status_4xx": _statuses(variant, 400, 499),

@@ -1,6 +1,5 @@
 """`perfkit check`: the checklist and gates, held against saved runs, what runs, and the code."""
 
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +21,9 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
-    say,
     warn,
 )
+from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.settings import PAGE, RUNS_FOLDER
 
@@ -40,7 +39,6 @@ __all__ = ["check"]
 
 STACK = "perfkit"
 NAMESPACE = "perfkit"
-_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
 def check(
@@ -77,16 +75,8 @@ def check(
     results: Annotated[
         Path, typer.Option(metavar="FILE", help="Where the results of phase 4 are written.")
     ] = PAGE,
-    junit: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write JUnit XML, a test case for each line."),
-    ] = None,
-    github: Annotated[
-        bool,
-        typer.Option(
-            "--github", help="Also append to GitHub's step summary, and annotate what is not done."
-        ),
-    ] = False,
+    junit: JunitOption = None,
+    github: GithubOption = False,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -106,8 +96,7 @@ def check(
     """
     from perfkit.gates.checklist import check as check_lines
     from perfkit.gates.lines import counted, verdict_on
-    from perfkit.gates.written import annotations, documents, markdown
-    from perfkit.gates.written import junit as junit_text
+    from perfkit.gates.written import documents
     from perfkit.service.endpoints import is_served
 
     read = read_workload(workload)
@@ -115,7 +104,7 @@ def check(
         _check_phase(phase, read, gates, gate, is_reference=is_served(read))
     asked = _read_gates(gates, gate)
     where = make_target(target, data, region, profile, workload=read)
-    summary = _summary_file() if github else None
+    files = LineFiles.of_options(junit, github=github)
     evidence = _gather(
         read,
         where,
@@ -143,12 +132,7 @@ def check(
         )
     else:
         _print(lines, title, verbose=verbose)
-    if junit is not None:
-        _write(junit, junit_text(lines, read.name))
-    if summary is not None:
-        _write(summary, markdown(lines, f"perfkit check: {title}"), mode="a")
-        for each in annotations(lines):
-            say(each)
+    files.write(lines, name=read.name, title=f"perfkit check: {title}")
     error = verdict.to_error(counted(lines))
     if error is not None:
         raise error
@@ -176,23 +160,6 @@ def _read_gates(file: Path | None, texts: list[str] | None) -> "list[Gate]":
         *(load_gates(file) if file is not None else ()),
         *(parse_gate(text) for text in texts or ()),
     ]
-
-
-def _summary_file() -> Path:
-    name = os.environ.get(_SUMMARY_VARIABLE)
-    if not name:
-        msg = f"--github is for GitHub Actions: {_SUMMARY_VARIABLE} is not set; leave it out"
-        raise ConfigError(msg)
-    return Path(name)
-
-
-def _write(file: Path, text: str, *, mode: str = "w") -> None:
-    try:
-        with file.open(mode, encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
-        raise ConfigError(msg) from error
 
 
 def _options(

@@ -30,6 +30,7 @@ from perfkit.commands.common import (
     say,
     say_consumption,
 )
+from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, EvidenceError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
@@ -194,6 +195,8 @@ def load(
     gates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A TOML file with [gates].")
     ] = None,
+    junit: JunitOption = None,
+    github: GithubOption = False,
     workload: WorkloadOption = None,
     target: TargetOption = None,
     data: DataOption = None,
@@ -234,6 +237,7 @@ def load(
         msg = "--like-aws goes with the reference service, not with --url"
         raise ConfigError(msg)
     held = _read_gates(gate, gates)
+    files = LineFiles.of_options(junit, github=github)
     if urls:
         test = _of_urls(asked, urls, mix, locustfile, metrics, where)
         run = _measure(*test, place, held, limit_s, users)
@@ -241,7 +245,7 @@ def load(
         held = (*held, *read_workload(workload).gates)
         with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as test:
             run = _measure(*test, place, held, limit_s, users)
-    _finish(run, as_json=as_json, verbose=verbose)
+    _finish(run, files, as_json=as_json, verbose=verbose)
 
 
 def _read_limit(
@@ -587,21 +591,25 @@ def _measure(
     return replace(run, id=store.save(run).stem)
 
 
-def _finish(run: "Run", *, as_json: bool, verbose: bool) -> None:
+def _finish(run: "Run", files: LineFiles, *, as_json: bool, verbose: bool) -> None:
     """
-    Print what was found.
+    Print what was found, and write what became of it.
 
     Raises:
+        ConfigError: A file cannot be written.
         EvidenceError: The measurement supports no verdict, or a gate's figure is not there.
         ThresholdError: A gate does not hold.
         typer.Exit: It was interrupted, with exit code 130.
     """
+    from perfkit.load.judging import lines_of
+
     test = run.load_test
     assert test is not None  # noqa: S101 - every run of this kind has one
     if as_json:
         print_json(_document(run))
     else:
         _print(run, verbose=verbose)
+    files.write(lines_of(test), name=run.workload, title=f"perfkit load: {run.workload}")
     if test.interrupted:
         say("Interrupted: what was measured is saved, and marked as cut short.", fg="yellow")
         raise typer.Exit(INTERRUPTED)

@@ -19,6 +19,7 @@ from perfkit.runs import (
     RunKind,
     Variant,
 )
+from perfkit.workloads.gates import METRICS
 
 SAMPLES_S = [each / 1000 for each in range(1, 201)]
 
@@ -72,7 +73,7 @@ def test_measures_have_the_values_that_a_hand_works_out() -> None:
 
     assert found[OVERALL] == {
         "requests": 200,
-        "requests_per_s": 20.0,
+        "rate": 20.0,
         "errors": 3,
         "error_rate": 0.015,
         "status_4xx": 1,
@@ -98,13 +99,17 @@ def test_measures_have_the_values_that_a_hand_works_out() -> None:
     assert all(set(each) == set(MEASURES) for each in found.values())
 
 
+def test_a_gate_can_be_about_each_measure_and_about_nothing_else() -> None:
+    assert set(METRICS) == set(MEASURES)
+
+
 def test_what_a_service_does_not_say_has_no_value() -> None:
     run = load_run(endpoint(OVERALL, capacity_units=None, http=None, cache=None))
 
     found = measures_of(run)[OVERALL]
 
     assert {name for name, value in found.items() if value is None} == {
-        "requests_per_s", "status_4xx", "status_5xx", "service_mean_ms", "service_p95_ms", "service_p99_ms",
+        "rate", "status_4xx", "status_5xx", "service_mean_ms", "service_p95_ms", "service_p99_ms",
         "hit_rate", "rcu_per_request", "wcu_per_request", "usd_per_million", "cpu", "unhealthy",
     }  # fmt: skip
 

@@ -52,10 +52,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         pytest.param(["--master", "--processes", "2"], "leave --processes out", id="busy master"),
         pytest.param(["--find-max"], "--find-max needs a limit; add --p95", id="no limit"),
         pytest.param(["--p95", "1s"], "is the limit of --find-max", id="no search"),
+        pytest.param(["--github"], "GITHUB_STEP_SUMMARY is not set", id="no job of GitHub's"),
+        pytest.param(["--junit", "no/a.xml"], "there is no folder no", id="no folder"),
         pytest.param(["--gate", "speed < 3"], "no metric 'speed'", id="no such metric"),
     ],
 )
-def test_a_request_that_cannot_be_right_is_one_clear_line(arguments: list[str], words: str) -> None:
+def test_a_request_that_cannot_be_right_is_one_clear_line(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
     code, errors = load(*arguments)
 
     assert code == 2

@@ -159,6 +159,21 @@ def test_what_each_endpoint_asks(shop: Any, orders: list[dict[str, Any]]) -> Non
     assert asked("/products?category=toys") == {"Query": 1}
 
 
+def test_each_answer_says_what_it_consumed(shop: Any) -> None:
+    shop.read_units = 0.0
+    found = shop.http.get("/statuses/returned/orders").headers
+    changed = shop.http.patch("/orders/O-000300", json={"status": "shipped"}).headers
+    missing = shop.http.get("/orders/none").headers
+
+    assert float(found["x-consumed-read-units"]) + 0.5 == shop.read_units > 5
+    assert float(found["x-consumed-write-units"]) == 0
+    # the order, and the one index that has its status, where it is removed and put
+    assert float(changed["x-consumed-write-units"]) >= 1
+    assert float(changed["x-consumed-read-units"]) == 0
+    # an item that is not there takes as much as the smallest
+    assert float(missing["x-consumed-read-units"]) == 0.5
+
+
 def test_an_order_is_placed_packed_and_not_packed_again(shop: Any) -> None:
     new = {
         "customer_id": "C-00002",
