@@ -66,8 +66,8 @@ class Section(BaseModel):
 
     @classmethod
     def known_keys(cls) -> Iterable[str]:
-        """Return the keys this table of the file may have."""
-        return cls.model_fields
+        """Return the keys this table of the file may have, as they are written in it."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 def _written(value: Any) -> str:

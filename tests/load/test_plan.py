@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perfkit.errors import ConfigError
 from perfkit.load.answers import Tally, kind_of_error
 from perfkit.load.drawing import draw_from
 from perfkit.load.mix_file import read_mix
@@ -198,3 +199,16 @@ def test_values_are_drawn_from_items_that_have_what_is_wanted() -> None:
     )
 
     assert sorted(rows) == sorted((str(each), f"S{each}") for each in range(0, 30, 2))
+
+
+def test_a_misspelt_key_of_a_mix_is_answered_with_the_keys_as_they_are_written() -> None:
+    mix = b'name = "m"\n[requests.a]\npath = "/"\nwieght = 3\n[values.v]\nrang = [1, 2]\n'
+
+    with pytest.raises(ConfigError) as raised:
+        read_mix(mix, source="m.toml", folder=Path())
+
+    words = str(raised.value)
+    assert (
+        "did you mean 'weight'? choose from body, expect, headers, json, method, path, w" in words
+    )
+    assert "did you mean 'range'? choose from file, items, list, most, range, skew, where" in words
