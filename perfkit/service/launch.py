@@ -123,7 +123,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     if unready:
         msg = (
             f"{target.name} has no ready index {', '.join(unready)}; create them with"
-            " `perfkit create-indexes`, or serve with --no-indexes"
+            " `perfkit create-indexes`, or do without them: `perfkit serve --no-indexes`"
         )
         raise TargetError(msg)
 
