@@ -38,6 +38,9 @@ def smaller(command: str) -> list[str]:
     if arguments[0] in {"dynamodb", "up"}:
         # somebody else may have the port
         arguments += ["--port", "0"]
+    if arguments[0] == "watch":
+        # it watches until somebody ends it
+        arguments += ["--duration", "2s"]
     return arguments
 
 
