@@ -29,8 +29,8 @@ HEALTH_PATH = "/healthz"
 _SERVERS_PATH = "/usr/local/sbin:/usr/sbin"
 """Where they are on Debian, and not on the PATH of an ordinary user."""
 
-_MOST_SOCKET_PATH_BYTES = 100
-"""Linux allows 107, macOS 103."""
+_MOST_SOCKET_PATH_BYTES = 90
+"""Linux allows 107, macOS 103, and haproxy keeps ten of these for a name of its own."""
 
 _CHECK_S = 10.0
 _WORKS_S = 2.0
@@ -103,7 +103,9 @@ def _have_checked(name: str, command: Sequence[str]) -> None:
     )
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines() or ["it does not say why"]
-        msg = f"{name} refuses its configuration: {lines[0]}"
+        # haproxy begins with its version
+        why = next((line for line in lines if "[ALERT]" in line), lines[0])
+        msg = f"{name} refuses its configuration: {why}"
         raise TargetError(msg)
 
 
@@ -164,7 +166,7 @@ class HaProxy:
         self._front = front
         self._slots[: len(instances)] = instances
         self._write()
-        _have_checked(self.name, [self._path, "-q", "-c", "-f", str(self._file)])
+        _have_checked(self.name, [self._path, "-c", "-f", str(self._file)])
 
     def _write(self) -> None:
         servers = [

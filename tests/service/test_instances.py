@@ -389,6 +389,18 @@ def test_a_configuration_that_the_proxy_refuses_is_an_error(
         found.configure(("127.0.0.1", 99_999_999), [("127.0.0.1", 1)])
 
 
+def test_a_proxy_works_in_a_folder_of_any_length(
+    tmp_path: Path, missing: Callable[[str], NoReturn]
+) -> None:
+    """A socket's path may have 97 bytes for haproxy, which no folder of a project's knows of."""
+    for length in range(20, 140, 6):
+        found = proxy.find_proxy(tmp_path / ("x" * length))
+        if found is None:
+            missing("haproxy is missing: install it with the system's package manager")
+        found.configure(("127.0.0.1", 8080), [("127.0.0.1", 1)])
+        found.close()
+
+
 def test_the_files_of_a_proxy_are_its_owners(plan: Plan) -> None:
     found = proxy.find_proxy(plan.settings.folder)
     if found is not None:
