@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from xml.etree import ElementTree as ET
 
+from perfkit.gates.ci_results import Case, junit_xml, workflow_command
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.traffic.figures import Summary
 from perfkit.traffic.findings import Finding, Rule, Settings
@@ -17,8 +17,7 @@ __all__ = ["Checked", "annotations", "build_report", "check", "junit", "screen"]
 
 _ON_SCREEN = 5
 
-# what XML 1.0 has no way to write
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SUITE = "perfkit traffic check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,60 +230,42 @@ def _rest(checked: Checked, hidden: int) -> Iterator[str]:
 
 
 def junit(checked: Checked, fail_on: Iterable[Rule]) -> str:
-    """
-    Return the result as JUnit XML: a case for each rule, a failure for each that fails.
-
-    Source: the schema of Jenkins' xUnit plugin, `junit-10.xsd`.
-    """
+    """Return the result as JUnit XML: a case for each rule, a failure for each that fails."""
     wanted = set(fail_on)
-    cases: list[tuple[str, list[str], bool]] = []
+    cases = []
     for rule in RULES:
         found = [each for each in checked.findings if each.rule is rule]
         texts = [f"{each.request}: {each.what}: {each.evidence}" for each in found]
-        cases.append((str(rule), texts, rule in wanted and bool(found)))
-    large = [each for each in checked.failing if each.endswith("are allowed")]
-    cases.append(("max-rcu-per-request", large, bool(large)))
-    failures = sum(fails for _, _, fails in cases)
-    root = ET.Element("testsuites", name="perfkit traffic check")
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        name="perfkit traffic check",
-        tests=str(len(cases)),
-        failures=str(failures),
-        errors="0",
-        time="0",
+        cases.append(_case(str(rule), texts, fails=rule in wanted and bool(found)))
+    large = _over_the_limit(checked)
+    cases.append(_case("max-rcu-per-request", large, fails=bool(large)))
+    return junit_xml(_SUITE, cases)
+
+
+def _case(name: str, texts: Sequence[str], *, fails: bool) -> Case:
+    return Case(
+        suite=_SUITE,
+        classname="perfkit.traffic",
+        name=name,
+        problem="failure" if fails else None,
+        kind=name,
+        message=texts[0] if texts else "",
+        text="\n".join(texts),
     )
-    for name, texts, fails in cases:
-        case = ET.SubElement(suite, "testcase", classname="perfkit.traffic", name=name, time="0")
-        if not texts:
-            continue
-        whole = _NOT_IN_XML.sub("\ufffd", "\n".join(texts))
-        if fails:
-            problem = ET.SubElement(case, "failure", type=name, message=whole.partition("\n")[0])
-            problem.text = whole
-        else:
-            ET.SubElement(case, "system-out").text = whole
-    ET.indent(root)
-    text = ET.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _over_the_limit(checked: Checked) -> list[str]:
+    return [each for each in checked.failing if each.endswith("are allowed")]
 
 
 def annotations(checked: Checked, fail_on: Iterable[Rule]) -> Iterator[str]:
-    """
-    Yield a workflow command of GitHub's for each finding.
-
-    Source: GitHub's "Workflow commands for GitHub Actions".
-    """
+    """Yield a workflow command of GitHub's for each finding."""
     wanted = set(fail_on)
     for each in checked.findings:
-        kind = "error" if each.rule in wanted else "warning"
-        title = _command(f"{each.rule} {each.request}").replace(":", "%3A").replace(",", "%2C")
-        yield f"::{kind} title={title}::{_command(f'{each.what}: {each.evidence}. {each.remedy}.')}"
-    for text in checked.failing:
-        if text.endswith("are allowed"):
-            yield f"::error title=max-rcu-per-request::{_command(text)}"
-
-
-def _command(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        yield workflow_command(
+            "error" if each.rule in wanted else "warning",
+            f"{each.rule} {each.request}",
+            f"{each.what}: {each.evidence}. {each.remedy}.",
+        )
+    for text in _over_the_limit(checked):
+        yield workflow_command("error", "max-rcu-per-request", text)
