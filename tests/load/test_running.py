@@ -221,11 +221,11 @@ def test_several_instances_are_asked_in_turns_and_a_dead_one_is_left_out(tiny_se
     ],
 )
 def test_what_is_plainly_wrong_is_said_before_the_load(
-    shared_service: Any, change: dict[str, str], error: type[Exception], words: str
+    tiny_service: Any, change: dict[str, str], error: type[Exception], words: str
 ) -> None:
     request = Request(name="GET", method="GET", path=change.get("path", "/ok"))
     plan = LoadPlan(
-        urls=(change.get("url", shared_service.url),),
+        urls=(change.get("url", tiny_service.url),),
         mix=Mix(name="m", requests=(request,)),
         users=1,
         duration_s=1.0,
@@ -236,7 +236,7 @@ def test_what_is_plainly_wrong_is_said_before_the_load(
 
 
 def test_a_wrong_token_is_said_before_the_load_if_the_commonest_question_needs_none(
-    shared_service: Any,
+    tiny_service: Any,
 ) -> None:
     requests = (
         Request(name="open", method="GET", path="/ok", weight=20),
@@ -246,7 +246,7 @@ def test_a_wrong_token_is_said_before_the_load_if_the_commonest_question_needs_n
     with pytest.raises(ConfigError, match=r"refuses mine \(status 401\): the token"):
         measure(
             LoadPlan(
-                urls=(shared_service.url,),
+                urls=(tiny_service.url,),
                 mix=Mix(name="m", requests=requests),
                 users=1,
                 duration_s=1.0,

@@ -89,8 +89,11 @@ def options(home: Path, seeded: Path, missing: Callable[[str], NoReturn]) -> Ite
 
 @pytest.fixture
 def running(options: list[str], home: Path) -> launch.Running:
-    """Return the two instances at phase 0 that all tests share; the first that asks starts them."""
+    """Return two instances at phase 0; who asks first starts them, or after a test that changed them."""
     found = launch.find(home / ".perfkit")
+    if found is not None and len(found.instances) != 2:
+        launch.down(home / ".perfkit")
+        found = None
     if found is None:
         # in a process of its own: it leaves another one running
         command = [str(PERFKIT), *options, "--instances", "2", "--phase", "0"]
