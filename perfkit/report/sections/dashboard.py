@@ -1,12 +1,12 @@
 """The metrics of a service's dashboard before and after, measured and quoted, with a status."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
 from perfkit.analysis.load_runs import asked, sides_under_load, subject_of
 from perfkit.analysis.percentiles import percentile
-from perfkit.analysis.phases import is_cold, sides_of
+from perfkit.analysis.phases import is_cold, sides_of, warm
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
@@ -117,6 +117,7 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
         _panel(subject_of(run), variant, each, (figures[0], figures[-1]), Provenance.MEASURED)
         for (run, variant), each in zip(sides, figures, strict=True)
     ]
+    panels += _quoted_panels(sides)
     blocks: list[Block] = []
     tests = [run.load_test for run, _ in sides if run.load_test is not None]
     title = "; ".join(dict.fromkeys(map(asked, tests)))
@@ -140,6 +141,20 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
         blocks=tuple(blocks),
         facts=facts_of(last),
     )
+
+
+def _quoted_panels(sides: Sequence[tuple[Run, Variant]]) -> Iterator[Panel]:
+    """Yield what a document says of the phases that were loaded, if it speaks of them."""
+    found = []
+    for run, variant in sides:
+        test = run.load_test
+        name = "" if test is None or test.settings.phase is None else warm(test.settings.phase)
+        figures = mapping(mapping(run.quoted).get("dashboard")).get(name)
+        if figures is not None:
+            found.append((name, variant, _quoted(figures)))
+    for name, variant, figures in found:
+        both = (found[0][2], found[-1][2])
+        yield _panel(name, variant, figures, both, Provenance.QUOTED)
 
 
 def _title(run: Run, before: Variant) -> str:
