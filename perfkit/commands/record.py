@@ -166,7 +166,9 @@ def _live(*, wanted: bool) -> "Iterator[Live | None]":
     with Display(console=console, auto_refresh=False) as display:
 
         def show(totals: "Mapping[Fingerprint, Totals]", elapsed_s: float) -> None:
-            blocks = live_table(totals, elapsed_s, rows=max(console.height - 6, 3))
+            blocks = live_table(
+                totals, elapsed_s, rows=max(console.height - 6, 3), width=console.width
+            )
             display.update(Text(render_blocks(blocks, console.width)), refresh=True)
 
         yield show

@@ -10,6 +10,7 @@ import socket
 import time
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -139,6 +140,15 @@ class Proxy:
         asked = asked_for(parsed) if parsed is not None and operation in COUNTED else ""
         sent = with_capacity(body, parsed) if parsed is not None and asked else body
 
+        seen = partial(
+            Exchange,
+            operation=operation,
+            request=parsed or {},
+            body=body,
+            at_s=at_s,
+            connection=self._connection(request),
+            headers=headers,
+        )
         failure = ""
         try:
             answer = await self._upstream.send(
@@ -147,6 +157,10 @@ class Proxy:
         except NoAnswerError as error:
             failure = "no answer"
             answer = _no_answer(str(error))
+        except asyncio.CancelledError:
+            if parsed is not None and request.transport is None:
+                self._take(_unanswered(seen, self.elapsed_s - at_s, "client gave up"))
+            raise
         duration_s = self.elapsed_s - at_s
         found = cut(answer.body, asked) if asked and answer.status == 200 else Cut(answer.body, ())
         if found.body is not answer.body and "x-amz-crc32" in answer.headers:
@@ -160,20 +174,15 @@ class Proxy:
             pass
         finally:
             # the application has its answer, or is gone
-            if parsed is not None:
+            if parsed is not None and failure:
+                self._take(_unanswered(seen, duration_s, failure))
+            elif parsed is not None:
                 self._take(
-                    Exchange(
-                        operation=operation,
-                        request=parsed,
-                        body=body,
-                        at_s=at_s,
+                    seen(
                         duration_s=duration_s,
-                        status=0 if failure else answer.status,
-                        answer=b"" if failure else found.body,
+                        status=answer.status,
+                        answer=found.body,
                         consumed=found.consumed,
-                        connection=self._connection(request),
-                        headers=headers,
-                        failure=failure,
                     )
                 )
             elif operation:
@@ -292,6 +301,10 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return request if isinstance(request, dict) else None
+
+
+def _unanswered(seen: "partial[Exchange]", duration_s: float, failure: str) -> Exchange:
+    return seen(duration_s=duration_s, status=0, answer=b"", consumed=(), failure=failure)
 
 
 def _no_answer(reason: str) -> Answer:
