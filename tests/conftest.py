@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 import redis
+import typer.main
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -43,7 +44,7 @@ from perfkit.embedded import Engine
 from perfkit.embedded.transport import attach
 from perfkit.measure.statistics import summarize
 from perfkit.processes import redis_server as cache
-from perfkit.processes.sockets import bind
+from perfkit.processes.sockets import bind, url_of
 from perfkit.runs import (
     HttpFigures,
     InstanceSample,
@@ -199,6 +200,14 @@ def _models_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
         patched.setattr(EventAliaser, "_alias_event_name", alias_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    """Share what Typer makes of an application, all of perfkit's commands, among all calls of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("typer.testing._get_command", functools.cache(typer.main.get_command))
         yield
 
 
@@ -459,6 +468,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a server that the tests of a module share."""
     with run_server(tmp_path_factory.mktemp("server") / "data.sqlite3") as (url, _):
         yield url
+
+
+@contextmanager
+def run_live(app: Any) -> Iterator[str]:
+    """Run an application as the service's processes do; yields its URL."""
+    # FastAPI is not loaded for tests that need none
+    import uvicorn
+
+    from perfkit.service.process import server_config
+
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(server_config(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield url_of(listener, "127.0.0.1")
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def live() -> Callable[..., Any]:
+    """Return `run_live`."""
+    return run_live
 
 
 # ---- servers that are not ours -------------------------------------------------------------
