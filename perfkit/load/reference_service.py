@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfkit.service.running import Instance, Plan
     from perfkit.service.settings import Switches
 
-__all__ = ["ServiceUnderTest", "own_mix", "running_service", "started_service"]
+__all__ = ["ServiceUnderTest", "mix_of", "own_mix", "running_service", "started_service"]
 
 _HEALTHY_S = 10.0
 _POLL_S = 0.2
@@ -168,7 +168,12 @@ def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
         return known[user]
 
     draw = draw_from(target, {TOKEN: ("user_id", token_of)})
-    if mix is None:
-        content = resources.files("perfkit.service").joinpath("mix.toml").read_bytes()
-        return read_mix(content, source="the service's mix", folder=Path(), draw=draw)
-    return read_mix(mix.read_bytes(), source=str(mix), folder=mix.parent, draw=draw)
+    source, folder = ("the service's mix", Path()) if mix is None else (str(mix), mix.parent)
+    return read_mix(mix_of(mix), source=source, folder=folder, draw=draw)
+
+
+def mix_of(file: Path | None) -> bytes:
+    """Return what a mix file says; without one, the service's own."""
+    if file is not None:
+        return file.read_bytes()
+    return resources.files("perfkit.service").joinpath("mix.toml").read_bytes()
