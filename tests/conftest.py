@@ -49,6 +49,7 @@ from perfkit.runs import (
     HttpFigures,
     InstanceSample,
     LoadModel,
+    LoadSecond,
     LoadSettings,
     LoadTest,
     Run,
@@ -825,6 +826,10 @@ def make_load_run() -> Callable[..., Run]:
             ),
             measured_s=60.0,
             invalid=invalid,
+            seconds=tuple(
+                LoadSecond(at_s=5.5 + number, users=50, requests=round(rate_hz), errors=0)
+                for number in range(-5, 60)
+            ),
             # the ramp is idle, and no part of it
             instances=(
                 InstanceSample(at_s=3.0, instance="1", cpu_share=0.0),
