@@ -44,13 +44,15 @@ if TYPE_CHECKING:
     from perfkit.workloads.gates import Gate
     from perfkit.workloads.model import Workload
 
-__all__ = ["load", "parse_duration"]
+__all__ = ["Where", "load", "load_phase", "parse_duration"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
 _LONGEST_S = 7 * 86400.0
 _MOST_USERS = 100_000
 _USERS = 50
+_THINK_S = 0.2
+_TIMEOUT_S = 10.0
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
@@ -251,7 +253,7 @@ def load(
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    where = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
     if urls and like_aws:
         msg = "--like-aws goes with the reference service, not with --url"
         raise ConfigError(msg)
@@ -308,7 +310,7 @@ def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ..
 
 
 @dataclass(frozen=True, slots=True)
-class _Where:
+class Where:
     """What options say of the tables."""
 
     workload: str | None
@@ -340,7 +342,7 @@ class _Where:
 
 
 def _read_cloud(
-    where: _Where, balancer: str | None, scaling_group: str | None, *, is_asked: bool
+    where: Where, balancer: str | None, scaling_group: str | None, *, is_asked: bool
 ) -> "tuple[Target, Watched] | None":
     """
     Return what CloudWatch is asked afterwards, and where; None where it is not.
@@ -392,7 +394,7 @@ def _read_settings(
         users = _USERS if rate is None else _users_for(rate)
     return {
         "users": users,
-        "think_s": 0.2 if think is None else parse_duration(think, "--think"),
+        "think_s": _THINK_S if think is None else parse_duration(think, "--think"),
         "rate_hz": rate,
         "duration_s": duration_s,
         "ramp_s": ramp_s,
@@ -470,7 +472,7 @@ def _of_urls(
     mix: Path | None,
     locustfile: Path | None,
     metrics: list[str] | None,
-    where: _Where,
+    where: Where,
     *,
     yes: bool,
 ) -> "tuple[LoadPlan, Subject]":
@@ -508,7 +510,7 @@ def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceS
     return (InstanceWatch(lambda: endpoints),) if endpoints else ()
 
 
-def _read_mix(file: Path, where: _Where, *, yes: bool) -> "Mix":
+def _read_mix(file: Path, where: Where, *, yes: bool) -> "Mix":
     from perfkit.commands.load_aws import approve_load
     from perfkit.load.drawing import draw_from
     from perfkit.load.mix_file import drawn_tables, read_mix
@@ -530,7 +532,7 @@ def _of_reference_service(
     phase: int | None,
     mix: Path | None,
     workers: int,
-    where: _Where,
+    where: Where,
     *,
     yes: bool,
     searches: bool,
@@ -543,6 +545,7 @@ def _of_reference_service(
     from perfkit.load.reference_service import mix_of, own_mix, running_service, started_service
     from perfkit.load.running import Subject
     from perfkit.runs import Doubt, DoubtKind
+    from perfkit.scenarios.service.phases import QUOTED
     from perfkit.service.launch import read_secret
     from perfkit.service.settings import Switches
 
@@ -551,10 +554,10 @@ def _of_reference_service(
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
-    if running is not None and where.like_aws:
+    if running is not None and where.like_aws and "modelled" not in running.target:
         msg = (
-            "--like-aws goes with a service that is started for the test, and one is up; end it with"
-            " `perfkit down`"
+            "--like-aws goes with a service that models AWS, and the one that is up does not; end it"
+            " with `perfkit down`, or start it with `perfkit up --like-aws`"
         )
         raise ConfigError(msg)
     read = read_workload(where.workload)
@@ -607,9 +610,13 @@ def _of_reference_service(
             mix=drawn.name,
             workload=read.name,
             workload_digest=read.digest,
-            target=target.condition(),
+            # what the service models and not what this command would
+            target=running.target or target.condition(),
             phase=running.phase,
             switches=running.switches,
+            workers=running.workers,
+            # a document speaks of its own requests
+            quoted=QUOTED if mix is None else None,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
             samplers=(InstanceWatch(running.endpoints),),
         )
@@ -622,6 +629,28 @@ def _most_requests(asked: dict[str, Any]) -> int:
     rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
     whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
     return round(rate * whole_s)
+
+
+def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: bool) -> "Run":
+    """
+    Load the reference service at a phase for a while, and save and return the run.
+
+    Raises:
+        ConfigError: One is up that models no AWS, and AWS is to be modelled.
+        TargetError: The service does not start or does not answer.
+    """
+    from perfkit.load.process import Place
+
+    asked = {
+        "users": users,
+        "think_s": _THINK_S,
+        "rate_hz": None,
+        "duration_s": duration_s,
+        "ramp_s": duration_s / 10,
+        "timeout_s": _TIMEOUT_S,
+    }
+    with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
+        return _measure(*test, Place(), (), None, users, None)
 
 
 def _measure(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import TargetError
 from perfkit.load.drawing import draw_from
@@ -37,17 +37,24 @@ class ServiceUnderTest:
         urls: Where requests are sent: its proxy, or its instances.
         instances: Returns those of the moment.
         switches: Its optimisations.
+        target: Where its tables are, and what is modelled there, as runs say it.
     """
 
     urls: tuple[str, ...]
     instances: "Callable[[], Sequence[Instance]]"
     switches: dict[str, bool]
+    target: dict[str, Any]
 
     def endpoints(self) -> "Sequence[Endpoint]":
         """Return where its instances are looked at: one that is started again is another process."""
         from perfkit.load.service_samples import Endpoint
 
         return [Endpoint.of_service(each.name, each.url, each.pids) for each in self.instances()]
+
+    @property
+    def workers(self) -> int | None:
+        """Processes of an instance; None where there is none at the moment."""
+        return max((len(each.pids) for each in self.instances()), default=0) or None
 
     @property
     def phase(self) -> int | None:
@@ -73,7 +80,10 @@ def running_service(wanted: "Switches | None") -> ServiceUnderTest | None:
         return now.instances
 
     return ServiceUnderTest(
-        urls=tuple(found.urls), instances=instances, switches=dict(found.switches)
+        urls=tuple(found.urls),
+        instances=instances,
+        switches=dict(found.switches),
+        target=dict(found.target),
     )
 
 
@@ -102,6 +112,7 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
                 urls=(running.url,),
                 instances=lambda: running.instances,
                 switches=asdict(settings.switches),
+                target=settings.target.condition(),
             )
         finally:
             stop.set()

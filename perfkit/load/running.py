@@ -58,6 +58,8 @@ class Subject:
         target: Where its tables are, as runs say it.
         phase: Of the reference service.
         switches: Of the reference service; None for another service.
+        workers: Processes of each of its instances; None where that is not known.
+        quoted: Figures of a document that belong beside those of the reference service.
         doubts: Why its figures may be wrong.
         samplers: Look at it each second.
     """
@@ -69,6 +71,8 @@ class Subject:
     target: Mapping[str, Any] = field(default_factory=lambda: {"kind": "url"})
     phase: int | None = None
     switches: Mapping[str, bool] | None = None
+    workers: int | None = None
+    quoted: Mapping[str, Any] | None = None
     doubts: tuple[Doubt, ...] = ()
     samplers: tuple[InstanceSampler, ...] = ()
 
@@ -193,6 +197,7 @@ def _to_run(
             urls=plan.urls,
             phase=subject.phase,
             switches=None if subject.switches is None else dict(subject.switches),
+            service_workers=subject.workers,
         ),
         invalid=tuple(
             find_faults(
@@ -227,6 +232,7 @@ def _to_run(
         load=MachineLoad(stolen_share=between.stolen_share),
         variants=(*_with_instances(variants[:1], samples), *variants[1:]),
         doubts=subject.doubts,
+        quoted=None if subject.quoted is None else dict(subject.quoted),
         load_test=test,
     )
 

@@ -514,6 +514,8 @@ class LoadSettings:
     # of the reference service: its phase, None where switches were set one by one, and switches
     phase: Count | None = None
     switches: dict[str, bool] | None = None
+    # processes that answer in each of its instances; None where that is not known
+    service_workers: AtLeastOne | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The metrics of a service's dashboard before and after, measured and quoted, with a status."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
@@ -12,7 +12,7 @@ from perfkit.analysis.load_runs import (
     subject_of,
 )
 from perfkit.analysis.percentiles import percentile
-from perfkit.analysis.phases import is_cold, sides_of
+from perfkit.analysis.phases import is_cold, sides_of, warm
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
@@ -125,6 +125,7 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
         _panel(subject_of(run), variant, each, (figures[0], figures[-1]), Provenance.MEASURED)
         for (run, variant), each in zip(sides, figures, strict=True)
     ]
+    panels += _quoted_panels(sides)
     blocks: list[Block] = []
     tests = [run.load_test for run, _ in sides if run.load_test is not None]
     title = "; ".join(dict.fromkeys(map(asked, tests)))
@@ -193,6 +194,20 @@ def not_offered(figures: _Figures) -> Iterator[Statement]:
     ]
     if lacking:
         yield Statement(text=f"Not offered by the service: {', '.join(lacking)}.", tone=Tone.FAINT)
+
+
+def _quoted_panels(sides: Sequence[tuple[Run, Variant]]) -> Iterator[Panel]:
+    """Yield what a document says of the phases that were loaded, if it speaks of them."""
+    found = []
+    for run, variant in sides:
+        test = run.load_test
+        name = "" if test is None or test.settings.phase is None else warm(test.settings.phase)
+        figures = mapping(mapping(run.quoted).get("dashboard")).get(name)
+        if figures is not None:
+            found.append((name, variant, _quoted(figures)))
+    for name, variant, figures in found:
+        both = (found[0][2], found[-1][2])
+        yield _panel(name, variant, figures, both, Provenance.QUOTED)
 
 
 def _title(run: Run, before: Variant) -> str:
