@@ -624,6 +624,13 @@ def _of_reference_service(
         say_consumption(target)
 
 
+def _most_requests(asked: dict[str, Any]) -> int:
+    """Return how many requests a test makes if every answer comes at once."""
+    rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
+    whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
+    return round(rate * whole_s)
+
+
 def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: bool) -> "Run":
     """
     Load the reference service at a phase for a while, and save and return the run.
@@ -644,13 +651,6 @@ def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: 
     }
     with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
         return _measure(*test, Place(), (), None, users, None)
-
-
-def _most_requests(asked: dict[str, Any]) -> int:
-    """Return how many requests a test makes if every answer comes at once."""
-    rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
-    whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
-    return round(rate * whole_s)
 
 
 def _measure(
