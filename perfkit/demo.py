@@ -201,9 +201,9 @@ def doubt_of(target: Target, made: Made) -> str:
     if made.units:
         text += (
             f"; each table has {made.units['read_units']} RCU and {made.units['write_units']} WCU,"
-            f" together the {_READ_UNITS} and {_WRITE_UNITS} of the reference document's bill, and"
-            " no burst left at first; the migration itself reads beside these limits, as from an"
-            " export"
+            f" its share of the {_READ_UNITS} and {_WRITE_UNITS} of the reference document's bill,"
+            " and no burst of reads left at first; each index gets as many of its own; the migration"
+            " itself reads beside these limits, as from an export"
         )
     return text
 

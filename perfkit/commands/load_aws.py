@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -194,7 +194,12 @@ def add_cloudwatch(run: "Run", target: "Target", watched: "Watched") -> "Run":
     test = run.load_test
     if test is None:
         return run
-    ended = datetime.now(UTC)
+    started, ended = datetime.fromisoformat(run.started_at), datetime.now(UTC)
+    if test.search is not None:
+        # of the trial that was kept: others came after it
+        settings = test.settings
+        longest_s = settings.ramp_s + settings.duration_s + settings.timeout_s
+        ended = min(ended, started + timedelta(seconds=longest_s))
     if cloudwatch.LATE_S:
         note(
             f"Saved as {run.id}. CloudWatch is late by up to {cloudwatch.LATE_S / 60:g} minutes;"
@@ -205,7 +210,7 @@ def add_cloudwatch(run: "Run", target: "Target", watched: "Watched") -> "Run":
     except KeyboardInterrupt:
         note("Not waited for; the last minutes may lack.")
     try:
-        found = cloudwatch.collect(target, watched, datetime.fromisoformat(run.started_at), ended)
+        found = cloudwatch.collect(target, watched, started, ended)
     except PerfkitError as error:
         # the run itself is measured, whatever CloudWatch says
         warn(f"{error}; the run has no figures of CloudWatch")

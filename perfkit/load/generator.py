@@ -486,7 +486,8 @@ def _serve_page(environment: Environment, order: Mapping[str, Any]) -> None:
     page = environment.create_web_ui(host, port, delayed_start=True)
 
     def look_only() -> tuple[str, int] | None:
-        if request.method in {"GET", "HEAD"}:
+        # older versions of Locust have these two as a GET
+        if request.method in {"GET", "HEAD"} and request.path not in {"/stop", "/stats/reset"}:
             return None
         return "perfkit load runs this test; Ctrl-C in its terminal ends it early.\n", 403
 

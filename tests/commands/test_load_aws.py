@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,17 @@ from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections.load import blocks_of
-from perfkit.runs import LoadModel, LoadSettings, LoadTest, Run, RunKind, RunStore, Variant, now_utc
+from perfkit.runs import (
+    LoadModel,
+    LoadSettings,
+    LoadTest,
+    RateSearch,
+    Run,
+    RunKind,
+    RunStore,
+    Variant,
+    now_utc,
+)
 from perfkit.runs.codec import decode, encode
 from perfkit.service.settings import Switches
 from perfkit.settings import RUNS_FOLDER
@@ -222,3 +233,51 @@ def test_a_run_keeps_what_cloudwatch_says_of_its_minutes(
     assert "Orders" in row
     assert "1,234" in row
     assert json.loads(encode(found))["load_test"]["cloudwatch"]
+
+
+@pytest.mark.parametrize(
+    ("search", "units"),
+    [
+        pytest.param(None, 300.0, id="one test"),
+        pytest.param(
+            RateSearch(limit_s=0.2, low_hz=10.0, high_hz=20.0), 100.0, id="one of several"
+        ),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_of_a_search_cloudwatch_is_asked_about_the_trial_that_is_kept(
+    search: RateSearch | None, units: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began ten minutes ago and took ten seconds; others came after it."""
+    monkeypatch.setattr("perfkit.load.cloudwatch.LATE_S", 0.0)
+    started = datetime.now(UTC) - timedelta(minutes=10)
+    settings = LoadSettings(model=LoadModel.OPEN, users=20, rate_hz=10.0, duration_s=10.0)
+    run = Run(
+        kind=RunKind.LOAD, scenario="load", workload="shop", target={"kind": "url"},
+        started_at=started.isoformat(), load_test=LoadTest(settings=settings, search=search),
+    )  # fmt: skip
+    metric = {
+        "MetricName": "ConsumedReadCapacityUnits",
+        "Dimensions": [{"Name": "TableName", "Value": "Orders"}],
+    }
+    for minutes, value in ((0, 100.0), (5, 200.0)):
+        cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].put_metric_data(
+            "AWS/DynamoDB",
+            # moto keeps them without a zone
+            [
+                {
+                    **metric,
+                    "Value": value,
+                    "Timestamp": (started + timedelta(minutes=minutes)).replace(tzinfo=None),
+                }
+            ],
+        )
+    target = Target(kind=TargetKind.AWS, region=REGION)
+
+    found = add_cloudwatch(run, target, Watched(tables=(("Orders", ()),)))
+
+    assert found.load_test is not None
+    read = next(
+        each for each in found.load_test.cloudwatch if each.name == "ConsumedReadCapacityUnits"
+    )
+    assert sum(read.minutes.values()) == units

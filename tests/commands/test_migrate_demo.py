@@ -176,6 +176,7 @@ def test_ctrl_c_ends_it_early_with_what_there_is(home: Path, tmp_path: Path) -> 
     assert saved.load_test.interrupted
     assert saved.modelled_of_aws == ("throughput", "latency", "index delay")
     assert (saved.settings["read_units"], saved.settings["write_units"]) == (34, 17)
+    assert "each index gets as many of its own" in str(saved.doubts[0])
     assert (tmp_path / ".perfkit" / "demo.html").exists()
     assert (tmp_path / "tables.sqlite3").exists()
     assert processes_of(tmp_path) == []
