@@ -187,6 +187,12 @@ def test_the_dashboard_of_another_service_names_what_that_does_not_offer() -> No
     assert "DynamoDB ConsumedRCU (the header X-Consumed-Read-Units)" in text
 
 
+def test_the_result_names_what_a_service_that_nobody_could_look_at_does_not_offer() -> None:
+    text = " ".join(render_blocks(blocks_of(of_a_shop()), 100).split())
+
+    assert "Not offered by the service: UnhealthyHostCount (/healthz or --metrics)" in text
+
+
 def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
     samples = tuple(
         InstanceSample(

@@ -66,7 +66,7 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
-    if test.instances and of_another_service([run]):
+    if of_another_service([run]):
         blocks.append(_service(run))
     if test.cloudwatch:
         blocks.append(_cloudwatch(test.cloudwatch))
