@@ -196,6 +196,7 @@ def _document(checked: Checked) -> dict[str, object]:
         "trace": str(checked.summary.trace.path),
         "worth_usd": checked.worth_usd,
         "basis": checked.summary.money_basis,
+        "capacity_doubt": checked.summary.trace.capacity_doubt or None,
         "findings": [asdict(each) for each in checked.findings],
         "ignored": [asdict(each) | {"reason": reason} for each, reason in checked.ignored],
         "failing": list(checked.failing),
@@ -228,7 +229,8 @@ def _lines(checked: Checked, each: Finding) -> Iterator[Statement]:
 
 def _example(checked: Checked, each: Finding) -> Iterator[Statement]:
     call = checked.examples.get(each.example)
-    return iter(()) if call is None else example_lines(call)
+    if call is not None:
+        yield from example_lines(call, checked.summary.trace.fingerprints[call.fingerprint])
 
 
 def _rest(checked: Checked, hidden: int) -> Iterator[str]:
@@ -239,6 +241,8 @@ def _rest(checked: Checked, hidden: int) -> Iterator[str]:
         yield f"{known} on the ignore list left alone."
     for each in checked.unmatched:
         yield f"Nothing found for the ignore list's {each.rule}, {each.request}: is it still needed?"
+    if checked.summary.trace.capacity_doubt:
+        yield f"Doubtful: {checked.summary.trace.capacity_doubt}."
     for text in checked.skipped:
         yield f"Not looked at: {text}."
 
@@ -279,7 +283,7 @@ def annotations(checked: Checked, fail_on: Iterable[Rule]) -> Iterator[str]:
         yield workflow_command(
             "error" if each.rule in wanted else "warning",
             f"{each.rule} {each.request}",
-            f"{each.what}: {each.evidence}. {each.remedy}.",
+            f"{each.what}: {each.evidence}. Remedy: {each.remedy}.",
         )
     for text in _over_the_limit(checked):
         yield workflow_command("error", "max-rcu-per-request", text)

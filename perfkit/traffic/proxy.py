@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -54,6 +54,8 @@ class Proxy:
         host: Address that is listened on.
         allowed: Names of hosts beside those of this machine, for `Doors`.
         keep_values: Keep requests as they were.
+        doubt_of: From an answer's headers, why the target's capacity may be wrong; None where it
+            is not.
 
     Attributes:
         unread: Requests that were passed on and could not be recorded.
@@ -70,8 +72,11 @@ class Proxy:
         host: str,
         allowed: Iterable[str] = (),
         keep_values: bool = False,
+        doubt_of: Callable[[Mapping[str, str]], str | None] = lambda _: None,
     ) -> None:
         self.unread = 0
+        self._doubt_of = doubt_of
+        self._is_known = False
         self._upstream = upstream
         self._writer = writer
         self._doors = Doors(host, allowed, command="perfkit record")
@@ -163,6 +168,9 @@ class Proxy:
             raise
         duration_s = self.elapsed_s - at_s
         found = cut(answer.body, asked) if asked and answer.status == 200 else Cut(answer.body, ())
+        if found.consumed and not self._is_known:
+            self._is_known = True
+            self._writer.note(capacity_doubt=self._doubt_of(answer.headers))
         if found.body is not answer.body and "x-amz-crc32" in answer.headers:
             answer.headers["x-amz-crc32"] = str(zlib.crc32(found.body))
         response = web.Response(status=answer.status, body=found.body, headers=answer.headers)

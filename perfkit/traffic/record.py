@@ -144,6 +144,7 @@ async def _record(
             host=options.host,
             allowed=options.allowed,
             keep_values=options.keep_values,
+            doubt_of=options.target.doubt_of,
         )
         await proxy.start(listener)
         started()

@@ -16,7 +16,8 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.traffic.figures import SHORTEST_RATE_S, Figures, Summary
+from perfkit.traffic.exchange import is_write
+from perfkit.traffic.figures import Figures, Summary
 from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace import Call
 from perfkit.traffic.trace_file import Totals
@@ -162,6 +163,7 @@ def _document(summary: Summary) -> dict[str, object]:
         "duration_s": trace.duration_s,
         "observed_s": trace.observed_s,
         "complete": trace.is_complete,
+        "capacity_doubt": trace.capacity_doubt or None,
         "cost_usd": summary.cost_usd,
         "region": summary.prices.region,
         "prices": summary.prices.source,
@@ -205,10 +207,11 @@ def _doubts(summary: Summary) -> Iterator[Statement]:
         found.append(f"{format_count(int(trace.meta['unread']))} requests could not be read")
     if not any(each.arms for each in summary.figures):
         found.append("the target said of no request what it consumed")
+    if trace.capacity_doubt:
+        found.append(trace.capacity_doubt)
     if not summary.has_rate:
         found.append(
-            f"recorded for less than {format_duration(SHORTEST_RATE_S)}, so money is for a million"
-            " calls of each kind"
+            "recorded for less than a minute, so money is for a million calls of each kind"
         )
     if found:
         yield Statement(text=f"Doubtful: {'; '.join(found)}.", tone=Tone.WARNING)
@@ -267,7 +270,7 @@ def _columns(summary: Summary) -> tuple[Column, ...]:
         Column(key="rcu_per_call", title="RCU/call", kind=units, group="consumed"),
         Column(key="wcu_per_call", title="WCU/call", kind=units, group="consumed"),
         Column(key="scanned", title="read", kind=count, group="items"),
-        Column(key="returned", title="returned", kind=count, group="items"),
+        Column(key="returned", title="returned or written", kind=count, group="items"),
         Column(key="wasted", title="wasted", kind=share, group="items"),
         Column(key="item_bytes", title="size", kind=Kind.BYTES, group="items"),
         Column(key="paged", title="of several pages", kind=count, group="calls"),
@@ -302,7 +305,9 @@ def _row(summary: Summary, each: Figures) -> Row:
         "rcu_per_call": each.read_units / totals.calls,
         "wcu_per_call": each.write_units / totals.calls,
         # of statements DynamoDB does not say it
-        "scanned": totals.scanned if totals.scanned >= totals.count else None,
+        "scanned": None
+        if is_write(fingerprint) or totals.scanned < totals.count
+        else totals.scanned,
         "returned": totals.count,
         "wasted": each.wasted,
         "item_bytes": round(sum(sizes) / len(sizes)) if sizes else None,
@@ -343,14 +348,18 @@ def _examples(summary: Summary) -> Iterator[Statement]:
     for each in summary.figures:
         yield Statement(text=each.fingerprint.text)
         if each.example is not None:
-            yield from example_lines(each.example)
+            yield from example_lines(each.example, each.fingerprint)
 
 
-def example_lines(call: Call) -> Iterator[Statement]:
+def example_lines(call: Call, fingerprint: Fingerprint) -> Iterator[Statement]:
     """Yield what is known of one request, and the request itself where values were kept."""
-    items = f"{format_count(call.count)} returned or written"
-    if call.scanned >= call.count:
-        items = f"{format_count(call.scanned)} read, {items}"
+    count = format_count(call.count)
+    if is_write(fingerprint):
+        items = f"{count} written"
+    elif call.scanned >= call.count:
+        items = f"{format_count(call.scanned)} read, {count} returned"
+    else:
+        items = f"{count} returned"
     parts = [
         f"request {format_count(call.number)} at {format_seconds(call.at_s)}",
         items,

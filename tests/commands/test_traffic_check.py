@@ -56,7 +56,7 @@ def test_a_scan_is_found_with_what_it_is_worth() -> None:
 
 
 def test_everything_has_the_request_that_shows_it() -> None:
-    assert "request 1 at 1.00 s, 1,000 read, 10 returned or written, 128 units" in run("-v").stdout
+    assert "request 1 at 1.00 s, 1,000 read, 10 returned, 128 units" in run("-v").stdout
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from multidict import CIMultiDict
+from typer.testing import CliRunner
 
+from perfkit.cli import app
+from perfkit.dynamodb.targets import parse_target
 from perfkit.traffic.upstream import Answer, Upstream
 
 pytestmark = pytest.mark.processes
@@ -318,6 +321,22 @@ def test_a_target_that_is_away_is_an_error_that_sdks_try_again(recorder: Start) 
         (1, "no answer", 0),
         (2, "no answer", 0),
     ]
+
+
+def test_a_target_that_answers_wrong_units_is_named(
+    run_stand_in: Callable[[str], str], recorder: Start
+) -> None:
+    url = run_stand_in("moto")
+    recording = recorder(url, doubt_of=parse_target(url).doubt_of)
+    ask(url, "CreateTable", TABLE)
+
+    ask(recording.url, "GetItem", {"TableName": "things", "Key": KEY})
+
+    ask(url, "DeleteTable", {"TableName": "things"})
+    trace = recording.trace()
+    assert "is moto: it answers constants" in trace.capacity_doubt
+    shown = CliRunner().invoke(app, ["traffic", "check", str(trace.path)])
+    assert "Doubtful: " in shown.stdout
 
 
 class Stuck:

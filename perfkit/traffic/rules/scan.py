@@ -107,7 +107,7 @@ def _remedy(figures: Figures) -> str:
     condition = figures.fingerprint.filter or _condition(figures.fingerprint)
     wanted = re.findall(r'([\w.-]+)"?\s*=\s*[:?]', condition)
     if wanted and not re.search(r"\bOR\b", condition, re.IGNORECASE):
-        return f"an index with the partition key {wanted[0]}, and a query of it"
+        return f"an index with the partition key {wanted[0]} (text, number or binary), and a query of it"
     return (
         "a query of an index whose partition key is what the service looks for; for the whole"
         " table, an export"
