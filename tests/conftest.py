@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 import redis
+import typer.main
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -43,11 +44,12 @@ from perfkit.embedded import Engine
 from perfkit.embedded.transport import attach
 from perfkit.measure.statistics import summarize
 from perfkit.processes import redis_server as cache
-from perfkit.processes.sockets import bind
+from perfkit.processes.sockets import bind, url_of
 from perfkit.runs import (
     HttpFigures,
     InstanceSample,
     LoadModel,
+    LoadSecond,
     LoadSettings,
     LoadTest,
     Run,
@@ -199,6 +201,14 @@ def _models_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
         patched.setattr(EventAliaser, "_alias_event_name", alias_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    """Share what Typer makes of an application, all of perfkit's commands, among all calls of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("typer.testing._get_command", functools.cache(typer.main.get_command))
         yield
 
 
@@ -459,6 +469,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a server that the tests of a module share."""
     with run_server(tmp_path_factory.mktemp("server") / "data.sqlite3") as (url, _):
         yield url
+
+
+@contextmanager
+def run_live(app: Any) -> Iterator[str]:
+    """Run an application as the service's processes do; yields its URL."""
+    # FastAPI is not loaded for tests that need none
+    import uvicorn
+
+    from perfkit.service.process import server_config
+
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(server_config(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield url_of(listener, "127.0.0.1")
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def live() -> Callable[..., Any]:
+    """Return `run_live`."""
+    return run_live
 
 
 # ---- servers that are not ours -------------------------------------------------------------
@@ -788,6 +826,10 @@ def make_load_run() -> Callable[..., Run]:
             ),
             measured_s=60.0,
             invalid=invalid,
+            seconds=tuple(
+                LoadSecond(at_s=5.5 + number, users=50, requests=round(rate_hz), errors=0)
+                for number in range(-5, 60)
+            ),
             # the ramp is idle, and no part of it
             instances=(
                 InstanceSample(at_s=3.0, instance="1", cpu_share=0.0),
@@ -810,3 +852,76 @@ def make_load_run() -> Callable[..., Run]:
         )
 
     return make
+
+
+# ---- pages in a browser --------------------------------------------------------------------
+
+
+_ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(program: Callable[..., str]) -> Iterator[Any]:
+    """Start Chromium once for this module: Playwright keeps an event loop while it runs."""
+    from playwright.sync_api import sync_playwright
+
+    executable = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Opened:
+    """A page that is open, and what it said and asked for."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def evaluate(self, script: str, argument: object = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Return a function that opens a page, or that of a report, from disk."""
+    from perfkit.report.html import render_report
+
+    contexts = []
+
+    def open_page(text: Any, *, width: int = 1280, before: str = "", **options: Any) -> Opened:
+        file = tmp_path / "report.html"
+        file.write_text(
+            text if isinstance(text, str) else render_report(text),
+            encoding="utf-8",
+            newline="\n",
+        )
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        if before:
+            context.add_init_script(before)
+        page = context.new_page()
+        opened = Opened(page)
+        page.on("console", lambda message: opened.complaints.append(message.text))
+        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: opened.complaints.append(dialog.message))
+        page.on("request", lambda request: opened.requests.append(request.url))
+        page.goto(file.as_uri())
+        if options.get("java_script_enabled", True):
+            page.locator(".settled").wait_for(state="attached")
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -42,7 +42,8 @@ class Measured:
 
     Args:
         run: The test.
-        rate_hz: Requests a second, those that failed among them.
+        requests: That ended while it was measured, those that failed among them.
+        rate_hz: The same a second.
         failed_share: Of them.
         p95_s: Of the response time; None where too few were made.
         cpu_s: Processor time of a request.
@@ -53,6 +54,7 @@ class Measured:
     """
 
     run: Run
+    requests: int
     rate_hz: float
     failed_share: float
     p95_s: float | None
@@ -89,17 +91,19 @@ def measured_of(run: Run) -> Measured | None:
     if run.kind is not RunKind.LOAD or test is None or not run.variants:
         return None
     total = run.variants[0]
-    rate_hz = total.requests / test.measured_s if test.measured_s else 0.0
-    if total.http is not None:
-        rate_hz = total.http.requests_per_s
     ramp_s = test.settings.ramp_s
+    # those of the ramp take processor time until they end
+    requests = sum(
+        each.requests for each in test.seconds if ramp_s < each.at_s <= ramp_s + test.measured_s
+    )
     known = [
         each
         for each in test.instances
         if each.cpu_share is not None and ramp_s < each.at_s <= ramp_s + test.measured_s
     ]
-    if not known or not rate_hz:
+    if not known or not requests or not test.measured_s:
         return None
+    rate_hz = requests / test.measured_s
     instances = len({each.instance for each in known})
     seconds = _seconds(known, instances)
     cores = fmean(seconds)
@@ -107,6 +111,7 @@ def measured_of(run: Run) -> Measured | None:
     workers = test.settings.service_workers or max(1, math.ceil(cores / instances))
     return Measured(
         run=run,
+        requests=requests,
         rate_hz=rate_hz,
         failed_share=total.errors / total.requests,
         p95_s=percentile(total.latency_s, 0.95),
@@ -250,6 +255,11 @@ def _why_no_cpu(run: Run) -> str:
         return "it is no load test"
     if not run.variants:
         return "no request was measured"
+    test = run.load_test
+    if test is not None and any(
+        each.cpu_share is not None and each.at_s > test.settings.ramp_s for each in test.instances
+    ):
+        return "no request ended while it was measured; raise --duration of `perfkit load`"
     return (
         "nobody looked at the service's processes; `perfkit load` looks at those of the reference"
         " service, and --metrics URL at process_cpu_seconds_total of another"

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from perfkit.workloads.gates import Gate
     from perfkit.workloads.model import Workload
 
-__all__ = ["Where", "load", "load_phase", "parse_duration"]
+__all__ = ["Where", "document_of", "load", "load_phase", "parse_duration"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
@@ -721,7 +721,7 @@ def _finish(run: "Run", files: LineFiles, *, as_json: bool, verbose: bool) -> No
     test = run.load_test
     assert test is not None  # noqa: S101 - every run of this kind has one
     if as_json:
-        print_json(_document(run))
+        print_json(document_of(run))
     else:
         _print(run, verbose=verbose)
     files.write(lines_of(test), name=run.workload, title=f"perfkit load: {run.workload}")
@@ -762,7 +762,7 @@ def _print(run: "Run", *, verbose: bool) -> None:
     note(f"Saved as {run.id}; `perfkit compare load~1 load` compares it with the one before.")
 
 
-def _document(run: "Run") -> dict[str, Any]:
+def document_of(run: "Run") -> dict[str, Any]:
     """Return what programs want to know of a load test."""
     from perfkit.analysis.measures import OVERALL, measures_of
 

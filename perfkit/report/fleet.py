@@ -26,6 +26,8 @@ __all__ = ["commands_for", "fleet_blocks", "fleet_document", "scaling_words"]
 
 _MODELLED = Provenance.MODELLED
 _MOST_SIZES = 5
+_FEW = 100
+"""Requests of which a mean says little."""
 
 _ENGINE = (
     "The embedded engine works in the service's own processes, so its work is in this CPU, most of"
@@ -192,6 +194,11 @@ def _doubts(fleets: Mapping[str, Fleet]) -> Iterator[str]:
         measured, test = fleet.measured, fleet.measured.run.load_test
         for reason in () if test is None else test.invalid:
             yield f"{side}: the load test is INVALID: {reason}."
+        if measured.requests < _FEW:
+            yield (
+                f"{side}: only {format_many(measured.requests, 'request')} ended while it was measured;"
+                " raise --duration of `perfkit load`."
+            )
         if fleet.busy is None:
             p95 = (
                 "" if measured.p95_s is None else f", {format_seconds(measured.p95_s)} in this one"

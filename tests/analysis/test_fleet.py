@@ -134,6 +134,10 @@ def test_a_run_like_aws_never_stands_beside_one_that_is_not(make_load_run: MakeR
         find_sides([], before=plain, after=modelled)
 
 
+def test_a_run_in_which_nothing_ended_says_that(make_load_run: MakeRun) -> None:
+    assert "raise --duration" in find_sides([make_load_run(rate_hz=0.0)]).problems[0]
+
+
 def test_a_run_without_processor_time_says_what_is_missing(make_load_run: MakeRun) -> None:
     bare = make_load_run(cores=[])
 

@@ -81,6 +81,14 @@ def test_what_is_missing_comes_with_the_command(make_load_run: MakeRun) -> None:
     assert "before: `perfkit load --phase 0 --duration 5m --like-aws`" in output
 
 
+def test_few_requests_are_no_mean(make_load_run: MakeRun) -> None:
+    RunStore(RUNS_FOLDER).save(make_load_run(0, rate_hz=1.0))
+
+    _, output, _ = fleet("--rate", "400")
+
+    assert "before: only 60 requests ended while it was measured" in " ".join(output.split())
+
+
 def test_runs_can_be_named(make_load_run: MakeRun) -> None:
     store = RunStore(RUNS_FOLDER)
     for phase in (1, 2, 3):

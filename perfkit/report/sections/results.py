@@ -121,9 +121,15 @@ def _measured(total: Variant, measured: Measured | None) -> Mapping[str, float |
     return {
         "mean_s": total.latency_s.mean,
         "requests_per_s": None if total.http is None else total.http.requests_per_s,
-        "cpu_share": None if measured is None else round(measured.busy_share, 3),
+        "cpu_share": _cpu_share(total, measured),
         "failed_share": total.errors / total.requests if total.requests else None,
     }
+
+
+def _cpu_share(total: Variant, measured: Measured | None) -> float | None:
+    if measured is not None:
+        return round(measured.busy_share, 3)
+    return None if total.service is None else total.service.cpu_share
 
 
 def _text(key: str, value: float | None, kind: Kind, unit: str) -> str:
@@ -202,12 +208,18 @@ def _readings(sides: list[tuple[Run, Variant]]) -> Iterator[Table]:
             ),
             Column(
                 key="at_measured_per_s",
-                title="of the units measured",
+                title="as measured",
                 kind=Kind.COUNT,
                 group="scans a second",
                 provenance=Provenance.MODELLED,
             ),
-            Column(key="requests_per_s", title="/s", kind=Kind.COUNT, group="requests measured"),
+            Column(
+                key="requests_per_s",
+                title="/s",
+                kind=Kind.COUNT,
+                group="requests measured",
+                note=f"Of {question if own is not None else total.operation}; RCU/s of all requests.",
+            ),
             Column(
                 key="capacity_units",
                 title="RCU each",
@@ -225,8 +237,7 @@ def _measured_reads(run: Run, total: Variant, own: Variant | None) -> Row:
     shown = total if own is None else own
     rate_hz = None if shown.http is None else shown.http.requests_per_s
     return {
-        "reading": f"{subject_of(run)}, {shown.operation}"
-        + ("; RCU/s of all requests" if own is not None else ""),
+        "reading": subject_of(run),
         "figures": Provenance.MEASURED,
         "read_units_per_s": None
         if service is None
