@@ -21,7 +21,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.report.sections.dashboard import METRICS, not_offered, rounded
+from perfkit.report.sections.dashboard import METRICS, rounded
 from perfkit.runs import CloudMetric, LoadTest, RateSearch, Run, RunKind, Variant
 from perfkit.units import format_many, format_seconds, format_share
 
@@ -164,7 +164,14 @@ def _service(run: Run) -> Statements:
         if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
     ]
     statements = [Statement(text=f"{', '.join(said)}.")] if said else []
-    statements += not_offered(figures)
+    lacking = [
+        metric.label
+        for metric in METRICS
+        if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is None
+    ]
+    if lacking:
+        text = f"Not offered: {', '.join(lacking)}."
+        statements.append(Statement(text=text, tone=Tone.FAINT))
     return Statements(name="service", title="The service", statements=tuple(statements))
 
 
