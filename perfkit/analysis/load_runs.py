@@ -32,6 +32,9 @@ def subject_of(run: Run) -> str:
     test = run.load_test
     if test is None:
         return run.scenario
+    if test.stages:
+        like = ", like AWS (modelled)" if run.modelled_of_aws else ""
+        return f"{test.stages[0].name} to {test.stages[-1].name}{like}"
     if test.settings.phase is not None:
         like = " like AWS (modelled)" if run.modelled_of_aws else ""
         return f"phase {test.settings.phase}{like}"

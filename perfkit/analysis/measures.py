@@ -63,6 +63,11 @@ def measures_of(run: Run, book: "PriceBook | None" = None) -> Mapping[str, Measu
     return {**found, OVERALL: {**found.get(OVERALL, {}), **_of_instances(run.load_test)}}
 
 
+def measures_of_variant(run: Run, variant: Variant) -> Measures:
+    """Return the measures of some requests of a load test: of a stage of it, say."""
+    return _measures(variant, _Usd(run, None))
+
+
 class _Usd:
     """What units cost on demand; the price list is only read where units are known."""
 

@@ -129,7 +129,9 @@ def _loaded(run: Run) -> str:
     if run.load_test is None:
         return ""
     settings = run.load_test.settings
-    return json.dumps([settings.mix, settings.switches or settings.urls], sort_keys=True)
+    # one whose service was changed meanwhile was started for that, at an address of its own
+    stages = [each.name for each in run.load_test.stages]
+    return json.dumps([settings.mix, stages or settings.switches or settings.urls], sort_keys=True)
 
 
 def _without_documents(runs: tuple[Run, ...]) -> tuple[Run, ...]:

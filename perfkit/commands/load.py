@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from perfkit.workloads.gates import Gate
     from perfkit.workloads.model import Workload
 
-__all__ = ["Where", "load", "load_phase", "parse_duration"]
+__all__ = ["Where", "document_of", "load", "load_phase", "parse_duration"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
@@ -624,6 +624,13 @@ def _of_reference_service(
         say_consumption(target)
 
 
+def _most_requests(asked: dict[str, Any]) -> int:
+    """Return how many requests a test makes if every answer comes at once."""
+    rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
+    whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
+    return round(rate * whole_s)
+
+
 def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: bool) -> "Run":
     """
     Load the reference service at a phase for a while, and save and return the run.
@@ -644,13 +651,6 @@ def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: 
     }
     with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
         return _measure(*test, Place(), (), None, users, None)
-
-
-def _most_requests(asked: dict[str, Any]) -> int:
-    """Return how many requests a test makes if every answer comes at once."""
-    rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
-    whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
-    return round(rate * whole_s)
 
 
 def _measure(
@@ -708,7 +708,7 @@ def _finish(run: "Run", files: LineFiles, *, as_json: bool, verbose: bool) -> No
     test = run.load_test
     assert test is not None  # noqa: S101 - every run of this kind has one
     if as_json:
-        print_json(_document(run))
+        print_json(document_of(run))
     else:
         _print(run, verbose=verbose)
     files.write(lines_of(test), name=run.workload, title=f"perfkit load: {run.workload}")
@@ -749,7 +749,7 @@ def _print(run: "Run", *, verbose: bool) -> None:
     note(f"Saved as {run.id}; `perfkit compare load~1 load` compares it with the one before.")
 
 
-def _document(run: "Run") -> dict[str, Any]:
+def document_of(run: "Run") -> dict[str, Any]:
     """Return what programs want to know of a load test."""
     from perfkit.analysis.measures import OVERALL, measures_of
 

@@ -137,6 +137,18 @@ def test_the_dashboard_compares_the_first_phase_with_the_last() -> None:
     assert "Throughput, measured: 1,900% increase" in text
 
 
+def test_the_dashboard_says_no_change_between_different_loads() -> None:
+    (section,) = [
+        each
+        for each in build_report([run_of(0, users=4), run_of(3)], topics=[Topic.DASHBOARD]).sections
+        if each.name == "dashboard"
+    ]
+    text = render_blocks(section.blocks, 100)
+
+    assert "Not under the same load (users 4 and 50): what changed is not worked out." in text
+    assert "improvement" not in text
+
+
 def of_a_shop(**changes: Any) -> Run:
     """Return a test of a service that is not ours, which answers without any header of its own."""
     run = run_of(0)

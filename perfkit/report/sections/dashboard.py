@@ -11,6 +11,7 @@ from perfkit.analysis.load_runs import (
     sides_under_load,
     subject_of,
 )
+from perfkit.analysis.matching import other_load
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.phases import is_cold, sides_of, warm
 from perfkit.analysis.selection import Selection
@@ -130,7 +131,13 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
     tests = [run.load_test for run, _ in sides if run.load_test is not None]
     title = "; ".join(dict.fromkeys(map(asked, tests)))
     blocks.append(Gauges(name="dashboard", title=title, panels=tuple(panels)))
-    statements = [*_changes(figures[0], figures[-1], "measured")] if len(figures) > 1 else []
+    statements = []
+    differs = other_load(sides[0][0], sides[-1][0])
+    if differs:
+        text = f"Not under the same load ({differs}): what changed is not worked out."
+        statements.append(Statement(text=text, tone=Tone.WARNING))
+    elif len(figures) > 1:
+        statements += _changes(figures[0], figures[-1], "measured")
     statements += [
         Statement(text=f"{subject_of(run)} is INVALID: {reason}.", tone=Tone.WARNING)
         for run, _ in sides
@@ -151,27 +158,12 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
     )
 
 
-def _quoted_panels(sides: Sequence[tuple[Run, Variant]]) -> Iterator[Panel]:
-    """Yield what a document says of the phases that were loaded, if it speaks of them."""
-    found = []
-    for run, variant in sides:
-        test = run.load_test
-        name = "" if test is None or test.settings.phase is None else warm(test.settings.phase)
-        figures = mapping(mapping(run.quoted).get("dashboard")).get(name)
-        if figures is not None:
-            found.append((name, variant, _quoted(figures)))
-    for name, variant, figures in found:
-        both = (found[0][2], found[-1][2])
-        yield _panel(name, variant, figures, both, Provenance.QUOTED)
-
-
 def _of_another_service(run: Run) -> Section:
     """Return what a load test says of a service that is not ours, and what that does not offer."""
     figures = figures_under_load(run)
     title = "" if run.load_test is None else asked(run.load_test)
-    panel = _panel(
-        subject_of(run), run.variants[0], figures, (figures, figures), Provenance.MEASURED
-    )
+    name = f"service at {subject_of(run)}"
+    panel = _panel(name, run.variants[0], figures, (figures, figures), Provenance.MEASURED)
     statements = [*not_offered(figures)]
     if run.load_test is not None:
         statements += [
@@ -208,6 +200,20 @@ def not_offered(figures: _Figures) -> Iterator[Statement]:
     ]
     if lacking:
         yield Statement(text=f"Not offered by the service: {', '.join(lacking)}.", tone=Tone.FAINT)
+
+
+def _quoted_panels(sides: Sequence[tuple[Run, Variant]]) -> Iterator[Panel]:
+    """Yield what a document says of the phases that were loaded, if it speaks of them."""
+    found = []
+    for run, variant in sides:
+        test = run.load_test
+        name = "" if test is None or test.settings.phase is None else warm(test.settings.phase)
+        figures = mapping(mapping(run.quoted).get("dashboard")).get(name)
+        if figures is not None:
+            found.append((name, variant, _quoted(figures)))
+    for name, variant, figures in found:
+        both = (found[0][2], found[-1][2])
+        yield _panel(name, variant, figures, both, Provenance.QUOTED)
 
 
 def _title(run: Run, before: Variant) -> str:

@@ -163,9 +163,9 @@ def _service(run: Run) -> Statements:
         for metric in METRICS
         if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
     ]
-    statements = [Statement(text=f"The service: {', '.join(said)}.")] if said else []
+    statements = [Statement(text=f"{', '.join(said)}.")] if said else []
     statements += not_offered(figures)
-    return Statements(name="service", statements=tuple(statements))
+    return Statements(name="service", title="The service", statements=tuple(statements))
 
 
 def _cloudwatch(metrics: tuple[CloudMetric, ...]) -> Table:
