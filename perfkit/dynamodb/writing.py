@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -431,16 +432,26 @@ def _interrupts_held() -> Iterator[None]:
     """
     Hold Ctrl-C back while processes start, so that they never see it.
 
-    A blocked signal stays blocked in what is started meanwhile; this process receives it when
-    the block ends.
+    A blocked signal stays blocked in what is started meanwhile; this process gets it when the
+    block ends.
     """
     # starting the first process would unblock the signal when it starts this helper
     multiprocessing.resource_tracker.ensure_running()
+    held: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    # another thread may receive it, and it is answered in this one whatever this one blocks
+    replaced = callable(handler) and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if replaced:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _listen(

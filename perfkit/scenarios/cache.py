@@ -57,6 +57,7 @@ _TURNS_IN_TROUBLE = 3
 _LEAST_IN_TROUBLE = 20
 _COLD_CALLS = 20
 _MOST_LOOKS = 10
+_LEFT_ALONE_S = CacheSettings().breaker_open_s
 
 
 def cache_scenarios(workload: Workload) -> Iterator[Scenario]:
@@ -388,11 +389,18 @@ def key_of(
 
 
 def _warm(variant: _Cached) -> None:
-    """Ask until the answer is there."""
+    """Ask until the answer is there; a server that was late once is left alone for a while."""
+    status = Status.MISS
     for _ in range(_MOST_LOOKS):
-        if variant.runner.run(variant.ask()) is Status.HIT:
+        status = variant.runner.run(variant.ask())
+        if status is Status.HIT:
             return
+        if status is Status.ERROR:
+            # in the loop, in which the cache looks whether it is back
+            variant.runner.run(asyncio.sleep(_LEFT_ALONE_S))
     msg = f"{variant.question}: the cache keeps no answer, which may be too large for it"
+    if status is Status.ERROR:
+        msg = f"{variant.question}: the cache server does not answer in time"
     raise TargetError(msg)
 
 

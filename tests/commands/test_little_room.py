@@ -8,9 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
+from perfkit.cli import app
 
 pytestmark = pytest.mark.processes
 
@@ -18,10 +22,10 @@ PERFKIT = Path(sys.executable).with_name("perfkit")
 DATA = Path(".perfkit/dynamodb.sqlite3")
 
 
-def perfkit(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PERFKIT, *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
+def perfkit(*arguments: str, cwd: Path) -> Result:
+    """Run a command within this process."""
+    with chdir(cwd):
+        return CliRunner().invoke(app, list(arguments))
 
 
 def mount(folder: Path, *options: str) -> None:
@@ -63,7 +67,7 @@ def free_bytes(folder: Path) -> int:
 
 def test_clean_frees_a_disk_that_seeding_filled(disk: Path) -> None:
     seeding = perfkit("seed", "--processes", "1", cwd=disk)
-    assert seeding.returncode == 3, seeding.stderr
+    assert seeding.exit_code == 3, seeding.stderr
     assert "no space left" in seeding.stderr
     fill(disk)
     assert free_bytes(disk) == 0
@@ -71,8 +75,8 @@ def test_clean_frees_a_disk_that_seeding_filled(disk: Path) -> None:
     status = perfkit("status", cwd=disk)
     cleaned = perfkit("clean", "--yes", cwd=disk)
 
-    assert status.returncode == 0, status.stderr
-    assert cleaned.returncode == 0, cleaned.stderr
+    assert status.exit_code == 0, status.stderr
+    assert cleaned.exit_code == 0, cleaned.stderr
     assert "Removed data file" in cleaned.stdout
     assert [path.name for path in disk.rglob("*")] == ["full", ".perfkit"]
     assert free_bytes(disk) > 1 << 20
@@ -80,13 +84,13 @@ def test_clean_frees_a_disk_that_seeding_filled(disk: Path) -> None:
 
 def test_clean_frees_a_disk_that_others_filled(disk: Path) -> None:
     """The file is closed, so neither a log nor its helper is there, and neither can be made."""
-    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=disk).returncode == 0
+    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=disk).exit_code == 0
     assert not (disk / f"{DATA}-shm").exists()
     fill(disk)
 
     cleaned = perfkit("clean", "--yes", cwd=disk)
 
-    assert cleaned.returncode == 0, cleaned.stderr
+    assert cleaned.exit_code == 0, cleaned.stderr
     assert not list((disk / ".perfkit").iterdir())
 
 
@@ -108,7 +112,7 @@ def test_clean_frees_a_disk_under_a_seeding_that_was_killed(disk: Path) -> None:
 
     cleaned = perfkit("clean", "--yes", cwd=disk)
 
-    assert cleaned.returncode == 0, cleaned.stderr
+    assert cleaned.exit_code == 0, cleaned.stderr
     assert not list((disk / ".perfkit").iterdir())
 
 
@@ -134,7 +138,7 @@ def test_on_a_full_disk_somebodys_tables_are_still_his(disk: Path) -> None:
     assert "Table Theirs stays" in cleaned.stderr
     assert cleaned.stdout == "Nothing to remove.\n"
     # without its helper the log cannot be read, and so nobody knows whose the tables are
-    assert unknown.returncode == 2, unknown.stdout
+    assert unknown.exit_code == 2, unknown.stdout
     assert "cannot read .perfkit/dynamodb.sqlite3 without writing beside it" in unknown.stderr
     assert (disk / DATA).exists()
 
@@ -144,8 +148,8 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     """Return a folder with a small seeded file that may only be read."""
     folder = tmp_path / "shelf"
     folder.mkdir()
-    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=folder).returncode == 0
-    assert perfkit("create-indexes", "--no-wait", cwd=folder).returncode == 0
+    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=folder).exit_code == 0
+    assert perfkit("create-indexes", "--no-wait", cwd=folder).exit_code == 0
     mount(folder, "--bind", str(folder))
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
@@ -159,7 +163,7 @@ def test_status_works_in_a_folder_that_may_only_be_read(read_only: Path) -> None
 
     result = perfkit("status", "--json", cwd=read_only)
 
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     tables = {table["name"]: table for table in json.loads(result.stdout)["tables"]}
     assert tables["Courses"]["items"] == tables["Courses"]["seeded_items"] == 101
     assert {index["status"] for index in tables["Courses"]["indexes"]} == {"CREATING", "missing"}
@@ -169,14 +173,14 @@ def test_status_works_in_a_folder_that_may_only_be_read(read_only: Path) -> None
 def test_what_writes_says_that_it_cannot(read_only: Path) -> None:
     result = perfkit("seed", "--scale", "0.01", cwd=read_only)
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     *_, error = result.stderr.splitlines()
     assert error.startswith("Error: ")
     assert "Read-only file system" in error
 
 
 def test_status_works_for_somebody_who_may_only_read(tmp_path: Path) -> None:
-    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=tmp_path).returncode == 0
+    assert perfkit("seed", "--scale", "0.01", "--processes", "1", cwd=tmp_path).exit_code == 0
     command = [str(PERFKIT), "status"]
     if os.geteuid() == 0:
         # root may write everywhere, unless it gives that up

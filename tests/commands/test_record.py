@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from perfkit.cli import app
 from perfkit.traffic.trace import read_trace
 
 pytestmark = pytest.mark.processes
@@ -37,6 +39,11 @@ def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]"
         text=True,
         check=False,
     )
+
+
+def perfkit(*arguments: str) -> Result:
+    """Run a command within this process."""
+    return CliRunner().invoke(app, list(arguments))
 
 
 def application(calls: int, then: str = "") -> list[str]:
@@ -69,9 +76,18 @@ def test_a_command_runs_unchanged_and_is_recorded() -> None:
     assert done.returncode == 7, done.stderr
     assert "Recorded 3 requests" in done.stderr
     assert "perfkit traffic show app.trace" in done.stderr
-    shown = run("traffic", "show", "app.trace", "--json")
+    shown = perfkit("traffic", "show", "app.trace", "--json")
     (row,) = json.loads(shown.stdout)["sections"][0]["blocks"][1]["rows"]
     assert (row["operation"], row["calls"]) == ("ListTables", 3)
+
+
+def test_a_command_that_is_killed_leaves_a_whole_trace() -> None:
+    killed = application(2, "os.kill(os.getpid(), signal.SIGKILL)")
+    done = run("record", "--output", "app.trace", "--", *killed)
+
+    assert done.returncode == 128 + signal.SIGKILL
+    assert "Recorded 2 requests" in done.stderr
+    assert read_trace(Path("app.trace")).is_complete
 
 
 def test_a_command_that_asks_nothing_is_told_how_to() -> None:
@@ -96,9 +112,9 @@ def test_a_command_that_asks_nothing_is_told_how_to() -> None:
 def test_what_cannot_be_done_is_said_at_once(arguments: list[str], reason: str) -> None:
     Path("there").write_text("mine")
 
-    done = run("record", *arguments)
+    done = perfkit("record", *arguments)
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert reason in done.stderr
     assert Path("there").read_text() == "mine"
     assert list(Path().rglob("*.trace")) == []
@@ -111,13 +127,13 @@ def test_nothing_but_the_reason_is_said_where_a_command_cannot_run(server: str) 
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_a_port_that_is_taken_is_an_error(server: str) -> None:
-    port = server.rpartition(":")[2]
+def test_a_port_that_is_taken_is_an_error(server: str, recorder: Callable[..., Any]) -> None:
+    other, port = (url.rpartition(":")[2] for url in (recorder(server).url, server))
 
-    taken = run("record", "--port", port, "--", "true")
-    own = run("record", "--port", port, "--target", server, "--", "true")
+    taken = perfkit("record", "--port", other, "--target", server, "--", "true")
+    own = perfkit("record", "--port", port, "--target", server, "--", "true")
 
-    assert [taken.returncode, own.returncode] == [2, 2]
+    assert [taken.exit_code, own.exit_code] == [2, 2]
     assert "choose another --port" in taken.stderr
 
 
@@ -152,7 +168,7 @@ def test_a_recorder_that_is_killed_leaves_a_trace(tmp_path: Path) -> None:
     found = read_trace(trace)
     assert found.requests == found.details == 5
     assert not found.is_complete
-    shown = run("traffic", "show", str(trace))
+    shown = perfkit("traffic", "show", str(trace))
     assert "the recording was cut short" in shown.stdout
 
 
@@ -204,16 +220,16 @@ def other_format(content: bytes) -> bytes:
 def test_a_trace_that_cannot_be_read_is_explained(trace: Path, change: Any, reason: str) -> None:
     Path("bad.trace").write_bytes(change(trace.read_bytes()))
 
-    done = run("traffic", "show", "bad.trace")
+    done = perfkit("traffic", "show", "bad.trace")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert reason in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["html", "md", "csv", "json"])
 def test_a_recording_is_written_in_every_format(trace: Path, kind: str) -> None:
-    done = run("traffic", "show", str(trace), "--output", f"page.{kind}")
+    done = perfkit("traffic", "show", str(trace), "--output", f"page.{kind}")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "ListTables" in Path(f"page.{kind}").read_text()

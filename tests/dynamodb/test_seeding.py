@@ -1,6 +1,10 @@
 """Seeding: the same items however it is run, interrupted, throttled or repeated."""
 
 import multiprocessing
+import os
+import signal
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from perfkit.capacity import Item
-from perfkit.dynamodb import seeding
+from perfkit.dynamodb import seeding, writing
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
 from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection
 from perfkit.dynamodb.ownership import Mark, Ownership
@@ -307,6 +311,30 @@ def test_few_items_are_not_worth_a_second_process(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.processes
+def test_an_interrupt_waits_until_processes_are_started() -> None:
+    """Half-started ones end with a traceback; and a thread that draws progress may receive it."""
+    done, started, interrupted = threading.Event(), False, False
+    received, receives = socket.socketpair()
+    receives.setblocking(False)
+    before = signal.set_wakeup_fd(receives.fileno())
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with received, receives, writing._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert received.recv(1)
+            started = True
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        signal.set_wakeup_fd(before)
+        done.set()
+        other.join()
+
+    assert (started, interrupted) == (True, True)
+
+
+@pytest.mark.processes
 def test_several_processes_write_what_one_would(target: Target) -> None:
     seen: list[Progress] = []
     planned = seeding.plan(target, ZOO)
@@ -323,7 +351,7 @@ def test_several_processes_write_what_one_would(target: Target) -> None:
 
 @pytest.mark.processes
 def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> None:
-    planned = seeding.plan(target, ZOO, scale=20)
+    planned = seeding.plan(target, ZOO, scale=8)
 
     def kill_one(_: Progress) -> None:
         for child in multiprocessing.active_children()[:1]:
@@ -333,7 +361,7 @@ def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> N
         seeding.seed(planned, processes=2, progress=kill_one)
 
     assert multiprocessing.active_children() == []
-    again = run(target, scale=20).tables[0]
+    again = run(target, scale=8).tables[0]
     assert (again.items, again.foreign) == (len(everything(target, "Animals")), 0)
 
 

@@ -463,13 +463,12 @@ def test_several_clients_may_watch_one_file(
 
 WATCH = """
     import sys
-    from perfkit.embedded import backfill
-    from perfkit.dynamodb.client import embedded_client
+    from perfkit.embedded import Engine, backfill
     backfill.STEP_ITEMS = 20
-    client = embedded_client("data.sqlite3")
+    engine = Engine("data.sqlite3")
     print("ready", flush=True)
     while True:
-        table = client.describe_table(TableName="things")["Table"]
+        table = engine.execute("DescribeTable", {"TableName": "things"})["Table"]
         print(table["TableStatus"], flush=True)
         if table["TableStatus"] == "ACTIVE":
             break

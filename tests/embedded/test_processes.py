@@ -17,12 +17,21 @@ pytestmark = pytest.mark.processes
 
 DATA = "data.sqlite3"
 
+# boto3 takes longer to load than a process has to do, and is no part of what is shown here
 PRELUDE = """
 import sys
-from botocore.exceptions import ClientError
-from perfkit.dynamodb.client import embedded_client
+from pathlib import Path
+from perfkit.dynamodb.targets import Target
+from perfkit.embedded import DynamoDBError
 me = sys.argv[1]
-client = embedded_client("data.sqlite3")
+connection = Target(data=Path("data.sqlite3")).connect()
+
+class Client:
+    def __getattr__(self, name):
+        operation = "".join(word.capitalize() for word in name.split("_"))
+        return lambda **request: connection.execute(operation, request)
+
+client = Client()
 """
 
 
@@ -114,8 +123,8 @@ def test_a_counter_that_all_increment_adds_up(shared: Any) -> None:
                     TableName="things", Item={**key, "n": {"N": str(int(n["N"]) + 1)}},
                     ConditionExpression="n = :n", ExpressionAttributeValues={":n": n})
                 done += 1
-            except ClientError as error:
-                assert error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+            except DynamoDBError as error:
+                assert error.code == "ConditionalCheckFailedException"
     """
 
     finish(run(script, "a", "b", "c", "d"))
@@ -208,7 +217,6 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(shared: Any, walk: An
 
 def test_a_killed_batch_or_transaction_is_there_whole_or_not_at_all(shared: Any, walk: Any) -> None:
     script = """
-        print("ready", flush=True)
         number = 0
         while True:
             number += 1
@@ -220,6 +228,8 @@ def test_a_killed_batch_or_transaction_is_there_whole_or_not_at_all(shared: Any,
             else:
                 client.transact_write_items(
                     TransactItems=[{"Put": {"TableName": "things", "Item": item}} for item in items])
+            if number == 1:
+                print("ready", flush=True)
     """
     processes = run(script, "batch", "transaction")
     for process in processes:

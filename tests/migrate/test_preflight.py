@@ -169,14 +169,14 @@ def test_every_planted_violation_is_found_and_none_else(
         if "Things" in client.list_tables()["TableNames"]:
             client.delete_table(TableName="Things")
     create(client)
-    planted = plant(client, chance, items=1200, faults=400)
+    planted = plant(client, chance, items=300, faults=150)
     output = Path("violations.jsonl")
 
     result = perfkit("migrate", "preflight", "--json", "--yes", "--violations", str(output), *where)
 
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
-    assert document["tables"][0]["items_read"] == 1200
+    assert document["tables"][0]["items_read"] == 300
     check(document, output, planted)
     assert "DynamoDB refuses to write items of Things like these" in result.stderr
     missing = sum(fault[4] == "missing" for fault in planted)

@@ -1,5 +1,7 @@
 """The cache scenarios against a real cache server, which they kill and freeze."""
 
+import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from perfkit.cache.connection import CacheUnavailableError, Connection
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
@@ -197,6 +200,31 @@ def test_a_cache_that_answers_something_else_is_an_error(
 
     with pytest.raises(ResultsDifferError, match=r"courses: .* answered differently"):
         only.measure(make_context(seeded, workload, iterations=1))
+
+
+def test_a_server_that_is_late_once_does_not_end_the_measurement(
+    seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine one is; the cache leaves it alone for a while, and asks it again."""
+    only = cache.CacheScenario((workload.pattern("profile"),))
+    answered, requests = Connection._send, itertools.count()
+
+    async def send(self: Connection, commands: list[Any]) -> list[Any]:
+        match next(requests):
+            case 0:
+                self._breaker.failed()
+                msg = "late"
+                raise CacheUnavailableError(msg)
+            case 1:
+                # longer than ten questions take that are not asked of the server
+                await asyncio.sleep(0.1)
+        return await answered(self, commands)
+
+    monkeypatch.setattr(Connection, "_send", send)
+
+    run = only.measure(make_context(seeded, workload, iterations=1))
+
+    assert run.variant("cached-warm", "profile") is not None
 
 
 def test_without_an_index_misses_are_answered_by_a_filtered_scan(

@@ -1,7 +1,5 @@
 """What the tests of the service share: seeded tables, a cache server, the service in process."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,15 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from perfkit.dynamodb.targets import Target
-from perfkit.processes.sockets import bind, url_of
 from perfkit.queue.model import Item, Outcome
 from perfkit.service.app import create_app
-from perfkit.service.process import server_config
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.tokens import Tokens
 
@@ -110,12 +105,6 @@ def make_app(
 
 
 @pytest.fixture
-def live() -> Callable[..., Any]:
-    """Return `run_live`."""
-    return run_live
-
-
-@pytest.fixture
 def serve(make_app: Callable[..., FastAPI]) -> Callable[..., Any]:
     """Return a function that runs the service in this process and yields a client of it."""
 
@@ -142,20 +131,3 @@ def token() -> Callable[..., str]:
 def secret() -> str:
     """Return the key of the service under test."""
     return SECRET
-
-
-@contextmanager
-def run_live(app: Any) -> Iterator[str]:
-    """Run an application as the service's processes do; yields its URL."""
-    listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(server_config(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        yield url_of(listener, "127.0.0.1")
-    finally:
-        server.should_exit = True
-        thread.join()

@@ -31,7 +31,7 @@ from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.service.tokens import Tokens
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("instances")]
+pytestmark = pytest.mark.processes
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 COURSES = "/api/courses?semester=1&department=CS"

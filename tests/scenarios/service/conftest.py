@@ -1,7 +1,10 @@
 """What the tests of the service's scenarios share: a small seeded target, and contexts on it."""
 
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +41,26 @@ def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> 
 def _make_context() -> Callable[..., Context]:
     """Return `make_context`."""
     return make_context
+
+
+@pytest.fixture
+def within_this_process(live: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run services in threads of this process, each with its own port, where many are compared."""
+    from perfkit.service.app import create_app
+    from perfkit.service.running import Plan
+
+    class Running:
+        pids = (os.getpid(),)
+        url = ""
+
+        def __init__(self, plan: Plan) -> None:
+            self._plan = plan
+            self._open = ExitStack()
+
+        def start(self) -> None:
+            self.url = self._open.enter_context(live(create_app(self._plan.settings)))
+
+        def stop(self) -> None:
+            self._open.close()
+
+    monkeypatch.setattr("perfkit.service.running.RunningService", Running)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture(scope="module")
 def phases_run(seeded: Target, workload: Workload, make_context: Callable[..., Context]) -> Run:
     (scenario,) = find(workload, ["phases"])
-    return scenario.measure(make_context(seeded, workload, iterations=2))
+    return scenario.measure(make_context(seeded, workload, iterations=1))
 
 
 ENDPOINTS = ("GET /api/courses", "GET /api/enrollments", "GET /api/users/{id}/profile")

@@ -14,7 +14,6 @@ from perfkit.measure.rounds import Budget, measure
 from perfkit.processes.supervisor import cpu_s
 from perfkit.scenarios.base import Context
 from perfkit.scenarios.registry import find
-from perfkit.scenarios.service.http_load import LoadProcess
 from perfkit.scenarios.service.services import HttpSampler, endpoints_of, services
 from perfkit.service.running import RunningService
 from perfkit.service.settings import Switches
@@ -46,22 +45,14 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_an_interrupt_leaves_nothing_running(
-    seeded: Target,
-    workload: Workload,
-    supervised: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-    make_context: MakeContext,
+    seeded: Target, workload: Workload, supervised: list[int], make_context: MakeContext
 ) -> None:
-    def interrupt(*_: object) -> None:
+    phases = {f"phase-{phase}": Switches.of_phase(phase) for phase in (0, 3)}
+
+    with pytest.raises(KeyboardInterrupt), services(make_context(seeded, workload), phases):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LoadProcess, "ask", interrupt)
-    (scenario,) = find(workload, ["phases"])
-
-    with pytest.raises(KeyboardInterrupt):
-        scenario.measure(make_context(seeded, workload))
-
-    assert len(supervised) == 4
+    assert len(supervised) == 2
 
 
 def test_without_tables_it_is_said_what_makes_them(
@@ -138,6 +129,7 @@ def test_processor_time_is_that_of_a_process() -> None:
 # ---- ablation and single switches --------------------------------------------------------
 
 
+@pytest.mark.usefixtures("within_this_process")
 def test_ablation_turns_every_switch_off_alone(
     seeded: Target, workload: Workload, make_context: MakeContext
 ) -> None:
