@@ -1,5 +1,6 @@
 """What recording adds: to an application's requests, and what a recorder can take at all."""
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import aiohttp
 import boto3
 import psutil
 from botocore.config import Config
@@ -29,6 +31,7 @@ _DIRECT, _PROXY, _ATTACHED = "without", "perfkit record", "attach"
 _ITEMS = 1_200
 _PARTITION = 50
 _AT_ONCE = 16
+_CLIENTS = 8
 _RATE_HZ = 200
 _DAY_S = 86_400
 
@@ -49,23 +52,51 @@ class _Capacity:
         added_s: Added to the median of one connection, by turns with the stub alone.
         rate_hz: Requests a second over several connections.
         cpu_s: Processor time of the recorder for one request.
-        trace_bytes: Size of the trace for one request.
-        memory_bytes: Resident memory of the recorder at the end.
     """
 
     added_s: float
     rate_hz: float
     cpu_s: float
-    trace_bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steady:
+    """
+    What a recorder takes in the long run.
+
+    Args:
+        requests: How many were recorded.
+        trace_bytes: Size of the trace.
+        memory_bytes: Resident memory of the recorder at the end.
+        growth_bytes_s: What that grew by each second of the second half.
+    """
+
+    requests: int
+    trace_bytes: int
     memory_bytes: int
+    growth_bytes_s: float
+
+    @property
+    def trace_bytes_a_day(self) -> float:
+        """Size of a day's trace at the same rate, all details kept."""
+        return self.trace_bytes / self.requests * _RATE_HZ * _DAY_S
+
+    @property
+    def memory_bytes_a_day(self) -> float:
+        """Resident memory after a day of the same growth."""
+        return self.memory_bytes + self.growth_bytes_s * _DAY_S
 
 
 def compare(*, quick: bool) -> Section:
     """Measure requests with and without a recorder, in turns, and the recorder by itself."""
-    rounds, calls, seconds = (3, 20, 1) if quick else (9, 100, 3)
+    rounds, calls, seconds, long_s = (3, 20, 1, 4) if quick else (9, 100, 3, 600)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        measured = _asked(stack, folder, rounds, calls)
+        command = ["dynamodb", "--port", "0", "--data", str(folder / "data")]
+        url = stack.enter_context(_running([*perfkit_command(), *command], folder))
+        _fill(url)
+        measured = _asked(stack, url, folder, rounds, calls)
+        steady = _steadily(url, folder, long_s)
         capacity = _capacity(stack, folder, rounds, seconds)
     rows = [
         [
@@ -77,14 +108,15 @@ def compare(*, quick: bool) -> Section:
         for case, found in measured.items()
         for way, load in found.items()
     ]
-    day = capacity.trace_bytes * _RATE_HZ * _DAY_S
     own = [
         ["requests/s, 16 connections", f"{capacity.rate_hz:,.0f}"],
         ["added to the median, 1 connection", format_seconds(capacity.added_s)],
         ["processor time a request", format_seconds(capacity.cpu_s)],
-        ["trace a request", format_bytes(round(capacity.trace_bytes))],
-        [f"trace a day at {_RATE_HZ} requests/s, without --max-size", format_bytes(round(day))],
-        ["memory of the recorder", format_bytes(capacity.memory_bytes)],
+    ]
+    minutes = f"{long_s / 60:.2g} minutes at {_RATE_HZ} requests/s"
+    long = [
+        ["trace", *map(format_bytes, (steady.trace_bytes, round(steady.trace_bytes_a_day)))],
+        ["memory", *map(format_bytes, (steady.memory_bytes, round(steady.memory_bytes_a_day)))],
     ]
     return Section(
         title="Recording",
@@ -93,11 +125,15 @@ def compare(*, quick: bool) -> Section:
             " through `perfkit record`, and directly with `perfkit.traffic.attach`;"
             f" {rounds} interleaved turns of {calls} requests.\n"
             "The recorder by itself: wrk against a stub that answers at once, directly and through"
-            f" `perfkit record`, {rounds} interleaved turns of {seconds} s."
+            f" `perfkit record`, {rounds} interleaved turns of {seconds} s.\n"
+            f"In the long run: {_RATE_HZ} requests a second of 8 clients for {long_s} s, seven"
+            " GetItems to two queries of 50 and a PutItem. A day is modelled: the trace by its size"
+            " for a request, without --max-size; memory by what it grew in the second half."
         ),
         tables=[
             Table(["", "p50", "p99", "requests/s", "added to p50"], rows),
             Table(["the recorder by itself", ""], own),
+            Table([f"{steady.requests:,} requests", minutes, "a day"], long),
         ],
         aims=[
             Aim.at_least("requests through a recorder on one core", capacity.rate_hz, 1500, "/s"),
@@ -106,11 +142,10 @@ def compare(*, quick: bool) -> Section:
     )
 
 
-def _asked(stack: ExitStack, folder: Path, rounds: int, calls: int) -> dict[str, dict[str, Load]]:
+def _asked(
+    stack: ExitStack, url: str, folder: Path, rounds: int, calls: int
+) -> dict[str, dict[str, Load]]:
     """Return, by question, what requests took in each way."""
-    command = ["dynamodb", "--port", "0", "--data", str(folder / "data")]
-    url = stack.enter_context(_running([*perfkit_command(), *command], folder))
-    _fill(url)
     recorder = stack.enter_context(_recorder(url, folder / "asked.trace", folder))
     direct, proxied, attached = _client(url), _client(recorder), _client(url)
     stack.enter_context(attach(attached, folder / "attached.trace"))
@@ -202,17 +237,60 @@ def _capacity(stack: ExitStack, folder: Path, rounds: int, seconds: int) -> _Cap
             rates.append(load.rate_hz)
             requests += load.requests
         cpu_s = (sum(process.cpu_times()[:2]) - begun_s) / requests
-        memory_bytes = process.memory_info().rss
-    found = read_trace(trace)
     return _Capacity(
         added_s=median(
             ours_s - alone_s for alone_s, ours_s in zip(turns[stub], turns[url], strict=True)
         ),
         rate_hz=median(rates),
         cpu_s=cpu_s,
-        trace_bytes=trace.stat().st_size / found.requests,
-        memory_bytes=memory_bytes,
     )
+
+
+def _steadily(target: str, folder: Path, seconds: int) -> _Steady:
+    """Record requests at a steady rate, and look at trace and memory."""
+    trace = folder / "long.trace"
+    with _recorder(target, trace, folder) as url:
+        process = _process_of(url)
+        asyncio.run(_ask(url, range(seconds // 2 * _RATE_HZ)))
+        half_bytes = process.memory_info().rss
+        asyncio.run(_ask(url, range(seconds // 2 * _RATE_HZ)))
+        memory_bytes = process.memory_info().rss
+    return _Steady(
+        requests=read_trace(trace).requests,
+        trace_bytes=trace.stat().st_size,
+        memory_bytes=memory_bytes,
+        growth_bytes_s=(memory_bytes - half_bytes) / (seconds / 2),
+    )
+
+
+async def _ask(url: str, numbers: range) -> None:
+    """Send requests when they are due, each client one after another."""
+    begun_s = time.monotonic()
+
+    async def client(session: aiohttp.ClientSession, own: range) -> None:
+        for number in own:
+            await asyncio.sleep(begun_s + number / _RATE_HZ - time.monotonic())
+            operation, request = _request(number)
+            headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}"}
+            async with session.post(url, json=request, headers=headers) as answer:
+                answer.raise_for_status()
+                await answer.read()
+
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        for first in range(_CLIENTS):
+            group.create_task(client(session, numbers[first::_CLIENTS]))
+
+
+def _request(number: int) -> tuple[str, dict[str, Any]]:
+    key = _key(number * 7919 % _ITEMS)
+    match number % 10:
+        case 0:
+            return "PutItem", {"TableName": "things", "Item": key | {"text": {"S": "x" * 980}}}
+        case 1 | 2:
+            asked = {"TableName": "things", "KeyConditionExpression": "pk = :pk"}
+            return "Query", asked | {"ExpressionAttributeValues": {":pk": key["pk"]}}
+        case _:
+            return "GetItem", {"TableName": "things", "Key": key}
 
 
 def _median(wrk: Wrk, url: str, seconds: int) -> list[float]:

@@ -21,6 +21,7 @@ from perfkit.commands.doctor import doctor
 from perfkit.commands.down import down
 from perfkit.commands.drop_indexes import drop_indexes
 from perfkit.commands.dynamodb import dynamodb
+from perfkit.commands.fleet import fleet
 from perfkit.commands.init import init
 from perfkit.commands.load import load
 from perfkit.commands.migrate import migrate
@@ -163,6 +164,7 @@ _PANELS: Mapping[str, tuple[tuple[Callable[..., Any] | typer.Typer, str], ...]] 
         (check, "Hold the checklist and gates against what shows it."),
         (status, "Show tables, indexes, saved runs and the service."),
         (cost, "Work out monthly costs, and what would change them."),
+        (fleet, "Work out instances for a rate, and auto scaling."),
     ),
     "Reference service": (
         (up, "Run service, worker and cache in the background."),

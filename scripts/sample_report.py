@@ -2,6 +2,10 @@
 Measure, and write one real sample of every format of `perfkit report` to `reports/`.
 
 `make sample-report`; with `--runs FOLDER` from the runs saved there, without measuring.
+
+With `--load` it is the load tests instead, `reports/load.*`: phases 0 and 3 as they are, like AWS,
+and phase 0 like AWS with the read units of the reference document's bill. That takes about a quarter
+of an hour and wants a machine without other work.
 """
 
 import argparse
@@ -15,6 +19,14 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "reports"
 EXTRA_SCENARIOS = ("cache-hour", "ablation")
 """What `perfkit run` leaves out, and a full report shows."""
+
+LOAD_DOCUMENTS = ("load.txt", "load.md", "load.html", "load.json")
+LOAD_S = 120
+LOADED = (0, 3)
+FLEET = ("fleet", "--rate", "200", "--p95", "200ms", "-v")
+TABLES = ("Courses", "Enrollments", "Users")
+BILL = {"ReadCapacityUnits": 100, "WriteCapacityUnits": 50}
+"""What the reference document provisions before."""
 
 DOCUMENTS = ("report.txt", "report.md", "report.html", "report.json")
 PICTURES = {"summary.svg": ("--rcu", "--scenario", "courses"), "dashboard.svg": ("--dashboard",)}
@@ -32,6 +44,57 @@ def measure(folder: Path) -> None:
     perfkit("run", "--yes", folder=folder)
     for scenario in EXTRA_SCENARIOS:
         perfkit("bench", "--scenario", scenario, folder=folder)
+
+
+def measure_load(folder: Path) -> None:
+    """Load the service at its first and its last phase, as it is and as on AWS."""
+    perfkit("seed", folder=folder)
+    perfkit("create-indexes", "--yes", folder=folder)
+    # the lag of indexes stays in the file, so those like AWS come last
+    for like in ((), ("--like-aws",)):
+        for phase in LOADED:
+            load(phase, *like, folder=folder)
+    with tempfile.TemporaryDirectory() as other:
+        billed = Path(other)
+        perfkit("seed", folder=billed)
+        provision(billed / ".perfkit" / "dynamodb.sqlite3")
+        load(0, "--like-aws", folder=billed)
+        for run in (billed / ".perfkit" / "runs").glob("*.json"):
+            shutil.copy(run, folder / ".perfkit" / "runs")
+
+
+def load(phase: int, *options: str, folder: Path) -> None:
+    """Load a phase; requests that fail are a result, not a reason to end."""
+    command = [sys.executable, "-m", "perfkit", "load", "--phase", str(phase)]
+    command += ["--duration", f"{LOAD_S}s", "--users", "50", *options]
+    done = subprocess.run(command, cwd=folder, check=False)
+    if done.returncode not in {0, 3}:
+        sys.exit(f"loading phase {phase} ended with {done.returncode}")
+
+
+def provision(data: Path) -> None:
+    """Give tables the units of the document's bill."""
+    from perfkit.dynamodb.client import embedded_client
+
+    client = embedded_client(data)
+    for name in TABLES:
+        client.update_table(TableName=name, BillingMode="PROVISIONED", ProvisionedThroughput=BILL)
+    client.close()
+
+
+def write_load(folder: Path, samples: Path) -> None:
+    """Write a report of the load tests in each format, and what a rate needs by them."""
+    samples.mkdir(exist_ok=True)
+    for name in LOAD_DOCUMENTS:
+        perfkit("report", "--dashboard", "--output", str(samples / name), folder=folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "perfkit", *FLEET],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    (samples / "fleet.txt").write_text(done.stdout, encoding="utf-8")
 
 
 def write(folder: Path, samples: Path) -> None:
@@ -73,13 +136,15 @@ def main() -> None:
     """Measure where no runs are given, then write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, help="a folder that holds .perfkit/runs")
-    folder = parser.parse_args().runs
-    if folder is not None:
-        write(folder.resolve(), SAMPLES)
+    parser.add_argument("--load", action="store_true", help="the load tests instead")
+    options = parser.parse_args()
+    measured, written = (measure_load, write_load) if options.load else (measure, write)
+    if options.runs is not None:
+        written(options.runs.resolve(), SAMPLES)
         return
     with tempfile.TemporaryDirectory() as made:
-        measure(Path(made))
-        write(Path(made), SAMPLES)
+        measured(Path(made))
+        written(Path(made), SAMPLES)
 
 
 if __name__ == "__main__":

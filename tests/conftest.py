@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -41,8 +42,20 @@ from perfkit.dynamodb.client import _options, embedded_client
 from perfkit.dynamodb.targets import Target, parse_target
 from perfkit.embedded import Engine
 from perfkit.embedded.transport import attach
+from perfkit.measure.statistics import summarize
 from perfkit.processes import redis_server as cache
 from perfkit.processes.sockets import bind, url_of
+from perfkit.runs import (
+    HttpFigures,
+    InstanceSample,
+    LoadModel,
+    LoadSecond,
+    LoadSettings,
+    LoadTest,
+    Run,
+    RunKind,
+    Variant,
+)
 from perfkit.traffic.proxy import Proxy
 from perfkit.traffic.trace import Trace, read_trace
 from perfkit.traffic.trace_file import TraceWriter
@@ -772,3 +785,70 @@ def recorder(tmp_path: Path) -> Iterator[Callable[..., TrafficRecorder]]:
             return made
 
         yield start
+
+
+@pytest.fixture
+def make_load_run() -> Callable[..., Run]:
+    """
+    Return a function that makes load tests of the reference service, of one instance for a minute.
+
+    *cores* says how busy it was in each second after a ramp of five; `quoted` and what else a run
+    holds may be given, too.
+    """
+
+    def make(
+        phase: int = 3,
+        *,
+        cores: Sequence[float] = (0.5,) * 60,
+        rate_hz: float = 250.0,
+        p95_s: float = 0.02,
+        errors: int = 0,
+        workers: int | None = 1,
+        run_id: str = "",
+        target: dict[str, object] | None = None,
+        invalid: tuple[str, ...] = (),
+        **more: Any,
+    ) -> Run:
+        summary = replace(summarize([p95_s] * 200), p95=p95_s)
+        total = Variant(
+            name="load", operation="all requests", calls=1000, requests=1000, errors=errors,
+            items_read=None, items_returned=0, bytes_read=None, capacity_units=None,
+            capacity_source="none", latency_s=summary, histogram="",
+            http=HttpFigures(
+                requests_per_s=rate_hz, statuses={}, errors_by_kind={}, service_s=summary,
+                service_histogram="",
+            ),
+        )  # fmt: skip
+        test = LoadTest(
+            settings=LoadSettings(
+                model=LoadModel.CLOSED, users=50, duration_s=60.0, ramp_s=5.0, mix="courses",
+                phase=phase, switches={"cache": phase > 0}, service_workers=workers,
+            ),
+            measured_s=60.0,
+            invalid=invalid,
+            seconds=tuple(
+                LoadSecond(at_s=5.5 + number, users=50, requests=round(rate_hz), errors=0)
+                for number in range(-5, 60)
+            ),
+            # the ramp is idle, and no part of it
+            instances=(
+                InstanceSample(at_s=3.0, instance="1", cpu_share=0.0),
+                *(
+                    InstanceSample(at_s=5.5 + number, instance="1", cpu_share=share)
+                    for number, share in enumerate(cores)
+                ),
+            ),
+        )  # fmt: skip
+        return Run(
+            kind=RunKind.LOAD,
+            scenario="load",
+            workload="courses",
+            target=target or {"kind": "embedded"},
+            started_at=f"2026-01-0{phase + 1}T00:00:00Z",
+            id=run_id or f"load-{phase}",
+            variants=(total,),
+            load_test=test,
+            **more,
+        )
+
+    return make

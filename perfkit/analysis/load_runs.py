@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from perfkit.analysis.measures import most_unhealthy
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
-from perfkit.runs import LoadModel, LoadTest, Run, RunKind, Variant
+from perfkit.runs import (
+    CloudMetric,
+    InstanceSample,
+    LoadModel,
+    LoadTest,
+    Run,
+    RunKind,
+    Variant,
+)
 from perfkit.units import (
     format_duration,
     format_many,
@@ -14,7 +23,8 @@ from perfkit.units import (
     format_share,
 )
 
-__all__ = ["asked", "outcome_of", "sides_under_load", "subject_of", "summary_of", "validity"]
+__all__ = ["asked", "figures_under_load", "of_another_service", "outcome_of", "sides_under_load"]
+__all__ += ["subject_of", "summary_of", "validity"]
 
 
 def subject_of(run: Run) -> str:
@@ -105,3 +115,110 @@ def sides_under_load(runs: Iterable[Run]) -> tuple[tuple[Run, Variant], ...]:
     )
     found = [(run, run.variants[0]) for _, _, run in tests]
     return (found[0], found[-1]) if len(found) > 1 else tuple(found)
+
+
+def of_another_service(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return the load tests of services that are not the reference service."""
+    return tuple(
+        run
+        for run in runs
+        if run.kind is RunKind.LOAD
+        and run.load_test is not None
+        and run.load_test.settings.switches is None
+        and run.variants
+    )
+
+
+def figures_under_load(run: Run) -> dict[str, float | None]:
+    """
+    Return the metrics of the dashboard of a service that is not ours, None for what it does not offer.
+
+    Times, requests and failures are as those saw it who asked. What only the service knows comes
+    from the headers of its answers, else from its metrics, else from CloudWatch.
+    """
+    test = run.load_test
+    if test is None or not run.variants:
+        return {}
+    total = run.variants[0]
+    rate = None if total.http is None else total.http.requests_per_s
+    failed = None
+    if total.http is not None and total.requests:
+        # as a load balancer counts: what answered, and said that it failed
+        statuses = total.http.statuses.items()
+        failed = sum(count for status, count in statuses if status >= "500") / total.requests
+    units = None
+    if total.capacity_units is not None and rate is not None:
+        units = total.capacity_units * rate
+    hits = None if total.cache is None else total.cache.hit_rate
+    unhealthy: float | None = most_unhealthy(test.instances)
+    cpu = _mean(_means(test.instances, "cpu_share"))
+    cloud = _Cloud(test.cloudwatch)
+    if unhealthy is None:
+        unhealthy = cloud.most("UnHealthyHostCount")
+    if cpu is None and (percent := cloud.mean("CPUUtilization")) is not None:
+        cpu = percent / 100
+    return {
+        "mean_s": total.latency_s.mean,
+        "p99_s": percentile(total.latency_s, 0.99),
+        "requests_per_s": rate,
+        "unhealthy": unhealthy,
+        "failed_share": failed,
+        "cpu_share": cpu,
+        "read_units_per_s": units
+        if units is not None
+        else _first(_sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s),
+        "hit_rate": hits if hits is not None else _mean(_means(test.instances, "hit_rate")),
+    }
+
+
+class _Cloud:
+    """Figures of a test from CloudWatch's minutes."""
+
+    def __init__(self, metrics: Iterable[CloudMetric]) -> None:
+        self._metrics = tuple(metrics)
+
+    def most(self, name: str) -> float | None:
+        return max(self._values(name, "Maximum"), default=None)
+
+    def mean(self, name: str) -> float | None:
+        return _mean(self._values(name, "Average"))
+
+    @property
+    def read_units_per_s(self) -> float | None:
+        """Of all tables and indexes, in the busiest minute: the first and the last are not whole."""
+        by_minute: dict[str, float] = {}
+        for each in self._metrics:
+            if each.name == "ConsumedReadCapacityUnits":
+                for minute, units in each.minutes.items():
+                    by_minute[minute] = by_minute.get(minute, 0.0) + units
+        return max(by_minute.values()) / 60 if by_minute else None
+
+    def _values(self, name: str, statistic: str) -> list[float]:
+        return [
+            value
+            for each in self._metrics
+            if each.name == name and each.statistic == statistic
+            for value in each.minutes.values()
+        ]
+
+
+def _means(samples: Iterable[InstanceSample], figure: str) -> list[float]:
+    """Return the mean of a figure for each instance that has it."""
+    by_instance: dict[str, list[float]] = {}
+    for sample in samples:
+        value = getattr(sample, figure)
+        if value is not None:
+            by_instance.setdefault(sample.instance, []).append(value)
+    return [sum(values) / len(values) for values in by_instance.values()]
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _sum(values: list[float]) -> float | None:
+    return sum(values) if values else None
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)

@@ -12,7 +12,7 @@ from perfkit.errors import ConfigError
 from perfkit.runs import Run
 from perfkit.units import one_line
 
-__all__ = ["Match", "Matching", "match_sides", "same_work"]
+__all__ = ["Match", "Matching", "match_sides", "other_load", "same_work"]
 
 _HOW_LONG = ("iterations", "min_time_s")
 # how it was measured, or what went on meanwhile; all other settings say what was measured
@@ -197,7 +197,7 @@ def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
                 f"{both} were measured with different settings, {key} {json.dumps(mine)} and"
                 f" {json.dumps(theirs)}; measure both with the same"
             )
-    load = _other_load(one, other)
+    load = other_load(one, other)
     if load:
         return f"{both} were under different load, {load}; measure both with the same"
     if one.traffic != other.traffic:
@@ -209,7 +209,7 @@ def _other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> str:
 _OF_THE_LOAD = ("model", "mix", "users", "think_s", "rate_hz", "duration_s", "timeout_s")
 
 
-def _other_load(one: Run, other: Run) -> str:
+def other_load(one: Run, other: Run) -> str:
     """Return how the load of two runs differs, or nothing."""
     if one.load_test is None or other.load_test is None:
         return ""

@@ -1,6 +1,6 @@
 """Figures of a load test under the names that gates ask for them by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from perfkit.analysis.percentiles import percentile
@@ -10,7 +10,7 @@ from perfkit.runs import InstanceSample, LatencySummary, LoadTest, Run, RunKind,
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
-__all__ = ["MEASURES", "OVERALL", "measures_of"]
+__all__ = ["MEASURES", "OVERALL", "measures_of", "most_unhealthy"]
 
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""
@@ -135,17 +135,25 @@ def _statuses(variant: Variant, least: int, most: int) -> int | None:
 
 def _of_instances(test: LoadTest) -> Measures:
     by_instance: dict[str, list[InstanceSample]] = {}
-    by_moment: dict[float, list[InstanceSample]] = {}
     for sample in test.instances:
         by_instance.setdefault(sample.instance, []).append(sample)
-        by_moment.setdefault(sample.at_s, []).append(sample)
     shares = [
         [each.cpu_share for each in samples if each.cpu_share is not None]
         for samples in by_instance.values()
     ]
-    known = any(each.healthy is not None for each in test.instances)
-    unhealthy = (sum(each.healthy is False for each in samples) for samples in by_moment.values())
     return {
         "cpu": max((sum(each) / len(each) for each in shares if each), default=None),
-        "unhealthy": max(unhealthy) if known else None,
+        "unhealthy": most_unhealthy(test.instances),
     }
+
+
+def most_unhealthy(samples: Iterable[InstanceSample]) -> int | None:
+    """Return how many instances were unhealthy at a time, at most; None where nobody looked."""
+    last: dict[str, bool] = {}
+    most: int | None = None
+    # each is looked at at a moment of its own, and stays as it was until the next look
+    for sample in sorted(samples, key=lambda each: each.at_s):
+        if sample.healthy is not None:
+            last[sample.instance] = sample.healthy
+            most = max(most or 0, sum(not healthy for healthy in last.values()))
+    return most

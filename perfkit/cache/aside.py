@@ -85,7 +85,9 @@ class Cache:
         self._statistics = Statistics()
         clock = clock or RealClock()
         self.breaker = CircuitBreaker(open_s=settings.breaker_open_s, clock=clock)
-        self._connection = Connection(url, self.breaker, settings.time_limit_s)
+        self._connection = Connection(
+            url, self.breaker, settings.time_limit_s, trip_s=settings.trip_s
+        )
         rng = rng or random.Random()  # noqa: S311 - for jitter
         self._fills = Fills(self._connection, settings, rng)
         self._invalidations = Invalidations(

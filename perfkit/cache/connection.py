@@ -69,13 +69,17 @@ class Connection:
         url: Of the server.
         breaker: Opens when the server does not answer, and is closed when it does.
         limit_s: How long connecting and the replies may take.
+        trip_s: Added to each trip, as if the server were further away; part of the limit.
 
     Raises:
         ConfigError: *url* is none.
     """
 
-    def __init__(self, url: str, breaker: CircuitBreaker, limit_s: float) -> None:
+    def __init__(
+        self, url: str, breaker: CircuitBreaker, limit_s: float, *, trip_s: float = 0.0
+    ) -> None:
         self._address = parse_url(url)
+        self._trip_s = trip_s
         self._breaker = breaker
         self._limit_s = limit_s
         # a request that has lost its time does better without an answer than with another attempt;
@@ -145,7 +149,7 @@ class Connection:
         for command in commands:
             pipeline.execute_command(*command)
         try:
-            replies = await self._in_time(pipeline.execute(raise_on_error=False))
+            replies = await self._in_time(self._execute(pipeline))
         except TimeoutError as error:
             self._breaker.failed()
             msg = f"no answer from {self._address} within {self._limit_s * 1e3:.0f} ms"
@@ -155,6 +159,12 @@ class Connection:
             msg = f"no connection to {self._address}: {str(error) or type(error).__name__}"
             raise CacheUnavailableError(msg) from error
         self._breaker.succeeded()
+        return replies
+
+    async def _execute(self, pipeline: Any) -> list[Any]:
+        if self._trip_s:
+            await asyncio.sleep(self._trip_s)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
     async def _in_time(self, execution: Coroutine[Any, Any, list[Any]]) -> list[Any]:

@@ -27,6 +27,7 @@ class CacheSettings:
         largest_bytes: Larger answers are not stored.
         breaker_open_s: Seconds between looks whether a server that was left alone is back.
         retry_s: Seconds between attempts to make up for a failed invalidation.
+        trip_s: Added to each trip to the server, as if it were further away; within the limit.
     """
 
     time_limit_s: float = 0.05
@@ -39,6 +40,7 @@ class CacheSettings:
     largest_bytes: int = 8 * 1024 * 1024
     breaker_open_s: float = 0.2
     retry_s: float = 0.25
+    trip_s: float = 0.0
 
     def kept_ms(self, ttl_s: float, rng: random.Random) -> int:
         """Return how long to keep one answer: its time to live, jittered."""
@@ -50,7 +52,7 @@ class CacheSettings:
             if getattr(self, name) <= 0:
                 msg = f"{name} of the cache must be above 0, got {getattr(self, name)}"
                 raise ConfigError(msg)
-        for name in ("index_lag_s", "wait_s", "compress_over_bytes", "largest_bytes"):
+        for name in ("index_lag_s", "wait_s", "compress_over_bytes", "largest_bytes", "trip_s"):
             if getattr(self, name) < 0:
                 msg = f"{name} of the cache must be at least 0, got {getattr(self, name)}"
                 raise ConfigError(msg)

@@ -209,6 +209,7 @@ def _gather(
     from perfkit.service.endpoints import is_served
     from perfkit.service.launch import health
 
+    named = "" if source is None else str(source)
     if source is None and is_served(read):
         # the service that serves it is perfkit's own
         source = Path(perfkit.service.__file__).parent
@@ -231,6 +232,7 @@ def _gather(
         tables_problem=tables_problem,
         redis=look_at_redis(redis_url, health()),
         source=found,
+        source_name=named,
         user_errors=look_at_user_errors(where, _since(listing.runs)),
         cache_metrics=look_at_cache_metrics(where, namespace),
         stack=deployed,

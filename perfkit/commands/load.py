@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,6 @@ from perfkit.commands.common import (
     VerboseOption,
     WorkloadOption,
     YesOption,
-    make_permission,
     make_target,
     note,
     print_json,
@@ -36,19 +35,24 @@ from perfkit.settings import FOLDER, RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
 
 if TYPE_CHECKING:
+    from perfkit.dynamodb.targets import Target
+    from perfkit.load.cloudwatch import Watched
     from perfkit.load.plan import LoadPlan, Mix
     from perfkit.load.process import Place
     from perfkit.load.running import InstanceSampler, Subject
     from perfkit.runs import RateSearch, Run
     from perfkit.workloads.gates import Gate
+    from perfkit.workloads.model import Workload
 
-__all__ = ["load", "parse_duration"]
+__all__ = ["Where", "load", "load_phase", "parse_duration"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
 _LONGEST_S = 7 * 86400.0
 _MOST_USERS = 100_000
 _USERS = 50
+_THINK_S = 0.2
+_TIMEOUT_S = 10.0
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
@@ -183,8 +187,25 @@ def load(
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URL", help="Prometheus metrics of the service, read each second; repeatable."
+            metavar="URL",
+            help="Prometheus metrics of the service, read each second; of several instances one for"
+            " each --url, in their order.",
         ),
+    ] = None,
+    cloudwatch: Annotated[
+        bool,
+        typer.Option(
+            "--cloudwatch",
+            help="Read afterwards what CloudWatch says of the workload's tables, on target aws.",
+        ),
+    ] = False,
+    load_balancer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="And of this load balancer and its targets."),
+    ] = None,
+    scaling_group: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="And of the machines of this auto-scaling group."),
     ] = None,
     gate: Annotated[
         list[str] | None,
@@ -232,19 +253,22 @@ def load(
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = _Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    where = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
     if urls and like_aws:
         msg = "--like-aws goes with the reference service, not with --url"
         raise ConfigError(msg)
     held = _read_gates(gate, gates)
     files = LineFiles.of_options(junit, github=github)
+    cloud = _read_cloud(where, load_balancer, scaling_group, is_asked=cloudwatch)
     if urls:
-        test = _of_urls(asked, urls, mix, locustfile, metrics, where)
-        run = _measure(*test, place, held, limit_s, users)
+        test = _of_urls(asked, urls, mix, locustfile, metrics, where, yes=yes)
+        run = _measure(*test, place, held, limit_s, users, cloud)
     else:
         held = (*held, *read_workload(workload).gates)
-        with _of_reference_service(asked, phase, mix, service_workers, where, yes=yes) as test:
-            run = _measure(*test, place, held, limit_s, users)
+        with _of_reference_service(
+            asked, phase, mix, service_workers, where, yes=yes, searches=limit_s is not None
+        ) as test:
+            run = _measure(*test, place, held, limit_s, users, cloud)
     _finish(run, files, as_json=as_json, verbose=verbose)
 
 
@@ -286,17 +310,53 @@ def _read_gates(written: list[str] | None, file: Path | None) -> "tuple[Gate, ..
 
 
 @dataclass(frozen=True, slots=True)
-class _Where:
+class Where:
     """What options say of the tables."""
 
     workload: str | None
-    target: str | None
+    name: str | None
     data: Path | None
     region: str | None
     profile: str | None
     max_rcu: float | None
     max_cost: float | None
     like_aws: bool
+
+    def target(self, workload: "Workload") -> "Target":
+        """
+        Return where the tables are.
+
+        Raises:
+            ConfigError: There is no such target.
+        """
+        return make_target(
+            self.name,
+            self.data,
+            self.region,
+            self.profile,
+            workload=workload,
+            max_rcu=self.max_rcu,
+            max_cost=self.max_cost,
+            like_aws=self.like_aws,
+        )
+
+
+def _read_cloud(
+    where: Where, balancer: str | None, scaling_group: str | None, *, is_asked: bool
+) -> "tuple[Target, Watched] | None":
+    """
+    Return what CloudWatch is asked afterwards, and where; None where it is not.
+
+    Raises:
+        ConfigError: The target is not AWS, or there is no such load balancer.
+    """
+    from perfkit.commands.load_aws import find_metrics
+
+    if not (is_asked or balancer or scaling_group):
+        return None
+    read = read_workload(where.workload)
+    target = where.target(read)
+    return target, find_metrics(target, read, balancer=balancer, scaling_group=scaling_group)
 
 
 def _read_settings(
@@ -334,7 +394,7 @@ def _read_settings(
         users = _USERS if rate is None else _users_for(rate)
     return {
         "users": users,
-        "think_s": 0.2 if think is None else parse_duration(think, "--think"),
+        "think_s": _THINK_S if think is None else parse_duration(think, "--think"),
         "rate_hz": rate,
         "duration_s": duration_s,
         "ramp_s": ramp_s,
@@ -412,44 +472,58 @@ def _of_urls(
     mix: Path | None,
     locustfile: Path | None,
     metrics: list[str] | None,
-    where: _Where,
+    where: Where,
+    *,
+    yes: bool,
 ) -> "tuple[LoadPlan, Subject]":
     """Return a test of any service."""
     from perfkit.load.plan import LoadPlan
     from perfkit.load.running import Subject
 
+    samplers = _watch(urls, metrics)
     if locustfile is not None:
         plan = LoadPlan(urls=urls, locustfile=str(locustfile.resolve()), **asked)
         name, tables = locustfile.name, locustfile.stem
-        return plan, Subject(mix=name, workload=tables, samplers=_watch_metrics(metrics))
+        return plan, Subject(mix=name, workload=tables, samplers=samplers)
     assert mix is not None  # noqa: S101 - checked before
-    read = _read_mix(mix, where)
-    subject = Subject(mix=read.name, workload=read.name, samplers=_watch_metrics(metrics))
+    read = _read_mix(mix, where, yes=yes)
+    subject = Subject(mix=read.name, mix_file=str(mix), workload=read.name, samplers=samplers)
     return LoadPlan(urls=urls, mix=read, **asked), subject
 
 
-def _watch_metrics(urls: list[str] | None) -> "tuple[InstanceSampler, ...]":
-    """Return what reads Prometheus metrics each second, if there are any to read."""
+def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceSampler, ...]":
+    """Return what looks at a service each second, by its health checks and Prometheus metrics."""
     from perfkit.load.instances import InstanceWatch
+    from perfkit.load.probing import has_health_check
     from perfkit.load.service_samples import Endpoint, parse_base_url
 
-    if not urls:
-        return ()
-    endpoints = [Endpoint(name=url, metrics_url=url) for url in map(parse_base_url, urls)]
-    return (InstanceWatch(lambda: endpoints),)
+    read = [parse_base_url(each) for each in metrics or ()]
+    checks = {url: f"{url}/healthz" for url in urls if has_health_check(url)}
+    if len(read) == len(urls):
+        endpoints = [
+            Endpoint(name=url, health_url=checks.get(url), metrics_url=each)
+            for url, each in zip(urls, read, strict=True)
+        ]
+    else:
+        endpoints = [Endpoint(name=each, metrics_url=each) for each in read]
+        endpoints += [Endpoint(name=url, health_url=check) for url, check in checks.items()]
+    return (InstanceWatch(lambda: endpoints),) if endpoints else ()
 
 
-def _read_mix(file: Path, where: _Where) -> "Mix":
+def _read_mix(file: Path, where: Where, *, yes: bool) -> "Mix":
+    from perfkit.commands.load_aws import approve_load
     from perfkit.load.drawing import draw_from
-    from perfkit.load.mix_file import read_mix
+    from perfkit.load.mix_file import drawn_tables, read_mix
 
-    def draw(*drawn: Any) -> Any:
-        # only a mix that asks for items needs tables
-        read = read_workload(where.workload)
-        target = make_target(where.target, where.data, where.region, where.profile, workload=read)
-        return draw_from(target, {})(*drawn)
-
-    return read_mix(file.read_bytes(), source=str(file), folder=file.parent, draw=draw)
+    content = file.read_bytes()
+    draw = None
+    # only a mix that asks for items needs tables
+    if drawn_tables(content):
+        target = where.target(read_workload(where.workload))
+        title = "Draw values of requests from tables"
+        approve_load(target, content, title=title, yes=yes, max_cost=where.max_cost)
+        draw = draw_from(target, {})
+    return read_mix(content, source=str(file), folder=file.parent, draw=draw)
 
 
 @contextmanager
@@ -458,17 +532,20 @@ def _of_reference_service(
     phase: int | None,
     mix: Path | None,
     workers: int,
-    where: _Where,
+    where: Where,
     *,
     yes: bool,
+    searches: bool,
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
     """Yield a test of the reference service; one that is started for it ends with the block."""
+    from perfkit.commands.load_aws import approve_load, requests_effect
     from perfkit.commands.serve import make_plan
     from perfkit.load.instances import InstanceWatch
     from perfkit.load.plan import LoadPlan
-    from perfkit.load.reference_service import own_mix, running_service, started_service
+    from perfkit.load.reference_service import mix_of, own_mix, running_service, started_service
     from perfkit.load.running import Subject
     from perfkit.runs import Doubt, DoubtKind
+    from perfkit.scenarios.service.phases import QUOTED
     from perfkit.service.launch import read_secret
     from perfkit.service.settings import Switches
 
@@ -477,31 +554,37 @@ def _of_reference_service(
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
-    if running is not None and where.like_aws:
+    if running is not None and where.like_aws and "modelled" not in running.target:
         msg = (
-            "--like-aws goes with a service that is started for the test, and one is up; end it with"
-            " `perfkit down`"
+            "--like-aws goes with a service that models AWS, and the one that is up does not; end it"
+            " with `perfkit down`, or start it with `perfkit up --like-aws`"
         )
         raise ConfigError(msg)
     read = read_workload(where.workload)
-    target = make_target(
-        where.target,
-        where.data,
-        where.region,
-        where.profile,
-        workload=read,
-        max_rcu=where.max_rcu,
-        max_cost=where.max_cost,
-        like_aws=where.like_aws,
-    )
-    _approve(target, asked, yes=yes)
+    target = where.target(read)
+    switches = running.switches if running is not None else asdict(wanted or Switches())
+    if target.kind != "embedded":
+        approve_load(
+            target,
+            mix_of(mix),
+            title="Load the reference service",
+            requests=requests_effect(
+                target,
+                read,
+                switches,
+                None if searches else _most_requests(asked),
+                phase if running is None else running.phase,
+            ),
+            yes=yes,
+            max_cost=where.max_cost,
+        )
     with ExitStack() as stack:
         if running is None:
             plan = make_plan(
                 phase or 0,
                 {},
                 where.workload,
-                where.target,
+                where.name,
                 where.data,
                 where.region,
                 where.profile,
@@ -527,9 +610,13 @@ def _of_reference_service(
             mix=drawn.name,
             workload=read.name,
             workload_digest=read.digest,
-            target=target.condition(),
+            # what the service models and not what this command would
+            target=running.target or target.condition(),
             phase=running.phase,
             switches=running.switches,
+            workers=running.workers,
+            # a document speaks of its own requests
+            quoted=QUOTED if mix is None else None,
             doubts=(Doubt(DoubtKind.CAPACITY, doubt),) if doubt else (),
             samplers=(InstanceWatch(running.endpoints),),
         )
@@ -537,23 +624,33 @@ def _of_reference_service(
         say_consumption(target)
 
 
-def _approve(target: Any, asked: dict[str, Any], *, yes: bool) -> None:
-    """Show what a test on AWS does there, and go no further without consent."""
-    from perfkit.dynamodb.safety import Effect, Preview, approve
+def _most_requests(asked: dict[str, Any]) -> int:
+    """Return how many requests a test makes if every answer comes at once."""
+    rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
+    whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
+    return round(rate * whole_s)
 
-    if not target.is_aws:
-        return
-    rate = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
-    requests = round(rate * (asked["duration_s"] + asked["ramp_s"] / 2))
-    preview = Preview(
-        title=f"Load the reference service with up to {requests:,} requests,",
-        effects=(
-            Effect(text="each reads what its phase reads; phases 0 and 1 scan", is_open=True),
-        ),
-    )
-    if not approve(preview, target, make_permission(yes=yes), show=note):
-        note("Nothing was done.")
-        raise typer.Exit(1)
+
+def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: bool) -> "Run":
+    """
+    Load the reference service at a phase for a while, and save and return the run.
+
+    Raises:
+        ConfigError: One is up that models no AWS, and AWS is to be modelled.
+        TargetError: The service does not start or does not answer.
+    """
+    from perfkit.load.process import Place
+
+    asked = {
+        "users": users,
+        "think_s": _THINK_S,
+        "rate_hz": None,
+        "duration_s": duration_s,
+        "ramp_s": duration_s / 10,
+        "timeout_s": _TIMEOUT_S,
+    }
+    with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
+        return _measure(*test, Place(), (), None, users, None)
 
 
 def _measure(
@@ -563,10 +660,10 @@ def _measure(
     gates: "Sequence[Gate]",
     limit_s: float | None,
     users: int | None,
+    cloud: "tuple[Target, Watched] | None",
 ) -> "Run":
     """Make the requests under a live view, hold the run against gates, and save it."""
-    from dataclasses import replace
-
+    from perfkit.commands.load_aws import add_cloudwatch
     from perfkit.commands.load_view import live_view
     from perfkit.load.judging import hold
     from perfkit.load.running import run_load
@@ -588,7 +685,12 @@ def _measure(
     else:
         run = find_highest(limit_s, plan.rate_hz or _FIRST_RATE, at, measure, say=note)
     run = hold(run, gates)
-    return replace(run, id=store.save(run).stem)
+    run = replace(run, id=store.save(run).stem)
+    if cloud is not None:
+        # kept before, so that nothing is lost while CloudWatch is waited for
+        run = add_cloudwatch(run, *cloud)
+        store.save(run)
+    return run
 
 
 def _finish(run: "Run", files: LineFiles, *, as_json: bool, verbose: bool) -> None:
@@ -649,8 +751,6 @@ def _print(run: "Run", *, verbose: bool) -> None:
 
 def _document(run: "Run") -> dict[str, Any]:
     """Return what programs want to know of a load test."""
-    from dataclasses import asdict
-
     from perfkit.analysis.measures import OVERALL, measures_of
 
     test = run.load_test

@@ -166,20 +166,23 @@ def _live(*, wanted: bool) -> "Iterator[Live | None]":
     with Display(console=console, auto_refresh=False) as display:
 
         def show(totals: "Mapping[Fingerprint, Totals]", elapsed_s: float) -> None:
-            blocks = live_table(totals, elapsed_s, rows=max(console.height - 6, 3))
+            blocks = live_table(
+                totals, elapsed_s, rows=max(console.height - 6, 3), width=console.width
+            )
             display.update(Text(render_blocks(blocks, console.width)), refresh=True)
 
         yield show
 
 
 def _conclude(done: "Recorded", path: Path, url: str, target: "Target") -> None:
-    from perfkit.units import format_count, format_duration
+    from perfkit.units import format_duration, format_many
 
     if done.unread:
-        warn(f"{format_count(done.unread)} requests were passed on and could not be read.")
+        what = format_many(done.unread, "request was", "requests were")
+        warn(f"{what} passed on and could not be read.")
     if done.requests:
         say(
-            f"Recorded {format_count(done.requests)} requests in"
+            f"Recorded {format_many(done.requests, 'request', 'requests')} in"
             f" {format_duration(done.duration_s)} to {path}"
         )
         note(f"Next: perfkit traffic show {path}")

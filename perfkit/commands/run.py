@@ -31,7 +31,9 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
+from perfkit.commands.load import Where, load_phase
 from perfkit.commands.seed import seed_with_bars
+from perfkit.errors import ConfigError
 from perfkit.settings import PAGE
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ if TYPE_CHECKING:
     from perfkit.workloads.model import Workload
 
 __all__ = ["run"]
+
+_PHASES_LOADED = (0, 3)
+_LOAD_S = 10.0
+_LOAD_USERS = 50
+"""As `perfkit load` has them where nobody says how many."""
 
 
 def run(
@@ -72,6 +79,12 @@ def run(
             "--patterns-only", help="Leave out the service and the cache; saves about a minute."
         ),
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Also load the service for 10 s at its first and its last phase."
+        ),
+    ] = False,
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
@@ -85,7 +98,8 @@ def run(
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
     has a cache policy. Each step keeps what is already there, so it may be interrupted and run
-    again. --max-rcu, --max-wcu and --max-cost also hold while measuring.
+    again. --max-rcu, --max-wcu and --max-cost also hold while measuring. With --full the report
+    has what the service does under load, before and after, and how auto scaling would fare.
 
     Example: perfkit run --scale 0.1
     """
@@ -96,6 +110,8 @@ def run(
     options = make_options(iterations, min_time)
     read = read_workload(workload)
     chosen = registry.main_job(read, patterns_only=patterns_only)
+    if full:
+        _check_full(read, patterns_only=patterns_only)
     where = make_target(
         target,
         data,
@@ -116,11 +132,36 @@ def run(
         _seed(where, read, scale, budget)
         counts = _create_indexes(where, read, budget)
     runs = _measure(chosen, where, read, options, budget, redis_url)
+    if full:
+        given = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+        for phase in _PHASES_LOADED:
+            note(f"Loading the service at phase {phase} for {_LOAD_S:g} s.")
+            runs.append(load_phase(phase, given, users=_LOAD_USERS, duration_s=_LOAD_S, yes=yes))
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
     check_counts(counts)
     check_budgets(runs, read)
+
+
+def _check_full(read: "Workload", *, patterns_only: bool) -> None:
+    """
+    Make sure that there is a service to load.
+
+    Raises:
+        ConfigError: There is none for the workload, or it is to be left out.
+    """
+    from perfkit.service.endpoints import is_served
+
+    if patterns_only:
+        msg = "--full and --patterns-only contradict each other; leave one out"
+        raise ConfigError(msg)
+    if not is_served(read):
+        msg = (
+            "--full loads the reference service, which serves the built-in workload courses and not"
+            f" {read.name}; `perfkit load --url` loads a service of your own"
+        )
+        raise ConfigError(msg)
 
 
 def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:

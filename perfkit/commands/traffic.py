@@ -92,7 +92,9 @@ def show(
     if output is None and chosen is Format.TERMINAL and not verbose:
         more = "-v prints all figures, --output FILE writes a file"
         following = f"perfkit traffic check {path}"
-        terminal.print_blocks(screen(summary, more=more, next_step=following))
+        console = terminal.make_console()
+        shown = screen(summary, more=more, next_step=following, width=console.width)
+        terminal.print_blocks(shown, console)
         return
     built = build_report(summary)
     if output is None:
@@ -196,7 +198,7 @@ def workload(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """
-    Write a workload of what was recorded, for bench, migrate plan and report --cost.
+    Write a workload of what was recorded, for bench, report --cost, migrate plan and load.
 
     Tables with their indexes, each question in the form it has today, and how often it was asked.
     Parameters are recorded values where `record --keep-values` kept them; elsewhere bench takes
@@ -222,6 +224,8 @@ def workload(
         f"Wrote {output}: {format_many(len(written.patterns), 'access pattern', 'access patterns')}"
         f" with recorded rates. Next: perfkit bench --workload {output}"
     )
+    for text in written.differences:
+        note(f"Otherwise: {text}.")
     for text in written.left_out:
         note(f"Left out: {text}.")
 

@@ -6,6 +6,7 @@ import typer
 
 from perfkit.commands.common import (
     DataOption,
+    LikeAwsOption,
     MaxCostOption,
     MaxRcuOption,
     MaxWcuOption,
@@ -79,6 +80,7 @@ def up(
     max_rcu: MaxRcuOption = None,
     max_wcu: MaxWcuOption = None,
     max_cost: MaxCostOption = None,
+    like_aws: LikeAwsOption = False,
 ) -> None:
     """
     Run the service, its mail worker and its cache server in the background.
@@ -116,6 +118,7 @@ def up(
         max_rcu=max_rcu,
         max_wcu=max_wcu,
         max_cost=max_cost,
+        like_aws=like_aws,
     )
     from perfkit.service import launch
 

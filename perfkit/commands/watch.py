@@ -165,7 +165,8 @@ def draw(board: "Board") -> "RenderableType":
             Text(_written(line, metric.key), style=_style(line, metric.key)) for metric in METRICS
         ]
         passes = line.health.status is not None and line.health.status.passes
-        status = Text(line.status, style="green" if passes else "yellow")
+        colour = "red" if line.is_down else "green" if passes else "yellow"
+        status = Text(line.status, style=colour)
         table.add_row(line.name.removeprefix("http://"), *cells, status)
     rows: list[RenderableType] = [table, Text()]
     rows += [

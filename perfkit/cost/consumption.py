@@ -16,7 +16,7 @@ from perfkit.cost.bill import Bill, Usage, Use, charge
 from perfkit.cost.names import TableClass
 from perfkit.cost.prices import HOURS_A_MONTH, PriceBook
 from perfkit.cost.quantities import GIGABYTE, short
-from perfkit.errors import ConfigError, TargetError
+from perfkit.errors import ConfigError
 from perfkit.units import TIMES
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ __all__ = ["Consumed", "Consumption", "bill_of_consumption", "consumption"]
 
 _PERIOD_S = 3600
 """Kept for as long as anything is, and few enough points: shorter periods are gone after days."""
-
-_QUERIES_A_CALL = 500
-"""Most that GetMetricData takes at once."""
 
 _METRICS = {
     "ConsumedReadCapacityUnits": "Sum",
@@ -225,61 +222,36 @@ def _metrics(
     target: "Target", places: Sequence[_Place], start: datetime, end: datetime
 ) -> Mapping[_Place, Mapping[str, Sequence[float]]]:
     """Return the values of every metric of each place, an hour each; none where nothing came."""
-    wanted = [(place, metric) for place in places for metric in _METRICS]
-    values: dict[_Place, dict[str, list[float]]] = {place: {} for place in places}
-    for first in range(0, len(wanted), _QUERIES_A_CALL):
-        some = wanted[first : first + _QUERIES_A_CALL]
-        queries = {f"q{number}": each for number, each in enumerate(some)}
-        for name, found in _ask(target, queries, start, end).items():
-            place, metric = queries[name]
-            values[place][metric] = found
-    return values
+    from perfkit.dynamodb.cloudwatch import Metric, read_metrics
 
-
-def _ask(
-    target: "Target",
-    queries: Mapping[str, tuple[_Place, str]],
-    start: datetime,
-    end: datetime,
-) -> Mapping[str, list[float]]:
-    from perfkit.dynamodb.errors import aws_errors
-
-    def dimensions(place: _Place) -> list[dict[str, str]]:
+    def metric(place: _Place, name: str, statistic: str) -> Metric:
         table, index = place
-        found = [{"Name": "TableName", "Value": table}]
-        return [*found, {"Name": "GlobalSecondaryIndexName", "Value": index}] if index else found
-
-    asked = [
-        {
-            "Id": name,
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": "AWS/DynamoDB",
-                    "MetricName": metric,
-                    "Dimensions": dimensions(place),
-                },
-                "Period": _PERIOD_S,
-                "Stat": _METRICS[metric],
-            },
-        }
-        for name, (place, metric) in queries.items()
-    ]
-    values: dict[str, list[float]] = {}
-    status: dict[str, str] = {}
-    with aws_errors("asking CloudWatch for consumed units", target.name):
-        pages = target.client("cloudwatch").get_paginator("get_metric_data")
-        for page in pages.paginate(MetricDataQueries=asked, StartTime=start, EndTime=end):
-            for each in page["MetricDataResults"]:
-                values.setdefault(each["Id"], []).extend(each["Values"])
-                status[each["Id"]] = each.get("StatusCode", "Complete")
-    lacking = [queries[name][0][0] for name in queries if status.get(name) != "Complete"]
-    if lacking:
-        msg = (
-            f"CloudWatch has not answered for all of {', '.join(dict.fromkeys(lacking))}, so there"
-            " is no bill; try again"
+        dimensions = [("TableName", table)]
+        dimensions += [("GlobalSecondaryIndexName", index)] if index else []
+        return Metric(
+            namespace="AWS/DynamoDB",
+            name=name,
+            dimensions=tuple(dimensions),
+            statistic=statistic,
         )
-        raise TargetError(msg)
-    return values
+
+    wanted = {
+        (place, name): metric(place, name, statistic)
+        for place in places
+        for name, statistic in _METRICS.items()
+    }
+    found = read_metrics(
+        target,
+        list(wanted.values()),
+        start,
+        end,
+        period_s=_PERIOD_S,
+        doing="asking CloudWatch for consumed units",
+    )
+    return {
+        place: {name: list(found[wanted[place, name]].values()) for name in _METRICS}
+        for place in places
+    }
 
 
 def _part(

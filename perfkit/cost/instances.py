@@ -51,9 +51,12 @@ class InstanceType:
     @property
     def burst_s(self) -> float | None:
         """How long all vCPUs can be used in full, from a full balance; None for good."""
-        if self.credits_an_hour is None:
-            return None
-        return self.most_credits * 60 / (self.vcpus - self.baseline_vcpus)
+        return self.lasts_s(self.vcpus)
+
+    def lasts_s(self, used_vcpus: float) -> float | None:
+        """Return how long so much can be used, from a full balance; None for good."""
+        spent_vcpus = used_vcpus - self.baseline_vcpus
+        return self.most_credits * 60 / spent_vcpus if spent_vcpus > 0 else None
 
 
 @cache

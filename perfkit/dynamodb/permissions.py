@@ -246,6 +246,14 @@ def _serve(workload: Workload) -> Iterator[Pair]:
             yield "Query", _index(table.name, index.name)
 
 
+def _load(workload: Workload) -> Iterator[Pair]:
+    yield from _serve(workload)
+    # --cloudwatch, --load-balancer
+    yield "cloudwatch:GetMetricData", ANY
+    yield "elasticloadbalancing:DescribeLoadBalancers", ANY
+    yield "elasticloadbalancing:DescribeTargetGroups", ANY
+
+
 def _run(workload: Workload) -> Iterator[Pair]:
     yield from _seed(workload)
     yield from _create_indexes(workload)
@@ -296,7 +304,7 @@ COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "migrate preflight": _preflight,
     "migrate rollback": _roll_back,
     "migrate status": _migrate_status,
-    "load": _serve,
+    "load": _load,
     "migrate verify": _verify,
     "record": _record,
     "report": _report,

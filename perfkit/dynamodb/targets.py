@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -140,17 +140,45 @@ class Target:
         """
         modelled: dict[str, Any] = {}
         if self.enforce_throughput:
-            modelled["throughput"] = "enforced"
+            # another throughput refuses other requests
+            modelled["throughput"] = "; ".join(("enforced", *self._provisioned()))
         if self.latency is not None:
             from perfkit.embedded.latency import read_profile
 
             # the times and not the file's name: another profile under that name is another model
             modelled["latency"] = read_profile(self.latency).describe()
-        if delay_s := self._delay_s():
+        if delay_s := self.delay_s():
             modelled["index delay"] = delay_s
         return {**self.describe(), **({"modelled": modelled} if modelled else {})}
 
-    def _delay_s(self) -> float:
+    def _provisioned(self) -> Iterator[str]:
+        """Yield the throughput of each of the embedded engine's tables that is not on demand."""
+        if not self.may_exist:
+            return
+        connection = replace(self, limits=None, enforce_throughput=False, latency=None).connect(
+            read_only=True
+        )
+        try:
+            for name in connection.execute("ListTables", {})["TableNames"]:
+                table = connection.execute("DescribeTable", {"TableName": name})["Table"]
+                owners = (
+                    (name, table),
+                    *(
+                        (f"{name}.{each['IndexName']}", each)
+                        for each in table.get("GlobalSecondaryIndexes", ())
+                    ),
+                )
+                for owner, described in owners:
+                    units = described.get("ProvisionedThroughput", {})
+                    if units.get("ReadCapacityUnits"):
+                        yield (
+                            f"{owner} {units['ReadCapacityUnits']} RCU,"
+                            f" {units['WriteCapacityUnits']} WCU"
+                        )
+        finally:
+            connection.close()
+
+    def delay_s(self) -> float:
         """Return by how much reads of the embedded engine's indexes lag: its file keeps it."""
         if self.kind is not TargetKind.EMBEDDED or self.index_delay_s is not None:
             return self.index_delay_s or 0.0

@@ -38,6 +38,8 @@ class LatencyProfile:
         page_s: A page of 1 MB that is evaluated, in addition; a shorter one its share.
         item_s: Each item of a batch or a transaction, in addition.
         first_connection_s: The first request of a connection, in addition.
+        cross_zone_s: A trip of the reference service to its cache and queue, in addition.
+        load_balancer_s: A request to the reference service, in addition.
     """
 
     read_s: float
@@ -45,6 +47,8 @@ class LatencyProfile:
     page_s: float
     item_s: float
     first_connection_s: float
+    cross_zone_s: float
+    load_balancer_s: float
 
     def describe(self) -> dict[str, float]:
         """Return the times in milliseconds, by their names in a profile."""

@@ -6,6 +6,7 @@ the workload that the reference service serves; of another one the lines about i
 apply, and gates of its own.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,7 @@ _GATES = "Gates"
 
 _MOST_NAMED = 3
 _MEASURE_PHASES = "perfkit bench --scenario phases"
+_NEED_INDEXES = ("perfkit load --phase 2", "perfkit load --phase 3", _MEASURE_PHASES)
 _TEN_MINUTES_S = 600.0
 _FEW_LOOKS = 100
 
@@ -57,6 +59,7 @@ class Evidence:
         tables_problem: Why they could not be looked at; empty where they were.
         redis: What a cache server answered; None where there is none to ask.
         source: What the service's source says; None where nobody named it.
+        source_name: The folder that was named; empty where none was.
         user_errors: What CloudWatch says of requests that DynamoDB refused; None where it was not
             asked.
         cache_metrics: Whether CloudWatch has the cache's metrics.
@@ -74,6 +77,7 @@ class Evidence:
     tables_problem: str = ""
     redis: Verdict | None = None
     source: Source | None = None
+    source_name: str = ""
     user_errors: Verdict | None = None
     cache_metrics: Verdict
     stack: Verdict
@@ -257,9 +261,13 @@ class _Checker:
 
     def _no_scan(self, group: str) -> Line:
         title, source = "no Scan is left in the source", self._evidence.source
-        step = self._step("perfkit check --source DIR")
         if source is None:
+            step = self._step("perfkit check --source .")
             return _line(group, title, _failed("nobody named the service's source"), step)
+        named = self._evidence.source_name
+        step = self._step(
+            f"perfkit check --source {shlex.quote(named)}" if named else "perfkit check"
+        )
         if source.scans:
             return _line(group, title, _failed(_listed(map(str, source.scans))), step)
         if source.unread:
@@ -336,7 +344,10 @@ class _Checker:
         ):
             yield self._switched(switch, title)
         yield self._forgotten()
-        step = self._step("perfkit serve --phase 3 --cloudwatch perfkit")
+        step = self._step("perfkit up --phase 3 --cloudwatch perfkit")
+        if self._evidence.target.get("kind") == "embedded":
+            # it publishes to an account, whichever tables it serves
+            step = "perfkit up --phase 3 --cloudwatch perfkit --target aws"
         title = "cache metrics are in CloudWatch"
         yield _line(_GROUPS[3], title, self._evidence.cache_metrics, step)
         yield self._users(3, 200, load_step, self._load(users=200, phase=3))
@@ -384,20 +395,21 @@ class _Checker:
         url = self._evidence.stack_url
         step = self._step("perfkit load --phase 3 --users 200 --duration 10m")
         if url:
-            step = f"perfkit load --url {url} --mix FILE --users 200 --duration 10m"
+            mix = shlex.quote(self._mix_file() or "FILE")
+            step = f"perfkit load --url {url} --mix {mix} --users 200 --duration 10m"
         run = self._load(users=200, phase=3, duration_s=_TEN_MINUTES_S, url=url)
         title = "load test: 200 users for 10 minutes"
         yield self._users(4, 200, step, run, title)
         yield self._held(4, "p95 below 200 ms", "p95_ms", "< 200", run, step)
         yield self._held(4, "cache hit rate above 90%", "hit_rate", "> 0.9", run, step)
         yield self._held(4, "no errors", "errors", "== 0", run, step)
-        yield self._documented(run)
+        yield self._documented(run, step)
 
-    def _documented(self, run: Run | None) -> Line:
+    def _documented(self, run: Run | None, load_step: str) -> Line:
         title, name = "results are written", self._evidence.results_name
-        step = f"perfkit report --output {name}"
+        step = f"perfkit report --output {shlex.quote(name)}"
         if run is None:
-            verdict = _failed("there is no load test to write of")
+            verdict, step = _failed("there is no load test to write of"), load_step
         elif self._evidence.results is None:
             verdict = _failed(f"there is no {name}")
         elif run.id not in self._evidence.results:
@@ -510,6 +522,8 @@ class _Checker:
             )
             why = _why_invalid(run)
             verdict = Verdict(ruling=_INVALID if why else _PASS, reason=why, evidence=said)
+            if run.variants and run.variants[0].errors == run.variants[0].requests:
+                verdict = _failed(f"every request failed in run {run.id}")
         title = title or f"tested with {users} users"
         return self._of_run(_GROUPS[phase], title, run, verdict, step)
 
@@ -553,10 +567,41 @@ class _Checker:
     def _load_step(self) -> str:
         if self.is_reference:
             return self._step("perfkit load --phase 3")
-        return "perfkit load --url URL --mix FILE"
+        run = self._newest(lambda run: run.load_test is not None)
+        mix = self._mix_file()
+        if run is None or run.load_test is None or not mix:
+            return "perfkit load --url URL --mix FILE"
+        urls = "".join(f" --url {shlex.quote(each)}" for each in run.load_test.settings.urls)
+        return f"perfkit load{urls} --mix {shlex.quote(mix)}"
 
     def _step(self, command: str) -> str:
-        return f"{command}{self._evidence.options}"
+        """Return a command about this workload and target, or the one that must come before it."""
+        return f"{self._needed_first(command) or command}{self._evidence.options}"
+
+    def _needed_first(self, command: str) -> str:
+        """Return what a command that measures lacks: tables, or the indexes of later phases."""
+        if not command.startswith(("perfkit load --phase", "perfkit bench")):
+            return ""
+        known = self._evidence.tables
+        made = [table for table in self._workload.tables if not table.exists]
+        if any(table.name in known and known[table.name] is None for table in made):
+            return "perfkit seed"
+        if not command.startswith(_NEED_INDEXES):
+            return ""
+        lacking = any(
+            state.index(index.name) is None
+            for table in made
+            if (state := known.get(table.name)) is not None
+            for index in table.indexes
+        )
+        return "perfkit create-indexes" if lacking else ""
+
+    def _mix_file(self) -> str:
+        """Return the mix of the newest load test that had one, as it was typed."""
+        for run in self._of_here():
+            if run.load_test is not None and run.load_test.settings.mix_file:
+                return run.load_test.settings.mix_file
+        return ""
 
 
 def _line(group: str, title: str, verdict: Verdict, step: str, *, stale: bool = False) -> Line:

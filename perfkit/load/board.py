@@ -24,11 +24,13 @@ class Line:
         name: Of the instance.
         figures: The metrics of the dashboard.
         problem: What is wrong with it at the moment; "" if nothing is.
+        instances: How many these are.
     """
 
     name: str
     figures: dict[str, float | None]
     problem: str = ""
+    instances: int = 1
 
     @property
     def health(self) -> Health:
@@ -36,8 +38,15 @@ class Line:
         return find_health(self.figures)
 
     @property
+    def is_down(self) -> bool:
+        """Whether none of it works at the moment, however good the seconds before were."""
+        return (self.figures["unhealthy"] or 0) >= self.instances
+
+    @property
     def status(self) -> str:
         """That in a word; of one that nobody asks anything there is nothing to judge."""
+        if self.is_down:
+            return "DOWN"
         is_idle = not self.figures["unhealthy"] and not self.figures["requests_per_s"]
         return "idle" if is_idle and self.figures["mean_s"] is None else self.health.name
 
@@ -75,4 +84,6 @@ class Board:
     def whole(self) -> Line:
         """Return all instances together."""
         samples = [sample for kept in self._by_instance.values() for sample in kept]
-        return Line(name="all", figures=figures_of(samples))
+        return Line(
+            name="all", figures=figures_of(samples), instances=max(len(self._by_instance), 1)
+        )

@@ -2,11 +2,14 @@
 What a service says it has done, as Prometheus text, and the metrics of a dashboard from it.
 
 Of the reference service all eight are there. Of others what they offer under well-known names:
-`process_cpu_seconds_total`, `process_resident_memory_bytes`, `http_requests_total` and a
-histogram or summary of request times, as client libraries, OpenTelemetry and Micrometer name it.
+`process_cpu_seconds_total`, `process_resident_memory_bytes`, `http_requests_total`, a histogram or
+summary of request times as client libraries, OpenTelemetry and Micrometer name it, and
+`cache_hits_total` with `cache_misses_total`. Before such a name may stand a service's own, as in
+`shop_http_requests_total`, if only one metric is called so.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +35,15 @@ _SECONDS = (
     "http_server_requests_seconds",
 )
 _STATUS_LABELS = ("status", "code", "status_code", "http_response_status_code")
+_PREFIXED_REQUESTS = re.compile(r"[a-z0-9_:]+_(http_)?requests?_total")
+_PREFIXED_SECONDS = re.compile(
+    r"[a-z0-9_:]+_(http_)?(server_)?requests?_((duration|latency|time|processing)_)?seconds"
+)
+_OF_OTHERS = re.compile(
+    r"(^|_)(client|outgoing|outbound|upstream|promhttp|redis|db|dynamodb|sql|s3|cache|grpc)(_|$)"
+)
+"""Requests that a service makes itself, or that are none of its users'."""
+_HITS, _MISSES = "cache_hits_total", "cache_misses_total"
 _CPU = "process_cpu_seconds_total"
 _MEMORY = "process_resident_memory_bytes"
 
@@ -199,21 +211,45 @@ def _read_own(samples: "Mapping[str, list[Sample]]") -> Counted:
 
 
 def _read_known(samples: "Mapping[str, list[Sample]]") -> Counted:
-    def find(name: str) -> "list[Sample]":
-        return samples.get(name, [])
+    def find(name: str | None) -> "list[Sample]":
+        return samples.get(name, []) if name else []
 
-    seconds = next((name for name in _SECONDS if find(f"{name}_count")), None)
-    requests = find(_REQUESTS) or (find(f"{seconds}_count") if seconds else [])
+    timed = {name.removesuffix("_count") for name in samples if name.endswith("_count")}
+    seconds = next((name for name in _SECONDS if name in timed), None) or _only(
+        timed, _PREFIXED_SECONDS
+    )
+    requests = find(_REQUESTS) or find(_only(samples, _PREFIXED_REQUESTS))
+    requests = requests or (find(f"{seconds}_count") if seconds else [])
     says_status = any(_status(each) is not None for each in requests)
+    hits, misses = _find_cache(samples)
     return Counted(
         requests=_sum(requests) if requests else None,
         failed=_sum(each for each in requests if (_status(each) or "").startswith("5"))
         if says_status
         else None,
         **(_times(find, seconds) if seconds else {}),
+        hits=_sum(find(hits)) if hits else None,
+        lookups=_sum([*find(hits), *find(misses)]) if hits else None,
         cpu_s=_sum(find(_CPU)) if find(_CPU) else None,
         memory_bytes=_sum(find(_MEMORY)) if find(_MEMORY) else None,
     )
+
+
+def _only(names: "Iterable[str]", pattern: re.Pattern[str]) -> str | None:
+    """Return the one name that is meant; of several nobody knows which."""
+    found = [each for each in names if pattern.fullmatch(each) and not _OF_OTHERS.search(each)]
+    return found[0] if len(found) == 1 else None
+
+
+def _find_cache(samples: "Mapping[str, list[Sample]]") -> tuple[str, str] | tuple[None, None]:
+    """Return the names under which a service counts what its one cache had and lacked."""
+    found = [
+        (name, misses)
+        for name in samples
+        if re.fullmatch(f"([a-z0-9_:]+_)?{_HITS}", name)
+        and (misses := name.removesuffix(_HITS) + _MISSES) in samples
+    ]
+    return found[0] if len(found) == 1 else (None, None)
 
 
 def _times(find: "Callable[[str], list[Sample]]", name: str) -> dict[str, Any]:

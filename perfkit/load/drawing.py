@@ -1,18 +1,20 @@
 """Values of requests drawn from the items of tables, so that they are as skewed as the data is."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.sample import SampleLimits, take_sample
-from perfkit.dynamodb.tables import describe
+from perfkit.dynamodb.tables import TableState, describe
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
 from perfkit.load.mix_file import DrawItems
+from perfkit.units import format_units
 
-__all__ = ["draw_from"]
+__all__ = ["describe_tables", "draw_from", "drawing_effects"]
 
 _MOST_UNITS = 1000.0
 
@@ -59,6 +61,47 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
         return rows
 
     return draw
+
+
+def describe_tables(target: Target, names: Iterable[str]) -> dict[str, TableState]:
+    """
+    Return the tables that are there.
+
+    Raises:
+        TargetError: The target does not answer.
+    """
+    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
+    try:
+        with answer_errors("looking at the tables", target.name):
+            found = {name: describe(connection, name) for name in names}
+    finally:
+        connection.close()
+    return {name: state for name, state in found.items() if state is not None}
+
+
+def drawing_effects(target: Target, tables: Mapping[str, int]) -> tuple[Effect, ...]:
+    """
+    Return what drawing values reads, to be shown before it is done.
+
+    Args:
+        target: Where the tables are.
+        tables: How many items are drawn of each, at most.
+
+    Raises:
+        TargetError: The target does not answer.
+    """
+    effects = []
+    for name, state in describe_tables(target, tables).items():
+        limits = SampleLimits(items=tables[name], read_units=_MOST_UNITS).for_table(state)
+        units = format_units(limits.read_units)
+        effects.append(
+            Effect(
+                text=f"read up to {tables[name]:,} items of {name} for values of requests;"
+                f" at most {units} read units",
+                read_units=limits.read_units,
+            )
+        )
+    return tuple(effects)
 
 
 def _plain(value: AttributeValue) -> str | int | bool | None:

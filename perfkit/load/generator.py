@@ -12,10 +12,12 @@ import locust  # isort: skip
 
 import argparse
 import base64
+import http.client
 import json
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from array import array
@@ -23,6 +25,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 from gevent.event import Event
@@ -31,6 +34,7 @@ from gevent.timeout import Timeout
 from locust import FastHttpUser, constant, runners, task
 from locust.env import Environment
 from locust.exception import StopUser
+from locust.stats import stats_history
 
 from perfkit.load.answers import Answer, Tally, kind_of_error
 from perfkit.load.plan import LoadPlan, Request
@@ -46,8 +50,10 @@ _LATE_S = 0.01
 """A request that waited longer for a user than this has met users who ran out."""
 
 _PLACES_S = 0.2
-_DOWN_S = 0.5
-_CONNECT_S = 1.0
+_LOOK_S = 0.5
+_HEALTH_S = 5.0
+"""An instance whose health check takes longer fails it, as AWS's load balancers have it by default."""
+
 _REPORT_S = 1.0
 _HEADROOM_S = 1.0
 
@@ -142,11 +148,16 @@ class Work:
 
 
 class Urls:
-    """The instances, each in its turn; one that takes no connection is left out until it does."""
+    """
+    The instances, each in its turn, without those that do not work.
+
+    One is left out once a request gets no answer from it or its `/healthz` fails, and comes back
+    once that works. Where all are out all are asked, as by the load balancers of AWS.
+    """
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         self._urls = urls
-        self._down: set[str] = set()
+        self._out: set[str] = set()
         self._turn = 0
 
     def next(self) -> str:
@@ -154,27 +165,60 @@ class Urls:
         for _ in self._urls:
             self._turn += 1
             url = self._urls[self._turn % len(self._urls)]
-            if url not in self._down:
+            if url not in self._out:
                 return url
+        # the next turn begins with another one
+        self._turn += 1
         return url
 
     def fail(self, url: str) -> None:
-        """Leave out an instance that could not be reached; the only one is never left out."""
-        if len(self._urls) > 1 and url not in self._down:
-            self._down.add(url)
-            gevent.spawn(self._await_up, url)
+        """Leave out an instance that did not answer; the only one is never left out."""
+        if len(self._urls) > 1:
+            self._out.add(url)
 
-    def _await_up(self, url: str) -> None:
-        from urllib.parse import urlsplit
+    def watch(self) -> None:
+        """Look after the health of several instances from now on; return after the first look."""
+        if len(self._urls) < 2:
+            return
+        gevent.joinall([gevent.spawn(self._look, url) for url in self._urls])
+        for url in self._urls:
+            gevent.spawn(self._keep_looking, url)
 
-        parts = urlsplit(url)
-        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    def _keep_looking(self, url: str) -> None:
         while True:
-            gevent.sleep(_DOWN_S)
-            with suppress(OSError):
-                socket.create_connection(address, timeout=_CONNECT_S).close()
-                self._down.discard(url)
-                return
+            gevent.sleep(_LOOK_S)
+            self._look(url)
+
+    def _look(self, url: str) -> None:
+        if _works(url):
+            self._out.discard(url)
+        else:
+            self._out.add(url)
+
+
+def _works(url: str) -> bool:
+    """
+    Return whether an instance answers its health check, and not that it fails.
+
+    A service that has none answers 404, or what it likes below 500, and works.
+    """
+    parts = urlsplit(url)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        # as Locust does
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=_HEALTH_S, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_HEALTH_S)
+    try:
+        connection.request("GET", f"{parts.path}/healthz")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 class Visitor(FastHttpUser):
@@ -404,6 +448,7 @@ def _run_alone(order: Mapping[str, Any], parent: Parent) -> None:
         os._exit(1)
 
     gevent.spawn(obey)
+    work.urls.watch()
     _start_users(plan, runner, environment, work.begin)
     parent.say({"type": "started"})
     _work_to_the_end(work, runner, parent.say)
@@ -429,9 +474,25 @@ def _start_users(plan: LoadPlan, runner: Any, environment: Environment, begin: A
 
 
 def _serve_page(environment: Environment, order: Mapping[str, Any]) -> None:
-    if order.get("web"):
-        host, port = order["web"]
-        environment.create_web_ui(host, port)
+    """Show Locust's own page, to look at: what is asked and for how long is the plan's."""
+    if not order.get("web"):
+        return
+    # it comes with Locust
+    from flask import request
+
+    host, port = order["web"]
+    page = environment.create_web_ui(host, port, delayed_start=True)
+
+    def look_only() -> tuple[str, int] | None:
+        if request.method in {"GET", "HEAD"}:
+            return None
+        return "perfkit load runs this test; Ctrl-C in its terminal ends it early.\n", 403
+
+    assert page.app is not None  # noqa: S101 - made with the page
+    page.app.before_request(look_only)
+    page.start()  # type: ignore[no-untyped-call]
+    # its charts show what was before it was opened, too
+    gevent.spawn(stats_history, environment.runner)
 
 
 def _lead(order: Mapping[str, Any], parent: Parent) -> None:
@@ -518,6 +579,7 @@ def _follow(order: Mapping[str, Any], parent: Parent) -> None:
         listen(environment, work)
         gevent.spawn(work.watch_lag)
         environment.stop_timeout = plan.timeout_s + _HEADROOM_S
+        work.urls.watch()
         parent.say({"type": "planned"})
         runner.send_message(_READY)
 
@@ -560,6 +622,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lifeline", type=int, required=True, help="A socket to the parent.")
     parent = Parent(parser.parse_args().lifeline)
+    # Locust's page reads the command line as Locust's own
+    del sys.argv[1:]
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
     # it complains of users that ended by themselves, as ours do
     logging.getLogger("locust.runners").setLevel(logging.CRITICAL)

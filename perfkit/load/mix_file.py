@@ -24,7 +24,7 @@ from perfkit.workloads.kinds import Section
 from perfkit.workloads.lines import Lines
 from perfkit.workloads.problems import InvalidWorkloadError, Problem, nearest, structural_problems
 
-__all__ = ["TOKEN", "DrawItems", "read_mix"]
+__all__ = ["TOKEN", "DrawItems", "drawn_tables", "read_mix"]
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _MOST_ROWS = 1_000_000
@@ -179,6 +179,19 @@ def read_mix(
             if not only or name in only
         ),
     )
+
+
+def drawn_tables(content: bytes) -> Mapping[str, int]:
+    """Return the tables whose items a mix draws, and how many at most; none of a file that is wrong."""
+    try:
+        section = _MixSection.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+    except (ValueError, RecursionError):
+        return {}
+    tables: dict[str, int] = {}
+    for each in section.values.values():
+        if each.items_of is not None:
+            tables[each.items_of] = max(each.most, tables.get(each.items_of, 0))
+    return tables
 
 
 def _to_request(name: str, section: _RequestSection, common: Mapping[str, str]) -> Request:

@@ -4,16 +4,19 @@ import contextlib
 import http.client
 import socket
 import ssl
+import time
 from urllib.parse import urlsplit
 
 from perfkit.errors import ConfigError, TargetError
 from perfkit.load.plan import LoadPlan, Mix, Request
 from perfkit.load.templates import Drawn, RequestSource
 
-__all__ = ["check_url", "is_gone", "probe"]
+__all__ = ["check_url", "has_health_check", "is_gone", "probe", "settle"]
 
 _CONNECT_S = 5.0
 _DRAWS = 1000
+_SETTLE_S = 30.0
+_BETWEEN_S = 0.2
 
 
 def check_url(text: str) -> str:
@@ -59,7 +62,7 @@ def probe(plan: LoadPlan) -> None:
         _connect(url)
     if plan.mix is None:
         return
-    harmless = [each for each in plan.mix.requests if each.method in {"GET", "HEAD"}]
+    harmless = _harmless(plan.mix)
     if not harmless:
         return
     commonest = max(harmless, key=lambda each: each.weight)
@@ -76,6 +79,42 @@ def probe(plan: LoadPlan) -> None:
                 status, location = _ask(url, each, plan.timeout_s)
                 if status == 401:
                     _check(url, each.request, status, location)
+
+
+def settle(plan: LoadPlan, below_s: float) -> None:
+    """
+    Wait until every URL answers the mix's commonest question in time, for half a minute at most.
+
+    A service that got more than it can do goes on with what nobody waits for any more.
+    """
+    harmless = [] if plan.mix is None else _harmless(plan.mix)
+    if plan.mix is None or not harmless:
+        return
+    drawn = _draw_each(plan.mix, [max(harmless, key=lambda each: each.weight)])
+    deadline_s = time.monotonic() + _SETTLE_S
+    for url in plan.urls:
+        for each in drawn:
+            while time.monotonic() < deadline_s:
+                asked_s = time.monotonic()
+                with contextlib.suppress(TargetError):
+                    status, _ = _ask(url, each, plan.timeout_s)
+                    if status is not None and time.monotonic() - asked_s < below_s:
+                        break
+                time.sleep(_BETWEEN_S)
+
+
+def has_health_check(url: str) -> bool:
+    """Return whether a service answers `/healthz` as one that has it: with 200, or that it fails."""
+    request = Request(name="/healthz", method="GET", path="/healthz")
+    try:
+        status, _ = _ask(url, Drawn(request, "/healthz", {}, ""), _CONNECT_S)
+    except TargetError:
+        return False
+    return status is not None and (status == 200 or status >= 500)
+
+
+def _harmless(mix: Mix) -> list[Request]:
+    return [each for each in mix.requests if each.method in {"GET", "HEAD"}]
 
 
 def is_gone(urls: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import TargetError
 from perfkit.load.drawing import draw_from
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfkit.service.running import Instance, Plan
     from perfkit.service.settings import Switches
 
-__all__ = ["ServiceUnderTest", "own_mix", "running_service", "started_service"]
+__all__ = ["ServiceUnderTest", "mix_of", "own_mix", "running_service", "started_service"]
 
 _HEALTHY_S = 10.0
 _POLL_S = 0.2
@@ -37,17 +37,24 @@ class ServiceUnderTest:
         urls: Where requests are sent: its proxy, or its instances.
         instances: Returns those of the moment.
         switches: Its optimisations.
+        target: Where its tables are, and what is modelled there, as runs say it.
     """
 
     urls: tuple[str, ...]
     instances: "Callable[[], Sequence[Instance]]"
     switches: dict[str, bool]
+    target: dict[str, Any]
 
     def endpoints(self) -> "Sequence[Endpoint]":
         """Return where its instances are looked at: one that is started again is another process."""
         from perfkit.load.service_samples import Endpoint
 
         return [Endpoint.of_service(each.name, each.url, each.pids) for each in self.instances()]
+
+    @property
+    def workers(self) -> int | None:
+        """Processes of an instance; None where there is none at the moment."""
+        return max((len(each.pids) for each in self.instances()), default=0) or None
 
     @property
     def phase(self) -> int | None:
@@ -73,7 +80,10 @@ def running_service(wanted: "Switches | None") -> ServiceUnderTest | None:
         return now.instances
 
     return ServiceUnderTest(
-        urls=tuple(found.urls), instances=instances, switches=dict(found.switches)
+        urls=tuple(found.urls),
+        instances=instances,
+        switches=dict(found.switches),
+        target=dict(found.target),
     )
 
 
@@ -102,6 +112,7 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
                 urls=(running.url,),
                 instances=lambda: running.instances,
                 switches=asdict(settings.switches),
+                target=settings.target.condition(),
             )
         finally:
             stop.set()
@@ -157,7 +168,12 @@ def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
         return known[user]
 
     draw = draw_from(target, {TOKEN: ("user_id", token_of)})
-    if mix is None:
-        content = resources.files("perfkit.service").joinpath("mix.toml").read_bytes()
-        return read_mix(content, source="the service's mix", folder=Path(), draw=draw)
-    return read_mix(mix.read_bytes(), source=str(mix), folder=mix.parent, draw=draw)
+    source, folder = ("the service's mix", Path()) if mix is None else (str(mix), mix.parent)
+    return read_mix(mix_of(mix), source=source, folder=folder, draw=draw)
+
+
+def mix_of(file: Path | None) -> bytes:
+    """Return what a mix file says; without one, the service's own."""
+    if file is not None:
+        return file.read_bytes()
+    return resources.files("perfkit.service").joinpath("mix.toml").read_bytes()

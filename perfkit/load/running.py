@@ -1,9 +1,11 @@
 """A load test from its first request to the run that is saved."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from perfkit.analysis.measures import most_unhealthy
 from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan
 from perfkit.load.probing import is_gone, probe
@@ -50,21 +52,27 @@ class Subject:
 
     Args:
         mix: Where the requests come from, by name.
+        mix_file: That file, as it was given; empty where there is none.
         workload: Of the service's tables; the name of the mix where that is not known.
         workload_digest: Of its file; empty where there is none.
         target: Where its tables are, as runs say it.
         phase: Of the reference service.
         switches: Of the reference service; None for another service.
+        workers: Processes of each of its instances; None where that is not known.
+        quoted: Figures of a document that belong beside those of the reference service.
         doubts: Why its figures may be wrong.
         samplers: Look at it each second.
     """
 
     mix: str
     workload: str
+    mix_file: str = ""
     workload_digest: str = ""
     target: Mapping[str, Any] = field(default_factory=lambda: {"kind": "url"})
     phase: int | None = None
     switches: Mapping[str, bool] | None = None
+    workers: int | None = None
+    quoted: Mapping[str, Any] | None = None
     doubts: tuple[Doubt, ...] = ()
     samplers: tuple[InstanceSampler, ...] = ()
 
@@ -93,16 +101,18 @@ def run_load(
     """
     probe(plan)
     started_at, before = now_utc(), Load.now()
-    with Generator(plan, place) as generator:
-        gathering = Gathering(generator.workers, plan.ramp_s, plan.duration_s)
-        interrupted, lost = False, 0
+    generator = Generator(plan, place)
+    gathering = Gathering(generator.workers, plan.ramp_s, plan.duration_s)
+    interrupted, lost = True, 0
+    # whoever presses Ctrl-C again while this ends does not wait, and still gets what there is
+    with suppress(KeyboardInterrupt), generator:
         try:
             for report in generator.reports():
                 if report is not None:
                     lost += _take(report, gathering, subject.samplers, generator, say)
                 show(gathering, _samples(subject.samplers))
+            interrupted = False
         except KeyboardInterrupt:
-            interrupted = True
             for report in generator.stop():
                 _take(report, gathering, subject.samplers, generator, say)
         finally:
@@ -183,9 +193,11 @@ def _to_run(
             timeout_s=plan.timeout_s,
             processes=workers,
             mix=subject.mix,
+            mix_file=subject.mix_file,
             urls=plan.urls,
             phase=subject.phase,
             switches=None if subject.switches is None else dict(subject.switches),
+            service_workers=subject.workers,
         ),
         invalid=tuple(
             find_faults(
@@ -220,6 +232,7 @@ def _to_run(
         load=MachineLoad(stolen_share=between.stolen_share),
         variants=(*_with_instances(variants[:1], samples), *variants[1:]),
         doubts=subject.doubts,
+        quoted=None if subject.quoted is None else dict(subject.quoted),
         load_test=test,
     )
 
@@ -241,7 +254,7 @@ def _with_instances(
     service = replace(
         total[0].service,
         instances=len(by_instance),
-        healthy=sum(found[-1].healthy is not False for found in by_instance.values()),
+        healthy=len(by_instance) - (most_unhealthy(samples) or 0),
         cpu_share=cpu_share,
         cpu_s=None if cpu_share is None else cpu_share / total[0].service.requests_per_s,
     )

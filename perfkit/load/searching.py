@@ -6,6 +6,7 @@ from dataclasses import replace
 from perfkit.analysis.percentiles import percentile
 from perfkit.load.find_max import Tried, search_rate
 from perfkit.load.plan import LoadPlan
+from perfkit.load.probing import settle
 from perfkit.runs import Run
 from perfkit.units import format_seconds
 
@@ -40,7 +41,11 @@ def find_highest(
     runs: list[tuple[Run, bool]] = []
 
     def attempt(rate_hz: float) -> Tried:
-        run = measure(plan_at(rate_hz))
+        plan = plan_at(rate_hz)
+        if runs:
+            # what the trial before left in its queues is not charged to this one
+            settle(plan, limit_s)
+        run = measure(plan)
         tried = _judge(run, limit_s)
         runs.append((run, tried.kept))
         if run.load_test is not None and run.load_test.interrupted:

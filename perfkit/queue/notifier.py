@@ -126,6 +126,7 @@ class QueuedNotifier:
             out that it is away.
         time_limit_s: Seconds a request waits for the queue at most.
         max_held: Items this process may hold; beyond, what comes fails.
+        trip_s: Added to each trip to the server.
     """
 
     def __init__(
@@ -135,8 +136,11 @@ class QueuedNotifier:
         breaker: CircuitBreaker | None = None,
         time_limit_s: float = TIME_LIMIT_S,
         max_held: int = MAX_HELD,
+        trip_s: float = 0.0,
     ) -> None:
-        self._connection = Connection(redis_url, breaker or CircuitBreaker(), time_limit_s)
+        self._connection = Connection(
+            redis_url, breaker or CircuitBreaker(), time_limit_s, trip_s=trip_s
+        )
         self._max_held = max_held
         self._held: deque[Command] = deque()
         self._catching_up: asyncio.Task[None] | None = None

@@ -142,6 +142,8 @@ def _remedy(topic: Topic, selection: Selection) -> str:
         is_built_in(group.runs[0].workload, group.runs[0].workload_digest)
         for group in selection.groups
     ]
+    if topic is Topic.DASHBOARD and served and not any(served):
+        return "load the service with `perfkit load --url URL --mix FILE`"
     if topic in OF_THE_SERVICE and served and not any(served):
         return "it is measured of the reference service, which serves the built-in workload only"
     return MISSING[topic]

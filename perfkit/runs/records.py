@@ -23,6 +23,7 @@ __all__ = [
     "FORMAT",
     "CacheFigures",
     "Check",
+    "CloudMetric",
     "Comparison",
     "Doubt",
     "DoubtKind",
@@ -506,11 +507,15 @@ class LoadSettings:
     processes: AtLeastOne = 1
     # where the requests come from: a mix, a Locust file or a workload, by its name
     mix: str = ""
+    # that file, as it was given; empty where there is none
+    mix_file: str = ""
     # of the service, without credentials
     urls: tuple[str, ...] = ()
     # of the reference service: its phase, None where switches were set one by one, and switches
     phase: Count | None = None
     switches: dict[str, bool] | None = None
+    # processes that answer in each of its instances; None where that is not known
+    service_workers: AtLeastOne | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -594,6 +599,20 @@ class RateSearch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloudMetric:
+    """A metric of CloudWatch while a load test went on, under CloudWatch's names."""
+
+    namespace: str
+    name: str
+    # what it is of: TableName, LoadBalancer, …; empty where it is the whole account's
+    dimensions: dict[str, str]
+    # Sum, Average, Maximum, p99, …
+    statistic: str
+    # by the minute's beginning; where nothing was published there is none
+    minutes: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTest:
     """
     What a run of kind `load` holds beside its variants.
@@ -618,6 +637,8 @@ class LoadTest:
     generator_cpu_share: Amount | None = None
     seconds: tuple[LoadSecond, ...] = ()
     instances: tuple[InstanceSample, ...] = ()
+    # what CloudWatch says of tables, load balancer and machines; empty where it was not asked
+    cloudwatch: tuple[CloudMetric, ...] = ()
     gates: tuple[GateOutcome, ...] = ()
     # of which this is the highest rate that kept the limit, or the last one tried
     search: RateSearch | None = None

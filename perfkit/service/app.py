@@ -15,6 +15,7 @@ from perfkit.cache.aside import Cache
 from perfkit.cache.policy import Keys
 from perfkit.cache.settings import CacheSettings
 from perfkit.dynamodb.targets import TargetKind
+from perfkit.embedded.latency import read_profile
 from perfkit.queue.mail import SmtpSettings
 from perfkit.queue.notifier import InlineNotifier, Notifier, OffNotifier, QueuedNotifier
 from perfkit.service.answers import (
@@ -28,7 +29,7 @@ from perfkit.service.answers import (
 from perfkit.service.database import Database
 from perfkit.service.health import HealthReporter
 from perfkit.service.metrics import Metrics
-from perfkit.service.middleware import Instrumented
+from perfkit.service.middleware import BehindLoadBalancer, Instrumented
 from perfkit.service.notifications import Notifications, NotifiesNobody, NotifiesUsers
 from perfkit.service.problem_bodies import documented, handle_problems
 from perfkit.service.routers import courses, operations, users
@@ -136,7 +137,12 @@ def _make_notifier(settings: ServiceSettings, cache: Cache | None) -> Notifier:
     if switches.background:
         # one server: whichever finds out that it is away spares the other the wait
         breaker = None if cache is None else cache.breaker
-        return QueuedNotifier(settings.redis_url or "", breaker=breaker, time_limit_s=REDIS_LIMIT_S)
+        return QueuedNotifier(
+            settings.redis_url or "",
+            breaker=breaker,
+            time_limit_s=REDIS_LIMIT_S,
+            trip_s=_trip_s(settings),
+        )
     return InlineNotifier(SmtpSettings.from_url(settings.smtp_url or ""), settings.folder)
 
 
@@ -150,10 +156,19 @@ def make_cache(settings: ServiceSettings, workload: Workload) -> Cache:
     # the same tables elsewhere, or another workload's, are other answers
     source = sha256(f"{settings.target} {workload.digest}".encode()).hexdigest()
     keys = Keys(with_own_patterns(workload), f"{_SHAPE}-{source[:12]}")
-    # the embedded engine's indexes never lag behind its tables
-    lag_s = 0.0 if settings.target.kind is TargetKind.EMBEDDED else 1.0
-    behaviour = CacheSettings(time_limit_s=REDIS_LIMIT_S, index_lag_s=lag_s)
+    # the embedded engine's indexes lag behind its tables only where somebody asked for it
+    embedded = settings.target.kind is TargetKind.EMBEDDED
+    lag_s = settings.target.delay_s() if embedded else 1.0
+    behaviour = CacheSettings(
+        time_limit_s=REDIS_LIMIT_S, index_lag_s=lag_s, trip_s=_trip_s(settings)
+    )
     return Cache(settings.redis_url or "", keys, behaviour)
+
+
+def _trip_s(settings: ServiceSettings) -> float:
+    """Return how much further away cache and queue are taken to be: nothing, unless AWS is modelled."""
+    latency = settings.target.latency
+    return 0.0 if latency is None else read_profile(latency).cross_zone_s
 
 
 def create_app(
@@ -207,6 +222,9 @@ def create_app(
     )
     app.state.parts = parts
     app.add_middleware(Instrumented, metrics=parts.metrics, notifications=parts.notifications)
+    if settings.target.latency is not None:
+        profile = read_profile(settings.target.latency)
+        app.add_middleware(BehindLoadBalancer, takes_s=profile.load_balancer_s)
     handle_problems(app)
     for router in (courses.router, users.router, operations.router):
         app.include_router(router)

@@ -209,6 +209,7 @@ class Running:
         instances: Those that answer, as they are now: what is started again is another process.
         proxy: The name of the proxy in front of them; None if there is none.
         servers: Tells its servers from others.
+        target: Where its tables are, and what is modelled there, as runs say it.
     """
 
     pid: int
@@ -220,6 +221,7 @@ class Running:
     instances: list[Instance] = field(default_factory=list)
     proxy: str | None = None
     servers: str = ""
+    target: dict[str, Any] = field(default_factory=dict)
 
     @property
     def urls(self) -> list[str]:
@@ -535,6 +537,7 @@ def _run_in_background() -> None:
     options = json.loads(os.environ[_PLAN_VARIABLE])
     plan = Plan(settings=settings, deliver=settings.switches.needs_queue, **options)
     file = _state_file(settings.folder)
+    target = settings.target.condition()
 
     def tell(service: RunningService) -> None:
         switches = service.plan.settings.switches
@@ -549,6 +552,7 @@ def _run_in_background() -> None:
             instances=service.instances,
             proxy=service.proxy,
             servers=_servers_of(settings),
+            target=target,
         )
         write_private(file, json.dumps(asdict(state)), replace=True)
 

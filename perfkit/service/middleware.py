@@ -1,5 +1,6 @@
-"""The outermost layer: every answer, refusals and failures too, is timed, counted and labelled."""
+"""The outermost layers: every answer, refusals and failures too, is timed, counted and labelled."""
 
+import asyncio
 import logging
 import os
 from time import perf_counter
@@ -12,7 +13,7 @@ from perfkit.service.problem_bodies import problem_response
 from perfkit.service.problems import Problem
 from perfkit.service.timing import Trace, begin_trace
 
-__all__ = ["Instrumented"]
+__all__ = ["BehindLoadBalancer", "Instrumented"]
 
 LARGEST_HEADERS_BYTES = 32 * 1024
 
@@ -21,6 +22,29 @@ _LOGGED = "/api/"
 _LONGEST_ID = 64
 
 _log = logging.getLogger("perfkit.service")
+
+
+class BehindLoadBalancer:
+    """
+    ASGI middleware that lets requests take as much longer as a load balancer would.
+
+    It is around what times them: a load balancer's own time is in no figure of its targets, and its
+    health checks do not pass through it.
+
+    Args:
+        app: Everything else.
+        takes_s: How much longer.
+    """
+
+    def __init__(self, app: ASGIApp, takes_s: float) -> None:
+        self._app = app
+        self._takes_s = takes_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith(_LOGGED):
+            await asyncio.sleep(self._takes_s)
+        await self._app(scope, receive, send)
 
 
 class Instrumented:

@@ -64,6 +64,14 @@ def make_template(workload: Workload, architecture: Architecture) -> dict[str, A
                     ]
                 },
             },
+            "LoadBalancerName": {
+                "Description": "For perfkit load --load-balancer",
+                "Value": _get("LoadBalancer", "LoadBalancerName"),
+            },
+            "ScalingGroupName": {
+                "Description": "For perfkit load --scaling-group",
+                "Value": _ref("Group"),
+            },
             "QueueUrl": {"Description": "The task queue", "Value": _ref("Queue")},
             "SecretArn": {
                 "Description": "The key of the service's tokens",

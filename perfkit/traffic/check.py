@@ -1,7 +1,7 @@
 """`perfkit traffic check`: what the rules find, what of it is known and left alone, what fails."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
@@ -10,6 +10,8 @@ from perfkit.report.model import Block, Report, Section, Statement, Statements, 
 from perfkit.traffic.figures import Summary
 from perfkit.traffic.findings import Finding, Rule, Settings
 from perfkit.traffic.rules import RULES, find
+from perfkit.traffic.show import example_lines
+from perfkit.traffic.trace import Call
 from perfkit.units import format_count, format_many, format_units, format_usd
 from perfkit.workloads.model import Ignored
 
@@ -32,6 +34,7 @@ class Checked:
         unmatched: Entries of the ignore list that nothing was found for.
         failing: Why the check fails, a line each; empty if it does not.
         skipped: Rules that could not be applied, with the reason.
+        examples: The requests that findings name, by number.
     """
 
     summary: Summary
@@ -40,6 +43,7 @@ class Checked:
     unmatched: tuple[Ignored, ...]
     failing: tuple[str, ...]
     skipped: tuple[str, ...]
+    examples: Mapping[int, Call]
 
     @property
     def worth_usd(self) -> float:
@@ -80,6 +84,7 @@ def check(
             known.append((finding, entry.reason))
     kept.sort(key=lambda each: -each.worth_usd)
     wanted = set(fail_on)
+    named = {each.example for each in kept}
     failing = [f"{each.rule}: {each.request}" for each in kept if each.rule in wanted]
     if max_rcu is not None:
         failing += _too_large(summary, max_rcu)
@@ -90,6 +95,7 @@ def check(
         unmatched=tuple(each for each in ignored if each not in used),
         failing=tuple(failing),
         skipped=tuple(_skipped(summary, settings)),
+        examples={each.number: each for each in summary.trace.calls() if each.number in named},
     )
 
 
@@ -115,7 +121,7 @@ def _too_large(summary: Summary, max_rcu: float) -> Iterator[str]:
 
 def _skipped(summary: Summary, settings: Settings) -> Iterator[str]:
     if settings.idle_after_s is None:
-        yield f"{Rule.IDLE_INDEX} needs --index-time: for how long must be recorded to judge"
+        yield f"{Rule.IDLE_INDEX} needs --index-time, how long a recording must be to judge by"
     elif summary.trace.duration_s < settings.idle_after_s:
         yield f"{Rule.IDLE_INDEX} needs a recording as long as --index-time"
     if not any(each.arms for each in summary.figures):
@@ -156,7 +162,10 @@ def build_report(checked: Checked) -> Report:
             blocks=(
                 Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
                 *(
-                    Statements(name=f"finding-{number}", statements=tuple(_lines(checked, each)))
+                    Statements(
+                        name=f"finding-{number}",
+                        statements=(*_lines(checked, each), *_example(checked, each)),
+                    )
                     for number, each in enumerate(checked.findings, 1)
                 ),
                 Statements(
@@ -187,6 +196,7 @@ def _document(checked: Checked) -> dict[str, object]:
         "trace": str(checked.summary.trace.path),
         "worth_usd": checked.worth_usd,
         "basis": checked.summary.money_basis,
+        "capacity_doubt": checked.summary.trace.capacity_doubt or None,
         "findings": [asdict(each) for each in checked.findings],
         "ignored": [asdict(each) | {"reason": reason} for each, reason in checked.ignored],
         "failing": list(checked.failing),
@@ -212,9 +222,15 @@ def _lines(checked: Checked, each: Finding) -> Iterator[Statement]:
     yield Statement(text=f"  {each.what}: {each.evidence}.")
     saved = [each.worth] if each.worth else []
     if each.worth_usd:
-        saved.insert(0, f"{format_usd(each.worth_usd)} for {checked.summary.money_basis}")
+        saved.insert(0, f"{format_usd(each.worth_usd)} {checked.summary.money_basis}")
     worth = f" Worth {'; '.join(saved)}." if saved else ""
     yield Statement(text=f"  Remedy: {each.remedy}.{worth}")
+
+
+def _example(checked: Checked, each: Finding) -> Iterator[Statement]:
+    call = checked.examples.get(each.example)
+    if call is not None:
+        yield from example_lines(call, checked.summary.trace.fingerprints[call.fingerprint])
 
 
 def _rest(checked: Checked, hidden: int) -> Iterator[str]:
@@ -225,6 +241,8 @@ def _rest(checked: Checked, hidden: int) -> Iterator[str]:
         yield f"{known} on the ignore list left alone."
     for each in checked.unmatched:
         yield f"Nothing found for the ignore list's {each.rule}, {each.request}: is it still needed?"
+    if checked.summary.trace.capacity_doubt:
+        yield f"Doubtful: {checked.summary.trace.capacity_doubt}."
     for text in checked.skipped:
         yield f"Not looked at: {text}."
 
@@ -265,7 +283,7 @@ def annotations(checked: Checked, fail_on: Iterable[Rule]) -> Iterator[str]:
         yield workflow_command(
             "error" if each.rule in wanted else "warning",
             f"{each.rule} {each.request}",
-            f"{each.what}: {each.evidence}. {each.remedy}.",
+            f"{each.what}: {each.evidence}. Remedy: {each.remedy}.",
         )
     for text in _over_the_limit(checked):
         yield workflow_command("error", "max-rcu-per-request", text)

@@ -38,7 +38,8 @@ MOST_BODY_BYTES = 16 << 20
 
 _MEMBER = b'"ReturnConsumedCapacity":"INDEXES"'
 _ASKED = re.compile(rb'"ReturnConsumedCapacity"\s*:\s*"(?:NONE|TOTAL)"')
-_ANSWERED = re.compile(rb'(?<!\\)"ConsumedCapacity"\s*:\s*(?=[\[{])')
+_NAME = b'"ConsumedCapacity"'
+_ANSWERED = re.compile(_NAME + rb"\s*:\s*(?=[\[{])")
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _SPACE = b" \t\r\n"
 
@@ -134,10 +135,16 @@ def cut(body: bytes, asked: str) -> Cut:
 
 def _find(body: bytes) -> tuple[int, int, int] | None:
     """Return where the member begins, where its value does, and where that ends."""
-    for match in _ANSWERED.finditer(body):
+    start = -1
+    # much faster than to let the expression look for the name in a whole page
+    while (start := body.find(_NAME, start + 1)) >= 0:
+        match = _ANSWERED.match(body, start)
+        # inside a text the quotation mark is escaped
+        if match is None or body[start - 1 : start] == b"\\":
+            continue
         end = _end(body, match.end())
         if end is not None and _is_capacity(body[match.end() : end]):
-            return match.start(), match.end(), end
+            return start, match.end(), end
     return None
 
 

@@ -23,6 +23,7 @@ __all__ = ["Exchange", "Observed", "Observer", "Touched", "is_throttle"]
 MOST_RETURNED = 100
 """Keys of returned items that are kept of one answer."""
 
+_NAMING = frozenset({"Query", "Scan", "BatchGetItem", "GetItem"})
 _SCALARS = frozenset({"S", "N"})
 _MOST_LOOKED_AT = 200
 _MOST_VALUES = 2_000
@@ -138,6 +139,33 @@ class Observed:
     body: bytes | None = None
 
 
+class _Answer:
+    """The values in one answer, item by item, and how far they were asked for in their order."""
+
+    __slots__ = ("_place", "items", "number", "values")
+
+    def __init__(self, number: int, items: list[dict[str, Any]]) -> None:
+        self.number = number
+        self.values: set[str] = set()
+        self.items: list[set[str]] = []
+        for item in items[:_MOST_LOOKED_AT]:
+            if len(self.values) >= _MOST_VALUES:
+                break
+            self.items.append(_scalars(item, set()))
+            self.values |= self.items[-1]
+        self._place = 0
+
+    def is_next(self, wanted: set[str]) -> bool:
+        """Return whether something is wanted of the item last asked for, or of a later one."""
+        if not wanted & self.values:
+            return False
+        while self._place < len(self.items):
+            if wanted & self.items[self._place]:
+                return True
+            self._place += 1
+        return False
+
+
 @dataclass(slots=True)
 class Observer:
     """
@@ -157,9 +185,8 @@ class Observer:
     _pages: "OrderedDict[int, tuple[int, int]]" = field(default_factory=OrderedDict)
     _chains: int = 0
     _number: int = 0
-    _answered: "OrderedDict[Group, deque[tuple[int, set[str]]]]" = field(
-        default_factory=OrderedDict, repr=False
-    )
+    _answered: "OrderedDict[Group, deque[_Answer]]" = field(default_factory=OrderedDict, repr=False)
+    _latest: "deque[_Answer]" = field(default_factory=lambda: deque(maxlen=_ANSWERS), repr=False)
 
     def observe(self, exchange: Exchange) -> Observed:
         """Return what is kept of an exchange."""
@@ -247,26 +274,42 @@ class Observer:
 
         Of the same connection or caller, and among its last answers: a key that was read out of
         one answer and asked for next is what tells N+1 from requests that happen to follow each
-        other. The values looked at are forgotten with the answer.
+        other. Clients may have a connection for each table (PynamoDB has), so other connections'
+        answers count too, as long as their items are asked for in their order. The values looked
+        at are forgotten with the answer.
         """
-        found = 0
+        answer = None
         if operation in {"GetItem", "Query"} and "ExclusiveStartKey" not in request:
-            answers = self._answered.get(group, ())
-            wanted = _scalars(request.get("Key"), set()) if answers else set()
-            for _, value in _equalities(request) if answers else ():
-                _scalars(value, wanted)
-            for number, values in answers:
-                if wanted & values:
-                    found = number
-        if operation in {"Query", "Scan", "BatchGetItem", "GetItem"} and items:
-            last = self._answered.setdefault(group, deque(maxlen=_ANSWERS))
-            # what was read one by one is not what a hundred more are read by
-            if not found:
-                last.append((self._number, _scalars(items[:_MOST_LOOKED_AT], set())))
-            self._answered.move_to_end(group)
-            if len(self._answered) > _MOST_GROUPS:
-                self._answered.popitem(last=False)
-        return found
+            own = self._answered.get(group) or deque[_Answer]()
+            others = self._latest if isinstance(group, int) else ()
+            wanted = self._wanted(request) if own or others else set()
+            for each in own:
+                if wanted & each.values:
+                    answer = each
+            if answer is not None:
+                # reads behind it must not push it out
+                own.remove(answer)
+                own.append(answer)
+            else:
+                answer = next((each for each in reversed(others) if each.is_next(wanted)), None)
+        # what was read one by one is not what a hundred more are read by
+        if operation in _NAMING and items and (answer is None or len(items) > 1):
+            self._keep(group, _Answer(self._number, items))
+        return 0 if answer is None else answer.number
+
+    def _wanted(self, request: Mapping[str, Any]) -> set[str]:
+        wanted = _scalars(request.get("Key"), set())
+        for _, value in _equalities(request):
+            _scalars(value, wanted)
+        return wanted
+
+    def _keep(self, group: "Group", answer: "_Answer") -> None:
+        self._answered.setdefault(group, deque(maxlen=_ANSWERS)).append(answer)
+        self._answered.move_to_end(group)
+        if len(self._answered) > _MOST_GROUPS:
+            self._answered.popitem(last=False)
+        if isinstance(group, int) and len(answer.items) > 1:
+            self._latest.append(answer)
 
     def _touched(self, operation: str, request: Mapping[str, Any]) -> Iterator[Touched]:
         match operation:
@@ -390,7 +433,7 @@ def _counts(
     answer: Mapping[str, Any],
     items: list[dict[str, Any]],
 ) -> tuple[int, int]:
-    """Return how many items were evaluated and how many returned or written."""
+    """Return how many items were evaluated, 0 where nobody says, and how many returned or written."""
     count = answer.get("Count")
     if isinstance(count, int):
         scanned = answer.get("ScannedCount")
@@ -400,6 +443,9 @@ def _counts(
             len(each) for each in request["RequestItems"].values() if isinstance(each, list)
         ) - _unprocessed(answer)
         return number, number
+    if operation == "ExecuteStatement":
+        # how many it evaluated the answer does not say
+        return 0, len(items)
     if operation in WRITES:
         return (1, 1) if operation != "TransactWriteItems" else (0, 0)
     return len(items), len(items)

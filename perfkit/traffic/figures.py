@@ -76,7 +76,7 @@ class Figures:
     def wasted(self) -> float | None:
         """Share of the evaluated items that were not returned; None where none were."""
         scanned = self.totals.scanned
-        if self.fingerprint.operation not in {"Query", "Scan", "ExecuteStatement"} or not scanned:
+        if self.fingerprint.operation not in {"Query", "Scan"} or not scanned:
             return None
         return 1 - min(self.totals.count, scanned) / scanned
 
@@ -137,7 +137,7 @@ class Summary:
     @property
     def money_basis(self) -> str:
         """What `money_usd` is about, for people."""
-        return "a month" if self.has_rate else "a million calls"
+        return "a month" if self.has_rate else "per million calls"
 
 
 def summarize(trace: Trace, prices: RequestPrices) -> Summary:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from perfkit.traffic.figures import Figures, Summary
+from perfkit.traffic.figures import Summary
 
 __all__ = ["Finding", "Rule", "Settings", "Sought"]
 
@@ -66,8 +66,3 @@ class Settings:
 
 Sought = Callable[[Summary, Settings], Iterator[Finding]]
 """A rule: from a trace to findings."""
-
-
-def of_a_call(figures: Figures) -> float:
-    """Return the units of one call."""
-    return sum(figures.totals.units.values()) / figures.totals.calls

@@ -9,7 +9,8 @@ import logging
 import socket
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +54,8 @@ class Proxy:
         host: Address that is listened on.
         allowed: Names of hosts beside those of this machine, for `Doors`.
         keep_values: Keep requests as they were.
+        doubt_of: From an answer's headers, why the target's capacity may be wrong; None where it
+            is not.
 
     Attributes:
         unread: Requests that were passed on and could not be recorded.
@@ -69,8 +72,11 @@ class Proxy:
         host: str,
         allowed: Iterable[str] = (),
         keep_values: bool = False,
+        doubt_of: Callable[[Mapping[str, str]], str | None] = lambda _: None,
     ) -> None:
         self.unread = 0
+        self._doubt_of = doubt_of
+        self._is_known = False
         self._upstream = upstream
         self._writer = writer
         self._doors = Doors(host, allowed, command="perfkit record")
@@ -139,6 +145,15 @@ class Proxy:
         asked = asked_for(parsed) if parsed is not None and operation in COUNTED else ""
         sent = with_capacity(body, parsed) if parsed is not None and asked else body
 
+        seen = partial(
+            Exchange,
+            operation=operation,
+            request=parsed or {},
+            body=body,
+            at_s=at_s,
+            connection=self._connection(request),
+            headers=headers,
+        )
         failure = ""
         try:
             answer = await self._upstream.send(
@@ -147,8 +162,15 @@ class Proxy:
         except NoAnswerError as error:
             failure = "no answer"
             answer = _no_answer(str(error))
+        except asyncio.CancelledError:
+            if parsed is not None and request.transport is None:
+                self._take(_unanswered(seen, self.elapsed_s - at_s, "client gave up"))
+            raise
         duration_s = self.elapsed_s - at_s
         found = cut(answer.body, asked) if asked and answer.status == 200 else Cut(answer.body, ())
+        if found.consumed and not self._is_known:
+            self._is_known = True
+            self._writer.note(capacity_doubt=self._doubt_of(answer.headers))
         if found.body is not answer.body and "x-amz-crc32" in answer.headers:
             answer.headers["x-amz-crc32"] = str(zlib.crc32(found.body))
         response = web.Response(status=answer.status, body=found.body, headers=answer.headers)
@@ -160,20 +182,15 @@ class Proxy:
             pass
         finally:
             # the application has its answer, or is gone
-            if parsed is not None:
+            if parsed is not None and failure:
+                self._take(_unanswered(seen, duration_s, failure))
+            elif parsed is not None:
                 self._take(
-                    Exchange(
-                        operation=operation,
-                        request=parsed,
-                        body=body,
-                        at_s=at_s,
+                    seen(
                         duration_s=duration_s,
-                        status=0 if failure else answer.status,
-                        answer=b"" if failure else found.body,
+                        status=answer.status,
+                        answer=found.body,
                         consumed=found.consumed,
-                        connection=self._connection(request),
-                        headers=headers,
-                        failure=failure,
                     )
                 )
             elif operation:
@@ -292,6 +309,10 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return request if isinstance(request, dict) else None
+
+
+def _unanswered(seen: "partial[Exchange]", duration_s: float, failure: str) -> Exchange:
+    return seen(duration_s=duration_s, status=0, answer=b"", consumed=(), failure=failure)
 
 
 def _no_answer(reason: str) -> Answer:

@@ -144,6 +144,7 @@ async def _record(
             host=options.host,
             allowed=options.allowed,
             keep_values=options.keep_values,
+            doubt_of=options.target.doubt_of,
         )
         await proxy.start(listener)
         started()
@@ -283,8 +284,12 @@ def environment(target: Target, url: str, given: Mapping[str, str]) -> dict[str,
     if target.is_aws:
         return added
     has_region, has_credentials = _configured()
-    if not has_region:
-        added |= dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), target.resolved_region())
+    # some SDKs read one of them, some the other
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    region = next(filter(None, map(given.get, names)), "")
+    if region or not has_region:
+        region = region or target.resolved_region()
+        added |= {name: region for name in names if not given.get(name)}
     if not has_credentials:
         added |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "perfkit")
     return added

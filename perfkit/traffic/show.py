@@ -16,8 +16,10 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.traffic.figures import SHORTEST_RATE_S, Figures, Summary
+from perfkit.traffic.exchange import is_write
+from perfkit.traffic.figures import Figures, Summary
 from perfkit.traffic.shapes import Fingerprint
+from perfkit.traffic.trace import Call
 from perfkit.traffic.trace_file import Totals
 from perfkit.units import (
     format_bytes,
@@ -30,13 +32,15 @@ from perfkit.units import (
     format_usd,
 )
 
-__all__ = ["build_report", "live_table", "screen"]
+__all__ = ["build_report", "example_lines", "live_table", "screen"]
 
 _ON_SCREEN = 8
-_DETAIL_CELLS = 28
+_LEAST_CELLS = 28
+_FIGURES_CELLS = 56
+"""Of a line, what the columns beside the request take at most."""
 
 
-def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
+def screen(summary: Summary, *, more: str, next_step: str, width: int) -> tuple[Block, ...]:
     """
     Return one screen: the whole in a line or two, the most expensive requests, what is doubtful.
 
@@ -44,6 +48,7 @@ def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
         summary: The figures.
         more: Where everything else is.
         next_step: What to type next.
+        width: Cells of a line.
     """
     shown = summary.figures[:_ON_SCREEN]
     hidden = summary.figures[_ON_SCREEN:]
@@ -60,7 +65,7 @@ def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
             name="requests",
             title="",
             columns=_screen_columns(summary),
-            rows=tuple(_screen_row(summary, each) for each in shown),
+            rows=tuple(_screen_row(summary, each, width) for each in shown),
         ),
         Statements(
             name="more",
@@ -75,7 +80,7 @@ def screen(summary: Summary, *, more: str, next_step: str) -> tuple[Block, ...]:
 
 
 def live_table(
-    totals: Mapping[Fingerprint, Totals], elapsed_s: float, *, rows: int
+    totals: Mapping[Fingerprint, Totals], elapsed_s: float, *, rows: int, width: int
 ) -> tuple[Block, ...]:
     """
     Return what was asked so far, the requests that consumed most first.
@@ -84,6 +89,7 @@ def live_table(
         totals: Sums by fingerprint.
         elapsed_s: Since when.
         rows: As many kinds of requests as there is room for.
+        width: Cells of a line.
     """
     ranked = sorted(totals.items(), key=lambda each: (-sum(each[1].units.values()), -each[1].calls))
     calls = sum(each.calls for each in totals.values())
@@ -102,7 +108,7 @@ def live_table(
             ),
             rows=tuple(
                 {
-                    "request": _cut(fingerprint.text),
+                    "request": _cut(fingerprint.text, width),
                     "calls": each.calls,
                     "mean_s": each.duration_s / each.calls,
                     "units": sum(each.units.values()),
@@ -157,6 +163,7 @@ def _document(summary: Summary) -> dict[str, object]:
         "duration_s": trace.duration_s,
         "observed_s": trace.observed_s,
         "complete": trace.is_complete,
+        "capacity_doubt": trace.capacity_doubt or None,
         "cost_usd": summary.cost_usd,
         "region": summary.prices.region,
         "prices": summary.prices.source,
@@ -200,10 +207,11 @@ def _doubts(summary: Summary) -> Iterator[Statement]:
         found.append(f"{format_count(int(trace.meta['unread']))} requests could not be read")
     if not any(each.arms for each in summary.figures):
         found.append("the target said of no request what it consumed")
+    if trace.capacity_doubt:
+        found.append(trace.capacity_doubt)
     if not summary.has_rate:
         found.append(
-            f"recorded for less than {format_duration(SHORTEST_RATE_S)}, so money is for a million"
-            " calls of each kind"
+            "recorded for less than a minute, so money is for a million calls of each kind"
         )
     if found:
         yield Statement(text=f"Doubtful: {'; '.join(found)}.", tone=Tone.WARNING)
@@ -222,10 +230,10 @@ def _screen_columns(summary: Summary) -> tuple[Column, ...]:
     )
 
 
-def _screen_row(summary: Summary, each: Figures) -> Row:
+def _screen_row(summary: Summary, each: Figures, width: int) -> Row:
     calls = each.totals.calls
     return {
-        "request": _cut(each.fingerprint.text),
+        "request": _cut(each.fingerprint.text, width),
         "calls": calls,
         "share": _share(each.cost_usd, summary.cost_usd),
         "p50_s": each.percentile_s(0.5),
@@ -262,7 +270,7 @@ def _columns(summary: Summary) -> tuple[Column, ...]:
         Column(key="rcu_per_call", title="RCU/call", kind=units, group="consumed"),
         Column(key="wcu_per_call", title="WCU/call", kind=units, group="consumed"),
         Column(key="scanned", title="read", kind=count, group="items"),
-        Column(key="returned", title="returned", kind=count, group="items"),
+        Column(key="returned", title="returned or written", kind=count, group="items"),
         Column(key="wasted", title="wasted", kind=share, group="items"),
         Column(key="item_bytes", title="size", kind=Kind.BYTES, group="items"),
         Column(key="paged", title="of several pages", kind=count, group="calls"),
@@ -296,7 +304,10 @@ def _row(summary: Summary, each: Figures) -> Row:
         "wcu": each.write_units,
         "rcu_per_call": each.read_units / totals.calls,
         "wcu_per_call": each.write_units / totals.calls,
-        "scanned": totals.scanned,
+        # of statements DynamoDB does not say it
+        "scanned": None
+        if is_write(fingerprint) or totals.scanned < totals.count
+        else totals.scanned,
         "returned": totals.count,
         "wasted": each.wasted,
         "item_bytes": round(sum(sizes) / len(sizes)) if sizes else None,
@@ -335,30 +346,41 @@ def _arms(summary: Summary) -> Table:
 
 def _examples(summary: Summary) -> Iterator[Statement]:
     for each in summary.figures:
-        call = each.example
         yield Statement(text=each.fingerprint.text)
-        if call is None:
-            continue
-        parts = [
-            f"request {format_count(call.number)} at {format_seconds(call.at_s)}",
-            f"{format_count(call.scanned)} read, {format_count(call.count)} returned or written",
-            f"{format_units(call.total_units)} units",
-            format_seconds(call.duration_s),
-            f"{format_bytes(call.received_bytes)} answered",
-        ]
-        if call.chain:
-            parts.append(f"page {call.page + 1}")
-        if call.error:
-            parts.append(call.error)
-        if call.caller:
-            parts.append(f"caller {call.caller}")
-        yield Statement(text=f"  {', '.join(parts)}", tone=Tone.FAINT)
-        if call.body is not None:
-            yield Statement(text=call.body.decode(errors="replace"), tone=Tone.COMMAND)
+        if each.example is not None:
+            yield from example_lines(each.example, each.fingerprint)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _DETAIL_CELLS else f"{text[: _DETAIL_CELLS - 1]}…"
+def example_lines(call: Call, fingerprint: Fingerprint) -> Iterator[Statement]:
+    """Yield what is known of one request, and the request itself where values were kept."""
+    count = format_count(call.count)
+    if is_write(fingerprint):
+        items = f"{count} written"
+    elif call.scanned >= call.count:
+        items = f"{format_count(call.scanned)} read, {count} returned"
+    else:
+        items = f"{count} returned"
+    parts = [
+        f"request {format_count(call.number)} at {format_seconds(call.at_s)}",
+        items,
+        f"{format_units(call.total_units)} units",
+        format_seconds(call.duration_s),
+        f"{format_bytes(call.received_bytes)} answered",
+    ]
+    if call.chain:
+        parts.append(f"page {call.page + 1}")
+    if call.error:
+        parts.append(call.error)
+    if call.caller:
+        parts.append(f"caller {call.caller}")
+    yield Statement(text=f"  {', '.join(parts)}", tone=Tone.FAINT)
+    if call.body is not None:
+        yield Statement(text=call.body.decode(errors="replace"), tone=Tone.COMMAND)
+
+
+def _cut(text: str, width: int) -> str:
+    most = max(_LEAST_CELLS, width - _FIGURES_CELLS)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _share(part: float, whole: float) -> float:

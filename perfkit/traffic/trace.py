@@ -132,6 +132,11 @@ class Trace:
         return found if isinstance(found, str) else None
 
     @property
+    def capacity_doubt(self) -> str:
+        """Why the target's consumed units may be wrong; "" for no reason that is known."""
+        return str(self.meta.get("capacity_doubt") or "")
+
+    @property
     def is_complete(self) -> bool:
         """Whether the recording came to its end."""
         return bool(self.meta.get("complete"))

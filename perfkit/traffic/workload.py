@@ -27,6 +27,8 @@ _MOST_SETS = 5
 _MOST_NAME = 50
 _EQUALITIES = re.compile(r"[A-Za-z0-9_.-]+ = :v(?: AND [A-Za-z0-9_.-]+ = :v)*")
 _ASKED = ("GetItem", "Query", "Scan")
+_WRITTEN_KINDS = frozenset({"S", "N", "B", "BOOL"})
+"""Types of values that parameters of a workload may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,13 @@ class Written:
         text: The file.
         patterns: Names of its patterns.
         left_out: Requests that are no pattern, with the reason.
+        differences: What patterns do otherwise than the service, each with its pattern's name.
     """
 
     text: str
     patterns: tuple[str, ...]
     left_out: tuple[str, ...]
+    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ class _Pattern:
     name: str
     lines: tuple[str, ...]
     hz: float
+    differences: tuple[str, ...]
 
 
 def write_workload(summary: Summary) -> Written:
@@ -93,13 +98,30 @@ def write_workload(summary: Summary) -> Written:
             left_out.append(f"{fingerprint.text}: {lines}")
             continue
         name = _name(fingerprint, taken)
-        patterns.append(_Pattern(name=name, lines=tuple(lines), hz=_hz(summary, each)))
+        patterns.append(
+            _Pattern(
+                name=name,
+                lines=tuple(lines),
+                hz=_hz(summary, each),
+                differences=tuple(_differences(fingerprint)),
+            )
+        )
     text = "\n".join(_file(summary, patterns, left_out)) + "\n"
     return Written(
         text=text,
         patterns=tuple(each.name for each in patterns),
         left_out=tuple(left_out),
+        differences=tuple(f"{each.name} {what}" for each in patterns for what in each.differences),
     )
+
+
+def _differences(fingerprint: Fingerprint) -> Iterator[str]:
+    """Yield what the service asks for and a pattern has no word for, as far as it changes units."""
+    options = fingerprint.options.split(", ")
+    if "limit" in options:
+        yield "is asked with a Limit, and the pattern reads to the end"
+    if "consistent" in options:
+        yield "is asked consistently, at twice the units, and the pattern is not"
 
 
 def _hz(summary: Summary, each: Figures) -> float:
@@ -142,6 +164,8 @@ def _file(summary: Summary, patterns: list[_Pattern], left_out: list[str]) -> It
     for pattern in patterns:
         yield ""
         yield f"[patterns.{pattern.name}]"
+        for what in pattern.differences:
+            yield from comment(f"It {what}.")
         yield from pattern.lines
     yield from _traffic(summary, patterns)
 
@@ -210,8 +234,8 @@ def _lines(
     question = _kept(bodies) or _sampled(fingerprint)
     if question is None:
         return (
-            "it compares otherwise than by =, and no values were kept; record with --keep-values,"
-            " or write it by hand"
+            "it compares otherwise than by =, and there are no values that a workload can hold;"
+            " record with --keep-values, or write it by hand"
         )
     if fingerprint.operation == "Scan":
         return _scan(fingerprint, question)
@@ -266,7 +290,7 @@ def _query(
 def _kept(bodies: tuple[bytes, ...]) -> _Question | None:
     """Return the question as it was recorded, with the values of all requests that are alike."""
     requests = [orjson.loads(body) for body in bodies]
-    requests = [each for each in requests if each.get("ExpressionAttributeValues")]
+    requests = [each for each in requests if _is_written(each.get("ExpressionAttributeValues"))]
     if not requests:
         return None
     first = requests[0]
@@ -291,6 +315,10 @@ def _kept(bodies: tuple[bytes, ...]) -> _Question | None:
             if written(each) == written(first)
         ),
     )
+
+
+def _is_written(values: Mapping[str, AttributeValue] | None) -> bool:
+    return bool(values) and all(_WRITTEN_KINDS.issuperset(each) for each in (values or {}).values())
 
 
 def _sampled(fingerprint: Fingerprint) -> _Question | None:

@@ -141,3 +141,13 @@ def test_instances_count_by_the_busiest_and_by_the_worst_moment() -> None:
 def test_a_run_without_requests_and_one_of_another_kind_have_no_measures() -> None:
     assert measures_of(load_run()) == {}
     assert measures_of(replace(load_run(endpoint(OVERALL)), kind=RunKind.PHASES)) == {}
+
+
+def test_instances_that_are_looked_at_one_after_the_other_are_unhealthy_together() -> None:
+    looks = [(0.0, "a", True), (0.1, "b", True), (1.0, "a", False), (1.3, "b", False)]
+    looks += [(2.0, "a", True), (2.1, "b", False), (3.1, "b", True)]
+    samples = tuple(
+        InstanceSample(at_s=at_s, instance=name, healthy=healthy) for at_s, name, healthy in looks
+    )
+
+    assert measures_of(load_run(endpoint(OVERALL), instances=samples))[OVERALL]["unhealthy"] == 2

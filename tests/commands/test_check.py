@@ -79,6 +79,7 @@ def test_a_workload_gets_done_by_the_commands_that_the_lines_name(
     assert {title for title, state in states.items() if state != "done"} == {
         "no Scan is left in the source"
     }
+    assert steps["no Scan is left in the source"] == "perfkit check --source src"
 
     Path("src/service.py").write_text("client.query(TableName='Orders')\n")
     summary = Path("summary.md")

@@ -38,6 +38,21 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             id="another service",
         ),
         pytest.param(
+            ["up", "--like-aws", "--target", "http://127.0.0.1:1"],
+            {},
+            "--like-aws goes with the embedded target only, not with http://127.0.0.1:1",
+            id="another target, in the background",
+        ),
+        pytest.param(
+            ["run", "--like-aws", "--target", "http://127.0.0.1:1"],
+            {},
+            "--like-aws goes with the embedded target only, not with http://127.0.0.1:1",
+            id="another target of the whole job",
+        ),
+        pytest.param(
+            ["run", "--full", "--patterns-only"], {}, "contradict each other", id="full and not"
+        ),
+        pytest.param(
             ["bench"], {"PERFKIT_LATENCY": "bad.toml"}, "bad.toml lacks write_ms", id="bad profile"
         ),
         pytest.param(
@@ -79,6 +94,21 @@ def test_a_run_says_what_was_modelled(tmp_path: Path) -> None:
             "index delay": 1.0,
         },
     }
+
+
+def test_a_run_says_which_throughput_was_enforced(tmp_path: Path) -> None:
+    """One of 100 RCU refuses other requests than one on demand: they are never compared."""
+    data = tmp_path / "data.sqlite3"
+    client = embedded_client(data)
+    client.create_table(**table(BillingMode="PAY_PER_REQUEST"))
+    on_demand = make_target(None, data, like_aws=True).condition()
+    units = {"ReadCapacityUnits": 100, "WriteCapacityUnits": 50}
+    client.update_table(TableName="Orders", BillingMode="PROVISIONED", ProvisionedThroughput=units)
+
+    provisioned = make_target(None, data, like_aws=True).condition()
+
+    assert on_demand["modelled"]["throughput"] == "enforced"
+    assert provisioned["modelled"]["throughput"] == "enforced; Orders 100 RCU, 50 WCU"
 
 
 def test_a_lag_that_a_file_keeps_is_in_later_runs_too(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,15 @@ def test_a_command_runs_unchanged_and_is_recorded() -> None:
     assert (row["operation"], row["calls"]) == ("ListTables", 3)
 
 
+def test_a_command_that_is_killed_leaves_a_whole_trace() -> None:
+    killed = application(2, "os.kill(os.getpid(), signal.SIGKILL)")
+    done = run("record", "--output", "app.trace", "--", *killed)
+
+    assert done.returncode == 128 + signal.SIGKILL
+    assert "Recorded 2 requests" in done.stderr
+    assert read_trace(Path("app.trace")).is_complete
+
+
 def test_a_command_that_asks_nothing_is_told_how_to() -> None:
     done = run("record", "--output", "app.trace", "--", sys.executable, "-c", "print('hello')")
 
@@ -118,10 +127,10 @@ def test_nothing_but_the_reason_is_said_where_a_command_cannot_run(server: str) 
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_a_port_that_is_taken_is_an_error(server: str) -> None:
-    port = server.rpartition(":")[2]
+def test_a_port_that_is_taken_is_an_error(server: str, recorder: Callable[..., Any]) -> None:
+    other, port = (url.rpartition(":")[2] for url in (recorder(server).url, server))
 
-    taken = perfkit("record", "--port", port, "--", "true")
+    taken = perfkit("record", "--port", other, "--target", server, "--", "true")
     own = perfkit("record", "--port", port, "--target", server, "--", "true")
 
     assert [taken.exit_code, own.exit_code] == [2, 2]

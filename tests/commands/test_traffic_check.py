@@ -52,7 +52,11 @@ def test_a_scan_is_found_with_what_it_is_worth() -> None:
     assert "scan: Scan Orders: filter coupon = :v" in done.stdout
     assert "2 times, each 128 RCU and 1,000 items read for 10 returned" in done.stdout
     # 256 units in 120 s, of which 99% is thrown away, at $0.125 a million, 730 h a month
-    assert "Worth $0.69 for a month" in done.stdout
+    assert "Worth $0.69 a month" in done.stdout
+
+
+def test_everything_has_the_request_that_shows_it() -> None:
+    assert "request 1 at 1.00 s, 1,000 read, 10 returned, 128 units" in run("-v").stdout
 
 
 @pytest.mark.parametrize(

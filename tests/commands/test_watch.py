@@ -79,6 +79,14 @@ def drawn(board: Board) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
+def test_a_service_none_of_whose_instances_works_is_down() -> None:
+    board = Board()
+    board.add([sample(name, 1) for name in ("one", "two")])
+    board.add([Sample(instance=name, at_s=2, healthy=False) for name in ("one", "two")])
+
+    assert board.whole().status == "DOWN"
+
+
 def test_the_whole_screen() -> None:
     board = Board()
     for second in range(3):
@@ -89,7 +97,7 @@ def test_the_whole_screen() -> None:
     assert drawn(board) == snapshot("""\
 instance       avg     p99 req/s down  5XX CPU RCU/s  hits status
 instance 1 20.0 ms 46.2 ms   200    0   0% 25%   2.5 98.7% EXCELLENT
-instance 2 20.0 ms 46.2 ms   150    1   2% 25%   2.5 98.7% CRITICAL
+instance 2 20.0 ms 46.2 ms   150    1   2% 25%   2.5 98.7% DOWN
 all        20.0 ms 46.2 ms   350    1 0.9% 25%     5 98.7% STRAINED
 
 instance 2: connection refused

@@ -184,8 +184,16 @@ class Stubbed:
         return REGION
 
 
-def answer(*values: tuple[str, float], status: str = "Complete", token: str = "") -> dict[str, Any]:
-    results = [{"Id": name, "Values": [value], "StatusCode": status} for name, value in values]
+def answer(
+    *values: tuple[str, float],
+    status: str = "Complete",
+    token: str = "",
+    at: datetime = LAST_HOUR,
+) -> dict[str, Any]:
+    results = [
+        {"Id": name, "Timestamps": [at], "Values": [value], "StatusCode": status}
+        for name, value in values
+    ]
     return {"MetricDataResults": results, **({"NextToken": token} if token else {})}
 
 
@@ -204,7 +212,7 @@ def test_answers_come_in_pages_and_500_questions_at_a_time() -> None:
         # values of one metric may go on in the next page
         pages = (
             answer(*every, status="PartialData", token="x"),
-            answer(*every),
+            answer(*every, at=LAST_HOUR - timedelta(hours=1)),
             answer(*every[:4]),
         )
         for page in pages:

@@ -19,7 +19,13 @@ TABLE: dict[str, Any] = {
     "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
 }
 PROFILE = LatencyProfile(
-    read_s=0.005, write_s=0.008, page_s=0.050, item_s=0.001, first_connection_s=0.1
+    read_s=0.005,
+    write_s=0.008,
+    page_s=0.050,
+    item_s=0.001,
+    first_connection_s=0.1,
+    cross_zone_s=0.001,
+    load_balancer_s=0.002,
 )
 
 
@@ -103,15 +109,24 @@ def test_what_the_engine_took_itself_is_part_of_it() -> None:
 
 
 def test_the_built_in_profile_is_what_is_published() -> None:
-    """PutItem 8.5 ms, a page of a sequential scan about 55 ms, a new TLS connection about 5 ms."""
+    """
+    PutItem 8.5 ms, a page of a sequential scan about 55 ms, a new TLS connection about 5 ms.
+
+    Between zones it is 0.5 to 1.5 ms and back; a load balancer is assumed to take 1 to 3.
+    """
     aws = read_profile("aws")
 
     assert (aws.write_s, aws.read_s + aws.page_s, aws.first_connection_s) == pytest.approx(
         (0.0085, 0.055, 0.005)
     )
+    assert 0.0005 <= aws.cross_zone_s <= 0.0015
+    assert 0.001 <= aws.load_balancer_s <= 0.003
 
 
-GOOD = "read_ms = 5\nwrite_ms = 8\npage_ms = 50\nitem_ms = 0\nfirst_connection_ms = 5\n"
+GOOD = (
+    "read_ms = 5\nwrite_ms = 8\npage_ms = 50\nitem_ms = 0\nfirst_connection_ms = 5\n"
+    "cross_zone_ms = 1\nload_balancer_ms = 2\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +134,16 @@ GOOD = "read_ms = 5\nwrite_ms = 8\npage_ms = 50\nitem_ms = 0\nfirst_connection_m
     [
         pytest.param(GOOD.replace("read_ms = 5", "read_ms = -5"), "read_ms is -5", id="negative"),
         pytest.param(GOOD.replace("write_ms = 8\n", ""), "lacks write_ms", id="missing"),
+        pytest.param(
+            GOOD.replace("balancer_ms = 2", "balancer_ms = -2"),
+            "load_balancer_ms is -2",
+            id="negative, of the service",
+        ),
+        pytest.param(
+            GOOD.replace("cross_zone_ms = 1\n", ""),
+            "lacks cross_zone_ms",
+            id="missing, of the service",
+        ),
         pytest.param(GOOD.replace("50", "nan"), "page_ms is nan", id="no number"),
         pytest.param(GOOD.replace("50", "true"), "page_ms is True", id="a flag"),
         pytest.param(GOOD + "p99_ms = 20\n", "says p99_ms, which means nothing", id="unknown"),

@@ -174,6 +174,51 @@ def test_without_evidence_nothing_is_done_and_each_line_says_what_to_do() -> Non
     assert len({line.group for line in lines}) == 4
 
 
+def next_steps(found: Evidence, **options: Any) -> dict[str, str]:
+    return {line.title: line.next_step for line in check(found, **options)}
+
+
+def test_what_a_command_needs_comes_before_it() -> None:
+    nothing = next_steps(evidence([], tables=dict.fromkeys(table_states()), options=" --data x"))
+    bare = {
+        name: None if state is None else replace(state, indexes=())
+        for name, state in table_states().items()
+    }
+    without_indexes = next_steps(evidence([], tables=bare))
+
+    assert nothing["tested with 50 users"] == "perfkit seed --data x"
+    assert nothing["tested with 200 users"] == "perfkit seed --data x"
+    assert without_indexes["tested with 50 users"] == "perfkit load --phase 1 --users 50"
+    assert without_indexes["tested with 200 users"] == "perfkit create-indexes"
+
+
+def test_a_scan_is_looked_for_again_where_it_was_found() -> None:
+    scan = SourceScan(file="app/orders.py", line=3, call="table.scan")
+    found = replace(CLEAN, scans=(scan,))
+    title = "no Scan is left in the source"
+
+    assert next_steps(evidence([], source=None))[title] == "perfkit check --source ."
+    assert next_steps(evidence([], source=found, source_name="my app"))[title] == (
+        "perfkit check --source 'my app'"
+    )
+
+
+def test_another_service_is_loaded_again_as_it_was() -> None:
+    run = loaded(workload="tiny", workload_digest="", target={"kind": "url"})
+    assert run.load_test is not None
+    settings = replace(
+        run.load_test.settings, phase=None, switches=None, mix="tiny", mix_file="load/mix.toml"
+    )
+    run = replace(run, load_test=replace(run.load_test, settings=settings))
+    gate = parse_gate("p95_ms < 1")
+
+    before = next_steps(evidence([], workload=SHOP, tables={}), gates=[gate])
+    after = next_steps(evidence([run], workload=SHOP, tables={}), gates=[gate])
+
+    assert before["p95_ms < 1"] == "perfkit load --url URL --mix FILE"
+    assert after["p95_ms < 1"] == ("perfkit load --url http://127.0.0.1:8000 --mix load/mix.toml")
+
+
 def test_what_runs_show_is_done(measured: list[Run]) -> None:
     found = states(
         evidence(
@@ -351,6 +396,15 @@ def test_another_workload_has_nothing_of_the_reference_document() -> None:
 
     assert {line.group for line in lines} == {"Indexes and scans"}
     assert not any("80%" in line.title or "/api" in line.title for line in lines)
+
+
+def test_a_load_test_of_which_every_request_failed_shows_nothing() -> None:
+    run = loaded()
+    total = replace(run.variants[0], errors=run.variants[0].requests)
+
+    found = states(evidence([replace(run, variants=(total,))]))
+
+    assert found["tested with 50 users"] is State.NOT_DONE
 
 
 def test_a_stack_with_a_load_balancer_wants_the_load_test_to_be_of_it() -> None:

@@ -22,6 +22,7 @@ class TinyService:
         asked: Requests by path, without queries.
         headers: What was sent with the last request of each path.
         targets: Every path that was asked, with its query.
+        health: The status of `/healthz`.
         stalls_at: When this many requests have come, nothing is answered for `stalls_s`.
     """
 
@@ -30,6 +31,7 @@ class TinyService:
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     targets: list[str] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    health: int = 200
     stalls_at: int = 0
     stalls_s: float = 0.0
     _resumes_s: float = 0.0
@@ -62,6 +64,7 @@ class TinyService:
         if path == "/slow":
             await asyncio.sleep(_SLOW_S)
         status = int(path.removeprefix("/status/")) if path.startswith("/status/") else 200
+        status = self.health if path == "/healthz" else status
         state = "HIT" if self.asked[path] % 2 else "MISS"
         writer.write(
             f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\nx-cache: {state}\r\n"
@@ -106,6 +109,14 @@ class _Running:
 @pytest.fixture(scope="module")
 def shared_service() -> Iterator[TinyService]:
     """Return a service that the tests of a file share."""
+    running = _Running()
+    yield running.service
+    running.stop()
+
+
+@pytest.fixture
+def second_service() -> Iterator[TinyService]:
+    """Return another instance of it."""
     running = _Running()
     yield running.service
     running.stop()

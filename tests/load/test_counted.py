@@ -135,3 +135,32 @@ def test_a_worker_that_knows_of_the_others_late_is_no_new_beginning() -> None:
     meanwhile = Counted(requests=998, failed=0).since(Counted(requests=1000, failed=0))
 
     assert meanwhile.requests == 0
+
+
+def test_a_service_that_names_its_metrics_after_itself() -> None:
+    """What is called so of other programs, and what the service asks of others, is not taken."""
+    registry = CollectorRegistry()
+    requests = Counter("shop_http_requests", "Of users.", ("path", "status"), registry=registry)
+    seconds = Histogram("shop_request_latency_seconds", "Times.", ("path",), registry=registry)
+    requests.labels("/cart", "200").inc(97)
+    requests.labels("/cart", "502").inc(3)
+    for _ in range(4):
+        seconds.labels("/cart").observe(0.5)
+    Counter("shop_cache_hits", "Found.", registry=registry).inc(30)
+    Counter("shop_cache_misses", "Not.", registry=registry).inc(10)
+    for other in ("redis_requests", "promhttp_metric_handler_requests", "http_client_requests"):
+        Counter(other, "Of others.", ("code",), registry=registry).labels("200").inc(1000)
+    Histogram("http_client_request_duration_seconds", "Of others.", registry=registry).observe(9)
+
+    counted = read_counted(generate_latest(registry).decode())
+
+    assert (counted.requests, counted.failed) == (100, 3)
+    assert (counted.timed, counted.mean_s) == (4, 0.5)
+    assert counted.hit_rate == 0.75
+    assert counted.read_units is None
+
+
+def test_of_two_metrics_that_could_be_meant_none_is() -> None:
+    text = 'shop_requests_total{status="200"} 5\nadmin_requests_total{status="200"} 7\n'
+
+    assert read_counted(text).requests is None

@@ -46,3 +46,22 @@ def test_a_generator_at_its_limit_ends_the_search_with_what_was_kept() -> None:
 
     assert (found.low_hz, found.high_hz) == (800.0, None)
     assert found.reason == "at 1,600/s: saturated"
+
+
+def test_a_trial_that_happens_to_be_slow_does_not_end_the_search() -> None:
+    """Another program took the machine at 40/s and at 320/s, once each."""
+    disturbed = {40.0, 320.0}
+    service = service_up_to(700.0)
+
+    def attempt(rate_hz: float) -> Tried:
+        if rate_hz in disturbed:
+            disturbed.remove(rate_hz)
+            return Tried(p95_s=0.9, kept=False, reason="slow")
+        return service(rate_hz)
+
+    found = search_rate(0.2, 20.0, attempt)
+
+    assert not disturbed
+    assert found.low_hz is not None
+    assert found.high_hz is not None
+    assert found.low_hz <= 700.0 < found.high_hz

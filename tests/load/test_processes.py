@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +222,40 @@ def test_a_service_that_dies_is_measured_as_errors(start: Any) -> None:
     assert document["errors_by_kind"].keys() >= {"connection refused"}
     # the measurement itself may be invalid on a busy machine
     assert process.returncode == (4 if document["valid"] else 3), errors
+
+
+def test_locusts_own_page_shows_the_requests_and_is_for_this_machine_to_look_at(
+    start: Any, tiny_service: Any
+) -> None:
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    process = start(
+        *("--url", tiny_service.url, "--mix", "mix.toml", "--users", "2", "--think", "0.01"),
+        *("--duration", "6s", "--ramp", "0s", "--web", "--web-port", str(port)),
+    )
+
+    def shown() -> dict[str, Any]:
+        with suppress(OSError), urllib.request.urlopen(f"{page}/stats/requests") as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+        return {"stats": [{"num_requests": 0}]}
+
+    wait_for(lambda: shown()["stats"][-1]["num_requests"] > 20)
+    (generator,) = generators(process)
+    listening = {
+        each.laddr.ip
+        for each in generator.net_connections()
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+    }
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{page}/swarm", data=b"user_count=1000&spawn_rate=1000")
+    refused.value.close()
+    state = shown()["state"]
+    _, errors = process.communicate(timeout=_LIMIT_S)
+
+    assert listening == {"127.0.0.1"}
+    assert refused.value.code == 403
+    assert state == "running"
+    # it ends by itself, though the page was open; a busy machine may make it invalid
+    assert process.returncode in {0, 3}, errors
+    assert f"Locust's page: {page}" in errors

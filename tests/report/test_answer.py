@@ -263,7 +263,7 @@ def test_nothing_advises_a_scenario_that_refuses_the_workload(shop: list[Run]) -
     shown = plain.render_report(report, 10_000)
 
     assert "--scenario phases" not in shown
-    assert "which serves the built-in workload only" in shown
+    assert "`perfkit load --url URL --mix FILE`" in shown
 
 
 def test_an_unstated_rate_makes_no_headline(shop: list[Run]) -> None:

@@ -16,8 +16,10 @@ from perfkit.report.plain import render_blocks
 from perfkit.report.sections import Topic
 from perfkit.runs import (
     CacheFigures,
+    CloudMetric,
     GateOutcome,
     HttpFigures,
+    InstanceSample,
     LoadModel,
     LoadSettings,
     LoadTest,
@@ -133,6 +135,102 @@ def test_the_dashboard_compares_the_first_phase_with_the_last() -> None:
     # means of 2,010 ms and 100.5 ms: 1 - 1/20
     assert "Response time, measured: 95% improvement" in text
     assert "Throughput, measured: 1,900% increase" in text
+
+
+def test_the_dashboard_says_no_change_between_different_loads() -> None:
+    (section,) = [
+        each
+        for each in build_report([run_of(0, users=4), run_of(3)], topics=[Topic.DASHBOARD]).sections
+        if each.name == "dashboard"
+    ]
+    text = render_blocks(section.blocks, 100)
+
+    assert "Not under the same load (users 4 and 50): what changed is not worked out." in text
+    assert "improvement" not in text
+
+
+def of_a_shop(**changes: Any) -> Run:
+    """Return a test of a service that is not ours, which answers without any header of its own."""
+    run = run_of(0)
+    assert run.load_test is not None
+    settings = replace(
+        run.load_test.settings, phase=None, switches=None, urls=("http://shop.example",)
+    )
+    total = variant("", service=None, cache=None, capacity_units=None)
+    statuses = {"200": 190, "502": 10}
+    assert total.http is not None
+    total = replace(total, http=replace(total.http, statuses=statuses))
+    return replace(
+        run,
+        variants=(total,),
+        load_test=replace(run.load_test, settings=settings, **changes),
+    )
+
+
+def dashboard_of(run: Run) -> str:
+    (section,) = [
+        each
+        for each in build_report([run], topics=[Topic.DASHBOARD]).sections
+        if each.name == "dashboard"
+    ]
+    text = render_blocks(section.blocks, 100)
+    return " ".join(text.replace("█", "").replace("░", "").split())
+
+
+def test_the_dashboard_of_another_service_names_what_that_does_not_offer() -> None:
+    text = dashboard_of(of_a_shop())
+
+    assert "TargetResponseTime (avg) 100 ms" in text
+    assert "RequestCount 20/s" in text
+    assert "HTTPCode_Target_5XX 5%" in text
+    assert "Not offered by the service: UnhealthyHostCount (/healthz or --metrics)" in text
+    assert "DynamoDB ConsumedRCU (the header X-Consumed-Read-Units)" in text
+
+
+def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
+    samples = tuple(
+        InstanceSample(
+            at_s=at_s, instance=name, healthy=healthy, cpu_share=cpu_share, hit_rate=0.8
+        )
+        for at_s, name, healthy, cpu_share in (
+            (0.0, "a", True, 0.2), (0.1, "b", True, 0.6), (1.0, "a", False, 0.4),
+        )
+    )  # fmt: skip
+
+    text = dashboard_of(of_a_shop(instances=samples))
+
+    # the mean of 30% and 60%
+    assert "CPUUtilization 45%" in text
+    assert "UnhealthyHostCount 1" in text
+    assert "Cache Hit Rate 80%" in text
+    assert "Not offered by the service: DynamoDB ConsumedRCU" in text
+
+
+def test_what_cloudwatch_says_is_on_the_dashboard_where_the_service_says_nothing() -> None:
+    def metric(name: str, statistic: str, *values: float) -> CloudMetric:
+        minutes = {f"2026-01-01T00:0{n}:00Z": value for n, value in enumerate(values)}
+        return CloudMetric(
+            namespace="AWS", name=name, dimensions={}, statistic=statistic, minutes=minutes
+        )
+
+    run = of_a_shop(
+        cloudwatch=(
+            metric("ConsumedReadCapacityUnits", "Sum", 60.0, 600.0),
+            metric("ConsumedReadCapacityUnits", "Sum", 0.0, 300.0),
+            metric("CPUUtilization", "Average", 20.0, 40.0),
+            metric("UnHealthyHostCount", "Maximum", 0.0, 1.0, 0.0),
+        )
+    )
+
+    text = dashboard_of(run)
+
+    # 900 units in the busiest minute
+    assert "DynamoDB ConsumedRCU 15/s" in text
+    assert "CPUUtilization 30%" in text
+    assert "UnhealthyHostCount 1" in text
+    report = build_report([run], topics=[Topic.LATENCY])
+    markdown = formats.render_text(report, formats.Format.MARKDOWN)
+    assert "CloudWatch, by the minute" in markdown
 
 
 def side(run: Run, title: str) -> Side:

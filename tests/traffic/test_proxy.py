@@ -1,10 +1,13 @@
 """The recorder between an application and a target: what the application notices of it, and what not."""
 
+import asyncio
 import http.client
+import itertools
 import json
 import socket
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +17,13 @@ import boto3
 import orjson
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
+from multidict import CIMultiDict
+from typer.testing import CliRunner
+
+from perfkit.cli import app
+from perfkit.dynamodb.targets import parse_target
+from perfkit.traffic.upstream import Answer, Upstream
 
 pytestmark = pytest.mark.processes
 
@@ -312,6 +321,81 @@ def test_a_target_that_is_away_is_an_error_that_sdks_try_again(recorder: Start) 
         (1, "no answer", 0),
         (2, "no answer", 0),
     ]
+
+
+def test_a_target_that_answers_wrong_units_is_named(
+    run_stand_in: Callable[[str], str], recorder: Start
+) -> None:
+    url = run_stand_in("moto")
+    recording = recorder(url, doubt_of=parse_target(url).doubt_of)
+    ask(url, "CreateTable", TABLE)
+
+    ask(recording.url, "GetItem", {"TableName": "things", "Key": KEY})
+
+    ask(url, "DeleteTable", {"TableName": "things"})
+    trace = recording.trace()
+    assert "is moto: it answers constants" in trace.capacity_doubt
+    shown = CliRunner().invoke(app, ["traffic", "check", str(trace.path)])
+    assert "Doubtful: " in shown.stdout
+
+
+class Stuck:
+    """A target that never answers a GetItem."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def send(self, method: str, path: str, headers: CIMultiDict[str], body: bytes) -> Answer:
+        if headers["X-Amz-Target"].endswith(".GetItem"):
+            await asyncio.Event().wait()
+        return await self._upstream.send(method, path, headers, body)
+
+    async def close(self) -> None:
+        await self._upstream.close()
+
+
+def test_a_target_that_is_slow_is_waited_for_as_long_as_the_application_does(
+    server: str, recorder: Start
+) -> None:
+    recording = recorder(server, changed=Stuck)
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=recording.url,
+        region_name="us-east-1",
+        aws_access_key_id="somebody",
+        aws_secret_access_key="else",
+        config=Config(read_timeout=0.5, retries={"total_max_attempts": 2}),
+    )
+
+    with pytest.raises(ReadTimeoutError):
+        client.get_item(TableName="things", Key=KEY)
+    others = client.list_tables()
+
+    assert others["TableNames"] == []
+    calls = list(recording.trace().calls())
+    assert [(each.attempt, each.error) for each in calls] == [
+        (1, "client gave up"),
+        (2, "client gave up"),
+        (1, ""),
+    ]
+    assert min(each.duration_s for each in calls[:2]) > 0.4
+
+
+def test_a_clock_that_jumps_changes_no_time(
+    server: str, recorder: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = recorder(server)
+    hour = itertools.cycle([3_600.0, -7_200.0])
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + next(hour))
+
+    for _ in range(4):
+        ask(recording.url, "ListTables", {})
+
+    trace = recording.trace()
+    calls = list(trace.calls())
+    assert [each.number for each in calls] == [1, 2, 3, 4]
+    assert all(0 <= each.at_s <= each.end_s <= trace.duration_s < 3_600 for each in calls)
 
 
 def test_a_page_of_a_browser_is_kept_out(server: str, recorder: Start) -> None:

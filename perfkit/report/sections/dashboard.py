@@ -1,12 +1,19 @@
 """The metrics of a service's dashboard before and after, measured and quoted, with a status."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
-from perfkit.analysis.load_runs import asked, sides_under_load, subject_of
+from perfkit.analysis.load_runs import (
+    asked,
+    figures_under_load,
+    of_another_service,
+    sides_under_load,
+    subject_of,
+)
+from perfkit.analysis.matching import other_load
 from perfkit.analysis.percentiles import percentile
-from perfkit.analysis.phases import is_cold, sides_of
+from perfkit.analysis.phases import is_cold, sides_of, warm
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
@@ -34,7 +41,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["METRICS", "Metric", "build", "rounded"]
+__all__ = ["METRICS", "Metric", "build", "not_offered", "rounded"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -73,7 +80,7 @@ _Figures = Mapping[str, float | None]
 
 
 def build(selection: Selection) -> Iterable[Section]:
-    """Yield a section for each run over the phases, and for the load tests of each group."""
+    """Yield a section for each run over the phases, and for load tests."""
     for run in selection.runs:
         sides = sides_of(run)
         if sides is None:
@@ -105,6 +112,8 @@ def build(selection: Selection) -> Iterable[Section]:
 
     for group in selection.groups:
         yield from _under_load(group.runs, selection)
+        for run in of_another_service(group.runs):
+            yield _of_another_service(run)
 
 
 def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
@@ -117,11 +126,18 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
         _panel(subject_of(run), variant, each, (figures[0], figures[-1]), Provenance.MEASURED)
         for (run, variant), each in zip(sides, figures, strict=True)
     ]
+    panels += _quoted_panels(sides)
     blocks: list[Block] = []
     tests = [run.load_test for run, _ in sides if run.load_test is not None]
     title = "; ".join(dict.fromkeys(map(asked, tests)))
     blocks.append(Gauges(name="dashboard", title=title, panels=tuple(panels)))
-    statements = [*_changes(figures[0], figures[-1], "measured")] if len(figures) > 1 else []
+    statements = []
+    differs = other_load(sides[0][0], sides[-1][0])
+    if differs:
+        text = f"Not under the same load ({differs}): what changed is not worked out."
+        statements.append(Statement(text=text, tone=Tone.WARNING))
+    elif len(figures) > 1:
+        statements += _changes(figures[0], figures[-1], "measured")
     statements += [
         Statement(text=f"{subject_of(run)} is INVALID: {reason}.", tone=Tone.WARNING)
         for run, _ in sides
@@ -140,6 +156,64 @@ def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:
         blocks=tuple(blocks),
         facts=facts_of(last),
     )
+
+
+def _of_another_service(run: Run) -> Section:
+    """Return what a load test says of a service that is not ours, and what that does not offer."""
+    figures = figures_under_load(run)
+    title = "" if run.load_test is None else asked(run.load_test)
+    name = f"service at {subject_of(run)}"
+    panel = _panel(name, run.variants[0], figures, (figures, figures), Provenance.MEASURED)
+    statements = [*not_offered(figures)]
+    if run.load_test is not None:
+        statements += [
+            Statement(text=f"INVALID: {reason}.", tone=Tone.WARNING)
+            for reason in run.load_test.invalid
+        ]
+    statements.append(Statement(text=_limits_note(), tone=Tone.FAINT))
+    return Section(
+        name="dashboard",
+        subject=subject_of(run),
+        title=f"Dashboard under load: {subject_of(run)}",
+        blocks=(
+            Gauges(name="dashboard", title=title, panels=(panel,)),
+            Statements(name="summary", title="Summary", statements=tuple(statements)),
+        ),
+        facts=facts_of(run),
+    )
+
+
+_OFFERED_BY = {
+    "unhealthy": "/healthz or --metrics",
+    "cpu_share": "process_cpu_seconds_total in --metrics",
+    "read_units_per_s": "the header X-Consumed-Read-Units",
+    "hit_rate": "the header X-Cache or cache_hits_total and cache_misses_total in --metrics",
+}
+
+
+def not_offered(figures: _Figures) -> Iterator[Statement]:
+    """Yield which metrics a service does not offer, each with where it would be read."""
+    lacking = [
+        f"{metric.label} ({_OFFERED_BY[metric.key]})"
+        for metric in METRICS
+        if figures.get(metric.key) is None and metric.key in _OFFERED_BY
+    ]
+    if lacking:
+        yield Statement(text=f"Not offered by the service: {', '.join(lacking)}.", tone=Tone.FAINT)
+
+
+def _quoted_panels(sides: Sequence[tuple[Run, Variant]]) -> Iterator[Panel]:
+    """Yield what a document says of the phases that were loaded, if it speaks of them."""
+    found = []
+    for run, variant in sides:
+        test = run.load_test
+        name = "" if test is None or test.settings.phase is None else warm(test.settings.phase)
+        figures = mapping(mapping(run.quoted).get("dashboard")).get(name)
+        if figures is not None:
+            found.append((name, variant, _quoted(figures)))
+    for name, variant, figures in found:
+        both = (found[0][2], found[-1][2])
+        yield _panel(name, variant, figures, both, Provenance.QUOTED)
 
 
 def _title(run: Run, before: Variant) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.analysis.load_runs import asked, subject_of, validity
+from perfkit.analysis.load_runs import asked, figures_under_load, subject_of, validity
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.report.about import facts_of
+from perfkit.report.figures import format_value
 from perfkit.report.model import (
     Block,
     Cell,
@@ -20,12 +21,18 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.runs import LoadTest, RateSearch, Run, RunKind, Variant
+from perfkit.report.sections.dashboard import METRICS, not_offered, rounded
+from perfkit.runs import CloudMetric, LoadTest, RateSearch, Run, RunKind, Variant
 from perfkit.units import format_many, format_seconds, format_share
 
 __all__ = ["blocks_of", "build"]
 
 _MOST_ERRORS = 8
+_MINUTES_NOTE = (
+    "Sums over all minutes that the test touched, the ramp and what else was asked in them"
+    " included; of other statistics the mean. A metric without minutes was not published: nothing"
+    " happened, or nothing has that name."
+)
 
 
 def build(selection: Selection) -> Iterable[Section]:
@@ -53,6 +60,10 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
+    if test.instances and test.settings.switches is None:
+        blocks.append(_service(run))
+    if test.cloudwatch:
+        blocks.append(_cloudwatch(test.cloudwatch))
     if test.search is not None:
         blocks.append(Statements(name="search", statements=(_found(test.search),)))
     if test.gates:
@@ -137,6 +148,56 @@ def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
         yield Statement(text=f"{count:,} {kind} ({share} of all requests)", tone=Tone.WARNING)
     if kinds[_MOST_ERRORS:]:
         yield Statement(text=f"{len(kinds) - _MOST_ERRORS} more kinds", tone=Tone.WARNING)
+
+
+_OF_THE_SERVICE = ("unhealthy", "cpu_share", "read_units_per_s", "hit_rate")
+"""Metrics of the dashboard that whoever asks cannot see."""
+
+
+def _service(run: Run) -> Statements:
+    """Return what a service that is not ours says of itself."""
+    figures = figures_under_load(run)
+    said = [
+        f"{metric.label} {format_value(rounded(metric.key, figures[metric.key]), metric.kind)}"
+        f"{metric.unit}"
+        for metric in METRICS
+        if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
+    ]
+    statements = [Statement(text=f"{', '.join(said)}.")] if said else []
+    statements += not_offered(figures)
+    return Statements(name="service", title="The service", statements=tuple(statements))
+
+
+def _cloudwatch(metrics: tuple[CloudMetric, ...]) -> Table:
+    return Table(
+        name="cloudwatch",
+        title="CloudWatch, by the minute",
+        columns=(
+            Column(key="of", title="of", label=True),
+            Column(key="metric", title="metric", label=True),
+            Column(key="statistic", title="statistic"),
+            Column(key="whole", title="all minutes", kind=Kind.COUNT),
+            Column(key="most", title="highest", kind=Kind.COUNT),
+            Column(key="minutes", title="minutes", kind=Kind.COUNT),
+        ),
+        rows=tuple(map(_metric_row, metrics)),
+        notes=(_MINUTES_NOTE,),
+    )
+
+
+def _metric_row(metric: CloudMetric) -> Row:
+    values = list(metric.minutes.values())
+    whole = sum(values) if metric.statistic == "Sum" else None
+    if values and whole is None:
+        whole = sum(values) / len(values)
+    return {
+        "of": ", ".join(metric.dimensions.values()) or "the account",
+        "metric": metric.name,
+        "statistic": metric.statistic,
+        "whole": float(f"{whole:.4g}") if values and whole is not None else None,
+        "most": float(f"{max(values):.4g}") if values else None,
+        "minutes": len(values),
+    }
 
 
 def _found(search: RateSearch) -> Statement:

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from perfkit.traffic.figures import Figures, Summary
 from perfkit.traffic.findings import Finding, Rule, Settings
 from perfkit.traffic.schemas import Schema
+from perfkit.traffic.shapes import Fingerprint
 from perfkit.units import format_count, format_many, format_units
 
 __all__ = ["find_scans", "runs_of"]
+
+_INNERMOST = re.compile(r"\(([^()]*)\)")
+_SAYS_KEY = "\0"
 
 
 def find_scans(summary: Summary, _: Settings) -> Iterator[Finding]:
@@ -24,22 +28,29 @@ def find_scans(summary: Summary, _: Settings) -> Iterator[Finding]:
         fingerprint, totals = each.fingerprint, each.totals
         runs = runs_of(each)
         units = each.read_units / runs
-        filtered = bool(fingerprint.filter) or fingerprint.operation == "ExecuteStatement"
-        saved = each.wasted if filtered and each.wasted is not None else None
+        saved = each.wasted if fingerprint.filter else None
         yield Finding(
             rule=Rule.SCAN,
             request=fingerprint.text,
             what=f"reads all of {fingerprint.where} to answer a question",
-            evidence=f"{format_many(runs, 'time', 'times')}, each {format_units(units)} RCU and"
-            f" {format_count(round(totals.scanned / runs))} items read for"
-            f" {format_count(round(totals.count / runs))} returned",
+            evidence=f"{format_many(runs, 'time', 'times')}, each {format_units(units)} RCU"
+            f" and {_items(each, runs)}",
             remedy=_remedy(each),
             worth_usd=summary.scaled_usd(
                 each.cost_usd * (1.0 if saved is None else saved), totals.calls
             ),
-            worth="" if saved is not None else "at most: what of it is needed, the service knows",
+            worth="" if saved is not None else "at most: how much of it is needed is not recorded",
             example=each.example.number if each.example else 0,
         )
+
+
+def _items(figures: Figures, runs: int) -> str:
+    returned = format_count(round(figures.totals.count / runs))
+    if figures.fingerprint.operation == "ExecuteStatement":
+        return f"{returned} items returned; of a statement DynamoDB does not say how many it read"
+    return (
+        f"{format_count(round(figures.totals.scanned / runs))} items read for {returned} returned"
+    )
 
 
 def runs_of(figures: Figures) -> int:
@@ -54,32 +65,49 @@ def runs_of(figures: Figures) -> int:
 
 
 def _is_scan(figures: Figures, schemas: dict[str, Schema]) -> bool:
-    fingerprint = figures.fingerprint
-    if not figures.totals.scanned and not figures.read_units:
+    fingerprint, totals = figures.fingerprint, figures.totals
+    if not (totals.scanned or totals.count or figures.read_units):
         return False
     if fingerprint.operation == "ExecuteStatement":
-        return _is_full_statement(figures, schemas)
+        return _is_full_statement(fingerprint, schemas)
     if fingerprint.operation != "Scan" or "segment" in fingerprint.options:
         return False
     return not fingerprint.index or bool(fingerprint.filter)
 
 
-def _is_full_statement(figures: Figures, schemas: dict[str, Schema]) -> bool:
-    fingerprint = figures.fingerprint
+def _is_full_statement(fingerprint: Fingerprint, schemas: dict[str, Schema]) -> bool:
     schema = schemas.get(fingerprint.table)
     name = schema.partition_of(fingerprint.index) if schema else None
     if name is None or not fingerprint.change.upper().startswith("SELECT"):
         return False
-    _, _, where = re.sub(r"\bwhere\b", "WHERE", fingerprint.change, flags=re.IGNORECASE).partition(
-        "WHERE"
-    )
-    return not re.search(rf'(?<![\w.])"?{re.escape(name)}"?\s*(=|IN\b)', where, re.IGNORECASE)
+    condition = _condition(fingerprint)
+    return not (condition and _says_key(condition, name))
+
+
+def _condition(fingerprint: Fingerprint) -> str:
+    """Return what stands after a statement's WHERE."""
+    _, *after = re.split(r"\bWHERE\b", fingerprint.change, maxsplit=1, flags=re.IGNORECASE)
+    return after[0] if after else ""
+
+
+def _says_key(condition: str, key: str) -> bool:
+    """
+    Return whether each alternative of a condition says the partition key by = or IN.
+
+    Source: developer guide, "PartiQL select statements for DynamoDB": all else reads the table.
+    """
+    while (inner := _INNERMOST.search(condition)) is not None:
+        said = _SAYS_KEY if _says_key(inner[1], key) else ""
+        condition = f"{condition[: inner.start()]}{said}{condition[inner.end() :]}"
+    says = re.compile(rf'(?<![\w.-])"?{re.escape(key)}"?\s*(?:=|(?i:IN)\b)|{_SAYS_KEY}')
+    return all(map(says.search, re.split(r"\bOR\b", condition, flags=re.IGNORECASE)))
 
 
 def _remedy(figures: Figures) -> str:
-    wanted = re.findall(r"([\w.-]+) = :v", figures.fingerprint.filter)
-    if wanted:
-        return f"an index with the partition key {wanted[0]}, and a query of it"
+    condition = figures.fingerprint.filter or _condition(figures.fingerprint)
+    wanted = re.findall(r'([\w.-]+)"?\s*=\s*[:?]', condition)
+    if wanted and not re.search(r"\bOR\b", condition, re.IGNORECASE):
+        return f"an index with the partition key {wanted[0]} (text, number or binary), and a query of it"
     return (
         "a query of an index whose partition key is what the service looks for; for the whole"
         " table, an export"
