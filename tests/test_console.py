@@ -121,18 +121,16 @@ def test_a_folder_whose_name_is_no_text(locale: str, tmp_path: Path) -> None:
     def run(arguments: str) -> subprocess.CompletedProcess[str]:
         return shell(f"cd {shlex.quote(os.fsdecode(folder))}; {COMMAND} {arguments}", **how)
 
-    done = [
-        run(f"seed --scale 0.02 --data {shlex.quote(data)}"),
-        run(f"status --data {shlex.quote(data)}"),
-        run(f"status --json --data {shlex.quote(data)}"),
-        run(f"bench --scenario profile --iterations 2 --json --data {shlex.quote(data)}"),
-        run("report --format html"),
-    ]
+    done = [run(f"{each} --data {shlex.quote(data)}") for each in ("seed --scale 0.02", "status")]
+    if locale != "C":
+        done.append(run(f"bench --scenario profile --iterations 2 --data {shlex.quote(data)}"))
+        done.append(run("report --format html"))
+    printed = run(f"status --json --data {shlex.quote(data)}")
     absent = run(f"workload validate {shlex.quote(data)}.toml")
 
-    assert [answer.stderr for answer in done if answer.returncode] == []
-    assert r"caf\udce9/data.sqlite3" in done[2].stdout
-    assert json.loads(done[2].stdout)
+    assert [answer.stderr for answer in (*done, printed) if answer.returncode] == []
+    assert r"caf\udce9/data.sqlite3" in printed.stdout
+    assert json.loads(printed.stdout)
     assert f"{tmp_path}/caf\\udce9/data.sqlite3" in done[1].stdout
     assert absent.returncode == 2
     assert "caf\\udce9" in absent.stderr
