@@ -74,7 +74,7 @@ def closed(shared_service: Any) -> Run:
             ramp_s=0.3,
             duration_s=1.5,
             # a busy machine answers everything else in time
-            timeout_s=3.0,
+            timeout_s=10.0,
         ),
         Place(processes=2),
     )
@@ -115,7 +115,7 @@ def test_a_redirect_is_not_followed(closed: Run, shared_service: Any) -> None:
 def test_a_timeout_counts_with_all_the_time_it_took(closed: Run) -> None:
     latency_s = by_name(closed)["slow"].latency_s
 
-    assert 3.0 <= latency_s.min <= latency_s.p50 <= latency_s.max
+    assert 10.0 <= latency_s.min <= latency_s.p50 <= latency_s.max
 
 
 def test_values_are_drawn_and_quoted_where_they_stand(closed: Run, shared_service: Any) -> None:
