@@ -38,6 +38,8 @@ _COMMIT_EVERY_S = 0.5
 _MOST_FINGERPRINTS = 2_000
 _MOST_NAMES = WRITTEN - 1
 _CHECK_EVERY = 4
+_MOST_EVERY = 1 << 20
+"""By then no details are left that could make room: what is large is the rest."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -319,7 +321,7 @@ class TraceWriter:
             self._database.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-        if (pages - free) * size <= self._most_bytes:
+        if (pages - free) * size <= self._most_bytes or self._every >= _MOST_EVERY:
             return
         with self._lock:
             self._every *= 2
