@@ -271,7 +271,7 @@ class TraceWriter:
                 self._commit()
                 if turn % _CHECK_EVERY == 0:
                     self._thin_out()
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001 - what nobody writes must not pile up
                 self._stop(error)
                 break
         try:
@@ -284,7 +284,7 @@ class TraceWriter:
         finally:
             self._database.close()
 
-    def _stop(self, error: sqlite3.Error) -> None:
+    def _stop(self, error: Exception) -> None:
         full = "full" in str(error)
         why = "there is no space left" if full else str(error)
         self.failure = why
