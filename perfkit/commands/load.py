@@ -53,7 +53,8 @@ _LONGEST_S = 7 * 86400.0
 _MOST_USERS = 100_000
 _USERS = 50
 _THINK_S = 0.2
-_TIMEOUT_S = 10.0
+_BALANCER_S = 60.0
+"""How long a load balancer of AWS waits for an answer by default. Source: ELB User Guide, idle timeout."""
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
@@ -660,7 +661,8 @@ def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: 
         "rate_hz": None,
         "duration_s": duration_s,
         "ramp_s": duration_s / 10,
-        "timeout_s": _TIMEOUT_S,
+        # one that takes long is to be seen, and not only that it took longer
+        "timeout_s": _BALANCER_S,
     }
     with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
         return _measure(*test, Place(), (), None, users, None)

@@ -114,8 +114,13 @@ def test_a_report_draws_what_a_test_was_like_from_second_to_second() -> None:
     charts = {each.title: each for each in section.blocks if isinstance(each, Curves)}
 
     # the service says no units and no throttles
-    assert list(charts) == ["Response time", "Requests and failures a second"]
-    answered, failed = charts["Requests and failures a second"].curves
+    assert list(charts) == [
+        "Response time",
+        "Requests answered a second",
+        "Failed requests a second",
+    ]
+    (answered,) = charts["Requests answered a second"].curves
+    (failed,) = charts["Failed requests a second"].curves
     assert [(each.x, each.y) for each in answered.points] == [(1, 9), (2, 18), (3, 27)]
     assert [each.y for each in failed.points] == [1, 2, 3]
 

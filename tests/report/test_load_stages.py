@@ -14,8 +14,10 @@ from perfkit.report.build import build_report
 from perfkit.report.model import Curves, Point, VerticalLine
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections import load_stages
+from perfkit.report.sections.load import blocks_of
 from perfkit.runs import (
     HttpFigures,
+    InstanceSample,
     LoadEvent,
     LoadModel,
     LoadSecond,
@@ -88,6 +90,18 @@ def run_of(seconds: tuple[LoadSecond, ...], **changes: Any) -> Run:
 SECONDS = tuple(second(float(number)) for number in range(1, 7))
 
 
+def test_a_later_one_takes_the_place_of_an_earlier_one() -> None:
+    """Each had a service of its own, at an address of its own."""
+    earlier = run_of(SECONDS)
+    later = replace(earlier, id="later", started_at="2026-01-02T00:00:00Z")
+    settings = replace(later.load_test.settings, urls=("http://127.0.0.1:2",))  # type: ignore[union-attr]
+    later = replace(later, load_test=replace(later.load_test, settings=settings))  # type: ignore[type-var]
+
+    sections = build_report([earlier, later], sections=("load-stages",)).sections
+
+    assert [each.facts["run"] for each in sections] == ["later"]
+
+
 def curves_of(run: Run) -> dict[str, Curves]:
     (section,) = (each for each in build_report([run]).sections if each.name == "load-stages")
     return {block.name: block for block in section.blocks if isinstance(block, Curves)}
@@ -100,7 +114,7 @@ def points_of(chart: Curves, label: str) -> tuple[Point, ...]:
 def test_every_chart_has_a_marker_at_each_event() -> None:
     charts = curves_of(run_of(SECONDS))
 
-    assert len(charts) == 3
+    assert len(charts) == 4
     for chart in charts.values():
         assert chart.lines == (
             VerticalLine(x=2.5, label="created"),
@@ -109,27 +123,32 @@ def test_every_chart_has_a_marker_at_each_event() -> None:
 
 
 def test_what_is_counted_is_shown_by_the_second() -> None:
-    seconds = (second(1.0, throttles=4, errors=2), second(3.0, read_units=100.0), second(3.2))
+    seconds = (
+        second(1.0, throttles=4, errors=2),
+        second(3.0, read_units=100.0),
+        second(3.2),
+        second(4.2, users=1),
+    )
     charts = curves_of(run_of(seconds))
 
-    # the second one lasted two seconds, and the last one too short for a rate
+    # the second one lasted two seconds, the next one too short for a rate, then users left
     assert points_of(charts["timeline-read-units"], "read units") == (
         Point(1.0, 500.0),
         Point(3.0, 50.0),
     )
-    requests = charts["timeline-requests"]
-    assert points_of(requests, "answered") == (Point(1.0, 8.0), Point(3.0, 5.0))
-    assert points_of(requests, "failed") == (Point(1.0, 2.0), Point(3.0, 0.0))
-    assert points_of(requests, "throttled calls") == (Point(1.0, 4.0), Point(3.0, 0.0))
+    answered, failures = charts["timeline-requests"], charts["timeline-failures"]
+    assert points_of(answered, "answered") == (Point(1.0, 8.0), Point(3.0, 5.0))
+    assert points_of(failures, "failed requests") == (Point(1.0, 2.0), Point(3.0, 0.0))
+    assert points_of(failures, "throttled calls") == (Point(1.0, 4.0), Point(3.0, 0.0))
     assert points_of(charts["timeline-latency"], "95th percentile")[0] == Point(1.0, 0.2)
 
 
 def test_a_service_that_says_nothing_of_throttles_has_no_line_of_them() -> None:
     silent = tuple(replace(each, throttles=None) for each in SECONDS)
 
-    labels = [each.label for each in curves_of(run_of(silent))["timeline-requests"].curves]
+    labels = [each.label for each in curves_of(run_of(silent))["timeline-failures"].curves]
 
-    assert labels == ["answered", "failed"]
+    assert labels == ["failed requests"]
 
 
 def test_the_answer_of_a_migration_without_a_failed_request() -> None:
@@ -183,6 +202,29 @@ def test_the_throttling_that_ends_is_the_headline() -> None:
     run = run_of((replace(SECONDS[1], throttles=5, errors=3), *SECONDS[2:]))
 
     assert load_stages.headline(run) == "The throttling ends with phase 2: indexes"
+
+
+def test_the_headline_names_the_phase_though_its_first_second_began_before_it_was_noted() -> None:
+    events = (
+        LoadEvent(at_s=3.5, name="phase 1: cache"),
+        LoadEvent(at_s=4.02, name="phase 2: indexes"),
+    )
+    run = run_of((replace(SECONDS[1], throttles=5), *SECONDS[2:]), events=events)
+
+    assert load_stages.headline(run) == "The throttling ends with phase 2: indexes"
+
+
+def test_a_service_that_was_changed_is_on_no_dashboard() -> None:
+    """The mean of all phases is no phase's, and what it lacks is not what another service lacks."""
+    total = figures("GET /api/courses", slowest_s=1.0, units=9.0)
+    looked_at = (InstanceSample(at_s=1.0, instance="a", cpu_share=0.5),)
+    run = replace(run_of(SECONDS, instances=looked_at), variants=(total,))
+
+    names = [section.name for section in build_report([run]).sections]
+
+    assert "load" in names
+    assert "dashboard" not in names
+    assert "The service" not in render_blocks(blocks_of(run), 200)
 
 
 def test_one_that_was_cut_short_says_so_first() -> None:

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.analysis.load_runs import asked, figures_under_load, subject_of, validity
+from perfkit.analysis.load_runs import (
+    asked,
+    figures_under_load,
+    of_another_service,
+    subject_of,
+    validity,
+)
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
@@ -66,7 +72,7 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
-    if test.instances and test.settings.switches is None:
+    if test.instances and of_another_service([run]):
         blocks.append(_service(run))
     if test.cloudwatch:
         blocks.append(_cloudwatch(test.cloudwatch))

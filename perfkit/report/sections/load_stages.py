@@ -66,15 +66,14 @@ def headline(run: Run) -> str:
     if passage.is_calm:
         return f"From {passage.before.name} to {passage.after.name} without a failed request"
     if passage.throttles and passage.calm_from:
-        return f"The throttling ends with {_event_before(passage.test, passage.calm_from)}"
+        return f"The throttling ends with {_event_of(passage.test, passage.calm_from)}"
     return f"From {passage.before.name} to {passage.after.name} under load"
 
 
-def _event_before(test: LoadTest, stage: str) -> str:
+def _event_of(test: LoadTest, stage: str) -> str:
     """Return with what a stage began; its own name where that was not noted."""
-    start_s = next(each.start_s for each in test.stages if each.name == stage)
-    before = [each.name for each in test.events if each.at_s <= start_s]
-    return before[-1] if before else stage
+    # not by its time: the stage's first whole second may begin a little before it was noted
+    return next((each.name for each in test.events if each.name.startswith(f"{stage}:")), stage)
 
 
 def screen(run: Run) -> tuple[Block, ...]:
@@ -288,24 +287,33 @@ def timeline(test: LoadTest) -> Iterator[Curves]:
             # a second without an answer says nothing, and read nothing
             curve("read units", lambda each: each.read_units or 0.0, rate=True),
         )
-    failures = [curve("failed", lambda each: each.errors, rate=True)]
-    title = "Requests and failures a second"
-    if any(each.throttles is not None for each in test.seconds):
-        title = "Requests, failures and throttled calls a second"
-        failures.append(curve("throttled calls", lambda each: each.throttles or 0, rate=True))
     yield chart(
         "timeline-requests",
-        title,
+        "Requests answered a second",
         ("a second", Kind.COUNT, False),
         curve("answered", lambda each: each.requests - each.errors, rate=True),
+    )
+    title = "Failed requests a second"
+    failures = [curve("failed requests", lambda each: each.errors, rate=True)]
+    if any(each.throttles is not None for each in test.seconds):
+        title = "Failed requests and throttled calls a second"
+        failures.append(curve("throttled calls", lambda each: each.throttles or 0, rate=True))
+    yield chart(
+        "timeline-failures",
+        title,
+        ("a second", Kind.COUNT, False),
         *failures,
     )
 
 
 def _whole_seconds(test: LoadTest) -> list[tuple[LoadSecond, float]]:
-    """Return the seconds with how long each of them really was."""
+    """Return the seconds until users leave, with how long each of them really was."""
+    most = max((each.users for each in test.seconds), default=0)
+    end = max(
+        (number for number, each in enumerate(test.seconds, 1) if each.users == most), default=0
+    )
     found, before_s = [], 0.0
-    for each in test.seconds:
+    for each in test.seconds[:end]:
         length_s = each.at_s - before_s
         if length_s >= _LEAST_S:
             found.append((each, length_s))
