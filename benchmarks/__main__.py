@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import (
+    demo,
     enforcement,
     engines,
     html_report,
@@ -59,9 +60,10 @@ _SECTIONS: dict[str, Callable[..., Section]] = {
     "rates": rates.compare,
     "enforcement": enforcement.compare,
     "verify": verifying.compare,
+    "demo": demo.compare,
     "recording": recording.compare,
 }
-_BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults")
+_BY_NAME_ONLY = ("layouts", "seeding-millions", "apply-kills", "apply-faults", "demo")
 """Those that take too long, or too much of the disk, to be measured each time."""
 _DOUBTFUL_SHARE = 0.05
 _RESULTS = Path(__file__).with_name("results.md")

@@ -5,6 +5,7 @@ from pathlib import Path
 __all__ = [
     "DATA_FILE",
     "DATA_VARIABLE",
+    "DEMO_PAGE",
     "ENFORCE_VARIABLE",
     "FOLDER",
     "INDEX_DELAY_VARIABLE",
@@ -35,6 +36,9 @@ MIGRATIONS_FOLDER = FOLDER / "migrations"
 
 PAGE = FOLDER / "report.html"
 """The report as a page: `perfkit run` writes it, and `report --open` unless told where."""
+
+DEMO_PAGE = FOLDER / "demo.html"
+"""What `perfkit migrate demo` shows, unless told where."""
 
 TABLES_FOLDER = FOLDER / "tables"
 """Which tables perfkit made on targets that keep no tags."""

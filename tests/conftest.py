@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -855,3 +855,76 @@ def make_load_run() -> Callable[..., Run]:
         )
 
     return make
+
+
+# ---- pages in a browser --------------------------------------------------------------------
+
+
+_ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(program: Callable[..., str]) -> Iterator[Any]:
+    """Start Chromium once for this module: Playwright keeps an event loop while it runs."""
+    from playwright.sync_api import sync_playwright
+
+    executable = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Opened:
+    """A page that is open, and what it said and asked for."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def evaluate(self, script: str, argument: object = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Return a function that opens a page, or that of a report, from disk."""
+    from perfkit.report.html import render_report
+
+    contexts = []
+
+    def open_page(text: Any, *, width: int = 1280, before: str = "", **options: Any) -> Opened:
+        file = tmp_path / "report.html"
+        file.write_text(
+            text if isinstance(text, str) else render_report(text),
+            encoding="utf-8",
+            newline="\n",
+        )
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        if before:
+            context.add_init_script(before)
+        page = context.new_page()
+        opened = Opened(page)
+        page.on("console", lambda message: opened.complaints.append(message.text))
+        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: opened.complaints.append(dialog.message))
+        page.on("request", lambda request: opened.requests.append(request.url))
+        page.goto(file.as_uri())
+        if options.get("java_script_enabled", True):
+            page.locator(".settled").wait_for(state="attached")
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -17,7 +17,7 @@ ROOT = Path(perfkit.__file__).parent
 LEVELS = (
     ("cli",),
     ("commands",),
-    ("traffic",),
+    ("traffic", "demo"),
     ("scenarios", "load", "migrate", "report"),
     ("gates",),
     ("analysis", "stack"),

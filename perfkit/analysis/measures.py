@@ -10,7 +10,7 @@ from perfkit.runs import InstanceSample, LatencySummary, LoadTest, Run, RunKind,
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
-__all__ = ["MEASURES", "OVERALL", "measures_of", "most_unhealthy"]
+__all__ = ["MEASURES", "OVERALL", "measures_of", "measures_of_variant", "most_unhealthy"]
 
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""
@@ -61,6 +61,11 @@ def measures_of(run: Run, book: "PriceBook | None" = None) -> Mapping[str, Measu
     usd = _Usd(run, book)
     found = {each.question: _measures(each, usd) for each in run.variants}
     return {**found, OVERALL: {**found.get(OVERALL, {}), **_of_instances(run.load_test)}}
+
+
+def measures_of_variant(run: Run, variant: Variant) -> Measures:
+    """Return the measures of some requests of a load test: of a stage of it, say."""
+    return _measures(variant, _Usd(run, None))
 
 
 class _Usd:

@@ -129,7 +129,9 @@ def _loaded(run: Run) -> str:
     if run.load_test is None:
         return ""
     settings = run.load_test.settings
-    return json.dumps([settings.mix, settings.switches or settings.urls], sort_keys=True)
+    # one whose service was changed meanwhile was started for that, at an address of its own
+    stages = [each.name for each in run.load_test.stages]
+    return json.dumps([settings.mix, stages or settings.switches or settings.urls], sort_keys=True)
 
 
 def _without_documents(runs: tuple[Run, ...]) -> tuple[Run, ...]:
@@ -158,7 +160,13 @@ def target_title(target: dict[str, object]) -> str:
     title = one_line(" ".join([kind, *where]))
     modelled = target.get("modelled")
     if isinstance(modelled, Mapping):
-        title += f" with AWS's {one_line(', '.join(modelled))} modelled"
+        # which units tables have is too long for a title
+        provisioned = str(modelled.get("throughput", "")).startswith("enforced;")
+        named = (
+            f"{each} (provisioned)" if each == "throughput" and provisioned else str(each)
+            for each in modelled
+        )
+        title += f" with AWS's {one_line(', '.join(named))} modelled"
     return title
 
 

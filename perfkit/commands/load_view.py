@@ -33,11 +33,17 @@ _MOST_ERRORS = 4
 
 
 @contextmanager
-def live_view(plan: "LoadPlan") -> "Iterator[View]":
-    """Show what a load test has measured so far while the block runs."""
+def live_view(plan: "LoadPlan", doing: Callable[[], str] | None = None) -> "Iterator[View]":
+    """
+    Show what a load test has measured so far while the block runs.
+
+    Args:
+        plan: Of the test.
+        doing: Returns what is done to the service at the moment, in a test that ends with that.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(plan)
+        yield _Lines(plan, doing)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         seen = -1
@@ -46,7 +52,7 @@ def live_view(plan: "LoadPlan") -> "Iterator[View]":
             nonlocal seen
             if len(gathering.seconds) != seen:
                 seen = len(gathering.seconds)
-                live.update(Group(*_draw(plan, gathering, samples)), refresh=True)
+                live.update(Group(*_draw(plan, gathering, samples, doing)), refresh=True)
 
         yield show
 
@@ -54,8 +60,9 @@ def live_view(plan: "LoadPlan") -> "Iterator[View]":
 class _Lines:
     """A line now and then."""
 
-    def __init__(self, plan: "LoadPlan") -> None:
+    def __init__(self, plan: "LoadPlan", doing: Callable[[], str] | None) -> None:
         self._plan = plan
+        self._doing = doing
         self._due_s = 0.0
 
     def __call__(self, gathering: "Gathering", samples: "Sequence[InstanceSample]") -> None:
@@ -63,16 +70,19 @@ class _Lines:
             latest = gathering.seconds[-1]
             # a multiple of it, so that lines do not drift
             self._due_s = (latest.at_s // _EVERY_S + 1) * _EVERY_S
-            note(", ".join(_facts(self._plan, gathering, samples)))
+            note(", ".join(_facts(self._plan, gathering, samples, self._doing)))
 
 
 def _draw(
-    plan: "LoadPlan", gathering: "Gathering", samples: "Sequence[InstanceSample]"
+    plan: "LoadPlan",
+    gathering: "Gathering",
+    samples: "Sequence[InstanceSample]",
+    doing: Callable[[], str] | None,
 ) -> Iterator[Text]:
     if not gathering.seconds:
         yield Text("Starting …")
         return
-    first, *rest = _facts(plan, gathering, samples)
+    first, *rest = _facts(plan, gathering, samples, doing)
     yield Text(f"{first}, {', '.join(rest[:3])}")
     if rest[3:]:
         yield Text(", ".join(rest[3:]))
@@ -82,12 +92,18 @@ def _draw(
 
 
 def _facts(
-    plan: "LoadPlan", gathering: "Gathering", samples: "Sequence[InstanceSample]"
+    plan: "LoadPlan",
+    gathering: "Gathering",
+    samples: "Sequence[InstanceSample]",
+    doing: Callable[[], str] | None,
 ) -> Iterator[str]:
     """Yield what the last second was like, the most important first."""
     latest = gathering.seconds[-1]
     whole_s = plan.ramp_s + plan.duration_s
-    yield f"{format_duration(min(latest.at_s, whole_s))} of {format_duration(whole_s)}"
+    if doing is None:
+        yield f"{format_duration(min(latest.at_s, whole_s))} of {format_duration(whole_s)}"
+    else:
+        yield f"{format_duration(latest.at_s)}, {doing()}"
     yield format_many(latest.users, "user")
     yield f"{latest.requests:,} requests/s"
     yield _latencies(latest)
@@ -102,6 +118,8 @@ def _facts(
         yield f"hits {format_share(round(latest.hit_rate, 3))}"
     if latest.read_units is not None:
         yield f"{latest.read_units:,.0f} RCU/s"
+    if latest.throttles:
+        yield f"{format_many(latest.throttles, 'call')} throttled"
     shares = _cpu_shares(samples)
     if shares:
         yield f"CPU of the service {format_share(round(sum(shares), 2))}"

@@ -3,6 +3,7 @@
 import typer
 
 from perfkit.commands.migrate_apply import apply, rollback
+from perfkit.commands.migrate_demo import demo
 from perfkit.commands.migrate_plan import plan
 from perfkit.commands.migrate_preflight import preflight
 from perfkit.commands.migrate_status import status
@@ -17,3 +18,4 @@ migrate.command()(apply)
 migrate.command()(rollback)
 migrate.command()(status)
 migrate.command()(verify)
+migrate.command()(demo)

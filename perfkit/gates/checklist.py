@@ -445,6 +445,9 @@ class _Checker:
     def _of_here(self) -> Iterator[Run]:
         """Yield the runs of this workload on this target, newest first."""
         for run in self._evidence.runs:
+            if run.load_test is not None and run.load_test.stages:
+                # the service was another one at its end than at its beginning
+                continue
             # what is loaded by its URL, nobody knows the tables of
             elsewhere = run.kind is RunKind.LOAD and not run.workload_digest
             here = run.workload == self._workload.name and run.target == dict(self._evidence.target)

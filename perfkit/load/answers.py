@@ -51,6 +51,8 @@ class Tally:
         "service_s",
         "stages_s",
         "statuses",
+        "throttles",
+        "throttles_said",
         "units_said",
         "write_units",
     )
@@ -66,6 +68,7 @@ class Tally:
         self.units_said = 0
         self.operations: dict[str, int] = {}
         self.operations_said = 0
+        self.throttles = self.throttles_said = 0
         self.body_bytes = 0
 
     def add(self, answer: Answer) -> None:
@@ -92,6 +95,10 @@ class Tally:
         if operations is not None:
             self.operations_said += 1
             self._add_operations(operations)
+        throttles = headers.get("x-dynamodb-throttles")
+        if throttles is not None:
+            self.throttles_said += 1
+            self.throttles += int(_number(throttles))
         timing = headers.get("server-timing")
         if timing:
             self._add_stages(timing)
@@ -129,6 +136,8 @@ class Tally:
             "units_said": self.units_said,
             "operations": self.operations,
             "operations_said": self.operations_said,
+            "throttles": self.throttles,
+            "throttles_said": self.throttles_said,
             "body_bytes": self.body_bytes,
         }
 

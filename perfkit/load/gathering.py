@@ -15,6 +15,7 @@ from perfkit.runs import (
     HttpFigures,
     LatencySummary,
     LoadSecond,
+    LoadStage,
     ServiceFigures,
     Variant,
 )
@@ -92,6 +93,7 @@ class _Endpoint:
         self.units_said = 0
         self.operations: dict[str, int] = {}
         self.operations_said = 0
+        self.throttles = self.throttles_said = 0
         self.body_bytes = 0
         self.rounds_s: list[float] = []
         self._round_s: array[float] = array("d")
@@ -112,6 +114,8 @@ class _Endpoint:
         self.units_said += tally["units_said"]
         _add_up(self.operations, tally["operations"])
         self.operations_said += tally["operations_said"]
+        self.throttles += tally["throttles"]
+        self.throttles_said += tally["throttles_said"]
         self.body_bytes += tally["body_bytes"]
 
     def end_round(self) -> None:
@@ -134,6 +138,8 @@ class _Endpoint:
         self.units_said += other.units_said
         _add_up(self.operations, other.operations)
         self.operations_said += other.operations_said
+        self.throttles += other.throttles
+        self.throttles_said += other.throttles_said
         self.body_bytes += other.body_bytes
 
     @property
@@ -173,6 +179,7 @@ class _Endpoint:
                 service_histogram=self.service.histogram.encode(),
                 write_units=self.write_units / self.units_said if self.units_said else None,
                 operations=dict(sorted(self.operations.items())) if self.operations_said else None,
+                throttles=self.throttles if self.throttles_said else None,
             ),
         )
 
@@ -228,6 +235,8 @@ class _Second:
     units_said: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
+    throttles: int = 0
+    throttles_said: int = 0
     cpu_share: float = 0.0
 
     def add(self, report: Mapping[str, Any]) -> None:
@@ -241,6 +250,8 @@ class _Second:
             self.units_said += tally["units_said"]
             self.read_units += tally["read_units"]
             self.write_units += tally["write_units"]
+            self.throttles += tally["throttles"]
+            self.throttles_said += tally["throttles_said"]
             for state, (count, _) in tally["cache"].items():
                 self.cache[state] = self.cache.get(state, 0) + int(count)
 
@@ -261,8 +272,18 @@ class _Second:
             hit_rate=self.cache.get("HIT", 0) / looks if looks else None,
             read_units=self.read_units if self.units_said else None,
             write_units=self.write_units if self.units_said else None,
+            throttles=self.throttles if self.throttles_said else None,
             generator_cpu_share=self.cpu_share,
         )
+
+
+@dataclass(slots=True)
+class _Stage:
+    """The seconds of a stage."""
+
+    start_s: float
+    end_s: float = 0.0
+    figures: _Endpoint = field(default_factory=_Endpoint)
 
 
 class Gathering:
@@ -294,9 +315,17 @@ class Gathering:
         self.stands_s: list[float] = []
         """How long a process did nothing, where that was longer than it should be."""
         self._last_s: dict[int, float] = {}
+        self._stages: dict[str, _Stage] = {}
+        self._stage_before: dict[int, str] = {}
 
-    def add(self, report: Mapping[str, Any]) -> None:
-        """Add what a process says of a second."""
+    def add(self, report: Mapping[str, Any], stage: str = "") -> None:
+        """
+        Add what a process says of a second.
+
+        Args:
+            report: That.
+            stage: What the present stage is called; "" where there is none.
+        """
         worker, at_s = report.get("worker", 0), report["at_s"]
         self._open.setdefault(report["number"], _Second()).add(report)
         self.lags.add(_numbers(report["lags"]))
@@ -314,9 +343,21 @@ class Gathering:
             _add_up(self.errors, tally["errors"])
         for name, tally in report["measured"].items():
             self._endpoints.setdefault(name, _Endpoint()).add(tally)
+        # a second in which a stage began or ended is of none
+        if stage and stage == self._stage_before.get(worker):
+            found = self._stages.setdefault(stage, _Stage(before_s))
+            found.end_s = at_s
+            for tally in report["measured"].values():
+                found.figures.add(tally)
+        self._stage_before[worker] = stage
         if min(self._last_s.values()) >= self._round_ends_s:
             self._end_round()
         self._close_seconds()
+
+    def requests_in(self, stage: str) -> int:
+        """Return how many requests ended in whole seconds of a stage so far."""
+        found = self._stages.get(stage)
+        return 0 if found is None else found.figures.requests
 
     def _end_round(self) -> None:
         for endpoint in self._endpoints.values():
@@ -374,6 +415,20 @@ class Gathering:
             each.variant(name, measured_s, counted_by, switches)
             for name, each in (("", total), *named)
         )
+
+    def stages(self, counted_by: str, switches: Mapping[str, bool] | None) -> tuple[LoadStage, ...]:
+        """Return the stages that had whole seconds, in order; arguments as for `finish`."""
+        found = []
+        for name, each in self._stages.items():
+            figures = None
+            if each.figures.requests:
+                figures = each.figures.variant(
+                    name, each.end_s - each.start_s, counted_by, switches
+                )
+            found.append(
+                LoadStage(name=name, start_s=each.start_s, end_s=each.end_s, figures=figures)
+            )
+        return tuple(found)
 
     def _rounds_of_all(self) -> list[float]:
         medians: dict[int, list[float]] = {}

@@ -205,6 +205,10 @@ class Generator:
                 self._selector.unregister(child.line)
                 yield child, None
 
+    def finish(self) -> None:
+        """Have the only process begin no more requests; the end of its reports is as always."""
+        self._children[0].say({"type": "finish"})
+
     def stop(self) -> Iterator[dict[str, Any]]:
         """Make no more requests, and yield what was still to be reported."""
         self._children[0].say({"type": "stop"})

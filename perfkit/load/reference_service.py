@@ -3,10 +3,12 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from perfkit.load.plan import Mix
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.load.service_samples import Endpoint
-    from perfkit.service.running import Instance, Plan
+    from perfkit.service.running import Instance, Plan, RunningService
     from perfkit.service.settings import Switches
 
 __all__ = ["ServiceUnderTest", "mix_of", "own_mix", "running_service", "started_service"]
@@ -38,12 +40,15 @@ class ServiceUnderTest:
         instances: Returns those of the moment.
         switches: Its optimisations.
         target: Where its tables are, and what is modelled there, as runs say it.
+        switch: Puts instances with other switches in their place, and returns when the last request
+            to the old ones is answered; None for a service that others started.
     """
 
     urls: tuple[str, ...]
     instances: "Callable[[], Sequence[Instance]]"
     switches: dict[str, bool]
     target: dict[str, Any]
+    switch: "Callable[[Switches], None] | None" = None
 
     def endpoints(self) -> "Sequence[Endpoint]":
         """Return where its instances are looked at: one that is started again is another process."""
@@ -102,10 +107,12 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
         running = RunningService(
             replace(plan, settings=settings, deliver=settings.switches.needs_queue)
         )
-        stop = Event()
+        stop, orders = Event(), _Orders(running)
+        keeping = Thread(
+            target=running.run, args=(stop,), kwargs={"meanwhile": orders.carry_out}, daemon=True
+        )
         try:
             running.start()
-            keeping = Thread(target=running.run, args=(stop,), daemon=True)
             keeping.start()
             _await_healthy(running.url)
             yield ServiceUnderTest(
@@ -113,10 +120,66 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
                 instances=lambda: running.instances,
                 switches=asdict(settings.switches),
                 target=settings.target.condition(),
+                switch=orders.give,
             )
         finally:
             stop.set()
-            running.stop()
+            try:
+                if keeping.ident is not None:
+                    # what it is starting at the moment would be left behind
+                    keeping.join()
+            finally:
+                running.stop()
+                orders.close()
+
+
+class _Orders:
+    """
+    Has a service switched by the thread that keeps it running.
+
+    Args:
+        running: The service.
+    """
+
+    def __init__(self, running: "RunningService") -> None:
+        self._running = running
+        self._given: SimpleQueue[tuple[Switches, Future[None]]] = SimpleQueue()
+
+    def give(self, switches: "Switches") -> None:
+        """
+        Have it switched, and wait until it is.
+
+        Raises:
+            TargetError: The new instances do not start and the old ones go on, there is no proxy
+                that could switch, or the service has ended.
+        """
+        done: Future[None] = Future()
+        self._given.put((switches, done))
+        done.result()
+
+    def carry_out(self) -> None:
+        """Switch it, if that is wanted."""
+        try:
+            switches, done = self._given.get_nowait()
+        except Empty:
+            return
+        plan = self._running.plan
+        settings = replace(plan.settings, switches=switches)
+        try:
+            self._running.switch(replace(plan, settings=settings, deliver=switches.needs_queue))
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def close(self) -> None:
+        """Refuse what was given and never carried out."""
+        while True:
+            try:
+                _, done = self._given.get_nowait()
+            except Empty:
+                return
+            done.set_exception(TargetError("the service has ended"))
 
 
 def _await_healthy(url: str) -> None:

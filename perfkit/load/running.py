@@ -10,6 +10,7 @@ from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan
 from perfkit.load.probing import is_gone, probe
 from perfkit.load.process import Generator, Place
+from perfkit.load.stages import Stages
 from perfkit.load.validity import find_faults
 from perfkit.measure.machine import Load, LoadBetween, describe_machine
 from perfkit.runs import (
@@ -84,6 +85,7 @@ def run_load(
     *,
     show: Callable[[Gathering, Sequence[InstanceSample]], None],
     say: Callable[[str], None],
+    stages: Stages | None = None,
 ) -> Run:
     """
     Make requests by a plan and return what became of them; Ctrl-C ends it early, and is in the run.
@@ -91,9 +93,11 @@ def run_load(
     Args:
         plan: What to do.
         subject: With what.
-        place: Where the requests are made.
+        place: Where the requests are made; in one process, where there are stages.
         show: Called a few times a second with what there is so far.
         say: Told what is waited for.
+        stages: What is done to the service meanwhile; with the last of them the test ends, at the
+            plan's end at the latest.
 
     Raises:
         ConfigError: A URL redirects or refuses the token, a port is taken, a Locust file is wrong.
@@ -109,12 +113,14 @@ def run_load(
         try:
             for report in generator.reports():
                 if report is not None:
-                    lost += _take(report, gathering, subject.samplers, generator, say)
+                    lost += _take(report, gathering, subject.samplers, generator, say, stages)
+                if stages is not None and stages.is_over:
+                    generator.finish()
                 show(gathering, _samples(subject.samplers))
             interrupted = False
         except KeyboardInterrupt:
             for report in generator.stop():
-                _take(report, gathering, subject.samplers, generator, say)
+                _take(report, gathering, subject.samplers, generator, say, stages)
         finally:
             for sampler in subject.samplers:
                 sampler.stop()
@@ -128,6 +134,7 @@ def run_load(
         interrupted=interrupted,
         lost=lost,
         gone=not interrupted and is_gone(plan.urls),
+        stages=stages,
     )
 
 
@@ -137,12 +144,17 @@ def _take(
     samplers: Iterable[InstanceSampler],
     generator: Generator,
     say: Callable[[str], None],
+    stages: Stages | None,
 ) -> int:
     """Add what a process says; return 1 if that is its end."""
     match report["type"]:
         case "second":
-            gathering.add(report)
+            gathering.add(report, "" if stages is None else stages.present)
+            if stages is not None:
+                stages.answered = gathering.requests_in(stages.present)
         case "started":
+            if stages is not None:
+                stages.begin()
             for sampler in samplers:
                 sampler.start()
         case "lost":
@@ -172,11 +184,14 @@ def _to_run(
     interrupted: bool,
     lost: int,
     gone: bool,
+    stages: Stages | None,
 ) -> Run:
+    if stages is not None:
+        # it was as long as what was done meanwhile took
+        plan = replace(plan, duration_s=round(gathering.measured_s, 3))
     measured_s = gathering.measured_s if interrupted else plan.duration_s
-    variants = gathering.finish(
-        measured_s, str(subject.target.get("kind", "none")), subject.switches
-    )
+    counted_by = str(subject.target.get("kind", "none"))
+    variants = gathering.finish(measured_s, counted_by, subject.switches)
     samples = _samples(subject.samplers)
     due = None if plan.rate_hz is None else round(plan.rate_hz * measured_s)
     response = variants[0].latency_s if variants else None
@@ -218,6 +233,8 @@ def _to_run(
         generator_cpu_share=gathering.generator_cpu_share,
         seconds=tuple(gathering.seconds),
         instances=samples,
+        stages=gathering.stages(counted_by, subject.switches),
+        events=() if stages is None else stages.events,
     )
     return Run(
         kind=RunKind.LOAD,

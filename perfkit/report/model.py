@@ -239,6 +239,8 @@ class Curves:
         x_scale: How the x axis is divided.
         y_scale: How the y axis is divided; never by percentiles.
         lines: Places on the x axis.
+        wide: It is one of several over the same x axis, which ends with the last of all points, and
+            needs the whole width.
     """
 
     block: ClassVar[str] = "curves"
@@ -253,6 +255,7 @@ class Curves:
     x_scale: Scale = Scale.LINEAR
     y_scale: Scale = Scale.LINEAR
     lines: tuple[VerticalLine, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,11 @@ __all__ = [
     "HttpFigures",
     "InstanceSample",
     "LatencySummary",
+    "LoadEvent",
     "LoadModel",
     "LoadSecond",
     "LoadSettings",
+    "LoadStage",
     "LoadTest",
     "MachineLoad",
     "Modelled",
@@ -252,6 +254,8 @@ class HttpFigures:
     write_units: Amount | None = None
     # operation, as boto3's methods are called -> how often DynamoDB answered it; likewise
     operations: dict[str, Count] | None = None
+    # how often DynamoDB refused for lack of capacity, over all requests; likewise
+    throttles: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -535,8 +539,36 @@ class LoadSecond:
     hit_rate: Share | None = None
     read_units: Amount | None = None
     write_units: Amount | None = None
+    # how often DynamoDB refused for lack of capacity
+    throttles: Count | None = None
     # of one core: the busiest process that makes requests
     generator_cpu_share: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadEvent:
+    """Something that was done to a service, or to its tables, while it was under load."""
+
+    # when it was done, as a second's time
+    at_s: Seconds
+    # in a word or two: "created", "phase 1"
+    name: str
+    # in a sentence, without its end
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStage:
+    """
+    A part of a load test in which the service stayed as it was, in whole seconds.
+
+    `figures` is of all requests that ended in it; None where none did.
+    """
+
+    name: str
+    start_s: Seconds
+    end_s: Seconds
+    figures: Variant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -639,6 +671,9 @@ class LoadTest:
     instances: tuple[InstanceSample, ...] = ()
     # what CloudWatch says of tables, load balancer and machines; empty where it was not asked
     cloudwatch: tuple[CloudMetric, ...] = ()
+    # where the service was changed meanwhile; what is between two stages is of neither
+    stages: tuple[LoadStage, ...] = ()
+    events: tuple[LoadEvent, ...] = ()
     gates: tuple[GateOutcome, ...] = ()
     # of which this is the highest rate that kept the limit, or the last one tried
     search: RateSearch | None = None

@@ -165,6 +165,8 @@ class Session:
         self.write_units = 0.0
         self.operations: dict[str, int] = {}
         """How often DynamoDB answered each operation, as the client's methods are called."""
+        self.throttles = 0
+        """How often DynamoDB refused for lack of capacity."""
         self.touched: list[tuple[str, Item]] = []
         """Items, with their tables, that were or may have been written."""
 
@@ -219,6 +221,7 @@ class Session:
                 answer = self._send(operation, request)
             except DynamoDBError as error:
                 refused = error.code in THROTTLES
+                self.throttles += refused
                 if not refused and not is_transient(error):
                     raise
                 attempt += 1
@@ -288,6 +291,7 @@ class Session:
         Raises:
             Problem: 503: the budget or the time is used up.
         """
+        self.throttles += 1
         if not self._may_repeat(attempt, refused=True, writes=False):
             raise unavailable(_REFUSED)
 

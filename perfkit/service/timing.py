@@ -43,6 +43,7 @@ class Consumer(Protocol):
     read_units: float
     write_units: float
     operations: dict[str, int]
+    throttles: int
 
     def close(self) -> None:
         """End what was opened for this request alone."""
@@ -88,6 +89,10 @@ class Trace:
         operations = {} if self.session is None else self.session.operations
         return ", ".join(f"{name}={count}" for name, count in operations.items()).encode()
 
+    def _throttles(self) -> int:
+        """Return how often DynamoDB refused for lack of capacity."""
+        return 0 if self.session is None else self.session.throttles
+
     def enter(self, entered: Stage) -> Stage:
         """Begin a stage, and return the one that is left for it."""
         now_s = perf_counter()
@@ -112,6 +117,7 @@ class Trace:
             (b"x-consumed-read-units", b"%.1f" % self.read_units),
             (b"x-consumed-write-units", b"%.1f" % self.write_units),
             (b"x-dynamodb-operations", self._operations()),
+            (b"x-dynamodb-throttles", b"%d" % self._throttles()),
         ]
 
 

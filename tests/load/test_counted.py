@@ -13,6 +13,7 @@ class Consumed:
 
     read_units = 2.5
     write_units = 0.0
+    throttles = 0
 
     def __init__(self) -> None:
         self.operations = {"query": 1}

@@ -259,3 +259,16 @@ def test_locusts_own_page_shows_the_requests_and_is_for_this_machine_to_look_at(
     # it ends by itself, though the page was open; a busy machine may make it invalid
     assert process.returncode in {0, 3}, errors
     assert f"Locust's page: {page}" in errors
+
+
+def test_metrics_that_are_not_there_are_said_before_the_load(start: Any, tiny_service: Any) -> None:
+    common = ("--url", tiny_service.url, "--mix", "mix.toml", "--duration", "1s", "--metrics")
+
+    _, absent = (process := start(*common, f"{tiny_service.url}/status/404")).communicate()
+    _, unknown = start(*common, f"{tiny_service.url}/metrics").communicate()
+
+    assert process.returncode == 3
+    assert "/status/404 cannot be read" in absent
+    assert "/status/404 answers 404" in absent
+    assert tiny_service.asked["/ok"] > 0
+    assert "/metrics is no Prometheus text" in unknown

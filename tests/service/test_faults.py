@@ -112,6 +112,23 @@ def test_what_is_cached_is_still_served(
     assert health["checks"]["cache"]["status"] == "ok"
 
 
+def test_an_answer_says_how_often_dynamodb_refused(
+    serve: Callable[..., Any], faulty: Client
+) -> None:
+    left = iter([throttled(""), failing(""), throttled("")])
+    with serve() as client:
+        before = client.get(MINE)
+        faulty.failure = lambda _: next(left)
+        lost = client.get(OTHERS)
+        kept = client.get(MINE)
+
+    # what fails is no refusal
+    assert lost.status_code == 503
+    assert [each.headers["x-dynamodb-throttles"] for each in (before, lost, kept)] == [
+        *("0", "2", "0")
+    ]
+
+
 def test_a_failure_that_passes_is_not_noticed(serve: Callable[..., Any], faulty: Client) -> None:
     left = iter([throttled(""), failing(""), None])
     with serve() as client:

@@ -165,9 +165,12 @@ def _curves(chart: Curves, colours: Colours, marks: Marks) -> ChartView:
         chart.x_kind,
         chart.x_scale,
     )
+    if chart.wide:
+        across = across.ending_at(max((point.x for point in points), default=across.high))
     up = axis_of([point.y for point in points], chart.y_kind, chart.y_scale)
     drawing: dict[str, object] = {
         "draw": "curves",
+        "wide": chart.wide,
         "x": _axis(across) | {"title": one_line(chart.x_title)},
         "y": _axis(up) | {"title": one_line(chart.y_title)},
         "curves": [
@@ -176,7 +179,7 @@ def _curves(chart: Curves, colours: Colours, marks: Marks) -> ChartView:
         ],
         "lines": [
             {"place": across.place(line.x), "text": one_line(line.label)}
-            for line in chart.lines
+            for line in sorted(chart.lines, key=lambda line: line.x)
             if across.place(line.x) is not None
         ],
     }

@@ -35,9 +35,10 @@ from perfkit.report.model import (
 __all__ = ["render_report"]
 
 _TITLE = "perfkit report"
-_ANSWER = "findings"
-_UNFOLDED = frozenset({_ANSWER, "missing", "next-steps"})
-"""Sections that are open where a page begins with its answer."""
+_ANSWERS = ("findings", "load-stages")
+"""Sections that answer: a page begins with the first of them that it has."""
+_UNFOLDED = frozenset({"missing", "next-steps"})
+"""Sections that are open, too, where a page begins with its answer."""
 
 _TONE_WORDS = {Tone.GOOD: "good", Tone.WARNING: "warning"}
 
@@ -47,11 +48,13 @@ def render_report(report: Report) -> str:
     marks = LinkedMarks()
     colours = assign(report)
     drawings: list[Mapping[str, object]] = []
-    ordered = _answer_first(report.sections)
-    answered = any(section.name == _ANSWER for section in ordered)
+    names = {section.name for section in report.sections}
+    answer = next((each for each in _ANSWERS if each in names), None)
+    # warnings are among the answer's doubts
+    ordered = sorted(report.sections, key=lambda section: section.name != answer)
     sections = [
         _section(section, number, colours, marks, drawings)
-        | {"folded": answered and section.name not in _UNFOLDED}
+        | {"folded": answer is not None and section.name not in {answer, *_UNFOLDED}}
         for number, section in enumerate(ordered)
     ]
     kicker, title = _titles(report)
@@ -66,7 +69,7 @@ def render_report(report: Report) -> str:
             sections=sections,
             legend=[sentence(line) for line in marks.provenance_lines()],
             notes=[sentence(note) for note in marks.notes],
-            folds_notes=answered,
+            folds_notes=answer is not None,
             drawings=_as_data(drawings),
             policy=_policy(library, script),
             styles=Markup(styles),  # noqa: S704  # our own files, no text of the report
@@ -77,11 +80,6 @@ def render_report(report: Report) -> str:
 
 
 _ASSETS = ("templates/report.css", "vendor/echarts.min.js", "templates/report.js")
-
-
-def _answer_first(sections: Sequence[Section]) -> list[Section]:
-    """Return sections with the answer in front; warnings are among its doubts."""
-    return sorted(sections, key=lambda section: section.name != _ANSWER)
 
 
 def _titles(report: Report) -> tuple[str, str]:
@@ -136,8 +134,8 @@ def _has_table(blocks: Sequence[Block], place: int) -> bool:
 
 def _is_half(blocks: Sequence[Block], place: int) -> bool:
     """Whether two of a block fit side by side, and there are two."""
-    kind = type(blocks[place])
-    if kind not in {Curves, Diagram}:
+    block, kind = blocks[place], type(blocks[place])
+    if kind not in {Curves, Diagram} or (isinstance(block, Curves) and block.wide):
         return False
     before = next((n for n in range(place) if type(blocks[place - 1 - n]) is not kind), place)
     after = blocks[place + 1 : place + 2]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfkit.report.figures import format_value
 from perfkit.report.model import Kind, Scale
@@ -39,6 +39,11 @@ class Axis:
     high: float
     ticks: tuple[Tick, ...]
     origin: int = 0
+
+    def ending_at(self, value: float) -> "Axis":
+        """Return a linear axis that ends with a value, whether or not that is written beside it."""
+        ticks = tuple(tick for tick in self.ticks if tick.place <= value)
+        return replace(self, high=value, ticks=ticks)
 
     def place(self, value: float) -> float | None:
         """Return where a value lies; None where it has no place, as 0 on a logarithmic axis."""

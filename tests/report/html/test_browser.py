@@ -6,15 +6,12 @@ machines that decide about a change, that is a failure.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from perfkit.report.figures import format_value
-from perfkit.report.html import render_report
 from perfkit.report.json_document import report_document
 from perfkit.report.model import (
     Bar,
@@ -35,80 +32,10 @@ from perfkit.report.model import (
     VerticalLine,
 )
 
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PAPER_WIDTH = 680
 """Pixels of a page of A4 within its margins."""
 
-
-@pytest.fixture(scope="module")
-def chromium(program: Callable[..., str]) -> Iterator[Any]:
-    """Start Chromium once for this module: Playwright keeps an event loop while it runs."""
-    from playwright.sync_api import sync_playwright
-
-    executable = program("chromium", "chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Opened:
-    """A page that is open, and what it said and asked for."""
-
-    page: Any
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def evaluate(self, script: str, argument: object = None) -> Any:
-        return self.page.evaluate(script, argument)
-
-
-Open = Callable[..., Opened]
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
-    """Return a function that opens a report's page from disk."""
-    contexts = []
-
-    def open_page(
-        text: str | Report, *, width: int = 1280, before: str = "", **options: Any
-    ) -> Opened:
-        file = tmp_path / "report.html"
-        file.write_text(
-            text if isinstance(text, str) else render_report(text),
-            encoding="utf-8",
-            newline="\n",
-        )
-        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        if before:
-            context.add_init_script(before)
-        page = context.new_page()
-        opened = Opened(page)
-        page.on("console", lambda message: opened.complaints.append(message.text))
-        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: opened.complaints.append(dialog.message))
-        page.on("request", lambda request: opened.requests.append(request.url))
-        page.goto(file.as_uri())
-        if options.get("java_script_enabled", True):
-            page.locator(".settled").wait_for(state="attached")
-        return opened
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
+Open = Callable[..., Any]
 
 DRAWN = """() => [...document.querySelectorAll('.drawing')].map((place) => ({
   texts: [...place.querySelectorAll('text')].map((text) => text.textContent),

@@ -157,11 +157,24 @@
   });
 
   const curves = (drawing, width) => {
-    const left = widthOf(drawing.y.ticks.map((tick) => tick.text)) + 12;
+    // charts over the same axis begin at the same place
+    const beside = widthOf(drawing.y.ticks.map((tick) => tick.text));
+    const left = (drawing.wide ? Math.max(beside, 44) : beside) + 12;
     const room = width - left - 20;
-    const height = Math.round(Math.min(360, Math.max(250, width * 0.42)));
-    // one row of names for each line, so that lines close together can be read
-    const names = drawing.lines.length * 16;
+    // names of lines in as few rows as keep them apart
+    const ends = [];
+    const span = drawing.x.high - drawing.x.low || 1;
+    const rows = drawing.lines.map((line) => {
+      const centre = ((line.place - drawing.x.low) / span) * room;
+      const half = widthOf([line.text]) / 2 + 6;
+      const free = ends.findIndex((end) => end <= centre - half);
+      const row = free < 0 ? ends.length : free;
+      ends[row] = centre + half;
+      return row;
+    });
+    const names = ends.length * 16;
+    const [least, most] = drawing.wide ? [230 + names, 270 + names] : [250, 360];
+    const height = Math.round(Math.min(most, Math.max(least, width * 0.42)));
     return {
       height,
       option: {
@@ -194,9 +207,9 @@
                 // the default rounds places to hundredths
                 precision: 15,
                 lineStyle: { color: colour("ink-3"), type: [4, 4], width: 1.25 },
-                data: drawing.lines.map((line, row) => ({
+                data: drawing.lines.map((line, number) => ({
                   xAxis: line.place,
-                  label: { formatter: () => line.text, ...strong, position: "end", distance: 8 + 16 * row },
+                  label: { formatter: () => line.text, ...strong, position: "end", distance: 8 + 16 * rows[number] },
                 })),
               }
             : undefined,
