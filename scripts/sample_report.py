@@ -66,7 +66,7 @@ def measure_load(folder: Path) -> None:
 def load(phase: int, *options: str, folder: Path) -> None:
     """Load a phase; requests that fail are a result, not a reason to end."""
     command = [sys.executable, "-m", "perfkit", "load", "--phase", str(phase)]
-    command += ["--duration", f"{LOAD_S}s", "--users", "50", *options]
+    command += ["--duration", f"{LOAD_S}s", "--users", "50", "--timeout", "60s", *options]
     done = subprocess.run(command, cwd=folder, check=False)
     if done.returncode not in {0, 3}:
         sys.exit(f"loading phase {phase} ended with {done.returncode}")

@@ -65,7 +65,7 @@ from perfkit.workloads.loader import load
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
 # how fast something is, benchmarks say: a busy machine must not fail a test
-settings.register_profile("perfkit", deadline=None)
+settings.register_profile("perfkit", deadline=None, max_examples=50)
 settings.load_profile("perfkit")
 
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that

@@ -10,7 +10,7 @@ from perfkit.runs import InstanceSample, LatencySummary, LoadTest, Run, RunKind,
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
-__all__ = ["MEASURES", "OVERALL", "measures_of", "most_unhealthy"]
+__all__ = ["MEASURES", "OVERALL", "measures_of", "measures_of_variant", "most_unhealthy"]
 
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""

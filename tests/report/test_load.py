@@ -190,10 +190,13 @@ def test_the_dashboard_of_another_service_names_what_that_does_not_offer() -> No
 def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
     samples = tuple(
         InstanceSample(
-            at_s=at_s, instance=name, healthy=healthy, cpu_share=cpu_share, hit_rate=0.8
+            at_s=at_s, instance=name, healthy=healthy, cpu_share=cpu_share,
+            hit_rate=hit_rate, requests_per_s=rate,
         )
-        for at_s, name, healthy, cpu_share in (
-            (0.0, "a", True, 0.2), (0.1, "b", True, 0.6), (1.0, "a", False, 0.4),
+        for at_s, name, healthy, cpu_share, hit_rate, rate in (
+            (0.0, "a", True, 0.2, 0.9, 60.0),
+            (0.1, "b", True, 0.6, 0.6, 30.0),
+            (1.0, "a", False, 0.4, 0.8, 10.0),
         )
     )  # fmt: skip
 
@@ -202,6 +205,7 @@ def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
     # the mean of 30% and 60%
     assert "CPUUtilization 45%" in text
     assert "UnhealthyHostCount 1" in text
+    # 54, 18 and 8 of 100
     assert "Cache Hit Rate 80%" in text
     assert "Not offered by the service: DynamoDB ConsumedRCU" in text
 

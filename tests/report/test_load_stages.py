@@ -14,8 +14,10 @@ from perfkit.report.build import build_report
 from perfkit.report.model import Curves, Point, VerticalLine
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections import load_stages
+from perfkit.report.sections.load import blocks_of
 from perfkit.runs import (
     HttpFigures,
+    InstanceSample,
     LoadEvent,
     LoadModel,
     LoadSecond,
@@ -81,7 +83,6 @@ def run_of(seconds: tuple[LoadSecond, ...], **changes: Any) -> Run:
         started_at="2026-01-01T00:00:00Z",
         id="migrate-demo-1",
         settings={"items": 6500},
-        variants=(figures("", slowest_s=2.0, units=100.0),),
         load_test=replace(test, **changes),
     )
 
@@ -99,14 +100,6 @@ def test_a_later_one_takes_the_place_of_an_earlier_one() -> None:
     sections = build_report([earlier, later], sections=("load-stages",)).sections
 
     assert [each.facts["run"] for each in sections] == ["later"]
-
-
-def test_there_is_no_dashboard_of_a_service_that_was_changed() -> None:
-    """Its figures would be of all phases together."""
-    names = {each.name for each in build_report([run_of(SECONDS)]).sections}
-
-    assert {"load-stages", "load"} <= names
-    assert "dashboard" not in names
 
 
 def curves_of(run: Run) -> dict[str, Curves]:
@@ -209,6 +202,29 @@ def test_the_throttling_that_ends_is_the_headline() -> None:
     run = run_of((replace(SECONDS[1], throttles=5, errors=3), *SECONDS[2:]))
 
     assert load_stages.headline(run) == "The throttling ends with phase 2: indexes"
+
+
+def test_the_headline_names_the_phase_though_its_first_second_began_before_it_was_noted() -> None:
+    events = (
+        LoadEvent(at_s=3.5, name="phase 1: cache"),
+        LoadEvent(at_s=4.02, name="phase 2: indexes"),
+    )
+    run = run_of((replace(SECONDS[1], throttles=5), *SECONDS[2:]), events=events)
+
+    assert load_stages.headline(run) == "The throttling ends with phase 2: indexes"
+
+
+def test_a_service_that_was_changed_is_on_no_dashboard() -> None:
+    """The mean of all phases is no phase's, and what it lacks is not what another service lacks."""
+    total = figures("GET /api/courses", slowest_s=1.0, units=9.0)
+    looked_at = (InstanceSample(at_s=1.0, instance="a", cpu_share=0.5),)
+    run = replace(run_of(SECONDS, instances=looked_at), variants=(total,))
+
+    names = [section.name for section in build_report([run]).sections]
+
+    assert "load" in names
+    assert "dashboard" not in names
+    assert "The service" not in render_blocks(blocks_of(run), 200)
 
 
 def test_one_that_was_cut_short_says_so_first() -> None:

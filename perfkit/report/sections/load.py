@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from perfkit.analysis.load_runs import asked, figures_under_load, subject_of, validity
+from perfkit.analysis.load_runs import (
+    asked,
+    figures_under_load,
+    of_another_service,
+    subject_of,
+    validity,
+)
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
@@ -21,7 +27,7 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.report.sections.dashboard import METRICS, not_offered, rounded
+from perfkit.report.sections.dashboard import METRICS, rounded
 from perfkit.runs import CloudMetric, LoadTest, RateSearch, Run, RunKind, Variant
 from perfkit.units import format_many, format_seconds, format_share
 
@@ -60,7 +66,7 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     errors = list(_errors(run.variants))
     if errors:
         blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
-    if test.instances and test.settings.switches is None:
+    if test.instances and of_another_service([run]):
         blocks.append(_service(run))
     if test.cloudwatch:
         blocks.append(_cloudwatch(test.cloudwatch))
@@ -164,7 +170,14 @@ def _service(run: Run) -> Statements:
         if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
     ]
     statements = [Statement(text=f"{', '.join(said)}.")] if said else []
-    statements += not_offered(figures)
+    lacking = [
+        metric.label
+        for metric in METRICS
+        if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is None
+    ]
+    if lacking:
+        text = f"Not offered: {', '.join(lacking)}."
+        statements.append(Statement(text=text, tone=Tone.FAINT))
     return Statements(name="service", title="The service", statements=tuple(statements))
 
 

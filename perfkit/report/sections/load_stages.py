@@ -66,15 +66,14 @@ def headline(run: Run) -> str:
     if passage.is_calm:
         return f"From {passage.before.name} to {passage.after.name} without a failed request"
     if passage.throttles and passage.calm_from:
-        return f"The throttling ends with {_event_before(passage.test, passage.calm_from)}"
+        return f"The throttling ends with {_event_of(passage.test, passage.calm_from)}"
     return f"From {passage.before.name} to {passage.after.name} under load"
 
 
-def _event_before(test: LoadTest, stage: str) -> str:
+def _event_of(test: LoadTest, stage: str) -> str:
     """Return with what a stage began; its own name where that was not noted."""
-    start_s = next(each.start_s for each in test.stages if each.name == stage)
-    before = [each.name for each in test.events if each.at_s <= start_s]
-    return before[-1] if before else stage
+    # not by its time: the stage's first whole second may begin a little before it was noted
+    return next((each.name for each in test.events if each.name.startswith(f"{stage}:")), stage)
 
 
 def screen(run: Run) -> tuple[Block, ...]:
