@@ -72,6 +72,9 @@ settings.load_profile("perfkit")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# in each process pydantic would look for plugins of its own among all packages there are
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+
 
 # ---- which tests start something -----------------------------------------------------------
 

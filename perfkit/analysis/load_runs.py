@@ -128,7 +128,7 @@ def of_another_service(runs: Iterable[Run]) -> tuple[Run, ...]:
         if run.kind is RunKind.LOAD
         and run.load_test is not None
         and run.load_test.settings.switches is None
-        # the reference service as well, but another one at its end than at its beginning
+        # one that was changed meanwhile has no figures of the whole
         and not run.load_test.stages
         and run.variants
     )

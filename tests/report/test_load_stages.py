@@ -83,6 +83,7 @@ def run_of(seconds: tuple[LoadSecond, ...], **changes: Any) -> Run:
         started_at="2026-01-01T00:00:00Z",
         id="migrate-demo-1",
         settings={"items": 6500},
+        variants=(figures("", slowest_s=2.0, units=100.0),),
         load_test=replace(test, **changes),
     )
 
@@ -100,6 +101,14 @@ def test_a_later_one_takes_the_place_of_an_earlier_one() -> None:
     sections = build_report([earlier, later], sections=("load-stages",)).sections
 
     assert [each.facts["run"] for each in sections] == ["later"]
+
+
+def test_there_is_no_dashboard_of_a_service_that_was_changed() -> None:
+    """Its figures would be of all phases together."""
+    names = {each.name for each in build_report([run_of(SECONDS)]).sections}
+
+    assert {"load-stages", "load"} <= names
+    assert "dashboard" not in names
 
 
 def curves_of(run: Run) -> dict[str, Curves]:

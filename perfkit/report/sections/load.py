@@ -28,6 +28,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.percentiles import few_notes
 from perfkit.report.sections.dashboard import METRICS, rounded
+from perfkit.report.sections.load_stages import timeline
 from perfkit.runs import CloudMetric, LoadTest, RateSearch, Run, RunKind, Variant
 from perfkit.units import format_many, format_seconds, format_share
 
@@ -50,9 +51,14 @@ def build(selection: Selection) -> Iterable[Section]:
             name="load",
             subject=subject_of(run),
             title=f"Load on {subject_of(run)}",
-            blocks=blocks_of(run),
+            blocks=(*blocks_of(run), *_timeline(run.load_test)),
             facts=facts_of(run),
         )
+
+
+def _timeline(test: LoadTest) -> Iterable[Block]:
+    # stages have a section of their own, with its timeline
+    return timeline(test) if test.seconds and not test.stages else ()
 
 
 def blocks_of(run: Run) -> tuple[Block, ...]:
