@@ -251,7 +251,7 @@ def load(
     if limit_s is not None:
         rate = rate or _FIRST_RATE
     asked = _read_settings(users, think, rate, duration, ramp, timeout, locustfile)
-    urls = _check_subject(phase, url, mix, locustfile)
+    urls = _check_subject(phase, url, mix, locustfile, metrics)
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
@@ -409,7 +409,11 @@ def _users_for(rate_hz: float) -> int:
 
 
 def _check_subject(
-    phase: int | None, urls: list[str] | None, mix: Path | None, locustfile: Path | None
+    phase: int | None,
+    urls: list[str] | None,
+    mix: Path | None,
+    locustfile: Path | None,
+    metrics: list[str] | None,
 ) -> tuple[str, ...]:
     """
     Return the URLs that were given.
@@ -422,6 +426,9 @@ def _check_subject(
     checked = tuple(dict.fromkeys(map(check_url, urls or ())))
     if urls and phase is not None:
         msg = "--url and --phase contradict each other; leave one out"
+        raise ConfigError(msg)
+    if metrics and not urls:
+        msg = "--metrics goes with --url; the reference service is looked at without it"
         raise ConfigError(msg)
     if mix is not None and locustfile is not None:
         msg = "--mix and --locustfile contradict each other; leave one out"
@@ -550,8 +557,15 @@ def _of_reference_service(
     *,
     yes: bool,
     searches: bool,
+    target: "Target | None" = None,
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
-    """Yield a test of the reference service; one that is started for it ends with the block."""
+    """
+    Yield a test of the reference service; one that is started for it ends with the block.
+
+    Raises:
+        ConfigError: The service that is up models no AWS and should, or has its tables elsewhere.
+    """
+    from perfkit.analysis.selection import target_title
     from perfkit.commands.load_aws import approve_load, requests_effect
     from perfkit.commands.serve import make_plan
     from perfkit.load.instances import InstanceWatch
@@ -575,7 +589,16 @@ def _of_reference_service(
         )
         raise ConfigError(msg)
     read = read_workload(where.workload)
-    target = where.target(read)
+    target = target or where.target(read)
+    if running is not None and running.target:
+        there = {key: value for key, value in running.target.items() if key != "modelled"}
+        if there != target.describe():
+            msg = (
+                f"the service that is up has its tables on {target_title(there)}, and this command's"
+                f" target is {target.name}; name the service's with --target, or end the service with"
+                " `perfkit down`"
+            )
+            raise ConfigError(msg)
     switches = running.switches if running is not None else asdict(wanted or Switches())
     if target.kind != "embedded":
         approve_load(
@@ -609,11 +632,11 @@ def _of_reference_service(
                 smtp_host=None,
                 smtp_port=None,
                 cloudwatch=None,
-                max_rcu=where.max_rcu,
-                max_cost=where.max_cost,
                 like_aws=where.like_aws,
             )
-            drawn = own_mix(plan.settings.target, plan.settings.secret, mix)
+            # one count of units, whoever consumes them
+            plan = replace(plan, settings=replace(plan.settings, target=target))
+            drawn = own_mix(target, plan.settings.secret, mix)
             note(f"Starting the service at phase {phase}.")
             running = stack.enter_context(started_service(plan))
         else:
@@ -645,12 +668,23 @@ def _most_requests(asked: dict[str, Any]) -> int:
     return round(rate * whole_s)
 
 
-def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: bool) -> "Run":
+def load_phase(
+    phase: int, where: Where, target: "Target", *, users: int, duration_s: float, yes: bool
+) -> "Run":
     """
     Load the reference service at a phase for a while, and save and return the run.
 
+    Args:
+        phase: That.
+        where: What options say of the tables.
+        target: Where they are, with the limits that hold for all of the command.
+        users: At a time.
+        duration_s: That is measured.
+        yes: Do not ask before it costs something.
+
     Raises:
-        ConfigError: One is up that models no AWS, and AWS is to be modelled.
+        ConfigError: One is up that models no AWS, and AWS is to be modelled; or one with its
+            tables elsewhere.
         TargetError: The service does not start or does not answer.
     """
     from perfkit.load.process import Place
@@ -664,7 +698,9 @@ def load_phase(phase: int, where: Where, *, users: int, duration_s: float, yes: 
         # one that takes long is to be seen, and not only that it took longer
         "timeout_s": _BALANCER_S,
     }
-    with _of_reference_service(asked, phase, None, 1, where, yes=yes, searches=False) as test:
+    with _of_reference_service(
+        asked, phase, None, 1, where, yes=yes, searches=False, target=target
+    ) as test:
         return _measure(*test, Place(), (), None, users, None)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from perfkit.commands.bench import check_budgets, measure_with_bars, preview_measuring
 from perfkit.commands.common import (
+    INTERRUPTED,
     DataOption,
     JsonOption,
     LikeAwsOption,
@@ -27,6 +28,7 @@ from perfkit.commands.common import (
     note,
     note_left_alone,
     read_workload,
+    say,
     say_consumption,
     warn,
 )
@@ -136,7 +138,14 @@ def run(
         given = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
         for phase in _PHASES_LOADED:
             note(f"Loading the service at phase {phase} for {_LOAD_S:g} s.")
-            runs.append(load_phase(phase, given, users=_LOAD_USERS, duration_s=_LOAD_S, yes=yes))
+            loaded = load_phase(phase, given, where, users=_LOAD_USERS, duration_s=_LOAD_S, yes=yes)
+            runs.append(loaded)
+            if loaded.load_test is not None and loaded.load_test.interrupted:
+                say(
+                    "Interrupted: what was measured is saved; `perfkit report` shows it.",
+                    fg="yellow",
+                )
+                raise typer.Exit(INTERRUPTED)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")

@@ -47,6 +47,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         pytest.param(["--url", "http://a"], "describe it with --mix", id="nothing to ask"),
         pytest.param(["--url", "http://a", "--phase", "1"], "contradict", id="two services"),
         pytest.param(["--mix", "none.toml"], "--mix none.toml: there is no such file", id="no mix"),
+        pytest.param(
+            ["--phase", "3", "--metrics", "http://a/metrics"],
+            "--metrics goes with --url",
+            id="none's",
+        ),
         pytest.param([], "no service is up; give --phase", id="no service"),
         pytest.param(["--worker"], "give --master-host", id="no master"),
         pytest.param(["--master", "--processes", "2"], "leave --processes out", id="busy master"),

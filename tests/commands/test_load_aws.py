@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from perfkit.commands.load_aws import add_cloudwatch
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.load.cloudwatch import Watched
+from perfkit.load.reference_service import ServiceUnderTest
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections.load import blocks_of
 from perfkit.runs import LoadModel, LoadSettings, LoadTest, Run, RunKind, RunStore, Variant, now_utc
 from perfkit.runs.codec import decode, encode
+from perfkit.service.settings import Switches
 from perfkit.settings import RUNS_FOLDER
 from perfkit.workloads.loader import load as load_workload
 
@@ -135,6 +138,27 @@ def test_items_of_somebodys_table_are_read_for_values_only_if_that_is_allowed(
     assert "add --yes to go ahead" in refused.stderr
     assert allowed.exit_code == 3
     assert "http://127.0.0.1:1 cannot be reached" in allowed.stderr
+
+
+def test_a_service_with_its_tables_elsewhere_is_not_loaded_as_one_that_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = ServiceUnderTest(
+        urls=("http://127.0.0.1:1",),
+        instances=lambda: (),
+        switches=asdict(Switches.of_phase(0)),
+        target={"kind": "aws", "region": REGION},
+    )
+    monkeypatch.setattr("perfkit.load.reference_service.running_service", lambda _: there)
+
+    result = perfkit("load")
+
+    assert result.exit_code == 2
+    assert (
+        f"has its tables on aws {REGION}, and this command's target is the embedded engine"
+        in result.stderr
+    )
+    assert "perfkit down" in result.stderr
 
 
 def test_of_the_embedded_file_it_is_said_whose_items_are_read(tmp_path: Path) -> None:
