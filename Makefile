@@ -10,7 +10,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast stand-ins lint format figures sample-report sample-load clean
+.PHONY: help run test test-fast stand-ins lint format figures sample-report sample-load sample-users clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ sample-report: $(VENV)/.installed-dev ## Measure, and write a sample of every re
 
 sample-load: $(VENV)/.installed-dev ## Load the service, as it is and like AWS, and write a sample of that to reports/ (a quarter of an hour)
 	$(BIN)/python scripts/sample_report.py --load
+
+sample-users: $(VENV)/.installed-dev ## Let 200 and 50 users ask the service, and write a sample of that to reports/ (a quarter of an hour)
+	$(BIN)/python scripts/sample_report.py --users
 
 clean: ## Remove what perfkit made, and the virtual environment
 	if [ -x $(BIN)/perfkit ]; then $(BIN)/perfkit clean --runs --yes; fi

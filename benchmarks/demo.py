@@ -9,7 +9,7 @@ from benchmarks.measuring import perfkit_command, run_command
 from benchmarks.section import Aim, Section, Table
 from perfkit.runs import Run, RunStore
 from perfkit.settings import RUNS_FOLDER
-from perfkit.units import format_seconds, format_units
+from perfkit.units import format_many, format_seconds, format_units
 
 __all__ = ["compare"]
 
@@ -53,7 +53,8 @@ def compare(*, quick: bool) -> Section:
     return Section(
         title="A migration under load",
         method=(
-            f"`perfkit migrate demo{' '.join(['', *options])}`, {times} times, each in a new folder:"
+            f"`perfkit migrate demo{' '.join(['', *options])}`, {format_many(times, 'time')}, each in"
+            " a new folder:"
             " indexes planned, checked, created and verified, and the service switched from phase 0"
             " to phase 3, while users ask it.\n"
             "Requests are all that were made, those while instances were replaced too."

@@ -23,7 +23,7 @@ from benchmarks.section import Aim, Section, Table
 from benchmarks.wrk import Load, Wrk
 from perfkit.traffic import attach
 from perfkit.traffic.trace import read_trace
-from perfkit.units import format_bytes, format_seconds
+from perfkit.units import format_bytes, format_duration, format_seconds
 
 __all__ = ["compare"]
 
@@ -113,7 +113,7 @@ def compare(*, quick: bool) -> Section:
         ["added to the median, 1 connection", format_seconds(capacity.added_s)],
         ["processor time a request", format_seconds(capacity.cpu_s)],
     ]
-    minutes = f"{long_s / 60:.2g} minutes at {_RATE_HZ} requests/s"
+    minutes = f"{format_duration(long_s)} at {_RATE_HZ} requests/s"
     long = [
         ["trace", *map(format_bytes, (steady.trace_bytes, round(steady.trace_bytes_a_day)))],
         ["memory", *map(format_bytes, (steady.memory_bytes, round(steady.memory_bytes_a_day)))],

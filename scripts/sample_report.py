@@ -6,6 +6,9 @@ Measure, and write one real sample of every format of `perfkit report` to `repor
 With `--load` it is the load tests instead, `reports/load.*`: phases 0 and 3 as they are, like AWS,
 and phase 0 like AWS with the read units of the reference document's bill. That takes about a quarter
 of an hour and wants a machine without other work.
+
+With `--users` it is the reference document's load tests, `reports/load-200-users.*` and
+`reports/load-50-users.*`; that takes another quarter.
 """
 
 import argparse
@@ -23,6 +26,9 @@ EXTRA_SCENARIOS = ("cache-hour", "ablation")
 LOAD_DOCUMENTS = ("load.txt", "load.md", "load.html", "load.json")
 LOAD_S = 120
 LOADED = (0, 3)
+USERS = {200: "10m", 50: "5m"}
+"""Of the reference document's load tests, and how long they ask."""
+
 FLEET = ("fleet", "--rate", "200", "--p95", "200ms", "-v")
 TABLES = ("Courses", "Enrollments", "Users")
 BILL = {"ReadCapacityUnits": 100, "WriteCapacityUnits": 50}
@@ -66,7 +72,7 @@ def measure_load(folder: Path) -> None:
 def load(phase: int, *options: str, folder: Path) -> None:
     """Load a phase; requests that fail are a result, not a reason to end."""
     command = [sys.executable, "-m", "perfkit", "load", "--phase", str(phase)]
-    command += ["--duration", f"{LOAD_S}s", "--users", "50", *options]
+    command += ["--duration", f"{LOAD_S}s", "--users", "50", "--timeout", "60s", *options]
     done = subprocess.run(command, cwd=folder, check=False)
     if done.returncode not in {0, 3}:
         sys.exit(f"loading phase {phase} ended with {done.returncode}")
@@ -95,6 +101,27 @@ def write_load(folder: Path, samples: Path) -> None:
         text=True,
     )
     (samples / "fleet.txt").write_text(done.stdout, encoding="utf-8")
+
+
+def measure_users(folder: Path) -> None:
+    """Let many users ask the service at its last phase, in a folder for each number of them."""
+    for users, duration in USERS.items():
+        own = folder / str(users)
+        own.mkdir()
+        perfkit("seed", folder=own)
+        perfkit("create-indexes", "--yes", folder=own)
+        command = ["load", "--phase", "3", "--service-workers", "2"]
+        perfkit(*command, "--users", str(users), "--duration", duration, folder=own)
+
+
+def write_users(folder: Path, samples: Path) -> None:
+    """Write what the service answered to each number of users, and its dashboard."""
+    samples.mkdir(exist_ok=True)
+    for users in USERS:
+        for form in ("md", "html"):
+            page = str(samples / f"load-{users}-users.{form}")
+            shown = ["report", "--latency", "--dashboard", "--output", page]
+            perfkit(*shown, folder=folder / str(users))
 
 
 def write(folder: Path, samples: Path) -> None:
@@ -137,8 +164,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, help="a folder that holds .perfkit/runs")
     parser.add_argument("--load", action="store_true", help="the load tests instead")
+    parser.add_argument("--users", action="store_true", help="those of 200 and 50 users")
     options = parser.parse_args()
-    measured, written = (measure_load, write_load) if options.load else (measure, write)
+    measured, written = measure, write
+    if options.load:
+        measured, written = measure_load, write_load
+    elif options.users:
+        measured, written = measure_users, write_users
     if options.runs is not None:
         written(options.runs.resolve(), SAMPLES)
         return

@@ -65,12 +65,15 @@ from perfkit.workloads.loader import load
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
 # how fast something is, benchmarks say: a busy machine must not fail a test
-settings.register_profile("perfkit", deadline=None)
+settings.register_profile("perfkit", deadline=None, max_examples=50)
 settings.load_profile("perfkit")
 
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# in each process pydantic would look for plugins of its own among all packages there are
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
 # ---- which tests start something -----------------------------------------------------------

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 PERFKIT = [sys.executable, "-m", "perfkit"]
 COMMAND = shlex.join(PERFKIT)
 
-PRINTING = ["--help", "status", "status --json"]
+PRINTING = ["--help", "status"]
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -42,10 +42,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TWICE = ["--iterations", "2"]
-MEASURING = [
-    "report",
-    "bench --scenario profile --iterations 2 --json",
-]
+MEASURING = ["bench --scenario profile --iterations 2 --json"]
 
 
 @pytest.mark.parametrize("arguments", [*PRINTING, *MEASURING])
@@ -88,8 +85,15 @@ def test_nothing_printed_goes_into_a_file_that_took_the_place_of_a_closed_stream
     assert Path(".perfkit/dynamodb.sqlite3-lock").read_bytes() == b""
 
 
-@pytest.mark.parametrize("limit", [6, 14, 20])
-@pytest.mark.parametrize("arguments", ["status", "bench --scenario profile --iterations 2"])
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [
+        ("status", 6),
+        ("status", 14),
+        ("bench --scenario profile --iterations 2", 14),
+        ("bench --scenario profile --iterations 2", 20),
+    ],
+)
 def test_a_process_that_may_open_few_files_works_or_says_what_to_allow(
     arguments: str, limit: int, measured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,20 +121,16 @@ def test_a_folder_whose_name_is_no_text(locale: str, tmp_path: Path) -> None:
     def run(arguments: str) -> subprocess.CompletedProcess[str]:
         return shell(f"cd {shlex.quote(os.fsdecode(folder))}; {COMMAND} {arguments}", **how)
 
-    done = [
-        run(f"seed --scale 0.02 --data {shlex.quote(data)}"),
-        run(f"status --data {shlex.quote(data)}"),
-        run(f"status --json --data {shlex.quote(data)}"),
-        run(f"bench --scenario profile --iterations 2 --json --data {shlex.quote(data)}"),
-        run("report"),
-        run("report --format html"),
-        run("report --output page.html"),
-    ]
+    done = [run(f"{each} --data {shlex.quote(data)}") for each in ("seed --scale 0.02", "status")]
+    if locale != "C":
+        done.append(run(f"bench --scenario profile --iterations 2 --data {shlex.quote(data)}"))
+        done.append(run("report --format html"))
+    printed = run(f"status --json --data {shlex.quote(data)}")
     absent = run(f"workload validate {shlex.quote(data)}.toml")
 
-    assert [answer.stderr for answer in done if answer.returncode] == []
-    assert r"caf\udce9/data.sqlite3" in done[2].stdout
-    assert json.loads(done[2].stdout)
+    assert [answer.stderr for answer in (*done, printed) if answer.returncode] == []
+    assert r"caf\udce9/data.sqlite3" in printed.stdout
+    assert json.loads(printed.stdout)
     assert f"{tmp_path}/caf\\udce9/data.sqlite3" in done[1].stdout
     assert absent.returncode == 2
     assert "caf\\udce9" in absent.stderr
@@ -214,7 +214,7 @@ def check_interrupted(answer: subprocess.CompletedProcess[str], folder: Path) ->
     assert list(folder.glob(".perfkit/runs/*.tmp")) == []
 
 
-@pytest.mark.parametrize("moment", [1, 2, 100, 700, 1500])
+@pytest.mark.parametrize("moment", [1, 100, 1500])
 def test_ctrl_c_while_a_command_is_loaded_ends_it_with_one_line(
     moment: int, measured: Path, interrupted: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -226,7 +226,7 @@ def test_ctrl_c_while_a_command_is_loaded_ends_it_with_one_line(
     check_interrupted(answer, measured)
 
 
-@pytest.mark.parametrize("moment", [5_000, 8_000, 9_500, 10_000, 11_000])
+@pytest.mark.parametrize("moment", [5_000, 9_500, 11_000])
 def test_ctrl_c_again_and_again_does_not_disturb_the_end(
     moment: int, measured: Path, interrupted: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -1,6 +1,7 @@
 """Which part of perfkit may import which: the house as DESIGN draws it, held by a test."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,13 +65,16 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+@functools.cache
+def imported(tree: ast.AST) -> tuple[str, ...]:
+    """Return what a module imports, worked out once for all tests: walking them all takes a while."""
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    return tuple(found)
 
 
 def part_of(relative: str) -> str:

@@ -88,7 +88,7 @@ class Busy:
 def measured_of(run: Run) -> Measured | None:
     """Return what a load test says of its service's processors; None where nobody looked at them."""
     test = run.load_test
-    if run.kind is not RunKind.LOAD or test is None or not run.variants:
+    if run.kind is not RunKind.LOAD or test is None or not run.variants or test.stages:
         return None
     total = run.variants[0]
     ramp_s = test.settings.ramp_s
@@ -256,6 +256,8 @@ def _why_no_cpu(run: Run) -> str:
     if not run.variants:
         return "no request was measured"
     test = run.load_test
+    if test is not None and test.stages:
+        return "the service was changed meanwhile"
     if test is not None and any(
         each.cpu_share is not None and each.at_s > test.settings.ramp_s for each in test.instances
     ):

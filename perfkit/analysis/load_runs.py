@@ -128,7 +128,7 @@ def of_another_service(runs: Iterable[Run]) -> tuple[Run, ...]:
         if run.kind is RunKind.LOAD
         and run.load_test is not None
         and run.load_test.settings.switches is None
-        # the reference service as well, but another one at its end than at its beginning
+        # one that was changed meanwhile has no figures of the whole
         and not run.load_test.stages
         and run.variants
     )
@@ -172,7 +172,7 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
         "read_units_per_s": units
         if units is not None
         else _first(_sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s),
-        "hit_rate": hits if hits is not None else _mean(_means(test.instances, "hit_rate")),
+        "hit_rate": hits if hits is not None else _hit_rate(test.instances),
     }
 
 
@@ -215,6 +215,17 @@ def _means(samples: Iterable[InstanceSample], figure: str) -> list[float]:
         if value is not None:
             by_instance.setdefault(sample.instance, []).append(value)
     return [sum(values) / len(values) for values in by_instance.values()]
+
+
+def _hit_rate(samples: Iterable[InstanceSample]) -> float | None:
+    """Return the share of all seconds together: one with few requests counts for little."""
+    known = [
+        (each.hit_rate, 1.0 if each.requests_per_s is None else each.requests_per_s)
+        for each in samples
+        if each.hit_rate is not None
+    ]
+    whole = sum(weight for _, weight in known)
+    return sum(share * weight for share, weight in known) / whole if whole else None
 
 
 def _mean(values: list[float]) -> float | None:

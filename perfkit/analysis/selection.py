@@ -160,7 +160,13 @@ def target_title(target: dict[str, object]) -> str:
     title = one_line(" ".join([kind, *where]))
     modelled = target.get("modelled")
     if isinstance(modelled, Mapping):
-        title += f" with AWS's {one_line(', '.join(modelled))} modelled"
+        # which units tables have is too long for a title
+        provisioned = str(modelled.get("throughput", "")).startswith("enforced;")
+        named = (
+            f"{each} (provisioned)" if each == "throughput" and provisioned else str(each)
+            for each in modelled
+        )
+        title += f" with AWS's {one_line(', '.join(named))} modelled"
     return title
 
 

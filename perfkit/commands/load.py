@@ -28,9 +28,10 @@ from perfkit.commands.common import (
     read_workload,
     say,
     say_consumption,
+    warn,
 )
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
-from perfkit.errors import ConfigError, EvidenceError, ThresholdError
+from perfkit.errors import ConfigError, EvidenceError, TargetError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
 
@@ -52,7 +53,8 @@ _LONGEST_S = 7 * 86400.0
 _MOST_USERS = 100_000
 _USERS = 50
 _THINK_S = 0.2
-_TIMEOUT_S = 10.0
+_BALANCER_S = 60.0
+"""How long a load balancer of AWS waits for an answer by default. Source: ELB User Guide, idle timeout."""
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
 _PATIENCE_S = 2.0
@@ -499,12 +501,25 @@ def _of_urls(
 
 
 def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceSampler, ...]":
-    """Return what looks at a service each second, by its health checks and Prometheus metrics."""
+    """
+    Return what looks at a service each second, by its health checks and Prometheus metrics.
+
+    Raises:
+        ConfigError: What should have metrics is no URL.
+        TargetError: There are none.
+    """
     from perfkit.load.instances import InstanceWatch
     from perfkit.load.probing import has_health_check
-    from perfkit.load.service_samples import Endpoint, parse_base_url
+    from perfkit.load.service_samples import Endpoint, ServiceSampler, parse_base_url
 
     read = [parse_base_url(each) for each in metrics or ()]
+    only = [Endpoint(name=each, metrics_url=each) for each in read]
+    for sample in ServiceSampler(lambda: only).sample() if only else ():
+        if not sample.healthy:
+            msg = f"--metrics {sample.instance} cannot be read: {sample.problem}"
+            raise TargetError(msg)
+        if sample.problem:
+            warn(sample.problem)
     checks = {url: f"{url}/healthz" for url in urls if has_health_check(url)}
     if len(read) == len(urls):
         endpoints = [
@@ -512,8 +527,7 @@ def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceS
             for url, each in zip(urls, read, strict=True)
         ]
     else:
-        endpoints = [Endpoint(name=each, metrics_url=each) for each in read]
-        endpoints += [Endpoint(name=url, health_url=check) for url, check in checks.items()]
+        endpoints = only + [Endpoint(name=url, health_url=check) for url, check in checks.items()]
     return (InstanceWatch(lambda: endpoints),) if endpoints else ()
 
 
@@ -681,7 +695,8 @@ def load_phase(
         "rate_hz": None,
         "duration_s": duration_s,
         "ramp_s": duration_s / 10,
-        "timeout_s": _TIMEOUT_S,
+        # one that takes long is to be seen, and not only that it took longer
+        "timeout_s": _BALANCER_S,
     }
     with _of_reference_service(
         asked, phase, None, 1, where, yes=yes, searches=False, target=target

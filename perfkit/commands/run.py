@@ -52,8 +52,8 @@ __all__ = ["run"]
 
 _PHASES_LOADED = (0, 3)
 _LOAD_S = 10.0
-_LOAD_USERS = 50
-"""As `perfkit load` has them where nobody says how many."""
+_LOAD_USERS = 10
+"""At phase 0 one process answers a request or two a second: more users would only wait longer."""
 
 
 def run(

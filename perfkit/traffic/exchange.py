@@ -24,7 +24,6 @@ MOST_RETURNED = 100
 """Keys of returned items that are kept of one answer."""
 
 _NAMING = frozenset({"Query", "Scan", "BatchGetItem", "GetItem"})
-_SCALARS = frozenset({"S", "N"})
 _MOST_LOOKED_AT = 200
 _MOST_VALUES = 2_000
 _SHORTEST_VALUE = 2
@@ -140,29 +139,35 @@ class Observed:
 
 
 class _Answer:
-    """The values in one answer, item by item, and how far they were asked for in their order."""
+    """The values in one answer, and how far its items were asked for in their order."""
 
-    __slots__ = ("_place", "items", "number", "values")
+    __slots__ = ("_first", "_last", "_place", "number")
 
     def __init__(self, number: int, items: list[dict[str, Any]]) -> None:
         self.number = number
-        self.values: set[str] = set()
-        self.items: list[set[str]] = []
-        for item in items[:_MOST_LOOKED_AT]:
-            if len(self.values) >= _MOST_VALUES:
-                break
-            self.items.append(_scalars(item, set()))
-            self.values |= self.items[-1]
+        self._first: dict[str, int] = {}
+        self._last: dict[str, int] = {}
         self._place = 0
+        for place, item in enumerate(items[:_MOST_LOOKED_AT]):
+            if len(self._first) >= _MOST_VALUES:
+                break
+            for value in _texts(item):
+                self._first.setdefault(value, place)
+                self._last[value] = place
+
+    def holds(self, wanted: set[str]) -> bool:
+        """Return whether something is wanted of one of its items."""
+        return not wanted.isdisjoint(self._first)
 
     def is_next(self, wanted: set[str]) -> bool:
         """Return whether something is wanted of the item last asked for, or of a later one."""
-        if not wanted & self.values:
-            return False
-        while self._place < len(self.items):
-            if wanted & self.items[self._place]:
+        for value in wanted:
+            if self._last.get(value, -1) >= self._place:
+                self._place = max(self._place, self._first[value])
                 return True
-            self._place += 1
+        if self.holds(wanted):
+            # somebody asks in another order
+            self._place = len(self._last)
         return False
 
 
@@ -282,9 +287,9 @@ class Observer:
         if operation in {"GetItem", "Query"} and "ExclusiveStartKey" not in request:
             own = self._answered.get(group) or deque[_Answer]()
             others = self._latest if isinstance(group, int) else ()
-            wanted = self._wanted(request) if own or others else set()
+            wanted = set(_asked_for(request)) if own or others else set()
             for each in own:
-                if wanted & each.values:
+                if each.holds(wanted):
                     answer = each
             if answer is not None:
                 # reads behind it must not push it out
@@ -294,21 +299,15 @@ class Observer:
                 answer = next((each for each in reversed(others) if each.is_next(wanted)), None)
         # what was read one by one is not what a hundred more are read by
         if operation in _NAMING and items and (answer is None or len(items) > 1):
-            self._keep(group, _Answer(self._number, items))
+            self._keep(group, _Answer(self._number, items), several=len(items) > 1)
         return 0 if answer is None else answer.number
 
-    def _wanted(self, request: Mapping[str, Any]) -> set[str]:
-        wanted = _scalars(request.get("Key"), set())
-        for _, value in _equalities(request):
-            _scalars(value, wanted)
-        return wanted
-
-    def _keep(self, group: "Group", answer: "_Answer") -> None:
+    def _keep(self, group: "Group", answer: "_Answer", *, several: bool) -> None:
         self._answered.setdefault(group, deque(maxlen=_ANSWERS)).append(answer)
         self._answered.move_to_end(group)
         if len(self._answered) > _MOST_GROUPS:
             self._answered.popitem(last=False)
-        if isinstance(group, int) and len(answer.items) > 1:
+        if isinstance(group, int) and several:
             self._latest.append(answer)
 
     def _touched(self, operation: str, request: Mapping[str, Any]) -> Iterator[Touched]:
@@ -478,21 +477,31 @@ def _error(answer: Mapping[str, Any]) -> str:
     return f"{kind} ({', '.join(sorted(reasons))})" if reasons else kind or "no DynamoDB error"
 
 
-def _scalars(value: Any, found: set[str]) -> set[str]:
-    """Add the texts and numbers in attribute values, nested ones too, that may be somebody's key."""
-    if len(found) >= _MOST_VALUES:
-        return found
-    if isinstance(value, list):
-        for each in value:
-            _scalars(each, found)
-    elif isinstance(value, dict):
-        for kind, each in value.items():
-            if isinstance(each, str):
-                if kind in _SCALARS and _SHORTEST_VALUE <= len(each) <= _LONGEST_VALUE:
-                    found.add(each)
-            else:
-                _scalars(each, found)
+def _texts(item: Mapping[Any, Any]) -> list[str]:
+    """Return the texts and numbers in an item, nested ones too, that may be somebody's key."""
+    found: list[str] = []
+    for value in item.values():
+        if not isinstance(value, dict):
+            continue
+        text = value.get("S") or value.get("N")
+        if isinstance(text, str):
+            if _SHORTEST_VALUE <= len(text) <= _LONGEST_VALUE:
+                found.append(text)
+            continue
+        nested = value.get("M") or value.get("L")
+        if isinstance(nested, dict):
+            found += _texts(nested)
+        elif isinstance(nested, list):
+            found += _texts(dict(enumerate(nested)))
     return found
+
+
+def _asked_for(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values of the key, or of the key condition, that a read asks for."""
+    key = request.get("Key")
+    if isinstance(key, dict):
+        yield from _texts(key)
+    yield from _texts(dict(_equalities(request)))
 
 
 def _equalities(request: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -38,6 +38,8 @@ _COMMIT_EVERY_S = 0.5
 _MOST_FINGERPRINTS = 2_000
 _MOST_NAMES = WRITTEN - 1
 _CHECK_EVERY = 4
+_MOST_EVERY = 1 << 20
+"""By then no details are left that could make room: what is large is the rest."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -269,7 +271,7 @@ class TraceWriter:
                 self._commit()
                 if turn % _CHECK_EVERY == 0:
                     self._thin_out()
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001 - what nobody writes must not pile up
                 self._stop(error)
                 break
         try:
@@ -282,7 +284,7 @@ class TraceWriter:
         finally:
             self._database.close()
 
-    def _stop(self, error: sqlite3.Error) -> None:
+    def _stop(self, error: Exception) -> None:
         full = "full" in str(error)
         why = "there is no space left" if full else str(error)
         self.failure = why
@@ -319,7 +321,7 @@ class TraceWriter:
             self._database.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-        if (pages - free) * size <= self._most_bytes:
+        if (pages - free) * size <= self._most_bytes or self._every >= _MOST_EVERY:
             return
         with self._lock:
             self._every *= 2

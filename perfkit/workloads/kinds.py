@@ -62,7 +62,7 @@ _MAX_MEMBERS = 100
 class Section(BaseModel):
     """A table of the file: every key known, nothing changed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     @classmethod
     def known_keys(cls) -> Iterable[str]:

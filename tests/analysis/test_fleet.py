@@ -11,7 +11,7 @@ from perfkit.cost.instances import find_type
 from perfkit.cost.price_file import load_book
 from perfkit.cost.scaling import Policy
 from perfkit.errors import ConfigError, EvidenceError
-from perfkit.runs import Run
+from perfkit.runs import LoadStage, Run
 
 MakeRun = Callable[..., Run]
 
@@ -136,6 +136,18 @@ def test_a_run_like_aws_never_stands_beside_one_that_is_not(make_load_run: MakeR
 
 def test_a_run_in_which_nothing_ended_says_that(make_load_run: MakeRun) -> None:
     assert "raise --duration" in find_sides([make_load_run(rate_hz=0.0)]).problems[0]
+
+
+def test_a_run_whose_service_was_changed_meanwhile_is_of_neither_side(
+    make_load_run: MakeRun,
+) -> None:
+    run = make_load_run()
+    assert run.load_test is not None
+    stages = (LoadStage(name="phase 0", start_s=5.0, end_s=9.0),)
+    changed = replace(run, load_test=replace(run.load_test, stages=stages))
+
+    with pytest.raises(EvidenceError, match="the service was changed meanwhile"):
+        find_sides([], before=changed)
 
 
 def test_a_run_without_processor_time_says_what_is_missing(make_load_run: MakeRun) -> None:

@@ -147,7 +147,7 @@ def verify_everything_again() -> Result:
 
 
 def test_a_policy_allows_what_a_command_asks_and_nothing_else(aws: Any) -> None:
-    seeding = ("seed", "--scale", "0.02", "--yes", "--processes", "1")
+    seeding = ("seed", "--scale", "0.005", "--yes", "--processes", "1")
     measuring = ("bench", "--iterations", "1", "--yes", "--scenario")
     steps: dict[str, tuple[Callable[[], Any], ...]] = {
         # into nothing, and over what is there

@@ -71,6 +71,24 @@ def test_verbose_shows_how_it_came_about() -> None:
     assert "Amazon EC2 Auto Scaling User Guide" in flat
 
 
+@pytest.mark.usefixtures("saved")
+def test_type_region_and_policy_are_those_that_are_asked_for() -> None:
+    """
+    A t4g.micro has the same credits and costs $0.0092 in eu-west-1: four are $26.86 a month.
+
+    0.99 instances' worth of work on two is 49.5%, so 0.99 / 0.4 are wanted, three; half is 25%.
+    """
+    _, output, _ = fleet(
+        *("--rate", "400", "--instance", "t4g.micro", "--region", "eu-west-1"),
+        *("--target-cpu", "40", "--min", "2", "--max", "3", "--json"),
+    )
+
+    sides = json.loads(output)["sides"]
+    assert sides["after"]["usd_a_month"] == pytest.approx(26.864)
+    sizes = [(each["scaling"]["start"], each["scaling"]["end"]) for each in sides.values()]
+    assert sizes == [(2, 3), (2, 2)]
+
+
 def test_what_is_missing_comes_with_the_command(make_load_run: MakeRun) -> None:
     like_aws = {"kind": "embedded", "modelled": {"throughput": "enforced"}}
     RunStore(RUNS_FOLDER).save(make_load_run(3, target=like_aws))

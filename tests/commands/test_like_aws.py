@@ -8,6 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
+from perfkit.analysis.selection import target_title
 from perfkit.cli import app
 from perfkit.commands.common import make_target
 from perfkit.dynamodb.client import embedded_client
@@ -109,6 +110,8 @@ def test_a_run_says_which_throughput_was_enforced(tmp_path: Path) -> None:
 
     assert on_demand["modelled"]["throughput"] == "enforced"
     assert provisioned["modelled"]["throughput"] == "enforced; Orders 100 RCU, 50 WCU"
+    assert target_title(on_demand) != target_title(provisioned)
+    assert "throughput (provisioned), latency" in target_title(provisioned)
 
 
 def test_a_lag_that_a_file_keeps_is_in_later_runs_too(tmp_path: Path) -> None:

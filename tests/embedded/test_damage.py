@@ -2,8 +2,6 @@
 
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +9,9 @@ from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner, Result
 
+from perfkit.cli import app
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import Engine
 from perfkit.errors import DataFileError
@@ -80,8 +80,6 @@ def test_what_cannot_be_read_is_named_with_the_file(
     place: str,
     filled: bytes,
     connect: Callable[..., Any],
-    start_server: Callable[..., Any],
-    refused: Any,
 ) -> None:
     assert filled
     spoil(statement.replace("t1", store_of("things")), value)
@@ -92,8 +90,6 @@ def test_what_cannot_be_read_is_named_with_the_file(
 
     with pytest.raises(DataFileError) as caught:
         connect(DATA).scan(TableName="things")
-    with start_server(DATA) as (url, _), refused("InternalServerError", wanted):
-        connect(url).scan(TableName="things")
 
     assert str(caught.value) == wanted
     assert caught.value.exit_code == 3
@@ -168,22 +164,28 @@ def store_of(table: str) -> str:
     return str(name)
 
 
-def test_commands_end_with_one_line_and_code_3(filled: bytes) -> None:
+def test_a_server_names_it_too(
+    filled: bytes, connect: Callable[..., Any], start_server: Callable[..., Any], refused: Any
+) -> None:
     assert filled
-    seed = [sys.executable, "-m", "perfkit", "seed", "--scale", "0.002", "--data", "own.sqlite3"]
-    subprocess.run(seed, check=True, capture_output=True)
+    spoil("UPDATE catalog SET definition = ?", b'{"name":"things"}')
+
+    with start_server(DATA) as (url, _), refused("InternalServerError", part="of table things"):
+        connect(url).scan(TableName="things")
+
+
+def test_commands_end_with_one_line_and_code_3() -> None:
+    def perfkit(command: str, *options: str) -> Result:
+        return CliRunner().invoke(app, [command, "--data", "own.sqlite3", *options])
+
+    assert perfkit("seed", "--scale", "0.002").exit_code == 0
     with closing(sqlite3.connect("own.sqlite3")) as connection, connection:
         connection.execute("UPDATE catalog SET definition = substr(definition, 1, 50)")
 
     for command in ("status", "bench", "seed", "create-indexes"):
-        answer = subprocess.run(
-            [sys.executable, "-m", "perfkit", command, "--data", "own.sqlite3"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        answer = perfkit(command)
 
-        assert answer.returncode == 3, answer.stderr
+        assert answer.exit_code == 3, answer.stderr
         assert answer.stderr.startswith("Error: own.sqlite3 is damaged: the definition of table ")
         assert len(answer.stderr.splitlines()) == 1
 

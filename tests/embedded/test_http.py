@@ -169,10 +169,10 @@ def test_the_aws_command_line_works(server: str, build: Any, tmp_path: Path) -> 
     key = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 
     created = aws("create-table", cli_input_json=request)
-    aws("put-item", table_name="cli", item={**key, "g": {"S": "x"}, "n": {"N": "1"}})
+    items = [{**key, "g": {"S": "x"}, "n": {"N": "1"}}, {**key, "sk": {"S": "2"}}]
     aws(
         "batch-write-item",
-        request_items={"cli": [{"PutRequest": {"Item": {**key, "sk": {"S": "2"}}}}]},
+        request_items={"cli": [{"PutRequest": {"Item": item}} for item in items]},
     )
     updated = aws(
         "update-item",
@@ -183,7 +183,6 @@ def test_the_aws_command_line_works(server: str, build: Any, tmp_path: Path) -> 
         return_values="UPDATED_NEW",
         return_consumed_capacity="TOTAL",
     )
-    got = aws("get-item", table_name="cli", key=key, projection_expression="n")
     queried = aws(
         "query",
         table_name="cli",
@@ -194,21 +193,16 @@ def test_the_aws_command_line_works(server: str, build: Any, tmp_path: Path) -> 
     # the command line follows LastEvaluatedKey by itself
     scanned = aws("scan", table_name="cli", page_size="1")
     refused = aws("get-item", table_name="cli", key={"pk": {"S": "a"}})
-    described = aws("describe-table", table_name="cli")
-    deleted = aws("delete-table", table_name="cli")
 
     assert created["TableDescription"]["TableStatus"] == "CREATING"
     assert updated["Attributes"] == {"n": {"N": "2"}}
     assert updated["ConsumedCapacity"] == {"TableName": "cli", "CapacityUnits": 1.0}
-    assert got == {"Item": {"n": {"N": "2"}}}
     assert queried["Items"] == [{**key, "g": {"S": "x"}}]
     assert scanned["Count"] == 2
     assert refused.endswith(
         "An error occurred (ValidationException) when calling the GetItem operation:"
         " The provided key element does not match the schema"
     )
-    assert described["Table"]["ItemCount"] == 2
-    assert deleted["TableDescription"]["TableStatus"] == "DELETING"
 
 
 # ---- the protocol ------------------------------------------------------------------------

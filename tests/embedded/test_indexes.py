@@ -463,12 +463,14 @@ def test_several_clients_may_watch_one_file(
 
 WATCH = """
     import sys
-    from perfkit.embedded import Engine, backfill
+    from pathlib import Path
+    from perfkit.dynamodb.targets import Target
+    from perfkit.embedded import backfill
     backfill.STEP_ITEMS = 20
-    engine = Engine("data.sqlite3")
+    connection = Target(data=Path("data.sqlite3")).connect()
     print("ready", flush=True)
     while True:
-        table = engine.execute("DescribeTable", {"TableName": "things"})["Table"]
+        table = connection.execute("DescribeTable", {"TableName": "things"})["Table"]
         print(table["TableStatus"], flush=True)
         if table["TableStatus"] == "ACTIVE":
             break

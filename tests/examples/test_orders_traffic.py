@@ -332,7 +332,7 @@ def test_a_recording_becomes_a_workload_that_every_command_takes(
     if keep_values:
         # a server that answers, and orders' numbers to ask it for
         Path("mix.toml").write_text(MIX)
-        asked = ["--url", filled, "--mix", "mix.toml", "--workload", "perfkit.toml"]
+        asked = ["--url", filled, "--mix", "mix.toml", "--workload", "perfkit.toml", "--yes"]
         # 3: on a busy machine it may be too late for a verdict
         loaded = perfkit(
             "load", *asked, "--users", "1", "--duration", "0.2s", "--json", codes={0, 3}

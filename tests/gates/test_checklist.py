@@ -25,6 +25,7 @@ from perfkit.runs import (
     HttpFigures,
     LoadModel,
     LoadSettings,
+    LoadStage,
     LoadTest,
     Run,
     RunKind,
@@ -354,6 +355,21 @@ def test_scans_are_counted_under_load() -> None:
     ]
     assert [line.state for line in by_title] == [State.NOT_DONE, State.NOT_DONE, State.DONE]
     assert by_title[0].reason == "1 Scan among 20 calls in run the-load-test"
+
+
+def test_a_service_that_was_changed_under_load_is_no_evidence() -> None:
+    """It scanned at its beginning, and does not at its end."""
+    title = "no Scan is asked under load"
+    run = loaded(operations={**QUERIES, "scan": 1})
+    assert run.load_test is not None
+    stage = LoadStage(name="phase 0", start_s=0.0, end_s=1.0)
+    changed = replace(run, id="changed", load_test=replace(run.load_test, stages=(stage,)))
+
+    found = states(evidence([changed, loaded()]), phase=2)
+    alone = {line.title: line for line in check(evidence([changed]), phase=2)}[title]
+
+    assert found[title] is State.DONE
+    assert (alone.state, alone.reason) == (State.NOT_DONE, "no run shows it")
 
 
 def test_source_that_cannot_be_read_is_no_proof() -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from perfkit.cli import app
 from perfkit.runs import LoadTest, RunStore
 
 pytestmark = pytest.mark.processes
@@ -176,17 +178,16 @@ def test_a_master_lets_two_workers_make_the_requests(
     assert "2 of 2 workers are here" in errors
 
 
-def test_a_port_that_is_taken_is_said_before_anything_starts(start: Any, tiny_service: Any) -> None:
+def test_a_port_that_is_taken_is_said_before_anything_starts(tiny_service: Any) -> None:
+    Path("mix.toml").write_text(MIX)
     port = tiny_service.url.rpartition(":")[2]
-    process = start(
-        *("--url", tiny_service.url, "--mix", "mix.toml", "--master", "--master-port", port)
-    )
+    where = ["--url", tiny_service.url, "--mix", "mix.toml", "--master", "--master-port", port]
 
-    _, errors = process.communicate(timeout=_LIMIT_S)
+    done = CliRunner().invoke(app, ["load", *where])
 
-    assert process.returncode == 2
-    assert f"cannot listen on 127.0.0.1 port {port}" in errors
-    assert "--master-port" in errors
+    assert done.exit_code == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert "--master-port" in done.stderr
 
 
 def test_a_service_that_dies_is_measured_as_errors(start: Any) -> None:
@@ -261,3 +262,16 @@ def test_locusts_own_page_shows_the_requests_and_is_for_this_machine_to_look_at(
     # it ends by itself, though the page was open; a busy machine may make it invalid
     assert process.returncode in {0, 3}, errors
     assert f"Locust's page: {page}" in errors
+
+
+def test_metrics_that_are_not_there_are_said_before_the_load(start: Any, tiny_service: Any) -> None:
+    common = ("--url", tiny_service.url, "--mix", "mix.toml", "--duration", "1s", "--metrics")
+
+    _, absent = (process := start(*common, f"{tiny_service.url}/status/404")).communicate()
+    _, unknown = start(*common, f"{tiny_service.url}/metrics").communicate()
+
+    assert process.returncode == 3
+    assert "/status/404 cannot be read" in absent
+    assert "/status/404 answers 404" in absent
+    assert tiny_service.asked["/ok"] > 0
+    assert "/metrics is no Prometheus text" in unknown

@@ -88,17 +88,19 @@ def test_throttles_are_those_that_a_service_tells_of() -> None:
 
 @pytest.mark.processes
 def test_a_load_ends_with_the_last_stage_and_counts_what_was_under_way(tiny_service: Any) -> None:
-    """The plan would go on for an hour."""
+    """The plan would go on for an hour, and the last answers are slow to come."""
     mix = Mix(name="tiny", requests=(Request(name="GET /ok", method="GET", path="/ok"),))
     plan = LoadPlan(urls=(tiny_service.url,), mix=mix, users=4, think_s=0.01, duration_s=3600.0)
     stages = Stages()
 
     def show(gathering: Gathering, _: Any) -> None:
-        count = len(gathering.seconds)
+        asked = tiny_service.asked.total()
         if not stages.events:
             stages.enter("first")
             stages.note("entered")
-        elif count >= 2:
+        elif len(gathering.seconds) >= 2 and not tiny_service.stalls_at:
+            tiny_service.stalls_s, tiny_service.stalls_at = 1.0, asked + 20
+        elif tiny_service.stalls_at and asked >= tiny_service.stalls_at:
             stages.end()
 
     run = run_load(

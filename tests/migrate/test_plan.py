@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -78,9 +78,14 @@ def order(number: int, chance: random.Random) -> dict[str, Any]:
 def fill(client: Any, count: int) -> list[dict[str, Any]]:
     chance = random.Random(7)
     items = [order(number, chance) for number in range(count)]
-    for item in items:
-        client.put_item(TableName="Orders", Item=item)
+    put(client, "Orders", items)
     return items
+
+
+def put(client: Any, table: str, items: Sequence[Mapping[str, Any]]) -> None:
+    for first in range(0, len(items), 25):
+        puts = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
+        client.batch_write_item(RequestItems={table: puts})
 
 
 @pytest.fixture
@@ -243,11 +248,12 @@ tables.Tickets.indexes.ByBuyer = { partition_key = { name = "buyer", type = "S" 
         ],
         BillingMode="PAY_PER_REQUEST",
     )
+    tickets = []
     for seat in range(1200):
         gig = "big" if seat % 2 else f"gig-{seat % 400}"
         buyer = {"buyer": {"S": f"b{seat % 70}"}} if seat % 10 > 1 else {}
-        item = {"gig": {"S": gig}, "seat": {"N": str(seat)}, **buyer}
-        client.put_item(TableName="Tickets", Item=item)
+        tickets.append({"gig": {"S": gig}, "seat": {"N": str(seat)}, **buyer})
+    put(client, "Tickets", tickets)
 
     figures = plan("--sample", "600")["tables"][0]["creations"][0]["figures"]
 

@@ -12,6 +12,7 @@ from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
 from perfkit.report import formats
 from perfkit.report.build import build_report, build_screen
+from perfkit.report.model import Curves
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections import Topic
 from perfkit.runs import (
@@ -21,6 +22,7 @@ from perfkit.runs import (
     HttpFigures,
     InstanceSample,
     LoadModel,
+    LoadSecond,
     LoadSettings,
     LoadTest,
     Run,
@@ -98,6 +100,29 @@ def test_a_report_shows_each_phase_with_its_gates() -> None:
     # in Markdown for a pull request the comparison's sign is escaped
     assert "0.95" in text
     assert "FAIL" in text
+
+
+def test_a_report_draws_what_a_test_was_like_from_second_to_second() -> None:
+    seconds = tuple(
+        LoadSecond(
+            at_s=float(number), users=5, requests=10 * number, errors=number, p50_s=0.01, p95_s=0.02
+        )
+        for number in range(1, 4)
+    )
+
+    (section,) = build_report([run_of(0, seconds=seconds)], topics=[Topic.LATENCY]).sections[-1:]
+    charts = {each.title: each for each in section.blocks if isinstance(each, Curves)}
+
+    # the service says no units and no throttles
+    assert list(charts) == [
+        "Response time",
+        "Requests answered a second",
+        "Failed requests a second",
+    ]
+    (answered,) = charts["Requests answered a second"].curves
+    (failed,) = charts["Failed requests a second"].curves
+    assert [(each.x, each.y) for each in answered.points] == [(1, 9), (2, 18), (3, 27)]
+    assert [each.y for each in failed.points] == [1, 2, 3]
 
 
 def test_an_invalid_run_says_so_in_the_report_and_on_the_screen() -> None:
@@ -196,10 +221,13 @@ def test_the_result_names_what_a_service_that_nobody_could_look_at_does_not_offe
 def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
     samples = tuple(
         InstanceSample(
-            at_s=at_s, instance=name, healthy=healthy, cpu_share=cpu_share, hit_rate=0.8
+            at_s=at_s, instance=name, healthy=healthy, cpu_share=cpu_share,
+            hit_rate=hit_rate, requests_per_s=rate,
         )
-        for at_s, name, healthy, cpu_share in (
-            (0.0, "a", True, 0.2), (0.1, "b", True, 0.6), (1.0, "a", False, 0.4),
+        for at_s, name, healthy, cpu_share, hit_rate, rate in (
+            (0.0, "a", True, 0.2, 0.9, 60.0),
+            (0.1, "b", True, 0.6, 0.6, 30.0),
+            (1.0, "a", False, 0.4, 0.8, 10.0),
         )
     )  # fmt: skip
 
@@ -208,6 +236,7 @@ def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
     # the mean of 30% and 60%
     assert "CPUUtilization 45%" in text
     assert "UnhealthyHostCount 1" in text
+    # 54, 18 and 8 of 100
     assert "Cache Hit Rate 80%" in text
     assert "Not offered by the service: DynamoDB ConsumedRCU" in text
 

@@ -83,11 +83,32 @@ def run_of(seconds: tuple[LoadSecond, ...], **changes: Any) -> Run:
         started_at="2026-01-01T00:00:00Z",
         id="migrate-demo-1",
         settings={"items": 6500},
+        variants=(figures("", slowest_s=2.0, units=100.0),),
         load_test=replace(test, **changes),
     )
 
 
 SECONDS = tuple(second(float(number)) for number in range(1, 7))
+
+
+def test_a_later_one_takes_the_place_of_an_earlier_one() -> None:
+    """Each had a service of its own, at an address of its own."""
+    earlier = run_of(SECONDS)
+    later = replace(earlier, id="later", started_at="2026-01-02T00:00:00Z")
+    settings = replace(later.load_test.settings, urls=("http://127.0.0.1:2",))  # type: ignore[union-attr]
+    later = replace(later, load_test=replace(later.load_test, settings=settings))  # type: ignore[type-var]
+
+    sections = build_report([earlier, later], sections=("load-stages",)).sections
+
+    assert [each.facts["run"] for each in sections] == ["later"]
+
+
+def test_there_is_no_dashboard_of_a_service_that_was_changed() -> None:
+    """Its figures would be of all phases together."""
+    names = {each.name for each in build_report([run_of(SECONDS)]).sections}
+
+    assert {"load-stages", "load"} <= names
+    assert "dashboard" not in names
 
 
 def curves_of(run: Run) -> dict[str, Curves]:
@@ -102,7 +123,7 @@ def points_of(chart: Curves, label: str) -> tuple[Point, ...]:
 def test_every_chart_has_a_marker_at_each_event() -> None:
     charts = curves_of(run_of(SECONDS))
 
-    assert len(charts) == 3
+    assert len(charts) == 4
     for chart in charts.values():
         assert chart.lines == (
             VerticalLine(x=2.5, label="created"),
@@ -111,27 +132,32 @@ def test_every_chart_has_a_marker_at_each_event() -> None:
 
 
 def test_what_is_counted_is_shown_by_the_second() -> None:
-    seconds = (second(1.0, throttles=4, errors=2), second(3.0, read_units=100.0), second(3.2))
+    seconds = (
+        second(1.0, throttles=4, errors=2),
+        second(3.0, read_units=100.0),
+        second(3.2),
+        second(4.2, users=1),
+    )
     charts = curves_of(run_of(seconds))
 
-    # the second one lasted two seconds, and the last one too short for a rate
+    # the second one lasted two seconds, the next one too short for a rate, then users left
     assert points_of(charts["timeline-read-units"], "read units") == (
         Point(1.0, 500.0),
         Point(3.0, 50.0),
     )
-    requests = charts["timeline-requests"]
-    assert points_of(requests, "answered") == (Point(1.0, 8.0), Point(3.0, 5.0))
-    assert points_of(requests, "failed") == (Point(1.0, 2.0), Point(3.0, 0.0))
-    assert points_of(requests, "throttled calls") == (Point(1.0, 4.0), Point(3.0, 0.0))
+    answered, failures = charts["timeline-requests"], charts["timeline-failures"]
+    assert points_of(answered, "answered") == (Point(1.0, 8.0), Point(3.0, 5.0))
+    assert points_of(failures, "failed requests") == (Point(1.0, 2.0), Point(3.0, 0.0))
+    assert points_of(failures, "throttled calls") == (Point(1.0, 4.0), Point(3.0, 0.0))
     assert points_of(charts["timeline-latency"], "95th percentile")[0] == Point(1.0, 0.2)
 
 
 def test_a_service_that_says_nothing_of_throttles_has_no_line_of_them() -> None:
     silent = tuple(replace(each, throttles=None) for each in SECONDS)
 
-    labels = [each.label for each in curves_of(run_of(silent))["timeline-requests"].curves]
+    labels = [each.label for each in curves_of(run_of(silent))["timeline-failures"].curves]
 
-    assert labels == ["answered", "failed"]
+    assert labels == ["failed requests"]
 
 
 def test_the_answer_of_a_migration_without_a_failed_request() -> None:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from perfkit.service.tokens import DEMO_USER
 
 BOUNDED = settings(
-    max_examples=25,
+    max_examples=12,
     derandomize=True,
     deadline=None,
     database=None,
@@ -38,7 +38,7 @@ def test_the_service_answers_as_it_says(
 
     headers = {"Authorization": f"Bearer {token(DEMO_USER)}"}
     generation = config.GenerationConfig(
-        deterministic=True, max_examples=25, allow_extra_parameters=False
+        deterministic=True, max_examples=12, allow_extra_parameters=False
     )
     projects = config.ProjectsConfig(default=config.ProjectConfig(generation=generation))
     schema = schemathesis.openapi.from_url(

@@ -114,8 +114,10 @@ def test_the_documents_own_request_is_answered(
     assert found == expected(seeded)[:100]
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("limit", [1, 7, 50, 100])
+@pytest.mark.parametrize(
+    ("phase", "limit"),
+    [*((phase, limit) for phase in PHASES for limit in (7, 100)), (3, 1), (0, 50)],
+)
 @pytest.mark.usefixtures("quick_clients")
 def test_a_semester_is_walked_through_page_by_page(
     phase: int, limit: int, serve: Callable[..., Any], seeded: Path

@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.dynamodb.targets import parse_target
+from perfkit.traffic.trace import read_trace
+from perfkit.traffic.trace_file import TraceWriter
 from perfkit.traffic.upstream import Answer, Upstream
 
 pytestmark = pytest.mark.processes
@@ -481,7 +484,7 @@ def test_beyond_its_size_a_trace_keeps_exact_counts(
     recording = recorder(server, most_bytes=100)
     client = recording.client()
     number = 0
-    while recording.writer._every < 4:
+    while recording.writer._every < 4 or number < 40:
         client.list_tables()
         number += 1
 
@@ -490,3 +493,14 @@ def test_beyond_its_size_a_trace_keeps_exact_counts(
     assert trace.requests == number
     assert trace.details < number
     assert trace.meta["details_every"] >= 4
+
+
+def test_what_cannot_be_made_smaller_ends_no_recording(tmp_path: Path) -> None:
+    """A trace that is too large by what is never left out: two minutes double it 63 times."""
+    writer = TraceWriter(tmp_path / "a.trace", {}, most_bytes=1, warn=pytest.fail)
+
+    for _ in range(70):
+        writer._thin_out()
+
+    writer.close()
+    assert read_trace(tmp_path / "a.trace").is_complete is False

@@ -167,6 +167,19 @@ def test_other_reads_are_left_alone(exchanges: Sequence[Exchange]) -> None:
 LISTED = list(range(100, 120))
 
 
+def listing(number: int) -> Exchange:
+    """Return a query that lists items."""
+    query = {
+        "TableName": "Orders",
+        "IndexName": "by-day",
+        "KeyConditionExpression": "#d = :d",
+        "ExpressionAttributeNames": {"#d": "order-day"},
+        "ExpressionAttributeValues": {":d": {"S": "2026-01-01"}},
+    }
+    items = [{"OrderID": {"N": str(each)}} for each in LISTED]
+    return exchange(number, "Query", query, {"Items": items, "Count": 20, "ScannedCount": 20})
+
+
 @pytest.mark.parametrize(
     ("asked", "connection", "expected"),
     [
@@ -181,24 +194,27 @@ LISTED = list(range(100, 120))
 def test_reads_behind_an_answer(
     asked: Sequence[int], connection: int, expected: Sequence[Rule]
 ) -> None:
-    day = {":d": {"S": "2026-01-01"}}
-    query = {
-        "TableName": "Orders",
-        "IndexName": "by-day",
-        "KeyConditionExpression": "#d = :d",
-        "ExpressionAttributeNames": {"#d": "order-day"},
-        "ExpressionAttributeValues": day,
-    }
-    items = [{"OrderID": {"N": str(number)}} for number in LISTED]
-    answer = {"Items": items, "Count": 20, "ScannedCount": 20}
     reads = [
         get(number, "", at_s=float(place), connection=connection)
         for place, number in enumerate(asked, 1)
     ]
 
-    found = found_in([exchange(0, "Query", query, answer), *reads])
+    found = found_in([listing(0), *reads])
 
     assert [each.rule for each in found] == expected
+
+
+def test_one_answer_among_others_that_is_followed_by_its_items_is_chance() -> None:
+    """A page lists things, and a visitor in three looks at most of them."""
+    visits = [*LISTED, *LISTED[:3], *LISTED[:2]]
+    pages = (0, 20, 23)
+    exchanges: list[Exchange] = []
+    for place, number in enumerate(visits):
+        if place in pages:
+            exchanges.append(listing(len(exchanges)))
+        exchanges.append(get(number, "", at_s=float(len(exchanges)), connection=1))
+
+    assert found_in(exchanges) == []
 
 
 class Throttling:

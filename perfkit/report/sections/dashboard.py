@@ -41,7 +41,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["METRICS", "Metric", "build", "not_offered", "rounded"]
+__all__ = ["METRICS", "Metric", "build", "rounded"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -164,7 +164,7 @@ def _of_another_service(run: Run) -> Section:
     title = "" if run.load_test is None else asked(run.load_test)
     name = f"service at {subject_of(run)}"
     panel = _panel(name, run.variants[0], figures, (figures, figures), Provenance.MEASURED)
-    statements = [*not_offered(figures)]
+    statements = [*_not_offered(figures)]
     if run.load_test is not None:
         statements += [
             Statement(text=f"INVALID: {reason}.", tone=Tone.WARNING)
@@ -191,7 +191,7 @@ _OFFERED_BY = {
 }
 
 
-def not_offered(figures: _Figures) -> Iterator[Statement]:
+def _not_offered(figures: _Figures) -> Iterator[Statement]:
     """Yield which metrics a service does not offer, each with where it would be read."""
     lacking = [
         f"{metric.label} ({_OFFERED_BY[metric.key]})"

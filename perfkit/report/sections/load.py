@@ -27,7 +27,8 @@ from perfkit.report.model import (
     Tone,
 )
 from perfkit.report.percentiles import few_notes
-from perfkit.report.sections.dashboard import METRICS, not_offered, rounded
+from perfkit.report.sections.dashboard import METRICS, rounded
+from perfkit.report.sections.load_stages import timeline
 from perfkit.runs import CloudMetric, LoadTest, RateSearch, Run, RunKind, Variant
 from perfkit.units import format_many, format_seconds, format_share
 
@@ -50,9 +51,14 @@ def build(selection: Selection) -> Iterable[Section]:
             name="load",
             subject=subject_of(run),
             title=f"Load on {subject_of(run)}",
-            blocks=blocks_of(run),
+            blocks=(*blocks_of(run), *_timeline(run.load_test)),
             facts=facts_of(run),
         )
+
+
+def _timeline(test: LoadTest) -> Iterable[Block]:
+    # stages have a section of their own, with its timeline
+    return timeline(test) if test.seconds and not test.stages else ()
 
 
 def blocks_of(run: Run) -> tuple[Block, ...]:
@@ -170,7 +176,14 @@ def _service(run: Run) -> Statements:
         if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
     ]
     statements = [Statement(text=f"{', '.join(said)}.")] if said else []
-    statements += not_offered(figures)
+    lacking = [
+        metric.label
+        for metric in METRICS
+        if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is None
+    ]
+    if lacking:
+        text = f"Not offered: {', '.join(lacking)}."
+        statements.append(Statement(text=text, tone=Tone.FAINT))
     return Statements(name="service", title="The service", statements=tuple(statements))
 
 

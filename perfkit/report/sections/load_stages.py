@@ -31,7 +31,7 @@ from perfkit.report.percentiles import few_notes
 from perfkit.runs import LoadSecond, LoadStage, LoadTest, Run, Variant
 from perfkit.units import format_many, format_ratio, format_seconds, format_share
 
-__all__ = ["build", "headline", "screen"]
+__all__ = ["build", "headline", "screen", "timeline"]
 
 _LEAST_S = 0.5
 """A last second that was shorter is left out: a single request would be a high rate."""
@@ -94,7 +94,7 @@ def _blocks(run: Run, test: LoadTest) -> Iterator[Block]:
     yield Statements(name="answer", statements=tuple(_answer(run, passage)))
     if passage is not None:
         yield Gauges(name="before-after", title="", panels=tuple(_panels(passage)))
-    yield from _timeline(test)
+    yield from timeline(test)
     yield _stages(test)
     if test.events:
         yield _events(test)
@@ -242,7 +242,8 @@ def _rounded(rate: float) -> float:
 # ---- the timeline ------------------------------------------------------------------------
 
 
-def _timeline(test: LoadTest) -> Iterator[Curves]:
+def timeline(test: LoadTest) -> Iterator[Curves]:
+    """Yield what a load test was like from second to second; read units where the service says them."""
     lines = tuple(VerticalLine(x=each.at_s, label=each.name) for each in test.events)
     seconds = _whole_seconds(test)
 
@@ -278,29 +279,41 @@ def _timeline(test: LoadTest) -> Iterator[Curves]:
         curve("95th percentile", lambda each: each.p95_s, rate=False),
         curve("median", lambda each: each.p50_s, rate=False),
     )
-    yield chart(
-        "timeline-read-units",
-        "Read units a second",
-        ("RCU/s", Kind.COUNT, False),
-        # a second without an answer says nothing, and read nothing
-        curve("read units", lambda each: each.read_units or 0.0, rate=True),
-    )
-    failures = [curve("failed", lambda each: each.errors, rate=True)]
-    if any(each.throttles is not None for each in test.seconds):
-        failures.append(curve("throttled calls", lambda each: each.throttles or 0, rate=True))
+    if any(each.read_units is not None for each in test.seconds):
+        yield chart(
+            "timeline-read-units",
+            "Read units a second",
+            ("RCU/s", Kind.COUNT, False),
+            # a second without an answer says nothing, and read nothing
+            curve("read units", lambda each: each.read_units or 0.0, rate=True),
+        )
     yield chart(
         "timeline-requests",
-        "Requests, failures and throttled calls a second",
+        "Requests answered a second",
         ("a second", Kind.COUNT, False),
         curve("answered", lambda each: each.requests - each.errors, rate=True),
+    )
+    title = "Failed requests a second"
+    failures = [curve("failed requests", lambda each: each.errors, rate=True)]
+    if any(each.throttles is not None for each in test.seconds):
+        title = "Failed requests and throttled calls a second"
+        failures.append(curve("throttled calls", lambda each: each.throttles or 0, rate=True))
+    yield chart(
+        "timeline-failures",
+        title,
+        ("a second", Kind.COUNT, False),
         *failures,
     )
 
 
 def _whole_seconds(test: LoadTest) -> list[tuple[LoadSecond, float]]:
-    """Return the seconds with how long each of them really was."""
+    """Return the seconds until users leave, with how long each of them really was."""
+    most = max((each.users for each in test.seconds), default=0)
+    end = max(
+        (number for number, each in enumerate(test.seconds, 1) if each.users == most), default=0
+    )
     found, before_s = [], 0.0
-    for each in test.seconds:
+    for each in test.seconds[:end]:
         length_s = each.at_s - before_s
         if length_s >= _LEAST_S:
             found.append((each, length_s))

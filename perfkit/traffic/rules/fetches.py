@@ -11,7 +11,7 @@ __all__ = ["Fetches", "fetches"]
 LEAST = 5
 """As many similar reads behind one make an N+1."""
 
-_LONGEST_GAP_S = 5.0
+_LONGEST_GAP_S = 1.0
 _MOST_NEEDED = 20
 """So many reads are enough, however many items the answer had; else half of them."""
 
@@ -31,7 +31,7 @@ class Fetches:
         units: Consumed by all.
         keys: Their distinct keys or partitions.
         of_parent: How many of them read an item that the parent itself had returned.
-        elsewhere: How many came on another connection, with nothing to say whose they are.
+        traced: How many have a trace id, which says whose they are.
         first: Number of the first.
     """
 
@@ -44,7 +44,7 @@ class Fetches:
     units: float = 0.0
     keys: set[int] = field(default_factory=set)
     of_parent: int = 0
-    elsewhere: int = 0
+    traced: int = 0
     first: int = 0
     last_end_s: float = 0.0
     overlaps: int = 0
@@ -54,8 +54,8 @@ def fetches(calls: Iterable[Call]) -> Iterator[Fetches]:
     """
     Yield the reads behind one answer, where there are enough of them and one followed another.
 
-    On another connection than the answer they may be somebody else's: they count if half of such
-    answers have them behind.
+    Without a trace id they may be of another request of the application, whose key was in the
+    answer by chance: they count if half of such answers have them behind.
     """
     parents: dict[int, Call] = {}
     answers: Counter[int] = Counter()
@@ -82,17 +82,17 @@ def fetches(calls: Iterable[Call]) -> Iterator[Fetches]:
             run.overlaps += 1
         run.last_end_s = max(run.last_end_s, call.end_s)
         run.calls += 1
-        run.elsewhere += call.connection != parent.connection and not call.caller
+        run.traced += bool(call.caller)
         run.duration_s += call.duration_s
         run.units += call.total_units
         for each in call.touched:
             run.keys.add(each.key or each.partition)
             run.of_parent += bool(each.key) and each.key in parent.returned
     runs = list(filter(_is_loop, found.values()))
-    kinds = Counter((run.parent_fingerprint, run.fingerprint) for run in runs if run.elsewhere)
+    kinds = Counter((run.parent_fingerprint, run.fingerprint) for run in runs)
     for run in runs:
         number = kinds[run.parent_fingerprint, run.fingerprint]
-        if not run.elsewhere or number * 2 >= answers[run.parent_fingerprint]:
+        if run.traced == run.calls or number * 2 >= answers[run.parent_fingerprint]:
             yield run
 
 

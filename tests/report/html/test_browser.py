@@ -562,8 +562,7 @@ def test_a_chart_that_cannot_be_drawn_leaves_its_table_open(
     assert any("no charts today" in complaint for complaint in opened.complaints)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
 def test_axe_finds_nothing_to_complain_of(
     open_page: Open, page_of_every_block: str, saved_report: Report, scheme: str, width: int
 ) -> None:

@@ -173,7 +173,8 @@
       return row;
     });
     const names = ends.length * 16;
-    const height = Math.round(Math.min(drawing.wide ? 260 + names : 360, Math.max(250, width * 0.42)));
+    const [least, most] = drawing.wide ? [230 + names, 270 + names] : [250, 360];
+    const height = Math.round(Math.min(most, Math.max(least, width * 0.42)));
     return {
       height,
       option: {
