@@ -15,6 +15,7 @@ from perfkit.report.build import build_report, build_screen
 from perfkit.report.model import Curves
 from perfkit.report.plain import render_blocks
 from perfkit.report.sections import Topic
+from perfkit.report.sections.load import blocks_of
 from perfkit.runs import (
     CacheFigures,
     CloudMetric,
@@ -215,7 +216,7 @@ def test_the_dashboard_of_another_service_names_what_that_does_not_offer() -> No
 def test_the_result_names_what_a_service_that_nobody_could_look_at_does_not_offer() -> None:
     text = " ".join(render_blocks(blocks_of(of_a_shop()), 100).split())
 
-    assert "Not offered by the service: UnhealthyHostCount (/healthz or --metrics)" in text
+    assert "Not offered: UnhealthyHostCount, CPUUtilization" in text
 
 
 def test_what_another_services_metrics_say_is_on_its_dashboard() -> None:
