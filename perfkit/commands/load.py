@@ -563,7 +563,8 @@ def _of_reference_service(
     Yield a test of the reference service; one that is started for it ends with the block.
 
     Raises:
-        ConfigError: The service that is up models no AWS and should, or has its tables elsewhere.
+        ConfigError: The service that is up models no AWS and should, is to be held to a rate, or has
+            its tables elsewhere.
     """
     from perfkit.analysis.selection import target_title
     from perfkit.commands.load_aws import approve_load, requests_effect
@@ -578,7 +579,8 @@ def _of_reference_service(
     from perfkit.service.settings import Switches
 
     wanted = None if phase is None else Switches.of_phase(phase)
-    running = running_service(wanted)
+    # a part of a longer command is refused by nothing that happens to be up
+    running = None if target is not None else running_service(wanted)
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
@@ -586,6 +588,12 @@ def _of_reference_service(
         msg = (
             "--like-aws goes with a service that models AWS, and the one that is up does not; end it"
             " with `perfkit down`, or start it with `perfkit up --like-aws`"
+        )
+        raise ConfigError(msg)
+    if running is not None and where.max_rcu is not None:
+        msg = (
+            "--max-rcu holds from the start of a service, and one is up; end it with `perfkit down`,"
+            " or start it with `perfkit up --max-rcu`"
         )
         raise ConfigError(msg)
     read = read_workload(where.workload)
@@ -672,7 +680,7 @@ def load_phase(
     phase: int, where: Where, target: "Target", *, users: int, duration_s: float, yes: bool
 ) -> "Run":
     """
-    Load the reference service at a phase for a while, and save and return the run.
+    Load a reference service of its own at a phase for a while, and save and return the run.
 
     Args:
         phase: That.
@@ -683,8 +691,7 @@ def load_phase(
         yes: Do not ask before it costs something.
 
     Raises:
-        ConfigError: One is up that models no AWS, and AWS is to be modelled; or one with its
-            tables elsewhere.
+        ConfigError: It costs more than allowed, or nobody is there to ask.
         TargetError: The service does not start or does not answer.
     """
     from perfkit.load.process import Place

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
+from perfkit.load.reference_service import ServiceUnderTest
 from perfkit.runs import LoadModel, LoadSettings, LoadTest, Run, RunKind, RunStore, now_utc
 from perfkit.scenarios import registry
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -14,9 +15,17 @@ from perfkit.settings import PAGE, RUNS_FOLDER
 pytestmark = pytest.mark.processes
 
 
+def _is_up(_: object) -> ServiceUnderTest:
+    return ServiceUnderTest(
+        urls=("http://127.0.0.1:1",), instances=lambda: (), switches={}, target={"kind": "aws"}
+    )
+
+
 def test_both_phases_are_loaded_and_stand_beside_the_document(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # one that is up, elsewhere or at other limits, is another service
+    monkeypatch.setattr("perfkit.load.reference_service.running_service", _is_up)
     # the rest of the main job is measured elsewhere
     monkeypatch.setattr(registry, "main_job", lambda *_, **__: [])
     monkeypatch.setattr("perfkit.commands.run._LOAD_S", 1.0)
