@@ -104,20 +104,18 @@ def summary_of(run: Run) -> str:
 
 
 def sides_under_load(runs: Iterable[Run]) -> tuple[tuple[Run, Variant], ...]:
-    """Return the tests of the reference service with the fewest and the most phases, if there are."""
-    tests = sorted(
-        (
-            (run.load_test.settings.phase, run.started_at, run)
-            for run in runs
-            if run.kind is RunKind.LOAD
-            and run.load_test is not None
-            and run.load_test.settings.phase is not None
-            and run.variants
-        ),
-        key=lambda each: each[:2],
-    )
-    found = [(run, run.variants[0]) for _, _, run in tests]
-    return (found[0], found[-1]) if len(found) > 1 else tuple(found)
+    """
+    Return the tests of the reference service with the fewest and the most phases, if there are.
+
+    Of several at a phase, with other mixes, it is the newest; where all are at one, only that.
+    """
+    newest: dict[int, Run] = {}
+    for run in sorted(runs, key=lambda each: each.started_at):
+        phase = None if run.load_test is None else run.load_test.settings.phase
+        if run.kind is RunKind.LOAD and phase is not None and run.variants:
+            newest[phase] = run
+    ends = dict.fromkeys((min(newest), max(newest))) if newest else {}
+    return tuple((newest[phase], newest[phase].variants[0]) for phase in ends)
 
 
 def of_another_service(runs: Iterable[Run]) -> tuple[Run, ...]:

@@ -156,3 +156,22 @@ def test_a_run_without_processor_time_says_what_is_missing(make_load_run: MakeRu
     assert "process_cpu_seconds_total" in find_sides([bare]).problems[0]
     with pytest.raises(EvidenceError, match="says nothing of processor time"):
         find_sides([], after=bare)
+
+
+def test_two_mixes_of_one_phase_are_no_before_and_after(make_load_run: MakeRun) -> None:
+    def asked(mix: str, run_id: str, started_at: str) -> Run:
+        run = replace(make_load_run(run_id=run_id), started_at=started_at)
+        assert run.load_test is not None
+        settings = replace(run.load_test.settings, mix=mix)
+        return replace(run, load_test=replace(run.load_test, settings=settings))
+
+    runs = [
+        asked("courses", "load-1", "2026-01-01T00:00:00Z"),
+        asked("mine", "load-2", "2026-01-02T00:00:00Z"),
+    ]
+
+    sides = find_sides(runs)
+
+    assert sides.before is None
+    assert sides.after is not None
+    assert sides.after.run.id == "load-2"
