@@ -168,12 +168,15 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
         )
         with live_view(load_plan, lambda: migration.doing) as view:
             run = run_load(load_plan, subject, Place(), show=view, say=note, stages=stages)
-        interrupted = run.load_test is not None and run.load_test.interrupted
-        if migration.error is not None and not interrupted:
-            raise migration.error
     settings = {"scale": scale, "items": made.items, "pace_s": pace_s, **made.units}
     run = replace(run, scenario=SCENARIO, description=demo.__doc__ or "", settings=settings)
-    return replace(run, id=store.save(run).stem)
+    test, error = run.load_test, migration.error
+    if error is None or test is None or test.interrupted:
+        return replace(run, id=store.save(run).stem)
+    reason = f"the migration did not come to its end: {error}"
+    saved = store.save(replace(run, load_test=replace(test, invalid=(*test.invalid, reason))))
+    note(f"What was measured until then is saved as {saved.stem}.")
+    raise error
 
 
 def _tell(event: "LoadEvent") -> None:

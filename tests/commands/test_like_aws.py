@@ -114,6 +114,28 @@ def test_a_run_says_which_throughput_was_enforced(tmp_path: Path) -> None:
     assert "throughput (provisioned), latency" in target_title(provisioned)
 
 
+def test_an_index_makes_no_other_target_of_its_table(tmp_path: Path) -> None:
+    """What an index changes is what runs before and after it are compared for."""
+    data = tmp_path / "data.sqlite3"
+    units = {"ReadCapacityUnits": 100, "WriteCapacityUnits": 50}
+    client = embedded_client(data)
+    client.create_table(**table(BillingMode="PROVISIONED", ProvisionedThroughput=units))
+    before = make_target(None, data, like_aws=True).condition()
+    index = {
+        "IndexName": "by-customer",
+        "KeySchema": [{"AttributeName": "customer", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+        "ProvisionedThroughput": units,
+    }
+    client.update_table(
+        TableName="Orders",
+        AttributeDefinitions=[{"AttributeName": "customer", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[{"Create": index}],
+    )
+
+    assert make_target(None, data, like_aws=True).condition() == before
+
+
 def test_a_lag_that_a_file_keeps_is_in_later_runs_too(tmp_path: Path) -> None:
     data = tmp_path / "data.sqlite3"
     make_target(None, data, like_aws=True).connect().close()
