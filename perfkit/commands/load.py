@@ -31,6 +31,7 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
+from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError, TargetError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
@@ -86,6 +87,7 @@ def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
     return seconds
 
 
+@terminate_as_interrupt()
 def load(
     *,
     users: Annotated[
@@ -238,7 +240,7 @@ def load(
     Without --url it is the reference service: that of `perfkit up`, or with --phase one of its own.
     Users wait for their answers and think; with --rate requests come at their times instead, and
     what is late for them counts. A run whose generator was the bottleneck is INVALID and exits
-    with 3. Ctrl-C ends it early; what was measured is saved.
+    with 3. Ctrl-C or SIGTERM ends it early; what was measured is saved.
 
     Example: perfkit load --phase 3 --users 200 --duration 10m
     """

@@ -69,8 +69,9 @@ def saved_test(folder: Path) -> LoadTest:
     return run.load_test
 
 
-def test_ctrl_c_saves_what_was_measured_and_leaves_nothing_behind(
-    start: Any, tiny_service: Any, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_early_end_saves_what_was_measured_and_leaves_nothing_behind(
+    start: Any, tiny_service: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(
         *("--url", tiny_service.url, "--mix", "mix.toml", "--users", "2", "--think", "0.01"),
@@ -79,7 +80,10 @@ def test_ctrl_c_saves_what_was_measured_and_leaves_nothing_behind(
     wait_for(lambda: tiny_service.asked["/ok"] > 20)
     children = generators(process)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    if number is signal.SIGTERM:
+        # timeout sends it to the process and to its group
+        process.send_signal(number)
     output, errors = process.communicate(timeout=_LIMIT_S)
 
     assert process.returncode == 130, errors
