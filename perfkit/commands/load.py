@@ -806,7 +806,16 @@ def _print(run: "Run", *, verbose: bool) -> None:
         from perfkit.report.sections.load import blocks_of
 
         terminal.print_blocks(blocks_of(run))
-    note(f"Saved as {run.id}; `perfkit compare load~1 load` compares it with the one before.")
+    note(f"Saved as {run.id}{_compare_hint(run)}.")
+
+
+def _compare_hint(run: "Run") -> str:
+    from perfkit.runs import RunStore
+
+    saved = RunStore(RUNS_FOLDER).list().runs
+    if not any(each.scenario == run.scenario and each.id != run.id for each in saved):
+        return ""
+    return "; `perfkit compare load~1 load` compares it with the one before"
 
 
 def document_of(run: "Run") -> dict[str, Any]:

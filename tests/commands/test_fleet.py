@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -146,3 +147,26 @@ def test_what_cannot_be_answered_is_one_clear_line(
     assert errors.startswith("Error: ")
     assert errors.count("\n") == 1
     assert words in errors
+
+
+def test_a_load_test_that_is_not_there_is_measured_by_load(make_load_run: MakeRun) -> None:
+    RunStore(RUNS_FOLDER).save(make_load_run(3))
+
+    code, _, errors = fleet("--rate", "400", "--before", "load~1")
+
+    assert code == 2
+    assert "1 run is saved of scenario load" in errors
+    assert "measure again with `perfkit load --phase 3`" in errors
+
+
+def test_one_of_another_service_is_measured_with_its_mix(make_load_run: MakeRun) -> None:
+    run = make_load_run(3)
+    assert run.load_test is not None
+    settings = replace(
+        run.load_test.settings, phase=None, urls=("http://127.0.0.1:1",), mix_file="a mix.toml"
+    )
+    RunStore(RUNS_FOLDER).save(replace(run, load_test=replace(run.load_test, settings=settings)))
+
+    _, _, errors = fleet("--rate", "400", "--before", "load~1")
+
+    assert "with `perfkit load --url http://127.0.0.1:1 --mix 'a mix.toml'`" in errors
