@@ -542,11 +542,17 @@ def _read_mix(file: Path, where: Where, *, yes: bool) -> "Mix":
     draw = None
     # only a mix that asks for items needs tables
     if drawn_tables(content):
-        target = where.target(read_workload(where.workload))
+        workload = read_workload(where.workload)
+        target = where.target(workload)
         title = "Draw values of requests from tables"
         approve_load(target, content, title=title, yes=yes, max_cost=where.max_cost)
-        draw = draw_from(target, {})
+        draw = draw_from(target, {}, _seeded(workload))
     return read_mix(content, source=str(file), folder=file.parent, draw=draw)
+
+
+def _seeded(workload: "Workload") -> frozenset[str]:
+    """Return the names of the tables that `perfkit seed` creates."""
+    return frozenset(table.name for table in workload.made)
 
 
 @contextmanager
@@ -646,12 +652,12 @@ def _of_reference_service(
             )
             # one count of units, whoever consumes them
             plan = replace(plan, settings=replace(plan.settings, target=target))
-            drawn = own_mix(target, plan.settings.secret, mix)
+            drawn = own_mix(target, plan.settings.secret, mix, _seeded(read))
             note(f"Starting the service at phase {phase}.")
             running = stack.enter_context(started_service(plan))
         else:
             note(f"Loading the service that is up at {running.urls[0]}.")
-            drawn = own_mix(target, read_secret(FOLDER), mix)
+            drawn = own_mix(target, read_secret(FOLDER), mix, _seeded(read))
         doubt = target.capacity_doubt()
         subject = Subject(
             mix=drawn.name,
