@@ -245,7 +245,7 @@ class Migration:
         workload: Whose indexes.
         service: At phase 0, behind haproxy.
         stages: Told what is done.
-        folder: For the journal.
+        folder: For the journal, and how far the check of the items is.
         users: How many ask it.
         pace_s: How long the service stays at each phase, at least.
     """
@@ -363,7 +363,7 @@ class Migration:
 
     def _check(self) -> None:
         with self._step("checking every item for the indexes"):
-            looking = Preflight(self._target, self._workload, self._proposals)
+            looking = Preflight(self._target, self._workload, self._proposals, folder=self._folder)
             try:
                 found = looking.read_all()
             finally:

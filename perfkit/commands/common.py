@@ -176,6 +176,7 @@ def make_target(
     max_wcu: float | None = None,
     max_cost: float | None = None,
     like_aws: bool = False,
+    is_kept: bool = True,
 ) -> "Target":
     """
     Return the target that options name, or the environment, or the workload's file, in this order.
@@ -193,6 +194,7 @@ def make_target(
         max_wcu: Likewise writes.
         max_cost: Stop there before all units together cost more.
         like_aws: Model AWS's limits and delays on the embedded target.
+        is_kept: Whether its tables stay when the command has ended.
 
     Raises:
         ConfigError: There is no such target, or an option does not go with it.
@@ -224,7 +226,7 @@ def make_target(
             f" aws to {target.name}: an endpoint, not AWS."
         )
     if target.kind == "embedded":
-        target = _modelled(target, like_aws=like_aws)
+        target = _modelled(target, like_aws=like_aws, is_kept=is_kept)
     elif like_aws:
         msg = (
             f"--like-aws goes with the embedded target only, not with {target.name}; what answers"
@@ -234,7 +236,7 @@ def make_target(
     return limited(target, request_prices, max_rcu=max_rcu, max_wcu=max_wcu, max_cost_usd=max_cost)
 
 
-def _modelled(target: "Target", *, like_aws: bool) -> "Target":
+def _modelled(target: "Target", *, like_aws: bool, is_kept: bool) -> "Target":
     """Return the embedded target with the limits and delays of AWS that are asked for."""
     from perfkit.embedded.latency import AWS, read_profile
     from perfkit.settings import LIKE_AWS_DELAY_S
@@ -251,10 +253,10 @@ def _modelled(target: "Target", *, like_aws: bool) -> "Target":
         latency=latency,
     )
     if like_aws:
+        stays = f" (the lag stays in {target.data} until {INDEX_DELAY_VARIABLE}=0)"
         _note_once(
             f"Modelled as on AWS: throughput is enforced, latency is profile {latency}, and indexes"
-            f" lag by up to {target.index_delay_s:g} s (the lag stays in {target.data} until"
-            f" {INDEX_DELAY_VARIABLE}=0)."
+            f" lag by up to {target.index_delay_s:g} s{stays * is_kept}."
         )
     return target
 

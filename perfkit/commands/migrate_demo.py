@@ -60,7 +60,13 @@ def demo(
         Path | None,
         typer.Option(metavar="FILE", help=f"Write the page here (default: {DEMO_PAGE})."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a file that --output names and that is no report of perfkit's.",
+        ),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,7 +95,12 @@ def demo(
         check_room(data)
     try:
         with tempfile.TemporaryDirectory(prefix="perfkit-") as name:
-            target = make_target("embedded", data or Path(name) / "demo.sqlite3", like_aws=like_aws)
+            target = make_target(
+                "embedded",
+                data or Path(name) / "demo.sqlite3",
+                like_aws=like_aws,
+                is_kept=data is not None,
+            )
             run = _measure(target, Path(name), users, pace_s, scale)
     except KeyboardInterrupt as error:
         say("Interrupted before there was anything to measure.", fg="yellow")

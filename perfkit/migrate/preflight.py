@@ -48,6 +48,7 @@ from perfkit.migrate.checkpoint import (
 )
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tallies, Tally
+from perfkit.settings import MIGRATIONS_FOLDER
 from perfkit.workloads.model import Workload
 from perfkit.workloads.profile import Profile, Profiler, kind_of
 
@@ -230,6 +231,7 @@ class Preflight:
         most: At most so many keys of each index, attribute and reason; None for all.
         replace: Replace a file of violations that is there.
         segments: Of the parallel scan, each read by a thread of its own.
+        folder: Where it is kept how far the preflight is.
     """
 
     def __init__(
@@ -242,9 +244,11 @@ class Preflight:
         most: int | None = None,
         replace: bool = False,
         segments: int = 4,
+        folder: Path = MIGRATIONS_FOLDER,
     ) -> None:
         self._target = target
         self._workload = workload
+        self._folder = folder
         self._proposals = proposals
         self._violations = violations
         self._most = most
@@ -259,7 +263,7 @@ class Preflight:
     @cached_property
     def file(self) -> Path:
         """Where it is kept how far the preflight is."""
-        return file_of(place_of(self._target), self._workload)
+        return file_of(place_of(self._target), self._workload, self._folder)
 
     def begun_items(self) -> int:
         """Return how many items were read by a preflight that was not finished, 0 if there is none."""

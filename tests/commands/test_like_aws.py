@@ -181,3 +181,16 @@ def test_a_throughput_of_nothing_is_refused() -> None:
     ):
         with pytest.raises(ClientError, match="ValidationException"):
             client.create_table(**table(**throughput))
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_the_lag_is_said_to_stay_only_in_a_file_that_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_kept: bool
+) -> None:
+    data = tmp_path / f"{is_kept}.sqlite3"
+
+    make_target("embedded", data, like_aws=True, is_kept=is_kept)
+
+    said = capsys.readouterr().err
+    assert "Modelled as on AWS" in said
+    assert (data.name in said) == is_kept

@@ -114,6 +114,7 @@ def test_nothing_is_left_but_the_run_and_the_page(home: Path, shown: dict[str, A
     assert [*(home / "temporary").iterdir()] == []
     assert not (home / ".perfkit" / "dynamodb.sqlite3").exists()
     assert [each.stem for each in (home / ".perfkit" / "runs").iterdir()] == [shown["run"]]
+    assert not (home / ".perfkit" / "migrations").exists()
 
 
 @pytest.mark.processes

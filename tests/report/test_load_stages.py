@@ -170,6 +170,20 @@ def test_the_answer_of_a_migration_without_a_failed_request() -> None:
     assert "went from 1.90 s to 19.0 ms (100×)" in text
     assert "from 250 RCU to 0.5 RCU (500×)" in text
     assert "4 users with 0.5 s to think, for 6 s, on 6,500 items." in text
+    assert "Doubtful" not in text
+
+
+def test_a_stage_of_few_requests_is_doubtful() -> None:
+    run = run_of(SECONDS)
+    assert run.load_test is not None
+    first, second = run.load_test.stages
+    assert first.figures is not None
+    first = replace(first, figures=replace(first.figures, requests=20))
+    run = replace(run, load_test=replace(run.load_test, stages=(first, second)))
+
+    text = " ".join(render_blocks(load_stages.screen(run), 100).split())
+
+    assert "Doubtful: there were only 20 requests at phase 0, and percentiles of fewer" in text
 
 
 @pytest.mark.parametrize(

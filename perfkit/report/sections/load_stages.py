@@ -36,6 +36,9 @@ __all__ = ["build", "headline", "screen", "timeline"]
 _LEAST_S = 0.5
 """A last second that was shorter is left out: a single request would be a high rate."""
 
+_FEW = 100
+"""Requests of which a percentile says little."""
+
 _BETWEEN_NOTE = (
     "Of whole seconds in which the service stayed as it was. Those in which its instances were"
     " replaced are of no stage; the sums above count them."
@@ -115,6 +118,7 @@ def _answer(run: Run, passage: Passage | None) -> Iterator[Statement]:
     if passage is not None:
         yield _failures(passage)
         yield from _changes(passage)
+        yield from _few(test)
     items = run.settings.get("items")
     of = f", on {items:,} items" if isinstance(items, int) else ""
     yield Statement(text=f"{asked(test)}{of}.", tone=Tone.FAINT)
@@ -177,6 +181,20 @@ def _changes(passage: Passage) -> Iterator[Statement]:
         rates = [format_value(_rate(each), Kind.COUNT) for each in (before, after)]
         yield Statement(
             text=f"The same {users} made {rates[0]} requests a second at first, {rates[1]} in the end."
+        )
+
+
+def _few(test: LoadTest) -> Iterator[Statement]:
+    few = [
+        f"{format_many(each.figures.requests, 'request')} at {each.name}"
+        for each in test.stages
+        if each.figures is not None and each.figures.requests < _FEW
+    ]
+    if few:
+        yield Statement(
+            text=f"Doubtful: there were only {', '.join(few)}, and percentiles of fewer than {_FEW}"
+            " vary much from one time to the next; more --users or a longer --pace make more.",
+            tone=Tone.WARNING,
         )
 
 
