@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perfkit.migrate.journal import Journal
     from perfkit.migrate.plan import IndexDefinition, Plan
 
-__all__ = ["apply", "place_named", "plan_command", "rollback", "target_of"]
+__all__ = ["apply", "migrate_command", "place_named", "plan_command", "rollback", "target_of"]
 
 PlanArgument = Annotated[
     Path, typer.Argument(metavar="PLAN", help="A plan that `migrate plan --output` saved.")
@@ -212,10 +212,17 @@ def plan_command(what: str, plan: Path, given: "dict[str, str | Path | None]") -
     """Return a command about the plan with the options that were given, to be typed as it is."""
     import shlex
 
+    return migrate_command(f"{what} {shlex.quote(str(plan))}", given)
+
+
+def migrate_command(what: str, given: "dict[str, str | Path | None]") -> str:
+    """Return a command of `perfkit migrate` with the options that were given, to be typed as it is."""
+    import shlex
+
     options = [
         f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
     ]
-    return f"perfkit migrate {what} {shlex.quote(str(plan))}{''.join(options)}"
+    return f"perfkit migrate {what}{''.join(options)}"
 
 
 def _workload_option(made: "Plan") -> str | None:
