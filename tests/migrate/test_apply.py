@@ -217,6 +217,7 @@ def test_without_a_yes_nothing_is_done(client: Any) -> None:
 
     assert refused.exit_code == 2
     assert "create index ByCustomer" in refused.stderr
+    assert "`perfkit migrate preflight` finds items that would be refused" in refused.stderr
     assert "add --yes" in refused.stderr
     assert names(client) == set()
     assert not list(Path(".perfkit/migrations").glob("*.jsonl"))

@@ -324,6 +324,7 @@ def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> Non
 
     assert plain.exit_code == 0, plain.stderr
     assert "Warning: once ByOwner, ByShelf exist" in plain.stderr
+    assert "Next: perfkit migrate preflight --violations violations.jsonl\n" in plain.stderr
     assert gate.exit_code == 4
     assert len(plain.stdout.splitlines()) <= 40
     for line in ("ByOwner", "owner", "No longer writable, by kind of item", "parcel"):
@@ -339,6 +340,22 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert Path("v.jsonl").read_text() == ""
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+def test_what_is_next_is_the_plan_of_this_folder_or_to_make_one(things: Any) -> None:
+    plant(things, random.Random(3), items=20, faults=0)
+
+    before = perfkit("migrate", "preflight")
+    assert perfkit("migrate", "plan", "--output", "plan.json").exit_code == 0
+    after = perfkit("migrate", "preflight")
+    things.delete_table(TableName="Things")
+    create(things)
+    plant(things, random.Random(3), items=20, faults=0)
+    anew = perfkit("migrate", "preflight", "--index", "ByOwner")
+
+    assert before.stderr.endswith("Next: perfkit migrate plan --output plan.json\n")
+    assert after.stderr.endswith("Next: perfkit migrate apply plan.json\n")
+    assert anew.stderr.endswith("plan --output plan.json --index ByOwner\n")
 
 
 def test_a_low_rate_takes_hardly_more_units(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
