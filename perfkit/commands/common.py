@@ -63,6 +63,7 @@ __all__ = [
     "seconds",
     "stop_on_signals",
     "warn",
+    "warn_of_units",
 ]
 
 WorkloadOption = Annotated[
@@ -334,6 +335,19 @@ def say_consumption(target: "Target") -> None:
     line = consumption(target)
     if line is not None:
         note(line)
+
+
+def warn_of_units(target: "Target") -> None:
+    """Warn where a target is known to answer wrong units, beside what it says it consumed."""
+    from perfkit.errors import TargetError
+
+    try:
+        doubt = target.capacity_doubt()
+    except TargetError:
+        # what was found is worth more than how far to trust its units
+        return
+    if doubt:
+        warn(f"{doubt}.")
 
 
 def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission":

@@ -26,6 +26,7 @@ from perfkit.commands.common import (
     say,
     say_consumption,
     warn,
+    warn_of_units,
 )
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
 from perfkit.errors import ConfigError
@@ -169,6 +170,8 @@ def plan(
         created_at=now_utc(),
     )
     say_consumption(where)
+    if where.limits is not None:
+        warn_of_units(where)
     for each in proposals:
         for wanted in each.indexes:
             name = name_there(each.state, wanted)

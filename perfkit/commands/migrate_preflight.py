@@ -25,6 +25,7 @@ from perfkit.commands.common import (
     say,
     say_consumption,
     warn,
+    warn_of_units,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
@@ -149,6 +150,7 @@ def preflight(
         looking.forget()
     found = _read_with_bars(looking, proposals, sample)
     say_consumption(where)
+    warn_of_units(where)
     if as_json:
         print_json(_document(found, where, violations))
     else:

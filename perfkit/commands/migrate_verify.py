@@ -25,6 +25,7 @@ from perfkit.commands.common import (
     read_workload,
     say,
     say_consumption,
+    warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
 
@@ -130,6 +131,7 @@ def verify(
     answers = [answer for each in verified for answer in each.answers]
     verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
     say_consumption(where)
+    warn_of_units(where)
     if differences is not None:
         _write(differences, found, answers, force=force)
     if as_json:
