@@ -12,6 +12,7 @@ from perfkit.units import format_count, format_many, format_units
 __all__ = ["find_scans", "runs_of"]
 
 _INNERMOST = re.compile(r"\(([^()]*)\)")
+_NEGATED = re.compile(r"\bNOT\b.*?(?=\b(?:AND|OR)\b|$)", re.IGNORECASE | re.DOTALL)
 _SAYS_KEY = "\0"
 
 
@@ -92,13 +93,14 @@ def _condition(fingerprint: Fingerprint) -> str:
 
 def _says_key(condition: str, key: str) -> bool:
     """
-    Return whether each alternative of a condition says the partition key by = or IN.
+    Return whether each alternative of a condition says the partition key by = or IN, and not NOT.
 
     Source: developer guide, "PartiQL select statements for DynamoDB": all else reads the table.
     """
     while (inner := _INNERMOST.search(condition)) is not None:
         said = _SAYS_KEY if _says_key(inner[1], key) else ""
         condition = f"{condition[: inner.start()]}{said}{condition[inner.end() :]}"
+    condition = _NEGATED.sub("", condition)
     says = re.compile(rf'(?<![\w.-])"?{re.escape(key)}"?\s*(?:=|(?i:IN)\b)|{_SAYS_KEY}')
     return all(map(says.search, re.split(r"\bOR\b", condition, flags=re.IGNORECASE)))
 
