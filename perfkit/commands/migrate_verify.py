@@ -207,7 +207,8 @@ def _is_approved(
     for name, items, size_bytes in sizes:
         size = "how large is not known: it is described as empty"
         if items > 0:
-            size = f"about {format_count(items)} items, {format_bytes(size_bytes)}"
+            told = format_bytes(size_bytes) if size_bytes else "size not told"
+            size = f"about {format_count(items)} items, {told}"
         effects.append(
             Effect(
                 text=f"read all of {name} once ({size}), and again what seems to differ",
