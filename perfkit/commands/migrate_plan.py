@@ -21,6 +21,7 @@ from perfkit.commands.common import (
     YesOption,
     make_target,
     note,
+    print_line,
     print_text,
     read_workload,
     say,
@@ -250,7 +251,7 @@ def _print_plan(made: "Plan", most: int | None) -> None:
     if not count:
         print_text("\n".join(_removals(made)))
         return
-    print_text(
+    print_line(
         f"{made.workload}: {format_many(count, 'index', 'indexes')} to create on"
         f" {format_many(len(made.tables), 'table')} in {_place(made)}; one at a time on each table"
     )
@@ -260,7 +261,7 @@ def _print_plan(made: "Plan", most: int | None) -> None:
             for each in table.existing
         ]
         if there:
-            print_text(f"{table.table} has {', '.join(there)}")
+            print_line(f"{table.table} has {', '.join(there)}")
     print_text()
     terminal.print_blocks(tuple(first_rows(each, most, what="rows") for each in _tables(made)))
     if most is None:

@@ -20,6 +20,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_line,
     print_text,
     read_workload,
     say,
@@ -244,7 +245,7 @@ def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> No
     whole = all(each.tallies.whole for each in found)
     units = format_units(sum(each.read_units for each in found))
     indexes = sum(len(each.proposal.indexes) for each in found)
-    print_text(
+    print_line(
         f"{format_many(indexes, 'proposed index', 'proposed indexes')} on"
         f" {format_many(len(found), 'table')} in {where.name}: {format_many(items, 'item')} read"
         f" ({'all' if whole else 'a sample'}), {units} RCU"

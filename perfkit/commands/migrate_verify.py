@@ -21,6 +21,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_line,
     print_text,
     read_workload,
     say,
@@ -275,7 +276,7 @@ def _print(
 
     verdicts = [verdict_of(each) for each in found]
     equal = sum(each.ruling is Ruling.PASS for each in verdicts)
-    print_text(
+    print_line(
         f"{equal} of {format_many(len(found), 'index', 'indexes')} in {where.name}"
         f" {'holds' if equal == 1 else 'hold'} exactly what"
         f" {'its table does' if equal == 1 else 'their tables do'}"
@@ -290,7 +291,7 @@ def _print(
             )
             total = sum(each.left_out.values())
             print_text()
-            print_text(
+            print_line(
                 f"Not in {each.index}, because its key does not allow it:"
                 f" {format_many(total, 'item')} ({reasons})"
             )
@@ -313,7 +314,7 @@ def _print_answer(answer: "Answer") -> None:
     held = f" ({format_many(answer.unheld, 'item')} not in the index)" if answer.unheld else ""
     every = "all of them, " if answer.whole and answer.keys else ""
     evidence = verdict_of_answer(answer).evidence
-    print_text(f"Today's form against {answer.index}: {every}{evidence}{held}")
+    print_line(f"Today's form against {answer.index}: {every}{evidence}{held}")
 
 
 def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Table":

@@ -317,6 +317,16 @@ def test_a_file_put_in_the_place_of_its_own_is_left_as_it_is(
     assert perfkit(*command).exit_code == 0
 
 
+def test_nothing_is_wider_than_the_terminal(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    plant(things, random.Random(3), items=60, faults=20)
+
+    for command in ("plan", "preflight"):
+        shown = perfkit("migrate", command)
+        wide = [each for each in shown.output.splitlines() if len(each) > 80]
+        assert (shown.exit_code, wide) == (0, [])
+
+
 def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> None:
     plant(things, random.Random(3), items=60, faults=20)
 
