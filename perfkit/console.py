@@ -9,11 +9,19 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TextIO
 
-__all__ = ["INTERRUPTED", "is_out_of_files", "prepare_streams", "silence"]
+__all__ = [
+    "INTERRUPTED",
+    "is_out_of_files",
+    "prepare_streams",
+    "silence",
+    "terminate_as_interrupt",
+]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -110,7 +118,7 @@ class Interrupts:
     def install(self) -> None:
         """Answer Ctrl-C, unless this process was started with it ignored."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._answer)
+            signal.signal(signal.SIGINT, self.answer)
             sys.unraisablehook = self._try_again
 
     def begin(self) -> None:
@@ -122,7 +130,8 @@ class Interrupts:
         """From now on Ctrl-C is ignored."""
         self._phase = _Phase.ENDING
 
-    def _answer(self, *_: Any) -> None:
+    def answer(self, *_: Any) -> None:
+        """Answer a signal that asks for the end; those that follow the first are ignored."""
         phase, self._phase = self._phase, _Phase.ENDING
         if phase is _Phase.LOADING:
             sys.stderr.write("Interrupted.\n")
@@ -144,3 +153,27 @@ class Interrupts:
 
 interrupts = Interrupts()
 """What Ctrl-C does in this process."""
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """
+    End by SIGTERM and SIGHUP as by Ctrl-C, so that they save and leave behind what it does.
+
+    It also decorates a command. Who sends the signal twice, as `timeout` does, interrupts once.
+    """
+    # no other thread may say what signals do
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, interrupts.answer)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        # under nohup it goes on
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

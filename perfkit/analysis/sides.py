@@ -3,12 +3,13 @@
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.errors import ConfigError, RunFileError
-from perfkit.runs import Run, RunStore
+from perfkit.runs import Run, RunKind, RunStore
 from perfkit.settings import RUNS_FOLDER
 
 __all__ = ["Side", "find_side"]
@@ -68,10 +69,25 @@ def find_side(text: str, store: RunStore) -> Side:
         saved = "1 run is" if len(of_scenario) == 1 else f"{len(of_scenario)} runs are"
         msg = (
             f"there is no {text}: {saved} saved of scenario {found['name']};"
-            f" measure again with `perfkit bench --scenario {found['name']}`"
+            f" measure again with `{_command_for(of_scenario[0])}`"
         )
         raise ConfigError(msg)
     raise _not_found(text, by_id, runs)
+
+
+def _command_for(run: Run) -> str:
+    """Return what to type for another run like one."""
+    if run.kind is not RunKind.LOAD or run.load_test is None:
+        return f"perfkit bench --scenario {run.scenario}"
+    settings = run.load_test.settings
+    if run.load_test.stages:
+        return "perfkit migrate demo"
+    if settings.phase is not None:
+        return f"perfkit load --phase {settings.phase}{' --like-aws' * bool(run.modelled_of_aws)}"
+    urls = "".join(f" --url {shlex.quote(url)}" for url in settings.urls)
+    # a Locust file is known by its name alone
+    option, file = ("mix", settings.mix_file) if settings.mix_file else ("locustfile", settings.mix)
+    return f"perfkit load{urls} --{option} {shlex.quote(file)}"
 
 
 def _folder(text: str, path: Path) -> Side:

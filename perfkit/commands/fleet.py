@@ -10,11 +10,16 @@ from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfkit.analysis.fleet import Measured
     from perfkit.runs import Run, RunStore
 
 __all__ = ["fleet"]
 
 _MOST_HZ = 1e7
+_LOAD = "load"
+"""The scenario of load tests."""
 _PHASES = "`perfkit load --phase 0` and `perfkit load --phase 3`, or name two runs with --before and --after"
 
 
@@ -96,14 +101,40 @@ def fleet(
         if each is not None
     }
     if not fleets:
-        msg = f"no load test in {RUNS_FOLDER} says how busy its service was; measure with {_PHASES}"
-        raise EvidenceError(msg)
+        raise EvidenceError(_why_none(listing.runs, sides.others))
     there = next(iter(fleets.values())).measured.run
     missing = commands_for(tuple(side for side in measured if side not in fleets), there)
     if as_json:
         print_json(fleet_document(fleets, rate, limit_s, missing))
         return
     terminal.print_blocks(fleet_blocks(fleets, rate, missing, verbose=verbose))
+
+
+def _why_none(runs: "Sequence[Run]", others: "Sequence[Measured]") -> str:
+    """
+    Return why nothing can be said, and what to do about it.
+
+    Args:
+        runs: All that are saved, newest first.
+        others: Those that say how busy their service was, and are not of the reference service.
+    """
+    if others:
+        tests = [run for run in runs if run.scenario == _LOAD]
+        names = {run.id: f"{_LOAD}~{back}" if back else _LOAD for back, run in enumerate(tests)}
+        newest, *older = (each.run for each in others)
+        # only runs on the same target are compared
+        pair = [newest, *(run for run in older if run.target == newest.target)][:2]
+        found = [names.get(run.id, run.id) for run in reversed(pair)]
+        options = zip(("--before", "--after")[-len(found) :], found, strict=True)
+        named = " ".join(f"{option} {name}" for option, name in options)
+        return (
+            f"no load test in {RUNS_FOLDER} that says how busy its service was is of the reference"
+            f" service; name others with `{named}`"
+        )
+    text = f"no load test in {RUNS_FOLDER} says how busy its service was"
+    if any(run.load_test is not None and run.load_test.stages for run in runs):
+        text += " with nothing changed meanwhile, as `perfkit migrate demo` changes it"
+    return f"{text}; measure with {_PHASES}"
 
 
 def _run(text: str | None, store: "RunStore") -> "Run | None":

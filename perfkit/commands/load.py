@@ -31,6 +31,7 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
+from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError, TargetError, ThresholdError
 from perfkit.settings import FOLDER, RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
@@ -86,6 +87,7 @@ def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
     return seconds
 
 
+@terminate_as_interrupt()
 def load(
     *,
     users: Annotated[
@@ -238,7 +240,7 @@ def load(
     Without --url it is the reference service: that of `perfkit up`, or with --phase one of its own.
     Users wait for their answers and think; with --rate requests come at their times instead, and
     what is late for them counts. A run whose generator was the bottleneck is INVALID and exits
-    with 3. Ctrl-C ends it early; what was measured is saved.
+    with 3. Ctrl-C or SIGTERM ends it early; what was measured is saved.
 
     Example: perfkit load --phase 3 --users 200 --duration 10m
     """
@@ -540,11 +542,17 @@ def _read_mix(file: Path, where: Where, *, yes: bool) -> "Mix":
     draw = None
     # only a mix that asks for items needs tables
     if drawn_tables(content):
-        target = where.target(read_workload(where.workload))
+        workload = read_workload(where.workload)
+        target = where.target(workload)
         title = "Draw values of requests from tables"
         approve_load(target, content, title=title, yes=yes, max_cost=where.max_cost)
-        draw = draw_from(target, {})
+        draw = draw_from(target, {}, _seeded(workload))
     return read_mix(content, source=str(file), folder=file.parent, draw=draw)
+
+
+def _seeded(workload: "Workload") -> frozenset[str]:
+    """Return the names of the tables that `perfkit seed` creates."""
+    return frozenset(table.name for table in workload.made)
 
 
 @contextmanager
@@ -644,12 +652,12 @@ def _of_reference_service(
             )
             # one count of units, whoever consumes them
             plan = replace(plan, settings=replace(plan.settings, target=target))
-            drawn = own_mix(target, plan.settings.secret, mix)
+            drawn = own_mix(target, plan.settings.secret, mix, _seeded(read))
             note(f"Starting the service at phase {phase}.")
             running = stack.enter_context(started_service(plan))
         else:
             note(f"Loading the service that is up at {running.urls[0]}.")
-            drawn = own_mix(target, read_secret(FOLDER), mix)
+            drawn = own_mix(target, read_secret(FOLDER), mix, _seeded(read))
         doubt = target.capacity_doubt()
         subject = Subject(
             mix=drawn.name,
@@ -804,7 +812,16 @@ def _print(run: "Run", *, verbose: bool) -> None:
         from perfkit.report.sections.load import blocks_of
 
         terminal.print_blocks(blocks_of(run))
-    note(f"Saved as {run.id}; `perfkit compare load~1 load` compares it with the one before.")
+    note(f"Saved as {run.id}{_compare_hint(run)}.")
+
+
+def _compare_hint(run: "Run") -> str:
+    from perfkit.runs import RunStore
+
+    saved = RunStore(RUNS_FOLDER).list().runs
+    if not any(each.scenario == run.scenario and each.id != run.id for each in saved):
+        return ""
+    return "; `perfkit compare load~1 load` compares it with the one before"
 
 
 def document_of(run: "Run") -> dict[str, Any]:

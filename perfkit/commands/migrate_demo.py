@@ -17,6 +17,7 @@ from perfkit.commands.common import (
     say,
 )
 from perfkit.commands.load import document_of, parse_duration
+from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import DEMO_PAGE, FOLDER, RUNS_FOLDER
 
@@ -38,6 +39,7 @@ _LONGEST_S = 4 * 3600.0
 _LONGEST_PACE_S = 600.0
 
 
+@terminate_as_interrupt()
 def demo(
     *,
     users: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Users at a time.")] = 8,
@@ -69,7 +71,7 @@ def demo(
     verified; then it is switched to phases 1, 2 and 3, and no request fails. Takes about two
     minutes, on tables of its own, and leaves a page for an audience. With --like-aws the tables
     have the reference document's capacity, so requests fail until the indexes are asked. Ctrl-C
-    ends it early; what was measured is saved.
+    or SIGTERM ends it early; what was measured is saved.
 
     Example: perfkit migrate demo --open
     """

@@ -1,15 +1,19 @@
 """Values of requests drawn from the items of tables, so that they are as skewed as the data is."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 
 from perfkit.capacity import AttributeValue
+from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.sample import SampleLimits, take_sample
-from perfkit.dynamodb.tables import TableState, describe
+from perfkit.dynamodb.tables import TableState, describe, table_names
 from perfkit.dynamodb.targets import Target
+from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 from perfkit.load.mix_file import DrawItems
 from perfkit.units import format_units
@@ -22,7 +26,7 @@ Derived = Mapping[str, tuple[str, Callable[[str], str]]]
 """By name of a column: the attribute it is made from, and how."""
 
 
-def draw_from(target: Target, derived: Derived) -> DrawItems:
+def draw_from(target: Target, derived: Derived, seeded: Collection[str] = ()) -> DrawItems:
     """
     Return what draws values from items on a target: from all over the table, each item as likely.
 
@@ -31,6 +35,7 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
     Args:
         target: Where the tables are.
         derived: Columns that are made from an attribute instead of being one.
+        seeded: Names of the tables that `perfkit seed` creates.
     """
 
     def draw(
@@ -42,8 +47,8 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
                 state = describe(connection, table)
                 if state is None:
                     msg = (
-                        f"{target.name} has no table {table} to draw values from; create it with"
-                        " `perfkit seed`, or name another --target"
+                        f"{target.name} has no table {table} to draw values from;"
+                        f" {_way_out(table, connection, seeded)}"
                     )
                     raise TargetError(msg)
                 limits = SampleLimits(items=most, read_units=_MOST_UNITS).for_table(state)
@@ -61,6 +66,18 @@ def draw_from(target: Target, derived: Derived) -> DrawItems:
         return rows
 
     return draw
+
+
+def _way_out(table: str, connection: Connection, seeded: Collection[str]) -> str:
+    if table in seeded:
+        return "create it with `perfkit seed`, or name another --target"
+    there: list[str] = []
+    # not everybody may list them
+    with suppress(DynamoDBError):
+        there = table_names(connection)
+    near = get_close_matches(table, {*there, *seeded}, n=1)
+    likely = f"did you mean {near[0]}? Else " if near else ""
+    return f"{likely}correct the mix, or name another --target"
 
 
 def describe_tables(target: Target, names: Iterable[str]) -> dict[str, TableState]:

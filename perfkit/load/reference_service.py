@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -207,7 +207,9 @@ def _await_healthy(url: str) -> None:
     raise TargetError(msg)
 
 
-def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
+def own_mix(
+    target: "Target", secret: str, mix: Path | None = None, seeded: Collection[str] = ()
+) -> Mix:
     """
     Return the mix of the reference service, or another one for it, with tokens of its users.
 
@@ -215,6 +217,7 @@ def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
         target: Where its tables are.
         secret: The key of its tokens.
         mix: A file; None takes the service's own.
+        seeded: Names of the tables that `perfkit seed` creates.
 
     Raises:
         ConfigError: The file says what it may not.
@@ -230,7 +233,7 @@ def own_mix(target: "Target", secret: str, mix: Path | None = None) -> Mix:
             known[user] = tokens.issue(user)
         return known[user]
 
-    draw = draw_from(target, {TOKEN: ("user_id", token_of)})
+    draw = draw_from(target, {TOKEN: ("user_id", token_of)}, seeded)
     source, folder = ("the service's mix", Path()) if mix is None else (str(mix), mix.parent)
     return read_mix(mix_of(mix), source=source, folder=folder, draw=draw)
 

@@ -97,7 +97,7 @@ class Sample:
 
     @property
     def cpu_share(self) -> float | None:
-        """Processor time of its processes, as a share of one core."""
+        """Processor time of its processes, as a share of one core; None where one of them is new."""
         return _rate(self.counted.cpu_s, self.interval_s)
 
     def figures(self) -> dict[str, float | None]:
@@ -247,8 +247,11 @@ class ServiceSampler:
             return sample
         meanwhile = counted.since(before.counted)
         if cpu_s:
-            spent_s = sum(
-                max(each - before.cpu_s.get(pid, 0.0), 0.0) for pid, each in cpu_s.items()
+            # what a process seen for the first time has used, it may have used before that look
+            spent_s = (
+                sum(max(each - before.cpu_s[pid], 0.0) for pid, each in cpu_s.items())
+                if cpu_s.keys() <= before.cpu_s.keys()
+                else None
             )
             meanwhile = replace(meanwhile, cpu_s=spent_s)
         return replace(sample, interval_s=now.at_s - before.at_s, counted=meanwhile)

@@ -1,13 +1,15 @@
 """`perfkit fleet`: what it makes of saved load tests, and of requests that cannot be right."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.runs import Run, RunStore
+from perfkit.runs import LoadStage, Run, RunStore
 from perfkit.settings import RUNS_FOLDER
 
 MakeRun = Callable[..., Run]
@@ -146,3 +148,59 @@ def test_what_cannot_be_answered_is_one_clear_line(
     assert errors.startswith("Error: ")
     assert errors.count("\n") == 1
     assert words in errors
+
+
+def test_a_load_test_that_is_not_there_is_measured_by_load(make_load_run: MakeRun) -> None:
+    RunStore(RUNS_FOLDER).save(make_load_run(3))
+
+    code, _, errors = fleet("--rate", "400", "--before", "load~1")
+
+    assert code == 2
+    assert "1 run is saved of scenario load" in errors
+    assert "measure again with `perfkit load --phase 3`" in errors
+
+
+def of_another_service(run: Run) -> Run:
+    assert run.load_test is not None
+    settings = replace(
+        run.load_test.settings, phase=None, urls=("http://127.0.0.1:1",), mix_file="a mix.toml"
+    )
+    return replace(run, load_test=replace(run.load_test, settings=settings))
+
+
+def test_one_of_another_service_is_measured_with_its_mix(make_load_run: MakeRun) -> None:
+    RunStore(RUNS_FOLDER).save(of_another_service(make_load_run(3)))
+
+    _, _, errors = fleet("--rate", "400", "--before", "load~1")
+
+    assert "with `perfkit load --url http://127.0.0.1:1 --mix 'a mix.toml'`" in errors
+
+
+def test_load_tests_of_another_service_are_to_be_named(make_load_run: MakeRun) -> None:
+    """The newest says nothing of processors, so it is none of the two."""
+    store = RunStore(RUNS_FOLDER)
+    for number, cores in enumerate(((0.5,) * 60, (0.5,) * 60, ())):
+        store.save(of_another_service(make_load_run(number, cores=cores)))
+
+    code, _, errors = fleet("--rate", "50")
+
+    assert code == 3
+    assert "is of the reference service; name others with" in errors
+    found = re.search("`(--before load~2 --after load~1)`", errors)
+    assert found, errors
+    assert fleet("--rate", "50", *found[1].split())[0] == 0
+
+
+def test_a_demo_alone_says_that_the_service_was_changed(make_load_run: MakeRun) -> None:
+    run = make_load_run(3)
+    assert run.load_test is not None
+    stage = LoadStage(name="phase 0", start_s=0.0, end_s=1.0)
+    test = replace(
+        run.load_test, stages=(stage,), settings=replace(run.load_test.settings, phase=None)
+    )
+    RunStore(RUNS_FOLDER).save(replace(run, scenario="migrate-demo", load_test=test))
+
+    code, _, errors = fleet("--rate", "50")
+
+    assert code == 3
+    assert "with nothing changed meanwhile, as `perfkit migrate demo` changes it" in errors

@@ -150,8 +150,8 @@ def test_the_page_shows_every_event_on_every_chart(
 
 
 @pytest.mark.processes
-def test_ctrl_c_ends_it_early_with_what_there_is(home: Path, tmp_path: Path) -> None:
-    """With the limits of AWS, and tables that are kept."""
+def test_sigterm_ends_it_early_with_what_there_is(home: Path, tmp_path: Path) -> None:
+    """As Ctrl-C does; with the limits of AWS, and tables that are kept."""
     command = [str(PERFKIT), *SMALL, "--pace", "60s", "--like-aws", "--data", "tables.sqlite3"]
     with subprocess.Popen(
         command,
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_it_early_with_what_there_is(home: Path, tmp_path: Path) -> 
         while "users" not in (line := process.stderr.readline()):
             assert line, "it ended"
         time.sleep(2.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         output, errors = process.communicate()
 
     assert process.returncode == 130, errors

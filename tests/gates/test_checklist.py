@@ -357,6 +357,25 @@ def test_scans_are_counted_under_load() -> None:
     assert by_title[0].reason == "1 Scan among 20 calls in run the-load-test"
 
 
+@pytest.mark.parametrize(
+    ("errors", "state"), [({}, State.DONE), ({"status 404": 2, "status 500": 1}, State.NOT_DONE)]
+)
+def test_an_answer_that_the_mix_expects_is_no_user_error(
+    errors: dict[str, int], state: State
+) -> None:
+    run = loaded()
+    http = run.variants[0].http
+    assert http is not None
+    http = replace(http, statuses={"200": 1490, "404": 10}, errors_by_kind=errors)
+    run = replace(run, variants=(replace(run.variants[0], http=http), *run.variants[1:]))
+
+    line = {each.title: each for each in check(evidence([run]), phase=2)}["no UserErrors"]
+
+    assert line.state is state
+    said = line.reason or line.verdict.evidence
+    assert said.startswith("2 answers" if errors else "no answer of status 4xx")
+
+
 def test_a_service_that_was_changed_under_load_is_no_evidence() -> None:
     """It scanned at its beginning, and does not at its end."""
     title = "no Scan is asked under load"

@@ -95,4 +95,5 @@ def test_seven_of_the_dashboards_metrics_come_from_a_service_that_counts(
     assert figures["unhealthy"] == 0
     assert figures["failed_share"] == pytest.approx(0.25, abs=0.1)
     assert figures["hit_rate"] == pytest.approx(0.8, abs=0.1)
+    assert "perfkit compare" not in result.stderr
     assert "Not offered: DynamoDB ConsumedRCU." in " ".join(result.stdout.split())

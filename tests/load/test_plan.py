@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfkit.errors import ConfigError
+from perfkit.errors import ConfigError, TargetError
 from perfkit.load.answers import Tally, kind_of_error
 from perfkit.load.drawing import draw_from
 from perfkit.load.mix_file import read_mix
@@ -199,6 +199,35 @@ def test_values_are_drawn_from_items_that_have_what_is_wanted() -> None:
     )
 
     assert sorted(rows) == sorted((str(each), f"S{each}") for each in range(0, 30, 2))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("chat-message", "did you mean chat-messages? Else correct the mix"),
+        ("course", "did you mean courses? Else correct the mix"),
+        ("courses", "create it with `perfkit seed`"),
+        ("zebra", "to draw values from; correct the mix, or name another --target"),
+    ],
+)
+def test_a_table_that_is_not_there_is_seeded_only_where_it_is_of_the_workload(
+    table: str, said: str
+) -> None:
+    from perfkit.dynamodb.targets import Target
+
+    target = Target()
+    target.client().create_table(
+        TableName="chat-messages",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    with pytest.raises(TargetError) as refused:
+        draw_from(target, {}, {"courses"})(table, ["id"], 9, {})
+
+    assert said in str(refused.value)
+    assert ("perfkit seed" in str(refused.value)) == (table == "courses")
 
 
 def test_a_misspelt_key_of_a_mix_is_answered_with_the_keys_as_they_are_written() -> None:

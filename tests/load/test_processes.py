@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.runs import LoadTest, RunStore
+from perfkit.runs import LoadTest, Run, RunStore
+from perfkit.settings import RUNS_FOLDER
 
 pytestmark = pytest.mark.processes
 
@@ -69,8 +71,9 @@ def saved_test(folder: Path) -> LoadTest:
     return run.load_test
 
 
-def test_ctrl_c_saves_what_was_measured_and_leaves_nothing_behind(
-    start: Any, tiny_service: Any, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_early_end_saves_what_was_measured_and_leaves_nothing_behind(
+    start: Any, tiny_service: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(
         *("--url", tiny_service.url, "--mix", "mix.toml", "--users", "2", "--think", "0.01"),
@@ -79,7 +82,10 @@ def test_ctrl_c_saves_what_was_measured_and_leaves_nothing_behind(
     wait_for(lambda: tiny_service.asked["/ok"] > 20)
     children = generators(process)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    if number is signal.SIGTERM:
+        # timeout sends it to the process and to its group
+        process.send_signal(number)
     output, errors = process.communicate(timeout=_LIMIT_S)
 
     assert process.returncode == 130, errors
@@ -222,6 +228,29 @@ def test_a_service_that_dies_is_measured_as_errors(start: Any) -> None:
     assert document["errors_by_kind"].keys() >= {"connection refused"}
     # the measurement itself may be invalid on a busy machine
     assert process.returncode == (4 if document["valid"] else 3), errors
+
+
+def test_requests_that_fail_are_said_before_the_measurement_is_valid(
+    tiny_service: Any, tmp_path: Path, make_load_run: Callable[..., Run]
+) -> None:
+    """Beside an earlier run, with which it can be compared."""
+    (tmp_path / "mix.toml").write_text('name = "m"\n[requests.gone]\npath = "/slow"\n')
+    RunStore(RUNS_FOLDER).save(make_load_run(3))
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("load", "--url", tiny_service.url, "--mix", "mix.toml", "--users", "2"),
+            *("--think", "0.1s", "--timeout", "0.1s", "--duration", "1s", "--ramp", "0s"),
+        ],
+    )
+
+    # a busy machine may make the measurement itself invalid
+    assert done.exit_code in {0, 3}, done.output
+    said = " ".join(done.stdout.split())
+    found = re.search(r"(\d+) of \1 requests failed \(100%\): \1 timeouts?\. (The|INVALID)", said)
+    assert found, said
+    assert "`perfkit compare load~1 load` compares it" in done.stderr
 
 
 def test_locusts_own_page_shows_the_requests_and_is_for_this_machine_to_look_at(

@@ -1,5 +1,6 @@
 """Samples of a running service: what its metrics and its health check say, second by second."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -169,6 +170,25 @@ def test_processor_time_and_memory_are_those_of_the_processes(other: Answers) ->
     assert sample.cpu_share > 0.19
     assert sample.counted.memory_bytes is not None
     assert sample.counted.memory_bytes > 10_000_000
+
+
+def test_a_process_has_no_processor_time_before_its_second_look(other: Answers) -> None:
+    """This one has used seconds since it began, and the instance is looked at after one."""
+    endpoints = [Endpoint.of_service("one", other.url, [os.getppid()])]
+    clock = FakeClock()
+    sampler = ServiceSampler(lambda: endpoints, clock=clock)
+    other.say("/healthz", "fine")
+    other.say("/metrics", "process_cpu_seconds_total 1\n")
+    sampler.sample()
+    # the instance is replaced
+    endpoints[:] = [Endpoint.of_service("one", other.url, [os.getpid()])]
+    shares = []
+    for _ in range(2):
+        clock.advance(1)
+        shares += [sample.cpu_share for sample in sampler.sample()]
+
+    assert shares[0] is None
+    assert shares[1] is not None
 
 
 def test_instances_together() -> None:

@@ -69,9 +69,6 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
     blocks: list[Block] = [_about(run, test)]
     if run.variants:
         blocks.append(_endpoints(run.variants))
-    errors = list(_errors(run.variants))
-    if errors:
-        blocks.append(Statements(name="errors", title="Errors", statements=tuple(errors)))
     if of_another_service([run]):
         blocks.append(_service(run))
     if test.cloudwatch:
@@ -80,7 +77,7 @@ def blocks_of(run: Run) -> tuple[Block, ...]:
         blocks.append(Statements(name="search", statements=(_found(test.search),)))
     if test.gates:
         blocks.append(_gates(test))
-    blocks.append(_measurement(test))
+    blocks.append(_measurement(run, test))
     return tuple(blocks)
 
 
@@ -151,15 +148,19 @@ def _row(variant: Variant) -> Row:
 
 
 def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
-    if not variants or variants[0].http is None:
+    if not variants or not variants[0].errors:
         return
     total = variants[0]
-    kinds = list(variants[0].http.errors_by_kind.items())
-    for kind, count in kinds[:_MOST_ERRORS]:
-        share = format_share(count / total.requests)
-        yield Statement(text=f"{count:,} {kind} ({share} of all requests)", tone=Tone.WARNING)
+    share = format_share(total.errors / total.requests)
+    text = f"{total.errors:,} of {format_many(total.requests, 'request')} failed ({share})"
+    kinds = [] if total.http is None else list(total.http.errors_by_kind.items())
+    said = [
+        format_many(count, kind) if kind == "timeout" else f"{count:,} {kind}"
+        for kind, count in kinds[:_MOST_ERRORS]
+    ]
     if kinds[_MOST_ERRORS:]:
-        yield Statement(text=f"{len(kinds) - _MOST_ERRORS} more kinds", tone=Tone.WARNING)
+        said.append(f"{len(kinds) - _MOST_ERRORS} more kinds")
+    yield Statement(text=f"{text}{': ' * bool(said)}{', '.join(said)}.", tone=Tone.WARNING)
 
 
 _OF_THE_SERVICE = ("unhealthy", "cpu_share", "read_units_per_s", "hit_rate")
@@ -255,8 +256,9 @@ def _gates(test: LoadTest) -> Table:
     )
 
 
-def _measurement(test: LoadTest) -> Statements:
-    statements = []
+def _measurement(run: Run, test: LoadTest) -> Statements:
+    # a service that fails may be measured well, and that is not to be read as all being well
+    statements = list(_errors(run.variants))
     verdict = validity(test)
     if verdict.ruling is Ruling.PASS:
         statements.append(Statement(text=f"The measurement is valid: {_generator(test)}."))
