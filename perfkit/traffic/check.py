@@ -137,7 +137,7 @@ def screen(checked: Checked, *, more: str) -> tuple[Block, ...]:
     rest = [Statement(text=text) for text in _rest(checked, len(checked.findings) - len(shown))]
     rest.append(Statement(text=f"More: {more}"))
     return (
-        Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+        Statements(name="sum", statements=tuple(_sum(checked))),
         *(
             Statements(name=f"finding-{number}", statements=tuple(_lines(checked, each)))
             for number, each in enumerate(shown, 1)
@@ -160,7 +160,7 @@ def build_report(checked: Checked) -> Report:
             name="check",
             title="Found",
             blocks=(
-                Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+                Statements(name="sum", statements=tuple(_sum(checked))),
                 *(
                     Statements(
                         name=f"finding-{number}",
@@ -194,6 +194,7 @@ def build_report(checked: Checked) -> Report:
 def _document(checked: Checked) -> dict[str, object]:
     return {
         "trace": str(checked.summary.trace.path),
+        "failures": dict(checked.summary.trace.failures.by_error),
         "worth_usd": checked.worth_usd,
         "basis": checked.summary.money_basis,
         "capacity_doubt": checked.summary.trace.capacity_doubt or None,
@@ -204,17 +205,17 @@ def _document(checked: Checked) -> dict[str, object]:
     }
 
 
-def _sum(checked: Checked) -> str:
+def _sum(checked: Checked) -> Iterator[Statement]:
     trace = checked.summary.trace
+    if trace.failures.text:
+        yield Statement(text=trace.failures.warning, tone=Tone.WARNING)
     number = format_many(len(checked.findings), "finding", "findings")
     if not checked.findings:
         number = f"Nothing found by {len(RULES)} rules"
     found = f"{number} in {format_many(trace.requests, 'request', 'requests')} of {trace.path.name}"
     if checked.worth_usd and checked.summary.has_rate:
-        return (
-            f"{found}, worth up to {format_usd(checked.worth_usd)} a month at this rate (modelled)."
-        )
-    return f"{found}."
+        found += f", worth up to {format_usd(checked.worth_usd)} a month at this rate (modelled)"
+    yield Statement(text=f"{found}.")
 
 
 def _lines(checked: Checked, each: Finding) -> Iterator[Statement]:

@@ -100,6 +100,27 @@ def test_a_command_that_asks_nothing_is_told_how_to() -> None:
     assert not Path("app.trace").exists()
 
 
+def test_a_target_that_is_away_is_named_and_not_the_application() -> None:
+    # nothing listens on port 1
+    done = run("record", "--target", "http://127.0.0.1:1", "--", "true")
+
+    assert done.returncode == 3
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
+    assert "AWS_ENDPOINT_URL_DYNAMODB" not in done.stderr
+
+
+def test_a_recording_without_an_answer_ends_with_that() -> None:
+    gone = (
+        "import boto3; boto3.client('dynamodb').get_item(TableName='Gone', Key={'id': {'S': 'x'}})"
+    )
+    done = run("record", "--output", "app.trace", "--", sys.executable, "-c", gone)
+
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "1 of 1 request failed: ResourceNotFoundException" in last
+    assert "is the target right?" in last
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -118,3 +118,44 @@ def test_machines_that_read_tests_get_what_failed(monkeypatch: pytest.MonkeyPatc
     assert json.loads(done.stdout)["check"]["failing"] == ["scan: Scan Orders: filter coupon = :v"]
     assert "::error title=scan Scan Orders%3A filter coupon = %3Av::reads all" in done.stderr
     assert "::warning title=filter" in done.stderr
+
+
+def test_a_trace_without_an_answer_is_no_success() -> None:
+    write("none.trace", *["ResourceNotFoundException"] * 2, "no answer")
+
+    shown = CliRunner().invoke(app, ["traffic", "show", "none.trace"])
+    checked = CliRunner().invoke(app, ["traffic", "check", "none.trace"])
+
+    said = "3 of 3 requests failed: 2 ResourceNotFoundException, 1 no answer"
+    assert shown.stdout.startswith(said), shown.stdout
+    assert checked.exit_code == 3, checked.output
+    assert said in checked.stderr
+    assert "no request was answered; is the target right?" in checked.stderr
+
+
+def test_requests_that_failed_are_told_and_those_refused_for_a_reason_are_not() -> None:
+    refused = (
+        "ConditionalCheckFailedException",
+        "TransactionCanceledException (ConditionalCheckFailed)",
+        "ThrottlingException",
+    )
+    write("some.trace", "ValidationException", *refused)
+    write("refused.trace", *refused)
+
+    checked = CliRunner().invoke(app, ["traffic", "check", "some.trace"])
+    others = CliRunner().invoke(app, ["traffic", "check", "refused.trace"])
+
+    assert checked.exit_code == others.exit_code == 0
+    assert checked.stdout.splitlines()[0] == "1 of 4 requests failed: ValidationException."
+    assert "failed" not in others.stdout
+
+
+def write(name: str, *errors: str) -> None:
+    """Write a trace of requests that were refused so."""
+    meta = {"target": {"kind": "embedded"}, "duration_s": 120.0, "complete": True}
+    writer = TraceWriter(Path(name), meta, most_bytes=1 << 30, warn=pytest.fail)
+    puts = Fingerprint(operation="PutItem", table="Orders")
+    for number, error in enumerate(errors, 1):
+        refused = {"status": 400, "error": error, "units": (), "count": 0, "scanned": 0}
+        writer.add(seen(number, puts, **refused))
+    writer.close()
