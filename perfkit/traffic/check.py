@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from perfkit.gates.ci_results import Case, junit_xml, workflow_command
@@ -82,6 +82,13 @@ def check(
         else:
             used.add(entry)
             known.append((finding, entry.reason))
+    scans = {each.request for each in kept if each.rule is Rule.SCAN}
+    kept = [
+        replace(each, worth_usd=0.0, worth="counted in the scan above")
+        if each.rule is Rule.FILTER and each.request in scans
+        else each
+        for each in kept
+    ]
     kept.sort(key=lambda each: -each.worth_usd)
     wanted = set(fail_on)
     named = {each.example for each in kept}
