@@ -13,12 +13,14 @@ from perfkit.measure.statistics import summarize
 from perfkit.report import formats
 from perfkit.report.build import build_report, build_screen
 from perfkit.report.model import Curves
-from perfkit.report.plain import render_blocks
+from perfkit.report.plain import fit, render_blocks, render_report
 from perfkit.report.sections import Topic
 from perfkit.report.sections.load import blocks_of
 from perfkit.runs import (
     CacheFigures,
     CloudMetric,
+    Doubt,
+    DoubtKind,
     GateOutcome,
     HttpFigures,
     InstanceSample,
@@ -161,6 +163,29 @@ def test_the_dashboard_compares_the_first_phase_with_the_last() -> None:
     # means of 2,010 ms and 100.5 ms: 1 - 1/20
     assert "Response time, measured: 95% improvement" in text
     assert "Throughput, measured: 1,900% increase" in text
+
+
+def test_the_dashboard_comes_first_and_warns_of_its_own_runs_only() -> None:
+    doubtful = replace(run_of(3), doubts=(Doubt(DoubtKind.DATA, "of the load"),))
+    bench = replace(
+        doubtful,
+        kind=RunKind.SCENARIO,
+        scenario="course-list",
+        target={"kind": "aws", "region": "eu-west-1"},
+        load_test=None,
+        doubts=(Doubt(DoubtKind.DATA, "of the bench"),),
+    )
+
+    report = build_report([bench, doubtful], topics=[Topic.DASHBOARD])
+
+    assert report.title == "perfkit report: workload courses, target embedded"
+    assert [each.name for each in report.sections] == ["dashboard", "warnings"]
+    text = render_report(fit(report, width=120, more=""), 120)
+    assert "of the load" in text
+    assert "of the bench" not in text
+    # the status names limits, and they are on the same screen
+    assert "GOOD by the limits" in text
+    assert "EXCELLENT up to a mean of 100 ms" in text
 
 
 def test_the_dashboard_says_no_change_between_different_loads() -> None:
