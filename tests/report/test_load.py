@@ -274,19 +274,27 @@ def test_what_cloudwatch_says_is_on_the_dashboard_where_the_service_says_nothing
             namespace="AWS", name=name, dimensions={}, statistic=statistic, minutes=minutes
         )
 
+    # from 30 s on, for three minutes: two of them whole
     run = of_a_shop(
+        measured_s=180.0,
         cloudwatch=(
-            metric("ConsumedReadCapacityUnits", "Sum", 60.0, 600.0),
+            metric("ConsumedReadCapacityUnits", "Sum", 60.0, 600.0, 120.0, 9000.0),
             metric("ConsumedReadCapacityUnits", "Sum", 0.0, 300.0),
             metric("CPUUtilization", "Average", 20.0, 40.0),
             metric("UnHealthyHostCount", "Maximum", 0.0, 1.0, 0.0),
-        )
+        ),
     )
+
+    run = replace(run, started_at="2026-01-01T00:00:30Z")
 
     text = dashboard_of(run)
 
-    # 900 units in the busiest minute
-    assert "DynamoDB ConsumedRCU 15/s" in text
+    # (900 + 120) units in 120 s
+    assert "DynamoDB ConsumedRCU 8.5/s" in text
+    assert run.load_test is not None
+    short = replace(run, load_test=replace(run.load_test, measured_s=60.0))
+    # no minute is whole: 9,000 units in the busiest
+    assert "DynamoDB ConsumedRCU 150/s" in dashboard_of(short)
     assert "CPUUtilization 30%" in text
     assert "UnhealthyHostCount 1" in text
     report = build_report([run], topics=[Topic.LATENCY])
