@@ -114,6 +114,9 @@ def record(
     where = make_target(target, data, region, profile)
     wanted = tuple(command or ())
     path = output or default_path(TRACES_FOLDER, datetime.now(UTC))
+    if output is not None and not output.parent.is_dir():
+        msg = f"cannot write {output}: no folder {output.parent}; make it or give another --output"
+        raise ConfigError(msg)
     options = Options(
         target=where,
         path=path,

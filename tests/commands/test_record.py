@@ -125,6 +125,7 @@ def test_a_recording_without_an_answer_ends_with_that() -> None:
     ("arguments", "reason"),
     [
         pytest.param(["--output", "there", "--", "true"], "there already", id="trace"),
+        pytest.param(["--output", "no/x.trace", "--", "true"], "no folder no", id="folder"),
         pytest.param(["--", "no-such-program"], "cannot run no-such-program", id="command"),
         pytest.param(["--duration", "soon", "--", "true"], "--duration soon", id="duration"),
         pytest.param(["--allow-host", "a b", "--", "true"], "no name of a host", id="host"),
@@ -139,6 +140,7 @@ def test_what_cannot_be_done_is_said_at_once(arguments: list[str], reason: str) 
     assert reason in done.stderr
     assert Path("there").read_text() == "mine"
     assert list(Path().rglob("*.trace")) == []
+    assert not Path("no").exists()
 
 
 def test_nothing_but_the_reason_is_said_where_a_command_cannot_run(server: str) -> None:
