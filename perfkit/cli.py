@@ -47,6 +47,14 @@ _TOO_MANY_FILES = (
     "too many open files; allow more with `ulimit -n 256` in the shell and run the command again"
 )
 
+_IN_OTHER_WORDS = {
+    "Input should be greater than or equal to": "it must be at least",
+    "Input should be less than or equal to": "it must be at most",
+    "Input should be": "it must be",
+    "Value error, ": "",
+}
+"""What pydantic, by which Typer reads options, says of a value, and what we do."""
+
 
 class ErrorBoundary(TyperGroup):
     """Prints what perfkit raised on purpose as one line and exits with its code."""
@@ -75,6 +83,10 @@ class ErrorBoundary(TyperGroup):
                 raise
             say_error(str(error))
             raise typer.Exit(error.exit_code) from error
+        except typer.BadParameter as error:
+            for theirs, ours in _IN_OTHER_WORDS.items():
+                error.message = error.message.replace(theirs, ours)
+            raise
         except KeyboardInterrupt as error:
             say("Interrupted.", fg="yellow")
             raise typer.Exit(INTERRUPTED) from error

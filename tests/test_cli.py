@@ -110,7 +110,14 @@ def test_every_command_has_help_that_fits_80_columns(command: str) -> None:
             ["status", "--target", "http://127.0.0.1:9"], 3, "127.0.0.1:9", id="nobody listens"
         ),
         pytest.param(["seed", "--data", "/dev/null/x"], 2, "/dev/null/x", id="no such folder"),
-        pytest.param(["bench", "--iterations", "0"], 2, "--iterations", id="no iterations"),
+        pytest.param(
+            ["bench", "--iterations", "0"],
+            2,
+            "Invalid value for '--iterations': it must be at least 1",
+            id="no iterations",
+        ),
+        pytest.param(["serve", "--port", "70000"], 2, "it must be at most 65535", id="no port"),
+        pytest.param(["report", "--format", "x"], 2, "'--format': 'x' is not one", id="no format"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -192,8 +192,8 @@ def find_sides(runs: Iterable[Run], before: Run | None = None, after: Run | None
         after: Another one, instead of the last phase's.
 
     Raises:
-        ConfigError: The two were measured on different targets, or one of them with limits or
-            delays of AWS modelled and the other otherwise.
+        ConfigError: The two were measured with different workloads or on different targets, or one
+            of them with limits or delays of AWS modelled and the other otherwise.
         EvidenceError: One that was named says nothing of processors.
     """
     runs = tuple(runs)
@@ -203,6 +203,12 @@ def find_sides(runs: Iterable[Run], before: Run | None = None, after: Run | None
             msg = f"{run.id} says nothing of processor time: {_why_no_cpu(run)}"
             raise EvidenceError(msg)
     if before is not None and after is not None:
+        if before.workload != after.workload:
+            msg = (
+                f"{before.id} was measured with workload {before.workload} and {after.id} with"
+                f" workload {after.workload}; only runs of the same one are compared"
+            )
+            raise ConfigError(msg)
         if before.target != after.target:
             msg = (
                 f"{before.id} was measured on {target_title(before.target)} and {after.id} on"

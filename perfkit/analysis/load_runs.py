@@ -1,6 +1,7 @@
 """Load tests in words: what was asked of what, and whether the measurement holds."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from perfkit.analysis.measures import most_unhealthy
@@ -25,6 +26,9 @@ from perfkit.units import (
 
 __all__ = ["asked", "figures_under_load", "of_another_service", "outcome_of", "sides_under_load"]
 __all__ += ["subject_of", "summary_of", "validity"]
+
+
+_MINUTE = timedelta(minutes=1)
 
 
 def subject_of(run: Run) -> str:
@@ -156,6 +160,9 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
     unhealthy: float | None = most_unhealthy(test.instances)
     cpu = _mean(_means(test.instances, "cpu_share"))
     cloud = _Cloud(test.cloudwatch)
+    began = datetime.fromisoformat(run.started_at).astimezone(UTC)
+    began += timedelta(seconds=test.settings.ramp_s)
+    ended = began + timedelta(seconds=test.measured_s)
     if unhealthy is None:
         unhealthy = cloud.most("UnHealthyHostCount")
     if cpu is None and (percent := cloud.mean("CPUUtilization")) is not None:
@@ -169,7 +176,9 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
         "cpu_share": cpu,
         "read_units_per_s": units
         if units is not None
-        else _first(_sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s),
+        else _first(
+            _sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s(began, ended)
+        ),
         "hit_rate": hits if hits is not None else _hit_rate(test.instances),
     }
 
@@ -186,15 +195,27 @@ class _Cloud:
     def mean(self, name: str) -> float | None:
         return _mean(self._values(name, "Average"))
 
-    @property
-    def read_units_per_s(self) -> float | None:
-        """Of all tables and indexes, in the busiest minute: the first and the last are not whole."""
+    def read_units_per_s(self, start: datetime, end: datetime) -> float | None:
+        """
+        Return the mean of all tables and indexes over the whole minutes of a time.
+
+        A minute without a figure is one in which nothing was read. Where no minute is whole it is
+        the busiest: others are of less time.
+        """
         by_minute: dict[str, float] = {}
         for each in self._metrics:
             if each.name == "ConsumedReadCapacityUnits":
                 for minute, units in each.minutes.items():
                     by_minute[minute] = by_minute.get(minute, 0.0) + units
-        return max(by_minute.values()) / 60 if by_minute else None
+        if not by_minute:
+            return None
+        first = start.replace(second=0, microsecond=0)
+        minutes = [first + _MINUTE * number for number in range(int((end - first) / _MINUTE))]
+        whole = [each for each in minutes if each >= start]
+        if not whole:
+            return max(by_minute.values()) / 60
+        units = sum(by_minute.get(f"{each:%Y-%m-%dT%H:%M:%SZ}", 0.0) for each in whole)
+        return units / len(whole) / 60
 
     def _values(self, name: str, statistic: str) -> list[float]:
         return [

@@ -60,6 +60,15 @@ class Selection:
         asked = options is not None and bool(options.architecture or options.prices == QUOTED)
         return asked or not self.runs or any(run.quoted for run in self.runs)
 
+    def only(self, runs: Iterable[Run]) -> "Selection":
+        """Return the same with these runs alone."""
+        wanted = set(map(id, runs))
+        groups = (
+            replace(group, runs=tuple(run for run in group.runs if id(run) in wanted))
+            for group in self.groups
+        )
+        return replace(self, groups=tuple(group for group in groups if group.runs))
+
     def title(self, run: Run) -> str:
         """Return the scenario's name, with workload and target where the report has several."""
         group = next(group for group in self.groups if run in group.runs)

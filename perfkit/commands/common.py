@@ -1,8 +1,10 @@
 """Options that several commands share, and how commands write to the terminal."""
 
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,6 +56,7 @@ __all__ = [
     "note",
     "note_left_alone",
     "print_json",
+    "print_line",
     "print_text",
     "read_workload",
     "request_prices",
@@ -63,6 +66,7 @@ __all__ = [
     "seconds",
     "stop_on_signals",
     "warn",
+    "warn_of_units",
 ]
 
 WorkloadOption = Annotated[
@@ -338,6 +342,19 @@ def say_consumption(target: "Target") -> None:
         note(line)
 
 
+def warn_of_units(target: "Target") -> None:
+    """Warn where a target is known to answer wrong units, beside what it says it consumed."""
+    from perfkit.errors import TargetError
+
+    try:
+        doubt = target.capacity_doubt()
+    except TargetError:
+        # what was found is worth more than how far to trust its units
+        return
+    if doubt:
+        warn(f"{doubt}.")
+
+
 def make_permission(*, yes: bool, max_cost: float | None = None) -> "Permission":
     """Return what the options allow; a person is asked only where one sits at a terminal."""
     from perfkit.dynamodb.safety import Permission
@@ -387,6 +404,14 @@ def print_text(text: str = "") -> None:
     typer.echo(escape(text))
 
 
+def print_line(text: str) -> None:
+    """Print a sentence of a result, wrapped as tables are."""
+    from perfkit.report import terminal
+    from perfkit.report.model import Statement, Statements
+
+    terminal.print_blocks((Statements(name="line", statements=(Statement(text=text),)),))
+
+
 def say(text: str, *, fg: str | None = None) -> None:
     """Print to standard error."""
     typer.secho(escape(text), fg=fg, err=True)
@@ -406,8 +431,15 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Tell a person something to heed."""
-    say(f"Warning: {text}", fg="yellow")
+    """Tell a person something to heed, wrapped where it is known how wide the terminal is."""
+    text = f"Warning: {escape(text)}"
+    if sys.stderr.isatty() or os.environ.get("COLUMNS"):
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+            for line in text.splitlines()
+        )
+    say(text, fg="yellow")
 
 
 def say_error(text: str) -> None:

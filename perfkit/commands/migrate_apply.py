@@ -29,7 +29,7 @@ from perfkit.commands.common import (
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfkit.dynamodb.index_work import Event
     from perfkit.dynamodb.safety import Effect
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perfkit.migrate.journal import Journal
     from perfkit.migrate.plan import IndexDefinition, Plan
 
-__all__ = ["apply", "place_named", "plan_command", "rollback", "target_of"]
+__all__ = ["apply", "migrate_command", "place_named", "plan_command", "rollback", "target_of"]
 
 PlanArgument = Annotated[
     Path, typer.Argument(metavar="PLAN", help="A plan that `migrate plan --output` saved.")
@@ -99,6 +99,11 @@ def apply(
             for text in table.warnings:
                 warn(f"{text}.")
         _check_unread(where, ready, confirm)
+        if any(each.missing for each in ready):
+            note(
+                "`perfkit migrate preflight` finds items that would be refused: those whose\n"
+                "attributes a new index cannot take as keys can then not be written to the table."
+            )
         preview = Preview(
             title=f"Apply {plan}",
             effects=tuple(effect for each in ready for effect in _effects(each)),
@@ -208,14 +213,24 @@ def place_named(
     return target, region
 
 
-def plan_command(what: str, plan: Path, given: "dict[str, str | Path | None]") -> str:
+def plan_command(what: str, plan: Path, given: "Mapping[str, object]") -> str:
     """Return a command about the plan with the options that were given, to be typed as it is."""
     import shlex
 
+    return migrate_command(f"{what} {shlex.quote(str(plan))}", given)
+
+
+def migrate_command(what: str, given: "Mapping[str, object]") -> str:
+    """Return a command of `perfkit migrate` with the options that were given, to be typed as it is."""
+    import shlex
+
     options = [
-        f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
+        f" {name} {shlex.quote(str(each))}"
+        for name, value in given.items()
+        for each in (value if isinstance(value, list) else [value])
+        if each is not None
     ]
-    return f"perfkit migrate {what} {shlex.quote(str(plan))}{''.join(options)}"
+    return f"perfkit migrate {what}{''.join(options)}"
 
 
 def _workload_option(made: "Plan") -> str | None:

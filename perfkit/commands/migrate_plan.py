@@ -21,11 +21,13 @@ from perfkit.commands.common import (
     YesOption,
     make_target,
     note,
+    print_line,
     print_text,
     read_workload,
     say,
     say_consumption,
     warn,
+    warn_of_units,
 )
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
 from perfkit.errors import ConfigError
@@ -169,6 +171,8 @@ def plan(
         created_at=now_utc(),
     )
     say_consumption(where)
+    if where.limits is not None:
+        warn_of_units(where)
     for each in proposals:
         for wanted in each.indexes:
             name = name_there(each.state, wanted)
@@ -247,7 +251,7 @@ def _print_plan(made: "Plan", most: int | None) -> None:
     if not count:
         print_text("\n".join(_removals(made)))
         return
-    print_text(
+    print_line(
         f"{made.workload}: {format_many(count, 'index', 'indexes')} to create on"
         f" {format_many(len(made.tables), 'table')} in {_place(made)}; one at a time on each table"
     )
@@ -257,7 +261,7 @@ def _print_plan(made: "Plan", most: int | None) -> None:
             for each in table.existing
         ]
         if there:
-            print_text(f"{table.table} has {', '.join(there)}")
+            print_line(f"{table.table} has {', '.join(there)}")
     print_text()
     terminal.print_blocks(tuple(first_rows(each, most, what="rows") for each in _tables(made)))
     if most is None:

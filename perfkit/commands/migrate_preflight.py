@@ -20,17 +20,20 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_line,
     print_text,
     read_workload,
     say,
     say_consumption,
     warn,
+    warn_of_units,
 )
+from perfkit.commands.migrate_apply import migrate_command, plan_command
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
 from perfkit.errors import PerfkitError, ThresholdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from perfkit.dynamodb.targets import Target
     from perfkit.migrate.preflight import Findings, Preflight
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
     from perfkit.workloads.profile import Estimate
 
 __all__ = ["preflight"]
+
+_PLAN = Path("plan.json")
+"""As the documentation calls it."""
 
 _MOST_ROWS = 8
 """Of each table; `-v` shows all."""
@@ -145,6 +151,7 @@ def preflight(
         looking.forget()
     found = _read_with_bars(looking, proposals, sample)
     say_consumption(where)
+    warn_of_units(where)
     if as_json:
         print_json(_document(found, where, violations))
     else:
@@ -155,7 +162,42 @@ def preflight(
     if refused and fail_on_violations:
         raise ThresholdError(refused)
     if not as_json:
-        note("Next: perfkit migrate apply PLAN, as `perfkit migrate plan --output PLAN` saved it")
+        place = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+        same = {"--workload": workload, **place, "--index": index}
+        note(_next(proposals, place, same, violations, is_refused=bool(refused)))
+
+
+def _next(
+    proposals: "Sequence[Proposal]",
+    place: "Mapping[str, object]",
+    same: "Mapping[str, object]",
+    violations: Path | None,
+    *,
+    is_refused: bool,
+) -> str:
+    """Return what is to be done next; with the options that say where, and those that say of what."""
+    if is_refused and violations is not None:
+        again = migrate_command("preflight", same)
+        return f"Next: correct the items in {violations} and what writes them, then: {again}"
+    if is_refused:
+        keys = migrate_command("preflight", {"--violations": "violations.jsonl", **same})
+        return f"Next: {keys}\n(the keys of the items to correct; then preflight again)"
+    if _is_planned(proposals):
+        return f"Next: {plan_command('apply', _PLAN, place)}"
+    return f"Next: {migrate_command('plan', {'--output': _PLAN, **same})}"
+
+
+def _is_planned(proposals: "Sequence[Proposal]") -> bool:
+    """Return whether the folder's plan creates indexes of each of these very tables."""
+    from perfkit.errors import ConfigError
+    from perfkit.migrate.plan_file import read_plan
+
+    try:
+        made = read_plan(_PLAN)
+    except ConfigError:
+        return False
+    planned = [each.identity for each in made.tables if each.creations]
+    return all(each.state.identity in planned for each in proposals)
 
 
 def _read_with_bars(
@@ -203,7 +245,7 @@ def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> No
     whole = all(each.tallies.whole for each in found)
     units = format_units(sum(each.read_units for each in found))
     indexes = sum(len(each.proposal.indexes) for each in found)
-    print_text(
+    print_line(
         f"{format_many(indexes, 'proposed index', 'proposed indexes')} on"
         f" {format_many(len(found), 'table')} in {where.name}: {format_many(items, 'item')} read"
         f" ({'all' if whole else 'a sample'}), {units} RCU"

@@ -20,7 +20,7 @@ from perfkit.commands.common import (
     read_workload,
     warn,
 )
-from perfkit.commands.migrate_apply import plan_command, target_of
+from perfkit.commands.migrate_apply import migrate_command, plan_command, target_of
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def status(
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.standing import stand
 
-    made = None if plan is None else read_plan(plan)
+    made, read = (None if plan is None else read_plan(plan)), None
     if made is not None:
         where = target_of(made, target, data, region, profile)
         known = [each.table for each in made.tables]
@@ -73,10 +73,11 @@ def status(
                 msg = f"the plan says nothing of table {name}; it is about {', '.join(known)}"
                 raise ConfigError(msg)
     else:
-        read = None if table and workload is None else read_workload(workload)
+        # of a table that it does not name, too, the workload says where it is
+        read = read_workload(workload)
         where = make_target(target, data, region, profile, workload=read)
-        known = [] if read is None else [each.name for each in read.tables]
-    found = stand(where, tuple(table or known), made)
+        known = [each.name for each in read.tables]
+    found = stand(where, tuple(table or known), made, read)
     if as_json:
         print_json({"target": where.describe(), "tables": [_document(each) for each in found]})
         return
@@ -87,12 +88,15 @@ def status(
         for index in each.indexes:
             if index.difference:
                 warn(f"{index.definition.name} of {each.state.name}: {index.difference}.")
-    if plan is not None:
+    given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+    if plan is None:
+        if any(one.index is None or one.difference for each in found for one in each.indexes):
+            note(f"Next: {migrate_command('plan', {'--workload': workload, **given})}")
+    else:
         left = [one for each in found for one in each.indexes if not one.is_done]
         if any(one.difference for one in left) or any(each.is_planned is False for each in found):
             note("The plan no longer fits. Next: perfkit migrate plan")
         else:
-            given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
             again = plan_command("apply", plan, given)
             note(f"Next: {again}" if left else "All of the plan is done.")
 

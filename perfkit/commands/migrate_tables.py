@@ -84,7 +84,8 @@ def is_approved(
         state = each.state
         size = "how many is not known: it is described as empty"
         if state.items > 0:
-            size = f"about {format_count(state.items)} items, {format_bytes(state.size_bytes)}"
+            told = format_bytes(state.size_bytes) if state.size_bytes else "size not told"
+            size = f"about {format_count(state.items)} items, {told}"
         if sample is not None:
             units = SampleLimits(items=sample).for_table(state).read_units
             text = f"read {format_count(sample)} of the items of {state.name} ({size})"

@@ -21,10 +21,12 @@ from perfkit.commands.common import (
     make_target,
     note,
     print_json,
+    print_line,
     print_text,
     read_workload,
     say,
     say_consumption,
+    warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
 
@@ -130,6 +132,7 @@ def verify(
     answers = [answer for each in verified for answer in each.answers]
     verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
     say_consumption(where)
+    warn_of_units(where)
     if differences is not None:
         _write(differences, found, answers, force=force)
     if as_json:
@@ -205,7 +208,8 @@ def _is_approved(
     for name, items, size_bytes in sizes:
         size = "how large is not known: it is described as empty"
         if items > 0:
-            size = f"about {format_count(items)} items, {format_bytes(size_bytes)}"
+            told = format_bytes(size_bytes) if size_bytes else "size not told"
+            size = f"about {format_count(items)} items, {told}"
         effects.append(
             Effect(
                 text=f"read all of {name} once ({size}), and again what seems to differ",
@@ -272,7 +276,7 @@ def _print(
 
     verdicts = [verdict_of(each) for each in found]
     equal = sum(each.ruling is Ruling.PASS for each in verdicts)
-    print_text(
+    print_line(
         f"{equal} of {format_many(len(found), 'index', 'indexes')} in {where.name}"
         f" {'holds' if equal == 1 else 'hold'} exactly what"
         f" {'its table does' if equal == 1 else 'their tables do'}"
@@ -287,7 +291,7 @@ def _print(
             )
             total = sum(each.left_out.values())
             print_text()
-            print_text(
+            print_line(
                 f"Not in {each.index}, because its key does not allow it:"
                 f" {format_many(total, 'item')} ({reasons})"
             )
@@ -310,7 +314,7 @@ def _print_answer(answer: "Answer") -> None:
     held = f" ({format_many(answer.unheld, 'item')} not in the index)" if answer.unheld else ""
     every = "all of them, " if answer.whole and answer.keys else ""
     evidence = verdict_of_answer(answer).evidence
-    print_text(f"Today's form against {answer.index}: {every}{evidence}{held}")
+    print_line(f"Today's form against {answer.index}: {every}{evidence}{held}")
 
 
 def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Table":

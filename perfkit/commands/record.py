@@ -114,6 +114,9 @@ def record(
     where = make_target(target, data, region, profile)
     wanted = tuple(command or ())
     path = output or default_path(TRACES_FOLDER, datetime.now(UTC))
+    if output is not None and not output.parent.is_dir():
+        msg = f"cannot write {output}: no folder {output.parent}; make it or give another --output"
+        raise ConfigError(msg)
     options = Options(
         target=where,
         path=path,
@@ -186,15 +189,22 @@ def _conclude(done: "Recorded", path: Path, url: str, target: "Target") -> None:
             f" {format_duration(done.duration_s)} to {path}"
         )
         note(f"Next: perfkit traffic show {path}")
+        if done.failures.is_all:
+            warn(done.failures.warning)
     if done.exit_code:
         if not done.requests:
-            warn(_nothing(url, target))
+            warn(_nothing(url, target, done.away))
         raise typer.Exit(done.exit_code)
     if not done.requests:
-        raise EvidenceError(_nothing(url, target))
+        raise EvidenceError(_nothing(url, target, done.away))
 
 
-def _nothing(url: str, target: "Target") -> str:
+def _nothing(url: str, target: "Target", away: str) -> str:
+    if away:
+        return (
+            f"{target.name} cannot be reached ({away}), and no request came by, so there is no trace;"
+            " start it, or give another --target"
+        )
     seen = f"no request to DynamoDB came by, so there is no trace of {target.name}."
     return (
         f"{seen} The application must use the address that perfkit gives it: SDKs from late 2023"

@@ -163,6 +163,9 @@ def check(
     rules = _rules(fail_on)
     known = _known(ignore)
     summary = _summary(path, region)
+    if summary.trace.failures.is_all:
+        msg = f"{path}: {summary.trace.failures.warning}"
+        raise EvidenceError(msg)
     settings = Settings(
         idle_after_s=seconds("--index-time", index_time),
         cache_node_usd=_cache_node_usd(summary.prices.region),

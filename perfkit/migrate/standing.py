@@ -12,6 +12,7 @@ from perfkit.errors import TargetError
 from perfkit.migrate.applying import definition_of
 from perfkit.migrate.journal import Made, journal_of
 from perfkit.migrate.plan import Plan
+from perfkit.workloads.model import Workload
 
 __all__ = ["Standing", "TableStanding", "stand"]
 
@@ -22,11 +23,12 @@ class Standing:
     One index.
 
     Args:
-        definition: As it is, or where it is not there as it is planned.
+        definition: As it is, or where it is not there as it is wanted.
         index: As the target describes it; None if it is not there.
         fraction: Part that is copied, of one that is being made; None if unknown.
         planned: `create` or `remove`; empty where the plan says nothing of it, or there is none.
-        difference: How it differs from the plan's index of that name; empty if it does not.
+        difference: How it differs from the index of that name in the plan, or without one in the
+            workload; empty if it does not.
         made: What the journal in this folder says of it; None if nothing.
     """
 
@@ -66,7 +68,7 @@ class TableStanding:
     Args:
         state: As the target describes it.
         is_planned: Whether it is the very table that was planned; None without a plan.
-        indexes: Those there, and those planned.
+        indexes: Those there, and those of the plan, or without one of the workload.
         lines: What the journal in this folder says, oldest first.
     """
 
@@ -76,9 +78,17 @@ class TableStanding:
     lines: tuple[Mapping[str, object], ...]
 
 
-def stand(target: Target, names: Sequence[str], plan: Plan | None) -> tuple[TableStanding, ...]:
+def stand(
+    target: Target, names: Sequence[str], plan: Plan | None, workload: Workload | None = None
+) -> tuple[TableStanding, ...]:
     """
     Return how tables stand; changes nothing.
+
+    Args:
+        target: Where they are.
+        names: Of the tables.
+        plan: What is to be created or removed; None without one.
+        workload: Whose indexes are wanted where there is no plan.
 
     Raises:
         TargetError: A table is not there, or the target failed.
@@ -89,13 +99,17 @@ def stand(target: Target, names: Sequence[str], plan: Plan | None) -> tuple[Tabl
         raise TargetError(msg)
     connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
     try:
-        return tuple(_table(connection, target, name, plan) for name in names)
+        return tuple(_table(connection, target, name, plan, workload) for name in names)
     finally:
         connection.close()
 
 
 def _table(
-    connection: RetryingConnection, target: Target, name: str, plan: Plan | None
+    connection: RetryingConnection,
+    target: Target,
+    name: str,
+    plan: Plan | None,
+    workload: Workload | None,
 ) -> TableStanding:
     with answer_errors(f"looking at table {name}", target.name):
         state = describe(connection, name)
@@ -107,7 +121,8 @@ def _table(
     journal = journal_of(target, name)
     made = journal.made(state)
     progress = build_progress(target)
-    planned = _planned(plan, name)
+    source = "workload" if plan is None else "plan"
+    planned = _wanted(workload, name) if plan is None else _planned(plan, name)
     entries = _planned_entries(plan, name)
     found = []
     for index in state.indexes:
@@ -120,7 +135,7 @@ def _table(
                 if index.status == "CREATING"
                 else None,
                 planned=what,
-                difference="" if wanted is None else index_difference(wanted, index, whose="plan"),
+                difference="" if wanted is None else index_difference(wanted, index, whose=source),
                 made=made.get(index.name),
             )
         )
@@ -150,9 +165,19 @@ def _as_it_is(index: IndexState) -> Definition:
     )
 
 
-def _planned(plan: Plan | None, table: str) -> dict[str, tuple[Definition, str]]:
+def _wanted(workload: Workload | None, table: str) -> dict[str, tuple[Definition, str]]:
+    return {
+        index.name: (Definition.of(index), "")
+        for each in (() if workload is None else workload.tables)
+        if each.name == table
+        for index in each.indexes
+        if not index.local
+    }
+
+
+def _planned(plan: Plan, table: str) -> dict[str, tuple[Definition, str]]:
     found: dict[str, tuple[Definition, str]] = {}
-    for each in () if plan is None else plan.tables:
+    for each in plan.tables:
         if each.table != table:
             continue
         for creation in each.creations:

@@ -10,7 +10,14 @@ from perfkit.cost.options import CostOptions
 from perfkit.report.answer import also, screen
 from perfkit.report.cost_screen import cost_screen, estimate_groups
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
-from perfkit.report.sections import MISSING, OF_THE_SERVICE, SECTIONS, Topic, names_of
+from perfkit.report.sections import (
+    MISSING,
+    OF_THE_SERVICE,
+    SECTIONS,
+    Topic,
+    dashboard,
+    names_of,
+)
 from perfkit.runs import Run
 from perfkit.workloads.outline import is_built_in, outline
 
@@ -48,12 +55,20 @@ def build_report(
     """
     selection = select(runs, list_older=list_older, problems=problems, cost=cost, now=now)
     names = names_of(topics) if sections is None else sections
+    about = selection
+    order = [name for name in SECTIONS if name in names]
+    if sections is None and set(topics) == {Topic.DASHBOARD}:
+        # warnings of runs that have none are about nothing that is shown
+        having = tuple(dashboard.shown_runs(selection))
+        about = selection.only(having) if having else selection
+        order.sort(key=lambda name: name != "dashboard")
     built = {
-        name: tuple(entry.build(selection)) for name, entry in SECTIONS.items() if name in names
+        name: tuple(SECTIONS[name].build(about if SECTIONS[name].always else selection))
+        for name in order
     }
     shown = {name for name, parts in built.items() if parts}
     return Report(
-        title=_title(selection),
+        title=_title(about),
         sections=(
             *(section for parts in built.values() for section in parts),
             *_missing(topics, shown, selection),

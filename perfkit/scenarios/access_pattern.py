@@ -55,7 +55,7 @@ from perfkit.scenarios.reading import (
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.twin_query import TwinFindings, ask_twin
 from perfkit.settings import WORKLOAD_FILE
-from perfkit.units import format_count
+from perfkit.units import format_count, format_many
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import BUILT_IN_SOURCE
@@ -146,7 +146,10 @@ class AccessPatternScenario:
         each_units = strong_units if context.options.consistent else strong_units / 2
         takes = f", about {format_count(math.ceil(each_units))} RCU each time"
         if not each_units:
-            takes = ", how much is not known (it is described as empty)"
+            told = "it is described as empty"
+            if table.items > 0:
+                told = f"{format_many(table.items, 'item')}, size not told"
+            takes = f", how much is not known ({told})"
         then = ""
         if pattern.steps is not None:
             then = f", then ask {pattern.steps.then.table} for what is found"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from perfkit.gates.ci_results import Case, junit_xml, workflow_command
@@ -82,6 +82,13 @@ def check(
         else:
             used.add(entry)
             known.append((finding, entry.reason))
+    scans = {each.request for each in kept if each.rule is Rule.SCAN}
+    kept = [
+        replace(each, worth_usd=0.0, worth="counted in the scan above")
+        if each.rule is Rule.FILTER and each.request in scans
+        else each
+        for each in kept
+    ]
     kept.sort(key=lambda each: -each.worth_usd)
     wanted = set(fail_on)
     named = {each.example for each in kept}
@@ -137,7 +144,7 @@ def screen(checked: Checked, *, more: str) -> tuple[Block, ...]:
     rest = [Statement(text=text) for text in _rest(checked, len(checked.findings) - len(shown))]
     rest.append(Statement(text=f"More: {more}"))
     return (
-        Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+        Statements(name="sum", statements=tuple(_sum(checked))),
         *(
             Statements(name=f"finding-{number}", statements=tuple(_lines(checked, each)))
             for number, each in enumerate(shown, 1)
@@ -160,7 +167,7 @@ def build_report(checked: Checked) -> Report:
             name="check",
             title="Found",
             blocks=(
-                Statements(name="sum", statements=(Statement(text=_sum(checked)),)),
+                Statements(name="sum", statements=tuple(_sum(checked))),
                 *(
                     Statements(
                         name=f"finding-{number}",
@@ -194,6 +201,7 @@ def build_report(checked: Checked) -> Report:
 def _document(checked: Checked) -> dict[str, object]:
     return {
         "trace": str(checked.summary.trace.path),
+        "failures": dict(checked.summary.trace.failures.by_error),
         "worth_usd": checked.worth_usd,
         "basis": checked.summary.money_basis,
         "capacity_doubt": checked.summary.trace.capacity_doubt or None,
@@ -204,17 +212,17 @@ def _document(checked: Checked) -> dict[str, object]:
     }
 
 
-def _sum(checked: Checked) -> str:
+def _sum(checked: Checked) -> Iterator[Statement]:
     trace = checked.summary.trace
+    if trace.failures.text:
+        yield Statement(text=trace.failures.warning, tone=Tone.WARNING)
     number = format_many(len(checked.findings), "finding", "findings")
     if not checked.findings:
         number = f"Nothing found by {len(RULES)} rules"
     found = f"{number} in {format_many(trace.requests, 'request', 'requests')} of {trace.path.name}"
     if checked.worth_usd and checked.summary.has_rate:
-        return (
-            f"{found}, worth up to {format_usd(checked.worth_usd)} a month at this rate (modelled)."
-        )
-    return f"{found}."
+        found += f", worth up to {format_usd(checked.worth_usd)} a month at this rate (modelled)"
+    yield Statement(text=f"{found}.")
 
 
 def _lines(checked: Checked, each: Finding) -> Iterator[Statement]:

@@ -18,7 +18,7 @@ from perfkit.traffic.consumed import arms
 from perfkit.traffic.schemas import Schema
 from perfkit.traffic.shapes import WRITES, Fingerprint, fingerprint_of
 
-__all__ = ["Exchange", "Observed", "Observer", "Touched", "is_throttle"]
+__all__ = ["Exchange", "Observed", "Observer", "Touched", "is_failure", "is_throttle"]
 
 MOST_RETURNED = 100
 """Keys of returned items that are kept of one answer."""
@@ -53,6 +53,15 @@ _THROTTLES = frozenset(
 def is_throttle(error: str) -> bool:
     """Return whether an error's code says that there was no capacity left."""
     return error in _THROTTLES or "ThrottlingError" in error
+
+
+def is_failure(error: str) -> bool:
+    """
+    Return whether an error's code is that of a request that went wrong.
+
+    A throttle is a matter of capacity, and a condition that does not hold is an answer.
+    """
+    return bool(error) and not is_throttle(error) and "ConditionalCheckFailed" not in error
 
 
 @dataclass(slots=True, kw_only=True)

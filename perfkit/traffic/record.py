@@ -15,15 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
+from multidict import CIMultiDict
 
 from perfkit import __version__
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError
 from perfkit.hosts import is_loopback
+from perfkit.traffic.failures import Failures, failures_of
 from perfkit.traffic.proxy import Proxy
 from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace_file import Totals, TraceWriter
-from perfkit.traffic.upstream import open_upstream
+from perfkit.traffic.upstream import NoAnswerError, Upstream, open_upstream
 
 __all__ = [
     "ENDPOINT_VARIABLE",
@@ -45,6 +47,7 @@ _PASSED_ON = tuple(
 )
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LIVE_EVERY_S = 1.0
+_ANSWER_S = 5.0
 
 Live = Callable[[Mapping[Fingerprint, Totals], float], None]
 
@@ -86,6 +89,9 @@ class Recorded:
         duration_s: How long it took.
         exit_code: The command's, 128 and the number of a signal that ended it; None without one.
         failure: Why recording stopped before its end; "" if it did not.
+        failures: What went wrong among the requests.
+        away: Why a target that nothing was asked of cannot be reached; "" where it can, or was
+            asked.
     """
 
     requests: int
@@ -93,6 +99,8 @@ class Recorded:
     duration_s: float
     exit_code: int | None
     failure: str
+    failures: Failures
+    away: str
 
 
 def record(
@@ -153,6 +161,7 @@ async def _record(
         if telling is not None:
             telling.cancel()
         duration_s = time.monotonic() - began_s
+        away = "" if writer.recorded else await _why_away(options.target, upstream)
         await proxy.stop()
         writer.note(complete=True, duration_s=duration_s, unread=proxy.unread)
     except BaseException:
@@ -169,7 +178,23 @@ async def _record(
         duration_s=duration_s,
         exit_code=code,
         failure=writer.failure,
+        failures=failures_of(writer.totals().values()),
+        away=away,
     )
+
+
+async def _why_away(target: Target, upstream: Upstream) -> str:
+    """Return why a target's endpoint gives no answer; "" for what is no endpoint of one's own."""
+    if target.is_aws or not target.endpoint_url:
+        return ""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await upstream.send("GET", "/", CIMultiDict(), b"")
+    except NoAnswerError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer within {_ANSWER_S:g} s"
+    return ""
 
 
 async def _tell(live: Live, writer: TraceWriter, proxy: Proxy) -> None:

@@ -159,6 +159,7 @@ def _document(summary: Summary) -> dict[str, object]:
     return {
         "trace": str(trace.path),
         "requests": trace.requests,
+        "failures": dict(trace.failures.by_error),
         "details": trace.details,
         "duration_s": trace.duration_s,
         "observed_s": trace.observed_s,
@@ -179,6 +180,8 @@ def _heading(summary: Summary) -> Iterator[Statement]:
     where = (trace.meta.get("target") or {}).get("endpoint") or (
         trace.meta.get("target") or {}
     ).get("kind", "")
+    if trace.failures.text:
+        yield Statement(text=trace.failures.warning, tone=Tone.WARNING)
     yield Statement(
         text=f"{format_many(trace.requests, 'request', 'requests')} in"
         f" {format_duration(trace.duration_s)} ({format_units(round(rate, 1))}/s) on {where},"

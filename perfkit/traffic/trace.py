@@ -13,6 +13,7 @@ import orjson
 
 from perfkit.errors import TraceError
 from perfkit.traffic.exchange import Touched
+from perfkit.traffic.failures import Failures, failures_of
 from perfkit.traffic.schemas import Schema, read_schema
 from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace_file import FORMAT, TOUCHED, WRITTEN, Totals
@@ -114,6 +115,11 @@ class Trace:
     def requests(self) -> int:
         """All requests, those without details too."""
         return sum(each.calls for each in self.totals.values())
+
+    @property
+    def failures(self) -> Failures:
+        """What went wrong among them."""
+        return failures_of(self.totals.values())
 
     @property
     def duration_s(self) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from perfkit.errors import ConfigError, StorageFullError
-from perfkit.traffic.exchange import Observed, Touched, is_throttle
+from perfkit.traffic.exchange import Observed, Touched, is_failure, is_throttle
 from perfkit.traffic.shapes import Fingerprint
 
 __all__ = ["FORMAT", "SLOT_S", "TOUCHED", "Totals", "TraceWriter"]
@@ -66,6 +66,7 @@ class Totals:
         calls: Requests, each attempt of a retried one.
         errors: Those that DynamoDB refused or did not answer.
         throttles: Those refused for lack of capacity.
+        failures: Those that went wrong otherwise, by the code of the error.
         retries: Attempts after the first.
         unprocessed: Items and keys that batches gave back.
         duration_s: Time of all.
@@ -87,12 +88,15 @@ class Totals:
     sent_bytes: int = 0
     received_bytes: int = 0
     units: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
 
     def add(self, seen: Observed) -> None:
         """Count one more."""
         self.calls += 1
         self.errors += bool(seen.error)
         self.throttles += is_throttle(seen.error)
+        if is_failure(seen.error):
+            self.failures[seen.error] = self.failures.get(seen.error, 0) + 1
         self.retries += seen.attempt > 1
         self.unprocessed += seen.unprocessed
         self.duration_s += seen.duration_s

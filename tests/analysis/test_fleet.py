@@ -134,6 +134,13 @@ def test_a_run_like_aws_never_stands_beside_one_that_is_not(make_load_run: MakeR
         find_sides([], before=plain, after=modelled)
 
 
+def test_runs_of_two_workloads_are_no_before_and_after(make_load_run: MakeRun) -> None:
+    ours, theirs = make_load_run(0), replace(make_load_run(3), workload="orders")
+
+    with pytest.raises(ConfigError, match="workload courses and load-3 with workload orders"):
+        find_sides([], before=ours, after=theirs)
+
+
 def test_a_run_in_which_nothing_ended_says_that(make_load_run: MakeRun) -> None:
     assert "raise --duration" in find_sides([make_load_run(rate_hz=0.0)]).problems[0]
 

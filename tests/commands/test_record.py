@@ -100,10 +100,32 @@ def test_a_command_that_asks_nothing_is_told_how_to() -> None:
     assert not Path("app.trace").exists()
 
 
+def test_a_target_that_is_away_is_named_and_not_the_application() -> None:
+    # nothing listens on port 1
+    done = run("record", "--target", "http://127.0.0.1:1", "--", "true")
+
+    assert done.returncode == 3
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
+    assert "AWS_ENDPOINT_URL_DYNAMODB" not in done.stderr
+
+
+def test_a_recording_without_an_answer_ends_with_that() -> None:
+    gone = (
+        "import boto3; boto3.client('dynamodb').get_item(TableName='Gone', Key={'id': {'S': 'x'}})"
+    )
+    done = run("record", "--output", "app.trace", "--", sys.executable, "-c", gone)
+
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "1 of 1 request failed: ResourceNotFoundException" in last
+    assert "is the target right?" in last
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         pytest.param(["--output", "there", "--", "true"], "there already", id="trace"),
+        pytest.param(["--output", "no/x.trace", "--", "true"], "no folder no", id="folder"),
         pytest.param(["--", "no-such-program"], "cannot run no-such-program", id="command"),
         pytest.param(["--duration", "soon", "--", "true"], "--duration soon", id="duration"),
         pytest.param(["--allow-host", "a b", "--", "true"], "no name of a host", id="host"),
@@ -118,6 +140,7 @@ def test_what_cannot_be_done_is_said_at_once(arguments: list[str], reason: str) 
     assert reason in done.stderr
     assert Path("there").read_text() == "mine"
     assert list(Path().rglob("*.trace")) == []
+    assert not Path("no").exists()
 
 
 def test_nothing_but_the_reason_is_said_where_a_command_cannot_run(server: str) -> None:

@@ -52,7 +52,8 @@ def test_a_scan_is_found_with_what_it_is_worth() -> None:
     assert "scan: Scan Orders: filter coupon = :v" in done.stdout
     assert "2 times, each 128 RCU and 1,000 items read for 10 returned" in done.stdout
     # 256 units in 120 s, of which 99% is thrown away, at $0.125 a million, 730 h a month
-    assert "Worth $0.69 a month" in done.stdout
+    assert done.stdout.count("Worth $0.69 a month") == 1
+    assert "Worth counted in the scan above." in done.stdout
 
 
 def test_everything_has_the_request_that_shows_it() -> None:
@@ -85,7 +86,9 @@ def test_what_is_known_is_left_alone() -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)["check"]
     assert [(each["rule"], each["reason"]) for each in found["ignored"]] == [("scan", "the export")]
-    assert [each["rule"] for each in found["findings"]] == ["filter"]
+    (left,) = found["findings"]
+    assert left["rule"] == "filter"
+    assert left["worth_usd"] == pytest.approx(0.69, abs=0.01)
     assert "Nothing found for the ignore list's *, Gone" in run().stdout
 
 
@@ -118,3 +121,44 @@ def test_machines_that_read_tests_get_what_failed(monkeypatch: pytest.MonkeyPatc
     assert json.loads(done.stdout)["check"]["failing"] == ["scan: Scan Orders: filter coupon = :v"]
     assert "::error title=scan Scan Orders%3A filter coupon = %3Av::reads all" in done.stderr
     assert "::warning title=filter" in done.stderr
+
+
+def test_a_trace_without_an_answer_is_no_success() -> None:
+    write("none.trace", *["ResourceNotFoundException"] * 2, "no answer")
+
+    shown = CliRunner().invoke(app, ["traffic", "show", "none.trace"])
+    checked = CliRunner().invoke(app, ["traffic", "check", "none.trace"])
+
+    said = "3 of 3 requests failed: 2 ResourceNotFoundException, 1 no answer"
+    assert shown.stdout.startswith(said), shown.stdout
+    assert checked.exit_code == 3, checked.output
+    assert said in checked.stderr
+    assert "no request was answered; is the target right?" in checked.stderr
+
+
+def test_requests_that_failed_are_told_and_those_refused_for_a_reason_are_not() -> None:
+    refused = (
+        "ConditionalCheckFailedException",
+        "TransactionCanceledException (ConditionalCheckFailed)",
+        "ThrottlingException",
+    )
+    write("some.trace", "ValidationException", *refused)
+    write("refused.trace", *refused)
+
+    checked = CliRunner().invoke(app, ["traffic", "check", "some.trace"])
+    others = CliRunner().invoke(app, ["traffic", "check", "refused.trace"])
+
+    assert checked.exit_code == others.exit_code == 0
+    assert checked.stdout.splitlines()[0] == "1 of 4 requests failed: ValidationException."
+    assert "failed" not in others.stdout
+
+
+def write(name: str, *errors: str) -> None:
+    """Write a trace of requests that were refused so."""
+    meta = {"target": {"kind": "embedded"}, "duration_s": 120.0, "complete": True}
+    writer = TraceWriter(Path(name), meta, most_bytes=1 << 30, warn=pytest.fail)
+    puts = Fingerprint(operation="PutItem", table="Orders")
+    for number, error in enumerate(errors, 1):
+        refused = {"status": 400, "error": error, "units": (), "count": 0, "scanned": 0}
+        writer.add(seen(number, puts, **refused))
+    writer.close()

@@ -217,6 +217,7 @@ def test_without_a_yes_nothing_is_done(client: Any) -> None:
 
     assert refused.exit_code == 2
     assert "create index ByCustomer" in refused.stderr
+    assert "`perfkit migrate preflight` finds items that would be refused" in refused.stderr
     assert "add --yes" in refused.stderr
     assert names(client) == set()
     assert not list(Path(".perfkit/migrations").glob("*.jsonl"))
@@ -512,6 +513,28 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     assert [each["status"] for each in without["tables"][0]["indexes"]] == ["ACTIVE", "ACTIVE"]
     rolled = rollback()
     assert rolled.exit_code == 2
+
+
+def test_status_without_a_plan_shows_what_the_workload_wants_and_what_is_next(client: Any) -> None:
+    options = ("--data", ".perfkit/dynamodb.sqlite3")
+
+    before = perfkit("migrate", "status", "--table", "Orders", *options)
+    client.update_table(**creation("ByCustomer", "total", "N"))
+    differing = perfkit("migrate", "status", *options)
+
+    shown = [line.split()[:4] for line in before.stdout.splitlines() if line.startswith("By")]
+    assert shown == [[name, "Orders", "not", "there"] for name in ("ByCustomer", "ByTotal")]
+    assert before.stderr == "Next: perfkit migrate plan --data .perfkit/dynamodb.sqlite3\n"
+    assert "the workload wants customer (S)" in differing.stderr
+
+
+def test_status_of_a_table_looks_where_the_workload_says(session: boto3.Session) -> None:
+    create(embedded_client("elsewhere.sqlite3", session=session))
+    Path("perfkit.toml").write_text(f'{WORKLOAD}\n[target]\ndata = "elsewhere.sqlite3"\n')
+
+    result = perfkit("migrate", "status", "--table", "Orders")
+
+    assert (result.exit_code, "ByTotal" in result.stdout) == (0, True), result.output
 
 
 def test_status_does_not_take_another_index_for_the_plans(client: Any) -> None:

@@ -179,6 +179,8 @@ def test_every_planted_violation_is_found_and_none_else(
     assert document["tables"][0]["items_read"] == 300
     check(document, output, planted)
     assert "DynamoDB refuses to write items of Things like these" in result.stderr
+    doubt = "is moto: it answers constants in place of consumed capacity" in result.stderr
+    assert doubt is (engine == "moto")
     missing = sum(fault[4] == "missing" for fault in planted)
     assert (
         f"{len(planted)} keys in violations.jsonl: {len(planted) - missing} of what would be refused,"
@@ -315,6 +317,16 @@ def test_a_file_put_in_the_place_of_its_own_is_left_as_it_is(
     assert perfkit(*command).exit_code == 0
 
 
+def test_nothing_is_wider_than_the_terminal(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    plant(things, random.Random(3), items=60, faults=20)
+
+    for command in ("plan", "preflight"):
+        shown = perfkit("migrate", command)
+        wide = [each for each in shown.output.splitlines() if len(each) > 80]
+        assert (shown.exit_code, wide) == (0, [])
+
+
 def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> None:
     plant(things, random.Random(3), items=60, faults=20)
 
@@ -324,6 +336,7 @@ def test_violations_are_a_warning_unless_a_gate_is_asked_for(things: Any) -> Non
 
     assert plain.exit_code == 0, plain.stderr
     assert "Warning: once ByOwner, ByShelf exist" in plain.stderr
+    assert "Next: perfkit migrate preflight --violations violations.jsonl\n" in plain.stderr
     assert gate.exit_code == 4
     assert len(plain.stdout.splitlines()) <= 40
     for line in ("ByOwner", "owner", "No longer writable, by kind of item", "parcel"):
@@ -339,6 +352,22 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert Path("v.jsonl").read_text() == ""
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+def test_what_is_next_is_the_plan_of_this_folder_or_to_make_one(things: Any) -> None:
+    plant(things, random.Random(3), items=20, faults=0)
+
+    before = perfkit("migrate", "preflight")
+    assert perfkit("migrate", "plan", "--output", "plan.json").exit_code == 0
+    after = perfkit("migrate", "preflight")
+    things.delete_table(TableName="Things")
+    create(things)
+    plant(things, random.Random(3), items=20, faults=0)
+    anew = perfkit("migrate", "preflight", "--index", "ByOwner")
+
+    assert before.stderr.endswith("Next: perfkit migrate plan --output plan.json\n")
+    assert after.stderr.endswith("Next: perfkit migrate apply plan.json\n")
+    assert anew.stderr.endswith("plan --output plan.json --index ByOwner\n")
 
 
 def test_a_low_rate_takes_hardly_more_units(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:

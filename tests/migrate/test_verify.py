@@ -726,6 +726,7 @@ def test_entries_that_another_engine_loses_or_changes_are_found(
     result = perfkit(*ask)
 
     assert result.exit_code == 0, result.output
+    assert "consumed capacity" in result.stderr
     # 14, 21, 49 and 56 of 59
     words = " ".join(result.stdout.split())
     assert "Not in ByHall, because its key does not allow it: 4 items" in words

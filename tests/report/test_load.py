@@ -13,12 +13,14 @@ from perfkit.measure.statistics import summarize
 from perfkit.report import formats
 from perfkit.report.build import build_report, build_screen
 from perfkit.report.model import Curves
-from perfkit.report.plain import render_blocks
+from perfkit.report.plain import fit, render_blocks, render_report
 from perfkit.report.sections import Topic
 from perfkit.report.sections.load import blocks_of
 from perfkit.runs import (
     CacheFigures,
     CloudMetric,
+    Doubt,
+    DoubtKind,
     GateOutcome,
     HttpFigures,
     InstanceSample,
@@ -163,6 +165,29 @@ def test_the_dashboard_compares_the_first_phase_with_the_last() -> None:
     assert "Throughput, measured: 1,900% increase" in text
 
 
+def test_the_dashboard_comes_first_and_warns_of_its_own_runs_only() -> None:
+    doubtful = replace(run_of(3), doubts=(Doubt(DoubtKind.DATA, "of the load"),))
+    bench = replace(
+        doubtful,
+        kind=RunKind.SCENARIO,
+        scenario="course-list",
+        target={"kind": "aws", "region": "eu-west-1"},
+        load_test=None,
+        doubts=(Doubt(DoubtKind.DATA, "of the bench"),),
+    )
+
+    report = build_report([bench, doubtful], topics=[Topic.DASHBOARD])
+
+    assert report.title == "perfkit report: workload courses, target embedded"
+    assert [each.name for each in report.sections] == ["dashboard", "warnings"]
+    text = render_report(fit(report, width=120, more=""), 120)
+    assert "of the load" in text
+    assert "of the bench" not in text
+    # the status names limits, and they are on the same screen
+    assert "GOOD by the limits" in text
+    assert "EXCELLENT up to a mean of 100 ms" in text
+
+
 def test_the_dashboard_says_no_change_between_different_loads() -> None:
     (section,) = [
         each
@@ -249,19 +274,27 @@ def test_what_cloudwatch_says_is_on_the_dashboard_where_the_service_says_nothing
             namespace="AWS", name=name, dimensions={}, statistic=statistic, minutes=minutes
         )
 
+    # from 30 s on, for three minutes: two of them whole
     run = of_a_shop(
+        measured_s=180.0,
         cloudwatch=(
-            metric("ConsumedReadCapacityUnits", "Sum", 60.0, 600.0),
+            metric("ConsumedReadCapacityUnits", "Sum", 60.0, 600.0, 120.0, 9000.0),
             metric("ConsumedReadCapacityUnits", "Sum", 0.0, 300.0),
             metric("CPUUtilization", "Average", 20.0, 40.0),
             metric("UnHealthyHostCount", "Maximum", 0.0, 1.0, 0.0),
-        )
+        ),
     )
+
+    run = replace(run, started_at="2026-01-01T00:00:30Z")
 
     text = dashboard_of(run)
 
-    # 900 units in the busiest minute
-    assert "DynamoDB ConsumedRCU 15/s" in text
+    # (900 + 120) units in 120 s
+    assert "DynamoDB ConsumedRCU 8.5/s" in text
+    assert run.load_test is not None
+    short = replace(run, load_test=replace(run.load_test, measured_s=60.0))
+    # no minute is whole: 9,000 units in the busiest
+    assert "DynamoDB ConsumedRCU 150/s" in dashboard_of(short)
     assert "CPUUtilization 30%" in text
     assert "UnhealthyHostCount 1" in text
     report = build_report([run], topics=[Topic.LATENCY])

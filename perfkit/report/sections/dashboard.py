@@ -41,7 +41,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["METRICS", "Metric", "build", "rounded"]
+__all__ = ["METRICS", "Metric", "build", "rounded", "shown_runs"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -114,6 +114,14 @@ def build(selection: Selection) -> Iterable[Section]:
         yield from _under_load(group.runs, selection)
         for run in of_another_service(group.runs):
             yield _of_another_service(run)
+
+
+def shown_runs(selection: Selection) -> Iterator[Run]:
+    """Yield the runs that have a dashboard."""
+    for group in selection.groups:
+        yield from (run for run in group.runs if sides_of(run) is not None)
+        yield from (run for run, _ in sides_under_load(group.runs))
+        yield from of_another_service(group.runs)
 
 
 def _under_load(runs: Iterable[Run], selection: Selection) -> Iterator[Section]:

@@ -12,7 +12,9 @@ from perfkit.units import format_count, format_many, format_units
 __all__ = ["find_scans", "runs_of"]
 
 _INNERMOST = re.compile(r"\(([^()]*)\)")
+_NEGATED = re.compile(r"\bNOT\b.*?(?=\b(?:AND|OR)\b|$)", re.IGNORECASE | re.DOTALL)
 _SAYS_KEY = "\0"
+_TYPES = {"S": " (text)", "N": " (a number)", "B": " (binary)"}
 
 
 def find_scans(summary: Summary, _: Settings) -> Iterator[Finding]:
@@ -35,7 +37,7 @@ def find_scans(summary: Summary, _: Settings) -> Iterator[Finding]:
             what=f"reads all of {fingerprint.where} to answer a question",
             evidence=f"{format_many(runs, 'time', 'times')}, each {format_units(units)} RCU"
             f" and {_items(each, runs)}",
-            remedy=_remedy(each),
+            remedy=_remedy(each, summary.trace.schemas.get(fingerprint.table)),
             worth_usd=summary.scaled_usd(
                 each.cost_usd * (1.0 if saved is None else saved), totals.calls
             ),
@@ -92,22 +94,25 @@ def _condition(fingerprint: Fingerprint) -> str:
 
 def _says_key(condition: str, key: str) -> bool:
     """
-    Return whether each alternative of a condition says the partition key by = or IN.
+    Return whether each alternative of a condition says the partition key by = or IN, and not NOT.
 
     Source: developer guide, "PartiQL select statements for DynamoDB": all else reads the table.
     """
     while (inner := _INNERMOST.search(condition)) is not None:
         said = _SAYS_KEY if _says_key(inner[1], key) else ""
         condition = f"{condition[: inner.start()]}{said}{condition[inner.end() :]}"
+    condition = _NEGATED.sub("", condition)
     says = re.compile(rf'(?<![\w.-])"?{re.escape(key)}"?\s*(?:=|(?i:IN)\b)|{_SAYS_KEY}')
     return all(map(says.search, re.split(r"\bOR\b", condition, flags=re.IGNORECASE)))
 
 
-def _remedy(figures: Figures) -> str:
+def _remedy(figures: Figures, schema: Schema | None) -> str:
     condition = figures.fingerprint.filter or _condition(figures.fingerprint)
     wanted = re.findall(r'([\w.-]+)"?\s*=\s*[:?]', condition)
     if wanted and not re.search(r"\bOR\b", condition, re.IGNORECASE):
-        return f"an index with the partition key {wanted[0]} (text, number or binary), and a query of it"
+        # of what is no key DynamoDB does not say the type
+        kind = _TYPES.get(schema.types.get(wanted[0], "") if schema else "", "")
+        return f"an index with the partition key {wanted[0]}{kind}, and a query of it"
     return (
         "a query of an index whose partition key is what the service looks for; for the whole"
         " table, an export"
