@@ -609,18 +609,28 @@ def _client_of() -> Callable[[str], Any]:
     return client_of
 
 
-@pytest.fixture(params=STAND_INS)
-def stand_in(request: pytest.FixtureRequest, run_stand_in: Callable[[str], str]) -> str:
-    """Return the URL of each stand-in in turn, without any tables."""
-    url = run_stand_in(request.param)
-    client = client_of(url)
-    for name in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=name)
-        # dynalite deletes in its own time
-        client.get_waiter("table_not_exists").wait(
-            TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-        )
+@pytest.fixture(scope="session")
+def empty_stand_in(run_stand_in: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a function that takes all tables of a stand-in away, and gives its URL."""
+
+    def url(name: str) -> str:
+        found = run_stand_in(name)
+        client = client_of(found)
+        for table in client.list_tables()["TableNames"]:
+            client.delete_table(TableName=table)
+            # dynalite deletes in its own time
+            client.get_waiter("table_not_exists").wait(
+                TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+            )
+        return found
+
     return url
+
+
+@pytest.fixture(params=STAND_INS)
+def stand_in(request: pytest.FixtureRequest, empty_stand_in: Callable[[str], str]) -> str:
+    """Return the URL of each stand-in in turn, without any tables."""
+    return empty_stand_in(request.param)
 
 
 class Recorder:

@@ -226,8 +226,8 @@ def test_what_is_missing_says_what_makes_it(server: str, courses_data: Callable[
 
 
 @pytest.mark.processes
-def test_a_stand_in_that_counts_wrongly_is_found_out(run_stand_in: Callable[[str], str]) -> None:
-    url = run_stand_in("moto")
+def test_a_stand_in_that_counts_wrongly_is_found_out(empty_stand_in: Callable[[str], str]) -> None:
+    url = empty_stand_in("moto")
     assert perfkit("seed", "--target", url, "--scale", "0.005", "--table", "Users").exit_code == 0
 
     checks = checks_of(perfkit("doctor", "--target", url, "--json"))

@@ -37,10 +37,7 @@ def url(request: pytest.FixtureRequest, load: Callable[..., str]) -> str:
     """Return the URL of filled tables, behind a server of ours and behind one that is not."""
     if request.param == "perfkit":
         return str(request.getfixturevalue("filled"))
-    found = str(request.getfixturevalue("run_stand_in")(request.param))
-    client = request.getfixturevalue("client_of")(found)
-    for name in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=name)
+    found = str(request.getfixturevalue("empty_stand_in")(request.param))
     load(found)
     return found
 

@@ -144,10 +144,10 @@ CALLS: list[tuple[str, Any]] = [
 
 @pytest.fixture(params=["embedded", "moto", "dynalite"])
 def target(
-    request: pytest.FixtureRequest, run_stand_in: Callable[[str], str], server: str
+    request: pytest.FixtureRequest, empty_stand_in: Callable[[str], str], server: str
 ) -> Iterator[str]:
     """Return the URL of each target in turn."""
-    url = server if request.param == "embedded" else run_stand_in(request.param)
+    url = server if request.param == "embedded" else empty_stand_in(request.param)
     yield url
     ask(url, "DeleteTable", {"TableName": "things"})
     wait_until(url, is_there=False)
@@ -327,9 +327,9 @@ def test_a_target_that_is_away_is_an_error_that_sdks_try_again(recorder: Start) 
 
 
 def test_a_target_that_answers_wrong_units_is_named(
-    run_stand_in: Callable[[str], str], recorder: Start
+    empty_stand_in: Callable[[str], str], recorder: Start
 ) -> None:
-    url = run_stand_in("moto")
+    url = empty_stand_in("moto")
     recording = recorder(url, doubt_of=parse_target(url).doubt_of)
     ask(url, "CreateTable", TABLE)
 
