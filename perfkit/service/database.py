@@ -384,9 +384,12 @@ class Database:
         future.add_done_callback(lambda done: self._done(loop, done))
         if not abandon:
             return await asyncio.wrap_future(future)
+        answer = asyncio.wrap_future(future)
+        # what a thread that was let alone ends with is nobody's business, nor a line in the log
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(session.expires_at_s - time.monotonic()):
-                return await asyncio.shield(asyncio.wrap_future(future))
+                return await asyncio.shield(answer)
         except TimeoutError as error:
             raise unavailable(_LATE) from error
 

@@ -1,6 +1,7 @@
 """When DynamoDB, Redis or the mail fail: what cannot be answered says so, the rest is answered."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -198,24 +199,33 @@ def test_keys_a_batch_leaves_out_are_asked_for_again(
     assert asked == list(range(asked[0], 0, -2))
 
 
-def test_who_waits_too_long_is_told_to_come_back(serve: Callable[..., Any], faulty: Client) -> None:
+def test_who_waits_too_long_is_told_to_come_back(
+    serve: Callable[..., Any], faulty: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     go_on = threading.Event()
     with serve(deadline_s=0.2) as client:
         client.get(MINE)
 
         said: list[bool] = []
 
-        def hang(_: str) -> None:
+        def hang(_: str) -> Exception:
             said.append(go_on.wait(60))
+            return EndpointConnectionError(endpoint_url="http://nowhere.invalid")
 
         faulty.failure = hang
         answer = client.get(COURSES)
         nothing_said = said == []
+        faulty.failure = lambda _: None
         go_on.set()
+        # the thread that was let alone ends meanwhile
+        for _ in range(3):
+            client.get(MINE)
+    gc.collect()
 
     assert answer.status_code == 503
     assert "in time" in answer.json()["detail"]
     assert nothing_said
+    assert "never retrieved" not in caplog.text
 
 
 def test_others_are_answered_while_dynamodb_hangs(
