@@ -210,7 +210,8 @@ def test_who_waits_too_long_is_told_to_come_back(
 
         def hang(_: str) -> Exception:
             said.append(go_on.wait(60))
-            return EndpointConnectionError(endpoint_url="http://nowhere.invalid")
+            error: Exception = EndpointConnectionError(endpoint_url="http://nowhere.invalid")
+            return error
 
         faulty.failure = hang
         answer = client.get(COURSES)
