@@ -33,7 +33,8 @@ from perfkit.commands.common import (
     warn,
 )
 from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
-from perfkit.commands.load import Where, load_phase
+from perfkit.commands.load import load_phase
+from perfkit.commands.load_subject import Where
 from perfkit.commands.seed import seed_with_bars
 from perfkit.errors import ConfigError
 from perfkit.settings import PAGE
