@@ -1,6 +1,7 @@
 """Options that several commands share, and how commands write to the terminal."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -55,6 +56,7 @@ __all__ = [
     "make_target",
     "note",
     "note_left_alone",
+    "parse_duration",
     "print_json",
     "print_line",
     "print_text",
@@ -375,28 +377,44 @@ def _ask(question: str) -> bool:
         return False
 
 
-_LONGEST_S = 366 * 86_400
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_TEST_S = 7 * 86_400.0
+_LONGEST_S = 366 * 86_400.0
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h|d)?")
+
+
+def parse_duration(
+    text: str, option: str, *, least_s: float = 0.0, most_s: float = _LONGEST_TEST_S
+) -> float:
+    """
+    Return the seconds of `10m`, `30s`, `200ms`, `1.5h`, `1d`, or of a plain number.
+
+    Raises:
+        ConfigError: It is no duration, or too short or too long.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        msg = f"{option} {text!r} is no duration; write one such as 30s, 10m or 200ms"
+        raise ConfigError(msg)
+    seconds = float(found[1]) * _UNITS_S[found[2] or "s"]
+    if not least_s <= seconds <= most_s:
+        msg = (
+            f"{option} {text} is out of range; it is from {least_s:g} s to {most_s / 86_400:g} days"
+        )
+        raise ConfigError(msg)
+    return seconds
 
 
 def seconds(option: str, text: str | None) -> float | None:
     """
-    Return the time in seconds that an option says: `90`, `90s`, `10m`, `2h`, `1d`.
+    Return the time in seconds that an option says, up to a year; None where it is not given.
 
     Raises:
-        ConfigError: It is none, or not above 0 and within a year.
+        ConfigError: It is no duration, or too short or too long.
     """
     if text is None:
         return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
-    try:
-        found_s = float(number) * _UNITS_S[unit]
-    except ValueError:
-        found_s = 0
-    if not 0 < found_s <= _LONGEST_S:
-        msg = f"{option} {text}: give a time above 0, e.g. 90s, 10m or 2h"
-        raise ConfigError(msg)
-    return found_s
+    return parse_duration(text, option, least_s=0.001, most_s=_LONGEST_S)
 
 
 def print_text(text: str = "") -> None:

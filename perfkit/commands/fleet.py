@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import JsonOption, VerboseOption, print_json, warn
-from perfkit.commands.load import parse_duration
+from perfkit.commands.common import JsonOption, VerboseOption, parse_duration, print_json, warn
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import RUNS_FOLDER
 

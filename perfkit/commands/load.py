@@ -1,6 +1,5 @@
 """`perfkit load`: requests of many users on a service, measured and judged."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from perfkit.commands.common import (
     WorkloadOption,
     YesOption,
     note,
+    parse_duration,
     print_json,
     read_workload,
     say,
@@ -42,11 +42,8 @@ if TYPE_CHECKING:
     from perfkit.runs import RateSearch, Run
     from perfkit.workloads.gates import Gate
 
-__all__ = ["document_of", "load", "load_phase", "parse_duration"]
+__all__ = ["document_of", "load", "load_phase"]
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s|m|h)?")
-_LONGEST_S = 7 * 86400.0
 _MOST_USERS = 100_000
 _USERS = 50
 _THINK_S = 0.2
@@ -63,24 +60,6 @@ MASTER_PORT = 5557
 """Where Locust's own master listens."""
 WEB_PORT = 8089
 """Where Locust's own page is."""
-
-
-def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
-    """
-    Return the seconds of `10m`, `30s`, `200ms`, `1.5h`, or of a plain number.
-
-    Raises:
-        ConfigError: It is no duration, or too short or too long.
-    """
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        msg = f"{option} {text!r} is no duration; write one such as 30s, 10m or 200ms"
-        raise ConfigError(msg)
-    seconds = float(found[1]) * _UNITS_S[found[2] or "s"]
-    if not least_s <= seconds <= _LONGEST_S:
-        msg = f"{option} {text} is out of range; it is from {least_s:g} s to {_LONGEST_S:g} s"
-        raise ConfigError(msg)
-    return seconds
 
 
 @terminate_as_interrupt()

@@ -13,10 +13,11 @@ from perfkit.commands.common import (
     LikeAwsOption,
     make_target,
     note,
+    parse_duration,
     print_json,
     say,
 )
-from perfkit.commands.load import document_of, parse_duration
+from perfkit.commands.load import document_of
 from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import DEMO_PAGE, FOLDER, RUNS_FOLDER

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.load import parse_duration
+from perfkit.commands.common import parse_duration
 from perfkit.commands.load_view import history
 from perfkit.errors import ConfigError
 
