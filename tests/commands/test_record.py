@@ -127,7 +127,9 @@ def test_a_recording_without_an_answer_ends_with_that() -> None:
         pytest.param(["--output", "there", "--", "true"], "there already", id="trace"),
         pytest.param(["--output", "no/x.trace", "--", "true"], "no folder no", id="folder"),
         pytest.param(["--", "no-such-program"], "cannot run no-such-program", id="command"),
-        pytest.param(["--duration", "soon", "--", "true"], "--duration soon", id="duration"),
+        pytest.param(
+            ["--duration", "soon", "--", "true"], "--duration 'soon' is no duration", id="duration"
+        ),
         pytest.param(["--allow-host", "a b", "--", "true"], "no name of a host", id="host"),
     ],
 )
