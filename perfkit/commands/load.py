@@ -26,7 +26,13 @@ from perfkit.commands.common import (
     read_workload,
     say,
 )
-from perfkit.commands.load_subject import Where, check_subject, of_reference_service, of_urls
+from perfkit.commands.load_subject import (
+    Where,
+    check_subject,
+    most_requests,
+    of_reference_service,
+    of_urls,
+)
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError, ThresholdError
@@ -34,6 +40,7 @@ from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
 
 if TYPE_CHECKING:
+    from perfkit.dynamodb.safety import Effect
     from perfkit.dynamodb.targets import Target
     from perfkit.load.cloudwatch import Watched
     from perfkit.load.plan import LoadPlan
@@ -41,8 +48,9 @@ if TYPE_CHECKING:
     from perfkit.load.running import Subject
     from perfkit.runs import RateSearch, Run
     from perfkit.workloads.gates import Gate
+    from perfkit.workloads.model import Workload
 
-__all__ = ["document_of", "load", "load_phase"]
+__all__ = ["document_of", "load", "load_phase", "phase_effect"]
 
 _MOST_USERS = 100_000
 _USERS = 50
@@ -376,8 +384,46 @@ def _make_place(
     return Place(expected=expect_workers, bind=(master_host or LOOPBACK, master_port), web=page)
 
 
+def phase_effect(
+    phase: int, target: "Target", workload: "Workload", *, users: int, duration_s: float
+) -> "Effect":
+    """Return what `load_phase` reads, to be shown before."""
+    from perfkit.commands.load_aws import requests_effect
+    from perfkit.load.drawing import drawing_effects
+    from perfkit.load.mix_file import drawn_tables
+    from perfkit.load.reference_service import mix_of
+    from perfkit.service.settings import Switches
+
+    requests = requests_effect(
+        target,
+        workload,
+        asdict(Switches.of_phase(phase)),
+        most_requests(_of_phase(users, duration_s)),
+        phase,
+    )
+    tables = drawn_tables(mix_of(None))
+    drawn = drawing_effects(target, tables)
+    return replace(
+        requests,
+        text=f"load phase {phase}: {requests.text}; items of {', '.join(tables)} for their values",
+        read_units=requests.read_units + sum(each.read_units for each in drawn),
+    )
+
+
+def _of_phase(users: int, duration_s: float) -> dict[str, Any]:
+    return {
+        "users": users,
+        "think_s": _THINK_S,
+        "rate_hz": None,
+        "duration_s": duration_s,
+        "ramp_s": duration_s / 10,
+        # one that takes long is to be seen, and not only that it took longer
+        "timeout_s": _BALANCER_S,
+    }
+
+
 def load_phase(
-    phase: int, where: Where, target: "Target", *, users: int, duration_s: float, yes: bool
+    phase: int, where: Where, target: "Target", *, users: int, duration_s: float
 ) -> "Run":
     """
     Load a reference service of its own at a phase for a while, and save and return the run.
@@ -388,26 +434,14 @@ def load_phase(
         target: Where they are, with the limits that hold for all of the command.
         users: At a time.
         duration_s: That is measured.
-        yes: Do not ask before it costs something.
 
     Raises:
-        ConfigError: It costs more than allowed, or nobody is there to ask.
         TargetError: The service does not start or does not answer.
     """
     from perfkit.load.process import Place
 
-    asked = {
-        "users": users,
-        "think_s": _THINK_S,
-        "rate_hz": None,
-        "duration_s": duration_s,
-        "ramp_s": duration_s / 10,
-        # one that takes long is to be seen, and not only that it took longer
-        "timeout_s": _BALANCER_S,
-    }
-    with of_reference_service(
-        asked, phase, None, 1, where, yes=yes, searches=False, target=target
-    ) as test:
+    asked = _of_phase(users, duration_s)
+    with of_reference_service(asked, phase, None, 1, where, target=target) as test:
         return _measure(*test, Place(), (), None, users, None)
 
 

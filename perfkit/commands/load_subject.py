@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from perfkit.load.running import InstanceSampler, Subject
     from perfkit.workloads.model import Workload
 
-__all__ = ["Where", "check_subject", "of_reference_service", "of_urls"]
+__all__ = ["Where", "check_subject", "most_requests", "of_reference_service", "of_urls"]
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What options say of the tables."""
+    """What options say of the tables, and of the cache of a service that is started."""
 
     workload: str | None
     name: str | None
@@ -32,6 +32,7 @@ class Where:
     max_rcu: float | None
     max_cost: float | None
     like_aws: bool
+    redis_url: str | None = None
 
     def target(self, workload: "Workload") -> "Target":
         """
@@ -222,12 +223,14 @@ def of_reference_service(
     workers: int,
     where: Where,
     *,
-    yes: bool,
-    searches: bool,
+    yes: bool = False,
+    searches: bool = False,
     target: "Target | None" = None,
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
     """
     Yield a test of the reference service; one that is started for it ends with the block.
+
+    With *target* it is a part of a longer command, which has asked, and starts its own.
 
     Raises:
         ConfigError: The service that is up models no AWS and should, is to be held to a rate, or has
@@ -245,8 +248,9 @@ def of_reference_service(
     from perfkit.service.settings import Switches
 
     wanted = None if phase is None else Switches.of_phase(phase)
-    # a part of a longer command is refused by nothing that happens to be up
-    running = None if target is not None else running_service(wanted)
+    is_part = target is not None
+    # a part is refused by nothing that happens to be up
+    running = None if is_part else running_service(wanted)
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
@@ -257,7 +261,7 @@ def of_reference_service(
     if running is not None:
         _check_place(running, target)
     switches = running.switches if running is not None else asdict(wanted or Switches())
-    if target.kind != "embedded":
+    if target.kind != "embedded" and not is_part:
         approve_load(
             target,
             mix_of(mix),
@@ -266,7 +270,7 @@ def of_reference_service(
                 target,
                 read,
                 switches,
-                None if searches else _most_requests(asked),
+                None if searches else most_requests(asked),
                 phase if running is None else running.phase,
             ),
             yes=yes,
@@ -285,7 +289,7 @@ def of_reference_service(
                 workers=workers,
                 port=0,
                 host="127.0.0.1",
-                redis_url=None,
+                redis_url=where.redis_url,
                 smtp_host=None,
                 smtp_port=None,
                 cloudwatch=None,
@@ -318,7 +322,7 @@ def of_reference_service(
         say_consumption(target)
 
 
-def _most_requests(asked: dict[str, Any]) -> int:
+def most_requests(asked: dict[str, Any]) -> int:
     """Return how many requests a test makes if every answer comes at once."""
     rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
     whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2
