@@ -24,11 +24,13 @@ from perfkit.commands.common import (
     parse_duration,
     print_json,
     read_workload,
+    refuse_idle,
     say,
 )
 from perfkit.commands.load_subject import (
     Where,
     check_subject,
+    draws_items,
     most_requests,
     of_reference_service,
     of_urls,
@@ -64,6 +66,9 @@ _FEWEST_FOR_A_RATE = 20
 _FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
 _PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
+_OF_A_WORKER = frozenset({"worker", "master_host", "master_port", "locustfile"})
+_OF_WHAT_IS_READ = frozenset({"data", "max_rcu", "max_cost"})
+_OF_THE_TABLES = frozenset({"workload", "target", "region", "profile"})
 MASTER_PORT = 5557
 """Where Locust's own master listens."""
 WEB_PORT = 8089
@@ -72,6 +77,7 @@ WEB_PORT = 8089
 
 @terminate_as_interrupt()
 def load(
+    context: typer.Context,
     *,
     users: Annotated[
         int | None,
@@ -116,11 +122,14 @@ def load(
         ),
     ] = None,
     service_workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, max=64, metavar="N", help="Processes of a service that is started for --phase."
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes of a service that is started for --phase (default: 1).",
         ),
-    ] = 1,
+    ] = None,
     url: Annotated[
         list[str] | None,
         typer.Option(
@@ -227,6 +236,7 @@ def load(
 
     Example: perfkit load --phase 3 --users 200 --duration 10m
     """
+    _check_used(context, worker=worker, master=master, web=web, urls=bool(url))
     if worker:
         _work(master_host, master_port, locustfile)
         return
@@ -248,6 +258,9 @@ def load(
     files = LineFiles.of_options(junit, github=github)
     cloud = _read_cloud(where, load_balancer, scaling_group, is_asked=cloudwatch)
     if urls:
+        if not draws_items(mix):
+            idle = _OF_WHAT_IS_READ if cloud is not None else _OF_WHAT_IS_READ | _OF_THE_TABLES
+            refuse_idle(context, idle, "where no value of a mix is drawn from a table")
         test = of_urls(asked, urls, mix, locustfile, metrics, where, yes=yes)
         run = _measure(*test, place, held, limit_s, users, cloud)
     else:
@@ -257,6 +270,29 @@ def load(
         ) as test:
             run = _measure(*test, place, held, limit_s, users, cloud)
     _finish(run, files, as_json=as_json, verbose=verbose)
+
+
+def _check_used(
+    context: typer.Context, *, worker: bool, master: bool, web: bool, urls: bool
+) -> None:
+    """
+    Refuse options that are of another kind of test.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    if worker:
+        others = {each.name for each in context.command.params if each.name} - _OF_A_WORKER
+        refuse_idle(context, others, "with --worker, which asks as the master says")
+        return
+    if not master:
+        refuse_idle(context, {"expect_workers"}, "without --master")
+        refuse_idle(context, {"master_host", "master_port"}, "without --master or --worker")
+    if not web:
+        refuse_idle(context, {"web_port"}, "without --web")
+    if urls:
+        why = "with --url, whose service perfkit does not start"
+        refuse_idle(context, {"service_workers"}, why)
 
 
 def _read_limit(

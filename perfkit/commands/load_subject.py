@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from perfkit.load.running import InstanceSampler, Subject
     from perfkit.workloads.model import Workload
 
-__all__ = ["Where", "check_subject", "most_requests", "of_reference_service", "of_urls"]
+__all__ = [
+    "Where",
+    "check_subject",
+    "draws_items",
+    "most_requests",
+    "of_reference_service",
+    "of_urls",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,18 @@ def of_urls(
     return LoadPlan(urls=urls, mix=read, **asked), subject
 
 
+def draws_items(mix: Path | None) -> bool:
+    """
+    Return whether values of a mix are drawn from items of tables.
+
+    Raises:
+        ConfigError: The file says what it may not.
+    """
+    from perfkit.load.mix_file import drawn_tables
+
+    return mix is not None and bool(drawn_tables(mix.read_bytes()))
+
+
 def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceSampler, ...]":
     """
     Return what looks at a service each second, by its health checks and Prometheus metrics.
@@ -175,13 +194,20 @@ def _seeded(workload: "Workload") -> frozenset[str]:
     return frozenset(table.name for table in workload.made)
 
 
-def _check_running(running: "ServiceUnderTest", where: Where) -> None:
+def _check_running(running: "ServiceUnderTest", where: Where, workers: int | None) -> None:
     """
     Make sure that options do not ask of the service that is up what it was not started with.
 
     Raises:
-        ConfigError: It models no AWS and should, or is to be held to a rate.
+        ConfigError: It models no AWS and should, or is to be held to a rate, or have so many
+            processes.
     """
+    if workers is not None:
+        msg = (
+            "--service-workers are of a service that is started, and one is up; end it with"
+            " `perfkit down`, or start it with `perfkit up --workers`"
+        )
+        raise ConfigError(msg)
     if where.like_aws and "modelled" not in running.target:
         msg = (
             "--like-aws goes with a service that models AWS, and the one that is up does not; end it"
@@ -220,7 +246,7 @@ def of_reference_service(
     asked: dict[str, Any],
     phase: int | None,
     mix: Path | None,
-    workers: int,
+    workers: int | None,
     where: Where,
     *,
     yes: bool = False,
@@ -255,7 +281,7 @@ def of_reference_service(
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
     if running is not None:
-        _check_running(running, where)
+        _check_running(running, where, workers)
     read = read_workload(where.workload)
     target = target or where.target(read)
     if running is not None:
@@ -286,7 +312,7 @@ def of_reference_service(
                 where.data,
                 where.region,
                 where.profile,
-                workers=workers,
+                workers=workers or 1,
                 port=0,
                 host="127.0.0.1",
                 redis_url=where.redis_url,

@@ -23,6 +23,7 @@ from perfkit.commands.common import (
     note,
     print_json,
     print_text,
+    refuse_idle,
     say,
     warn,
 )
@@ -57,6 +58,7 @@ _UNREAD_DAYS = 14
 
 
 def apply(
+    context: typer.Context,
     plan: PlanArgument,
     *,
     target: TargetOption = None,
@@ -88,6 +90,8 @@ def apply(
     from perfkit.migrate.plan_file import read_plan
 
     made = read_plan(plan)
+    if not any(table.removals for table in made.tables):
+        refuse_idle(context, {"confirm"}, "with a plan that removes no index")
     where = target_of(made, target, data, region, profile)
     names = [table.table for table in made.tables]
     applying.check(where, made)

@@ -24,6 +24,7 @@ from perfkit.commands.common import (
     print_line,
     print_text,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
@@ -41,11 +42,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
+_OF_A_SAVED_PLAN = frozenset({"saved", "emit", "as_json", "verbose"})
 _MOST_ROWS = 8
 """Of each table; `-v` shows all."""
 
 
 def plan(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -123,9 +126,9 @@ def plan(
     if remove is not None and index:
         msg = "--index plans indexes to create, --remove is a plan of its own; give one of them"
         raise ConfigError(msg)
-    if confirm is not None and remove is None:
-        msg = "--confirm goes with --remove"
-        raise ConfigError(msg)
+    _check_used(
+        context, saved=saved is not None, remove=remove is not None, output=output is not None
+    )
     if saved is not None:
         _show(read_plan(saved), emit, as_json=as_json, verbose=verbose)
         return
@@ -185,6 +188,25 @@ def plan(
         return
     _write(made, output, force=force)
     _show(made, emit, as_json=as_json, verbose=verbose)
+
+
+def _check_used(context: typer.Context, *, saved: bool, remove: bool, output: bool) -> None:
+    """
+    Refuse options that are of another kind of plan.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    if saved:
+        others = {each.name for each in context.command.params if each.name} - _OF_A_SAVED_PLAN
+        refuse_idle(context, others, "with --saved, which shows a plan as it was made")
+    if remove:
+        idle = {"sample", "backfill_wcu", "max_rcu", "max_cost"}
+        refuse_idle(context, idle, "with --remove, which reads no item")
+    else:
+        refuse_idle(context, {"confirm", "unread_days"}, "without --remove")
+    if not output:
+        refuse_idle(context, {"force"}, "without --output")
 
 
 def _write(made: "Plan", output: Path | None, *, force: bool) -> None:

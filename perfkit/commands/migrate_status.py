@@ -18,6 +18,7 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
+    refuse_idle,
     warn,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command, target_of
@@ -36,6 +37,7 @@ _MOST_LINES = 3
 
 
 def status(
+    context: typer.Context,
     plan: Annotated[
         Path | None,
         typer.Argument(metavar="[PLAN]", help="A saved plan; left out, the workload's tables."),
@@ -64,6 +66,8 @@ def status(
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.standing import stand
 
+    if plan is not None:
+        refuse_idle(context, {"workload"}, "with a plan, which names its tables")
     made, read = (None if plan is None else read_plan(plan)), None
     if made is not None:
         where = target_of(made, target, data, region, profile)

@@ -28,6 +28,7 @@ from perfkit.commands.common import (
     note,
     note_left_alone,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
@@ -61,6 +62,7 @@ _LOAD_USERS = 10
 
 @terminate_as_interrupt()
 def run(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -119,6 +121,10 @@ def run(
     options = make_options(iterations, min_time)
     read = read_workload(workload)
     chosen = registry.main_job(read, patterns_only=patterns_only)
+    if not full and all(each.name != "cache" for each in chosen):
+        refuse_idle(context, {"redis_url"}, "where no cache is measured")
+    if not read.made:
+        refuse_idle(context, {"scale", "max_wcu"}, "where perfkit fills no table of the workload")
     if full:
         _check_full(read, patterns_only=patterns_only)
     where = make_target(
@@ -134,11 +140,11 @@ def run(
     )
     redis_url = make_redis_url(redis_url, read)
     note_left_alone(read)
-    context = make_context(where, read, options, redis_url)
+    measuring = make_context(where, read, options, redis_url)
     planned = seeding.plan(where, read, scale=scale) if read.made else None
     permission = make_permission(yes=yes, max_cost=max_cost)
     if not approve(
-        _preview(planned, chosen, context, where, full=full), where, permission, show=note
+        _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
     ):
         note("Nothing was done.")
         raise typer.Exit(1)
@@ -146,7 +152,7 @@ def run(
     if planned is not None:
         _seed(planned)
         counts = _create_indexes(where, read)
-    runs = measure_with_bars(chosen, context)
+    runs = measure_with_bars(chosen, measuring)
     if full:
         given = Where(
             workload, target, data, region, profile, max_rcu, max_cost, like_aws, redis_url

@@ -223,6 +223,14 @@ def test_without_a_yes_nothing_is_done(client: Any) -> None:
     assert not list(Path(".perfkit/migrations").glob("*.jsonl"))
 
 
+@pytest.mark.usefixtures("client")
+def test_no_name_is_confirmed_where_no_index_is_removed() -> None:
+    result = apply("--confirm", "ByCustomer")
+
+    assert result.exit_code == 2
+    assert "--confirm does nothing with a plan that removes no index" in result.stderr
+
+
 def edit(*path: Any, value: Any) -> None:
     plan = json.loads(Path("plan.json").read_text())
     part = plan
