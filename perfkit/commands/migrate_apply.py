@@ -209,11 +209,14 @@ def place_named(
     made: "Plan", target: str | None, data: Path | None, region: str | None
 ) -> tuple[str | None, str | None]:
     """Return the target and the region that options name, or else the plan."""
+    from perfkit.dynamodb.targets import parse_target
+
     place = made.place
     if target is None and data is None:
         target = place.endpoint or place.kind
-        if place.kind != "embedded":
-            region = region or place.region
+    if region is None and place.kind != "embedded" and target not in {None, "embedded"}:
+        # an address of AWS says its own
+        region = (None if target == "aws" else parse_target(target).region) or place.region
     return target, region
 
 

@@ -63,6 +63,7 @@ def status(
 
     Example: perfkit migrate status plan.json
     """
+    from perfkit.migrate.applying import check_place
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.standing import stand
 
@@ -71,6 +72,7 @@ def status(
     made, read = (None if plan is None else read_plan(plan)), None
     if made is not None:
         where = target_of(made, target, data, region, profile)
+        check_place(where, made)
         known = [each.table for each in made.tables]
         for name in table or ():
             if name not in known:
@@ -99,7 +101,7 @@ def status(
     else:
         left = [one for each in found for one in each.indexes if not one.is_done]
         if any(one.difference for one in left) or any(each.is_planned is False for each in found):
-            note("The plan no longer fits. Next: perfkit migrate plan")
+            note(f"The plan no longer fits. Next: {migrate_command('plan', given)}")
         else:
             again = plan_command("apply", plan, given)
             note(f"Next: {again}" if left else "All of the plan is done.")
