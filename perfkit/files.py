@@ -1,13 +1,43 @@
-"""Files that only their owner may read, because they hold values of somebody's items."""
+"""Files that only their owner may read, and temporary ones whose process is gone."""
 
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from perfkit.errors import ConfigError, StorageFullError
 
-__all__ = ["write_private"]
+__all__ = ["remove_orphans", "write_private"]
+
+
+def remove_orphans(parent: Path, prefix: str) -> None:
+    """
+    Remove temporary files and folders of this user whose process is gone.
+
+    Args:
+        parent: Where they are.
+        prefix: What their names begin with, followed by the process's number and a dash.
+    """
+    for path in parent.glob(f"{prefix}*-*"):
+        owner = path.name.removeprefix(prefix).partition("-")[0]
+        with contextlib.suppress(OSError, ValueError):
+            if path.lstat().st_uid != os.getuid() or _is_running(int(owner)):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_private(
