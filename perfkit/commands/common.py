@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -69,6 +69,7 @@ __all__ = [
     "stop_on_signals",
     "warn",
     "warn_of_units",
+    "wrap",
 ]
 
 WorkloadOption = Annotated[
@@ -422,6 +423,27 @@ def print_text(text: str = "") -> None:
     typer.echo(escape(text))
 
 
+def wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
+    """
+    Wrap each line at the terminal's width, where it is known how wide that is.
+
+    *indent* begins what is wrapped; what goes to a file or another program keeps its lines.
+    """
+    if not (stream.isatty() or os.environ.get("COLUMNS")):
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
+
+
 def print_line(text: str) -> None:
     """Print a sentence of a result, wrapped as tables are."""
     from perfkit.report import terminal
@@ -450,13 +472,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Tell a person something to heed, wrapped where it is known how wide the terminal is."""
-    text = f"Warning: {escape(text)}"
-    if sys.stderr.isatty() or os.environ.get("COLUMNS"):
-        width = shutil.get_terminal_size().columns
-        text = "\n".join(
-            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-            for line in text.splitlines()
-        )
+    text = wrap(f"Warning: {escape(text)}", sys.stderr)
     say(text, fg="yellow")
 
 
