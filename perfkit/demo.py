@@ -14,6 +14,7 @@ from perfkit.analysis.verdict import taken_together
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_work import Event as IndexEvent
+from perfkit.dynamodb.index_work import WaitPolicy
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import ThrottleError
@@ -335,13 +336,10 @@ class Migration:
 
     def _plan(self) -> "Plan":
         with self._step("planning the indexes"):
-            connection = RetryingConnection(
+            with RetryingConnection(
                 self._target.connect(read_only=True), backoff=Backoff(pause=self._pause)
-            )
-            try:
+            ) as connection:
                 self._proposals = find_proposals(connection, self._target, self._workload)
-            finally:
-                connection.close()
             plan = make_plan(
                 self._target,
                 self._workload,
@@ -390,7 +388,8 @@ class Migration:
 
             with journals(self._target, names, "migrate demo", self._folder) as kept:
                 ready = applying.check(self._target, plan)
-                changes = applying.apply(self._target, ready, kept, watch=watch, pause=self._pause)
+                policy = WaitPolicy(watch=watch, pause=self._pause)
+                changes = applying.apply(self._target, ready, kept, policy)
             self._stages.note(
                 "created",
                 f"{format_many(len(changes), 'index', 'indexes')}, while the tables stayed in use",
@@ -398,13 +397,10 @@ class Migration:
 
     def _verify(self, plan: "Plan") -> None:
         with self._step("verifying the indexes"):
-            connection = RetryingConnection(
+            with RetryingConnection(
                 self._target.connect(read_only=True), backoff=Backoff(pause=self._pause)
-            )
-            try:
+            ) as connection:
                 subjects = subjects_of(connection, self._target, self._workload, plan=plan)
-            finally:
-                connection.close()
             verification = Verification(self._target, keys=_KEYS, pause=self._pause)
             verified = [verification.compare(each) for each in subjects]
             found = [each for one in verified for each in one.findings]

@@ -31,10 +31,10 @@ from perfkit.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfkit.dynamodb.index_work import Event
+    from perfkit.dynamodb.index_work import Changes, Event
     from perfkit.dynamodb.safety import Effect
     from perfkit.dynamodb.targets import Target
-    from perfkit.migrate.applying import Changes, Ready, Taken
+    from perfkit.migrate.applying import Ready, Taken
     from perfkit.migrate.journal import Journal
     from perfkit.migrate.plan import IndexDefinition, Plan
 
@@ -82,6 +82,7 @@ def apply(
 
     Example: perfkit migrate apply plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
@@ -117,7 +118,8 @@ def apply(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
         with _watching(_ready_names(ready), again) as watch:
-            changes = applying.apply(where, ready, kept, quiet_s=timeout, watch=watch, stalled=note)
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
     if not as_json and any(table.creations for table in made.tables):
         verify = plan_command("verify", plan, {"--workload": _workload_option(made), **given})
@@ -146,6 +148,7 @@ def rollback(
 
     Example: perfkit migrate rollback plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
@@ -178,9 +181,8 @@ def rollback(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
         with _watching(_taken_names(taken), again) as watch:
-            changes = applying.roll_back(
-                where, taken, kept, quiet_s=timeout, watch=watch, stalled=note
-            )
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
 
 

@@ -23,7 +23,7 @@ def find_lacking(
     Raises:
         PerfkitError: See `find_proposals`; or there are no tables at all.
     """
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.errors import TargetError
     from perfkit.migrate.proposals import find_proposals
 
@@ -33,11 +33,8 @@ def find_lacking(
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
-    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
-    try:
+    with RetryingConnection(where.connect(read_only=True)) as connection:
         return find_proposals(connection, where, read, names)
-    finally:
-        connection.close()
 
 
 def say_nothing_lacks(where: "Target", *, as_json: bool) -> None:

@@ -166,7 +166,7 @@ def _check_free(path: Path, *, force: bool) -> None:
 def _find(
     where: "Target", read: Any, planned: Any, names: "Sequence[str]"
 ) -> "tuple[Subject, ...]":
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.errors import TargetError
     from perfkit.migrate.subjects import subjects_of
 
@@ -176,11 +176,8 @@ def _find(
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
-    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
-    try:
+    with RetryingConnection(where.connect(read_only=True)) as connection:
         return subjects_of(connection, where, read, plan=planned, names=names)
-    finally:
-        connection.close()
 
 
 def _is_approved(

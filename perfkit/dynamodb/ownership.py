@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import (
     SCALE_TAG,
     TAG,
@@ -107,17 +107,16 @@ def unmarked(target: Target, names: Iterable[str]) -> tuple[str, ...]:
     if not target.may_exist:
         return ()
     ownership = Ownership(target)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            states = [describe(connection, name) for name in names]
-            return tuple(
-                state.name
-                for state in states
-                if state is not None and ownership.mark_of(connection, state) is None
-            )
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect()) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        states = [describe(connection, name) for name in names]
+        return tuple(
+            state.name
+            for state in states
+            if state is not None and ownership.mark_of(connection, state) is None
+        )
 
 
 class Ownership:

@@ -6,7 +6,7 @@ from typing import Any
 
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import TableState, describe
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import PerfkitError, TargetError
@@ -33,12 +33,11 @@ def look_at_tables(target: Target, workload: Workload) -> dict[str, TableState |
     if not target.may_exist:
         # opening the engine would make the file; looking should leave no trace
         return {table.name: None for table in workload.tables}
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            return {table.name: describe(connection, table.name) for table in workload.tables}
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect(read_only=True)) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        return {table.name: describe(connection, table.name) for table in workload.tables}
 
 
 def look_at_redis(redis_url: str | None, service: Mapping[str, Any]) -> Verdict | None:

@@ -17,7 +17,7 @@ from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import Reason, Violation, violations
-from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Clock, Pause, RetryingConnection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.migrate.answers import Answer, Answers, Question, chance_of_more
@@ -208,7 +208,7 @@ class Verification:
         asked = [Answers(each, state, most=self._keys) for each in subject.questions]
         pages = PageReader(connection, segments=self._segments, page_units=self._page_units)
         reader = StrongReader(
-            RetryingConnection(connection, backoff=Backoff()),
+            RetryingConnection(connection),
             state,
             raw_binary=self._target.kind is not TargetKind.EMBEDDED,
             pause=self._settling.pause,

@@ -79,7 +79,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     """
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.ownership import Ownership, not_ours
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     check_workload(workload)
@@ -87,21 +87,20 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     if not target.may_exist:
         msg = f"there are no tables on {target.name}; create and fill them with `perfkit seed`"
         raise TargetError(msg)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            states = {name: describe(connection, name) for name in names}
-            written = states[ENROLLMENTS]
-            if written is not None and Ownership(target).mark_of(connection, written) is None:
-                raise not_ours([ENROLLMENTS], target.name)
-            empty = [
-                name
-                for name, state in states.items()
-                if state is not None
-                and not connection.execute("Scan", {"TableName": name, "Limit": 1})["Items"]
-            ]
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect()) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        states = {name: describe(connection, name) for name in names}
+        written = states[ENROLLMENTS]
+        if written is not None and Ownership(target).mark_of(connection, written) is None:
+            raise not_ours([ENROLLMENTS], target.name)
+        empty = [
+            name
+            for name, state in states.items()
+            if state is not None
+            and not connection.execute("Scan", {"TableName": name, "Limit": 1})["Items"]
+        ]
     missing = [name for name, state in states.items() if state is None]
     if missing:
         msg = f"{target.name} has no table {', '.join(missing)}; create them with `perfkit seed`"
