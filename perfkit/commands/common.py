@@ -465,6 +465,21 @@ def say_error(text: str) -> None:
     say(f"Error: {text}", fg="red")
 
 
+def write_file(file: Path, text: str, *, mode: str = "w") -> None:
+    """
+    Write, or with mode "a" add, what an option asks for in a file.
+
+    Raises:
+        ConfigError: It cannot be written to.
+    """
+    try:
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
+        raise ConfigError(msg) from error
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print the one JSON document of a command."""
     import json

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from perfkit.errors import TargetError
+from perfkit.files import replace_file
 
 __all__ = ["MOST_INSTANCES", "Address", "HaProxy", "Proxy", "find_proxy"]
 
@@ -87,14 +88,6 @@ def _private(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder
-
-
-def _write(file: Path, text: str) -> None:
-    unfinished = file.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-        new.write(text)
-    unfinished.replace(file)
 
 
 def _have_checked(name: str, command: Sequence[str]) -> None:
@@ -202,7 +195,7 @@ class HaProxy:
             f"    default-server check inter 1s fall 2 rise 1 {marked_down}",
             *servers,
         ]
-        _write(self._file, "\n".join(lines) + "\n")
+        replace_file(self._file, ("\n".join(lines) + "\n").encode(), mode=0o600)
 
     def works(self) -> bool:
         return _answers(self._front)
@@ -346,7 +339,8 @@ class Nginx:
             "    }",
             "}",
         ]
-        _write(self._folder / "nginx.conf", "\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        replace_file(self._folder / "nginx.conf", text.encode(), mode=0o600)
         _have_checked(self.name, [*self._arguments, "-t", "-q"])
 
     def works(self) -> bool:
