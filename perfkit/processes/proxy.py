@@ -6,7 +6,6 @@ its owner only. haproxy can also move to other instances while it works; nginx i
 """
 
 import csv
-import http.client
 import io
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Protocol
 
 from perfkit.errors import TargetError
 from perfkit.files import replace_file
+from perfkit.processes.http import status_of
 
 __all__ = ["MOST_INSTANCES", "Address", "HaProxy", "Proxy", "find_proxy"]
 
@@ -109,14 +109,8 @@ def _written(address: Address) -> str:
 
 def _answers(front: Address) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(front[0], front[0])  # noqa: S104 - not bound to
-    connection = http.client.HTTPConnection(host, front[1], timeout=_WORKS_S)
-    try:
-        connection.request("GET", HEALTH_PATH)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    url = f"http://{_written((host, front[1]))}{HEALTH_PATH}"
+    return status_of(url, timeout_s=_WORKS_S) == 200
 
 
 class HaProxy:

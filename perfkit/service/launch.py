@@ -23,6 +23,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, LimitReachedError, PerfkitError, TargetError
 from perfkit.files import write_private
 from perfkit.processes import redis_server
+from perfkit.processes.http import ask
 from perfkit.processes.supervisor import born, is_running
 from perfkit.service.running import DEFAULT_PORT, Instance, Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
@@ -497,12 +498,10 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
 
 def _ask_health(url: str) -> dict[str, Any] | None:
     """Return what a service says of itself; None if it says nothing."""
-    import urllib.request
-
     with contextlib.suppress(OSError, ValueError, KeyError):
-        with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
-            report: dict[str, Any] = json.loads(answer.read())
-        if isinstance(report["checks"], dict) and report["status"]:
+        answer = ask(f"{url}/healthz", timeout_s=_ANSWER_S)
+        report: dict[str, Any] = json.loads(answer.body)
+        if answer.status == 200 and isinstance(report["checks"], dict) and report["status"]:
             return report
     return None
 
