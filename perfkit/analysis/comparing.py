@@ -114,7 +114,7 @@ class Compared:
         """The verdict on all of it; None without a limit."""
         if self.limit is None:
             return None
-        nothing = Verdict(ruling=Ruling.INVALID, reason="there was nothing to judge")
+        nothing = Verdict.invalid("there was nothing to judge")
         return taken_together(self.verdicts) or nothing
 
     @property

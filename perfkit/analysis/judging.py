@@ -134,7 +134,7 @@ class VariantChange:
             return None
         gate = None if self.change is None else self.change.gate
         if self.change is None or gate is None:
-            return Verdict(ruling=Ruling.INVALID, reason=self.reason)
+            return Verdict.invalid(self.reason)
         return hold_below(
             gate,
             1 + self.limit,
@@ -501,7 +501,7 @@ def _figures(variants: Sequence[Variant]) -> Figures:
         mean_s=latency(lambda variant: variant.latency_s.mean),
         capacity_units=middle(lambda variant: variant.capacity_units),
         bytes_read=middle(lambda variant: variant.bytes_read),
-        requests=middle(_requests),
+        requests=middle(lambda variant: variant.requests_of_a_call),
     )
 
 
@@ -514,9 +514,3 @@ def _known(variants: Sequence[Variant], read: Callable[[Variant], float | None])
         value = read(variant)
         if value is not None:
             yield value
-
-
-def _requests(variant: Variant) -> float | None:
-    if variant.requests_per_call is not None:
-        return variant.requests_per_call
-    return variant.requests / variant.calls if variant.calls else None

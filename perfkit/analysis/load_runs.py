@@ -72,7 +72,7 @@ def _few_seconds(value_s: float) -> str:
 def validity(test: LoadTest) -> Verdict:
     """Return the verdict on the measurement itself; one that is invalid passes no gate."""
     if test.invalid:
-        return Verdict(ruling=Ruling.INVALID, reason="; ".join(test.invalid))
+        return Verdict.invalid("; ".join(test.invalid))
     return Verdict(ruling=Ruling.PASS)
 
 

@@ -63,7 +63,7 @@ class Passage:
             throttled: The tables had less capacity than the service takes at first.
         """
         if self.test.interrupted:
-            return Verdict(ruling=Ruling.INVALID, reason="the run was cut short")
+            return Verdict.invalid("the run was cut short")
         if not throttled and self.errors:
             reason = f"{self.errors:,} of {self.requests:,} requests failed, where none should"
             return Verdict(ruling=Ruling.FAIL, reason=reason)

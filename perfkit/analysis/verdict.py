@@ -40,7 +40,12 @@ class Verdict:
         """Return the verdict that a run file holds; one in other words than ours is invalid."""
         if check.verdict in set(Ruling):
             return cls(ruling=Ruling(check.verdict), reason=check.reason)
-        return cls(ruling=Ruling.INVALID, reason=f"the run file says {check.verdict!r}")
+        return cls.invalid(f"the run file says {check.verdict!r}")
+
+    @classmethod
+    def invalid(cls, reason: str, evidence: str = "") -> Self:
+        """Return that there is no verdict, and why."""
+        return cls(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
 
     def to_error(self, text: str) -> PerfkitError | None:
         """
@@ -93,7 +98,7 @@ def _hold(*, passes: bool, fails: bool, why_invalid: str, evidence: str) -> Verd
         return Verdict(ruling=Ruling.PASS, evidence=evidence)
     if fails:
         return Verdict(ruling=Ruling.FAIL, evidence=evidence)
-    return Verdict(ruling=Ruling.INVALID, reason=why_invalid, evidence=evidence)
+    return Verdict.invalid(why_invalid, evidence=evidence)
 
 
 def taken_together(verdicts: Iterable[Verdict]) -> Verdict | None:

@@ -29,6 +29,7 @@ from perfkit.commands.common import (
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
+from perfkit.commands.migrate_tables import check_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,15 +168,9 @@ def _find(
     where: "Target", read: Any, planned: Any, names: "Sequence[str]"
 ) -> "tuple[Subject, ...]":
     from perfkit.dynamodb.retries import RetryingConnection
-    from perfkit.errors import TargetError
     from perfkit.migrate.subjects import subjects_of
 
-    if not where.may_exist:
-        msg = (
-            f"no tables in {where.name}, which is not made yet; name the place of yours with"
-            " --target, for example aws or http://localhost:8000"
-        )
-        raise TargetError(msg)
+    check_made(where)
     with RetryingConnection(where.connect(read_only=True)) as connection:
         return subjects_of(connection, where, read, plan=planned, names=names)
 

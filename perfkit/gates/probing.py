@@ -73,7 +73,7 @@ def look_at_cache_metrics(target: Target, namespace: str) -> Verdict:
         client = target.client("cloudwatch", max_attempts=2)
         found = _ask(client.list_metrics, Namespace=namespace)["Metrics"]
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error))
+        return Verdict.invalid(str(error))
     names = sorted({each["MetricName"] for each in found})
     if not {"Hits", "Misses"} <= set(names):
         return Verdict(
@@ -112,7 +112,7 @@ def look_at_user_errors(target: Target, since: datetime | None) -> Verdict | Non
             Statistics=["Sum"],
         )["Datapoints"]
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error))
+        return Verdict.invalid(str(error))
     errors = sum(point["Sum"] for point in points)
     said = f"CloudWatch counts {errors:,.0f} since {begin:%Y-%m-%d %H:%M} UTC"
     ruling = Ruling.FAIL if errors else Ruling.PASS
@@ -129,7 +129,7 @@ def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
     except _MissingError:
         return Verdict(ruling=Ruling.FAIL, reason=f"there is no stack {name}"), ""
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error)), ""
+        return Verdict.invalid(str(error)), ""
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
     said = f"stack {name} is {stack['StackStatus']}"
     ruling = Ruling.PASS if stack["StackStatus"] in _STANDING else Ruling.FAIL

@@ -93,7 +93,7 @@ def verdict_of(finding: Finding) -> Verdict:
     """Return whether an index holds what its table does."""
     name = f"{finding.index} of {finding.table}"
     if finding.unreadable:
-        return Verdict(ruling=Ruling.INVALID, reason=f"{name} {finding.unreadable}")
+        return Verdict.invalid(f"{name} {finding.unreadable}")
     evidence = (
         f"{format_many(finding.items, 'item')}, {format_many(finding.entries, 'entry', 'entries')}"
     )
@@ -106,7 +106,7 @@ def verdict_of(finding: Finding) -> Verdict:
             f"{format_many(len(finding.undecided), 'item')} of {finding.table} differed from"
             f" {finding.index} and kept being written; run again"
         )
-        return Verdict(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
+        return Verdict.invalid(reason, evidence=evidence)
     return Verdict(ruling=Ruling.PASS, evidence=evidence)
 
 
@@ -119,7 +119,7 @@ def verdict_of_answer(answer: Answer) -> Verdict:
         return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
     if answer.undecided:
         reason = f"items that {answer.pattern} finds kept being written; run again"
-        return Verdict(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
+        return Verdict.invalid(reason, evidence=evidence)
     if answer.keys and not answer.whole:
         evidence += f": fewer than {format_share(chance_of_more(answer.keys))} at 95%"
     return Verdict(ruling=Ruling.PASS, evidence=evidence)

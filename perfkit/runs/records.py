@@ -332,6 +332,13 @@ class Variant:
             return None
         return self.items_wasted / self.items_read if self.items_read else 0.0
 
+    @property
+    def requests_of_a_call(self) -> float | None:
+        """Requests of one call, or of a call on average; None if there was none."""
+        if self.requests_per_call is not None:
+            return self.requests_per_call
+        return self.requests / self.calls if self.calls else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modelled:

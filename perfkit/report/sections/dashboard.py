@@ -18,7 +18,7 @@ from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
 from perfkit.report.about import facts_of
-from perfkit.report.figures import format_value
+from perfkit.report.figures import format_value, tone_of
 from perfkit.report.model import (
     Block,
     Cell,
@@ -283,7 +283,7 @@ def _panel(
         gauges=tuple(_gauge(each, figures, both) for each in METRICS),
         status=health.name,
         reason=reason,
-        tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+        tone=tone_of(verdict),
         provenance=provenance,
     )
 

@@ -7,6 +7,7 @@ from perfkit.analysis.phases import is_cold
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.report.about import about, cautions, facts_of
+from perfkit.report.figures import tone_of
 from perfkit.report.model import (
     Bar,
     Bars,
@@ -18,7 +19,6 @@ from perfkit.report.model import (
     Row,
     Section,
     Table,
-    Tone,
 )
 from perfkit.report.percentiles import few_notes, median_title
 from perfkit.report.ratios import (
@@ -105,7 +105,7 @@ def _promise(check: Check) -> Row:
         "verdict": str(verdict.ruling),
         "judged": Marked(
             value=_IN_WORDS.get(verdict.ruling, str(verdict.ruling)),
-            tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+            tone=tone_of(verdict),
             note=verdict.reason or None,
         ),
         "reason": verdict.reason or None,
