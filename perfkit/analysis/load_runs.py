@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from perfkit.analysis.measures import most_unhealthy
+from perfkit.analysis.measures import means_of_instances, most_unhealthy
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.runs import (
@@ -158,7 +158,7 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
         units = total.capacity_units * rate
     hits = None if total.cache is None else total.cache.hit_rate
     unhealthy: float | None = most_unhealthy(test.instances)
-    cpu = _mean(_means(test.instances, "cpu_share"))
+    cpu = _mean(means_of_instances(test.instances, "cpu_share"))
     cloud = _Cloud(test.cloudwatch)
     began = datetime.fromisoformat(run.started_at).astimezone(UTC)
     began += timedelta(seconds=test.settings.ramp_s)
@@ -177,7 +177,8 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
         "read_units_per_s": units
         if units is not None
         else _first(
-            _sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s(began, ended)
+            _sum(means_of_instances(test.instances, "read_units_per_s")),
+            cloud.read_units_per_s(began, ended),
         ),
         "hit_rate": hits if hits is not None else _hit_rate(test.instances),
     }
@@ -224,16 +225,6 @@ class _Cloud:
             if each.name == name and each.statistic == statistic
             for value in each.minutes.values()
         ]
-
-
-def _means(samples: Iterable[InstanceSample], figure: str) -> list[float]:
-    """Return the mean of a figure for each instance that has it."""
-    by_instance: dict[str, list[float]] = {}
-    for sample in samples:
-        value = getattr(sample, figure)
-        if value is not None:
-            by_instance.setdefault(sample.instance, []).append(value)
-    return [sum(values) / len(values) for values in by_instance.values()]
 
 
 def _hit_rate(samples: Iterable[InstanceSample]) -> float | None:
