@@ -599,7 +599,7 @@ class _Ways:
     def _scan(self) -> Scan:
         return Scan(
             client=self._context.client,
-            table=self._pattern.table,
+            request={"TableName": self._pattern.table},
             matches=self._matcher(),
             consistency=self._consistency,
         )
