@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
     "TIMES",
+    "capitalised",
     "escape",
     "escape_json",
     "format_bytes",
@@ -46,6 +47,11 @@ def one_line(text: str) -> str:
     terminal obeys control characters, and direction controls reorder what is printed after them.
     """
     return text if text.isprintable() else _UNSEEN.sub(_code, text)
+
+
+def capitalised(text: str) -> str:
+    """Return text that begins a sentence."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def escape(text: str) -> str:

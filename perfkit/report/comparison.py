@@ -27,7 +27,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_change, format_many, format_share
+from perfkit.units import capitalised, format_change, format_many, format_share
 
 __all__ = ["build_comparison", "shorten", "why_invalid"]
 
@@ -350,7 +350,7 @@ def _doubts(compared: Compared) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{capitalised(text)}."
 
 
 def _under(each: Conditions) -> tuple[str, str]:
