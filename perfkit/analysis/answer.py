@@ -325,7 +325,7 @@ def _cache(run: Run) -> CacheFinding | None:
     elif not ratios:
         verdict = Verdict.invalid("nothing measured is surely faster with it")
     else:
-        verdict = Verdict(ruling=Ruling.PASS)
+        verdict = Verdict.passed()
     return CacheFinding(
         ratios=tuple(sorted(ratios)),
         patterns=len(run.questions),

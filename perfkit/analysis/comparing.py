@@ -104,7 +104,7 @@ class Compared:
         if self.limit is None:
             return ()
         return (
-            *(Verdict(ruling=Ruling.FAIL, evidence=text) for text in self.gone),
+            *(Verdict.failed(evidence=text) for text in self.gone),
             *(verdict for change in self.changes for verdict in change.verdicts),
             *(write.verdict for write in self.writes if write.verdict is not None),
         )

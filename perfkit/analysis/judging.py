@@ -182,7 +182,7 @@ class VariantChange:
         """What the limit makes of it; calls that fail are a regression by every limit."""
         if self.limit is None:
             return ()
-        broken = Verdict(ruling=Ruling.FAIL, evidence=self.failure) if self.calls_fail else None
+        broken = Verdict.failed(evidence=self.failure) if self.calls_fail else None
         # that calls fail is why the latency cannot be judged, and needs no second verdict
         latency = None if broken else self.latency_verdict
         return tuple(filter(None, (broken, latency, self.capacity_verdict)))

@@ -73,7 +73,7 @@ def validity(test: LoadTest) -> Verdict:
     """Return the verdict on the measurement itself; one that is invalid passes no gate."""
     if test.invalid:
         return Verdict.invalid("; ".join(test.invalid))
-    return Verdict(ruling=Ruling.PASS)
+    return Verdict.passed()
 
 
 def outcome_of(test: LoadTest) -> Verdict:
@@ -102,8 +102,8 @@ def summary_of(run: Run) -> str:
     if p95_s is not None:
         parts.append(f"p95 {format_seconds(p95_s)}")
     parts.append(format_many(total.errors, "error") if total.errors else "no errors")
-    if total.cache is not None and total.cache.hit_rate is not None:
-        parts.append(f"hits {format_share(round(total.cache.hit_rate, 3))}")
+    if total.hit_rate is not None:
+        parts.append(f"hits {format_share(round(total.hit_rate, 3))}")
     return f"{subject_of(run)}: {', '.join(parts)}"
 
 
@@ -156,7 +156,7 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
     units = None
     if total.capacity_units is not None and rate is not None:
         units = total.capacity_units * rate
-    hits = None if total.cache is None else total.cache.hit_rate
+    hits = total.hit_rate
     unhealthy: float | None = most_unhealthy(test.instances)
     cpu = _mean(means_of_instances(test.instances, "cpu_share"))
     cloud = _Cloud(test.cloudwatch)

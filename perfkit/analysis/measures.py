@@ -105,20 +105,20 @@ def _load_book(region: str | None) -> "PriceBook":
 
 
 def _measures(variant: Variant, usd: _Usd) -> Measures:
-    http, cache = variant.http, variant.cache
+    http = variant.http
     write_units = None if http is None else http.write_units
     return {
         **dict.fromkeys(MEASURES),
         "requests": variant.requests,
         "rate": None if http is None else http.requests_per_s,
         "errors": variant.errors,
-        "error_rate": variant.errors / variant.requests if variant.requests else None,
+        "error_rate": variant.error_rate,
         "status_4xx": _statuses(variant, 400, 499),
         "status_5xx": _statuses(variant, 500, 999),
         **_times("", variant.latency_s, {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}),
         "max_ms": variant.latency_s.max * 1e3,
         **({} if http is None else _times("service_", http.service_s, {"p95": 0.95, "p99": 0.99})),
-        "hit_rate": None if cache is None else cache.hit_rate,
+        "hit_rate": variant.hit_rate,
         "rcu_per_request": variant.capacity_units,
         "wcu_per_request": write_units,
         "usd_per_million": usd.per_million(variant.capacity_units, write_units),

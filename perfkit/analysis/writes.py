@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfkit.analysis.judging import ROUNDING, Amount
 from perfkit.analysis.matching import Match, Matching
-from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.analysis.verdict import Verdict
 from perfkit.runs import Run, RunKind, WriteCost
 from perfkit.units import format_units
 
@@ -77,9 +77,9 @@ class WriteChange:
             return None
         moved = [f"{kind} {self.moved(kind)}" for kind in self.regressions]
         if not moved:
-            return Verdict(ruling=Ruling.PASS)
+            return Verdict.passed()
         evidence = f"{self.name}: {', '.join(moved)} write units"
-        return Verdict(ruling=Ruling.FAIL, evidence=evidence)
+        return Verdict.failed(evidence=evidence)
 
     def moved(self, kind: str) -> str:
         """Return the units of a kind of change on both sides, once if they are the same."""

@@ -55,14 +55,14 @@ def look_at_redis(redis_url: str | None, service: Mapping[str, Any]) -> Verdict 
         try:
             connect(redis_url).close()
         except TargetError as error:
-            return Verdict(ruling=Ruling.FAIL, reason=str(error))
-        return Verdict(ruling=Ruling.PASS, evidence=f"{parse_url(redis_url)} answers")
+            return Verdict.failed(str(error))
+        return Verdict.passed(f"{parse_url(redis_url)} answers")
     check = service.get("checks", {}).get("cache")
     if check is None:
         return None
     if check["status"] == "failing":
-        return Verdict(ruling=Ruling.FAIL, reason=f"the service says {check['detail']}")
-    return Verdict(ruling=Ruling.PASS, evidence=f"the service at {service['url']} says so")
+        return Verdict.failed(f"the service says {check['detail']}")
+    return Verdict.passed(f"the service at {service['url']} says so")
 
 
 def look_at_cache_metrics(target: Target, namespace: str) -> Verdict:
@@ -79,7 +79,7 @@ def look_at_cache_metrics(target: Target, namespace: str) -> Verdict:
         return Verdict(
             ruling=Ruling.FAIL, reason=f"there are no Hits and Misses in namespace {namespace}"
         )
-    return Verdict(ruling=Ruling.PASS, evidence=f"{', '.join(names[:4])} in namespace {namespace}")
+    return Verdict.passed(f"{', '.join(names[:4])} in namespace {namespace}")
 
 
 def look_at_user_errors(target: Target, since: datetime | None) -> Verdict | None:
@@ -127,7 +127,7 @@ def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
         client = target.client("cloudformation", max_attempts=2)
         stack = _ask(client.describe_stacks, StackName=name)["Stacks"][0]
     except _MissingError:
-        return Verdict(ruling=Ruling.FAIL, reason=f"there is no stack {name}"), ""
+        return Verdict.failed(f"there is no stack {name}"), ""
     except PerfkitError as error:
         return Verdict.invalid(str(error)), ""
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
@@ -162,4 +162,4 @@ def _ask(call: Any, **request: Any) -> Any:
 
 
 def _not_on_aws(target: Target, what: str) -> Verdict:
-    return Verdict(ruling=Ruling.FAIL, reason=f"the target is {target.kind}, and {what} is on AWS")
+    return Verdict.failed(f"the target is {target.kind}, and {what} is on AWS")

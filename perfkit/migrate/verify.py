@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.analysis.verdict import Verdict
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
@@ -100,14 +100,14 @@ def verdict_of(finding: Finding) -> Verdict:
     if finding.differences:
         differ = "differs" if len(finding.differences) == 1 else "differ"
         reason = f"{format_many(len(finding.differences), 'item')} {differ} from {name}"
-        return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+        return Verdict.failed(reason, evidence=evidence)
     if finding.undecided:
         reason = (
             f"{format_many(len(finding.undecided), 'item')} of {finding.table} differed from"
             f" {finding.index} and kept being written; run again"
         )
         return Verdict.invalid(reason, evidence=evidence)
-    return Verdict(ruling=Ruling.PASS, evidence=evidence)
+    return Verdict.passed(evidence)
 
 
 def verdict_of_answer(answer: Answer) -> Verdict:
@@ -116,13 +116,13 @@ def verdict_of_answer(answer: Answer) -> Verdict:
     evidence = f"{len(answer.differing):,} of {asked} differed"
     if answer.differing:
         reason = f"{evidence} between today's form and {answer.index}"
-        return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+        return Verdict.failed(reason, evidence=evidence)
     if answer.undecided:
         reason = f"items that {answer.pattern} finds kept being written; run again"
         return Verdict.invalid(reason, evidence=evidence)
     if answer.keys and not answer.whole:
         evidence += f": fewer than {format_share(chance_of_more(answer.keys))} at 95%"
-    return Verdict(ruling=Ruling.PASS, evidence=evidence)
+    return Verdict.passed(evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

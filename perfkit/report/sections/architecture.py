@@ -264,7 +264,7 @@ def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterato
 
 
 def _cache(variant: Variant, service: ServiceFigures, hours: list[Run], tone: Tone) -> _Box:
-    rate = variant.cache.hit_rate if variant.cache is not None else None
+    rate = variant.hit_rate
     lines = [] if rate is None else [_share(rate, "hits")]
     lines.append(_stage("looked up in", service, "cache"))
     ttls = {run.traffic.ttl_s if run.traffic else None for run in hours}
@@ -299,7 +299,7 @@ def _database(
 def _arrows(
     variant: Variant, instances: list[str], *, cached: bool, queued: bool
 ) -> Iterator[_Arrow]:
-    rate = variant.cache.hit_rate if variant.cache is not None else None
+    rate = variant.hit_rate
     hits, misses = _Line(text="hits"), _Line(text="misses")
     if rate is not None:
         hits, misses = _share(rate, "hits"), _share(1 - rate, "misses")

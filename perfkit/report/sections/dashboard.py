@@ -414,7 +414,7 @@ def _measured(variant: Variant) -> _Figures:
     figures: dict[str, float | None] = {
         "mean_s": variant.latency_s.mean,
         "p99_s": percentile(variant.latency_s, 0.99),
-        "hit_rate": variant.cache.hit_rate if variant.cache is not None else None,
+        "hit_rate": variant.hit_rate,
     }
     if service is None:
         return figures
