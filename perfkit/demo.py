@@ -10,7 +10,6 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfkit.analysis.verdict import taken_together
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_work import Event as IndexEvent
@@ -26,7 +25,7 @@ from perfkit.migrate.planning import make_plan, sample_tables
 from perfkit.migrate.preflight import Preflight
 from perfkit.migrate.proposals import find_proposals
 from perfkit.migrate.subjects import subjects_of
-from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
+from perfkit.migrate.verify import Verification, verdict_on
 from perfkit.processes.proxy import HaProxy, find_proxy
 from perfkit.runs import now_utc
 from perfkit.service.running import Plan as ServicePlan
@@ -405,7 +404,7 @@ class Migration:
             verified = [verification.compare(each) for each in subjects]
             found = [each for one in verified for each in one.findings]
             answers = [each for one in verified for each in one.answers]
-            verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
+            verdict = verdict_on(verified)
             error = None if verdict is None else verdict.to_error(verdict.reason)
             if error is not None:
                 raise error

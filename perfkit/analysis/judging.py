@@ -30,6 +30,7 @@ __all__ = [
     "Figures",
     "Judgement",
     "VariantChange",
+    "amount_of",
     "judge",
     "with_interval",
 ]
@@ -469,7 +470,11 @@ def _capacity(each: _Candidate) -> Amount:
         return Amount.VARIES
     if any(max(side) - min(side) > ROUNDING * max(side) for side in known):
         return Amount.VARIES
-    before, after = known[0][0], known[1][0]
+    return amount_of(known[0][0], known[1][0])
+
+
+def amount_of(before: float, after: float) -> Amount:
+    """Return how units moved; what rounding makes of them does not count."""
     if abs(after - before) <= ROUNDING * max(before, after):
         return Amount.SAME
     return Amount.MORE if after > before else Amount.LESS

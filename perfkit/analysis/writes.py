@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfkit.analysis.judging import ROUNDING, Amount
+from perfkit.analysis.judging import ROUNDING, Amount, amount_of
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.verdict import Verdict
 from perfkit.runs import Run, RunKind, WriteCost
@@ -49,9 +49,7 @@ class WriteChange:
         before, after = self.units[kind]
         if before is None or after is None:
             return Amount.NOT_KNOWN
-        if abs(after - before) <= ROUNDING * max(before, after):
-            return Amount.SAME
-        return Amount.MORE if after > before else Amount.LESS
+        return amount_of(before, after)
 
     @property
     def directions(self) -> frozenset[Amount]:

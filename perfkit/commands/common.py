@@ -25,6 +25,7 @@ from perfkit.settings import (
     INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
     REDIS_VARIABLE,
+    RUNS_FOLDER,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
 )
@@ -33,6 +34,7 @@ from perfkit.units import escape, escape_json
 if TYPE_CHECKING:
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
+    from perfkit.runs.store import Listing
     from perfkit.workloads.model import Workload
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "VerboseOption",
     "WorkloadOption",
     "YesOption",
+    "list_runs",
     "make_permission",
     "make_redis_url",
     "make_target",
@@ -69,6 +72,7 @@ __all__ = [
     "stop_on_signals",
     "warn",
     "warn_of_units",
+    "write_file",
 ]
 
 WorkloadOption = Annotated[
@@ -169,6 +173,16 @@ def read_workload(name_or_path: str | None) -> "Workload":
     for doubt in doubts(workload):
         warn(doubt.at_line(workload.source))
     return workload
+
+
+def list_runs() -> "Listing":
+    """Return the saved runs; files that cannot be read are warned of."""
+    from perfkit.runs import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    return listing
 
 
 def make_target(

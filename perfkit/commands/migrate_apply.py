@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
     from perfkit.migrate.applying import Ready, Taken
     from perfkit.migrate.journal import Journal
-    from perfkit.migrate.plan import IndexDefinition, Plan
+    from perfkit.migrate.plan import Plan
 
 __all__ = ["apply", "migrate_command", "place_named", "plan_command", "rollback", "target_of"]
 
@@ -264,12 +264,6 @@ def _taken_names(taken: "Sequence[Taken]") -> list[str]:
     return [f"{each.state.name} {each.made.definition.name}" for each in taken]
 
 
-def _index_key(index: "IndexDefinition") -> str:
-    """Return the key of an index for people: `customer, total`."""
-    parts = [" + ".join(name for name, _ in part) for part in (index.partition, index.sort) if part]
-    return ", ".join(parts)
-
-
 def _effects(ready: "Ready") -> "Iterator[Effect]":
     from perfkit.dynamodb.safety import Effect
     from perfkit.units import format_count
@@ -279,9 +273,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
     missing = {each.name for each in ready.missing}
     for creation in table.creations:
         index, figures = creation.index, creation.figures
-        name = (
-            f"index {index.name} ({_index_key(index)}; {index.projection}) of table {table.table}"
-        )
+        name = f"index {index.name} ({index.key_text}; {index.projection}) of table {table.table}"
         if index.name not in missing:
             there = ready.state.index(index.name)
             if there is not None and (there.status != "ACTIVE" or table.replicas):
@@ -298,7 +290,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
                 f" {scaling.most:,}, as the table's"
             )
     for index in ready.to_remove:
-        yield Effect(text=f"remove index {index.name} ({_index_key(index)}) of table {table.table}")
+        yield Effect(text=f"remove index {index.name} ({index.key_text}) of table {table.table}")
     if ready.state.is_busy and missing:
         yield Effect(text=f"first wait for the operation that runs on {table.table}")
 

@@ -103,10 +103,9 @@ def verify(
 
     Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
     """
-    from perfkit.analysis.verdict import taken_together
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.preflight import page_units
-    from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
+    from perfkit.migrate.verify import Verification, verdict_on
 
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
@@ -131,7 +130,7 @@ def verify(
     verified = _compare_with_bars(verification, subjects)
     found = [finding for each in verified for finding in each.findings]
     answers = [answer for each in verified for answer in each.answers]
-    verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
+    verdict = verdict_on(verified)
     say_consumption(where)
     warn_of_units(where)
     if differences is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from perfkit.analysis.verdict import Verdict
+from perfkit.analysis.verdict import Verdict, taken_together
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
@@ -108,6 +108,13 @@ def verdict_of(finding: Finding) -> Verdict:
         )
         return Verdict.invalid(reason, evidence=evidence)
     return Verdict.passed(evidence)
+
+
+def verdict_on(verified: Sequence["Verified"]) -> Verdict | None:
+    """Return the verdict on all indexes and patterns together; None if there are none."""
+    found = [verdict_of(finding) for each in verified for finding in each.findings]
+    answered = [verdict_of_answer(answer) for each in verified for answer in each.answers]
+    return taken_together([*found, *answered])
 
 
 def verdict_of_answer(answer: Answer) -> Verdict:
