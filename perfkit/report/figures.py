@@ -7,7 +7,15 @@ from perfkit import units
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.report.model import Cell, Kind, Tone, plain
 
-__all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line", "tone_of"]
+__all__ = [
+    "ABSENT",
+    "display_width",
+    "format_cell",
+    "format_value",
+    "one_line",
+    "rounded_share",
+    "tone_of",
+]
 
 ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
 
@@ -18,6 +26,17 @@ _LONGEST = 4_000
 def tone_of(verdict: Verdict) -> Tone:
     """Return how a verdict is meant: what is invalid deserves a look as what fails."""
     return Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+
+
+def rounded_share(share: float | None) -> float | None:
+    """Return a share to the tenth of a percent, or finer where that would read 0% or 100%."""
+    if share is None:
+        return None
+    for places in (3, 4, 5, 6):
+        rounded = round(share, places)
+        if rounded not in {0.0, 1.0} or rounded == share:
+            return rounded
+    return share
 
 
 def format_cell(cell: Cell, kind: Kind) -> str:
