@@ -25,6 +25,7 @@ from perfkit.settings import (
     INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
     REDIS_VARIABLE,
+    RUNS_FOLDER,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
 )
@@ -33,6 +34,7 @@ from perfkit.units import escape, escape_json
 if TYPE_CHECKING:
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
+    from perfkit.runs.store import Listing
     from perfkit.workloads.model import Workload
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "VerboseOption",
     "WorkloadOption",
     "YesOption",
+    "list_runs",
     "make_permission",
     "make_redis_url",
     "make_target",
@@ -70,6 +73,7 @@ __all__ = [
     "warn",
     "warn_of_units",
     "wrap",
+    "write_file",
 ]
 
 WorkloadOption = Annotated[
@@ -170,6 +174,16 @@ def read_workload(name_or_path: str | None) -> "Workload":
     for doubt in doubts(workload):
         warn(doubt.at_line(workload.source))
     return workload
+
+
+def list_runs() -> "Listing":
+    """Return the saved runs; files that cannot be read are warned of."""
+    from perfkit.runs import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    return listing
 
 
 def make_target(
@@ -479,6 +493,21 @@ def warn(text: str) -> None:
 def say_error(text: str) -> None:
     """Tell a person why a command ends."""
     say(f"Error: {text}", fg="red")
+
+
+def write_file(file: Path, text: str, *, mode: str = "w") -> None:
+    """
+    Write, or with mode "a" add, what an option asks for in a file.
+
+    Raises:
+        ConfigError: It cannot be written to.
+    """
+    try:
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
+        raise ConfigError(msg) from error
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, ProfileOption, VerboseOption, note, warn
+from perfkit.commands.common import JsonOption, ProfileOption, VerboseOption, list_runs, note
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -220,11 +220,8 @@ def report(
         note("Asks CloudWatch for 4 metrics of each table and index; AWS takes $0.01 for 1,000.")
 
     from perfkit.report.build import build_report
-    from perfkit.runs import RunStore
 
-    listing = RunStore(RUNS_FOLDER).list()
-    for problem in listing.problems:
-        warn(str(problem))
+    listing = list_runs()
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
