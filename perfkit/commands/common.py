@@ -32,6 +32,8 @@ from perfkit.settings import (
 from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
     from perfkit.runs.store import Listing
@@ -64,6 +66,7 @@ __all__ = [
     "print_line",
     "print_text",
     "read_workload",
+    "refuse_idle",
     "request_prices",
     "say",
     "say_consumption",
@@ -430,6 +433,36 @@ def seconds(option: str, text: str | None) -> float | None:
     if text is None:
         return None
     return parse_duration(text, option, least_s=0.001, most_s=_LONGEST_S)
+
+
+def refuse_idle(context: typer.Context, names: "Collection[str]", why: str) -> None:
+    """
+    Refuse options of the command line that would do nothing.
+
+    What a variable of the environment says holds for every command that can use it.
+
+    Args:
+        context: Of the command.
+        names: Of the options, as parameters of the command's function.
+        why: They do nothing, in words: `without --master`.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    given = [
+        next(option for option in each.opts if option.startswith("--"))
+        for each in context.command.params
+        if each.name in names and _is_typed(context, each.name)
+    ]
+    if given:
+        does, them = ("does", "it") if len(given) == 1 else ("do", "them")
+        msg = f"{' and '.join(given)} {does} nothing {why}; leave {them} out"
+        raise ConfigError(msg)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def print_text(text: str = "") -> None:
