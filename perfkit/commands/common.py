@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -25,6 +25,7 @@ from perfkit.settings import (
     INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
     REDIS_VARIABLE,
+    RUNS_FOLDER,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
+    from perfkit.runs.store import Listing
     from perfkit.workloads.model import Workload
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "VerboseOption",
     "WorkloadOption",
     "YesOption",
+    "list_runs",
     "make_permission",
     "make_redis_url",
     "make_target",
@@ -72,6 +75,8 @@ __all__ = [
     "stop_on_signals",
     "warn",
     "warn_of_units",
+    "wrap",
+    "write_file",
 ]
 
 WorkloadOption = Annotated[
@@ -172,6 +177,16 @@ def read_workload(name_or_path: str | None) -> "Workload":
     for doubt in doubts(workload):
         warn(doubt.at_line(workload.source))
     return workload
+
+
+def list_runs() -> "Listing":
+    """Return the saved runs; files that cannot be read are warned of."""
+    from perfkit.runs import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    return listing
 
 
 def make_target(
@@ -455,6 +470,27 @@ def print_text(text: str = "") -> None:
     typer.echo(escape(text))
 
 
+def wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
+    """
+    Wrap each line at the terminal's width, where it is known how wide that is.
+
+    *indent* begins what is wrapped; what goes to a file or another program keeps its lines.
+    """
+    if not (stream.isatty() or os.environ.get("COLUMNS")):
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
+
+
 def print_line(text: str) -> None:
     """Print a sentence of a result, wrapped as tables are."""
     from perfkit.report import terminal
@@ -483,19 +519,28 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Tell a person something to heed, wrapped where it is known how wide the terminal is."""
-    text = f"Warning: {escape(text)}"
-    if sys.stderr.isatty() or os.environ.get("COLUMNS"):
-        width = shutil.get_terminal_size().columns
-        text = "\n".join(
-            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-            for line in text.splitlines()
-        )
+    text = wrap(f"Warning: {escape(text)}", sys.stderr)
     say(text, fg="yellow")
 
 
 def say_error(text: str) -> None:
     """Tell a person why a command ends."""
     say(f"Error: {text}", fg="red")
+
+
+def write_file(file: Path, text: str, *, mode: str = "w") -> None:
+    """
+    Write, or with mode "a" add, what an option asks for in a file.
+
+    Raises:
+        ConfigError: It cannot be written to.
+    """
+    try:
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
+        raise ConfigError(msg) from error
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -32,12 +32,12 @@ from perfkit.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfkit.dynamodb.index_work import Event
+    from perfkit.dynamodb.index_work import Changes, Event
     from perfkit.dynamodb.safety import Effect
     from perfkit.dynamodb.targets import Target
-    from perfkit.migrate.applying import Changes, Ready, Taken
+    from perfkit.migrate.applying import Ready, Taken
     from perfkit.migrate.journal import Journal
-    from perfkit.migrate.plan import IndexDefinition, Plan
+    from perfkit.migrate.plan import Plan
 
 __all__ = ["apply", "migrate_command", "place_named", "plan_command", "rollback", "target_of"]
 
@@ -84,6 +84,7 @@ def apply(
 
     Example: perfkit migrate apply plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
@@ -121,7 +122,8 @@ def apply(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
         with _watching(_ready_names(ready), again) as watch:
-            changes = applying.apply(where, ready, kept, quiet_s=timeout, watch=watch, stalled=note)
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
     if not as_json and any(table.creations for table in made.tables):
         verify = plan_command("verify", plan, {"--workload": _workload_option(made), **given})
@@ -150,6 +152,7 @@ def rollback(
 
     Example: perfkit migrate rollback plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
@@ -182,9 +185,8 @@ def rollback(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
         with _watching(_taken_names(taken), again) as watch:
-            changes = applying.roll_back(
-                where, taken, kept, quiet_s=timeout, watch=watch, stalled=note
-            )
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
 
 
@@ -269,12 +271,6 @@ def _taken_names(taken: "Sequence[Taken]") -> list[str]:
     return [f"{each.state.name} {each.made.definition.name}" for each in taken]
 
 
-def _index_key(index: "IndexDefinition") -> str:
-    """Return the key of an index for people: `customer, total`."""
-    parts = [" + ".join(name for name, _ in part) for part in (index.partition, index.sort) if part]
-    return ", ".join(parts)
-
-
 def _effects(ready: "Ready") -> "Iterator[Effect]":
     from perfkit.dynamodb.safety import Effect
     from perfkit.units import format_count
@@ -284,9 +280,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
     missing = {each.name for each in ready.missing}
     for creation in table.creations:
         index, figures = creation.index, creation.figures
-        name = (
-            f"index {index.name} ({_index_key(index)}; {index.projection}) of table {table.table}"
-        )
+        name = f"index {index.name} ({index.key_text}; {index.projection}) of table {table.table}"
         if index.name not in missing:
             there = ready.state.index(index.name)
             if there is not None and (there.status != "ACTIVE" or table.replicas):
@@ -303,7 +297,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
                 f" {scaling.most:,}, as the table's"
             )
     for index in ready.to_remove:
-        yield Effect(text=f"remove index {index.name} ({_index_key(index)}) of table {table.table}")
+        yield Effect(text=f"remove index {index.name} ({index.key_text}) of table {table.table}")
     if ready.state.is_busy and missing:
         yield Effect(text=f"first wait for the operation that runs on {table.table}")
 

@@ -366,7 +366,7 @@ def _tables(made: "Plan") -> "tuple[Table, ...]":
             {
                 "index": each.index.name,
                 "table": table.table,
-                "key": _key(each),
+                "key": each.index.key_text,
                 "projection": _projection(each),
                 "replaces": each.replaces or None,
                 "entries": _count(each.figures.entries),
@@ -435,12 +435,6 @@ def _amounts(creation: "Creation") -> "Row":
         "million": figures.write_usd_million,
         "needed": None if needed is None else float(ceil(needed)),
     }
-
-
-def _key(creation: "Creation") -> str:
-    index = creation.index
-    parts = [" + ".join(name for name, _ in part) for part in (index.partition, index.sort) if part]
-    return ", ".join(parts)
 
 
 def _projection(creation: "Creation") -> str:

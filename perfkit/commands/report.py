@@ -20,9 +20,9 @@ from perfkit.commands.common import (
     JsonOption,
     ProfileOption,
     VerboseOption,
+    list_runs,
     note,
     refuse_idle,
-    warn,
 )
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
@@ -230,11 +230,8 @@ def report(
         note("Asks CloudWatch for 4 metrics of each table and index; AWS takes $0.01 for 1,000.")
 
     from perfkit.report.build import build_report
-    from perfkit.runs import RunStore
 
-    listing = RunStore(RUNS_FOLDER).list()
-    for problem in listing.problems:
-        warn(str(problem))
+    listing = list_runs()
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)

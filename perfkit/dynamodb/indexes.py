@@ -18,11 +18,12 @@ from perfkit.dynamodb.index_items import (
 )
 from perfkit.dynamodb.index_work import (
     Change,
+    Changes,
     Event,
     Goal,
     Recorder,
     TableWork,
-    Waiting,
+    WaitPolicy,
     Wanted,
     carry_out,
 )
@@ -166,9 +167,8 @@ def plan(
         raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
     plans: list[IndexPlan] = []
-    try:
+    with RetryingConnection(target.connect()) as connection:
         for table in workload.tables:
             if all(owner is not table for owner, _ in wanted):
                 continue
@@ -209,8 +209,6 @@ def plan(
                         is_paid=target.is_aws,
                     )
                 )
-    finally:
-        connection.close()
     return tuple(plans)
 
 
@@ -327,8 +325,7 @@ def check_items(
         TargetError: The target failed.
     """
     checks: ItemChecks = {}
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
+    with RetryingConnection(target.connect()) as connection:
         for table in {each.table.name: each.table for each in plans}.values():
             wanted = [each.index for each in plans if each.table is table and each.is_to_create]
             if not wanted:
@@ -339,8 +336,6 @@ def check_items(
                 for each in found.values():
                     check_held_keys(connection, table, each)
             checks |= {(table.name, name): each for name, each in found.items()}
-    finally:
-        connection.close()
     return checks
 
 
@@ -371,9 +366,8 @@ def count(
         TargetError: The target failed.
     """
     counts = []
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     items: dict[str, int] = {}
-    try:
+    with RetryingConnection(target.connect(), backoff=Backoff(pause=pause)) as connection:
         for each in plans:
             table, index = each.table.name, each.index.name
             seen = checks.get((table, index))
@@ -398,8 +392,6 @@ def count(
                     seen = check_table(connection, table, [each.index])[index]
                     entries = count_entries(connection, table, index)
             counts.append(IndexCount(table=each.table, check=seen, entries=entries))
-    finally:
-        connection.close()
     return tuple(counts)
 
 
@@ -415,7 +407,7 @@ def apply(
     record: Recorder = lambda _: None,
     clock: Clock = time.monotonic,
     pause: Pause = time.sleep,
-) -> dict[tuple[str, str], Change]:
+) -> Changes:
     """
     Bring indexes to be present and active, or absent.
 
@@ -444,29 +436,19 @@ def apply(
             longer than *timeout_s*.
     """
     doing = "creating indexes" if goal is Goal.PRESENT else "dropping indexes"
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
-    try:
-        with answer_errors(doing, target.name):
-            works = _works(connection, target, plans, goal, record)
-            ownership = Ownership(target)
-            for work in works:
-                if not work.is_done:
-                    ownership.check(connection, work.table_name, work.identity)
-            carry_out(
-                works,
-                target,
-                wait=wait,
-                waiting=Waiting(
-                    works, timeout_s=timeout_s, stalled=stalled, clock=clock, again=_AGAIN
-                ),
-                watch=watch,
-                pause=pause,
-            )
-    finally:
-        connection.close()
-    return {
-        (work.table_name, name): change for work in works for name, change in work.changes.items()
-    }
+    with (
+        RetryingConnection(target.connect(), backoff=Backoff(pause=pause)) as connection,
+        answer_errors(doing, target.name),
+    ):
+        works = _works(connection, target, plans, goal, record)
+        ownership = Ownership(target)
+        for work in works:
+            if not work.is_done:
+                ownership.check(connection, work.table_name, work.identity)
+        policy = WaitPolicy(
+            timeout_s=timeout_s, watch=watch, stalled=stalled, clock=clock, pause=pause
+        )
+        return carry_out(works, target, policy, again=_AGAIN, wait=wait)
 
 
 _AGAIN = "`perfkit status` shows how far it is, and the same command waits for the rest"

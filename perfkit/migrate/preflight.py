@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from perfkit.migrate.checkpoint import (
 )
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tallies, Tally
+from perfkit.migrate.threads import ReadingThreads
 from perfkit.settings import MIGRATIONS_FOLDER
 from perfkit.workloads.model import Workload
 from perfkit.workloads.profile import Profile, Profiler, kind_of
@@ -67,7 +68,6 @@ _MEAN_ROUNDING = 0.25
 """Of half a unit."""
 
 _SAVE_EVERY_S = 1.0
-_LEAVE_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,10 +213,6 @@ class ViolationsFile:
 
 
 # ---- reading ------------------------------------------------------------------------------------------
-
-
-class _LeftError(Exception):
-    """A thread is asked to end."""
 
 
 class Preflight:
@@ -409,7 +405,7 @@ class Preflight:
 
     def _begin(self, connection: Connection, proposal: Proposal) -> TableProgress:
         """Take a first look, and return how to read the table."""
-        patient = RetryingConnection(connection, backoff=Backoff())
+        patient = RetryingConnection(connection)
         keys = proposal.state.keys.names
         limits = SampleLimits(items=_FIRST_LOOK).for_table(proposal.state)
         sampling = Sampling(patient, proposal.state, limits=limits)
@@ -466,14 +462,13 @@ class Preflight:
         """
         self._check_output_free()
         output = self._open(0)
-        connection = RetryingConnection(self._target.connect(read_only=True), backoff=Backoff())
+        found = []
         try:
-            found = []
-            for proposal in self._proposals:
-                with answer_errors(f"reading table {proposal.state.name}", self._target.name):
-                    found.append(self._sample(connection, proposal, items, seed, output))
+            with RetryingConnection(self._target.connect(read_only=True)) as connection:
+                for proposal in self._proposals:
+                    with answer_errors(f"reading table {proposal.state.name}", self._target.name):
+                        found.append(self._sample(connection, proposal, items, seed, output))
         finally:
-            connection.close()
             if output is not None:
                 output.flush()
                 output.close()
@@ -552,11 +547,12 @@ class _Reading:
         self._advance = advance
         self._keys = {index.name: Keys.of(index) for index in proposal.indexes}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._failures: list[BaseException] = []
+        self._threads = ReadingThreads()
         # whether the file of violations holds all of what is counted, and nothing else
         self._is_whole = True
-        self._connection = RetryingConnection(connection, backoff=Backoff(pause=self._pause))
+        self._connection = RetryingConnection(
+            connection, backoff=Backoff(pause=self._threads.pause)
+        )
         self._request = self._scan()
 
     def run(self) -> None:
@@ -567,33 +563,27 @@ class _Reading:
             DynamoDBError: The target refused.
             PerfkitError: A limit, a full disk.
         """
-        threads = [
-            # daemons, because a page may be waited for longer than somebody who gave up waits
-            threading.Thread(target=self._follow, args=(number, segment), daemon=True)
-            for number, segment in enumerate(self._progress.segments)
-            if not segment.is_done
-        ]
         self._save()
+        saved_s = time.monotonic()
+
+        def meanwhile() -> None:
+            nonlocal saved_s
+            self._tell()
+            if time.monotonic() - saved_s >= _SAVE_EVERY_S:
+                self._save()
+                saved_s = time.monotonic()
+
         try:
-            for thread in threads:
-                thread.start()
-            saved_s = time.monotonic()
-            while any(thread.is_alive() for thread in threads) and not self._failures:
-                for thread in threads:
-                    thread.join(0.05)
-                self._tell()
-                if time.monotonic() - saved_s >= _SAVE_EVERY_S:
-                    self._save()
-                    saved_s = time.monotonic()
+            self._threads.run(
+                [
+                    partial(self._follow, number, segment)
+                    for number, segment in enumerate(self._progress.segments)
+                    if not segment.is_done
+                ],
+                meanwhile,
+            )
         finally:
-            self._stop.set()
-            ends_s = time.monotonic() + _LEAVE_WITHIN_S
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, ends_s - time.monotonic()))
             self._save()
-        if self._failures:
-            raise self._failures[0]
 
     def _tell(self) -> None:
         with self._lock:
@@ -607,10 +597,6 @@ class _Reading:
             if self._output is not None:
                 self._checkpoint.violations_bytes = self._output.flush()
             self._write()
-
-    def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise _LeftError
 
     def _scan(self) -> dict[str, Any]:
         names = [*self._proposal.state.keys.names]
@@ -629,13 +615,8 @@ class _Reading:
         return request
 
     def _follow(self, number: int, segment: Segment) -> None:
-        try:
-            while not (segment.is_done or self._stop.is_set()):
-                self._page(number, segment)
-        except _LeftError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._failures.append(error)
+        while not (segment.is_done or self._threads.stop.is_set()):
+            self._page(number, segment)
 
     def _page(self, number: int, segment: Segment) -> None:
         request = dict(self._request)
@@ -649,7 +630,7 @@ class _Reading:
         items = [to_wire(item) for item in answer["Items"]]
         last = answer.get("LastEvaluatedKey")
         with self._lock:
-            if self._stop.is_set():
+            if self._threads.stop.is_set():
                 # what the caller keeps does not know of this page any more
                 return
             page = self._count(items, segment.tally)
@@ -674,7 +655,7 @@ class _Reading:
                         )
         except BaseException:
             self._is_whole = False
-            self._stop.set()
+            self._threads.stop.set()
             raise
         return page
 

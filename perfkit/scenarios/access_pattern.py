@@ -2,16 +2,16 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Consistency, Item
 from perfkit.dynamodb.errors import aws_errors
-from perfkit.dynamodb.items import describe_difference, from_client, to_client
+from perfkit.dynamodb.items import describe_difference, to_client
 from perfkit.dynamodb.ownership import unmarked
-from perfkit.dynamodb.requests import asker, placeholders_of, query_request
+from perfkit.dynamodb.requests import asker, placeholders_of, query_request, scan_test
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.tables import (
     NEW_NAME,
@@ -78,8 +78,6 @@ _NOW = "query-today"
 _BOUNDED = ("scan (modelled)", "scan-filtered (modelled)")
 """Scans of which some pages are read."""
 
-# values that are the same on the wire and in boto3
-_ALIKE = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
 _PAGE_BYTES = 1_048_576
 # for an upper bound only: AWS takes several times as long for a page
 _FASTEST_PAGES_A_SECOND = 100
@@ -599,8 +597,8 @@ class _Ways:
     def _scan(self) -> Scan:
         return Scan(
             client=self._context.client,
-            table=self._pattern.table,
-            matches=self._matcher(),
+            request={"TableName": self._pattern.table},
+            matches=scan_test(self._pattern),
             consistency=self._consistency,
         )
 
@@ -618,7 +616,7 @@ class _Ways:
             client=self._context.client,
             request=request,
             size_bytes=self._table.size_bytes,
-            matches=None if filtered else self._matcher(),
+            matches=None if filtered else scan_test(self._pattern),
             consistency=self._consistency,
             name=_BOUNDED[filtered],
             seed=self._context.options.plan.random_seed,
@@ -666,22 +664,6 @@ class _Ways:
             consistency=Consistency.EVENTUAL if is_global else self._consistency,
             strong_possible=not is_global,
             name=name,
-        )
-
-    def _matcher(self) -> Callable[[Item], bool]:
-        """Return the scan filter as the service itself applies it."""
-        from perfkit.embedded.expressions import Placeholders, parse_condition
-
-        text = self._pattern.scan_filter or ""
-        names, values = self._pattern.placeholders(text)
-        placeholders = Placeholders(names or None, values or None)
-        condition = parse_condition(text, placeholders, "FilterExpression")
-        if all(value.keys() <= _ALIKE for value in values.values()):
-            return condition.matches
-        # boto3 gives binary values as bytes, and the condition holds base64 text
-        looked_at = condition.attributes
-        return lambda item: condition.matches(
-            {name: from_client(item[name]) for name in looked_at if name in item}
         )
 
     def _obstacle(self, table: str, form: QueryForm, facts: "_TableFacts") -> str:

@@ -979,9 +979,8 @@ def carry(
     plan = read_plan(Path("plan.json"))
     with journals(target, ["Orders"], "migrate apply") as kept:
         ready = applying.check(target, plan)
-        changes = applying.apply(
-            target, ready, kept, watch=watch, clock=clock.now, pause=clock.sleep
-        )
+        policy = index_work.WaitPolicy(watch=watch, clock=clock.now, pause=clock.sleep)
+        changes = applying.apply(target, ready, kept, policy)
     return {name: str(change) for (_, name), change in changes.items()}
 
 
