@@ -99,6 +99,14 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
             id="migrate status",
         ),
         pytest.param(
+            ("traffic", "show", "--force"), "--force does nothing without --output", id="recording"
+        ),
+        pytest.param(
+            ("compare", "a", "b", "--force"),
+            "--force does nothing without --output",
+            id="comparison",
+        ),
+        pytest.param(
             ("report", "--force"), "--force does nothing without --output", id="report file"
         ),
     ],
