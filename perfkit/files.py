@@ -1,12 +1,15 @@
-"""Files written in one step, and those of them that only their owner may read."""
+"""Files written in one step, those only their owner may read, temporary ones left behind."""
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
+
+import psutil
 
 from perfkit.errors import ConfigError, cannot_write
 
-__all__ = ["replace_file", "write_private"]
+__all__ = ["remove_orphans", "replace_file", "write_private"]
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -35,6 +38,25 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_orphans(parent: Path, prefix: str) -> None:
+    """
+    Remove temporary files and folders of this user whose process is gone.
+
+    Args:
+        parent: Where they are.
+        prefix: What their names begin with, followed by the process's number and a dash.
+    """
+    for path in parent.glob(f"{prefix}*-*"):
+        owner = path.name.removeprefix(prefix).partition("-")[0]
+        with contextlib.suppress(OSError, ValueError):
+            if path.lstat().st_uid != os.getuid() or psutil.pid_exists(int(owner)):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def write_private(

@@ -1,5 +1,6 @@
 """`perfkit check`: the checklist and gates, held against saved runs, what runs, and the code."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
+    wrap,
 )
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, PerfkitError
@@ -265,7 +267,8 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
         said = line.reason if line.state is not State.DONE else ""
         if verbose and line.state is State.DONE:
             said = line.verdict.evidence
-        print_text(f"  {line.state:<8}  {line.title}{f': {said}' if said else ''}")
+        shown = f"  {line.state:<8}  {line.title}{f': {said}' if said else ''}"
+        print_text(wrap(shown, sys.stdout, indent=" " * 14))
         following = lines[number + 1 :]
         repeated = following and (following[0].group, following[0].next_step) == (
             line.group,

@@ -23,6 +23,7 @@ from perfkit.commands.common import (
     note,
     print_json,
     print_text,
+    refuse_idle,
     say,
     warn,
 )
@@ -57,6 +58,7 @@ _UNREAD_DAYS = 14
 
 
 def apply(
+    context: typer.Context,
     plan: PlanArgument,
     *,
     target: TargetOption = None,
@@ -89,6 +91,8 @@ def apply(
     from perfkit.migrate.plan_file import read_plan
 
     made = read_plan(plan)
+    if not any(table.removals for table in made.tables):
+        refuse_idle(context, {"confirm"}, "with a plan that removes no index")
     where = target_of(made, target, data, region, profile)
     names = [table.table for table in made.tables]
     applying.check(where, made)
@@ -207,11 +211,14 @@ def place_named(
     made: "Plan", target: str | None, data: Path | None, region: str | None
 ) -> tuple[str | None, str | None]:
     """Return the target and the region that options name, or else the plan."""
+    from perfkit.dynamodb.targets import parse_target
+
     place = made.place
     if target is None and data is None:
         target = place.endpoint or place.kind
-        if place.kind != "embedded":
-            region = region or place.region
+    if region is None and place.kind != "embedded" and target not in {None, "embedded"}:
+        # an address of AWS says its own
+        region = (None if target == "aws" else parse_target(target).region) or place.region
     return target, region
 
 

@@ -22,6 +22,7 @@ from perfkit.commands.common import (
     print_json,
     print_line,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
@@ -60,6 +61,7 @@ IndexOption = Annotated[
 
 
 def preflight(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -116,6 +118,10 @@ def preflight(
     """
     from perfkit.migrate.preflight import Preflight, page_units
 
+    if violations is None:
+        refuse_idle(context, {"examples", "force"}, "without --violations")
+    if sample is not None:
+        refuse_idle(context, {"restart"}, "with --sample, which always begins anew")
     read = read_workload(workload)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost

@@ -24,6 +24,7 @@ from perfkit.commands.common import (
     print_line,
     print_text,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn_of_units,
@@ -47,6 +48,7 @@ _MOST_ROWS = 8
 
 
 def verify(
+    context: typer.Context,
     plan: Annotated[
         Path | None,
         typer.Argument(metavar="PLAN", help="Verify what this plan creates.", show_default=False),
@@ -107,6 +109,8 @@ def verify(
     from perfkit.migrate.preflight import page_units
     from perfkit.migrate.verify import Verification, verdict_on
 
+    if differences is None:
+        refuse_idle(context, {"force"}, "without --differences")
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
     if planned is not None:

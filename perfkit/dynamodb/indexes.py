@@ -27,7 +27,7 @@ from perfkit.dynamodb.index_work import (
     Wanted,
     carry_out,
 )
-from perfkit.dynamodb.ownership import Ownership
+from perfkit.dynamodb.ownership import Mark, Ownership
 from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
@@ -37,6 +37,7 @@ from perfkit.dynamodb.tables import (
     count_items,
     describe,
     index_difference,
+    to_be_made,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import TargetError, WorkloadError
@@ -131,7 +132,9 @@ class IndexPlan:
         return self.state in {IndexPlanState.CREATING, IndexPlanState.ACTIVE}
 
 
-def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple[IndexPlan, ...]:
+def plan(
+    target: Target, workload: Workload, names: Sequence[str] = (), *, seeded: float | None = None
+) -> tuple[IndexPlan, ...]:
     """
     Look how the workload's indexes stand; changes nothing, reads no items.
 
@@ -141,6 +144,8 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
         target: Where.
         workload: Which indexes.
         names: Only indexes of these names; all if empty.
+        seeded: The scale at which the tables will have been filled by then; None takes them as
+            they are.
 
     Raises:
         WorkloadError: The workload has no index of such a name, or not on a table of perfkit's.
@@ -158,7 +163,7 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
     wanted = [(table, index) for table, index in known if not names or index.name in names]
     if not workload.made:
         return ()
-    if not target.may_exist:
+    if seeded is None and not target.may_exist:
         raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
@@ -169,13 +174,17 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                 continue
             with answer_errors(f"looking at table {table.name}", target.name):
                 state = describe(connection, table.name)
-                if state is None:
+                mark: Mark | None = Mark()
+                if state is not None:
+                    mark = ownership.mark_of(connection, state)
+                elif seeded is None:
                     raise _no_table(table.name, target)
-                mark = ownership.mark_of(connection, state)
+                else:
+                    state = to_be_made(table)
             items = state.items
             if target.kind is not TargetKind.EMBEDDED:
                 # AWS counts every six hours, and some stand-ins never do
-                scale = 1.0 if mark is None or mark.scale is None else mark.scale
+                scale = seeded or (mark and mark.scale) or 1.0
                 filled = ItemGenerator(workload, scale=scale).count(table.name)
                 items = max(items, filled) if mark is not None else items or filled
             some = sample(generator, table.name)

@@ -106,12 +106,15 @@ def drawing_effects(target: Target, tables: Mapping[str, int]) -> tuple[Effect, 
         TargetError: The target does not answer.
     """
     effects = []
-    for name, state in describe_tables(target, tables).items():
-        limits = SampleLimits(items=tables[name], read_units=_MOST_UNITS).for_table(state)
+    there = describe_tables(target, tables)
+    for name, items in tables.items():
+        limits = SampleLimits(items=items, read_units=_MOST_UNITS)
+        if name in there:
+            limits = limits.for_table(there[name])
         units = format_units(limits.read_units)
         effects.append(
             Effect(
-                text=f"read up to {tables[name]:,} items of {name} for values of requests;"
+                text=f"read up to {items:,} items of {name} for values of requests;"
                 f" at most {units} read units",
                 read_units=limits.read_units,
             )

@@ -38,6 +38,7 @@ __all__ = [
     "Taken",
     "apply",
     "check",
+    "check_place",
     "check_removals",
     "definition_of",
     "find_taken",
