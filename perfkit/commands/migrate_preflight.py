@@ -21,7 +21,6 @@ from perfkit.commands.common import (
     note,
     print_json,
     print_line,
-    print_text,
     read_workload,
     refuse_idle,
     say,
@@ -30,7 +29,7 @@ from perfkit.commands.common import (
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command
-from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
+from perfkit.commands.migrate_tables import find_lacking, is_approved, print_rows, say_nothing_lacks
 from perfkit.errors import PerfkitError, ThresholdError
 
 if TYPE_CHECKING:
@@ -243,8 +242,6 @@ def _read_with_bars(
 
 
 def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> None:
-    from perfkit.report import terminal
-    from perfkit.report.layout import first_rows
     from perfkit.units import format_many, format_units
 
     items = sum(each.tallies.total().items for each in found)
@@ -257,12 +254,7 @@ def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> No
         f" ({'all' if whole else 'a sample'}), {units} RCU"
     )
     for table in (_entries(found), _reasons(found), _kinds(found)):
-        if table.rows:
-            shown = first_rows(table, most, what="rows")
-            print_text()
-            terminal.print_table(shown)
-            if shown is not table:
-                print_text("More: perfkit migrate preflight -v")
+        print_rows(table, most, more="perfkit migrate preflight -v")
 
 
 def _entries(found: "Sequence[Findings]") -> "Table":

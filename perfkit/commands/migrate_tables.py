@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.targets import Target
     from perfkit.migrate.proposals import Proposal
+    from perfkit.report.model import Table
     from perfkit.workloads.model import Workload
 
-__all__ = ["check_made", "find_lacking", "is_approved", "say_nothing_lacks"]
+__all__ = ["check_made", "find_lacking", "is_approved", "print_rows", "say_nothing_lacks"]
 
 
 def find_lacking(
@@ -46,6 +47,20 @@ def check_made(where: "Target") -> None:
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
+
+
+def print_rows(table: "Table", most: int | None, *, more: str) -> None:
+    """Print a table that has any rows, not more than *most* of them, and where the others are."""
+    from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
+
+    if not table.rows:
+        return
+    shown = first_rows(table, most, what="rows")
+    print_text()
+    terminal.print_table(shown)
+    if shown is not table:
+        print_text(f"More: {more}")
 
 
 def say_nothing_lacks(where: "Target", *, as_json: bool) -> None:

@@ -30,7 +30,7 @@ from perfkit.commands.common import (
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
-from perfkit.commands.migrate_tables import check_made
+from perfkit.commands.migrate_tables import check_made, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,7 +266,6 @@ def _print(
     from perfkit.analysis.verdict import Ruling
     from perfkit.migrate.verify import verdict_of
     from perfkit.report import terminal
-    from perfkit.report.layout import first_rows
     from perfkit.units import format_many, format_units
 
     verdicts = [verdict_of(each) for each in found]
@@ -293,13 +292,8 @@ def _print(
     for answer in answers:
         print_text()
         _print_answer(answer)
-    table = _differences(found, answers)
-    if table.rows:
-        shown = first_rows(table, most, what="rows")
-        print_text()
-        terminal.print_table(shown)
-        if shown is not table:
-            print_text("More: perfkit migrate verify -v, or --differences FILE")
+    more = "perfkit migrate verify -v, or --differences FILE"
+    print_rows(_differences(found, answers), most, more=more)
 
 
 def _print_answer(answer: "Answer") -> None:

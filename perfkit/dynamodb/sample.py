@@ -26,6 +26,7 @@ from math import ceil
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
+from perfkit.dynamodb.connection import consumed_units
 from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import TableState
 from perfkit.measure.cluster_sample import ClusterSample
@@ -366,7 +367,7 @@ class Sampling:
         return limit if self._pages else max(1, limit)
 
     def _account(self, answer: dict[str, Any], size_bytes: int) -> None:
-        said = answer.get("ConsumedCapacity", {}).get("CapacityUnits")
+        said = consumed_units(answer)
         due = read_units(size_bytes)
         self._pages += 1
         self._modelled_units += due

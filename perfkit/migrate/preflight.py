@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, read_units
-from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.connection import Connection, consumed_units
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import (
     ItemCheck,
@@ -635,9 +635,7 @@ class _Reading:
                 return
             page = self._count(items, segment.tally)
             segment.tally.include(page)
-            self._progress.read_units += answer.get("ConsumedCapacity", {}).get(
-                "CapacityUnits", 0.0
-            )
+            self._progress.read_units += consumed_units(answer) or 0.0
             segment.start = None if last is None else to_wire(last)
             segment.is_done = last is None
 

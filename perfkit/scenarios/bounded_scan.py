@@ -7,6 +7,7 @@ from math import ceil, floor
 from typing import Any
 
 from perfkit.capacity import Consistency, Item
+from perfkit.dynamodb.connection import consumed_units
 from perfkit.dynamodb.twin_figures import query_units
 from perfkit.measure.cluster_sample import ClusterSample, count_in_table, sum_in_table
 from perfkit.measure.histogram import Histogram
@@ -78,7 +79,7 @@ class BoundedScan(Request):
             read = page.get("ScannedCount", len(items))
             answer.count(page, items, read)
             answer.items += found
-            units = page.get("ConsumedCapacity", {}).get("CapacityUnits")
+            units = consumed_units(page)
             self.last.append(_Page(read, len(found), units))
         return answer
 
