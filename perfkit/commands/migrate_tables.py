@@ -84,8 +84,8 @@ def is_approved(
         state = each.state
         size = "how many is not known: it is described as empty"
         if state.items > 0:
-            told = format_bytes(state.size_bytes) if state.size_bytes else "size not told"
-            size = f"about {format_count(state.items)} items, {told}"
+            size = format_bytes(state.size_bytes) if state.size_bytes else "size not known"
+            size = f"about {format_count(state.items)} items, {size}"
         if sample is not None:
             units = SampleLimits(items=sample).for_table(state).read_units
             text = f"read {format_count(sample)} of the items of {state.name} ({size})"

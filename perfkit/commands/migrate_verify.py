@@ -208,8 +208,8 @@ def _is_approved(
     for name, items, size_bytes in sizes:
         size = "how large is not known: it is described as empty"
         if items > 0:
-            told = format_bytes(size_bytes) if size_bytes else "size not told"
-            size = f"about {format_count(items)} items, {told}"
+            size = format_bytes(size_bytes) if size_bytes else "size not known"
+            size = f"about {format_count(items)} items, {size}"
         effects.append(
             Effect(
                 text=f"read all of {name} once ({size}), and again what seems to differ",

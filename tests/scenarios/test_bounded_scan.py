@@ -85,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "collect", lambda: 0)
     # of ten pages nothing would be left here
-    monkeypatch.setattr("perfkit.scenarios.access_pattern.PAGES", 3)
+    monkeypatch.setattr("perfkit.scenarios.bounded_scan.PAGES", 3)
     Path("logs.toml").write_text(WORKLOAD, encoding="utf-8")
 
 
