@@ -81,7 +81,6 @@ class Busy:
 
     share: float
     rate_hz: float
-    p95_s: float
     run: str
 
 
@@ -140,7 +139,7 @@ def busiest(runs: Sequence[Measured], limit_s: float) -> Busy | None:
         limit_s: The 95th percentile of the response time was below it, and nothing failed.
     """
     kept = [
-        Busy(share=each.busy_share, rate_hz=each.rate_hz, p95_s=each.p95_s, run=each.run.id)
+        Busy(share=each.busy_share, rate_hz=each.rate_hz, run=each.run.id)
         for each in runs
         if each.p95_s is not None
         and each.p95_s < limit_s

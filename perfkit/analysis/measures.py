@@ -44,7 +44,7 @@ a request was due."""
 Measures = Mapping[str, float | None]
 
 
-def measures_of(run: Run, book: "PriceBook | None" = None) -> Mapping[str, Measures]:
+def measures_of(run: Run) -> Mapping[str, Measures]:
     """
     Return the measures of a load test: by endpoint, then by name; `OVERALL` is all together.
 
@@ -54,26 +54,25 @@ def measures_of(run: Run, book: "PriceBook | None" = None) -> Mapping[str, Measu
 
     Args:
         run: Of kind `load`; other runs have no measures, and nor has one without any request.
-        book: Prices; None takes those of the run's region, or of us-east-1.
     """
     if run.kind is not RunKind.LOAD or run.load_test is None or not run.variants:
         return {}
-    usd = _Usd(run, book)
+    usd = _Usd(run)
     found = {each.question: _measures(each, usd) for each in run.variants}
     return {**found, OVERALL: {**found.get(OVERALL, {}), **_of_instances(run.load_test)}}
 
 
 def measures_of_variant(run: Run, variant: Variant) -> Measures:
     """Return the measures of some requests of a load test: of a stage of it, say."""
-    return _measures(variant, _Usd(run, None))
+    return _measures(variant, _Usd(run))
 
 
 class _Usd:
     """What units cost on demand; the price list is only read where units are known."""
 
-    def __init__(self, run: Run, book: "PriceBook | None") -> None:
+    def __init__(self, run: Run) -> None:
         self._region = run.target.get("region")
-        self._book = book
+        self._book: PriceBook | None = None
 
     def per_million(self, read_units: float | None, write_units: float | None) -> float | None:
         if read_units is None:

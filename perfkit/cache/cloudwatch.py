@@ -143,13 +143,7 @@ def _metric(name: str, dimensions: Mapping[str, str], **content: Any) -> dict[st
     return {"MetricName": name, "Dimensions": pairs, **content}
 
 
-async def keep_publishing(
-    snapshot: Callable[[], Snapshot],
-    client: Any,
-    namespace: str,
-    *,
-    every_s: float = PUBLISH_S,
-) -> None:
+async def keep_publishing(snapshot: Callable[[], Snapshot], client: Any, namespace: str) -> None:
     """
     Send what a cache counts each minute, and the rest when cancelled; failures are only logged.
 
@@ -157,7 +151,6 @@ async def keep_publishing(
         snapshot: Returns what has been counted.
         client: A boto3 CloudWatch client.
         namespace: For example "perfkit".
-        every_s: Seconds between.
     """
     before = Snapshot()
 
@@ -176,7 +169,7 @@ async def keep_publishing(
 
     try:
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(PUBLISH_S)
             await send()
     finally:
         await send()

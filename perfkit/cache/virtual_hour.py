@@ -122,7 +122,6 @@ class Events:
 
     Attributes:
         fills: Queries made: one for the misses that came together, one for each error.
-        expired: Misses of keys that had been there.
         peak_fills: Most fills that began in one second.
     """
 
@@ -131,7 +130,6 @@ class Events:
     errors: int = 0
     fills: int = 0
     invalidations: int = 0
-    expired: int = 0
     peak_fills: int = 0
 
     @property
@@ -185,7 +183,6 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
             continue
         else:
             events.misses += 1
-            events.expired += key in kept
             there_s = at_s + traffic.fill_s
             kept[key] = (there_s, there_s + settings.kept_ms(traffic.ttl_s, rng) / 1e3)
         events.fills += 1

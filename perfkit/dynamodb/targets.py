@@ -215,7 +215,6 @@ class Target:
         service: str = "dynamodb",
         *,
         max_attempts: int | None = None,
-        retry_mode: str = "standard",
         pool_connections: int = 10,
         parameter_validation: bool = True,
         connect_timeout_s: float = 5.0,
@@ -227,7 +226,6 @@ class Target:
         Args:
             service: `dynamodb`; on `aws` any other service of the same account and region.
             max_attempts: Attempts in all for one call; None leaves it to boto3, 1 is no retries.
-            retry_mode: `standard`, `adaptive` or `legacy`, as boto3 names them.
             pool_connections: Connections kept open; as many as threads share the client.
             parameter_validation: Whether boto3 checks requests before it sends them.
             connect_timeout_s: Seconds to wait for a connection.
@@ -238,7 +236,7 @@ class Target:
         """
         from botocore.config import Config
 
-        retries: dict[str, Any] = {"mode": retry_mode}
+        retries: dict[str, Any] = {"mode": "standard"}
         if max_attempts is not None:
             retries["total_max_attempts"] = max_attempts
         config = Config(

@@ -153,11 +153,6 @@ class Generator:
         self._selector.register(child.line, selectors.EVENT_READ, child)
         child.say(order)
 
-    @property
-    def pids(self) -> list[int]:
-        """The processes on this machine."""
-        return [child.process.pid for child in self._children]
-
     def reports(self) -> Iterator[dict[str, Any] | None]:
         """
         Yield what the process that leads says, until everything is done; None now and then.

@@ -450,13 +450,12 @@ class Preflight:
 
     # -- some items
 
-    def read_sample(self, items: int, *, seed: int = 1) -> tuple[Findings, ...]:
+    def read_sample(self, items: int) -> tuple[Findings, ...]:
         """
         Read a sample of each table.
 
         Args:
             items: Of each table, at most.
-            seed: Another one takes other items.
 
         Raises:
             ConfigError: The workload describes an index wrongly.
@@ -471,7 +470,7 @@ class Preflight:
             found = []
             for proposal in self._proposals:
                 with answer_errors(f"reading table {proposal.state.name}", self._target.name):
-                    found.append(self._sample(connection, proposal, items, seed, output))
+                    found.append(self._sample(connection, proposal, items, output))
         finally:
             connection.close()
             if output is not None:
@@ -484,13 +483,12 @@ class Preflight:
         connection: RetryingConnection,
         proposal: Proposal,
         items: int,
-        seed: int,
         output: ViolationsFile | None,
     ) -> Findings:
         state = proposal.state
         keys = {index.name: Keys.of(index) for index in proposal.indexes}
         limits = SampleLimits(items=items).for_table(state)
-        sampling = Sampling(connection, state, limits=limits, seed=seed)
+        sampling = Sampling(connection, state, limits=limits, seed=1)
         profiler = Profiler(state.keys.names)
         wanted = {name for each in keys.values() for name in each.names}
         kept: list[tuple[Item, int]] = []

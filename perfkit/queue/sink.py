@@ -178,21 +178,15 @@ class SinkServer:
         await asyncio.gather(*conversations, return_exceptions=True)
 
 
-def start_sink(
-    *, folder: Path | None = None, delay_s: float = DELAY_S, port: int = 0
-) -> SinkServer:
+def start_sink(*, folder: Path | None = None, delay_s: float = DELAY_S) -> SinkServer:
     """
     Return a running sink; end it with its `stop`.
 
     Args:
         folder: perfkit's folder, where workers look for it; None writes nothing.
         delay_s: Seconds it takes to accept a mail.
-        port: 0 takes a free one.
-
-    Raises:
-        TargetError: The port is taken.
     """
-    sink = SinkServer(delay_s=delay_s, port=port).start()
+    sink = SinkServer(delay_s=delay_s).start()
     if folder is not None:
         sink.announce(folder)
     return sink

@@ -50,18 +50,18 @@ _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 _BOX = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
-def make_console(file: TextIO | None = None, *, width: int | None = None) -> Console:
+def make_console(file: TextIO | None = None) -> Console:
     """
     Return a console for reports, on standard output unless *file* is given.
 
     Colours are used on a terminal only, and never when NO_COLOR is set. The width is the
     terminal's; elsewhere that of COLUMNS, or 120.
     """
-    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
     if isinstance(console.file, io.TextIOWrapper):
         # A terminal that knows no multiplication sign gets a question mark, not a traceback.
         console.file.reconfigure(errors="replace")
-    if width is None and not console.is_terminal and not os.environ.get("COLUMNS"):
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = plain.WIDTH
     return console
 

@@ -88,7 +88,6 @@ class Recorded:
         unread: How many were passed on and could not be.
         duration_s: How long it took.
         exit_code: The command's, 128 and the number of a signal that ended it; None without one.
-        failure: Why recording stopped before its end; "" if it did not.
         failures: What went wrong among the requests.
         away: Why a target that nothing was asked of cannot be reached; "" where it can, or was
             asked.
@@ -98,7 +97,6 @@ class Recorded:
     unread: int
     duration_s: float
     exit_code: int | None
-    failure: str
     failures: Failures
     away: str
 
@@ -177,7 +175,6 @@ async def _record(
         unread=proxy.unread,
         duration_s=duration_s,
         exit_code=code,
-        failure=writer.failure,
         failures=failures_of(writer.totals().values()),
         away=away,
     )

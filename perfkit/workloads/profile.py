@@ -258,7 +258,6 @@ class Profile:
 
     Args:
         items: Items looked at.
-        table_items: Items of the table; None if nobody knows.
         whole: The items looked at are the whole table, so that nothing is estimated.
         sizes: None where there are no items.
         attributes: Those that most items have first.
@@ -267,7 +266,6 @@ class Profile:
     """
 
     items: int
-    table_items: int | None
     whole: bool
     sizes: SizeProfile | None
     attributes: tuple[AttributeProfile, ...]
@@ -376,7 +374,6 @@ class Profiler:
         kinds, kinds_by = self._kinds(whole=whole)
         return Profile(
             items=len(self._sizes),
-            table_items=table_items,
             whole=whole,
             sizes=_sizes(sorted(self._sizes)) if self._sizes else None,
             attributes=tuple(attributes),

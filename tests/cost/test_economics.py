@@ -81,9 +81,9 @@ EVIDENCE = Evidence(
     writes=(TABLE, ALL, KEYS),
     table_items={"Books": 1_000_000},
     cpu=(
-        Cpu(name="phase-0", seconds=0.5, questions=1),
-        Cpu(name="phase-3", seconds=0.001, questions=1),
-        Cpu(name="phase-3-cold", seconds=0.011, questions=1),
+        Cpu(name="phase-0", seconds=0.5),
+        Cpu(name="phase-3", seconds=0.001),
+        Cpu(name="phase-3-cold", seconds=0.011),
     ),
     traffic=None,
 )

@@ -60,8 +60,8 @@ EVIDENCE = Evidence(
     writes=(TABLE, INDEX, KEYS),
     table_items={},
     cpu=(
-        Cpu(name="phase-0", seconds=1.0, questions=1),
-        Cpu(name="phase-3", seconds=0.001, questions=1),
+        Cpu(name="phase-0", seconds=1.0),
+        Cpu(name="phase-3", seconds=0.001),
     ),
     traffic=None,
 )

@@ -73,7 +73,6 @@ class Figures:
         digest: SHA-256 of the first good answer; "" if there was none.
         differing: Good answers that were not like the first.
         example: The beginning of one that differed or failed.
-        cpu_s: Processor time of this client.
     """
 
     samples_s: list[float] = field(default_factory=list)
@@ -87,7 +86,6 @@ class Figures:
     digest: str = ""
     differing: int = 0
     example: str = ""
-    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +171,7 @@ def ask(job: Job) -> Figures:
                 connections.append(connection)
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
             # connecting is not what is measured
-            cpu_s, start_s = time.process_time(), time.perf_counter()
+            start_s = time.perf_counter()
             for connection in connections:
                 connection.send(request)
                 left -= 1
@@ -196,7 +194,6 @@ def ask(job: Job) -> Figures:
                     head, body = answer
                     first = _count(figures, taken_s, head, body, first)
             figures.elapsed_s = time.perf_counter() - start_s
-            figures.cpu_s = time.process_time() - cpu_s
         finally:
             for connection in connections:
                 connection.close()

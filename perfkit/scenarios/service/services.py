@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -301,7 +301,6 @@ class HttpSampler:
     service: Service
     running: Services
     cold: bool = False
-    last: Figures = field(default_factory=Figures)
 
     @property
     def question(self) -> str:
