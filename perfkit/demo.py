@@ -49,7 +49,7 @@ __all__ = [
     "service_plan",
 ]
 
-INSTANCES = 2
+_INSTANCES = 2
 """Of the service; as many take their place at each switch."""
 
 _READ_UNITS, _WRITE_UNITS = 100, 50
@@ -216,7 +216,7 @@ def service_plan(target: Target, workload: str) -> ServicePlan:
         target=target,
         workload=workload,
     )
-    return ServicePlan(settings=settings, port=0, instances=INSTANCES)
+    return ServicePlan(settings=settings, port=0, instances=_INSTANCES)
 
 
 def beside_limits(target: Target) -> Target:
@@ -435,6 +435,6 @@ class Migration:
         new = [name for name, on in asdict(wanted).items() if on and not earlier[name]]
         self._stages.note(
             f"phase {phase}: {_NEW[phase]}",
-            f"{', '.join(new)} on; {INSTANCES} instances replaced in {format_seconds(took_s)}",
+            f"{', '.join(new)} on; {_INSTANCES} instances replaced in {format_seconds(took_s)}",
         )
         self._stages.enter(f"phase {phase}")

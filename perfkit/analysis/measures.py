@@ -10,12 +10,12 @@ from perfkit.runs import InstanceSample, LatencySummary, LoadTest, Run, RunKind,
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
-__all__ = ["MEASURES", "OVERALL", "measures_of", "measures_of_variant", "most_unhealthy"]
+__all__ = ["OVERALL", "measures_of", "measures_of_variant", "most_unhealthy"]
 
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""
 
-MEASURES: Mapping[str, str] = {
+_MEASURES: Mapping[str, str] = {
     "requests": "requests, those that failed among them",
     "rate": "requests a second",
     "errors": "requests that failed",
@@ -48,7 +48,7 @@ def measures_of(run: Run) -> Mapping[str, Measures]:
     """
     Return the measures of a load test: by endpoint, then by name; `OVERALL` is all together.
 
-    Every name of `MEASURES` is there. None is what was not measured: a percentile that no request
+    Every name of `_MEASURES` is there. None is what was not measured: a percentile that no request
     lies above, units that the service does not say, anything of instances nobody looked at, and,
     for a single endpoint, what is only known of an instance.
 
@@ -100,7 +100,7 @@ def _measures(variant: Variant, usd: _Usd) -> Measures:
     http, cache = variant.http, variant.cache
     write_units = None if http is None else http.write_units
     return {
-        **dict.fromkeys(MEASURES),
+        **dict.fromkeys(_MEASURES),
         "requests": variant.requests,
         "rate": None if http is None else http.requests_per_s,
         "errors": variant.errors,

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
+class _Counts:
     """
     What happened to the requests for one pattern: hits + misses + errors are all of them.
 
@@ -111,7 +111,7 @@ class PatternStatistics:
     __slots__ = ("counts", "latencies")
 
     def __init__(self) -> None:
-        self.counts = Counts()
+        self.counts = _Counts()
         self.latencies: dict[Outcome, Latency] = {}
 
     def record(self, outcome: Outcome, sample_s: float) -> None:

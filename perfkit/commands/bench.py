@@ -50,7 +50,7 @@ __all__ = [
     "preview_measuring",
 ]
 
-SEGMENTS = 4
+_SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
 
 _SCENARIOS = "scenarios"
@@ -81,7 +81,7 @@ def bench(
     ] = False,
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
-    ] = SEGMENTS,
+    ] = _SEGMENTS,
     hour: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,7 +146,7 @@ def bench(
         segments=segments,
         consistent=consistent,
         hour=hour or (),
-        max_scan_bytes=read_size(max_scan),
+        max_scan_bytes=_read_size(max_scan),
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
@@ -162,7 +162,7 @@ def bench(
         max_cost=max_cost,
         like_aws=like_aws,
     )
-    twins = make_twins(sample, whole=whole, no_twin=no_twin)
+    twins = _make_twins(sample, whole=whole, no_twin=no_twin)
     context = make_context(where, read, options, make_redis_url(redis_url, read), twins)
     with context.twins or nullcontext():
         preview = preview_measuring(chosen, context, where)
@@ -238,7 +238,7 @@ def make_options(
     iterations: int | None,
     min_time: float | None,
     *,
-    segments: int = SEGMENTS,
+    segments: int = _SEGMENTS,
     consistent: bool = False,
     hour: "Sequence[str]" = (),
     max_scan_bytes: int | None = None,
@@ -266,7 +266,7 @@ def make_options(
     )
 
 
-def read_size(text: str) -> int | None:
+def _read_size(text: str) -> int | None:
     """
     Return a size in bytes, of `0`, `500KB`, `100MB`, `2GB` or `1TB`; None for 0, no limit.
 
@@ -281,7 +281,7 @@ def read_size(text: str) -> int | None:
     return round(float(found[1]) * factor) or None
 
 
-def make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
+def _make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
     """
     Return how to make twins of tables that lack an index; None for none.
 

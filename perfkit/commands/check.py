@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-STACK = "perfkit"
-NAMESPACE = "perfkit"
+_STACK = "perfkit"
+_NAMESPACE = "perfkit"
 
 
 def check(
@@ -68,10 +68,10 @@ def check(
     ] = None,
     stack: Annotated[
         str, typer.Option(metavar="NAME", help="CloudFormation stack of phase 4.")
-    ] = STACK,
+    ] = _STACK,
     namespace: Annotated[
         str, typer.Option(metavar="NAME", help="CloudWatch namespace of the cache's metrics.")
-    ] = NAMESPACE,
+    ] = _NAMESPACE,
     results: Annotated[
         Path, typer.Option(metavar="FILE", help="Where the results of phase 4 are written.")
     ] = PAGE,

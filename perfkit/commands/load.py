@@ -56,9 +56,9 @@ _FEWEST_FOR_A_RATE = 20
 _FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
 _PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
-MASTER_PORT = 5557
+_MASTER_PORT = 5557
 """Where Locust's own master listens."""
-WEB_PORT = 8089
+_WEB_PORT = 8089
 """Where Locust's own page is."""
 
 
@@ -145,13 +145,13 @@ def load(
     ] = None,
     master_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of the master.")
-    ] = MASTER_PORT,
+    ] = _MASTER_PORT,
     web: Annotated[
         bool, typer.Option("--web", help="Show Locust's own page meanwhile, too.")
     ] = False,
     web_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
-    ] = WEB_PORT,
+    ] = _WEB_PORT,
     find_max: Annotated[
         bool,
         typer.Option(

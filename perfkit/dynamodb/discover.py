@@ -16,7 +16,7 @@ from perfkit.workloads.profile import Profile, Profiler
 
 __all__ = ["Discovered", "Found", "find_tables", "read_table"]
 
-MOST_TABLES = 20
+_MOST_TABLES = 20
 """More tables are not read unless they are named."""
 
 _EXAMPLES = 3
@@ -91,7 +91,7 @@ def find_tables(
             names += [name for name in matching if name not in names]
         if not wanted:
             names = there
-    if len(names) > MOST_TABLES and not wanted:
+    if len(names) > _MOST_TABLES and not wanted:
         msg = (
             f"{target.name} has {len(names)} tables ({_some(names)}); choose with --table, which"
             " may be repeated and takes patterns: --table 'orders-*', or --table '*' for all"

@@ -26,7 +26,7 @@ __all__ = ["Target", "TargetKind", "data_files", "parse_target"]
 # names, IPv4 and IPv6; botocore refuses others with an error of its own
 _HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)
 
-STAND_IN_REGION = "us-east-1"
+_STAND_IN_REGION = "us-east-1"
 """Region given to an endpoint when none is configured; DynamoDB Local accepts any."""
 
 _STAND_IN_KEY = "perfkit"
@@ -198,13 +198,13 @@ class Target:
             ConfigError: `aws`, and no region is configured.
         """
         if self.kind is TargetKind.EMBEDDED:
-            return STAND_IN_REGION
+            return _STAND_IN_REGION
         # boto3 itself reads only AWS_DEFAULT_REGION; everything else of AWS's reads both
         region: str | None = (
             self.region or os.environ.get("AWS_REGION") or self._session().region_name
         )
         if region is None and self.kind is TargetKind.ENDPOINT:
-            return STAND_IN_REGION
+            return _STAND_IN_REGION
         if region is None:
             msg = "no region for AWS: give --region or set AWS_REGION"
             raise ConfigError(msg)
@@ -485,7 +485,7 @@ def _followed(target: Target) -> Target:
         # neither region nor credentials matter to the question, so that nothing looks for them
         client = session.client(
             "dynamodb",
-            region_name=target.region or STAND_IN_REGION,
+            region_name=target.region or _STAND_IN_REGION,
             aws_access_key_id="-",
             aws_secret_access_key="-",  # noqa: S106 - none at all
         )

@@ -143,7 +143,7 @@ def _write_here(
     load = direct.load if isinstance(direct, EngineConnection) else None
     try:
         same = _SameTables(connection, job, check)
-        writer = ChunkWriter(
+        writer = _ChunkWriter(
             connection=connection,
             load=load,
             generator=ItemGenerator(job.workload, job.random_seed, job.scale),
@@ -197,7 +197,7 @@ class _SameTables:
 
 
 @dataclass(kw_only=True)
-class ChunkWriter:
+class _ChunkWriter:
     """
     Writes chunks over one connection.
 

@@ -61,7 +61,7 @@ _HANDLERS: dict[str, _Handler] = {
     "UpdateTimeToLive": time_to_live.update_time_to_live,
 }
 
-LOOK_S = 1.0
+_LOOK_S = 1.0
 """At the first request after so long the engine removes what has expired meanwhile."""
 
 # these still answer bad values as an earlier generation of AWS's validation does
@@ -70,12 +70,12 @@ _OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 # what reading a damaged item, entry or definition ends with
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-OPERATIONS = tuple(_HANDLERS)
+_OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException that names it."""
 
 WRITES = frozenset(
     name
-    for name in OPERATIONS
+    for name in _OPERATIONS
     if name.startswith(("BatchWrite", "Create", "Delete", "Put", "Tag", "TransactWrite", "U"))
 )
 """Those that write, one at a time over all processes that have the file open."""
@@ -145,7 +145,7 @@ class Engine:
         check_legacy(operation, request)
         try:
             if (now_s := monotonic()) >= self._next_look_s and not self._storage.read_only:
-                self._next_look_s = now_s + LOOK_S
+                self._next_look_s = now_s + _LOOK_S
                 time_to_live.remove_expired(self._storage, time())
             return orjson.dumps(handler(self._storage, request))
         except InvalidValueError as error:

@@ -15,7 +15,7 @@ from perfkit.workloads.model import Workload
 __all__ = ["look_at_cache_metrics", "look_at_redis", "look_at_stack", "look_at_tables"]
 __all__ += ["look_at_user_errors"]
 
-LOAD_BALANCER = "LoadBalancerUrl"
+_LOAD_BALANCER = "LoadBalancerUrl"
 """The output of a stack that says where its load balancer answers."""
 
 _LOOK_BACK = timedelta(hours=1)
@@ -134,7 +134,7 @@ def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
     said = f"stack {name} is {stack['StackStatus']}"
     ruling = Ruling.PASS if stack["StackStatus"] in _STANDING else Ruling.FAIL
-    return Verdict(ruling=ruling, evidence=said), outputs.get(LOAD_BALANCER, "")
+    return Verdict(ruling=ruling, evidence=said), outputs.get(_LOAD_BALANCER, "")
 
 
 class _MissingError(PerfkitError):

@@ -23,12 +23,12 @@ from perfkit.runs import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ALL", "VARIANT", "Gathering", "Latencies"]
+__all__ = ["Gathering", "Latencies"]
 
-VARIANT = "load"
+_VARIANT = "load"
 """The name of every variant of a load test."""
 
-ALL = "all requests"
+_ALL = "all requests"
 
 _MOST_ROUNDS = 20
 _BEHIND_S = 3
@@ -153,9 +153,9 @@ class _Endpoint:
         # of those that said it: a request that failed on its way says nothing
         units = self.read_units / self.units_said if self.units_said else None
         return Variant(
-            name=VARIANT,
+            name=_VARIANT,
             question=name,
-            operation=name or ALL,
+            operation=name or _ALL,
             calls=requests,
             requests=requests,
             requests_per_call=1.0,

@@ -86,7 +86,7 @@ class Work:
             if plan.rate_hz is None
             else Schedule(plan.rate_hz, plan.ramp_s, plan.duration_s, index=index, of=of)
         )
-        self.urls = Urls(plan.urls)
+        self.urls = _Urls(plan.urls)
         self._begin()
 
     def _begin(self) -> None:
@@ -147,7 +147,7 @@ class Work:
             self.lags_s.append(max(time.perf_counter() - due_s, 0.0))
 
 
-class Urls:
+class _Urls:
     """
     The instances, each in its turn, without those that do not work.
 
@@ -333,7 +333,7 @@ def _needed(source: RequestSource | None) -> RequestSource:
     return source
 
 
-def listen(environment: Environment, work: Work) -> None:
+def _listen(environment: Environment, work: Work) -> None:
     """Count every request that Locust reports."""
 
     def on_request(
@@ -371,7 +371,7 @@ def listen(environment: Environment, work: Work) -> None:
 # ---- the parent --------------------------------------------------------------------------
 
 
-class Parent:
+class _Parent:
     """The other end of the socket."""
 
     def __init__(self, descriptor: int) -> None:
@@ -432,11 +432,11 @@ def _work_to_the_end(work: Work, runner: Any, say: Any) -> None:
     say({"type": "done"})
 
 
-def _run_alone(order: Mapping[str, Any], parent: Parent) -> None:
+def _run_alone(order: Mapping[str, Any], parent: _Parent) -> None:
     plan = LoadPlan.from_json(order["plan"])
     environment = _environment(plan)
     work = Visitor.work = Work(plan, 0, 1)
-    listen(environment, work)
+    _listen(environment, work)
     runner = environment.create_local_runner()
     _serve_page(environment, order)
     gevent.spawn(work.watch_lag)
@@ -498,7 +498,7 @@ def _serve_page(environment: Environment, order: Mapping[str, Any]) -> None:
     gevent.spawn(stats_history, environment.runner)
 
 
-def _lead(order: Mapping[str, Any], parent: Parent) -> None:
+def _lead(order: Mapping[str, Any], parent: _Parent) -> None:
     """Let workers make the requests."""
     plan = LoadPlan.from_json(order["plan"])
     environment = _environment(plan)
@@ -564,7 +564,7 @@ def _lead(order: Mapping[str, Any], parent: Parent) -> None:
     parent.say({"type": "done"})
 
 
-def _follow(order: Mapping[str, Any], parent: Parent) -> None:
+def _follow(order: Mapping[str, Any], parent: _Parent) -> None:
     """Make the requests that a master has planned."""
     begun = Event()
     state: dict[str, Any] = {}
@@ -579,7 +579,7 @@ def _follow(order: Mapping[str, Any], parent: Parent) -> None:
             loaded = _environment(plan)
             environment.user_classes = loaded.user_classes
         work = Visitor.work = state["work"] = Work(plan, msg.data["index"], msg.data["of"])
-        listen(environment, work)
+        _listen(environment, work)
         gevent.spawn(work.watch_lag)
         environment.stop_timeout = plan.timeout_s + _HEADROOM_S
         work.urls.watch()
@@ -624,7 +624,7 @@ def main() -> None:
     """Work until everything is done."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lifeline", type=int, required=True, help="A socket to the parent.")
-    parent = Parent(parser.parse_args().lifeline)
+    parent = _Parent(parser.parse_args().lifeline)
     # Locust's page reads the command line as Locust's own
     del sys.argv[1:]
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")

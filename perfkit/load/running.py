@@ -26,9 +26,9 @@ from perfkit.runs import (
     now_utc,
 )
 
-__all__ = ["SCENARIO", "InstanceSampler", "Subject", "run_load"]
+__all__ = ["InstanceSampler", "Subject", "run_load"]
 
-SCENARIO = "load"
+_SCENARIO = "load"
 """The scenario of every load test."""
 
 
@@ -238,7 +238,7 @@ def _to_run(
     )
     return Run(
         kind=RunKind.LOAD,
-        scenario=SCENARIO,
+        scenario=_SCENARIO,
         description="A service over HTTP under load",
         workload=subject.workload,
         workload_digest=subject.workload_digest,

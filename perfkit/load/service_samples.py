@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "Sample", "ServiceSampler", "endpoints_of", "figures_of", "parse_base_url"]
 
-EVERY_S = 1.0
+_EVERY_S = 1.0
 
-HEALTH_S = 5.0
+_HEALTH_S = 5.0
 """An instance that takes longer is unhealthy, as a load balancer of AWS has it by default."""
 
 _LARGEST_BYTES = 64 * 1024 * 1024
@@ -204,7 +204,7 @@ class ServiceSampler:
                     if endpoint.name not in under_way:
                         under_way[endpoint.name] = pool.submit(self._look, endpoint)
                 # seconds that were missed are not made up for
-                due_s = max(due_s + EVERY_S, time.monotonic())
+                due_s = max(due_s + _EVERY_S, time.monotonic())
                 wait(under_way.values(), timeout=due_s - time.monotonic())
                 done = [name for name, future in under_way.items() if future.done()]
                 samples = [under_way.pop(name).result() for name in done]
@@ -301,7 +301,7 @@ def _read_metrics(endpoint: Endpoint) -> tuple[Counted | None, str]:
 
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {HEALTH_S:g} s"
+        return f"no answer within {_HEALTH_S:g} s"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(reason).lower()
 
@@ -310,7 +310,7 @@ def _get(url: str) -> tuple[int, bytes]:
     """Ask without following redirects and without a proxy: it is this instance that is meant."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=HEALTH_S)
+    connection = kind(parts.hostname or "", parts.port, timeout=_HEALTH_S)
     try:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         answer = connection.getresponse()

@@ -116,7 +116,7 @@ def definition_of(index: IndexDefinition) -> Definition:
 # ---- before anything is done -----------------------------------------------------------------
 
 
-def check_place(target: Target, plan: Plan) -> None:
+def _check_place(target: Target, plan: Plan) -> None:
     """
     Make sure that a target is where the plan's tables are.
 
@@ -140,7 +140,7 @@ def check_place(target: Target, plan: Plan) -> None:
         raise ConfigError(msg)
 
 
-def look(target: Target, plan: Plan) -> dict[str, TableState]:
+def _look(target: Target, plan: Plan) -> dict[str, TableState]:
     """
     Return the plan's tables as they are, each the very table that was planned.
 
@@ -194,10 +194,10 @@ def check(target: Target, plan: Plan) -> tuple[Ready, ...]:
 
     Raises:
         ConfigError: The target is another place, or a table has changed since.
-        TargetError: See `look`.
+        TargetError: See `_look`.
     """
-    check_place(target, plan)
-    states = look(target, plan)
+    _check_place(target, plan)
+    states = _look(target, plan)
     found = []
     for table in plan.tables:
         state = states[table.table]
@@ -569,14 +569,14 @@ def find_taken(
     Raises:
         ConfigError: The target is another place or does not identify a table, the plan removes, an
             index is another one than the journal says, or nothing of what is there is recorded.
-        TargetError: See `look`.
+        TargetError: See `_look`.
     """
-    check_place(target, plan)
+    _check_place(target, plan)
     if any(table.removals for table in plan.tables):
         msg = "a removal has no way back: plan the index again with `perfkit migrate plan`"
         raise ConfigError(msg)
     taken, unknown = [], []
-    for name, state in look(target, plan).items():
+    for name, state in _look(target, plan).items():
         table = next(each for each in plan.tables if each.table == name)
         if not state.identity.is_known:
             msg = (

@@ -43,7 +43,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 1
+_FORMAT = 1
 """Of the file. 1: first."""
 
 _ANEW = "--restart begins anew"
@@ -116,7 +116,7 @@ class Checkpoint:
     tables: list[TableProgress] = field(default_factory=list)
     violations: str | None = None
     violations_bytes: int = 0
-    format: int = FORMAT
+    format: int = _FORMAT
 
     def table(self, proposal: Proposal) -> TableProgress | None:
         """
@@ -243,7 +243,7 @@ def load(path: Path) -> Checkpoint | None:
         raise ConfigError(msg) from error
     try:
         content = json.loads(text)
-        if isinstance(content, dict) and content.get("format") != FORMAT:
+        if isinstance(content, dict) and content.get("format") != _FORMAT:
             msg = f"{path} was written by another perfkit than {__version__}; {_ANEW}"
             raise ConfigError(msg)
         return _adapter().validate_json(text)

@@ -128,7 +128,7 @@ _LINE_START = b'{"table": "'
 """What every line of a file of violations begins with."""
 
 
-class ViolationsFile:
+class _ViolationsFile:
     """
     Keys of items that violate a proposed index, one JSON document a line; its owner's alone.
 
@@ -348,10 +348,10 @@ class Preflight:
             )
             raise ConfigError(msg)
 
-    def _open(self, continue_at: int) -> ViolationsFile | None:
+    def _open(self, continue_at: int) -> _ViolationsFile | None:
         if self._violations is None:
             return None
-        return ViolationsFile(self._violations, most=self._most, continue_at=continue_at)
+        return _ViolationsFile(self._violations, most=self._most, continue_at=continue_at)
 
     def _check_same_output(self, checkpoint: Checkpoint) -> None:
         given = None if self._violations is None else str(self._violations.resolve())
@@ -380,7 +380,7 @@ class Preflight:
             raise ConfigError(msg)
 
     def _read_tables(
-        self, connection: Connection, checkpoint: Checkpoint, output: ViolationsFile | None
+        self, connection: Connection, checkpoint: Checkpoint, output: _ViolationsFile | None
     ) -> None:
         # mistakes in the workload show before anything is read whole
         for proposal in self._proposals:
@@ -483,7 +483,7 @@ class Preflight:
         connection: RetryingConnection,
         proposal: Proposal,
         items: int,
-        output: ViolationsFile | None,
+        output: _ViolationsFile | None,
     ) -> Findings:
         state = proposal.state
         keys = {index.name: Keys.of(index) for index in proposal.indexes}
@@ -536,7 +536,7 @@ class _Reading:
         proposal: Proposal,
         progress: TableProgress,
         *,
-        output: ViolationsFile | None,
+        output: _ViolationsFile | None,
         save: Callable[[], None],
         checkpoint: Checkpoint,
         advance: Callable[[str, int], None],

@@ -26,17 +26,9 @@ from perfkit.migrate.pages import PageReader
 from perfkit.migrate.second_look import Difference, SecondLook, Settling, StrongReader
 from perfkit.units import format_many, format_share
 
-__all__ = [
-    "SETTLE_S",
-    "Finding",
-    "Subject",
-    "Verification",
-    "Verified",
-    "verdict_of",
-    "verdict_of_answer",
-]
+__all__ = ["Finding", "Subject", "Verification", "Verified", "verdict_of", "verdict_of_answer"]
 
-SETTLE_S = 10.0
+_SETTLE_S = 10.0
 """In AWS's own tests of its SDKs, 3 s were not always enough."""
 
 _AT_ONCE = 10_000
@@ -157,7 +149,7 @@ class Verification:
         self,
         target: Target,
         *,
-        settle_s: float = SETTLE_S,
+        settle_s: float = _SETTLE_S,
         keys: int | None = None,
         segments: int = 4,
         page_units: float | None = None,

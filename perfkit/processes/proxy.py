@@ -20,11 +20,11 @@ from typing import Protocol
 
 from perfkit.errors import TargetError
 
-__all__ = ["MOST_INSTANCES", "Address", "HaProxy", "Proxy", "find_proxy"]
+__all__ = ["Address", "HaProxy", "Proxy", "find_proxy"]
 
-MOST_INSTANCES = 16
+_MOST_INSTANCES = 16
 
-HEALTH_PATH = "/healthz"
+_HEALTH_PATH = "/healthz"
 
 _SERVERS_PATH = "/usr/local/sbin:/usr/sbin"
 """Where they are on Debian, and not on the PATH of an ordinary user."""
@@ -76,7 +76,7 @@ def find_proxy(folder: Path) -> Proxy | None:
     Args:
         folder: For its files.
     """
-    for name, kind in (("haproxy", HaProxy), ("nginx", Nginx)):
+    for name, kind in (("haproxy", HaProxy), ("nginx", _Nginx)):
         path = shutil.which(name) or shutil.which(name, path=_SERVERS_PATH)
         if path is not None:
             return kind(path, folder)
@@ -118,7 +118,7 @@ def _answers(front: Address) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(front[0], front[0])  # noqa: S104 - not bound to
     connection = http.client.HTTPConnection(host, front[1], timeout=_WORKS_S)
     try:
-        connection.request("GET", HEALTH_PATH)
+        connection.request("GET", _HEALTH_PATH)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
@@ -146,7 +146,7 @@ class HaProxy:
         self._folder = folder
         self._front: Address = ("", 0)
         # twice as many, for new instances beside those that they replace
-        self._slots: list[Address | None] = [None] * (2 * MOST_INSTANCES)
+        self._slots: list[Address | None] = [None] * (2 * _MOST_INSTANCES)
         self._socket = folder / "haproxy.sock"
         self._elsewhere: Path | None = None
 
@@ -195,7 +195,7 @@ class HaProxy:
             "    default_backend instances",
             "backend instances",
             "    balance roundrobin",
-            f"    option httpchk GET {HEALTH_PATH}",
+            f"    option httpchk GET {_HEALTH_PATH}",
             "    http-check expect status 200",
             # what may have been done is not done again
             "    http-request disable-l7-retry unless METH_GET",
@@ -282,7 +282,7 @@ class HaProxy:
             shutil.rmtree(self._elsewhere, ignore_errors=True)
 
 
-class Nginx:
+class _Nginx:
     """
     nginx.
 

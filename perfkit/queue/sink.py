@@ -22,11 +22,11 @@ from perfkit.queue.mail import KEY_HEADER, SmtpSettings
 
 __all__ = ["LocalSink", "ReceivedMail", "SinkServer", "start_sink"]
 
-DELAY_S = 0.4
+_DELAY_S = 0.4
 """What sending a mail takes in the reference document."""
 
-FILE = "mail-sink.json"
-HOST = "127.0.0.1"
+_FILE = "mail-sink.json"
+_HOST = "127.0.0.1"
 
 _IDENT = "perfkit mail sink"
 _MAX_BYTES = 1 << 20
@@ -60,12 +60,12 @@ class SinkServer:
     def __init__(
         self,
         *,
-        delay_s: float = DELAY_S,
+        delay_s: float = _DELAY_S,
         port: int = 0,
         keep: int = 1000,
         on_mail: Callable[[ReceivedMail], str | None] | None = None,
     ) -> None:
-        self.host = HOST
+        self.host = _HOST
         self.port = port
         self.received = 0
         """How many mails were accepted."""
@@ -111,10 +111,10 @@ class SinkServer:
             self._thread.join()
 
     def announce(self, folder: Path) -> None:
-        """Write down in *folder* where the sink is, so that `find_sink` finds it."""
+        """Write down in *folder* where the sink is, so that `_find_sink` finds it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = folder / FILE
-        temporary = folder / f"{FILE}.{os.getpid()}"
+        self._file = folder / _FILE
+        temporary = folder / f"{_FILE}.{os.getpid()}"
         temporary.write_text(json.dumps({"host": self.host, "port": self.port}))
         temporary.replace(self._file)
 
@@ -178,7 +178,7 @@ class SinkServer:
         await asyncio.gather(*conversations, return_exceptions=True)
 
 
-def start_sink(*, folder: Path | None = None, delay_s: float = DELAY_S) -> SinkServer:
+def start_sink(*, folder: Path | None = None, delay_s: float = _DELAY_S) -> SinkServer:
     """
     Return a running sink; end it with its `stop`.
 
@@ -192,9 +192,9 @@ def start_sink(*, folder: Path | None = None, delay_s: float = DELAY_S) -> SinkS
     return sink
 
 
-def find_sink(folder: Path) -> SmtpSettings | None:
+def _find_sink(folder: Path) -> SmtpSettings | None:
     """Return how to reach the sink announced in *folder*, None if none is there any more."""
-    settings = _announced(folder / FILE)
+    settings = _announced(folder / _FILE)
     if settings is None:
         return None
     try:
@@ -229,7 +229,7 @@ class LocalSink:
         """Return how to reach it."""
         with self._lock:
             if self._own is None:
-                found = find_sink(self._folder)
+                found = _find_sink(self._folder)
                 if found is not None:
                     return found
                 self._own = start_sink()

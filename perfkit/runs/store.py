@@ -63,7 +63,7 @@ class RunStore:
             ConfigError: The folder cannot be made or written to.
         """
         if not run.id:
-            run = replace(run, id=new_id(run.scenario, run.started_at))
+            run = replace(run, id=_new_id(run.scenario, run.started_at))
         path = self.folder / f"{run.id}.json"
         temporary = self.folder / f".{run.id}.{os.getpid()}.tmp"
         content = encode(run)
@@ -156,7 +156,7 @@ def is_run_file(path: Path) -> bool:
         return False
 
 
-def new_id(scenario: str, started_at: str) -> str:
+def _new_id(scenario: str, started_at: str) -> str:
     """Return a name for a run's file that sorts by time and that no other run has."""
     stamp = parse_moment(started_at).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", scenario).strip("-")[:60] or "run"

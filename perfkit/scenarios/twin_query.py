@@ -23,7 +23,7 @@ from perfkit.workloads.profile import Estimate
 
 __all__ = ["TwinFindings", "ask_twin"]
 
-NAME = "query (twin)"
+_NAME = "query (twin)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ def _modelled(
         source = "table" if twin.whole else "sample"
     share = entries.violating
     return Modelled(
-        name=NAME,
+        name=_NAME,
         operation="Query",
         table=table.name,
         index=index.name,

@@ -27,17 +27,9 @@ from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace_file import Totals, TraceWriter
 from perfkit.traffic.upstream import NoAnswerError, Upstream, open_upstream
 
-__all__ = [
-    "ENDPOINT_VARIABLE",
-    "Live",
-    "Options",
-    "Recorded",
-    "default_path",
-    "environment",
-    "record",
-]
+__all__ = ["Live", "Options", "Recorded", "default_path", "record"]
 
-ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
 """What SDKs read where DynamoDB is: all current ones; see `docs/traffic.md` for older ones."""
 
 _PASSED_ON = tuple(
@@ -278,7 +270,7 @@ def _started(options: Options, url: str) -> "Iterator[subprocess.Popen[bytes]]":
     command = options.command
     try:
         process = subprocess.Popen(  # noqa: S603 - what the user gave
-            command, env={**os.environ, **environment(options.target, url, os.environ)}
+            command, env={**os.environ, **_environment(options.target, url, os.environ)}
         )
     except OSError as error:
         msg = f"cannot run {command[0]} ({error.strerror}); is it on the PATH?"
@@ -291,13 +283,13 @@ def _started(options: Options, url: str) -> "Iterator[subprocess.Popen[bytes]]":
             process.wait()
 
 
-def environment(target: Target, url: str, given: Mapping[str, str]) -> dict[str, str]:
+def _environment(target: Target, url: str, given: Mapping[str, str]) -> dict[str, str]:
     """
     Return what a command's environment gets, so that SDKs in it come here.
 
     A region and credentials only where there are none and the target checks neither.
     """
-    added = {ENDPOINT_VARIABLE: url}
+    added = {_ENDPOINT_VARIABLE: url}
     if given.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false").lower() == "true":
         added["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false"
     for name in ("NO_PROXY", "no_proxy"):

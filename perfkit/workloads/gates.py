@@ -11,7 +11,7 @@ from typing import NoReturn
 from perfkit.errors import GateError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["METRICS", "OVERALL", "Comparator", "Dimension", "Gate", "parse_gate", "plain_number"]
+__all__ = ["OVERALL", "Comparator", "Dimension", "Gate", "parse_gate", "plain_number"]
 
 OVERALL = "overall"
 """What a gate is written for that holds all requests together."""
@@ -25,7 +25,7 @@ class Dimension(StrEnum):
     NUMBER = "a number"
 
 
-METRICS: Mapping[str, Dimension] = {
+_METRICS: Mapping[str, Dimension] = {
     "mean_ms": Dimension.TIME,
     "p50_ms": Dimension.TIME,
     "p90_ms": Dimension.TIME,
@@ -81,7 +81,7 @@ class Gate:
     A condition on one figure.
 
     Args:
-        metric: One of `METRICS`.
+        metric: One of `_METRICS`.
         comparator: How the figure must stand to the limit.
         limit: In the metric's own unit.
         scope: An endpoint, `GET /api/courses`, or an access pattern; empty for all requests.
@@ -161,12 +161,12 @@ def _fit(
     reader: "_Reader", metric: str, limit: Decimal, unit: str, column: int
 ) -> tuple[str, Decimal]:
     """Return metric and limit in the metric's own unit."""
-    if metric not in METRICS:
+    if metric not in _METRICS:
         # a time without a unit of its own, which the limit then has
         metric = f"{metric}_ms"
         if not unit:
             reader.fail_at(column, f"expected a unit; write {metric}, or {limit}ms for the limit")
-    dimension = METRICS[metric]
+    dimension = _METRICS[metric]
     if unit and dimension is Dimension.TIME and unit in _TIME_UNITS:
         limit *= _TIME_UNITS[unit]
     elif unit == "%" and dimension is Dimension.SHARE:
@@ -220,12 +220,12 @@ class _Reader:
             name = (
                 f"p{called[1]}_ms" if called[1] else {"avg": "mean_ms", "med": "p50_ms"}[called[2]]
             )
-            advice = f"did you mean {name!r}?" if name in METRICS else nearest(name, METRICS)
+            advice = f"did you mean {name!r}?" if name in _METRICS else nearest(name, _METRICS)
             self.fail(f"no metric {called[0]!r}; {advice}")
         if not word:
             self.fail(f"expected a metric, such as p95_ms, got {self._next()}")
-        if word not in METRICS and f"{word}_ms" not in METRICS:
-            self.fail(f"no metric {word!r}; {nearest(word, METRICS)}")
+        if word not in _METRICS and f"{word}_ms" not in _METRICS:
+            self.fail(f"no metric {word!r}; {nearest(word, _METRICS)}")
         return word
 
     def comparator(self) -> Comparator:

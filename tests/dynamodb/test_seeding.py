@@ -24,7 +24,15 @@ from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
 from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.dynamodb.writing import Chunk, ChunkWriter, Job, Progress, chunks_of, same_items, write
+from perfkit.dynamodb.writing import (
+    Chunk,
+    Job,
+    Progress,
+    _ChunkWriter,
+    chunks_of,
+    same_items,
+    write,
+)
 from perfkit.embedded import DynamoDBError
 from perfkit.errors import TargetError, ThrottledError
 from perfkit.measure.clock import FakeClock
@@ -445,7 +453,7 @@ def write_animals(
         limits = Limits.start(max_wcu=max_wcu, read_unit_usd=0, write_unit_usd=0, price="nobody")
         meter = Meter(limits, clock=clock.now, pause=clock.sleep)
         direct = MeteredConnection(connection, meter)
-    writer = ChunkWriter(
+    writer = _ChunkWriter(
         connection=RetryingConnection(direct, backoff=backoff, clock=clock.now),
         generator=ItemGenerator(ZOO),
         workload=ZOO,

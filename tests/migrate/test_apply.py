@@ -24,7 +24,7 @@ from perfkit.commands.migrate_apply import _event_text
 from perfkit.dynamodb import index_work, tables
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.errors import CONNECTION_LOST
-from perfkit.dynamodb.index_progress import CloudWatchProgress
+from perfkit.dynamodb.index_progress import _CloudWatchProgress
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import DynamoDBError, backfill
@@ -1101,7 +1101,7 @@ def test_what_cloudwatch_counts_of_building_is_shown(account: Any) -> None:
         backfilling=True,
         items_s=1200.0,
         left_s=90.0,
-        writing=CloudWatchProgress(account.cloudwatch).writing(*cast("Any", named)),
+        writing=_CloudWatchProgress(account.cloudwatch).writing(*cast("Any", named)),
         regions={},
     )
 

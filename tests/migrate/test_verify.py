@@ -433,7 +433,7 @@ def looked_at(
     """Look again at P1/1 to P3/3 in ByOwner, in virtual time, of indexes that lag by 2 s."""
     client = embedded_client(data, index_delay_s=2.0)
     clock = Clock(lambda seconds: meanwhile(client, seconds))
-    monkeypatch.setattr(lateness, "now_s", clock)
+    monkeypatch.setattr(lateness, "_now_s", clock)
     connection = EngineConnection(Engine(data))
     state = describe(connection, "Things")
     assert state is not None

@@ -39,7 +39,7 @@ from perfkit.runs import (
     now_utc,
 )
 from perfkit.runs.codec import decode
-from perfkit.runs.store import new_id
+from perfkit.runs.store import _new_id
 
 LATENCY = LatencySummary(count=3, mean=0.2, p50=0.1, p90=0.3, p95=0.3, p99=0.3, max=0.3, min=0.1)
 
@@ -490,8 +490,8 @@ def test_any_scenario_name_makes_a_file_in_the_folder(tmp_path: Path, scenario: 
 
 
 def test_a_name_sorts_by_time() -> None:
-    early = new_id("z", "2026-01-01T00:00:00Z")
-    late = new_id("a", "2026-01-01T00:00:01Z")
+    early = _new_id("z", "2026-01-01T00:00:00Z")
+    late = _new_id("a", "2026-01-01T00:00:01Z")
 
     assert early < late
 

@@ -150,7 +150,7 @@ class _Connection:
         self.socket.close()
 
 
-def ask(job: Job) -> Figures:
+def _ask(job: Job) -> Figures:
     """
     Make the requests of *job* in this very process.
 
@@ -309,7 +309,7 @@ def main() -> None:
     """Do one job a line until there is no more."""
     for line in sys.stdin:
         try:
-            answer = asdict(ask(Job(**json.loads(line))))
+            answer = asdict(_ask(Job(**json.loads(line))))
         except (OSError, ValueError) as error:
             answer = {"error": str(error) or type(error).__name__}
         sys.stdout.write(json.dumps(answer) + "\n")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of"]
 __all__ += ["measure_endpoints", "services"]
 
-CONCURRENCY = 2
+_CONCURRENCY = 2
 """Requests under way at once: as many as the smallest machine perfkit is made for has cores."""
 
 # an interval needs three; a phase that scans and mails takes a second or more for each
@@ -313,7 +313,7 @@ class HttpSampler:
     @property
     def concurrency(self) -> int:
         # one request after the other: a second would find what the first has filled
-        return 1 if self.cold else CONCURRENCY
+        return 1 if self.cold else _CONCURRENCY
 
     @property
     def switches(self) -> Mapping[str, bool]:
