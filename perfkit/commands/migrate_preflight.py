@@ -115,7 +115,8 @@ def preflight(
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
-    from perfkit.migrate.preflight import Preflight, page_units
+    from perfkit.migrate.full_scan import page_units
+    from perfkit.migrate.preflight import Preflight
 
     read = read_workload(workload)
     where = make_target(

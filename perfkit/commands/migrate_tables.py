@@ -73,7 +73,7 @@ def is_approved(
     from perfkit.dynamodb.ownership import unmarked
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.dynamodb.sample import SampleLimits
-    from perfkit.migrate.preflight import full_units
+    from perfkit.migrate.full_scan import full_units
     from perfkit.units import format_bytes, format_count
 
     names = [each.state.name for each in proposals]

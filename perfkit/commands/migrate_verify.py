@@ -103,8 +103,8 @@ def verify(
     Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
     """
     from perfkit.analysis.verdict import taken_together
+    from perfkit.migrate.full_scan import page_units
     from perfkit.migrate.plan_file import read_plan
-    from perfkit.migrate.preflight import page_units
     from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
 
     read = read_workload(workload)

@@ -20,7 +20,7 @@ from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import EngineConnection
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import StorageFullError
-from perfkit.migrate.preflight import _ViolationsFile
+from perfkit.migrate.violations_file import ViolationsFile
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
@@ -426,15 +426,15 @@ def test_what_ends_it_in_between_loses_and_doubles_nothing(
 
             patched.setattr(EngineConnection, "execute", execute)
         elif trouble == "full disk":
-            write = _ViolationsFile.write
+            write = ViolationsFile.write
 
-            def full(file: _ViolationsFile, *arguments: Any) -> None:
+            def full(file: ViolationsFile, *arguments: Any) -> None:
                 if next(scans) == 100:
                     file._file.write(b'{"half of a line')
                     raise StorageFullError("no space left")  # noqa: EM101, TRY003
                 write(file, *arguments)
 
-            patched.setattr(_ViolationsFile, "write", full)
+            patched.setattr(ViolationsFile, "write", full)
 
         # at a rate pages are small, so that there is something in between
         money = ["--max-cost", "0.000012", "--max-rcu", "100"]
