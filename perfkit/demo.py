@@ -68,7 +68,7 @@ _BETWEEN_SHARE = 0.2
 _PARTITION_S = 0.2
 """In which a partition that refused has units again."""
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _LONGEST_STAY_S = 60.0
 """Beyond the pace: a service that answers nothing is not waited for."""
 
@@ -314,7 +314,7 @@ class Migration:
         self._hold(text, self._pace_s)
         deadline_s = time.monotonic() + _LONGEST_STAY_S
         while self._stages.answered < self._users and time.monotonic() < deadline_s:
-            self._pause(_LOOK_S)
+            self._pause(_POLL_S)
 
     def _hold(self, text: str, seconds: float) -> None:
         self.doing = text

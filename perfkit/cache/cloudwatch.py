@@ -107,7 +107,7 @@ def _counts(now: Any, before: Any, dimensions: Mapping[str, str]) -> Iterator[di
 
 
 def _since(now: int, before: int) -> int:
-    # a count that went down began anew
+    # a count that went down started over
     return now - before if now >= before else now
 
 

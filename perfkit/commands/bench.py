@@ -369,7 +369,7 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             note(_saved(runs, chosen))
         elif isinstance(error, LimitReachedError):
             note(
-                f"Not even {chosen[0].name} was finished within the limit, and it begins anew each"
+                f"Not even {chosen[0].name} was finished within the limit, and it starts over each"
                 " time: allow more, or take less with --iterations 1 or a smaller --max-scan."
             )
         _check_limits(context)

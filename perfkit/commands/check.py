@@ -265,10 +265,10 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
         if line.group != group:
             group = line.group
             print_text(f"\n{group}")
-        said = line.reason if line.state is not State.DONE else ""
+        detail = line.reason if line.state is not State.DONE else ""
         if verbose and line.state is State.DONE:
-            said = line.verdict.evidence
-        print_text(f"  {line.state:<8}  {line.title}{f': {said}' if said else ''}")
+            detail = line.verdict.evidence
+        print_text(f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}")
         following = lines[number + 1 :]
         repeated = following and (following[0].group, following[0].next_step) == (
             line.group,

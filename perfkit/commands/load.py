@@ -51,7 +51,7 @@ _BALANCER_S = 60.0
 """How long a load balancer of AWS waits for an answer by default. Source: ELB User Guide, idle timeout."""
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
-_PATIENCE_S = 2.0
+_LONGEST_ANSWER_S = 2.0
 _FEWEST_FOR_A_RATE = 20
 _FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
@@ -350,7 +350,7 @@ def _read_settings(
 
 
 def _users_for(rate_hz: float) -> int:
-    return min(max(round(rate_hz * _PATIENCE_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
+    return min(max(round(rate_hz * _LONGEST_ANSWER_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
 
 
 def _make_place(

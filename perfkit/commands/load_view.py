@@ -1,5 +1,5 @@
 """
-How a load test goes, on standard error: a view drawn anew each second, lines without a terminal.
+How a load test goes, on standard error: a view redrawn each second, lines without a terminal.
 
 Import late: Rich comes with it.
 """

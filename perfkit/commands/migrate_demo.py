@@ -152,7 +152,7 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
     plan = demo.service_plan(target, _WORKLOAD)
     mix = own_mix(demo.beside_limits(target), plan.settings.secret)
     note("Starting the service at phase 0.")
-    stages = Stages(told=_tell)
+    stages = Stages(on_event=_show)
     with started_service(plan) as service:
         migration = demo.Migration(
             target,
@@ -193,7 +193,7 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
     raise error
 
 
-def _tell(event: "LoadEvent") -> None:
+def _show(event: "LoadEvent") -> None:
     from perfkit.units import format_duration
 
     note(f"{format_duration(event.at_s)}: {event.name}: {event.detail}.")

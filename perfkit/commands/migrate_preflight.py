@@ -95,7 +95,7 @@ def preflight(
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin anew instead of continuing what was interrupted."),
+        typer.Option("--restart", help="Start over instead of continuing what was interrupted."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing file of violations.")

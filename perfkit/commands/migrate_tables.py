@@ -95,7 +95,7 @@ def is_approved(
         effects.append(Effect(text=text, read_units=units))
     if begun:
         note(
-            f"Continues a preflight that had read {format_count(begun)} items; --restart begins anew."
+            f"Continues a preflight that had read {format_count(begun)} items; --restart starts over."
         )
     whose = f", of which perfkit did not create {', '.join(foreign)}," if foreign else ""
     preview = Preview(

@@ -254,7 +254,7 @@ def _compare_with_bars(
             verification.watch(lambda name, read: shown.reach(name, read, totals[name]))
             return [verification.compare(each) for each in subjects]
     except KeyboardInterrupt as error:
-        say("Interrupted. Nothing is kept; the same command again begins anew.", fg="yellow")
+        say("Interrupted. Nothing is kept; the same command again starts over.", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
 
 

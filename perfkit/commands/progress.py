@@ -64,7 +64,7 @@ class _RateColumn(ProgressColumn):
 
 
 class _Bars:
-    """Bars one below another, drawn anew ten times a second by a thread of Rich's."""
+    """Bars one below another, redrawn ten times a second by a thread of Rich's."""
 
     def __init__(self, progress: Progress, unit: str) -> None:
         self._progress = progress

@@ -78,7 +78,7 @@ def find_tables(
     """
     named = [name for name in wanted if not _WILD.intersection(name)]
     names = list(dict.fromkeys(named))
-    # whoever names all tables need not be allowed to list them
+    # where all tables are named, nobody needs the permission to list them
     if len(named) < len(wanted) or not wanted:
         there = table_names(connection)
         if not there:
@@ -193,7 +193,7 @@ class _Examples:
 
     def __init__(self, keys: Keys, seed: int) -> None:
         self._types = dict(keys.partition + keys.sort)
-        self._chance = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
+        self._rng = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
         self._seen = 0
         self._kept: list[Item] = []
 
@@ -207,7 +207,7 @@ class _Examples:
         self._seen += 1
         if len(self._kept) < _EXAMPLES:
             self._kept.append(key)
-        elif (place := self._chance.randrange(self._seen)) < _EXAMPLES:
+        elif (place := self._rng.randrange(self._seen)) < _EXAMPLES:
             self._kept[place] = key
 
     @property

@@ -1,7 +1,7 @@
 """
 Creating and deleting global indexes: one operation of a table at a time, each step noted, watched.
 
-The only place that asks for UpdateTable. Whoever calls it says what is wanted and that it may be.
+The only place that asks for UpdateTable. Its callers say what is wanted, and have asked whether it may be done.
 """
 
 import time
@@ -295,7 +295,7 @@ class TableWork:
             difference = index_difference(wanted.definition, index, whose=self._whose)
             if difference:
                 msg = (
-                    f"index {name} of {self.table_name} was made anew by somebody else meanwhile:"
+                    f"index {name} of {self.table_name} was re-created by somebody else meanwhile:"
                     f" {difference}; it was left alone"
                 )
                 raise ConfigError(msg)
@@ -555,7 +555,7 @@ def carry_out(
     *,
     waiting: Waiting,
     wait: bool = True,
-    patience_s: float = 0.0,
+    retry_for_s: float = 0.0,
     watch: Callable[[Event], None] = lambda _: None,
     pause: Pause = time.sleep,
 ) -> None:
@@ -567,12 +567,12 @@ def carry_out(
         target: Where.
         waiting: How long to wait.
         wait: Whether to return only when all is done.
-        patience_s: So long it goes on asking a target that does not answer, once one did.
+        retry_for_s: So long it goes on asking a target that does not answer, once one did.
         watch: Called with the state of every index whenever it was looked at.
         pause: Sleeps.
 
     Raises:
-        ConfigError: A table or an index was made anew meanwhile.
+        ConfigError: A table or an index was re-created meanwhile.
         TargetError: An index vanished while it was being built, or it took too long.
         DynamoDBError: The target failed.
     """
@@ -587,7 +587,7 @@ def carry_out(
                 moved = [work.step(progress, watch, now_s) for work in works if not work.is_done]
             except DynamoDBError as error:
                 lost = answered_s is not None and is_transient(error)
-                if not lost or waiting.clock() - (answered_s or 0.0) >= patience_s:
+                if not lost or waiting.clock() - (answered_s or 0.0) >= retry_for_s:
                     raise
                 moved = []
             else:

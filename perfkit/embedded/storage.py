@@ -43,7 +43,7 @@ _BUSY_TIMEOUT_S = 60.0
 _LONG_LOG_BYTES = 32 << 20
 """From here on a writer copies the log into the file after its turn, while others write."""
 _LONGEST_LOG_BYTES = 128 << 20
-"""From here on it does so within its turn, so that the log begins anew."""
+"""From here on it does so within its turn, so that the log starts over."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
 _CLOSE_WITHIN_S = 1.0

@@ -90,33 +90,33 @@ class _Endpoint:
         self.cache: dict[str, tuple[int, float]] = {}
         self.stages_s: dict[str, float] = {}
         self.read_units = self.write_units = 0.0
-        self.units_said = 0
+        self.units_reported = 0
         self.operations: dict[str, int] = {}
-        self.operations_said = 0
-        self.throttles = self.throttles_said = 0
+        self.operations_reported = 0
+        self.throttles = self.throttles_reported = 0
         self.body_bytes = 0
         self.rounds_s: list[float] = []
         self._round_s: array[float] = array("d")
 
-    def add(self, tally: Mapping[str, Any]) -> None:
-        response_s = _numbers(tally["response_s"])
+    def add(self, counts: Mapping[str, Any]) -> None:
+        response_s = _numbers(counts["response_s"])
         self.response.add(response_s)
-        self.service.add(_numbers(tally["service_s"]))
+        self.service.add(_numbers(counts["service_s"]))
         self._round_s.extend(response_s)
-        _add_up(self.statuses, tally["statuses"])
-        _add_up(self.errors, tally["errors"])
-        _add_up(self.stages_s, tally["stages_s"])
-        for state, (count, seconds) in tally["cache"].items():
+        _add_up(self.statuses, counts["statuses"])
+        _add_up(self.errors, counts["errors"])
+        _add_up(self.stages_s, counts["stages_s"])
+        for state, (count, seconds) in counts["cache"].items():
             before = self.cache.get(state, (0, 0.0))
             self.cache[state] = (before[0] + int(count), before[1] + seconds)
-        self.read_units += tally["read_units"]
-        self.write_units += tally["write_units"]
-        self.units_said += tally["units_said"]
-        _add_up(self.operations, tally["operations"])
-        self.operations_said += tally["operations_said"]
-        self.throttles += tally["throttles"]
-        self.throttles_said += tally["throttles_said"]
-        self.body_bytes += tally["body_bytes"]
+        self.read_units += counts["read_units"]
+        self.write_units += counts["write_units"]
+        self.units_reported += counts["units_reported"]
+        _add_up(self.operations, counts["operations"])
+        self.operations_reported += counts["operations_reported"]
+        self.throttles += counts["throttles"]
+        self.throttles_reported += counts["throttles_reported"]
+        self.body_bytes += counts["body_bytes"]
 
     def end_round(self) -> None:
         """Take what came since the last one as a round."""
@@ -135,11 +135,11 @@ class _Endpoint:
             self.cache[state] = (before[0] + count, before[1] + seconds)
         self.read_units += other.read_units
         self.write_units += other.write_units
-        self.units_said += other.units_said
+        self.units_reported += other.units_reported
         _add_up(self.operations, other.operations)
-        self.operations_said += other.operations_said
+        self.operations_reported += other.operations_reported
         self.throttles += other.throttles
-        self.throttles_said += other.throttles_said
+        self.throttles_reported += other.throttles_reported
         self.body_bytes += other.body_bytes
 
     @property
@@ -151,7 +151,7 @@ class _Endpoint:
     ) -> Variant:
         requests, errors = self.requests, sum(self.errors.values())
         # of those that said it: a request that failed on its way says nothing
-        units = self.read_units / self.units_said if self.units_said else None
+        units = self.read_units / self.units_reported if self.units_reported else None
         return Variant(
             name=_VARIANT,
             question=name,
@@ -177,9 +177,11 @@ class _Endpoint:
                 errors_by_kind=dict(sorted(self.errors.items(), key=lambda each: -each[1])),
                 service_s=self.service.summary(),
                 service_histogram=self.service.histogram.encode(),
-                write_units=self.write_units / self.units_said if self.units_said else None,
-                operations=dict(sorted(self.operations.items())) if self.operations_said else None,
-                throttles=self.throttles if self.throttles_said else None,
+                write_units=self.write_units / self.units_reported if self.units_reported else None,
+                operations=dict(sorted(self.operations.items()))
+                if self.operations_reported
+                else None,
+                throttles=self.throttles if self.throttles_reported else None,
             ),
         )
 
@@ -232,11 +234,11 @@ class _Second:
     samples_s: array[float] = field(default_factory=lambda: array("d"))
     errors: int = 0
     cache: dict[str, int] = field(default_factory=dict)
-    units_said: int = 0
+    units_reported: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
     throttles: int = 0
-    throttles_said: int = 0
+    throttles_reported: int = 0
     cpu_share: float = 0.0
 
     def add(self, report: Mapping[str, Any]) -> None:
@@ -244,15 +246,15 @@ class _Second:
         self.at_s = max(self.at_s, report["at_s"])
         self.users += report["users"]
         self.cpu_share = max(self.cpu_share, report["cpu_share"])
-        for tally in (*report["ramp"].values(), *report["measured"].values()):
-            self.samples_s.extend(_numbers(tally["response_s"]))
-            self.errors += sum(tally["errors"].values())
-            self.units_said += tally["units_said"]
-            self.read_units += tally["read_units"]
-            self.write_units += tally["write_units"]
-            self.throttles += tally["throttles"]
-            self.throttles_said += tally["throttles_said"]
-            for state, (count, _) in tally["cache"].items():
+        for counts in (*report["ramp"].values(), *report["measured"].values()):
+            self.samples_s.extend(_numbers(counts["response_s"]))
+            self.errors += sum(counts["errors"].values())
+            self.units_reported += counts["units_reported"]
+            self.read_units += counts["read_units"]
+            self.write_units += counts["write_units"]
+            self.throttles += counts["throttles"]
+            self.throttles_reported += counts["throttles_reported"]
+            for state, (count, _) in counts["cache"].items():
                 self.cache[state] = self.cache.get(state, 0) + int(count)
 
     def to_record(self) -> LoadSecond:
@@ -270,9 +272,9 @@ class _Second:
             p95_s=p95_s,
             p99_s=p99_s,
             hit_rate=self.cache.get("HIT", 0) / looks if looks else None,
-            read_units=self.read_units if self.units_said else None,
-            write_units=self.write_units if self.units_said else None,
-            throttles=self.throttles if self.throttles_said else None,
+            read_units=self.read_units if self.units_reported else None,
+            write_units=self.write_units if self.units_reported else None,
+            throttles=self.throttles if self.throttles_reported else None,
             generator_cpu_share=self.cpu_share,
         )
 
@@ -339,16 +341,16 @@ class Gathering:
             busy_s, whole_s = self._cpu_s.get(worker, (0.0, 0.0))
             length_s = at_s - before_s
             self._cpu_s[worker] = (busy_s + report["cpu_share"] * length_s, whole_s + length_s)
-        for tally in (*report["ramp"].values(), *report["measured"].values()):
-            _add_up(self.errors, tally["errors"])
-        for name, tally in report["measured"].items():
-            self._endpoints.setdefault(name, _Endpoint()).add(tally)
+        for counts in (*report["ramp"].values(), *report["measured"].values()):
+            _add_up(self.errors, counts["errors"])
+        for name, counts in report["measured"].items():
+            self._endpoints.setdefault(name, _Endpoint()).add(counts)
         # a second in which a stage began or ended is of none
         if stage and stage == self._stage_before.get(worker):
             found = self._stages.setdefault(stage, _Stage(before_s))
             found.end_s = at_s
-            for tally in report["measured"].values():
-                found.figures.add(tally)
+            for counts in report["measured"].values():
+                found.figures.add(counts)
         self._stage_before[worker] = stage
         if min(self._last_s.values()) >= self._round_ends_s:
             self._end_round()

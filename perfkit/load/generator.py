@@ -36,7 +36,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.stats import stats_history
 
-from perfkit.load.answers import Answer, Tally, kind_of_error
+from perfkit.load.answers import Answer, AnswerCounts, kind_of_error
 from perfkit.load.plan import LoadPlan, Request
 from perfkit.load.schedule import Schedule
 from perfkit.load.templates import Drawn, RequestSource
@@ -50,7 +50,7 @@ _LATE_S = 0.01
 """A request that waited longer for a user than this has met users who ran out."""
 
 _PLACES_S = 0.2
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _HEALTH_S = 5.0
 """An instance whose health check takes longer fails it, as AWS's load balancers have it by default."""
 
@@ -91,8 +91,8 @@ class Work:
 
     def _begin(self) -> None:
         """Count from nothing; what was counted has been handed on."""
-        self.ramp: dict[str, Tally] = {}
-        self.measured: dict[str, Tally] = {}
+        self.ramp: dict[str, AnswerCounts] = {}
+        self.measured: dict[str, AnswerCounts] = {}
         self.lags_s: array[float] = array("d")
         self.without_user = 0
         self.sent_late = 0
@@ -112,11 +112,11 @@ class Work:
 
     def count(self, name: str, due_s: float, answer: Answer) -> None:
         """Count a request that was due at a time since the start."""
-        tallies = self.ramp if due_s < self.plan.ramp_s else self.measured
-        tally = tallies.get(name)
-        if tally is None:
-            tally = tallies[name] = Tally()
-        tally.add(answer)
+        by_name = self.ramp if due_s < self.plan.ramp_s else self.measured
+        counts = by_name.get(name)
+        if counts is None:
+            counts = by_name[name] = AnswerCounts()
+        counts.add(answer)
 
     def report(self, number: int, users: int) -> dict[str, Any]:
         """Return what happened since the last report."""
@@ -132,8 +132,8 @@ class Work:
             "lags": base64.b64encode(self.lags_s.tobytes()).decode(),
             "without_user": self.without_user,
             "sent_late": self.sent_late,
-            "ramp": {name: tally.to_json() for name, tally in self.ramp.items()},
-            "measured": {name: tally.to_json() for name, tally in self.measured.items()},
+            "ramp": {name: counts.to_json() for name, counts in self.ramp.items()},
+            "measured": {name: counts.to_json() for name, counts in self.measured.items()},
         }
         self._cpu_s, self._reported_s, self._wall_s = cpu_s, now_s, wall_s
         self._begin()
@@ -186,7 +186,7 @@ class _Urls:
 
     def _keep_looking(self, url: str) -> None:
         while True:
-            gevent.sleep(_LOOK_S)
+            gevent.sleep(_POLL_S)
             self._look(url)
 
     def _look(self, url: str) -> None:

@@ -108,7 +108,7 @@ def run_load(
     generator = Generator(plan, place)
     gathering = Gathering(generator.workers, plan.ramp_s, plan.duration_s)
     interrupted, lost = True, 0
-    # whoever presses Ctrl-C again while this ends does not wait, and still gets what there is
+    # a second Ctrl-C while this ends does not wait, and still gets what there is
     with suppress(KeyboardInterrupt), generator:
         try:
             for report in generator.reports():

@@ -114,7 +114,7 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float | None]:
     Return the metrics of the dashboard of several samples, of one instance or of many.
 
     Requests and read units are those of all instances together; processor time is the mean of
-    the instances, as CloudWatch averages it; how many are unhealthy is told by the last sample
+    the instances, as CloudWatch averages it; how many are unhealthy is that of the last sample
     of each.
     """
     by_instance: dict[str, list[Sample]] = {}
@@ -212,7 +212,7 @@ class ServiceSampler:
                     yield samples
                 stop.wait(max(due_s - time.monotonic(), 0.0))
         finally:
-            # whoever ends this does not wait for an instance that hangs
+            # ending this does not wait for an instance that hangs
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _look(self, endpoint: Endpoint) -> Sample:

@@ -49,7 +49,7 @@ __all__ = [
 Changes = dict[tuple[str, str], Change]
 """What became of indexes, by the names of table and index."""
 
-_PATIENCE_S = 600.0
+_RETRY_FOR_S = 600.0
 """So long a target that stopped answering is asked again; indexes are built without anybody asking."""
 
 _MOST_CHANGES = 4
@@ -172,7 +172,7 @@ def _planned(connection: Connection, target: Target, table: TablePlan) -> TableS
         raise ConfigError(msg)
     if state.identity != table.identity:
         msg = (
-            f"table {table.table} in {target.name} was made anew since the plan; plan again."
+            f"table {table.table} in {target.name} was re-created since the plan; plan again."
             " Nothing was changed"
         )
         raise ConfigError(msg)
@@ -247,7 +247,7 @@ def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Jo
     Make sure that no index that was removed here since the plan was made is removed once more.
 
     Raises:
-        ConfigError: One is there again: somebody made it anew, and the plan is not about that one.
+        ConfigError: One is there again: somebody re-created it, and the plan is not about that one.
     """
     for each in ready:
         for index in each.to_remove:
@@ -256,7 +256,7 @@ def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Jo
             if index.name in deleted and there is not None and there.status != "DELETING":
                 msg = (
                     f"index {index.name} of {each.plan.table} was removed since the plan, and"
-                    " somebody made it anew; plan again. Nothing was changed"
+                    " somebody re-created it; plan again. Nothing was changed"
                 )
                 raise ConfigError(msg)
 
@@ -335,7 +335,7 @@ def apply(
         pause: Sleeps.
 
     Raises:
-        ConfigError: A table or index was made anew meanwhile, or credentials have expired.
+        ConfigError: A table or index was re-created meanwhile, or credentials have expired.
         TargetError: The target failed, or nothing has moved for too long.
         StorageFullError: The journal cannot be written.
     """
@@ -421,7 +421,9 @@ def _carry(
 ) -> None:
     waiting = Waiting(works, quiet_s=quiet_s, stalled=stalled, again=_AGAIN, clock=clock)
     with answer_errors("changing indexes", target.name):
-        carry_out(works, target, waiting=waiting, patience_s=_PATIENCE_S, watch=watch, pause=pause)
+        carry_out(
+            works, target, waiting=waiting, retry_for_s=_RETRY_FOR_S, watch=watch, pause=pause
+        )
 
 
 def _changes(works: Sequence[TableWork]) -> Changes:
@@ -591,7 +593,7 @@ def find_taken(
             known = made.get(each.index.name)
             if index is None:
                 if known is not None:
-                    # one that is made anew under its name is not ours
+                    # one that is re-created under its name is not ours
                     journals[name].add(state, Step.DONE, known.definition, Goal.ABSENT, "gone")
                 continue
             if known is None:

@@ -212,7 +212,7 @@ class Preflight:
                 if checkpoint.violations is None
                 else f"with --violations {checkpoint.violations}"
             )
-            msg = f"this preflight was begun {before}; go on like that, or --restart begins anew"
+            msg = f"this preflight was begun {before}; go on like that, or --restart starts over"
             raise ConfigError(msg)
 
     def _read_tables(

@@ -60,7 +60,7 @@ def check_own(path: Path, kept_bytes: int) -> None:
     if not _LINE_START.startswith(start) or (kept_bytes and end != b"\n"):
         msg = (
             f"{path} is not what this preflight wrote; move it away and add"
-            " --restart, which begins anew"
+            " --restart, which starts over"
         )
         raise ConfigError(msg)
 
@@ -94,7 +94,7 @@ class ViolationsFile:
             os.fchmod(descriptor, 0o600)
             self._file = os.fdopen(descriptor, "wb")
             if os.fstat(descriptor).st_size < continue_at:
-                msg = f"{path} is shorter than this preflight left it; --restart begins anew"
+                msg = f"{path} is shorter than this preflight left it; --restart starts over"
                 raise ConfigError(msg)
             self._file.truncate(continue_at)
             self._file.seek(continue_at)

@@ -1,7 +1,7 @@
 """
 The proxy in front of several instances: haproxy or nginx, whichever is on the PATH.
 
-Its configuration is written anew for each start, checked by the proxy itself, and readable by
+Its configuration is written again for each start, checked by the proxy itself, and readable by
 its owner only. haproxy can also move to other instances while it works; nginx is not asked to.
 """
 

@@ -104,9 +104,9 @@ class BoundedScan:
             request["ConsistentRead"] = True
         segments = ceil(self.size_bytes / _PAGE_BYTES / _PAGES_A_SEGMENT)
         segments = min(max(segments, self.pages), _MOST_SEGMENTS)
-        chance = random.Random(self.seed)  # noqa: S311 - repeatable, and nothing is secret
+        rng = random.Random(self.seed)  # noqa: S311 - repeatable, and nothing is secret
         ends: list[Any] = []
-        for number in chance.sample(range(segments), self.pages):
+        for number in rng.sample(range(segments), self.pages):
             page = self.client.scan(**request, Segment=number, TotalSegments=segments)
             end = page.get("LastEvaluatedKey")
             if end is not None and end in ends:

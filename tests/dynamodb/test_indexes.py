@@ -604,7 +604,7 @@ def test_an_index_that_somebody_puts_in_its_place_is_left_alone(seeded: Target, 
         drop(seeded, "ByHouse")
     ask(seeded, "UpdateTable", creation(Projection={"ProjectionType": "KEYS_ONLY"}))
 
-    with pytest.raises(ConfigError, match=r"ByHouse of Animals was made anew .* KEYS_ONLY"):
+    with pytest.raises(ConfigError, match=r"ByHouse of Animals was re-created .* KEYS_ONLY"):
         indexes.apply(seeded, plans, goal, pause=lambda _: None)
 
     assert states(seeded, "ByHouse") == {"ByHouse": "different"}

@@ -253,7 +253,7 @@ def remake(client: Any) -> None:
     ("change", "code", "text"),
     [
         pytest.param(cut, 2, "is cut short", id="cut"),
-        pytest.param(make_anew, 2, "was made anew since the plan", id="another-table"),
+        pytest.param(make_anew, 2, "was re-created since the plan", id="another-table"),
         pytest.param(other_keys, 2, "ByTotal of Orders is there, and another one: its key is custo", id="other-keys"),
         pytest.param(remake, 2, "older than the indexes of Orders: Theirs is new", id="older"),
         pytest.param(
@@ -490,7 +490,7 @@ def test_an_index_is_removed_by_a_plan_of_its_own(client: Any) -> None:
     Path("plan.json").unlink()
     make_plan("--remove", "Old", "--confirm", "Old")
     assert anew.exit_code == 2
-    assert "Old of Orders was removed since the plan, and somebody made it anew" in anew.stderr
+    assert "Old of Orders was removed since the plan, and somebody re-created it" in anew.stderr
     assert names(client) == {"Old"}
     assert apply("--confirm", "Old").exit_code == 0
 

@@ -405,7 +405,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing_behind(
     result = perfkit("migrate", "verify", "--data", data, "--differences", "found.jsonl")
 
     assert result.exit_code == 130
-    assert "the same command again begins anew" in result.stderr
+    assert "the same command again starts over" in result.stderr
     assert {path for path in Path().rglob("*") if "sqlite3-" not in path.name} <= before
 
 
