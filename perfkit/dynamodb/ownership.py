@@ -126,12 +126,11 @@ class Ownership:
 
     Args:
         target: Where the tables are.
-        folder: Where the records are.
     """
 
-    def __init__(self, target: Target, folder: Path = TABLES_FOLDER) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
-        self._folder = folder
+        self._folder = TABLES_FOLDER
         # AWS shows a new table's tags a little late
         self._created: dict[str, Identity] = {}
 

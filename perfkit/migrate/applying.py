@@ -367,11 +367,9 @@ def roll_back(
     quiet_s: float | None = None,
     watch: Callable[[Event], None] = lambda _: None,
     stalled: Callable[[str], None] = lambda _: None,
-    clock: Clock = time.monotonic,
-    pause: Pause = time.sleep,
 ) -> Changes:
     """Remove what apply made; see `apply`."""
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause), clock=clock)
+    connection = RetryingConnection(target.connect(), backoff=Backoff())
     states = {each.state.name: each.state for each in taken}
     works = []
     for name, state in states.items():
@@ -401,8 +399,6 @@ def roll_back(
                 quiet_s=quiet_s,
                 watch=watch,
                 stalled=stalled,
-                clock=clock,
-                pause=pause,
             )
         finally:
             connection.close()
@@ -416,8 +412,8 @@ def _carry(
     quiet_s: float | None,
     watch: Callable[[Event], None],
     stalled: Callable[[str], None],
-    clock: Clock,
-    pause: Pause,
+    clock: Clock = time.monotonic,
+    pause: Pause = time.sleep,
 ) -> None:
     waiting = Waiting(works, quiet_s=quiet_s, stalled=stalled, again=_AGAIN, clock=clock)
     with answer_errors("changing indexes", target.name):

@@ -17,7 +17,7 @@ from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import Reason, Violation, violations
-from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, Pause, RetryingConnection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.migrate.answers import Answer, Answers, Question, chance_of_more
@@ -141,7 +141,6 @@ class Verification:
         keys: Each pattern is asked with so many keys at most; None for all.
         segments: Of the parallel scans.
         page_units: Read units of a page at most; None for as many as a page takes.
-        clock: Seconds that only grow.
         pause: Sleeps.
     """
 
@@ -153,11 +152,10 @@ class Verification:
         keys: int | None = None,
         segments: int = 4,
         page_units: float | None = None,
-        clock: Clock = time.monotonic,
         pause: Pause = time.sleep,
     ) -> None:
         self._target = target
-        self._settling = Settling(settle_s=settle_s, clock=clock, pause=pause)
+        self._settling = Settling(settle_s=settle_s, pause=pause)
         self._keys = keys
         self._segments = segments
         self._page_units = page_units

@@ -116,13 +116,8 @@ class RunStore:
         run = decode(text, f"run file {path}")
         return run if run.id else replace(run, id=path.stem)
 
-    def list(self, scenario: str | None = None) -> Listing:
-        """
-        Return the saved runs, newest first; a file that is no run becomes a problem, not an error.
-
-        Args:
-            scenario: Only runs of this scenario.
-        """
+    def list(self) -> Listing:
+        """Return the saved runs, newest first; a file that is no run becomes a problem, not an error."""
         runs, problems = [], []
         try:
             # temporary files of a killed perfkit begin with a dot and do not end in .json
@@ -134,12 +129,9 @@ class RunStore:
             raise ConfigError(msg) from error
         for path in paths:
             try:
-                run = self.load(path)
+                runs.append(self.load(path))
             except RunFileError as error:
                 problems.append(error)
-                continue
-            if scenario is None or run.scenario == scenario:
-                runs.append(run)
         runs.sort(key=lambda run: (parse_moment(run.started_at), run.id), reverse=True)
         return Listing(runs, problems)
 

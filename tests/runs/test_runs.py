@@ -447,14 +447,6 @@ def test_listing_is_newest_first_whatever_the_time_zone(tmp_path: Path) -> None:
     assert problems == []
 
 
-def test_listing_can_be_narrowed_to_a_scenario(tmp_path: Path) -> None:
-    store = RunStore(tmp_path)
-    store.save(make_run())
-    store.save(make_run(scenario="roster"))
-
-    assert [run.scenario for run in store.list("roster").runs] == ["roster"]
-
-
 def test_listing_skips_bad_files_and_reports_them(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     good = store.save(make_run())
