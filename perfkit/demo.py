@@ -10,10 +10,10 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfkit.analysis.verdict import taken_together
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_work import Event as IndexEvent
+from perfkit.dynamodb.index_work import WaitPolicy
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import ThrottleError
@@ -25,7 +25,7 @@ from perfkit.migrate.planning import make_plan, sample_tables
 from perfkit.migrate.preflight import Preflight
 from perfkit.migrate.proposals import find_proposals
 from perfkit.migrate.subjects import subjects_of
-from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
+from perfkit.migrate.verify import Verification, verdict_on
 from perfkit.processes.proxy import HaProxy, find_proxy
 from perfkit.runs import now_utc
 from perfkit.service.running import Plan as ServicePlan
@@ -335,13 +335,10 @@ class Migration:
 
     def _plan(self) -> "Plan":
         with self._step("planning the indexes"):
-            connection = RetryingConnection(
+            with RetryingConnection(
                 self._target.connect(read_only=True), backoff=Backoff(pause=self._pause)
-            )
-            try:
+            ) as connection:
                 self._proposals = find_proposals(connection, self._target, self._workload)
-            finally:
-                connection.close()
             plan = make_plan(
                 self._target,
                 self._workload,
@@ -390,7 +387,8 @@ class Migration:
 
             with journals(self._target, names, "migrate demo", self._folder) as kept:
                 ready = applying.check(self._target, plan)
-                changes = applying.apply(self._target, ready, kept, watch=watch, pause=self._pause)
+                policy = WaitPolicy(watch=watch, pause=self._pause)
+                changes = applying.apply(self._target, ready, kept, policy)
             self._stages.note(
                 "created",
                 f"{format_many(len(changes), 'index', 'indexes')}, while the tables stayed in use",
@@ -398,18 +396,15 @@ class Migration:
 
     def _verify(self, plan: "Plan") -> None:
         with self._step("verifying the indexes"):
-            connection = RetryingConnection(
+            with RetryingConnection(
                 self._target.connect(read_only=True), backoff=Backoff(pause=self._pause)
-            )
-            try:
+            ) as connection:
                 subjects = subjects_of(connection, self._target, self._workload, plan=plan)
-            finally:
-                connection.close()
             verification = Verification(self._target, keys=_KEYS, pause=self._pause)
             verified = [verification.compare(each) for each in subjects]
             found = [each for one in verified for each in one.findings]
             answers = [each for one in verified for each in one.answers]
-            verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
+            verdict = verdict_on(verified)
             error = None if verdict is None else verdict.to_error(verdict.reason)
             if error is not None:
                 raise error

@@ -22,6 +22,8 @@ Everything perfkit raises on purpose, with the exit code each becomes.
 Typer itself exits with 2 for a bad option; an interrupt exits with 130.
 """
 
+import errno
+
 __all__ = [
     "ArchitectureError",
     "ConfigError",
@@ -121,3 +123,17 @@ class ThresholdError(PerfkitError):
     """The run finished and missed what it was asked to reach."""
 
     exit_code = 4
+
+
+def cannot_write(error: OSError, *, full: str, otherwise: str) -> PerfkitError:
+    """
+    Return the error to raise when a file could not be written.
+
+    Args:
+        error: Why.
+        full: What to say where the disk, or the quota on it, is full.
+        otherwise: What to say else.
+    """
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFullError(full)
+    return ConfigError(otherwise)

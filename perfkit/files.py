@@ -1,13 +1,62 @@
-"""Files that only their owner may read, because they hold values of somebody's items."""
+"""Files written in one step, those only their owner may read, temporary ones left behind."""
 
 import contextlib
-import errno
 import os
+import shutil
 from pathlib import Path
 
-from perfkit.errors import ConfigError, StorageFullError
+import psutil
 
-__all__ = ["write_private"]
+from perfkit.errors import ConfigError, cannot_write
+
+__all__ = ["remove_orphans", "replace_file", "write_private"]
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """
+    Write a file in one step: readers see the old one or the whole new one.
+
+    Args:
+        path: Where; its folder must be there. A symbolic link is itself replaced.
+        content: What, whole.
+        mode: Who may do what with it, before the process's umask.
+
+    Raises:
+        OSError: It cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    # a process that was killed while it wrote may have had this one's number
+    temporary.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_orphans(parent: Path, prefix: str) -> None:
+    """
+    Remove temporary files and folders of this user whose process is gone.
+
+    Args:
+        parent: Where they are.
+        prefix: What their names begin with, followed by the process's number and a dash.
+    """
+    for path in parent.glob(f"{prefix}*-*"):
+        owner = path.name.removeprefix(prefix).partition("-")[0]
+        with contextlib.suppress(OSError, ValueError):
+            if path.lstat().st_uid != os.getuid() or psutil.pid_exists(int(owner)):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def write_private(
@@ -38,26 +87,20 @@ def write_private(
             # from here on nobody else writes there unasked
             os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             claimed = True
-        temporary = place.with_name(f".{place.name[:200]}.{os.getpid()}.tmp")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(place)
+            replace_file(place, text.encode(), mode=0o600)
         except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-                if claimed:
+            if claimed:
+                with contextlib.suppress(OSError):
                     place.unlink()
             raise
     except FileExistsError as error:
         msg = f"{path} is there already; --force replaces it, or {advice}"
         raise ConfigError(msg) from error
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"no space left to write {path}; free some and try again"
-            raise StorageFullError(msg) from error
-        msg = f"cannot write {path} ({error.strerror or error}); {advice} or make this one writable"
-        raise ConfigError(msg) from error
+        raise cannot_write(
+            error,
+            full=f"no space left to write {path}; free some and try again",
+            otherwise=f"cannot write {path} ({error.strerror or error}); {advice} or make this one"
+            " writable",
+        ) from error

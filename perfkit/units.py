@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
     "TIMES",
+    "capitalised",
     "escape",
     "escape_json",
     "format_bytes",
@@ -17,6 +19,7 @@ __all__ = [
     "format_ratio",
     "format_seconds",
     "format_share",
+    "format_some",
     "format_units",
     "format_usd",
     "one_line",
@@ -44,6 +47,11 @@ def one_line(text: str) -> str:
     terminal obeys control characters, and direction controls reorder what is printed after them.
     """
     return text if text.isprintable() else _UNSEEN.sub(_code, text)
+
+
+def capitalised(text: str) -> str:
+    """Return text that begins a sentence."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def escape(text: str) -> str:
@@ -135,6 +143,12 @@ def format_quantity(quantity: Decimal | int) -> str:
 def format_many(count: Decimal | int, noun: str, plural: str = "") -> str:
     """Return a number of things in words: `1 item`, `2,000 items`, `4 indexes`, `2.5 RCU-hours`."""
     return f"{format_quantity(count)} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def format_some(names: Sequence[str], most: int) -> str:
+    """Return the first of many names: `a, b, c and 12 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def format_units(value: float) -> str:

@@ -35,6 +35,7 @@ LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in part
 # side by side on one level, in this direction only
 BESIDE = {
     ("workloads", "embedded"),  # a workload's expressions are read by the engine's parser
+    ("runs", "files"),
     ("runs", "capacity"),  # what a stored entry takes beside its size
 }
 

@@ -312,9 +312,9 @@ def _cache(run: Run) -> CacheFinding | None:
             evidence=f"{format_many(failed, 'call')} failed with the cache's server down",
         )
     elif not ratios:
-        verdict = Verdict(ruling=Ruling.INVALID, reason="nothing measured is surely faster with it")
+        verdict = Verdict.invalid("nothing measured is surely faster with it")
     else:
-        verdict = Verdict(ruling=Ruling.PASS)
+        verdict = Verdict.passed()
     return CacheFinding(
         ratios=tuple(sorted(ratios)),
         verdict=verdict,

@@ -37,7 +37,7 @@ def _verdicts(runs: Iterable[Run], budgets: Mapping[str, float]) -> Iterator[Ver
                 f"{run.scenario}: the target does not say what {form.name} takes, so max_rcu ="
                 f" {budget:g} cannot be judged"
             )
-            yield Verdict(ruling=Ruling.INVALID, reason=reason)
+            yield Verdict.invalid(reason)
             continue
         sets = len(form.capacity_units_by_set)
         of_sets = f" with one of {sets} sets of parameters" if sets > 1 else ""

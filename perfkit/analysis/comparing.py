@@ -104,7 +104,7 @@ class Compared:
         if self.limit is None:
             return ()
         return (
-            *(Verdict(ruling=Ruling.FAIL, evidence=text) for text in self.gone),
+            *(Verdict.failed(evidence=text) for text in self.gone),
             *(verdict for change in self.changes for verdict in change.verdicts),
             *(write.verdict for write in self.writes if write.verdict is not None),
         )
@@ -114,7 +114,7 @@ class Compared:
         """The verdict on all of it; None without a limit."""
         if self.limit is None:
             return None
-        nothing = Verdict(ruling=Ruling.INVALID, reason="there was nothing to judge")
+        nothing = Verdict.invalid("there was nothing to judge")
         return taken_together(self.verdicts) or nothing
 
     @property

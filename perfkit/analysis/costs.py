@@ -16,7 +16,7 @@ from perfkit.cost.index_economics import storage_use
 from perfkit.cost.options import QUOTED, CostOptions
 from perfkit.cost.prices import PriceBook, age_warnings
 from perfkit.cost.quantities import SECONDS_A_MONTH
-from perfkit.errors import ConfigError, PriceError
+from perfkit.errors import ArchitectureError, ConfigError, PriceError
 from perfkit.runs import Run
 
 if TYPE_CHECKING:
@@ -307,6 +307,32 @@ class Costs:
         if isinstance(found, ConfigError):
             raise found
         return found
+
+    def estimates(self) -> tuple[dict[str, Estimate], dict[str, ConfigError]]:
+        """
+        Return the money of each group by its title, and why groups are left out.
+
+        Raises:
+            ArchitectureError: The architecture file will not do.
+            ConfigError: Traffic is assumed for a pattern that was measured in none of them.
+            PriceError: Prices that were asked for are missing.
+        """
+        found: dict[str, Estimate] = {}
+        refused: dict[str, ConfigError] = {}
+        for title, runs in self._groups.items():
+            try:
+                each = self.estimate(title, runs)
+            except (ArchitectureError, PriceError):
+                raise
+            except ConfigError as error:
+                # of several workloads, traffic is given for the patterns of one
+                refused[title] = error
+                continue
+            if each is not None:
+                found[title] = each
+        if refused and not found:
+            raise next(iter(refused.values()))
+        return found, refused
 
     def _estimate(self, evidence: Evidence) -> Estimate | None:
         if self.options.prices == QUOTED or not evidence.patterns:

@@ -79,7 +79,7 @@ def find_health(figures: Mapping[str, float | None]) -> Health:
     }
     if not judged:
         reason = "there is no figure to judge by"
-        return Health(status=None, verdict=Verdict(ruling=Ruling.INVALID, reason=reason))
+        return Health(status=None, verdict=Verdict.invalid(reason))
     worst = max(status for status, _ in judged.values())
     named = ", ".join(
         f"{words} {write(judged[key][1])}"

@@ -30,6 +30,7 @@ __all__ = [
     "Figures",
     "Judgement",
     "VariantChange",
+    "amount_of",
     "judge",
     "with_interval",
 ]
@@ -134,7 +135,7 @@ class VariantChange:
             return None
         gate = None if self.change is None else self.change.gate
         if self.change is None or gate is None:
-            return Verdict(ruling=Ruling.INVALID, reason=self.reason)
+            return Verdict.invalid(self.reason)
         return hold_below(
             gate,
             1 + self.limit,
@@ -182,7 +183,7 @@ class VariantChange:
         """What the limit makes of it; calls that fail are a regression by every limit."""
         if self.limit is None:
             return ()
-        broken = Verdict(ruling=Ruling.FAIL, evidence=self.failure) if self.calls_fail else None
+        broken = Verdict.failed(evidence=self.failure) if self.calls_fail else None
         # that calls fail is why the latency cannot be judged, and needs no second verdict
         latency = None if broken else self.latency_verdict
         return tuple(filter(None, (broken, latency, self.capacity_verdict)))
@@ -469,7 +470,11 @@ def _capacity(each: _Candidate) -> Amount:
         return Amount.VARIES
     if any(max(side) - min(side) > ROUNDING * max(side) for side in known):
         return Amount.VARIES
-    before, after = known[0][0], known[1][0]
+    return amount_of(known[0][0], known[1][0])
+
+
+def amount_of(before: float, after: float) -> Amount:
+    """Return how units moved; what rounding makes of them does not count."""
     if abs(after - before) <= ROUNDING * max(before, after):
         return Amount.SAME
     return Amount.MORE if after > before else Amount.LESS
@@ -501,7 +506,7 @@ def _figures(variants: Sequence[Variant]) -> Figures:
         mean_s=latency(lambda variant: variant.latency_s.mean),
         capacity_units=middle(lambda variant: variant.capacity_units),
         bytes_read=middle(lambda variant: variant.bytes_read),
-        requests=middle(_requests),
+        requests=middle(lambda variant: variant.requests_of_a_call),
     )
 
 
@@ -514,9 +519,3 @@ def _known(variants: Sequence[Variant], read: Callable[[Variant], float | None])
         value = read(variant)
         if value is not None:
             yield value
-
-
-def _requests(variant: Variant) -> float | None:
-    if variant.requests_per_call is not None:
-        return variant.requests_per_call
-    return variant.requests / variant.calls if variant.calls else None

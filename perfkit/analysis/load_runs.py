@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from perfkit.analysis.measures import most_unhealthy
+from perfkit.analysis.measures import means_of_instances, most_unhealthy
 from perfkit.analysis.percentiles import percentile
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.runs import (
@@ -72,8 +72,8 @@ def _few_seconds(value_s: float) -> str:
 def validity(test: LoadTest) -> Verdict:
     """Return the verdict on the measurement itself; one that is invalid passes no gate."""
     if test.invalid:
-        return Verdict(ruling=Ruling.INVALID, reason="; ".join(test.invalid))
-    return Verdict(ruling=Ruling.PASS)
+        return Verdict.invalid("; ".join(test.invalid))
+    return Verdict.passed()
 
 
 def outcome_of(test: LoadTest) -> Verdict:
@@ -102,8 +102,8 @@ def summary_of(run: Run) -> str:
     if p95_s is not None:
         parts.append(f"p95 {format_seconds(p95_s)}")
     parts.append(format_many(total.errors, "error") if total.errors else "no errors")
-    if total.cache is not None and total.cache.hit_rate is not None:
-        parts.append(f"hits {format_share(round(total.cache.hit_rate, 3))}")
+    if total.hit_rate is not None:
+        parts.append(f"hits {format_share(round(total.hit_rate, 3))}")
     return f"{subject_of(run)}: {', '.join(parts)}"
 
 
@@ -156,9 +156,9 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
     units = None
     if total.capacity_units is not None and rate is not None:
         units = total.capacity_units * rate
-    hits = None if total.cache is None else total.cache.hit_rate
+    hits = total.hit_rate
     unhealthy: float | None = most_unhealthy(test.instances)
-    cpu = _mean(_means(test.instances, "cpu_share"))
+    cpu = _mean(means_of_instances(test.instances, "cpu_share"))
     cloud = _Cloud(test.cloudwatch)
     began = datetime.fromisoformat(run.started_at).astimezone(UTC)
     began += timedelta(seconds=test.settings.ramp_s)
@@ -177,7 +177,8 @@ def figures_under_load(run: Run) -> dict[str, float | None]:
         "read_units_per_s": units
         if units is not None
         else _first(
-            _sum(_means(test.instances, "read_units_per_s")), cloud.read_units_per_s(began, ended)
+            _sum(means_of_instances(test.instances, "read_units_per_s")),
+            cloud.read_units_per_s(began, ended),
         ),
         "hit_rate": hits if hits is not None else _hit_rate(test.instances),
     }
@@ -224,16 +225,6 @@ class _Cloud:
             if each.name == name and each.statistic == statistic
             for value in each.minutes.values()
         ]
-
-
-def _means(samples: Iterable[InstanceSample], figure: str) -> list[float]:
-    """Return the mean of a figure for each instance that has it."""
-    by_instance: dict[str, list[float]] = {}
-    for sample in samples:
-        value = getattr(sample, figure)
-        if value is not None:
-            by_instance.setdefault(sample.instance, []).append(value)
-    return [sum(values) / len(values) for values in by_instance.values()]
 
 
 def _hit_rate(samples: Iterable[InstanceSample]) -> float | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from perfkit.analysis.percentiles import percentile
-from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.analysis.verdict import Verdict
 from perfkit.runs import LoadStage, LoadTest, Run, Variant
 
 __all__ = ["Passage", "passage_of"]
@@ -63,14 +63,14 @@ class Passage:
             throttled: The tables had less capacity than the service takes at first.
         """
         if self.test.interrupted:
-            return Verdict(ruling=Ruling.INVALID, reason="the run was cut short")
+            return Verdict.invalid("the run was cut short")
         if not throttled and self.errors:
             reason = f"{self.errors:,} of {self.requests:,} requests failed, where none should"
-            return Verdict(ruling=Ruling.FAIL, reason=reason)
+            return Verdict.failed(reason)
         if throttled and not self.calm_from:
             reason = f"requests still failed or were refused at {self.after.name}"
-            return Verdict(ruling=Ruling.FAIL, reason=reason)
-        return Verdict(ruling=Ruling.PASS)
+            return Verdict.failed(reason)
+        return Verdict.passed()
 
 
 def passage_of(run: Run) -> Passage | None:

@@ -10,7 +10,13 @@ from perfkit.runs import InstanceSample, LatencySummary, LoadTest, Run, RunKind,
 if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
-__all__ = ["OVERALL", "measures_of", "measures_of_variant", "most_unhealthy"]
+__all__ = [
+    "OVERALL",
+    "means_of_instances",
+    "measures_of",
+    "measures_of_variant",
+    "most_unhealthy",
+]
 
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""
@@ -97,20 +103,20 @@ def _load_book(region: str | None) -> "PriceBook":
 
 
 def _measures(variant: Variant, usd: _Usd) -> Measures:
-    http, cache = variant.http, variant.cache
+    http = variant.http
     write_units = None if http is None else http.write_units
     return {
         **dict.fromkeys(_MEASURES),
         "requests": variant.requests,
         "rate": None if http is None else http.requests_per_s,
         "errors": variant.errors,
-        "error_rate": variant.errors / variant.requests if variant.requests else None,
+        "error_rate": variant.error_rate,
         "status_4xx": _statuses(variant, 400, 499),
         "status_5xx": _statuses(variant, 500, 999),
         **_times("", variant.latency_s, {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}),
         "max_ms": variant.latency_s.max * 1e3,
         **({} if http is None else _times("service_", http.service_s, {"p95": 0.95, "p99": 0.99})),
-        "hit_rate": None if cache is None else cache.hit_rate,
+        "hit_rate": variant.hit_rate,
         "rcu_per_request": variant.capacity_units,
         "wcu_per_request": write_units,
         "usd_per_million": usd.per_million(variant.capacity_units, write_units),
@@ -138,17 +144,20 @@ def _statuses(variant: Variant, least: int, most: int) -> int | None:
 
 
 def _of_instances(test: LoadTest) -> Measures:
-    by_instance: dict[str, list[InstanceSample]] = {}
-    for sample in test.instances:
-        by_instance.setdefault(sample.instance, []).append(sample)
-    shares = [
-        [each.cpu_share for each in samples if each.cpu_share is not None]
-        for samples in by_instance.values()
-    ]
     return {
-        "cpu": max((sum(each) / len(each) for each in shares if each), default=None),
+        "cpu": max(means_of_instances(test.instances, "cpu_share"), default=None),
         "unhealthy": most_unhealthy(test.instances),
     }
+
+
+def means_of_instances(samples: Iterable[InstanceSample], figure: str) -> list[float]:
+    """Return the mean of a figure for each instance that has it."""
+    by_instance: dict[str, list[float]] = {}
+    for sample in samples:
+        value = getattr(sample, figure)
+        if value is not None:
+            by_instance.setdefault(sample.instance, []).append(value)
+    return [sum(values) / len(values) for values in by_instance.values()]
 
 
 def most_unhealthy(samples: Iterable[InstanceSample]) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfkit.analysis.verdict import Ruling, Verdict, hold_above
+from perfkit.analysis.verdict import Verdict, hold_above
 from perfkit.runs import Check, Comparison, Run, RunKind, Variant
 
 __all__ = ["Promise", "cold", "hold_against", "is_cold", "sides_of", "warm"]
@@ -123,13 +123,9 @@ def _judge(
 ) -> Verdict:
     failed = [each.name for each in (before, after) if each.errors]
     if failed:
-        return _invalid(f"requests failed at {', '.join(failed)}")
+        return Verdict.invalid(f"requests failed at {', '.join(failed)}")
     if measured is None:
-        return _invalid("the target does not say what it consumed")
+        return Verdict.invalid("the target does not say what it consumed")
     if interval is None:
-        return _invalid("too few rounds for an interval")
+        return Verdict.invalid("too few rounds for an interval")
     return hold_above(interval, promised, why_invalid="the interval includes the promise")
-
-
-def _invalid(reason: str) -> Verdict:
-    return Verdict(ruling=Ruling.INVALID, reason=reason)

@@ -40,7 +40,22 @@ class Verdict:
         """Return the verdict that a run file holds; one in other words than ours is invalid."""
         if check.verdict in set(Ruling):
             return cls(ruling=Ruling(check.verdict), reason=check.reason)
-        return cls(ruling=Ruling.INVALID, reason=f"the run file says {check.verdict!r}")
+        return cls.invalid(f"the run file says {check.verdict!r}")
+
+    @classmethod
+    def passed(cls, evidence: str = "") -> Self:
+        """Return that a condition holds, and what shows it."""
+        return cls(ruling=Ruling.PASS, evidence=evidence)
+
+    @classmethod
+    def failed(cls, reason: str = "", evidence: str = "") -> Self:
+        """Return that a condition does not hold, and why."""
+        return cls(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+
+    @classmethod
+    def invalid(cls, reason: str, evidence: str = "") -> Self:
+        """Return that there is no verdict, and why."""
+        return cls(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
 
     def to_error(self, text: str) -> PerfkitError | None:
         """
@@ -90,10 +105,10 @@ def hold_above(
 
 def _hold(*, passes: bool, fails: bool, why_invalid: str, evidence: str) -> Verdict:
     if passes:
-        return Verdict(ruling=Ruling.PASS, evidence=evidence)
+        return Verdict.passed(evidence)
     if fails:
-        return Verdict(ruling=Ruling.FAIL, evidence=evidence)
-    return Verdict(ruling=Ruling.INVALID, reason=why_invalid, evidence=evidence)
+        return Verdict.failed(evidence=evidence)
+    return Verdict.invalid(why_invalid, evidence=evidence)
 
 
 def taken_together(verdicts: Iterable[Verdict]) -> Verdict | None:

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfkit.analysis.judging import ROUNDING, Amount
+from perfkit.analysis.judging import ROUNDING, Amount, amount_of
 from perfkit.analysis.matching import Match, Matching
-from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.analysis.verdict import Verdict
 from perfkit.runs import Run, RunKind, WriteCost
 from perfkit.units import format_units
 
@@ -49,9 +49,7 @@ class WriteChange:
         before, after = self.units[kind]
         if before is None or after is None:
             return Amount.NOT_KNOWN
-        if abs(after - before) <= ROUNDING * max(before, after):
-            return Amount.SAME
-        return Amount.MORE if after > before else Amount.LESS
+        return amount_of(before, after)
 
     @property
     def directions(self) -> frozenset[Amount]:
@@ -77,9 +75,9 @@ class WriteChange:
             return None
         moved = [f"{kind} {self.moved(kind)}" for kind in self.regressions]
         if not moved:
-            return Verdict(ruling=Ruling.PASS)
+            return Verdict.passed()
         evidence = f"{self.name}: {', '.join(moved)} write units"
-        return Verdict(ruling=Ruling.FAIL, evidence=evidence)
+        return Verdict.failed(evidence=evidence)
 
     def moved(self, kind: str) -> str:
         """Return the units of a kind of change on both sides, once if they are the same."""

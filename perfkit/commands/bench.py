@@ -25,6 +25,7 @@ from perfkit.commands.common import (
     make_target,
     note,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
 )
@@ -57,6 +58,7 @@ _SCENARIOS = "scenarios"
 
 
 def bench(
+    context: typer.Context,
     *,
     scenario: Annotated[
         list[str] | None,
@@ -152,6 +154,7 @@ def bench(
     chosen = registry.find(read, scenario or [registry.PATTERNS])
     if hour:
         _check_taken(chosen)
+    _check_used(context, chosen)
     where = make_target(
         target,
         data,
@@ -163,15 +166,15 @@ def bench(
         like_aws=like_aws,
     )
     twins = _make_twins(sample, whole=whole, no_twin=no_twin)
-    context = make_context(where, read, options, make_redis_url(redis_url, read), twins)
-    with context.twins or nullcontext():
-        preview = preview_measuring(chosen, context, where)
+    measuring = make_context(where, read, options, make_redis_url(redis_url, read), twins)
+    with measuring.twins or nullcontext():
+        preview = preview_measuring(chosen, measuring, where)
         if preview is not None and not approve(
             preview, where, make_permission(yes=yes, max_cost=max_cost), show=note
         ):
             note("Nothing was done.")
             raise typer.Exit(1)
-        runs = measure_with_bars(chosen, context)
+        runs = measure_with_bars(chosen, measuring)
     say_consumption(where)
     _print(runs, as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
@@ -232,6 +235,22 @@ def _check_taken(chosen: "Sequence[Scenario]") -> None:
     if all(each.name != NAME for each in chosen):
         msg = f"--hour changes {NAME} only; add --scenario {NAME}"
         raise ConfigError(msg)
+
+
+def _check_used(context: typer.Context, chosen: "Sequence[Scenario]") -> None:
+    """
+    Refuse options that are of other scenarios.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    from perfkit.scenarios.access_pattern import AccessPatternScenario
+
+    names = {each.name for each in chosen}
+    if not names & {"cache", "cache-hour"}:
+        refuse_idle(context, {"redis_url"}, "without --scenario cache or cache-hour")
+    if not any(isinstance(each, AccessPatternScenario) for each in chosen):
+        refuse_idle(context, {"sample", "whole", "no_twin"}, "where no access pattern is measured")
 
 
 def make_options(

@@ -1,5 +1,6 @@
 """`perfkit check`: the checklist and gates, held against saved runs, what runs, and the code."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,16 +17,17 @@ from perfkit.commands.common import (
     TargetOption,
     VerboseOption,
     WorkloadOption,
+    list_runs,
     make_redis_url,
     make_target,
     print_json,
     print_text,
     read_workload,
-    warn,
+    wrap,
 )
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, PerfkitError
-from perfkit.settings import PAGE, RUNS_FOLDER
+from perfkit.settings import PAGE
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
@@ -205,7 +207,6 @@ def _gather(
         look_at_user_errors,
     )
     from perfkit.gates.source import find_scans
-    from perfkit.runs import RunStore
     from perfkit.service.endpoints import is_served
     from perfkit.service.launch import health
 
@@ -215,9 +216,7 @@ def _gather(
         source = Path(perfkit.service.__file__).parent
     # a slip in the command comes before anything is asked
     found = None if source is None else find_scans(source)
-    listing = RunStore(RUNS_FOLDER).list()
-    for problem in listing.problems:
-        warn(str(problem))
+    listing = list_runs()
     tables, tables_problem = {}, ""
     try:
         tables = look_at_tables(where, read)
@@ -268,7 +267,8 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
         detail = line.reason if line.state is not State.DONE else ""
         if verbose and line.state is State.DONE:
             detail = line.verdict.evidence
-        print_text(f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}")
+        shown = f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}"
+        print_text(wrap(shown, sys.stdout, indent=" " * 14))
         following = lines[number + 1 :]
         repeated = following and (following[0].group, following[0].next_step) == (
             line.group,

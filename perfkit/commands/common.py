@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -25,14 +25,18 @@ from perfkit.settings import (
     INDEX_DELAY_VARIABLE,
     LATENCY_VARIABLE,
     REDIS_VARIABLE,
+    RUNS_FOLDER,
     TARGET_VARIABLE,
     WORKLOAD_VARIABLE,
 )
 from perfkit.units import escape, escape_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
+    from perfkit.runs.store import Listing
     from perfkit.workloads.model import Workload
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "VerboseOption",
     "WorkloadOption",
     "YesOption",
+    "list_runs",
     "make_permission",
     "make_redis_url",
     "make_target",
@@ -61,6 +66,7 @@ __all__ = [
     "print_line",
     "print_text",
     "read_workload",
+    "refuse_idle",
     "request_prices",
     "say",
     "say_consumption",
@@ -69,6 +75,8 @@ __all__ = [
     "stop_on_signals",
     "warn",
     "warn_of_units",
+    "wrap",
+    "write_file",
 ]
 
 WorkloadOption = Annotated[
@@ -169,6 +177,16 @@ def read_workload(name_or_path: str | None) -> "Workload":
     for doubt in doubts(workload):
         warn(doubt.at_line(workload.source))
     return workload
+
+
+def list_runs() -> "Listing":
+    """Return the saved runs; files that cannot be read are warned of."""
+    from perfkit.runs import RunStore
+
+    listing = RunStore(RUNS_FOLDER).list()
+    for problem in listing.problems:
+        warn(str(problem))
+    return listing
 
 
 def make_target(
@@ -417,9 +435,60 @@ def seconds(option: str, text: str | None) -> float | None:
     return parse_duration(text, option, least_s=0.001, most_s=_LONGEST_S)
 
 
+def refuse_idle(context: typer.Context, names: "Collection[str]", why: str) -> None:
+    """
+    Refuse options of the command line that would do nothing.
+
+    What a variable of the environment says holds for every command that can use it.
+
+    Args:
+        context: Of the command.
+        names: Of the options, as parameters of the command's function.
+        why: They do nothing, in words: `without --master`.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    given = [
+        next(option for option in each.opts if option.startswith("--"))
+        for each in context.command.params
+        if each.name in names and _is_typed(context, each.name)
+    ]
+    if given:
+        does, them = ("does", "it") if len(given) == 1 else ("do", "them")
+        msg = f"{' and '.join(given)} {does} nothing {why}; leave {them} out"
+        raise ConfigError(msg)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def print_text(text: str = "") -> None:
     """Print a part of a result; what a terminal would obey is shown instead."""
     typer.echo(escape(text))
+
+
+def wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
+    """
+    Wrap each line at the terminal's width, where it is known how wide that is.
+
+    *indent* begins what is wrapped; what goes to a file or another program keeps its lines.
+    """
+    if not (stream.isatty() or os.environ.get("COLUMNS")):
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
 
 
 def print_line(text: str) -> None:
@@ -450,19 +519,28 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Tell a person something to heed, wrapped where it is known how wide the terminal is."""
-    text = f"Warning: {escape(text)}"
-    if sys.stderr.isatty() or os.environ.get("COLUMNS"):
-        width = shutil.get_terminal_size().columns
-        text = "\n".join(
-            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-            for line in text.splitlines()
-        )
+    text = wrap(f"Warning: {escape(text)}", sys.stderr)
     say(text, fg="yellow")
 
 
 def say_error(text: str) -> None:
     """Tell a person why a command ends."""
     say(f"Error: {text}", fg="red")
+
+
+def write_file(file: Path, text: str, *, mode: str = "w") -> None:
+    """
+    Write, or with mode "a" add, what an option asks for in a file.
+
+    Raises:
+        ConfigError: It cannot be written to.
+    """
+    try:
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
+        raise ConfigError(msg) from error
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, note, print_json, warn
+from perfkit.commands.common import JsonOption, list_runs, note, print_json, warn
 from perfkit.errors import ConfigError
 from perfkit.settings import RUNS_FOLDER
 
@@ -153,11 +153,8 @@ def _evidence() -> "tuple[str, Evidence, tuple[str, ...]]":
     from perfkit.analysis.comparability import not_measured
     from perfkit.analysis.selection import select
     from perfkit.cost.evidence import Evidence, gather
-    from perfkit.runs import RunStore
 
-    listing = RunStore(RUNS_FOLDER).list()
-    for problem in listing.problems:
-        warn(str(problem))
+    listing = list_runs()
     groups = select(listing.runs).groups
     found = [(group, gather(group.runs)) for group in groups]
     answered = [each for each in found if each[1].patterns]

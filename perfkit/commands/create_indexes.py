@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfkit.dynamodb.index_items import IndexCount
-    from perfkit.dynamodb.indexes import Change, IndexPlan
+    from perfkit.dynamodb.index_work import Changes
+    from perfkit.dynamodb.indexes import IndexPlan
     from perfkit.dynamodb.targets import Target
 
 __all__ = ["check_counts", "create_indexes", "create_with_bars", "not_counted"]
@@ -168,7 +169,7 @@ def create_with_bars(
     *,
     wait: bool = True,
     timeout_s: float | None = None,
-) -> "tuple[dict[tuple[str, str], Change], tuple[IndexCount, ...]]":
+) -> "tuple[Changes, tuple[IndexCount, ...]]":
     """
     Look at the items, create the indexes, count their entries; under progress bars.
 
@@ -300,7 +301,7 @@ def _estimates(each: "IndexPlan") -> dict[str, Any]:
     }
 
 
-def _print_changes(changes: "dict[tuple[str, str], Change]", elapsed_s: float) -> None:
+def _print_changes(changes: "Changes", elapsed_s: float) -> None:
     from perfkit.dynamodb.indexes import Change
     from perfkit.units import format_seconds
 
@@ -322,7 +323,7 @@ def _print_changes(changes: "dict[tuple[str, str], Change]", elapsed_s: float) -
 def _document(
     plans: "Sequence[IndexPlan]",
     target: "Target",
-    changes: "dict[tuple[str, str], Change]",
+    changes: "Changes",
     counts: "Sequence[IndexCount]",
     *,
     elapsed_s: float,

@@ -26,7 +26,7 @@ from perfkit.commands.common import (
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from perfkit.dynamodb.indexes import Change
+    from perfkit.dynamodb.index_work import Changes
 
 __all__ = ["drop_indexes"]
 
@@ -109,7 +109,7 @@ def drop_indexes(
         raise ConfigError(different)
 
 
-def _print_changes(changes: "dict[tuple[str, str], Change]") -> None:
+def _print_changes(changes: "Changes") -> None:
     from perfkit.dynamodb.indexes import Change
 
     texts = {

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from perfkit.commands.common import print_text, say
+from perfkit.hosts import is_loopback
 from perfkit.settings import (
     DATA_FILE,
     DATA_VARIABLE,
@@ -16,8 +17,6 @@ from perfkit.settings import (
 )
 
 __all__ = ["dynamodb"]
-
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def dynamodb(
@@ -114,7 +113,7 @@ def dynamodb(
         if latency:
             say(f"Modelled: answers take as long as profile {latency} says; it has no tail.")
         print_text(f"DynamoDB at {url_of(listener, host)} ({data}); Ctrl-C ends it")
-        if host not in _LOCAL:
+        if not is_loopback(host):
             say(
                 f"Warning: {host} is reachable from other machines and nothing asks for a password",
                 fg="yellow",

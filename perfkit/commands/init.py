@@ -81,7 +81,7 @@ def init(
     """
     from perfkit.dynamodb.discover import find_tables
     from perfkit.dynamodb.errors import answer_errors
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.sample import SampleLimits
 
     _check_output(output, force=force)
@@ -93,20 +93,20 @@ def init(
             " --target, for example aws or http://localhost:8000"
         )
         raise ConfigError(msg)
-    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
     try:
-        with answer_errors("looking for tables", where.name):
-            found = find_tables(connection, where, table or ())
-        for reason in found.skipped:
-            warn(f"{reason}.")
-        if not found.tables:
-            msg = f"none of the tables in {where.name} can be read now; run again later"
-            raise TargetError(msg)
-        if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
-            note("Nothing was done.")
-            raise typer.Exit(1)
-        with answer_errors("reading the tables", where.name):
-            tables, gone = _read(connection, where, found, limits, seed=random_seed)
+        with RetryingConnection(where.connect(read_only=True)) as connection:
+            with answer_errors("looking for tables", where.name):
+                found = find_tables(connection, where, table or ())
+            for reason in found.skipped:
+                warn(f"{reason}.")
+            if not found.tables:
+                msg = f"none of the tables in {where.name} can be read now; run again later"
+                raise TargetError(msg)
+            if not _approved(found, where, limits, yes=yes, max_cost=max_cost):
+                note("Nothing was done.")
+                raise typer.Exit(1)
+            with answer_errors("reading the tables", where.name):
+                tables, gone = _read(connection, where, found, limits, seed=random_seed)
     except LimitReachedError as error:
         from perfkit.units import format_quantity
 
@@ -115,8 +115,6 @@ def init(
             " written. Raise it, or read less with --sample or --table"
         )
         raise LimitReachedError(msg) from error
-    finally:
-        connection.close()
     if not tables:
         msg = f"{'; '.join(gone)}; nothing was written"
         raise TargetError(msg)

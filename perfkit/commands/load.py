@@ -24,9 +24,17 @@ from perfkit.commands.common import (
     parse_duration,
     print_json,
     read_workload,
+    refuse_idle,
     say,
 )
-from perfkit.commands.load_subject import Where, check_subject, of_reference_service, of_urls
+from perfkit.commands.load_subject import (
+    Where,
+    check_subject,
+    draws_items,
+    most_requests,
+    of_reference_service,
+    of_urls,
+)
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError, ThresholdError
@@ -34,6 +42,7 @@ from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_many, format_seconds
 
 if TYPE_CHECKING:
+    from perfkit.dynamodb.safety import Effect
     from perfkit.dynamodb.targets import Target
     from perfkit.load.cloudwatch import Watched
     from perfkit.load.plan import LoadPlan
@@ -41,8 +50,9 @@ if TYPE_CHECKING:
     from perfkit.load.running import Subject
     from perfkit.runs import RateSearch, Run
     from perfkit.workloads.gates import Gate
+    from perfkit.workloads.model import Workload
 
-__all__ = ["document_of", "load", "load_phase"]
+__all__ = ["document_of", "load", "load_phase", "phase_effect"]
 
 _MOST_USERS = 100_000
 _USERS = 50
@@ -56,6 +66,9 @@ _FEWEST_FOR_A_RATE = 20
 _FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
 _PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged"}
+_OF_A_WORKER = frozenset({"worker", "master_host", "master_port", "locustfile"})
+_OF_WHAT_IS_READ = frozenset({"data", "max_rcu", "max_cost"})
+_OF_THE_TABLES = frozenset({"workload", "target", "region", "profile"})
 _MASTER_PORT = 5557
 """Where Locust's own master listens."""
 _WEB_PORT = 8089
@@ -64,6 +77,7 @@ _WEB_PORT = 8089
 
 @terminate_as_interrupt()
 def load(
+    context: typer.Context,
     *,
     users: Annotated[
         int | None,
@@ -108,11 +122,14 @@ def load(
         ),
     ] = None,
     service_workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, max=64, metavar="N", help="Processes of a service that is started for --phase."
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes of a service that is started for --phase (default: 1).",
         ),
-    ] = 1,
+    ] = None,
     url: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,6 +236,7 @@ def load(
 
     Example: perfkit load --phase 3 --users 200 --duration 10m
     """
+    _check_used(context, worker=worker, master=master, web=web, urls=bool(url))
     if worker:
         _work(master_host, master_port, locustfile)
         return
@@ -240,6 +258,9 @@ def load(
     files = LineFiles.of_options(junit, github=github)
     cloud = _read_cloud(where, load_balancer, scaling_group, is_asked=cloudwatch)
     if urls:
+        if not draws_items(mix):
+            idle = _OF_WHAT_IS_READ if cloud is not None else _OF_WHAT_IS_READ | _OF_THE_TABLES
+            refuse_idle(context, idle, "where no value of a mix is drawn from a table")
         test = of_urls(asked, urls, mix, locustfile, metrics, where, yes=yes)
         run = _measure(*test, place, held, limit_s, users, cloud)
     else:
@@ -249,6 +270,29 @@ def load(
         ) as test:
             run = _measure(*test, place, held, limit_s, users, cloud)
     _finish(run, files, as_json=as_json, verbose=verbose)
+
+
+def _check_used(
+    context: typer.Context, *, worker: bool, master: bool, web: bool, urls: bool
+) -> None:
+    """
+    Refuse options that are of another kind of test.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    if worker:
+        others = {each.name for each in context.command.params if each.name} - _OF_A_WORKER
+        refuse_idle(context, others, "with --worker, which asks as the master says")
+        return
+    if not master:
+        refuse_idle(context, {"expect_workers"}, "without --master")
+        refuse_idle(context, {"master_host", "master_port"}, "without --master or --worker")
+    if not web:
+        refuse_idle(context, {"web_port"}, "without --web")
+    if urls:
+        why = "with --url, whose service perfkit does not start"
+        refuse_idle(context, {"service_workers"}, why)
 
 
 def _read_limit(
@@ -376,8 +420,46 @@ def _make_place(
     return Place(expected=expect_workers, bind=(master_host or LOOPBACK, master_port), web=page)
 
 
+def phase_effect(
+    phase: int, target: "Target", workload: "Workload", *, users: int, duration_s: float
+) -> "Effect":
+    """Return what `load_phase` reads, to be shown before."""
+    from perfkit.commands.load_aws import requests_effect
+    from perfkit.load.drawing import drawing_effects
+    from perfkit.load.mix_file import drawn_tables
+    from perfkit.load.reference_service import mix_of
+    from perfkit.service.settings import Switches
+
+    requests = requests_effect(
+        target,
+        workload,
+        asdict(Switches.of_phase(phase)),
+        most_requests(_of_phase(users, duration_s)),
+        phase,
+    )
+    tables = drawn_tables(mix_of(None))
+    drawn = drawing_effects(target, tables)
+    return replace(
+        requests,
+        text=f"load phase {phase}: {requests.text}; items of {', '.join(tables)} for their values",
+        read_units=requests.read_units + sum(each.read_units for each in drawn),
+    )
+
+
+def _of_phase(users: int, duration_s: float) -> dict[str, Any]:
+    return {
+        "users": users,
+        "think_s": _THINK_S,
+        "rate_hz": None,
+        "duration_s": duration_s,
+        "ramp_s": duration_s / 10,
+        # one that takes long is to be seen, and not only that it took longer
+        "timeout_s": _BALANCER_S,
+    }
+
+
 def load_phase(
-    phase: int, where: Where, target: "Target", *, users: int, duration_s: float, yes: bool
+    phase: int, where: Where, target: "Target", *, users: int, duration_s: float
 ) -> "Run":
     """
     Load a reference service of its own at a phase for a while, and save and return the run.
@@ -388,26 +470,14 @@ def load_phase(
         target: Where they are, with the limits that hold for all of the command.
         users: At a time.
         duration_s: That is measured.
-        yes: Do not ask before it costs something.
 
     Raises:
-        ConfigError: It costs more than allowed, or nobody is there to ask.
         TargetError: The service does not start or does not answer.
     """
     from perfkit.load.process import Place
 
-    asked = {
-        "users": users,
-        "think_s": _THINK_S,
-        "rate_hz": None,
-        "duration_s": duration_s,
-        "ramp_s": duration_s / 10,
-        # one that takes long is to be seen, and not only that it took longer
-        "timeout_s": _BALANCER_S,
-    }
-    with of_reference_service(
-        asked, phase, None, 1, where, yes=yes, searches=False, target=target
-    ) as test:
+    asked = _of_phase(users, duration_s)
+    with of_reference_service(asked, phase, None, 1, where, target=target) as test:
         return _measure(*test, Place(), (), None, users, None)
 
 

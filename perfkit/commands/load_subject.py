@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from perfkit.load.running import InstanceSampler, Subject
     from perfkit.workloads.model import Workload
 
-__all__ = ["Where", "check_subject", "of_reference_service", "of_urls"]
+__all__ = [
+    "Where",
+    "check_subject",
+    "draws_items",
+    "most_requests",
+    "of_reference_service",
+    "of_urls",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What options say of the tables."""
+    """What options say of the tables, and of the cache of a service that is started."""
 
     workload: str | None
     name: str | None
@@ -32,6 +39,7 @@ class Where:
     max_rcu: float | None
     max_cost: float | None
     like_aws: bool
+    redis_url: str | None = None
 
     def target(self, workload: "Workload") -> "Target":
         """
@@ -121,6 +129,18 @@ def of_urls(
     return LoadPlan(urls=urls, mix=read, **asked), subject
 
 
+def draws_items(mix: Path | None) -> bool:
+    """
+    Return whether values of a mix are drawn from items of tables.
+
+    Raises:
+        ConfigError: The file says what it may not.
+    """
+    from perfkit.load.mix_file import drawn_tables
+
+    return mix is not None and bool(drawn_tables(mix.read_bytes()))
+
+
 def _watch(urls: tuple[str, ...], metrics: list[str] | None) -> "tuple[InstanceSampler, ...]":
     """
     Return what looks at a service each second, by its health checks and Prometheus metrics.
@@ -174,13 +194,20 @@ def _seeded(workload: "Workload") -> frozenset[str]:
     return frozenset(table.name for table in workload.made)
 
 
-def _check_running(running: "ServiceUnderTest", where: Where) -> None:
+def _check_running(running: "ServiceUnderTest", where: Where, workers: int | None) -> None:
     """
     Make sure that options do not ask of the service that is up what it was not started with.
 
     Raises:
-        ConfigError: It models no AWS and should, or is to be held to a rate.
+        ConfigError: It models no AWS and should, or is to be held to a rate, or have so many
+            processes.
     """
+    if workers is not None:
+        msg = (
+            "--service-workers are of a service that is started, and one is up; end it with"
+            " `perfkit down`, or start it with `perfkit up --workers`"
+        )
+        raise ConfigError(msg)
     if where.like_aws and "modelled" not in running.target:
         msg = (
             "--like-aws goes with a service that models AWS, and the one that is up does not; end it"
@@ -219,15 +246,17 @@ def of_reference_service(
     asked: dict[str, Any],
     phase: int | None,
     mix: Path | None,
-    workers: int,
+    workers: int | None,
     where: Where,
     *,
-    yes: bool,
-    searches: bool,
+    yes: bool = False,
+    searches: bool = False,
     target: "Target | None" = None,
 ) -> "Iterator[tuple[LoadPlan, Subject]]":
     """
     Yield a test of the reference service; one that is started for it ends with the block.
+
+    With *target* it is a part of a longer command, which has asked, and starts its own.
 
     Raises:
         ConfigError: The service that is up models no AWS and should, is to be held to a rate, or has
@@ -245,19 +274,20 @@ def of_reference_service(
     from perfkit.service.settings import Switches
 
     wanted = None if phase is None else Switches.of_phase(phase)
-    # a part of a longer command is refused by nothing that happens to be up
-    running = None if target is not None else running_service(wanted)
+    is_part = target is not None
+    # a part is refused by nothing that happens to be up
+    running = None if is_part else running_service(wanted)
     if running is None and phase is None:
         msg = "no service is up; give --phase to start one, or --url for another service"
         raise ConfigError(msg)
     if running is not None:
-        _check_running(running, where)
+        _check_running(running, where, workers)
     read = read_workload(where.workload)
     target = target or where.target(read)
     if running is not None:
         _check_place(running, target)
     switches = running.switches if running is not None else asdict(wanted or Switches())
-    if target.kind != "embedded":
+    if target.kind != "embedded" and not is_part:
         approve_load(
             target,
             mix_of(mix),
@@ -266,7 +296,7 @@ def of_reference_service(
                 target,
                 read,
                 switches,
-                None if searches else _most_requests(asked),
+                None if searches else most_requests(asked),
                 phase if running is None else running.phase,
             ),
             yes=yes,
@@ -282,10 +312,10 @@ def of_reference_service(
                 where.data,
                 where.region,
                 where.profile,
-                workers=workers,
+                workers=workers or 1,
                 port=0,
                 host="127.0.0.1",
-                redis_url=None,
+                redis_url=where.redis_url,
                 smtp_host=None,
                 smtp_port=None,
                 cloudwatch=None,
@@ -318,7 +348,7 @@ def of_reference_service(
         say_consumption(target)
 
 
-def _most_requests(asked: dict[str, Any]) -> int:
+def most_requests(asked: dict[str, Any]) -> int:
     """Return how many requests a test makes if every answer comes at once."""
     rate: float = asked["rate_hz"] or asked["users"] / max(asked["think_s"], 0.05)
     whole_s: float = asked["duration_s"] + asked["ramp_s"] / 2

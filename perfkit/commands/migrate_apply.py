@@ -23,6 +23,7 @@ from perfkit.commands.common import (
     note,
     print_json,
     print_text,
+    refuse_idle,
     say,
     warn,
 )
@@ -31,12 +32,12 @@ from perfkit.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfkit.dynamodb.index_work import Event
+    from perfkit.dynamodb.index_work import Changes, Event
     from perfkit.dynamodb.safety import Effect
     from perfkit.dynamodb.targets import Target
-    from perfkit.migrate.applying import Changes, Ready, Taken
+    from perfkit.migrate.applying import Ready, Taken
     from perfkit.migrate.journal import Journal
-    from perfkit.migrate.plan import IndexDefinition, Plan
+    from perfkit.migrate.plan import Plan
 
 __all__ = ["apply", "migrate_command", "place_named", "plan_command", "rollback", "target_of"]
 
@@ -57,6 +58,7 @@ _UNREAD_DAYS = 14
 
 
 def apply(
+    context: typer.Context,
     plan: PlanArgument,
     *,
     target: TargetOption = None,
@@ -82,12 +84,15 @@ def apply(
 
     Example: perfkit migrate apply plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
     from perfkit.migrate.plan_file import read_plan
 
     made = read_plan(plan)
+    if not any(table.removals for table in made.tables):
+        refuse_idle(context, {"confirm"}, "with a plan that removes no index")
     where = target_of(made, target, data, region, profile)
     names = [table.table for table in made.tables]
     applying.check(where, made)
@@ -117,7 +122,8 @@ def apply(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
         with _watching(_ready_names(ready), again) as watch:
-            changes = applying.apply(where, ready, kept, quiet_s=timeout, watch=watch, stalled=note)
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
     if not as_json and any(table.creations for table in made.tables):
         verify = plan_command("verify", plan, {"--workload": _workload_option(made), **given})
@@ -146,6 +152,7 @@ def rollback(
 
     Example: perfkit migrate rollback plan.json
     """
+    from perfkit.dynamodb.index_work import WaitPolicy
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.migrate import applying
     from perfkit.migrate.journal import journals
@@ -178,9 +185,8 @@ def rollback(
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
         with _watching(_taken_names(taken), again) as watch:
-            changes = applying.roll_back(
-                where, taken, kept, quiet_s=timeout, watch=watch, stalled=note
-            )
+            policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
+            changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
 
 
@@ -205,11 +211,14 @@ def place_named(
     made: "Plan", target: str | None, data: Path | None, region: str | None
 ) -> tuple[str | None, str | None]:
     """Return the target and the region that options name, or else the plan."""
+    from perfkit.dynamodb.targets import parse_target
+
     place = made.place
     if target is None and data is None:
         target = place.endpoint or place.kind
-        if place.kind != "embedded":
-            region = region or place.region
+    if region is None and place.kind != "embedded" and target not in {None, "embedded"}:
+        # an address of AWS says its own
+        region = (None if target == "aws" else parse_target(target).region) or place.region
     return target, region
 
 
@@ -262,12 +271,6 @@ def _taken_names(taken: "Sequence[Taken]") -> list[str]:
     return [f"{each.state.name} {each.made.definition.name}" for each in taken]
 
 
-def _index_key(index: "IndexDefinition") -> str:
-    """Return the key of an index for people: `customer, total`."""
-    parts = [" + ".join(name for name, _ in part) for part in (index.partition, index.sort) if part]
-    return ", ".join(parts)
-
-
 def _effects(ready: "Ready") -> "Iterator[Effect]":
     from perfkit.dynamodb.safety import Effect
     from perfkit.units import format_count
@@ -277,9 +280,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
     missing = {each.name for each in ready.missing}
     for creation in table.creations:
         index, figures = creation.index, creation.figures
-        name = (
-            f"index {index.name} ({_index_key(index)}; {index.projection}) of table {table.table}"
-        )
+        name = f"index {index.name} ({index.key_text}; {index.projection}) of table {table.table}"
         if index.name not in missing:
             there = ready.state.index(index.name)
             if there is not None and (there.status != "ACTIVE" or table.replicas):
@@ -296,7 +297,7 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
                 f" {scaling.most:,}, as the table's"
             )
     for index in ready.to_remove:
-        yield Effect(text=f"remove index {index.name} ({_index_key(index)}) of table {table.table}")
+        yield Effect(text=f"remove index {index.name} ({index.key_text}) of table {table.table}")
     if ready.state.is_busy and missing:
         yield Effect(text=f"first wait for the operation that runs on {table.table}")
 

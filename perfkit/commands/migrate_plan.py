@@ -24,28 +24,35 @@ from perfkit.commands.common import (
     print_line,
     print_text,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
     warn_of_units,
 )
+from perfkit.commands.migrate_apply import migrate_command, plan_command
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
 from perfkit.errors import ConfigError
 from perfkit.migrate.forms import Emitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfkit.cost.prices import PriceBook
     from perfkit.dynamodb.targets import Target
     from perfkit.migrate.plan import Creation, Plan, Range
+    from perfkit.migrate.proposals import Proposal
     from perfkit.report.model import Row, Table
 
 __all__ = ["plan"]
 
+_OF_A_SAVED_PLAN = frozenset({"saved", "emit", "as_json", "verbose"})
 _MOST_ROWS = 8
 """Of each table; `-v` shows all."""
 
 
 def plan(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -114,7 +121,7 @@ def plan(
     """
     from perfkit.commands.progress import bars
     from perfkit.migrate.plan_file import read_plan
-    from perfkit.migrate.planning import make_plan, name_there, plan_removal, sample_tables
+    from perfkit.migrate.planning import make_plan, plan_removal, sample_tables
     from perfkit.runs import now_utc
 
     if emit is not None and as_json:
@@ -123,11 +130,12 @@ def plan(
     if remove is not None and index:
         msg = "--index plans indexes to create, --remove is a plan of its own; give one of them"
         raise ConfigError(msg)
-    if confirm is not None and remove is None:
-        msg = "--confirm goes with --remove"
-        raise ConfigError(msg)
+    _check_used(
+        context, saved=saved is not None, remove=remove is not None, output=output is not None
+    )
     if saved is not None:
-        _show(read_plan(saved), emit, as_json=as_json, verbose=verbose)
+        following = plan_command("apply", saved, {})
+        _show(read_plan(saved), emit, following, as_json=as_json, verbose=verbose)
         return
     if output is not None and output.exists() and not force:
         msg = f"{output} is there already; --force replaces it, or give another --output"
@@ -136,11 +144,13 @@ def plan(
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
     )
+    place = {"--target": target, "--data": data, "--region": region, "--profile": profile}
+    following = migrate_command("preflight", {"--workload": workload, **place, "--index": index})
     if remove is not None:
         removal = plan_removal(where, read, remove, days=unread_days, now=datetime.now(UTC))
         _check_confirmed(removal, confirm)
         _write(removal, output, force=force)
-        _show(removal, emit, as_json=as_json, verbose=verbose)
+        _show(removal, emit, following, as_json=as_json, verbose=verbose)
         return
     proposals = find_lacking(where, read, index or ())
     if not proposals:
@@ -173,6 +183,37 @@ def plan(
     say_consumption(where)
     if where.limits is not None:
         warn_of_units(where)
+    _say_names(proposals)
+    if not made.tables:
+        say_nothing_lacks(where, as_json=as_json)
+        return
+    _write(made, output, force=force)
+    _show(made, emit, following, as_json=as_json, verbose=verbose)
+
+
+def _check_used(context: typer.Context, *, saved: bool, remove: bool, output: bool) -> None:
+    """
+    Refuse options that are of another kind of plan.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    if saved:
+        others = {each.name for each in context.command.params if each.name} - _OF_A_SAVED_PLAN
+        refuse_idle(context, others, "with --saved, which shows a plan as it was made")
+    if remove:
+        idle = {"sample", "backfill_wcu", "max_rcu", "max_cost"}
+        refuse_idle(context, idle, "with --remove, which reads no item")
+    else:
+        refuse_idle(context, {"confirm", "unread_days"}, "without --remove")
+    if not output:
+        refuse_idle(context, {"force"}, "without --output")
+
+
+def _say_names(proposals: "Sequence[Proposal]") -> None:
+    """Say which indexes are there under another name."""
+    from perfkit.migrate.planning import name_there
+
     for each in proposals:
         for wanted in each.indexes:
             name = name_there(each.state, wanted)
@@ -180,11 +221,6 @@ def plan(
                 note(
                     f"{wanted.name} of {each.table.name} is there as {name}: call it so in the workload."
                 )
-    if not made.tables:
-        say_nothing_lacks(where, as_json=as_json)
-        return
-    _write(made, output, force=force)
-    _show(made, emit, as_json=as_json, verbose=verbose)
 
 
 def _write(made: "Plan", output: Path | None, *, force: bool) -> None:
@@ -216,7 +252,9 @@ def _check_confirmed(made: "Plan", confirmed: str | None) -> None:
         raise ConfigError(msg)
 
 
-def _show(made: "Plan", emitted: Emitted | None, *, as_json: bool, verbose: bool) -> None:
+def _show(
+    made: "Plan", emitted: Emitted | None, following: str, *, as_json: bool, verbose: bool
+) -> None:
     from perfkit.migrate.emit import emit
     from perfkit.migrate.plan_file import encode
 
@@ -225,7 +263,7 @@ def _show(made: "Plan", emitted: Emitted | None, *, as_json: bool, verbose: bool
     elif as_json:
         typer.echo(encode(made), nl=False)
     else:
-        _print_plan(made, None if verbose else _MOST_ROWS)
+        _print_plan(made, None if verbose else _MOST_ROWS, following)
     for table in made.tables:
         for text in table.warnings:
             warn(f"{text}.")
@@ -242,7 +280,7 @@ def _book(where: "Target") -> "PriceBook | None":
         return None
 
 
-def _print_plan(made: "Plan", most: int | None) -> None:
+def _print_plan(made: "Plan", most: int | None, following: str) -> None:
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
     from perfkit.units import format_many
@@ -272,7 +310,9 @@ def _print_plan(made: "Plan", most: int | None) -> None:
                 print_text(f"in JavaScript, before:\n{call.before_javascript}")
                 print_text(f"after:\n{call.after_javascript}")
     print_text()
-    print_text("Next: perfkit migrate preflight   (each pattern's call, before and after: -v)")
+    print_text(f"Next: {following}")
+    if most is not None:
+        print_text("(each pattern's call, before and after: -v)")
 
 
 def _removals(made: "Plan") -> list[str]:
@@ -326,7 +366,7 @@ def _tables(made: "Plan") -> "tuple[Table, ...]":
             {
                 "index": each.index.name,
                 "table": table.table,
-                "key": _key(each),
+                "key": each.index.key_text,
                 "projection": _projection(each),
                 "replaces": each.replaces or None,
                 "entries": _count(each.figures.entries),
@@ -395,12 +435,6 @@ def _amounts(creation: "Creation") -> "Row":
         "million": figures.write_usd_million,
         "needed": None if needed is None else float(ceil(needed)),
     }
-
-
-def _key(creation: "Creation") -> str:
-    index = creation.index
-    parts = [" + ".join(name for name, _ in part) for part in (index.partition, index.sort) if part]
-    return ", ".join(parts)
 
 
 def _projection(creation: "Creation") -> str:

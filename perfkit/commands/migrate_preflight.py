@@ -23,6 +23,7 @@ from perfkit.commands.common import (
     print_line,
     print_text,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
@@ -61,6 +62,7 @@ IndexOption = Annotated[
 
 
 def preflight(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -118,6 +120,10 @@ def preflight(
     from perfkit.migrate.full_scan import page_units
     from perfkit.migrate.preflight import Preflight
 
+    if violations is None:
+        refuse_idle(context, {"examples", "force"}, "without --violations")
+    if sample is not None:
+        refuse_idle(context, {"restart"}, "with --sample, which always starts over")
     read = read_workload(workload)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost

@@ -18,6 +18,7 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
+    refuse_idle,
     warn,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command, target_of
@@ -36,6 +37,7 @@ _MOST_LINES = 3
 
 
 def status(
+    context: typer.Context,
     plan: Annotated[
         Path | None,
         typer.Argument(metavar="[PLAN]", help="A saved plan; left out, the workload's tables."),
@@ -61,12 +63,16 @@ def status(
 
     Example: perfkit migrate status plan.json
     """
+    from perfkit.migrate.applying import check_place
     from perfkit.migrate.plan_file import read_plan
     from perfkit.migrate.standing import stand
 
+    if plan is not None:
+        refuse_idle(context, {"workload"}, "with a plan, which names its tables")
     made, read = (None if plan is None else read_plan(plan)), None
     if made is not None:
         where = target_of(made, target, data, region, profile)
+        check_place(where, made)
         known = [each.table for each in made.tables]
         for name in table or ():
             if name not in known:
@@ -95,7 +101,7 @@ def status(
     else:
         left = [one for each in found for one in each.indexes if not one.is_done]
         if any(one.difference for one in left) or any(each.is_planned is False for each in found):
-            note("The plan no longer fits. Next: perfkit migrate plan")
+            note(f"The plan no longer fits. Next: {migrate_command('plan', given)}")
         else:
             again = plan_command("apply", plan, given)
             note(f"Next: {again}" if left else "All of the plan is done.")

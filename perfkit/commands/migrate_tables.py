@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from perfkit.migrate.proposals import Proposal
     from perfkit.workloads.model import Workload
 
-__all__ = ["find_lacking", "is_approved", "say_nothing_lacks"]
+__all__ = ["check_made", "find_lacking", "is_approved", "say_nothing_lacks"]
 
 
 def find_lacking(
@@ -23,9 +23,22 @@ def find_lacking(
     Raises:
         PerfkitError: See `find_proposals`; or there are no tables at all.
     """
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
-    from perfkit.errors import TargetError
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.migrate.proposals import find_proposals
+
+    check_made(where)
+    with RetryingConnection(where.connect(read_only=True)) as connection:
+        return find_proposals(connection, where, read, names)
+
+
+def check_made(where: "Target") -> None:
+    """
+    Make sure that there can be tables.
+
+    Raises:
+        TargetError: The embedded engine's file is not made yet.
+    """
+    from perfkit.errors import TargetError
 
     if not where.may_exist:
         msg = (
@@ -33,11 +46,6 @@ def find_lacking(
             " --target, for example aws or http://localhost:8000"
         )
         raise TargetError(msg)
-    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
-    try:
-        return find_proposals(connection, where, read, names)
-    finally:
-        connection.close()
 
 
 def say_nothing_lacks(where: "Target", *, as_json: bool) -> None:

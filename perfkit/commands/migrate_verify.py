@@ -24,11 +24,13 @@ from perfkit.commands.common import (
     print_line,
     print_text,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
+from perfkit.commands.migrate_tables import check_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,7 @@ _MOST_ROWS = 8
 
 
 def verify(
+    context: typer.Context,
     plan: Annotated[
         Path | None,
         typer.Argument(metavar="PLAN", help="Verify what this plan creates.", show_default=False),
@@ -102,11 +105,12 @@ def verify(
 
     Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
     """
-    from perfkit.analysis.verdict import taken_together
     from perfkit.migrate.full_scan import page_units
     from perfkit.migrate.plan_file import read_plan
-    from perfkit.migrate.verify import Verification, verdict_of, verdict_of_answer
+    from perfkit.migrate.verify import Verification, verdict_on
 
+    if differences is None:
+        refuse_idle(context, {"force"}, "without --differences")
     read = read_workload(workload)
     planned = None if plan is None else read_plan(plan)
     if planned is not None:
@@ -130,7 +134,7 @@ def verify(
     verified = _compare_with_bars(verification, subjects)
     found = [finding for each in verified for finding in each.findings]
     answers = [answer for each in verified for answer in each.answers]
-    verdict = taken_together([*map(verdict_of, found), *map(verdict_of_answer, answers)])
+    verdict = verdict_on(verified)
     say_consumption(where)
     warn_of_units(where)
     if differences is not None:
@@ -166,21 +170,12 @@ def _check_free(path: Path, *, force: bool) -> None:
 def _find(
     where: "Target", read: Any, planned: Any, names: "Sequence[str]"
 ) -> "tuple[Subject, ...]":
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
-    from perfkit.errors import TargetError
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.migrate.subjects import subjects_of
 
-    if not where.may_exist:
-        msg = (
-            f"no tables in {where.name}, which is not made yet; name the place of yours with"
-            " --target, for example aws or http://localhost:8000"
-        )
-        raise TargetError(msg)
-    connection = RetryingConnection(where.connect(read_only=True), backoff=Backoff())
-    try:
+    check_made(where)
+    with RetryingConnection(where.connect(read_only=True)) as connection:
         return subjects_of(connection, where, read, plan=planned, names=names)
-    finally:
-        connection.close()
 
 
 def _is_approved(

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, ProfileOption, VerboseOption, note, warn
+from perfkit.commands.common import (
+    JsonOption,
+    ProfileOption,
+    VerboseOption,
+    list_runs,
+    note,
+    refuse_idle,
+)
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER
@@ -74,6 +81,7 @@ class ReportCommand(TyperCommand):
 
 
 def report(
+    context: typer.Context,
     *,
     scenario: Annotated[
         str, typer.Option(metavar="NAME", help="Only runs of this scenario.")
@@ -188,6 +196,8 @@ def report(
     """
     if open_it:
         output, report_format = _choose_opened(report_format, output, as_json=as_json)
+    if output is None:
+        refuse_idle(context, {"force"}, "without --output")
     chosen = choose_format(report_format, output, as_json=as_json)
     topics = _topics(
         rcu=rcu,
@@ -220,11 +230,8 @@ def report(
         note("Asks CloudWatch for 4 metrics of each table and index; AWS takes $0.01 for 1,000.")
 
     from perfkit.report.build import build_report
-    from perfkit.runs import RunStore
 
-    listing = RunStore(RUNS_FOLDER).list()
-    for problem in listing.problems:
-        warn(str(problem))
+    listing = list_runs()
     runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)

@@ -28,14 +28,16 @@ from perfkit.commands.common import (
     note,
     note_left_alone,
     read_workload,
+    refuse_idle,
     say,
     say_consumption,
     warn,
 )
 from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
-from perfkit.commands.load import load_phase
+from perfkit.commands.load import load_phase, phase_effect
 from perfkit.commands.load_subject import Where
 from perfkit.commands.seed import seed_with_bars
+from perfkit.console import terminate_as_interrupt
 from perfkit.errors import ConfigError
 from perfkit.settings import PAGE
 
@@ -43,10 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfkit.dynamodb.index_items import IndexCount
-    from perfkit.dynamodb.safety import Permission, Preview
+    from perfkit.dynamodb.safety import Preview
+    from perfkit.dynamodb.seeding import SeedPlan
     from perfkit.dynamodb.targets import Target
     from perfkit.runs import Run
-    from perfkit.scenarios.base import Options, Scenario
+    from perfkit.scenarios.base import Context, Scenario
     from perfkit.workloads.model import Workload
 
 __all__ = ["run"]
@@ -57,7 +60,9 @@ _LOAD_USERS = 10
 """At phase 0 one process answers a request or two a second: more users would only wait longer."""
 
 
+@terminate_as_interrupt()
 def run(
+    context: typer.Context,
     *,
     workload: WorkloadOption = None,
     target: TargetOption = None,
@@ -100,19 +105,26 @@ def run(
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
-    has a cache policy. Each step keeps what is already there, so it may be interrupted and run
-    again. --max-rcu, --max-wcu and --max-cost also hold while measuring. With --full the report
-    has what the service does under load, before and after, and how auto scaling would fare.
+    has a cache policy. On AWS all of it is shown and asked for once, before it begins. Each step
+    keeps what is already there, so it may be interrupted and run again. --max-rcu, --max-wcu and
+    --max-cost also hold while measuring. With --full the report has what the service does under
+    load, before and after, and how auto scaling would fare.
 
     Example: perfkit run --scale 0.1
     """
-    from perfkit.commands.bench import make_options
+    from perfkit.commands.bench import make_context, make_options
+    from perfkit.dynamodb import seeding
+    from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
 
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
     read = read_workload(workload)
     chosen = registry.main_job(read, patterns_only=patterns_only)
+    if not full and all(each.name != "cache" for each in chosen):
+        refuse_idle(context, {"redis_url"}, "where no cache is measured")
+    if not read.made:
+        refuse_idle(context, {"scale", "max_wcu"}, "where perfkit fills no table of the workload")
     if full:
         _check_full(read, patterns_only=patterns_only)
     where = make_target(
@@ -127,19 +139,27 @@ def run(
         like_aws=like_aws,
     )
     redis_url = make_redis_url(redis_url, read)
-    permission = make_permission(yes=yes, max_cost=max_cost)
-    budget = _Budget(where, permission)
     note_left_alone(read)
+    measuring = make_context(where, read, options, redis_url)
+    planned = seeding.plan(where, read, scale=scale) if read.made else None
+    permission = make_permission(yes=yes, max_cost=max_cost)
+    if not approve(
+        _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
+    ):
+        note("Nothing was done.")
+        raise typer.Exit(1)
     counts: tuple[IndexCount, ...] = ()
-    if read.made:
-        _seed(where, read, scale, budget)
-        counts = _create_indexes(where, read, budget)
-    runs = _measure(chosen, where, read, options, budget, redis_url)
+    if planned is not None:
+        _seed(planned)
+        counts = _create_indexes(where, read)
+    runs = measure_with_bars(chosen, measuring)
     if full:
-        given = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+        given = Where(
+            workload, target, data, region, profile, max_rcu, max_cost, like_aws, redis_url
+        )
         for phase in _PHASES_LOADED:
             note(f"Loading the service at phase {phase} for {_LOAD_S:g} s.")
-            loaded = load_phase(phase, given, where, users=_LOAD_USERS, duration_s=_LOAD_S, yes=yes)
+            loaded = load_phase(phase, given, where, users=_LOAD_USERS, duration_s=_LOAD_S)
             runs.append(loaded)
             if loaded.load_test is not None and loaded.load_test.interrupted:
                 say(
@@ -197,31 +217,50 @@ def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
     note(f"Wrote {PAGE}.")
 
 
-class _Budget:
-    """What may still be spent: the steps of a run share one --max-cost."""
+def _preview(
+    planned: "SeedPlan | None",
+    chosen: "Sequence[Scenario]",
+    context: "Context",
+    where: "Target",
+    *,
+    full: bool,
+) -> "Preview":
+    """Return what all of it will do, before there are tables."""
+    from perfkit.dynamodb import indexes, seeding
+    from perfkit.dynamodb.safety import Preview
 
-    def __init__(self, where: "Target", permission: "Permission") -> None:
-        self._where = where
-        self._permission = permission
+    parts: list[Preview] = []
+    read = context.workload
+    if planned is not None:
+        parts.append(seeding.preview(planned))
+        if parts[0].foreign:
+            return parts[0]
+        scale = planned.job.scale
+        if where.is_guarded:
+            expected = indexes.plan(where, read, seeded=scale)
+            parts.append(indexes.create_preview(expected, read))
+        read = read.scaled(scale)
+    context = replace(context, workload=read, before_seeding=True)
+    if (measuring := preview_measuring(chosen, context, where)) is not None:
+        parts.append(measuring)
+    if full and where.is_guarded:
+        effects = [
+            phase_effect(phase, where, read, users=_LOAD_USERS, duration_s=_LOAD_S)
+            for phase in _PHASES_LOADED
+        ]
+        parts.append(Preview(title="Load the reference service", effects=tuple(effects)))
+    titles = [each.title for each in parts]
+    return Preview(
+        title="; ".join(titles[:1] + [each[0].lower() + each[1:] for each in titles[1:]]),
+        effects=tuple(effect for each in parts for effect in each.effects),
+        always_ask=any(each.always_ask for each in parts),
+        foreign=tuple(name for each in parts for name in each.foreign),
+    )
 
-    def approve(self, preview: "Preview") -> None:
-        """Show what will happen where it matters, and go no further without consent."""
-        from perfkit.dynamodb.safety import approve
 
-        if not approve(preview, self._where, self._permission, show=note):
-            note("Nothing more was done.")
-            raise typer.Exit(1)
-        left_usd = self._permission.max_cost_usd
-        if self._where.is_aws and left_usd is not None:
-            left_usd -= preview.cost_usd(self._permission.prices(self._where.resolved_region()))
-            self._permission = replace(self._permission, max_cost_usd=max(0.0, left_usd))
-
-
-def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> None:
+def _seed(planned: "SeedPlan") -> None:
     from perfkit.dynamodb import seeding
 
-    planned = seeding.plan(where, read, scale=scale)
-    budget.approve(seeding.preview(planned))
     outcome = seed_with_bars(planned, seeding.default_processes(planned.items))
     for remark in outcome.remarks():
         warn(remark)
@@ -233,12 +272,11 @@ def _seed(where: "Target", read: "Workload", scale: float, budget: _Budget) -> N
     )
 
 
-def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> "tuple[IndexCount, ...]":
+def _create_indexes(where: "Target", read: "Workload") -> "tuple[IndexCount, ...]":
     from perfkit.dynamodb import indexes
     from perfkit.dynamodb.tables import NEW_NAME
 
     plans = indexes.plan(where, read)
-    budget.approve(indexes.create_preview(plans, read))
     started_s = time.monotonic()
     changes, counts = create_with_bars(where, plans)
     created = sum(change is indexes.Change.CREATED for change in changes.values())
@@ -255,20 +293,3 @@ def _create_indexes(where: "Target", read: "Workload", budget: _Budget) -> "tupl
                 f" {NEW_NAME}"
             )
     return counts
-
-
-def _measure(
-    chosen: "Sequence[Scenario]",
-    where: "Target",
-    read: "Workload",
-    options: "Options",
-    budget: _Budget,
-    redis_url: str | None,
-) -> "list[Run]":
-    from perfkit.commands.bench import make_context
-
-    context = make_context(where, read, options, redis_url)
-    preview = preview_measuring(chosen, context, where)
-    if preview is not None:
-        budget.approve(preview)
-    return measure_with_bars(chosen, context)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import note, print_text
+from perfkit.commands.common import note, print_text, write_file
 from perfkit.errors import ConfigError
 
 __all__ = ["stack"]
@@ -54,15 +54,7 @@ def template(
     if output is None:
         print_text(text.rstrip("\n"))
     else:
-        _write(output, text)
+        write_file(output, text)
     if architecture is not None:
-        _write(architecture, architecture_file(made, "courses on AWS"))
+        write_file(architecture, architecture_file(made, "courses on AWS"))
         note(f"Its price a month: perfkit report --cost --architecture {architecture}")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
-        raise ConfigError(msg) from error

@@ -99,7 +99,7 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.index_progress import build_progress
     from perfkit.dynamodb.ownership import Ownership
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     if not target.may_exist:
@@ -107,16 +107,15 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
         return [_absent(table) for table in workload.tables]
     progress = build_progress(target)
     ownership = Ownership(target)
-    connection = RetryingConnection(_connect(target), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            states = [(table, describe(connection, table.name)) for table in workload.tables]
-            expected = {
-                table.name: _seeded_items(connection, ownership, workload, state)
-                for table, state in states
-            }
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(_connect(target)) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        states = [(table, describe(connection, table.name)) for table in workload.tables]
+        expected = {
+            table.name: _seeded_items(connection, ownership, workload, state)
+            for table, state in states
+        }
     return [
         _absent(table)
         if state is None

@@ -155,6 +155,7 @@ def check(
     Example: perfkit traffic check app.trace --fail-on scan,n-plus-one
     """
     from perfkit.report import terminal
+    from perfkit.report.files import write_text
     from perfkit.report.formats import render_text
     from perfkit.traffic import check as checking
     from perfkit.traffic.findings import Settings
@@ -164,6 +165,8 @@ def check(
     known = _known(ignore)
     summary = _summary(path, region)
     if summary.trace.failures.is_all:
+        if junit is not None:
+            write_text(junit, checking.junit_unanswered(summary.trace.failures))
         msg = f"{path}: {summary.trace.failures.warning}"
         raise EvidenceError(msg)
     settings = Settings(
@@ -174,8 +177,6 @@ def check(
         summary, settings, ignored=known, fail_on=rules, max_rcu=max_rcu_per_request
     )
     if junit is not None:
-        from perfkit.report.files import write_text
-
         write_text(junit, checking.junit(checked, rules))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in checking.annotations(checked, rules):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import say
+from perfkit.commands.common import say, write_file
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,17 +78,8 @@ class LineFiles:
         from perfkit.gates import written
 
         if self.junit is not None:
-            _write(self.junit, written.junit(lines, name))
+            write_file(self.junit, written.junit(lines, name))
         if self.summary is not None:
-            _write(self.summary, written.markdown(lines, title), mode="a")
+            write_file(self.summary, written.markdown(lines, title), mode="a")
             for each in written.annotations(lines):
                 say(each)
-
-
-def _write(file: Path, text: str, *, mode: str = "w") -> None:
-    try:
-        with file.open(mode, encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        msg = f"cannot write {file} ({error.strerror}); name a file in a folder that is there"
-        raise ConfigError(msg) from error

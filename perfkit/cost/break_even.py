@@ -12,6 +12,7 @@ __all__ = [
     "last_growing_crossing",
     "stairs",
     "straight_crossing",
+    "whole_units",
 ]
 
 # beyond that many steps a stair and its straight line differ by less than anybody could see
@@ -49,11 +50,13 @@ class StepsOf:
 
     def cost(self, x: float) -> float:
         """Return what *x* costs."""
-        units = sum(each.weight * _whole(each.units_per_x * x) for each in self.steps)
+        units = sum(each.weight * whole_units(each.units_per_x * x) for each in self.steps)
         return self.usd * max(0.0, units - self.free_units)
 
 
-def _whole(units: float) -> int:
+def whole_units(units: float) -> int:
+    """Return provisioned units for what is consumed a second, of which there are whole ones only."""
+    # 3 times 0.1 by 0.3 is a little more than 1, and no reason for a second unit
     return max(1, math.ceil(round(units, 9)))
 
 
@@ -187,5 +190,5 @@ def _step_begins(x: float, groups: Iterable[StepsOf]) -> float:
     for group in groups:
         for each in group.steps:
             if each.units_per_x > 0:
-                begins = max(begins, (_whole(each.units_per_x * x) - 1) / each.units_per_x)
+                begins = max(begins, (whole_units(each.units_per_x * x) - 1) / each.units_per_x)
     return begins

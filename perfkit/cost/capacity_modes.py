@@ -23,6 +23,7 @@ from perfkit.cost.break_even import (
     last_crossing,
     last_growing_crossing,
     stairs,
+    whole_units,
 )
 from perfkit.cost.prices import HOURS_A_MONTH, Amount, PriceBook
 from perfkit.cost.quantities import SECONDS_A_MONTH, short
@@ -153,12 +154,7 @@ def _provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
         shape: How the demand varies.
     """
     factors = _load_factors(mode, shape)
-    return sum(_whole(units_s * factor) for factor in factors) / len(factors)
-
-
-def _whole(units: float) -> int:
-    # 3 times 0.1 by 0.3 is a little more than 1, and no reason for a second unit
-    return max(1, math.ceil(round(units, 9)))
+    return sum(whole_units(units_s * factor) for factor in factors) / len(factors)
 
 
 def capacity_uses(demands: Sequence[Demand], mode: Mode, shape: Shape) -> tuple[Use, Use]:

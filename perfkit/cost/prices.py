@@ -23,6 +23,7 @@ __all__ = [
     "age_warnings",
     "free_tier_note",
     "local_day",
+    "number",
     "round_to_cents",
 ]
 
@@ -72,6 +73,12 @@ class Amount:
 
     usd: Decimal
     arithmetic: str
+
+
+def number(amount: Amount | Decimal | None) -> float | None:
+    """Return US dollars as tables and programs take them; None for none."""
+    usd = amount.usd if isinstance(amount, Amount) else amount
+    return None if usd is None else float(usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,6 @@
 """Today's prices: fetched from AWS, checked as a whole, and only then put into the user's own file."""
 
-import contextlib
-import errno
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +20,13 @@ from perfkit.cost.price_list import (
     selectors,
 )
 from perfkit.cost.prices import Price
-from perfkit.errors import ConfigError, PerfkitError, PriceError, StorageFullError, TargetError
+from perfkit.errors import (
+    ConfigError,
+    PriceError,
+    TargetError,
+    cannot_write,
+)
+from perfkit.files import replace_file
 
 __all__ = ["BULK_URL", "BulkFile", "PriceList", "Refreshed", "Source", "refresh"]
 
@@ -244,27 +247,13 @@ def _write(path: Path, text: str) -> None:
         StorageFullError: The disk or the quota is full; nothing is left behind.
         ConfigError: The place cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        replace_file(path, text.encode())
     except OSError as error:
-        raise _explain(error, path) from error
-
-
-def _explain(error: OSError, path: Path) -> PerfkitError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFullError(f"no space left to write {path}; the old prices are still there")
-    return ConfigError(
-        f"cannot write {path} ({error.strerror or error}); make it writable or name another folder"
-        " in PERFKIT_PRICES"
-    )
+        raise cannot_write(
+            error,
+            full=f"no space left to write {path}; the old prices are still there",
+            otherwise=f"cannot write {path} ({error.strerror or error}); make it writable or name"
+            " another folder in PERFKIT_PRICES",
+        ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.ownership import Ownership, not_ours
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
     TableState,
@@ -110,24 +110,23 @@ def _look(target: Target, workload: Workload) -> tuple[tuple[TableState, ...], t
     """Return perfkit's own tables, and the names of the others."""
     ours, others = [], []
     ownership = Ownership(target)
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            # whoever made them: the workload says that they are not perfkit's to fill
-            left_alone = {table.name for table in workload.existing}
-            names = [table.name for table in workload.made]
-            if target.kind is TargetKind.EMBEDDED:
-                names = table_names(connection)
-            for name in names:
-                state = describe(connection, name)
-                if state is None:
-                    continue
-                if name not in left_alone and ownership.mark_of(connection, state) is not None:
-                    ours.append(state)
-                else:
-                    others.append(name)
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect(read_only=True)) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        # whoever made them: the workload says that they are not perfkit's to fill
+        left_alone = {table.name for table in workload.existing}
+        names = [table.name for table in workload.made]
+        if target.kind is TargetKind.EMBEDDED:
+            names = table_names(connection)
+        for name in names:
+            state = describe(connection, name)
+            if state is None:
+                continue
+            if name not in left_alone and ownership.mark_of(connection, state) is not None:
+                ours.append(state)
+            else:
+                others.append(name)
     return tuple(ours), tuple(others)
 
 
@@ -148,8 +147,7 @@ def clean(planned: CleanPlan, workload: Workload) -> None:
         _remove(planned.files)
     elif planned.tables:
         ownership = Ownership(planned.target)
-        connection = RetryingConnection(planned.target.connect(), backoff=Backoff())
-        try:
+        with RetryingConnection(planned.target.connect()) as connection:
             for table in planned.tables:
                 with answer_errors(f"looking at table {table.name}", planned.target.name):
                     if describe(connection, table.name) is not None:
@@ -164,8 +162,6 @@ def clean(planned: CleanPlan, workload: Workload) -> None:
             for table in planned.tables:
                 with answer_errors(f"deleting table {table.name}", planned.target.name):
                     wait_until_gone(connection, table.name, pause=time.sleep)
-        finally:
-            connection.close()
     _remove(planned.runs)
 
 

@@ -12,6 +12,7 @@ from perfkit.dynamodb.tables import Keys, TableState, describe, table_names
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError
+from perfkit.units import format_some
 from perfkit.workloads.profile import Profile, Profiler
 
 __all__ = ["Discovered", "Found", "find_tables", "read_table"]
@@ -86,14 +87,14 @@ def find_tables(
         for pattern in (each for each in wanted if each not in named):
             matching = [name for name in there if fnmatchcase(name, pattern)]
             if not matching:
-                msg = f"no table in {target.name} is called {pattern}; there are {_some(there)}"
+                msg = f"no table in {target.name} is called {pattern}; there are {format_some(there, _NAMED)}"
                 raise ConfigError(msg)
             names += [name for name in matching if name not in names]
         if not wanted:
             names = there
     if len(names) > _MOST_TABLES and not wanted:
         msg = (
-            f"{target.name} has {len(names)} tables ({_some(names)}); choose with --table, which"
+            f"{target.name} has {len(names)} tables ({format_some(names, _NAMED)}); choose with --table, which"
             " may be repeated and takes patterns: --table 'orders-*', or --table '*' for all"
         )
         raise ConfigError(msg)
@@ -118,12 +119,7 @@ def _choices(connection: RetryingConnection, target: Target) -> str:
         there = table_names(connection)
     except DynamoDBError:
         return "check the name, --target and --region"
-    return f"there are {_some(there)}" if there else str(_no_tables(target))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return f"there are {format_some(there, _NAMED)}" if there else str(_no_tables(target))
 
 
 def _no_tables(target: Target) -> ConfigError:

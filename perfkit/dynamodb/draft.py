@@ -7,7 +7,7 @@ text says types, shares and counts.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import floor, isinf, log10
@@ -22,10 +22,12 @@ from perfkit.workloads.writing import (
     LINE_WIDTH,
     comment,
     short_name,
+    slots_of,
     visible,
     write_key,
+    write_names,
+    write_parameters,
     write_string,
-    write_value,
 )
 
 __all__ = ["Draft", "write_draft"]
@@ -404,7 +406,7 @@ def _typed(name: str, kind: str) -> str:
 
 def _get_pattern(table: TableState, examples: Sequence[Item], names: _Names) -> _Pattern:
     name = names.pattern(table.name, "by-key")
-    slots = _slots(table.keys.names)
+    slots = slots_of(table.keys.names)
     key = ", ".join(
         f"{write_key(each)} = {write_string(f':{slots[each]}')}" for each in table.keys.names
     )
@@ -428,7 +430,7 @@ def _query_pattern(
     keys = table.keys if index is None else index.keys
     partition = [each for each, _ in keys.partition]
     name = names.pattern(table.name, "by-partition" if index is None else index.name)
-    slots = _slots(partition)
+    slots = slots_of(partition)
     what = " and ".join(map(visible, partition))
     where = table.name if index is None else f"{table.name}, by index {index.name}"
     lines = [
@@ -506,7 +508,7 @@ def _proposal(
         index, number = f"{index}{number}", number + 1
     taken.add(index)
     name = names.pattern(table.name, f"by-{attribute.name}")
-    slots = _slots([attribute.name])
+    slots = slots_of([attribute.name])
     condition = _condition(slots)
     examples = [{attribute.name: value} for value in _frequent(values)]
     keys = Keys(partition=((attribute.name, values.type),))
@@ -544,43 +546,18 @@ def _proposal(
     )
 
 
-def _slots(names: Iterable[str]) -> dict[str, str]:
-    """Return what each attribute is called after `:` and `#`, where only letters and digits go."""
-    slots: dict[str, str] = {}
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:40] or "_"
-        slot, number = stem, 2
-        while slot in slots.values():
-            slot, number = f"{stem}{number}", number + 1
-        slots[name] = slot
-    return slots
-
-
 def _condition(slots: Mapping[str, str]) -> str:
     return " AND ".join(f"#{slot} = :{slot}" for slot in slots.values())
 
 
 def _placeholders(slots: Mapping[str, str]) -> Iterator[str]:
-    named = ", ".join(f"{write_key(slot)} = {write_string(name)}" for name, slot in slots.items())
-    yield f"names = {{ {named} }}"
+    return write_names({slot: name for name, slot in slots.items()})
 
 
 def _parameters(slots: Mapping[str, str], examples: Sequence[Item]) -> Iterator[str]:
-    """Yield the lines that give parameters, each combination of values once."""
-    written = [
-        ", ".join(
-            f"{write_key(slot)} = {write_value(example[name])}" for name, slot in slots.items()
-        )
-        for example in examples
-    ]
-    different = list(dict.fromkeys(written))
-    if len(different) == 1:
-        yield f"parameters = {{ {different[0]} }}"
-        return
-    yield "parameters = ["
-    for each in different:
-        yield f"  {{ {each} }},"
-    yield "]"
+    return write_parameters(
+        {slot: example[name] for name, slot in slots.items()} for example in examples
+    )
 
 
 def _usable(examples: Sequence[Item]) -> list[Item]:

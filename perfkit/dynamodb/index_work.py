@@ -13,7 +13,7 @@ from typing import Any
 from perfkit.dynamodb.errors import BUSY, is_transient
 from perfkit.dynamodb.index_progress import BuildProgress, Writing, build_progress
 from perfkit.dynamodb.ownership import not_the_same
-from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Clock, Pause, RetryingConnection
 from perfkit.dynamodb.tables import (
     Definition,
     Identity,
@@ -28,13 +28,14 @@ from perfkit.errors import ConfigError, TargetError
 
 __all__ = [
     "Change",
+    "Changes",
     "Event",
     "Goal",
     "Noted",
     "Recorder",
     "Step",
     "TableWork",
-    "Waiting",
+    "WaitPolicy",
     "Wanted",
     "carry_out",
 ]
@@ -70,6 +71,9 @@ class Change(StrEnum):
     LEFT = "left as it is"
     """Differs from the index of that name that is wanted."""
 
+
+Changes = dict[tuple[str, str], Change]
+"""What became of indexes, by the names of table and index."""
 
 _DONE = frozenset(
     {Change.CREATED, Change.ALREADY_THERE, Change.DROPPED, Change.NOT_THERE, Change.LEFT}
@@ -335,7 +339,7 @@ class TableWork:
         for region in state.replicas:
             if region not in self._regions:
                 self._regions[region] = RetryingConnection(
-                    replace(self._target, region=region).connect(read_only=True), backoff=Backoff()
+                    replace(self._target, region=region).connect(read_only=True)
                 )
             replica = describe(self._regions[region], self.table_name)
             if replica is None and not self._target.is_aws:
@@ -461,59 +465,60 @@ def _creation(definition: Definition, state: TableState) -> dict[str, Any]:
     }
 
 
-class Waiting:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitPolicy:
     """
-    How long to wait in all, and what to say when nothing moves.
+    How to wait for indexes, and whom to tell how far they are.
 
     Args:
-        works: What is waited for.
-        timeout_s: So long in all; None for ever.
-        quiet_s: So long without anything moving; None for ever.
-        stalled: Takes a line for a person when nothing has moved for a while.
-        again: Ends the error: how to go on.
+        timeout_s: Give up after so many seconds in all; None for never.
+        quiet_s: Give up when nothing has moved for so many seconds; None for never.
+        watch: Called with the state of every index whenever it was looked at.
+        stalled: Called with one line for a person when nothing has moved for a while.
         clock: Seconds that only grow.
+        pause: Sleeps.
     """
 
-    def __init__(
-        self,
-        works: Sequence[TableWork],
-        *,
-        timeout_s: float | None = None,
-        quiet_s: float | None = None,
-        stalled: Callable[[str], None],
-        again: str,
-        clock: Clock,
-    ) -> None:
+    timeout_s: float | None = None
+    quiet_s: float | None = None
+    watch: Callable[[Event], None] = lambda _: None
+    stalled: Callable[[str], None] = lambda _: None
+    clock: Clock = time.monotonic
+    pause: Pause = time.sleep
+
+
+class _Waiting:
+    """How long it has been waited, and what to say when nothing moves."""
+
+    def __init__(self, works: Sequence[TableWork], policy: WaitPolicy, again: str) -> None:
         self._works = works
-        self._timeout_s = timeout_s
-        self._quiet_s = quiet_s
-        self._stalled = stalled
+        self._policy = policy
         self._again = again
-        self.clock = clock
-        self._started_s = self._moved_s = self._reported_s = clock()
+        self._started_s = self._moved_s = self._reported_s = policy.clock()
 
     def allow(self, interval_s: float, say_every_s: float, *, moved: bool) -> float:
         """Return how long to wait before the next look, at most *interval_s*."""
-        now_s = self.clock()
+        policy = self._policy
+        now_s = policy.clock()
         waiting = ", ".join(text for work in self._works for text in work.waiting_for())
         if moved:
             self._moved_s = self._reported_s = now_s
         elif now_s - self._reported_s >= say_every_s:
             self._reported_s = now_s
-            self._stalled(
+            policy.stalled(
                 f"Nothing has moved for {now_s - self._moved_s:.0f} s: {waiting}; still waiting."
                 f" {self._advice()}Ctrl-C ends the waiting, and what was begun stays."
             )
         left_s = interval_s
-        if self._timeout_s is not None:
+        if policy.timeout_s is not None:
             left_s = self._left(
-                self._timeout_s - (now_s - self._started_s),
-                f"not done after {self._timeout_s:g} s: {waiting}",
+                policy.timeout_s - (now_s - self._started_s),
+                f"not done after {policy.timeout_s:g} s: {waiting}",
             )
-        if self._quiet_s is not None:
+        if policy.quiet_s is not None:
             quiet_s = self._left(
-                self._quiet_s - (now_s - self._moved_s),
-                f"nothing has moved for {self._quiet_s:g} s: {waiting}",
+                policy.quiet_s - (now_s - self._moved_s),
+                f"nothing has moved for {policy.quiet_s:g} s: {waiting}",
             )
             left_s = min(left_s, quiet_s)
         return min(interval_s, left_s)
@@ -526,7 +531,7 @@ class Waiting:
 
     def _advice(self) -> str:
         texts = list(filter(None, (work.advice() for work in self._works if not work.is_done)))
-        return f"{'; '.join(texts)}. " if texts and self._quiet_s is not None else ""
+        return f"{'; '.join(texts)}. " if texts and self._policy.quiet_s is not None else ""
 
 
 class _Intervals:
@@ -552,24 +557,22 @@ def _intervals(target: Target) -> _Intervals:
 def carry_out(
     works: Sequence[TableWork],
     target: Target,
+    policy: WaitPolicy,
     *,
-    waiting: Waiting,
+    again: str,
     wait: bool = True,
     retry_for_s: float = 0.0,
-    watch: Callable[[Event], None] = lambda _: None,
-    pause: Pause = time.sleep,
-) -> None:
+) -> Changes:
     """
-    Do what is to be done, tables side by side.
+    Do what is to be done, tables side by side; return what became of each index.
 
     Args:
         works: Of each table.
         target: Where.
-        waiting: How long to wait.
+        policy: How to wait.
+        again: Ends the error when it took too long: how to go on.
         wait: Whether to return only when all is done.
         retry_for_s: So long it goes on asking a target that does not answer, once one did.
-        watch: Called with the state of every index whenever it was looked at.
-        pause: Sleeps.
 
     Raises:
         ConfigError: A table or an index was re-created meanwhile.
@@ -579,15 +582,18 @@ def carry_out(
     progress = build_progress(target)
     intervals = _intervals(target)
     say_every_s = _STALLED_PAID_S if target.is_aws else _STALLED_S
+    waiting = _Waiting(works, policy, again)
     answered_s: float | None = None
     try:
         while True:
-            now_s = waiting.clock()
+            now_s = policy.clock()
             try:
-                moved = [work.step(progress, watch, now_s) for work in works if not work.is_done]
+                moved = [
+                    work.step(progress, policy.watch, now_s) for work in works if not work.is_done
+                ]
             except DynamoDBError as error:
                 lost = answered_s is not None and is_transient(error)
-                if not lost or waiting.clock() - (answered_s or 0.0) >= retry_for_s:
+                if not lost or policy.clock() - (answered_s or 0.0) >= retry_for_s:
                     raise
                 moved = []
             else:
@@ -595,7 +601,10 @@ def carry_out(
             if not wait or all(work.is_done for work in works):
                 break
             moving = any(moved)
-            pause(waiting.allow(intervals.next(moved=moving), say_every_s, moved=moving))
+            policy.pause(waiting.allow(intervals.next(moved=moving), say_every_s, moved=moving))
     finally:
         for work in works:
             work.close()
+    return {
+        (work.table_name, name): change for work in works for name, change in work.changes.items()
+    }

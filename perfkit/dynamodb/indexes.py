@@ -18,15 +18,16 @@ from perfkit.dynamodb.index_items import (
 )
 from perfkit.dynamodb.index_work import (
     Change,
+    Changes,
     Event,
     Goal,
     Recorder,
     TableWork,
-    Waiting,
+    WaitPolicy,
     Wanted,
     carry_out,
 )
-from perfkit.dynamodb.ownership import Ownership
+from perfkit.dynamodb.ownership import Mark, Ownership
 from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
 from perfkit.dynamodb.safety import Effect, Preview
 from perfkit.dynamodb.tables import (
@@ -36,6 +37,7 @@ from perfkit.dynamodb.tables import (
     count_items,
     describe,
     index_difference,
+    to_be_made,
 )
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import TargetError, WorkloadError
@@ -130,7 +132,9 @@ class IndexPlan:
         return self.state in {IndexPlanState.CREATING, IndexPlanState.ACTIVE}
 
 
-def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple[IndexPlan, ...]:
+def plan(
+    target: Target, workload: Workload, names: Sequence[str] = (), *, seeded: float | None = None
+) -> tuple[IndexPlan, ...]:
     """
     Look how the workload's indexes stand; changes nothing, reads no items.
 
@@ -140,6 +144,8 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
         target: Where.
         workload: Which indexes.
         names: Only indexes of these names; all if empty.
+        seeded: The scale at which the tables will have been filled by then; None takes them as
+            they are.
 
     Raises:
         WorkloadError: The workload has no index of such a name, or not on a table of perfkit's.
@@ -157,25 +163,28 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
     wanted = [(table, index) for table, index in known if not names or index.name in names]
     if not workload.made:
         return ()
-    if not target.may_exist:
+    if seeded is None and not target.may_exist:
         raise _no_table(workload.made[0].name, target)
     generator = ItemGenerator(workload)
     ownership = Ownership(target)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
     plans: list[IndexPlan] = []
-    try:
+    with RetryingConnection(target.connect()) as connection:
         for table in workload.tables:
             if all(owner is not table for owner, _ in wanted):
                 continue
             with answer_errors(f"looking at table {table.name}", target.name):
                 state = describe(connection, table.name)
-                if state is None:
+                mark: Mark | None = Mark()
+                if state is not None:
+                    mark = ownership.mark_of(connection, state)
+                elif seeded is None:
                     raise _no_table(table.name, target)
-                mark = ownership.mark_of(connection, state)
+                else:
+                    state = to_be_made(table)
             items = state.items
             if target.kind is not TargetKind.EMBEDDED:
                 # AWS counts every six hours, and some stand-ins never do
-                scale = 1.0 if mark is None or mark.scale is None else mark.scale
+                scale = seeded or (mark and mark.scale) or 1.0
                 filled = ItemGenerator(workload, scale=scale).count(table.name)
                 items = max(items, filled) if mark is not None else items or filled
             some = sample(generator, table.name)
@@ -200,8 +209,6 @@ def plan(target: Target, workload: Workload, names: Sequence[str] = ()) -> tuple
                         is_paid=target.is_aws,
                     )
                 )
-    finally:
-        connection.close()
     return tuple(plans)
 
 
@@ -318,8 +325,7 @@ def check_items(
         TargetError: The target failed.
     """
     checks: ItemChecks = {}
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
+    with RetryingConnection(target.connect()) as connection:
         for table in {each.table.name: each.table for each in plans}.values():
             wanted = [each.index for each in plans if each.table is table and each.is_to_create]
             if not wanted:
@@ -330,8 +336,6 @@ def check_items(
                 for each in found.values():
                     check_held_keys(connection, table, each)
             checks |= {(table.name, name): each for name, each in found.items()}
-    finally:
-        connection.close()
     return checks
 
 
@@ -362,9 +366,8 @@ def count(
         TargetError: The target failed.
     """
     counts = []
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
     items: dict[str, int] = {}
-    try:
+    with RetryingConnection(target.connect(), backoff=Backoff(pause=pause)) as connection:
         for each in plans:
             table, index = each.table.name, each.index.name
             seen = checks.get((table, index))
@@ -389,8 +392,6 @@ def count(
                     seen = check_table(connection, table, [each.index])[index]
                     entries = count_entries(connection, table, index)
             counts.append(IndexCount(table=each.table, check=seen, entries=entries))
-    finally:
-        connection.close()
     return tuple(counts)
 
 
@@ -406,7 +407,7 @@ def apply(
     record: Recorder = lambda _: None,
     clock: Clock = time.monotonic,
     pause: Pause = time.sleep,
-) -> dict[tuple[str, str], Change]:
+) -> Changes:
     """
     Bring indexes to be present and active, or absent.
 
@@ -435,29 +436,19 @@ def apply(
             longer than *timeout_s*.
     """
     doing = "creating indexes" if goal is Goal.PRESENT else "dropping indexes"
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause))
-    try:
-        with answer_errors(doing, target.name):
-            works = _works(connection, target, plans, goal, record)
-            ownership = Ownership(target)
-            for work in works:
-                if not work.is_done:
-                    ownership.check(connection, work.table_name, work.identity)
-            carry_out(
-                works,
-                target,
-                wait=wait,
-                waiting=Waiting(
-                    works, timeout_s=timeout_s, stalled=stalled, clock=clock, again=_AGAIN
-                ),
-                watch=watch,
-                pause=pause,
-            )
-    finally:
-        connection.close()
-    return {
-        (work.table_name, name): change for work in works for name, change in work.changes.items()
-    }
+    with (
+        RetryingConnection(target.connect(), backoff=Backoff(pause=pause)) as connection,
+        answer_errors(doing, target.name),
+    ):
+        works = _works(connection, target, plans, goal, record)
+        ownership = Ownership(target)
+        for work in works:
+            if not work.is_done:
+                ownership.check(connection, work.table_name, work.identity)
+        policy = WaitPolicy(
+            timeout_s=timeout_s, watch=watch, stalled=stalled, clock=clock, pause=pause
+        )
+        return carry_out(works, target, policy, again=_AGAIN, wait=wait)
 
 
 _AGAIN = "`perfkit status` shows how far it is, and the same command waits for the rest"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfkit.capacity import Item
+from perfkit.units import format_some
 
 __all__ = ["as_json", "canonical", "describe_difference", "from_client", "to_client"]
 
@@ -107,12 +108,14 @@ def describe_difference(
             continue
         changed = {key for key, _ in missing} & {key for key, _ in extra}
         parts = [
-            f"{other} lacks {_first_few([key for key, _ in lacked if key not in changed])}"
+            f"{other} lacks {format_some([key for key, _ in lacked if key not in changed], _MOST_NAMED)}"
             for other, lacked in ((name, missing), (first, extra))
             if any(key not in changed for key, _ in lacked)
         ]
         if changed:
-            parts.append(f"both return {_first_few(sorted(changed))} with different attributes")
+            parts.append(
+                f"both return {format_some(sorted(changed), _MOST_NAMED)} with different attributes"
+            )
         return f"{first} and {name} returned different items: {'; '.join(parts)}"
     return None
 
@@ -134,8 +137,3 @@ def _short(value: Mapping[str, Any]) -> str:
     ((_, content),) = value.items()
     text = str(_text(content))
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _first_few(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -29,6 +29,7 @@ from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
+from perfkit.files import remove_orphans
 from perfkit.measure.clock import RealClock
 from perfkit.units import format_quantity
 
@@ -61,6 +62,8 @@ _FIELDS = (
     *sorted(_READS | _WRITES),
 )
 _LAYOUT = struct.Struct(f"{len(_FIELDS)}d")
+
+_PREFIX = "perfkit-limits-"
 
 _MADE_UP_S = 1.0
 """So much of unused time is made up for: without it a slow machine stays below the rate."""
@@ -123,6 +126,8 @@ class Limits:
         """
         Return limits of which nothing is consumed yet; their file goes when this process ends.
 
+        If it is killed the file goes when the next one is made.
+
         Raises:
             ConfigError: A limit is not a number above 0.
         """
@@ -133,7 +138,8 @@ class Limits:
         if max_cost_usd is not None and not (isfinite(max_cost_usd) and max_cost_usd >= 0):
             msg = f"--max-cost must be at least 0 dollars, got {max_cost_usd:g}"
             raise ConfigError(msg)
-        descriptor, name = tempfile.mkstemp(prefix="perfkit-limits-")
+        remove_orphans(Path(tempfile.gettempdir()), _PREFIX)
+        descriptor, name = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(_LAYOUT.pack(*(0.0 for _ in _FIELDS)))
         atexit.register(_remove, Path(name), os.getpid())

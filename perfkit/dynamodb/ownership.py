@@ -7,7 +7,6 @@ UnknownOperationException, some take them and forget them), it is a record under
 somebody else re-creates under the same name has another identity, and is his.
 """
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import (
     SCALE_TAG,
     TAG,
@@ -34,7 +33,8 @@ from perfkit.dynamodb.tables import (
 )
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded.errors import DynamoDBError
-from perfkit.errors import ConfigError, PerfkitError, StorageFullError
+from perfkit.errors import ConfigError, PerfkitError, cannot_write
+from perfkit.files import replace_file
 from perfkit.hosts import is_loopback
 from perfkit.settings import TABLES_FOLDER
 
@@ -107,17 +107,16 @@ def unmarked(target: Target, names: Iterable[str]) -> tuple[str, ...]:
     if not target.may_exist:
         return ()
     ownership = Ownership(target)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            states = [describe(connection, name) for name in names]
-            return tuple(
-                state.name
-                for state in states
-                if state is not None and ownership.mark_of(connection, state) is None
-            )
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect()) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        states = [describe(connection, name) for name in names]
+        return tuple(
+            state.name
+            for state in states
+            if state is not None and ownership.mark_of(connection, state) is None
+        )
 
 
 class Ownership:
@@ -250,19 +249,9 @@ class Ownership:
         self._save(self._file(name), kept)
 
     def _save(self, path: Path, content: dict[str, Any]) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(json.dumps(content, indent=1).encode() + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+            replace_file(path, json.dumps(content, indent=1).encode() + b"\n")
         except OSError as error:
             raise _cannot_save(self._folder, error) from error
 
@@ -291,11 +280,9 @@ _PLACE = ("endpoint", "region", "table")
 
 
 def _cannot_save(folder: Path, error: OSError) -> PerfkitError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFullError(
-            f"no space left in {folder} to note which tables are perfkit's; free some and run again"
-        )
-    return ConfigError(
-        f"cannot note in {folder} which tables are perfkit's ({error.strerror or error}); make the"
-        " folder writable or work in another one"
+    return cannot_write(
+        error,
+        full=f"no space left in {folder} to note which tables are perfkit's; free some and run again",
+        otherwise=f"cannot note in {folder} which tables are perfkit's ({error.strerror or error});"
+        " make the folder writable or work in another one",
     )

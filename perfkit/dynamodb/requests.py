@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
-from perfkit.dynamodb.items import to_client
+from perfkit.dynamodb.items import from_client, to_client
 from perfkit.workloads.equalities import equalities
 from perfkit.workloads.model import AccessPattern, QueryForm, Table, Then, attributes_of
 
-__all__ = ["asker", "placeholders_of", "query_request"]
+__all__ = ["asker", "placeholders_of", "query_request", "scan_test"]
 
 Request = dict[str, Any]
+
+# values that are the same on the wire and in boto3
+_ALIKE = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
 
 
 def placeholders_of(pattern: AccessPattern, *expressions: str | None) -> Request:
@@ -40,6 +43,23 @@ def query_request(pattern: AccessPattern, form: QueryForm, table: str) -> Reques
     if form.descending:
         request["ScanIndexForward"] = False
     return request
+
+
+def scan_test(pattern: AccessPattern) -> Callable[[Item], bool]:
+    """Return the filter of a pattern's scan, as a test of an item that boto3 gives."""
+    from perfkit.embedded.expressions import Placeholders, parse_condition
+
+    text = pattern.scan_filter or ""
+    names, values = pattern.placeholders(text)
+    placeholders = Placeholders(names or None, values or None)
+    condition = parse_condition(text, placeholders, "FilterExpression")
+    if all(value.keys() <= _ALIKE for value in values.values()):
+        return condition.matches
+    # boto3 gives binary values as bytes, and the condition holds base64 text
+    looked_at = condition.attributes
+    return lambda item: condition.matches(
+        {name: from_client(item[name]) for name in looked_at if name in item}
+    )
 
 
 def asker(then: Then, pattern: AccessPattern, table: Table) -> Callable[[Item], Request | None]:

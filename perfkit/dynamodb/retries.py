@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import CONNECTION_LOST, THROTTLES, is_transient
@@ -51,7 +51,7 @@ class Backoff:
 
 class RetryingConnection:
     """
-    A connection that repeats what was throttled or failed on the way.
+    A connection that repeats what was throttled or failed on the way; leave the block to close it.
 
     Every operation perfkit sends may be sent twice: puts write the same item again, and
     creating what was just created answers that it exists.
@@ -67,14 +67,24 @@ class RetryingConnection:
     """
 
     def __init__(
-        self, connection: Connection, *, backoff: Backoff, clock: Clock = time.monotonic
+        self,
+        connection: Connection,
+        *,
+        backoff: Backoff | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._connection = connection
-        self._backoff = backoff
+        self._backoff = backoff or Backoff()
         self._clock = clock
         self._answered = False
         self.repeats = 0
         self.throttles = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """

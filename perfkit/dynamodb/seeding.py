@@ -209,20 +209,19 @@ def plan(
     generator = ItemGenerator(workload, random_seed, scale)
     named = [workload.table(name) for name in dict.fromkeys(tables)] or workload.tables
     chosen = [table for table in named if not table.exists]
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
     ownership = Ownership(target)
     planned = []
-    try:
-        with answer_errors("looking at the tables", target.name):
-            for table in chosen:
-                state = describe(connection, table.name)
-                mark = Mark() if state is None else ownership.mark_of(connection, state)
-                if state is not None and mark is not None:
-                    check_keys(table, state, where=target.name)
-                    _check_scale(table.name, mark.scale, scale, target)
-                planned.append(_planned(table, state, ours=mark is not None, generator=generator))
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect()) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        for table in chosen:
+            state = describe(connection, table.name)
+            mark = Mark() if state is None else ownership.mark_of(connection, state)
+            if state is not None and mark is not None:
+                check_keys(table, state, where=target.name)
+                _check_scale(table.name, mark.scale, scale, target)
+            planned.append(_planned(table, state, ours=mark is not None, generator=generator))
     return SeedPlan(
         job=Job(
             target=target,
@@ -326,15 +325,14 @@ def seed(
         raise ConfigError(msg)
     started_s = time.monotonic()
     job = planned.job
-    with answer_errors("seeding", job.target.name):
-        connection = RetryingConnection(job.target.connect(), backoff=Backoff())
-        try:
-            run = _Run(planned, connection, processes, stage, progress)
-            run.prepare()
-            run.fill()
-            tables = tuple(run.verify(each) for each in planned.tables)
-        finally:
-            connection.close()
+    with (
+        answer_errors("seeding", job.target.name),
+        RetryingConnection(job.target.connect()) as connection,
+    ):
+        run = _Run(planned, connection, processes, stage, progress)
+        run.prepare()
+        run.fill()
+        tables = tuple(run.verify(each) for each in planned.tables)
     return SeedOutcome(tables=tables, elapsed_s=time.monotonic() - started_s, refusals=run.refusals)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "table_names",
     "table_state",
     "tags",
+    "to_be_made",
     "wait_until_active",
     "wait_until_gone",
 ]
@@ -284,6 +285,22 @@ def describe(connection: Connection, name: str) -> TableState | None:
             return None
         raise
     return table_state(answer["Table"])
+
+
+def to_be_made(table: Table) -> TableState:
+    """Return a table of the workload as it will be once it is made, and not filled yet."""
+    return TableState(
+        name=table.name,
+        arn="",
+        status="ACTIVE",
+        keys=Keys.of(table),
+        items=0,
+        size_bytes=0,
+        billing="PAY_PER_REQUEST",
+        read_capacity=0,
+        write_capacity=0,
+        indexes=(),
+    )
 
 
 def table_state(table: Mapping[str, Any]) -> TableState:

@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +17,7 @@ from typing import Any, Self
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import EngineConnection
 from perfkit.dynamodb.tables import Keys, index_definition
+from perfkit.files import remove_orphans
 from perfkit.workloads.model import Index
 
 __all__ = ["Twin"]
@@ -43,7 +43,7 @@ class Twin:
         from perfkit.embedded import Engine
 
         parent = Path(tempfile.gettempdir()) if parent is None else parent
-        _remove_orphans(parent)
+        remove_orphans(parent, _PREFIX)
         # of mode 0700
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         atexit.register(self._remove, os.getpid())
@@ -150,22 +150,3 @@ class Twin:
         # a forked process inherits what is to be done at exit
         if os.getpid() == owner:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _remove_orphans(parent: Path) -> None:
-    """Remove twins of this user whose process is gone."""
-    for folder in parent.glob(f"{_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        with suppress(OSError, ValueError):
-            if folder.stat().st_uid == os.getuid() and not _is_running(int(owner)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -138,10 +138,9 @@ def _write_here(
 ) -> None:
     backoff = Backoff(pause=pause)
     direct = job.target.connect()
-    connection = RetryingConnection(direct, backoff=backoff)
     # limits are held batch by batch; without them the embedded engine takes a chunk at once
     load = direct.load if isinstance(direct, EngineConnection) else None
-    try:
+    with RetryingConnection(direct, backoff=backoff) as connection:
         same = _SameTables(connection, job, check)
         writer = _ChunkWriter(
             connection=connection,
@@ -156,8 +155,6 @@ def _write_here(
             for chunk in chunks:
                 with answer_errors(f"writing items of {chunk.table}", job.target.name):
                     writer.write(chunk)
-    finally:
-        connection.close()
 
 
 class _SameTables:

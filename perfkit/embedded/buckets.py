@@ -5,7 +5,6 @@ A bucket that nothing was taken from for long is full, so it needs no record: re
 when units are taken, and those of an hour ago are free to be used again.
 """
 
-import errno
 import fcntl
 import hashlib
 import mmap
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfkit.errors import ConfigError, StorageFullError
+from perfkit.errors import cannot_write
 
 __all__ = ["Bucket", "Buckets"]
 
@@ -100,11 +99,11 @@ class Buckets:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
             self._map = mmap.mmap(self._file, size)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                msg = f"no space left to write {self._path}; free some, and run the command again"
-                raise StorageFullError(msg) from error
-            msg = f"cannot use {self._path}: {error.strerror}; name another file with --data"
-            raise ConfigError(msg) from error
+            raise cannot_write(
+                error,
+                full=f"no space left to write {self._path}; free some, and run the command again",
+                otherwise=f"cannot use {self._path}: {error.strerror}; name another file with --data",
+            ) from error
 
     def empty(self, buckets: Sequence[Bucket]) -> int | None:
         """Return which of some buckets is empty, the first of them; None if each holds anything."""

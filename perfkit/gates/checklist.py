@@ -135,7 +135,7 @@ class _Checker:
         if probed is not None:
             return _line(group, title, probed, step)
         run = self._newest(lambda run: any(_hits(each) for each in run.variants))
-        verdict = _passed(f"a cache answered in run {run.id}") if run is not None else None
+        verdict = Verdict.passed(f"a cache answered in run {run.id}") if run is not None else None
         return self._of_run(group, title, run, verdict, step, lacks="no server is named or running")
 
     def _cached(self, endpoint: str) -> Line:
@@ -157,10 +157,10 @@ class _Checker:
             evidence = (
                 f"{hits:,} of {format_many(looks, 'answer')} came from the cache in run {run.id}"
             )
-            verdict = _passed(evidence) if hits else _failed(evidence)
+            verdict = Verdict.passed(evidence) if hits else Verdict.failed(evidence)
             if not hits and looks < _FEW_LOOKS:
                 # each may have been the first of its question
-                verdict = Verdict(ruling=_INVALID, reason=f"{evidence}; ask more")
+                verdict = Verdict.invalid(f"{evidence}; ask more")
         title = f"{endpoint} is cached"
         return self._of_run(_GROUPS[1], title, run, verdict, self._step(_MEASURE_PHASES))
 
@@ -197,13 +197,13 @@ class _Checker:
         own = any(not table.exists for table, _ in wanted)
         step = self._step("perfkit create-indexes" if own else "perfkit migrate plan")
         if self._evidence.tables_problem:
-            verdict = Verdict(ruling=_INVALID, reason=self._evidence.tables_problem)
+            verdict = Verdict.invalid(self._evidence.tables_problem)
             return _line(group, title, verdict, self._step("perfkit doctor"))
         if not problems:
-            return _line(group, title, _passed(f"{len(wanted)} of {len(wanted)}"), "")
+            return _line(group, title, Verdict.passed(f"{len(wanted)} of {len(wanted)}"), "")
         if all(self._evidence.tables.get(table.name) is None for table, _ in wanted) and own:
             step = self._step("perfkit seed")
-        return _line(group, title, _failed(_listed(problems)), step)
+        return _line(group, title, Verdict.failed(_listed(problems)), step)
 
     def _index_problem(self, table: str, index: Index) -> str | None:
         state = self._evidence.tables.get(table)
@@ -225,7 +225,9 @@ class _Checker:
         step = self._step(f"perfkit bench --scenario {pattern.name}")
         verdict = None
         if query is None and pattern.get is None:
-            verdict = _failed("it has no form but a scan; write the query or get it could be")
+            verdict = Verdict.failed(
+                "it has no form but a scan; write the query or get it could be"
+            )
             step = self._step("perfkit workload show")
             return _line(group, f"{pattern.name} is answered by a key", verdict, step)
         if run is not None:
@@ -239,17 +241,17 @@ class _Checker:
             if (each.index == index if index is not None else "Scan" not in each.operation)
         ]
         if not asked:
-            return _failed(f"run {run.id} has no call by {by}; the index may be missing")
+            return Verdict.failed(f"run {run.id} has no call by {by}; the index may be missing")
         form = asked[0]
         if form.errors:
-            return Verdict(ruling=_INVALID, reason=f"calls failed in run {run.id}")
+            return Verdict.invalid(f"calls failed in run {run.id}")
         outcome = find_outcome(run)
         units = most_units(form)
         took = "" if units is None else f", {format_units(units)} RCU"
         if outcome is not None and form not in {outcome.before, outcome.after}:
             better = (outcome.after or outcome.before).name
-            return _passed(f"{form.name}{took}; {better} costs less in run {run.id}")
-        return _passed(f"{form.name}{took} in run {run.id}")
+            return Verdict.passed(f"{form.name}{took}; {better} costs less in run {run.id}")
+        return Verdict.passed(f"{form.name}{took} in run {run.id}")
 
     def _budgets(self, group: str) -> Iterator[Line]:
         for pattern in self._workload.patterns:
@@ -265,22 +267,22 @@ class _Checker:
         title, source = "no Scan is left in the source", self._evidence.source
         if source is None:
             step = self._step("perfkit check --source .")
-            return _line(group, title, _failed("nobody named the service's source"), step)
+            return _line(group, title, Verdict.failed("nobody named the service's source"), step)
         named = self._evidence.source_name
         step = self._step(
             f"perfkit check --source {shlex.quote(named)}" if named else "perfkit check"
         )
         if source.scans:
-            return _line(group, title, _failed(_listed(map(str, source.scans))), step)
+            return _line(group, title, Verdict.failed(_listed(map(str, source.scans))), step)
         if source.unread:
             unread = [f"{each.file}: {each.reason}" for each in source.unread]
-            verdict = Verdict(ruling=_INVALID, reason=_listed(unread))
+            verdict = Verdict.invalid(_listed(unread))
             return _line(group, title, verdict, step)
         allowed = ""
         if source.allowed:
             allowed = "; allowed: " + _listed(f"{scan} ({scan.allowed})" for scan in source.allowed)
         files = format_many(source.files, "file")
-        return _line(group, title, _passed(f"none in {files}{allowed}"), step)
+        return _line(group, title, Verdict.passed(f"none in {files}{allowed}"), step)
 
     def _counting(self) -> Run | None:
         """Return the newest load test, at phase 2 or later, whose service says what it asked."""
@@ -300,9 +302,9 @@ class _Checker:
             scans = sum(count for name, count in operations.items() if name.lower() == "scan")
             calls = format_many(sum(operations.values()), "call")
             verdict = (
-                _failed(f"{format_many(scans, 'Scan')} among {calls} in run {run.id}")
+                Verdict.failed(f"{format_many(scans, 'Scan')} among {calls} in run {run.id}")
                 if scans
-                else _passed(f"none among {calls} in run {run.id}")
+                else Verdict.passed(f"none among {calls} in run {run.id}")
             )
         step = self._step("perfkit load --phase 2") if self.is_reference else self._load_step()
         return self._of_run(group, title, run, verdict, step)
@@ -315,14 +317,18 @@ class _Checker:
         if run is not None:
             http = run.variants[0].http if run.variants else None
             if http is None:
-                verdict = Verdict(ruling=_INVALID, reason=f"run {run.id} does not say")
+                verdict = Verdict.invalid(f"run {run.id} does not say")
             else:
                 # what a mix expects is no error, whatever its status
                 kinds = http.errors_by_kind.items()
                 count = sum(each for kind, each in kinds if kind.startswith("status 4"))
                 found = f"of status 4xx that was not expected in run {run.id}"
                 answers = format_many(count, "answer")
-                verdict = _failed(f"{answers} {found}") if count else _passed(f"no answer {found}")
+                verdict = (
+                    Verdict.failed(f"{answers} {found}")
+                    if count
+                    else Verdict.passed(f"no answer {found}")
+                )
             return self._of_run(group, title, run, verdict, self._load_step())
         runs = [
             run
@@ -331,10 +337,10 @@ class _Checker:
         ]
         step = self._step("perfkit bench")
         failed = [run.id for run in runs if any(each.errors for each in run.variants)]
-        verdict = _passed(f"no call failed in {format_many(len(runs), 'run')}")
+        evidence = Verdict.passed(f"no call failed in {format_many(len(runs), 'run')}")
         if failed:
-            verdict = _failed(f"calls failed in run {_listed(failed)}")
-        return self._of_run(group, title, runs[0] if runs else None, verdict, step)
+            evidence = Verdict.failed(f"calls failed in run {_listed(failed)}")
+        return self._of_run(group, title, runs[0] if runs else None, evidence, step)
 
     # ---- phase 3 -----------------------------------------------------------------------
 
@@ -377,7 +383,7 @@ class _Checker:
             run, switches = found
             on = bool(switches.get(switch))
             evidence = f"the switch {switch} is {'on' if on else 'off'} in run {run.id}"
-            verdict = _passed(evidence) if on else _failed(evidence)
+            verdict = Verdict.passed(evidence) if on else Verdict.failed(evidence)
         return self._of_run(_GROUPS[3], title, run, verdict, self._step(_MEASURE_PHASES))
 
     def _forgotten(self) -> Line:
@@ -386,7 +392,7 @@ class _Checker:
         verdict = None
         if run is not None:
             count = sum(hour.invalidations or 0 for hour in run.hours)
-            verdict = _passed(f"{format_many(count, 'invalidation')} in run {run.id}")
+            verdict = Verdict.passed(f"{format_many(count, 'invalidation')} in run {run.id}")
         step = self._step("perfkit bench --scenario cache-hour --hour writes=100")
         return self._of_run(_GROUPS[3], "writes invalidate the cache", run, verdict, step)
 
@@ -413,13 +419,13 @@ class _Checker:
         title, name = "results are written", self._evidence.results_name
         step = f"perfkit report --output {shlex.quote(name)}"
         if run is None:
-            verdict, step = _failed("there is no load test to write of"), load_step
+            verdict, step = Verdict.failed("there is no load test to write of"), load_step
         elif self._evidence.results is None:
-            verdict = _failed(f"there is no {name}")
+            verdict = Verdict.failed(f"there is no {name}")
         elif run.id not in self._evidence.results:
-            verdict = _failed(f"{name} does not show run {run.id}")
+            verdict = Verdict.failed(f"{name} does not show run {run.id}")
         else:
-            return _line(_GROUPS[4], title, _passed(f"{name} shows run {run.id}"), step)
+            return _line(_GROUPS[4], title, Verdict.passed(f"{name} shows run {run.id}"), step)
         return _line(_GROUPS[4], title, verdict, step)
 
     # ---- gates -------------------------------------------------------------------------
@@ -511,10 +517,10 @@ class _Checker:
         lacks: str = "no run shows it",
     ) -> Line:
         if run is None or verdict is None:
-            return _line(group, title, _failed(lacks), step)
+            return _line(group, title, Verdict.failed(lacks), step)
         stale = self._stale(run)
         if stale:
-            invalid = Verdict(ruling=_INVALID, reason=stale, evidence=verdict.evidence)
+            invalid = Verdict.invalid(stale, evidence=verdict.evidence)
             return _line(group, title, invalid, step, stale=True)
         return _line(group, title, verdict, step)
 
@@ -530,7 +536,7 @@ class _Checker:
             why = _why_invalid(run)
             verdict = Verdict(ruling=_INVALID if why else _PASS, reason=why, evidence=evidence)
             if run.variants and run.variants[0].errors == run.variants[0].requests:
-                verdict = _failed(f"every request failed in run {run.id}")
+                verdict = Verdict.failed(f"every request failed in run {run.id}")
         title = title or f"tested with {users} users"
         return self._of_run(_GROUPS[phase], title, run, verdict, step)
 
@@ -618,14 +624,6 @@ def _line(group: str, title: str, verdict: Verdict, step: str, *, stale: bool = 
     )
 
 
-def _passed(evidence: str) -> Verdict:
-    return Verdict(ruling=_PASS, evidence=evidence)
-
-
-def _failed(reason: str) -> Verdict:
-    return Verdict(ruling=_FAIL, reason=reason)
-
-
 def _hits(variant: Variant) -> int | None:
     return None if variant.cache is None else variant.cache.hits
 
@@ -656,7 +654,7 @@ def _pattern_measures(run: Run) -> Mapping[str, float | None]:
         **{f"{name}_ms": value * 1e3 for name, value in times_s.items()},
         "requests": form.requests,
         "errors": form.errors,
-        "error_rate": form.errors / form.requests if form.requests else None,
-        "hit_rate": None if form.cache is None else form.cache.hit_rate,
+        "error_rate": form.error_rate,
+        "hit_rate": form.hit_rate,
         "rcu_per_request": most_units(form),
     }

@@ -45,14 +45,16 @@ def judge(gate: Gate, measures: Measures, *, why_invalid: str = "") -> Judged:
     if gate.scope not in measures:
         known = [each or OVERALL for each in measures]
         what = f"there are no figures of {gate.scope or OVERALL!r}; {nearest(gate.scope, known)}"
-        return Judged(gate=gate, value=None, verdict=_invalid(what))
+        return Judged(gate=gate, value=None, verdict=Verdict.invalid(what))
     value = measures[gate.scope].get(gate.metric)
     if value is None:
-        return Judged(gate=gate, value=None, verdict=_invalid(f"{gate.metric} was not measured"))
+        return Judged(
+            gate=gate, value=None, verdict=Verdict.invalid(f"{gate.metric} was not measured")
+        )
     holds = gate.comparator.holds(value, gate.limit)
     evidence = f"{gate.metric} is {_shown(gate, value, holds=holds)}"
     if why_invalid:
-        invalid = Verdict(ruling=Ruling.INVALID, reason=why_invalid, evidence=evidence)
+        invalid = Verdict.invalid(why_invalid, evidence=evidence)
         return Judged(gate=gate, value=value, verdict=invalid)
     ruling = Ruling.PASS if holds else Ruling.FAIL
     return Judged(gate=gate, value=value, verdict=Verdict(ruling=ruling, evidence=evidence))
@@ -63,10 +65,6 @@ def judge_all(
 ) -> tuple[Judged, ...]:
     """Judge each gate, in their order."""
     return tuple(judge(gate, measures, why_invalid=why_invalid) for gate in gates)
-
-
-def _invalid(reason: str) -> Verdict:
-    return Verdict(ruling=Ruling.INVALID, reason=reason)
 
 
 def _shown(gate: Gate, value: float, *, holds: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import TableState, describe
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import PerfkitError, TargetError
@@ -33,12 +33,11 @@ def look_at_tables(target: Target, workload: Workload) -> dict[str, TableState |
     if not target.may_exist:
         # opening the engine would make the file; looking should leave no trace
         return {table.name: None for table in workload.tables}
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            return {table.name: describe(connection, table.name) for table in workload.tables}
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect(read_only=True)) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        return {table.name: describe(connection, table.name) for table in workload.tables}
 
 
 def look_at_redis(redis_url: str | None, service: Mapping[str, Any]) -> Verdict | None:
@@ -56,14 +55,14 @@ def look_at_redis(redis_url: str | None, service: Mapping[str, Any]) -> Verdict 
         try:
             connect(redis_url).close()
         except TargetError as error:
-            return Verdict(ruling=Ruling.FAIL, reason=str(error))
-        return Verdict(ruling=Ruling.PASS, evidence=f"{parse_url(redis_url)} answers")
+            return Verdict.failed(str(error))
+        return Verdict.passed(f"{parse_url(redis_url)} answers")
     check = service.get("checks", {}).get("cache")
     if check is None:
         return None
     if check["status"] == "failing":
-        return Verdict(ruling=Ruling.FAIL, reason=f"the service says {check['detail']}")
-    return Verdict(ruling=Ruling.PASS, evidence=f"the service at {service['url']} says so")
+        return Verdict.failed(f"the service says {check['detail']}")
+    return Verdict.passed(f"the service at {service['url']} says so")
 
 
 def look_at_cache_metrics(target: Target, namespace: str) -> Verdict:
@@ -74,13 +73,13 @@ def look_at_cache_metrics(target: Target, namespace: str) -> Verdict:
         client = target.client("cloudwatch", max_attempts=2)
         found = _ask(client.list_metrics, Namespace=namespace)["Metrics"]
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error))
+        return Verdict.invalid(str(error))
     names = sorted({each["MetricName"] for each in found})
     if not {"Hits", "Misses"} <= set(names):
         return Verdict(
             ruling=Ruling.FAIL, reason=f"there are no Hits and Misses in namespace {namespace}"
         )
-    return Verdict(ruling=Ruling.PASS, evidence=f"{', '.join(names[:4])} in namespace {namespace}")
+    return Verdict.passed(f"{', '.join(names[:4])} in namespace {namespace}")
 
 
 def look_at_user_errors(target: Target, since: datetime | None) -> Verdict | None:
@@ -113,7 +112,7 @@ def look_at_user_errors(target: Target, since: datetime | None) -> Verdict | Non
             Statistics=["Sum"],
         )["Datapoints"]
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error))
+        return Verdict.invalid(str(error))
     errors = sum(point["Sum"] for point in points)
     evidence = f"CloudWatch counts {errors:,.0f} since {begin:%Y-%m-%d %H:%M} UTC"
     ruling = Ruling.FAIL if errors else Ruling.PASS
@@ -128,9 +127,9 @@ def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
         client = target.client("cloudformation", max_attempts=2)
         stack = _ask(client.describe_stacks, StackName=name)["Stacks"][0]
     except _MissingError:
-        return Verdict(ruling=Ruling.FAIL, reason=f"there is no stack {name}"), ""
+        return Verdict.failed(f"there is no stack {name}"), ""
     except PerfkitError as error:
-        return Verdict(ruling=Ruling.INVALID, reason=str(error)), ""
+        return Verdict.invalid(str(error)), ""
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
     evidence = f"stack {name} is {stack['StackStatus']}"
     ruling = Ruling.PASS if stack["StackStatus"] in _STANDING else Ruling.FAIL
@@ -163,4 +162,4 @@ def _ask(call: Any, **request: Any) -> Any:
 
 
 def _not_on_aws(target: Target, what: str) -> Verdict:
-    return Verdict(ruling=Ruling.FAIL, reason=f"the target is {target.kind}, and {what} is on AWS")
+    return Verdict.failed(f"the target is {target.kind}, and {what} is on AWS")

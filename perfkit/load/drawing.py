@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from perfkit.capacity import AttributeValue
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.safety import Effect
 from perfkit.dynamodb.sample import SampleLimits, take_sample
 from perfkit.dynamodb.tables import TableState, describe, table_names
@@ -41,20 +41,19 @@ def draw_from(target: Target, derived: Derived, seeded: Collection[str] = ()) ->
     def draw(
         table: str, columns: Sequence[str], most: int, where: Mapping[str, str | int | bool]
     ) -> Sequence[tuple[str, ...]]:
-        connection = RetryingConnection(target.connect(), backoff=Backoff())
-        try:
-            with answer_errors(f"drawing values from {table}", target.name):
-                state = describe(connection, table)
-                if state is None:
-                    msg = (
-                        f"{target.name} has no table {table} to draw values from;"
-                        f" {_way_out(table, connection, seeded)}"
-                    )
-                    raise TargetError(msg)
-                limits = SampleLimits(items=most, read_units=_MOST_UNITS).for_table(state)
-                sample = take_sample(connection, state, limits=limits, seed=1)
-        finally:
-            connection.close()
+        with (
+            RetryingConnection(target.connect()) as connection,
+            answer_errors(f"drawing values from {table}", target.name),
+        ):
+            state = describe(connection, table)
+            if state is None:
+                msg = (
+                    f"{target.name} has no table {table} to draw values from;"
+                    f" {_way_out(table, connection, seeded)}"
+                )
+                raise TargetError(msg)
+            limits = SampleLimits(items=most, read_units=_MOST_UNITS).for_table(state)
+            sample = take_sample(connection, state, limits=limits, seed=1)
         rows = []
         for each in sample.items:
             if any(_plain(each.item.get(name, {})) != value for name, value in where.items()):
@@ -87,12 +86,11 @@ def describe_tables(target: Target, names: Iterable[str]) -> dict[str, TableStat
     Raises:
         TargetError: The target does not answer.
     """
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            found = {name: describe(connection, name) for name in names}
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect(read_only=True)) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        found = {name: describe(connection, name) for name in names}
     return {name: state for name, state in found.items() if state is not None}
 
 
@@ -108,12 +106,15 @@ def drawing_effects(target: Target, tables: Mapping[str, int]) -> tuple[Effect, 
         TargetError: The target does not answer.
     """
     effects = []
-    for name, state in describe_tables(target, tables).items():
-        limits = SampleLimits(items=tables[name], read_units=_MOST_UNITS).for_table(state)
+    there = describe_tables(target, tables)
+    for name, items in tables.items():
+        limits = SampleLimits(items=items, read_units=_MOST_UNITS)
+        if name in there:
+            limits = limits.for_table(there[name])
         units = format_units(limits.read_units)
         effects.append(
             Effect(
-                text=f"read up to {tables[name]:,} items of {name} for values of requests;"
+                text=f"read up to {items:,} items of {name} for values of requests;"
                 f" at most {units} read units",
                 read_units=limits.read_units,
             )

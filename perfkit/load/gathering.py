@@ -79,22 +79,49 @@ class Latencies:
         )
 
 
+@dataclass
+class _Counts:
+    """What answers said of themselves, added up; the names are those of `AnswerCounts`."""
+
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    cache: dict[str, tuple[int, float]] = field(default_factory=dict)
+    stages_s: dict[str, float] = field(default_factory=dict)
+    read_units: float = 0.0
+    write_units: float = 0.0
+    units_reported: int = 0
+    operations: dict[str, int] = field(default_factory=dict)
+    operations_reported: int = 0
+    throttles: int = 0
+    throttles_reported: int = 0
+    body_bytes: int = 0
+
+    def add(self, more: Mapping[str, Any]) -> None:
+        """Add what others say, by the same names."""
+        for name, before in vars(self).items():
+            if name == "cache":
+                for state, (count, taken_s) in more[name].items():
+                    counted, known_s = self.cache.get(state, (0, 0.0))
+                    self.cache[state] = (counted + int(count), known_s + taken_s)
+            elif isinstance(before, dict):
+                _add_up(before, more[name])
+            else:
+                setattr(self, name, before + more[name])
+
+    @property
+    def hits_and_looks(self) -> tuple[int, int]:
+        """How many requests found an answer in the cache, and how many looked for one."""
+        looks = [self.cache.get(state, (0, 0.0))[0] for state in ("HIT", "MISS", "ERROR")]
+        return looks[0], sum(looks)
+
+
 class _Endpoint:
     """Measured requests of one name."""
 
     def __init__(self) -> None:
         self.response = Latencies()
         self.service = Latencies()
-        self.statuses: dict[str, int] = {}
-        self.errors: dict[str, int] = {}
-        self.cache: dict[str, tuple[int, float]] = {}
-        self.stages_s: dict[str, float] = {}
-        self.read_units = self.write_units = 0.0
-        self.units_reported = 0
-        self.operations: dict[str, int] = {}
-        self.operations_reported = 0
-        self.throttles = self.throttles_reported = 0
-        self.body_bytes = 0
+        self.counts = _Counts()
         self.rounds_s: list[float] = []
         self._round_s: array[float] = array("d")
 
@@ -103,20 +130,7 @@ class _Endpoint:
         self.response.add(response_s)
         self.service.add(_numbers(counts["service_s"]))
         self._round_s.extend(response_s)
-        _add_up(self.statuses, counts["statuses"])
-        _add_up(self.errors, counts["errors"])
-        _add_up(self.stages_s, counts["stages_s"])
-        for state, (count, seconds) in counts["cache"].items():
-            before = self.cache.get(state, (0, 0.0))
-            self.cache[state] = (before[0] + int(count), before[1] + seconds)
-        self.read_units += counts["read_units"]
-        self.write_units += counts["write_units"]
-        self.units_reported += counts["units_reported"]
-        _add_up(self.operations, counts["operations"])
-        self.operations_reported += counts["operations_reported"]
-        self.throttles += counts["throttles"]
-        self.throttles_reported += counts["throttles_reported"]
-        self.body_bytes += counts["body_bytes"]
+        self.counts.add(counts)
 
     def end_round(self) -> None:
         """Take what came since the last one as a round."""
@@ -127,20 +141,7 @@ class _Endpoint:
     def merge(self, other: _Endpoint) -> None:
         self.response.merge(other.response)
         self.service.merge(other.service)
-        _add_up(self.statuses, other.statuses)
-        _add_up(self.errors, other.errors)
-        _add_up(self.stages_s, other.stages_s)
-        for state, (count, seconds) in other.cache.items():
-            before = self.cache.get(state, (0, 0.0))
-            self.cache[state] = (before[0] + count, before[1] + seconds)
-        self.read_units += other.read_units
-        self.write_units += other.write_units
-        self.units_reported += other.units_reported
-        _add_up(self.operations, other.operations)
-        self.operations_reported += other.operations_reported
-        self.throttles += other.throttles
-        self.throttles_reported += other.throttles_reported
-        self.body_bytes += other.body_bytes
+        self.counts.add(vars(other.counts))
 
     @property
     def requests(self) -> int:
@@ -149,9 +150,9 @@ class _Endpoint:
     def variant(
         self, name: str, measured_s: float, counted_by: str, switches: Mapping[str, bool] | None
     ) -> Variant:
-        requests, errors = self.requests, sum(self.errors.values())
+        requests, counts = self.requests, self.counts
         # of those that said it: a request that failed on its way says nothing
-        units = self.read_units / self.units_reported if self.units_reported else None
+        units = counts.read_units / counts.units_reported if counts.units_reported else None
         return Variant(
             name=_VARIANT,
             question=name,
@@ -159,7 +160,7 @@ class _Endpoint:
             calls=requests,
             requests=requests,
             requests_per_call=1.0,
-            errors=errors,
+            errors=sum(counts.errors.values()),
             items_read=None,
             items_returned=0,
             bytes_read=None,
@@ -168,25 +169,27 @@ class _Endpoint:
             latency_s=self.response.summary(),
             histogram=self.response.histogram.encode(),
             rounds_s=tuple(self.rounds_s),
-            body_bytes=round(self.body_bytes / requests),
+            body_bytes=round(counts.body_bytes / requests),
             cache=self._cache(),
             service=self._service(measured_s, units, switches),
             http=HttpFigures(
                 requests_per_s=requests / measured_s,
-                statuses=dict(sorted(self.statuses.items())),
-                errors_by_kind=dict(sorted(self.errors.items(), key=lambda each: -each[1])),
+                statuses=dict(sorted(counts.statuses.items())),
+                errors_by_kind=dict(sorted(counts.errors.items(), key=lambda each: -each[1])),
                 service_s=self.service.summary(),
                 service_histogram=self.service.histogram.encode(),
-                write_units=self.write_units / self.units_reported if self.units_reported else None,
-                operations=dict(sorted(self.operations.items()))
-                if self.operations_reported
+                write_units=counts.write_units / counts.units_reported
+                if counts.units_reported
                 else None,
-                throttles=self.throttles if self.throttles_reported else None,
+                operations=dict(sorted(counts.operations.items()))
+                if counts.operations_reported
+                else None,
+                throttles=counts.throttles if counts.throttles_reported else None,
             ),
         )
 
     def _cache(self) -> CacheFigures | None:
-        found = self.cache
+        found = self.counts.cache
         if not found.keys() & {"HIT", "MISS", "ERROR"}:
             return None
         counts = {state: found.get(state, (0, 0.0)) for state in ("HIT", "MISS", "ERROR")}
@@ -207,19 +210,22 @@ class _Endpoint:
     ) -> ServiceFigures | None:
         if switches is None:
             return None
-        answered = sum(self.statuses.values())
-        failed = sum(count for status, count in self.statuses.items() if status >= "500")
+        statuses = self.counts.statuses
+        answered = sum(statuses.values())
+        failed = sum(count for status, count in statuses.items() if status >= "500")
         return ServiceFigures(
             switches=dict(switches),
             requests_per_s=self.requests / measured_s,
-            read_units_per_s=None if units is None else self.read_units / measured_s,
+            read_units_per_s=None if units is None else self.counts.read_units / measured_s,
             failed_share=failed / self.requests,
             healthy=1,
             instances=1,
             cpu_s=None,
             cpu_share=None,
             stages_s={
-                stage: taken_s / answered for stage, taken_s in self.stages_s.items() if answered
+                stage: taken_s / answered
+                for stage, taken_s in self.counts.stages_s.items()
+                if answered
             },
         )
 
@@ -232,13 +238,7 @@ class _Second:
     at_s: float = 0.0
     users: int = 0
     samples_s: array[float] = field(default_factory=lambda: array("d"))
-    errors: int = 0
-    cache: dict[str, int] = field(default_factory=dict)
-    units_reported: int = 0
-    read_units: float = 0.0
-    write_units: float = 0.0
-    throttles: int = 0
-    throttles_reported: int = 0
+    counts: _Counts = field(default_factory=_Counts)
     cpu_share: float = 0.0
 
     def add(self, report: Mapping[str, Any]) -> None:
@@ -248,18 +248,12 @@ class _Second:
         self.cpu_share = max(self.cpu_share, report["cpu_share"])
         for counts in (*report["ramp"].values(), *report["measured"].values()):
             self.samples_s.extend(_numbers(counts["response_s"]))
-            self.errors += sum(counts["errors"].values())
-            self.units_reported += counts["units_reported"]
-            self.read_units += counts["read_units"]
-            self.write_units += counts["write_units"]
-            self.throttles += counts["throttles"]
-            self.throttles_reported += counts["throttles_reported"]
-            for state, (count, _) in counts["cache"].items():
-                self.cache[state] = self.cache.get(state, 0) + int(count)
+            self.counts.add(counts)
 
     def to_record(self) -> LoadSecond:
         ordered_s = sorted(self.samples_s)
-        looks = sum(self.cache.get(state, 0) for state in ("HIT", "MISS", "ERROR"))
+        counts = self.counts
+        hits, looks = counts.hits_and_looks
         p50_s, p95_s, p99_s = (
             (percentile(ordered_s, each) if ordered_s else None) for each in (0.5, 0.95, 0.99)
         )
@@ -267,14 +261,14 @@ class _Second:
             at_s=self.at_s,
             users=self.users,
             requests=len(ordered_s),
-            errors=self.errors,
+            errors=sum(counts.errors.values()),
             p50_s=p50_s,
             p95_s=p95_s,
             p99_s=p99_s,
-            hit_rate=self.cache.get("HIT", 0) / looks if looks else None,
-            read_units=self.read_units if self.units_reported else None,
-            write_units=self.write_units if self.units_reported else None,
-            throttles=self.throttles if self.throttles_reported else None,
+            hit_rate=hits / looks if looks else None,
+            read_units=counts.read_units if counts.units_reported else None,
+            write_units=counts.write_units if counts.units_reported else None,
+            throttles=counts.throttles if counts.throttles_reported else None,
             generator_cpu_share=self.cpu_share,
         )
 

@@ -51,5 +51,5 @@ def lines_of(test: LoadTest) -> list[Line]:
 def _of_search(search: RateSearch) -> Verdict:
     if search.low_hz is None:
         slowest = f"{search.trials[-1].rate_hz:,.3g} requests/s does not" if search.trials else ""
-        return Verdict(ruling=Ruling.FAIL, reason=slowest or search.reason)
-    return Verdict(ruling=Ruling.PASS, evidence=f"{search.low_hz:,.4g} requests/s does")
+        return Verdict.failed(slowest or search.reason)
+    return Verdict.passed(f"{search.low_hz:,.4g} requests/s does")

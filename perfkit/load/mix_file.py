@@ -4,7 +4,6 @@ import csv
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +20,9 @@ from pydantic import (
 from perfkit.errors import ConfigError
 from perfkit.load.plan import PLACEHOLDER, Mix, Request, Values
 from perfkit.workloads.kinds import Section
-from perfkit.workloads.lines import Lines
-from perfkit.workloads.problems import InvalidWorkloadError, Problem, nearest, structural_problems
+from perfkit.workloads.loader import at_lines
+from perfkit.workloads.problems import Problem, nearest, structural_problems
+from perfkit.workloads.schema import printable_line
 
 __all__ = ["TOKEN", "DrawItems", "drawn_tables", "read_mix"]
 
@@ -53,13 +53,6 @@ def _path(text: str) -> str:
     return text
 
 
-def _header(text: str) -> str:
-    if not text.isprintable():
-        msg = "expected one line of printable characters"
-        raise ValueError(msg)
-    return text
-
-
 def _written(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         msg = "expected a text or a number"
@@ -86,7 +79,7 @@ class _RequestSection(Section):
 
     method: Annotated[str, AfterValidator(_method)] = "GET"
     path: Annotated[str, AfterValidator(_path)]
-    headers: dict[str, Annotated[str, AfterValidator(_header)]] = Field(default_factory=dict)
+    headers: dict[str, Annotated[str, AfterValidator(printable_line)]] = Field(default_factory=dict)
     body: str = ""
     json_body: dict[str, Any] | None = Field(None, alias="json")
     weight: float = Field(1.0, gt=0, le=1e6)
@@ -96,9 +89,9 @@ class _RequestSection(Section):
 class _MixSection(Section):
     """The whole file."""
 
-    name: Annotated[str, AfterValidator(_header), Field(min_length=1, max_length=60)]
+    name: Annotated[str, AfterValidator(printable_line), Field(min_length=1, max_length=60)]
     description: str = ""
-    headers: dict[str, Annotated[str, AfterValidator(_header)]] = Field(default_factory=dict)
+    headers: dict[str, Annotated[str, AfterValidator(printable_line)]] = Field(default_factory=dict)
     values: dict[str, _ValuesSection] = Field(default_factory=dict)
     requests: dict[str, _RequestSection] = Field(min_length=1)
 
@@ -134,9 +127,7 @@ def read_mix(
         raise ConfigError(msg) from error
 
     def wrong(problems: Sequence[Problem]) -> ConfigError:
-        lines = Lines(text)
-        placed = [replace(each, line=lines.line(each.path)) for each in problems]
-        return InvalidWorkloadError(source, placed)
+        return at_lines(problems, text, source)
 
     try:
         section = _MixSection.model_validate(data)

@@ -1,15 +1,14 @@
 """Asks a service once before many do, so that what is plainly wrong ends in one clear line."""
 
 import contextlib
-import http.client
 import socket
-import ssl
 import time
 from urllib.parse import urlsplit
 
 from perfkit.errors import ConfigError, TargetError
 from perfkit.load.plan import LoadPlan, Mix, Request
 from perfkit.load.templates import Drawn, RequestSource
+from perfkit.processes.http import ask
 
 __all__ = ["check_url", "has_health_check", "is_gone", "probe", "settle"]
 
@@ -153,31 +152,26 @@ def _connect(url: str) -> None:
 
 def _ask(url: str, drawn: Drawn, timeout_s: float) -> tuple[int | None, str]:
     """Return the status, None if there is none in time, and where it says to go instead."""
-    request, parts = drawn.request, urlsplit(url)
-    host = parts.hostname or ""
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        # as Locust does: what is measured is the service, not who signed its certificate
-        context = ssl._create_unverified_context()  # noqa: S323, SLF001
-        connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=timeout_s, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+    request = drawn.request
     try:
-        connection.request(request.method, parts.path + drawn.path, headers=drawn.headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers.get("Location", "")
+        answer = ask(
+            f"{url}{drawn.path}",
+            timeout_s=timeout_s,
+            method=request.method,
+            headers=drawn.headers,
+            # as Locust does: what is measured is the service, not who signed its certificate
+            verify=False,
+            most_bytes=0,
+        )
     except TimeoutError:
         # a slow service is there to be measured
         return None, ""
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         msg = (
             f"{url} does not answer {request.name} over HTTP ({str(error) or type(error).__name__})"
         )
         raise TargetError(msg) from error
-    finally:
-        connection.close()
+    return answer.status, answer.location
 
 
 def _check(url: str, request: Request, status: int | None, location: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from perfkit.errors import ConfigError, TargetError
 from perfkit.load.plan import LoadPlan
-from perfkit.processes.lifeline import OPTION
+from perfkit.processes import lifeline
 from perfkit.processes.sockets import bind
 
 __all__ = ["LOOPBACK", "Generator", "Place", "work_for"]
@@ -51,17 +51,10 @@ class _Child:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.line, theirs = socket.socketpair()
-        descriptor = theirs.fileno()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-m", _MODULE, OPTION, str(descriptor)],
-                pass_fds=(descriptor,),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # an interrupt at the keyboard is for the parent, who then ends this
-                start_new_session=True,
-            )
+        self.process, self.line = lifeline.start(
+            lambda line: [sys.executable, "-m", _MODULE, lifeline.OPTION, str(line)],
+            stdout=subprocess.DEVNULL,
+        )
         self._received = bytearray()
         self.open = True
 
@@ -87,11 +80,7 @@ class _Child:
     def end(self, deadline_s: float) -> None:
         # it ends by itself when nobody holds the line
         self.line.close()
-        try:
-            self.process.wait(max(deadline_s - time.monotonic(), 0.01))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        lifeline.await_end(self.process, deadline_s)
 
 
 class Generator:

@@ -1,7 +1,6 @@
 """The reference service under load: the one that is up, or one started for the test alone."""
 
 import tempfile
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from perfkit.errors import TargetError
 from perfkit.load.drawing import draw_from
 from perfkit.load.mix_file import TOKEN, read_mix
 from perfkit.load.plan import Mix
+from perfkit.service.health_report import await_healthy
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["ServiceUnderTest", "mix_of", "own_mix", "running_service", "started_service"]
 
 _HEALTHY_S = 10.0
-_POLL_S = 0.2
-_ANSWER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,10 @@ def started_service(plan: "Plan") -> Iterator[ServiceUnderTest]:
         try:
             running.start()
             keeping.start()
-            _await_healthy(running.url)
+            failing = await_healthy(running.url, _HEALTHY_S)
+            if failing:
+                msg = f"the service does not work: {failing}"
+                raise TargetError(msg)
             yield ServiceUnderTest(
                 urls=(running.url,),
                 instances=lambda: running.instances,
@@ -180,31 +181,6 @@ class _Orders:
             except Empty:
                 return
             done.set_exception(TargetError("the service has ended"))
-
-
-def _await_healthy(url: str) -> None:
-    import json
-    import urllib.error
-    import urllib.request
-
-    deadline_s = time.monotonic() + _HEALTHY_S
-    problem = ""
-    while time.monotonic() < deadline_s:
-        try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
-                report = json.loads(answer.read())
-            if report["status"] == "ok":
-                return
-            problem = "; ".join(
-                f"{name}: {check['detail']}"
-                for name, check in report["checks"].items()
-                if check["status"] == "failing"
-            )
-        except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
-            problem = str(error)
-        time.sleep(_POLL_S)
-    msg = f"the service does not work: {problem}"
-    raise TargetError(msg)
 
 
 def own_mix(

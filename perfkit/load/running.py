@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from perfkit.analysis.measures import most_unhealthy
+from perfkit.analysis.measures import means_of_instances, most_unhealthy
 from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan
 from perfkit.load.probing import is_gone, probe
@@ -260,18 +260,13 @@ def _with_instances(
     """Return all requests together with what the instances of the reference service took for it."""
     if not total or total[0].service is None or not samples:
         return total
-    by_instance: dict[str, list[InstanceSample]] = {}
-    for sample in samples:
-        by_instance.setdefault(sample.instance, []).append(sample)
-    shares = [
-        [each.cpu_share for each in found if each.cpu_share is not None]
-        for found in by_instance.values()
-    ]
-    cpu_share = sum(sum(each) / len(each) for each in shares if each) if any(shares) else None
+    shares = means_of_instances(samples, "cpu_share")
+    cpu_share = sum(shares) if shares else None
+    instances = len({each.instance for each in samples})
     service = replace(
         total[0].service,
-        instances=len(by_instance),
-        healthy=len(by_instance) - (most_unhealthy(samples) or 0),
+        instances=instances,
+        healthy=instances - (most_unhealthy(samples) or 0),
         cpu_share=cpu_share,
         cpu_s=None if cpu_share is None else cpu_share / total[0].service.requests_per_s,
     )

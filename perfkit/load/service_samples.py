@@ -1,6 +1,5 @@
 """A running service looked at once a second: the metrics of its dashboard, for each instance."""
 
-import http.client
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 from perfkit.errors import ConfigError
 from perfkit.load.counted import Counted, read_counted
 from perfkit.measure.clock import Clock, RealClock
+from perfkit.processes.http import ask
+from perfkit.service.health_report import failing_checks
 
 if TYPE_CHECKING:
     from perfkit.service.launch import Running
@@ -24,7 +25,6 @@ _EVERY_S = 1.0
 _HEALTH_S = 5.0
 """An instance that takes longer is unhealthy, as a load balancer of AWS has it by default."""
 
-_LARGEST_BYTES = 64 * 1024 * 1024
 _MOST_AT_A_TIME = 64
 
 
@@ -262,23 +262,18 @@ def _check(endpoint: Endpoint) -> tuple[bool | None, str]:
     if endpoint.health_url is None:
         return None, ""
     try:
-        status, body = _get(endpoint.health_url)
-    except (OSError, http.client.HTTPException) as error:
+        answer = ask(endpoint.health_url, timeout_s=_HEALTH_S)
+    except OSError as error:
         return False, _words(error)
-    if status == 404 and endpoint.metrics_url is not None:
+    if answer.status == 404 and endpoint.metrics_url is not None:
         return None, ""
-    if status != 200:
-        return False, f"{endpoint.health_url} answers {status}"
+    if answer.status != 200:
+        return False, f"{endpoint.health_url} answers {answer.status}"
     try:
-        failing = [
-            f"{name}: {check['detail']}"
-            for name, check in json.loads(body)["checks"].items()
-            if check["status"] == "failing"
-        ]
+        return True, failing_checks(json.loads(answer.body))
     except (ValueError, TypeError, KeyError, AttributeError):
         # another service's health check says what it likes
         return True, ""
-    return True, "; ".join(failing)
 
 
 def _read_metrics(endpoint: Endpoint) -> tuple[Counted | None, str]:
@@ -286,11 +281,11 @@ def _read_metrics(endpoint: Endpoint) -> tuple[Counted | None, str]:
     if endpoint.metrics_url is None:
         return Counted(), ""
     try:
-        status, body = _get(endpoint.metrics_url)
-        if status != 200:
-            return None, f"{endpoint.metrics_url} answers {status}"
-        counted = read_counted(body.decode(errors="replace"))
-    except (OSError, http.client.HTTPException) as error:
+        answer = ask(endpoint.metrics_url, timeout_s=_HEALTH_S)
+        if answer.status != 200:
+            return None, f"{endpoint.metrics_url} answers {answer.status}"
+        counted = read_counted(answer.body.decode(errors="replace"))
+    except OSError as error:
         return None, _words(error)
     except ValueError as error:
         return Counted(), f"{endpoint.metrics_url} is no Prometheus text: {error}"
@@ -304,19 +299,6 @@ def _words(error: Exception) -> str:
         return f"no answer within {_HEALTH_S:g} s"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(reason).lower()
-
-
-def _get(url: str) -> tuple[int, bytes]:
-    """Ask without following redirects and without a proxy: it is this instance that is meant."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_HEALTH_S)
-    try:
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
-        answer = connection.getresponse()
-        return answer.status, answer.read(_LARGEST_BYTES)
-    finally:
-        connection.close()
 
 
 def _processes(pids: Sequence[int]) -> tuple[dict[int, float], int | None]:

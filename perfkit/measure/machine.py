@@ -132,33 +132,24 @@ class LoadBetween:
     @property
     def others_share(self) -> float | None:
         """Share of the machine's CPU time other processes used, 0 to 1; None if not known."""
-        if (
-            self.before.busy_s is None
-            or self.after.busy_s is None
-            or self.before.total_s is None
-            or self.after.total_s is None
-        ):
-            return None
-        total_s = self.after.total_s - self.before.total_s
-        # too short to say anything with a clock that ticks a hundred times a second
-        if total_s < 0.5:
-            return None
         own_s = self.after.own_cpu_s - self.before.own_cpu_s
-        others_s = self.after.busy_s - self.before.busy_s - own_s
+        share = self._share_of(self.before.busy_s, self.after.busy_s, own_s)
         # differences of sums: what is left of nothing is not quite 0
-        return round(min(max(others_s / total_s, 0.0), 1.0), 6)
+        return None if share is None else round(share, 6)
 
     @property
     def stolen_share(self) -> float | None:
         """Share of the machine's CPU time the hypervisor took away; None if not known."""
-        if (
-            self.before.stolen_s is None
-            or self.after.stolen_s is None
-            or self.before.total_s is None
-            or self.after.total_s is None
-        ):
+        return self._share_of(self.before.stolen_s, self.after.stolen_s)
+
+    def _share_of(
+        self, before_s: float | None, after_s: float | None, less_s: float = 0.0
+    ) -> float | None:
+        total_before_s, total_after_s = self.before.total_s, self.after.total_s
+        if before_s is None or after_s is None or total_before_s is None or total_after_s is None:
             return None
-        total_s = self.after.total_s - self.before.total_s
+        total_s = total_after_s - total_before_s
+        # too short to say anything with a clock that ticks a hundred times a second
         if total_s < 0.5:
             return None
-        return min(max((self.after.stolen_s - self.before.stolen_s) / total_s, 0.0), 1.0)
+        return min(max((after_s - before_s - less_s) / total_s, 0.0), 1.0)

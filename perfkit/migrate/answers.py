@@ -10,13 +10,14 @@ import hashlib
 import heapq
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.items import canonical, from_client
+from perfkit.dynamodb.requests import scan_test
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.migrate.entries import as_text, digest_of, part_of, room
 from perfkit.migrate.second_look import Settling, StrongReader
@@ -194,7 +195,7 @@ class Answers:
             for one in question.pattern.sets:
                 name = self._keep(dict(one.parameters))
                 assert name is not None  # noqa: S101 - nothing is left out of written sets
-                self._tests.append((name, _test(question, one.parameters)))
+                self._tests.append((name, scan_test(question.pattern.asking(one.parameters))))
 
     def add(self, items: Iterable[Item]) -> None:
         """Take a page of the table into account."""
@@ -226,7 +227,9 @@ class Answers:
             # no query of the index can ask with it
             return []
         kept = self._keep(parameters)
-        return [] if kept is None else [(kept, _test(self._question, parameters))]
+        return (
+            [] if kept is None else [(kept, scan_test(self._question.pattern.asking(parameters)))]
+        )
 
     def _keep(self, parameters: dict[str, AttributeValue]) -> bytes | None:
         text = as_text(parameters)
@@ -302,7 +305,7 @@ class Answers:
 
     def _holds(self, item: Item, parameters: dict[str, AttributeValue]) -> bool:
         """Return whether today's form finds an item that the index can hold."""
-        matches = _test(self._question, parameters)
+        matches = scan_test(self._question.pattern.asking(parameters))
         return matches(item) and not violations(item, self._question.index.keys)
 
     def _unlike(self, reader: StrongReader, name: bytes, text: str) -> set[str]:
@@ -346,18 +349,3 @@ class Answers:
     def close(self) -> None:
         """Remove what is kept."""
         self._file.close()
-
-
-def _test(question: Question, parameters: Mapping[str, AttributeValue]) -> Callable[[Item], bool]:
-    """Return today's form with some parameters, as a test of an item."""
-    from perfkit.embedded.expressions import Placeholders, parse_condition
-
-    text = question.scan_filter
-    names, values = question.pattern.asking(parameters).placeholders(text)
-    placeholders = Placeholders(names or None, values or None)
-    condition = parse_condition(text, placeholders, "FilterExpression")
-    looked_at = condition.attributes
-    # boto3 gives binary values as bytes, and the condition holds base64 text
-    return lambda item: condition.matches(
-        {name: from_client(item[name]) for name in looked_at if name in item}
-    )

@@ -1,7 +1,6 @@
 """Applying a migration's plan to live tables, and taking back what that made."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,15 +9,15 @@ from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors, aws_errors
 from perfkit.dynamodb.index_work import (
     Change,
-    Event,
+    Changes,
     Goal,
     Step,
     TableWork,
-    Waiting,
+    WaitPolicy,
     Wanted,
     carry_out,
 )
-from perfkit.dynamodb.retries import Backoff, Clock, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.tables import (
     Definition,
     IndexState,
@@ -35,19 +34,16 @@ from perfkit.migrate.plan import IndexDefinition, Plan, TablePlan
 from perfkit.migrate.planning import MOST_INDEXES
 
 __all__ = [
-    "Changes",
     "Ready",
     "Taken",
     "apply",
     "check",
+    "check_place",
     "check_removals",
     "definition_of",
     "find_taken",
     "roll_back",
 ]
-
-Changes = dict[tuple[str, str], Change]
-"""What became of indexes, by the names of table and index."""
 
 _RETRY_FOR_S = 600.0
 """So long a target that stopped answering is asked again; indexes are built without anybody asking."""
@@ -116,7 +112,7 @@ def definition_of(index: IndexDefinition) -> Definition:
 # ---- before anything is done -----------------------------------------------------------------
 
 
-def _check_place(target: Target, plan: Plan) -> None:
+def check_place(target: Target, plan: Plan) -> None:
     """
     Make sure that a target is where the plan's tables are.
 
@@ -151,11 +147,8 @@ def _look(target: Target, plan: Plan) -> dict[str, TableState]:
     if not target.may_exist:
         msg = f"no tables in {target.name}, which is not made yet; check --data"
         raise TargetError(msg)
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
+    with RetryingConnection(target.connect(read_only=True)) as connection:
         return {each.table: _planned(connection, target, each) for each in plan.tables}
-    finally:
-        connection.close()
 
 
 def _planned(connection: Connection, target: Target, table: TablePlan) -> TableState:
@@ -196,7 +189,7 @@ def check(target: Target, plan: Plan) -> tuple[Ready, ...]:
         ConfigError: The target is another place, or a table has changed since.
         TargetError: See `_look`.
     """
-    _check_place(target, plan)
+    check_place(target, plan)
     states = _look(target, plan)
     found = []
     for table in plan.tables:
@@ -311,15 +304,7 @@ def _check_quota(state: TableState, more: int) -> None:
 
 
 def apply(
-    target: Target,
-    ready: Sequence[Ready],
-    journals: Mapping[str, Journal],
-    *,
-    quiet_s: float | None = None,
-    watch: Callable[[Event], None] = lambda _: None,
-    stalled: Callable[[str], None] = lambda _: None,
-    clock: Clock = time.monotonic,
-    pause: Pause = time.sleep,
+    target: Target, ready: Sequence[Ready], journals: Mapping[str, Journal], policy: WaitPolicy
 ) -> Changes:
     """
     Create and remove indexes as planned; may be interrupted and called again at any moment.
@@ -328,104 +313,60 @@ def apply(
         target: Where.
         ready: What `check` found, with the journals held.
         journals: Of the tables.
-        quiet_s: Give up when nothing has moved for so many seconds; None for never.
-        watch: Called with the state of every index whenever it was looked at.
-        stalled: Called with one line for a person when nothing has moved for a while.
-        clock: Seconds that only grow.
-        pause: Sleeps.
+        policy: How to wait.
 
     Raises:
         ConfigError: A table or index was re-created meanwhile, or credentials have expired.
         TargetError: The target failed, or nothing has moved for too long.
         StorageFullError: The journal cannot be written.
     """
-    connection = RetryingConnection(target.connect(), backoff=Backoff(pause=pause), clock=clock)
-    works = [_work(connection, target, each, journals[each.plan.table]) for each in ready]
-    with _stopping({journals[each.plan.table]: each.state for each in ready}):
-        try:
+    with _connected(target, policy) as connection:
+        works = [_work(connection, target, each, journals[each.plan.table]) for each in ready]
+        with _stopping({journals[each.plan.table]: each.state for each in ready}):
             for each in ready:
                 _scale_what_is_there(target, each, journals[each.plan.table])
-            _carry(
-                works,
-                target,
-                quiet_s=quiet_s,
-                watch=watch,
-                stalled=stalled,
-                clock=clock,
-                pause=pause,
-            )
-        finally:
-            connection.close()
-    return _changes(works)
+            return _carry(works, target, policy)
 
 
 def roll_back(
-    target: Target,
-    taken: Sequence[Taken],
-    journals: Mapping[str, Journal],
-    *,
-    quiet_s: float | None = None,
-    watch: Callable[[Event], None] = lambda _: None,
-    stalled: Callable[[str], None] = lambda _: None,
+    target: Target, taken: Sequence[Taken], journals: Mapping[str, Journal], policy: WaitPolicy
 ) -> Changes:
     """Remove what apply made; see `apply`."""
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
     states = {each.state.name: each.state for each in taken}
-    works = []
-    for name, state in states.items():
-        wanted = [each.made.definition for each in taken if each.state.name == name]
-        works.append(
-            TableWork(
-                connection,
-                target,
-                name,
-                state.identity,
-                {each.name: Change.QUEUED for each in wanted},
-                [Wanted(definition=each, goal=Goal.ABSENT) for each in wanted],
-                record=journals[name].note,
-                whose="journal",
+    with _connected(target, policy) as connection:
+        works = []
+        for name, state in states.items():
+            wanted = [each.made.definition for each in taken if each.state.name == name]
+            works.append(
+                TableWork(
+                    connection,
+                    target,
+                    name,
+                    state.identity,
+                    {each.name: Change.QUEUED for each in wanted},
+                    [Wanted(definition=each, goal=Goal.ABSENT) for each in wanted],
+                    record=journals[name].note,
+                    whose="journal",
+                )
             )
-        )
-    with _stopping({journals[name]: state for name, state in states.items()}):
-        try:
+        with _stopping({journals[name]: state for name, state in states.items()}):
             for each in taken:
                 if each.made.is_scaled:
                     _unscale(target, each.state.name, each.made.definition.name)
                     # should the index stay after all, apply gives it its policy again
                     journals[each.state.name].add(each.state, "unscaled", each.made.definition)
-            _carry(
-                works,
-                target,
-                quiet_s=quiet_s,
-                watch=watch,
-                stalled=stalled,
-            )
-        finally:
-            connection.close()
-    return _changes(works)
+            return _carry(works, target, policy)
 
 
-def _carry(
-    works: Sequence[TableWork],
-    target: Target,
-    *,
-    quiet_s: float | None,
-    watch: Callable[[Event], None],
-    stalled: Callable[[str], None],
-    clock: Clock = time.monotonic,
-    pause: Pause = time.sleep,
-) -> None:
-    waiting = Waiting(works, quiet_s=quiet_s, stalled=stalled, again=_AGAIN, clock=clock)
+def _connected(target: Target, policy: WaitPolicy) -> RetryingConnection:
+    return RetryingConnection(
+        target.connect(), backoff=Backoff(pause=policy.pause), clock=policy.clock
+    )
+
+
+def _carry(works: Sequence[TableWork], target: Target, policy: WaitPolicy) -> Changes:
     with answer_errors("changing indexes", target.name):
-        carry_out(
-            works, target, waiting=waiting, retry_for_s=_RETRY_FOR_S, watch=watch, pause=pause
-        )
-
-
-def _changes(works: Sequence[TableWork]) -> Changes:
-    return {
-        (work.table_name, name): change for work in works for name, change in work.changes.items()
-    }
+        return carry_out(works, target, policy, again=_AGAIN, retry_for_s=_RETRY_FOR_S)
 
 
 @contextmanager
@@ -569,7 +510,7 @@ def find_taken(
             index is another one than the journal says, or nothing of what is there is recorded.
         TargetError: See `_look`.
     """
-    _check_place(target, plan)
+    check_place(target, plan)
     if any(table.removals for table in plan.tables):
         msg = "a removal has no way back: plan the index again with `perfkit migrate plan`"
         raise ConfigError(msg)

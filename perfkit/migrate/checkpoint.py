@@ -4,7 +4,6 @@ How far a full preflight is, kept in a file so that it continues where it was.
 The positions of its segments are keys of items, so only their owner may read the file.
 """
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from perfkit import __version__
 from perfkit.dynamodb.tables import Identity, Keys, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.errors import ConfigError, StorageFullError
+from perfkit.errors import ConfigError, cannot_write
 from perfkit.files import write_private
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tally
@@ -196,13 +195,12 @@ def held(
             path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
         )
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"no space left in {path.parent}; free some and run the same command again"
-            raise StorageFullError(msg) from error
-        msg = (
-            f"cannot write to {path.parent} ({error.strerror}); make it writable or work elsewhere"
-        )
-        raise ConfigError(msg) from error
+        raise cannot_write(
+            error,
+            full=f"no space left in {path.parent}; free some and run the same command again",
+            otherwise=f"cannot write to {path.parent} ({error.strerror}); make it writable or work"
+            " elsewhere",
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from perfkit.dynamodb.tables import Keys, index_definition
@@ -226,8 +227,20 @@ def _terraform_table(table: TablePlan) -> list[str]:
     )
 
 
-def _resource(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name if name[:1].isalpha() else f"t_{name}")
+def _resource(table: str, index: str = "", dimension: str = "") -> str:
+    """
+    Return a resource's name, which no other table or index has, whatever else a plan holds.
+
+    Where names cannot be written as they are, or where they would be the same once joined, the
+    first digits of their SHA-256 tell them apart.
+    """
+    names = [name for name in (table, index, dimension) if name]
+    text = "_".join(names)
+    written = re.sub(r"[^A-Za-z0-9_-]", "_", text if text[0].isalpha() else f"t_{text}")
+    is_joined = bool(index) and "_" in table + index
+    if written == text and not is_joined:
+        return text
+    return f"{written}_{sha256('/'.join(names).encode()).hexdigest()[:8]}"
 
 
 def _projected(index: IndexDefinition) -> Iterator[tuple[str, Any]]:
@@ -261,7 +274,7 @@ def _terraform_index(index: IndexDefinition) -> list[str]:
 
 
 def _terraform_scaling(table: TablePlan, index: IndexDefinition, scaling: Scaling) -> list[str]:
-    name = _resource(f"{table.table}_{index.name}_{scaling.dimension}")
+    name = _resource(table.table, index.name, scaling.dimension)
     table_resource = f"aws_dynamodb_table.{_resource(table.table)}"
     lines = _block(
         f'resource "aws_appautoscaling_target" {_text(name)}',

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import floor
 from typing import Any
 
@@ -15,6 +16,7 @@ from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.migrate.checkpoint import Checkpoint, Segment, TableProgress
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tally
+from perfkit.migrate.threads import ReadingThreads
 from perfkit.migrate.violations_file import ViolationsFile
 from perfkit.workloads.profile import kind_of
 
@@ -27,7 +29,6 @@ _MEAN_ROUNDING = 0.25
 """Of half a unit."""
 
 _SAVE_EVERY_S = 1.0
-_LEAVE_WITHIN_S = 5.0
 
 
 def page_units(rate: float | None, segments: int) -> float:
@@ -60,10 +61,6 @@ def full_units(proposal: Proposal, page: float) -> float:
     return units + floor(units / page) * _MEAN_ROUNDING
 
 
-class _LeftError(Exception):
-    """A thread is asked to end."""
-
-
 class FullScan:
     """The rest of one table, in threads; the caller's thread keeps how far they are."""
 
@@ -88,11 +85,12 @@ class FullScan:
         self._advance = advance
         self._keys = {index.name: Keys.of(index) for index in proposal.indexes}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._failures: list[BaseException] = []
+        self._threads = ReadingThreads()
         # whether the file of violations holds all of what is counted, and nothing else
         self._is_whole = True
-        self._connection = RetryingConnection(connection, backoff=Backoff(pause=self._pause))
+        self._connection = RetryingConnection(
+            connection, backoff=Backoff(pause=self._threads.pause)
+        )
         self._request = self._scan()
 
     def run(self) -> None:
@@ -103,33 +101,27 @@ class FullScan:
             DynamoDBError: The target refused.
             PerfkitError: A limit, a full disk.
         """
-        threads = [
-            # daemons, because a page may be waited for longer than somebody who gave up waits
-            threading.Thread(target=self._follow, args=(number, segment), daemon=True)
-            for number, segment in enumerate(self._progress.segments)
-            if not segment.is_done
-        ]
         self._save()
+        saved_s = time.monotonic()
+
+        def meanwhile() -> None:
+            nonlocal saved_s
+            self._tell()
+            if time.monotonic() - saved_s >= _SAVE_EVERY_S:
+                self._save()
+                saved_s = time.monotonic()
+
         try:
-            for thread in threads:
-                thread.start()
-            saved_s = time.monotonic()
-            while any(thread.is_alive() for thread in threads) and not self._failures:
-                for thread in threads:
-                    thread.join(0.05)
-                self._tell()
-                if time.monotonic() - saved_s >= _SAVE_EVERY_S:
-                    self._save()
-                    saved_s = time.monotonic()
+            self._threads.run(
+                [
+                    partial(self._follow, number, segment)
+                    for number, segment in enumerate(self._progress.segments)
+                    if not segment.is_done
+                ],
+                meanwhile,
+            )
         finally:
-            self._stop.set()
-            ends_s = time.monotonic() + _LEAVE_WITHIN_S
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, ends_s - time.monotonic()))
             self._save()
-        if self._failures:
-            raise self._failures[0]
 
     def _tell(self) -> None:
         with self._lock:
@@ -143,10 +135,6 @@ class FullScan:
             if self._output is not None:
                 self._checkpoint.violations_bytes = self._output.flush()
             self._write()
-
-    def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise _LeftError
 
     def _scan(self) -> dict[str, Any]:
         names = [*self._proposal.state.keys.names]
@@ -165,13 +153,8 @@ class FullScan:
         return request
 
     def _follow(self, number: int, segment: Segment) -> None:
-        try:
-            while not (segment.is_done or self._stop.is_set()):
-                self._page(number, segment)
-        except _LeftError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._failures.append(error)
+        while not (segment.is_done or self._threads.stop.is_set()):
+            self._page(number, segment)
 
     def _page(self, number: int, segment: Segment) -> None:
         request = dict(self._request)
@@ -185,7 +168,7 @@ class FullScan:
         items = [to_wire(item) for item in answer["Items"]]
         last = answer.get("LastEvaluatedKey")
         with self._lock:
-            if self._stop.is_set():
+            if self._threads.stop.is_set():
                 # what the caller keeps does not know of this page any more
                 return
             page = self._count(items, segment.tally)
@@ -208,7 +191,7 @@ class FullScan:
                         self._output.write(self._proposal, item, name, violation)
         except BaseException:
             self._is_whole = False
-            self._stop.set()
+            self._threads.stop.set()
             raise
         return page
 

@@ -4,7 +4,6 @@ What migrations did to a table: one JSON document a line, added before and after
 The record that an index was asked for here is the mark by which rollback knows it.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from perfkit import __version__
 from perfkit.dynamodb.index_work import Goal, Noted, Step
 from perfkit.dynamodb.tables import Definition, Identity, Keys, TableState
 from perfkit.dynamodb.targets import Target
-from perfkit.errors import ConfigError, StorageFullError
+from perfkit.errors import ConfigError, cannot_write
 from perfkit.migrate.checkpoint import held, place_of
 from perfkit.settings import MIGRATIONS_FOLDER
 
@@ -200,14 +199,12 @@ class Journal:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                msg = (
-                    f"no space left for journal {self.path}; free some and run the same command"
-                    " again: nothing is done that is not noted before"
-                )
-                raise StorageFullError(msg) from error
-            msg = f"cannot write journal {self.path} ({error.strerror}); make it writable"
-            raise ConfigError(msg) from error
+            raise cannot_write(
+                error,
+                full=f"no space left for journal {self.path}; free some and run the same command"
+                " again: nothing is done that is not noted before",
+                otherwise=f"cannot write journal {self.path} ({error.strerror}); make it writable",
+            ) from error
 
 
 def _write_whole(descriptor: int, text: bytes) -> None:

@@ -1,23 +1,18 @@
 """All pages of a table or an index, read by the segments of a parallel scan."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
-from perfkit.dynamodb.limits import waiting_by
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.migrate.threads import ReadingThreads
 
 __all__ = ["PageReader"]
 
-_LEAVE_WITHIN_S = 5.0
 _FIRST_PAGE_ITEMS = 25
-
-
-class _LeftError(Exception):
-    """A thread is asked to end."""
 
 
 class PageReader:
@@ -36,12 +31,13 @@ class PageReader:
     def __init__(
         self, connection: Connection, *, segments: int, page_units: float | None = None
     ) -> None:
-        self._stop = threading.Event()
-        self._connection = RetryingConnection(connection, backoff=Backoff(pause=self._pause))
+        self._threads = ReadingThreads()
+        self._connection = RetryingConnection(
+            connection, backoff=Backoff(pause=self._threads.pause)
+        )
         self._segments = segments
         self._page_units = page_units
         self._lock = threading.Lock()
-        self._failures: list[BaseException] = []
         self.read_units = 0.0
 
     def read(self, request: Mapping[str, Any], take: Callable[[list[Item]], None]) -> None:
@@ -52,29 +48,11 @@ class PageReader:
             DynamoDBError: The target refused.
             PerfkitError: A limit was reached, or what *take* raises.
         """
-        self._stop.clear()
+        self._threads.stop.clear()
         segments = 1 if self._ignores_segments(request) else self._segments
-        threads = [
-            # daemons, because a page may be waited for longer than somebody who gave up waits
-            threading.Thread(
-                target=self._follow, args=(request, number, segments, take), daemon=True
-            )
-            for number in range(segments)
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads) and not self._failures:
-                for thread in threads:
-                    thread.join(0.05)
-        finally:
-            self._stop.set()
-            ends_s = time.monotonic() + _LEAVE_WITHIN_S
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, ends_s - time.monotonic()))
-        if self._failures:
-            raise self._failures[0]
+        self._threads.run(
+            [partial(self._follow, request, number, segments, take) for number in range(segments)]
+        )
 
     def _ignores_segments(self, request: Mapping[str, Any]) -> bool:
         """Tell whether the target gives every segment the whole table, as DynamoDB Local does."""
@@ -100,35 +78,26 @@ class PageReader:
             asked |= {"Segment": number, "TotalSegments": segments}
         if self._page_units is not None:
             asked["Limit"] = _FIRST_PAGE_ITEMS
-        try:
-            with waiting_by(self._pause):
-                while not self._stop.is_set():
-                    answer = self._connection.execute("Scan", asked)
-                    units = self._count(answer)
-                    with self._lock:
-                        # nobody waits for it any more
-                        if self._stop.is_set():
-                            return
-                        take(answer["Items"])
-                    if "LastEvaluatedKey" not in answer:
-                        return
-                    asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-                    if self._page_units is not None and units and answer.get("ScannedCount"):
-                        asked["Limit"] = _fitting(self._page_units, units, answer["ScannedCount"])
-        except _LeftError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._failures.append(error)
+        stop = self._threads.stop
+        while not stop.is_set():
+            answer = self._connection.execute("Scan", asked)
+            units = self._count(answer)
+            with self._lock:
+                # nobody waits for it any more
+                if stop.is_set():
+                    return
+                take(answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            if self._page_units is not None and units and answer.get("ScannedCount"):
+                asked["Limit"] = _fitting(self._page_units, units, answer["ScannedCount"])
 
     def _count(self, answer: Mapping[str, Any]) -> float:
         units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
         with self._lock:
             self.read_units += units
         return units
-
-    def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise _LeftError
 
 
 def _fitting(page_units: float, units: float, items: int) -> int:

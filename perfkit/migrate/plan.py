@@ -92,6 +92,12 @@ class IndexDefinition:
     non_key_attributes: tuple[str, ...] = ()
     throughput: Throughput | None = None
 
+    @property
+    def key_text(self) -> str:
+        """The key for people: `customer, total`; several attributes of a part as `year + month`."""
+        parts = (part for part in (self.partition, self.sort) if part)
+        return ", ".join(" + ".join(name for name, _ in part) for part in parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:

@@ -8,7 +8,7 @@ from perfkit import __version__
 from perfkit.cost.consumption import consumption
 from perfkit.cost.prices import PriceBook
 from perfkit.dynamodb.errors import answer_errors, aws_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.sample import Sample, SampleLimits, take_sample
 from perfkit.dynamodb.tables import IndexState, Keys, TableState, describe, index_difference
 from perfkit.dynamodb.targets import Target
@@ -65,8 +65,7 @@ def sample_tables(
         LimitReachedError: It would cost more than allowed.
     """
     samples = {}
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
+    with RetryingConnection(target.connect(read_only=True)) as connection:
         for each in proposals:
             begin(each.state.name)
             with answer_errors(f"reading table {each.state.name}", target.name):
@@ -76,8 +75,6 @@ def sample_tables(
                     limits=SampleLimits(items=items).for_table(each.state),
                     whole_segments=True,
                 )
-    finally:
-        connection.close()
     return samples
 
 
@@ -458,17 +455,14 @@ def plan_removal(
         ConfigError: No table has it, several have, a pattern asks it, or something has read it.
         TargetError: The target failed.
     """
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
     found = []
-    try:
+    with RetryingConnection(target.connect(read_only=True)) as connection:
         for table in workload.tables:
             with answer_errors(f"looking at table {table.name}", target.name):
                 state = describe(connection, table.name)
             index = None if state is None else state.index(name)
             if state is not None and index is not None:
                 found.append((table, state, index))
-    finally:
-        connection.close()
     if len(found) != 1:
         tables = ", ".join(table.name for table, _, _ in found)
         msg = (

@@ -23,7 +23,7 @@ from perfkit.dynamodb.index_items import (
     check_held_type,
     typed_keys,
 )
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys
 from perfkit.dynamodb.targets import Target
@@ -245,7 +245,7 @@ class Preflight:
 
     def _begin(self, connection: Connection, proposal: Proposal) -> TableProgress:
         """Take a first look, and return how to read the table."""
-        patient = RetryingConnection(connection, backoff=Backoff())
+        patient = RetryingConnection(connection)
         keys = proposal.state.keys.names
         limits = SampleLimits(items=_FIRST_LOOK).for_table(proposal.state)
         sampling = Sampling(patient, proposal.state, limits=limits)
@@ -301,14 +301,13 @@ class Preflight:
         """
         self._check_output_free()
         output = self._open(0)
-        connection = RetryingConnection(self._target.connect(read_only=True), backoff=Backoff())
+        found = []
         try:
-            found = []
-            for proposal in self._proposals:
-                with answer_errors(f"reading table {proposal.state.name}", self._target.name):
-                    found.append(self._sample(connection, proposal, items, output))
+            with RetryingConnection(self._target.connect(read_only=True)) as connection:
+                for proposal in self._proposals:
+                    with answer_errors(f"reading table {proposal.state.name}", self._target.name):
+                        found.append(self._sample(connection, proposal, items, output))
         finally:
-            connection.close()
             if output is not None:
                 output.flush()
                 output.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_progress import build_progress
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import Definition, IndexState, TableState, describe, index_difference
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import TargetError
@@ -97,11 +97,8 @@ def stand(
     if not target.may_exist:
         msg = f"no tables in {target.name}, which is not made yet"
         raise TargetError(msg)
-    connection = RetryingConnection(target.connect(read_only=True), backoff=Backoff())
-    try:
+    with RetryingConnection(target.connect(read_only=True)) as connection:
         return tuple(_table(connection, target, name, plan, workload) for name in names)
-    finally:
-        connection.close()
 
 
 def _table(

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.analysis.verdict import Verdict, taken_together
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import Reason, Violation, violations
-from perfkit.dynamodb.retries import Backoff, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Pause, RetryingConnection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.migrate.answers import Answer, Answers, Question, chance_of_more
@@ -85,21 +85,28 @@ def verdict_of(finding: Finding) -> Verdict:
     """Return whether an index holds what its table does."""
     name = f"{finding.index} of {finding.table}"
     if finding.unreadable:
-        return Verdict(ruling=Ruling.INVALID, reason=f"{name} {finding.unreadable}")
+        return Verdict.invalid(f"{name} {finding.unreadable}")
     evidence = (
         f"{format_many(finding.items, 'item')}, {format_many(finding.entries, 'entry', 'entries')}"
     )
     if finding.differences:
         differ = "differs" if len(finding.differences) == 1 else "differ"
         reason = f"{format_many(len(finding.differences), 'item')} {differ} from {name}"
-        return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+        return Verdict.failed(reason, evidence=evidence)
     if finding.undecided:
         reason = (
             f"{format_many(len(finding.undecided), 'item')} of {finding.table} differed from"
             f" {finding.index} and kept being written; run again"
         )
-        return Verdict(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
-    return Verdict(ruling=Ruling.PASS, evidence=evidence)
+        return Verdict.invalid(reason, evidence=evidence)
+    return Verdict.passed(evidence)
+
+
+def verdict_on(verified: Sequence["Verified"]) -> Verdict | None:
+    """Return the verdict on all indexes and patterns together; None if there are none."""
+    found = [verdict_of(finding) for each in verified for finding in each.findings]
+    answered = [verdict_of_answer(answer) for each in verified for answer in each.answers]
+    return taken_together([*found, *answered])
 
 
 def verdict_of_answer(answer: Answer) -> Verdict:
@@ -108,13 +115,13 @@ def verdict_of_answer(answer: Answer) -> Verdict:
     evidence = f"{len(answer.differing):,} of {asked} differed"
     if answer.differing:
         reason = f"{evidence} between today's form and {answer.index}"
-        return Verdict(ruling=Ruling.FAIL, reason=reason, evidence=evidence)
+        return Verdict.failed(reason, evidence=evidence)
     if answer.undecided:
         reason = f"items that {answer.pattern} finds kept being written; run again"
-        return Verdict(ruling=Ruling.INVALID, reason=reason, evidence=evidence)
+        return Verdict.invalid(reason, evidence=evidence)
     if answer.keys and not answer.whole:
         evidence += f": fewer than {format_share(chance_of_more(answer.keys))} at 95%"
-    return Verdict(ruling=Ruling.PASS, evidence=evidence)
+    return Verdict.passed(evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +205,7 @@ class Verification:
         asked = [Answers(each, state, most=self._keys) for each in subject.questions]
         pages = PageReader(connection, segments=self._segments, page_units=self._page_units)
         reader = StrongReader(
-            RetryingConnection(connection, backoff=Backoff()),
+            RetryingConnection(connection),
             state,
             raw_binary=self._target.kind is not TargetKind.EMBEDDED,
             pause=self._settling.pause,

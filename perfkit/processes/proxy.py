@@ -6,7 +6,6 @@ its owner only. haproxy can also move to other instances while it works; nginx i
 """
 
 import csv
-import http.client
 import io
 import os
 import shutil
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Protocol
 
 from perfkit.errors import TargetError
+from perfkit.files import replace_file
+from perfkit.processes.http import status_of
 
 __all__ = ["Address", "HaProxy", "Proxy", "find_proxy"]
 
@@ -89,14 +90,6 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _write(file: Path, text: str) -> None:
-    unfinished = file.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-        new.write(text)
-    unfinished.replace(file)
-
-
 def _have_checked(name: str, command: Sequence[str]) -> None:
     answer = subprocess.run(  # noqa: S603 - the proxy from the PATH, our own file
         command, capture_output=True, text=True, check=False, timeout=_CHECK_S
@@ -116,14 +109,8 @@ def _written(address: Address) -> str:
 
 def _answers(front: Address) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(front[0], front[0])  # noqa: S104 - not bound to
-    connection = http.client.HTTPConnection(host, front[1], timeout=_WORKS_S)
-    try:
-        connection.request("GET", _HEALTH_PATH)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    url = f"http://{_written((host, front[1]))}{_HEALTH_PATH}"
+    return status_of(url, timeout_s=_WORKS_S) == 200
 
 
 class HaProxy:
@@ -202,7 +189,7 @@ class HaProxy:
             f"    default-server check inter 1s fall 2 rise 1 {marked_down}",
             *servers,
         ]
-        _write(self._file, "\n".join(lines) + "\n")
+        replace_file(self._file, ("\n".join(lines) + "\n").encode(), mode=0o600)
 
     def works(self) -> bool:
         return _answers(self._front)
@@ -346,7 +333,8 @@ class _Nginx:
             "    }",
             "}",
         ]
-        _write(self._folder / "nginx.conf", "\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        replace_file(self._folder / "nginx.conf", text.encode(), mode=0o600)
         _have_checked(self.name, [*self._arguments, "-t", "-q"])
 
     def works(self) -> bool:

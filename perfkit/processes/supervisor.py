@@ -6,9 +6,6 @@ Everything ends with the supervisor, however that ends: each child watches its l
 
 import contextlib
 import logging
-import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +15,7 @@ from threading import Event
 import psutil
 
 from perfkit.errors import TargetError
-from perfkit.processes import guard
-from perfkit.processes.lifeline import OPTION, READY
+from perfkit.processes import guard, lifeline
 
 __all__ = ["Program", "Supervisor", "born", "cpu_s", "is_running"]
 
@@ -79,11 +75,11 @@ class Program:
     descriptors: tuple[int, ...] = ()
     works: Callable[[], bool] | None = None
 
-    def command(self, lifeline: int) -> list[str]:
+    def command(self, line: int) -> list[str]:
         """Return the whole command line."""
         if self.works is None:
-            return [*self.arguments, OPTION, str(lifeline)]
-        return [sys.executable, "-IS", guard.__file__, str(lifeline), *self.arguments]
+            return [*self.arguments, lifeline.OPTION, str(line)]
+        return [sys.executable, "-IS", guard.__file__, str(line), *self.arguments]
 
 
 class _Child:
@@ -96,18 +92,12 @@ class _Child:
         self._begin()
 
     def _begin(self) -> None:
-        self.lifeline, theirs = socket.socketpair()
         self._started_at_s = time.monotonic()
-        descriptor = theirs.fileno()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - what the supervisor was given
-                self.program.command(descriptor),
-                env={**os.environ, **self.program.environment},
-                pass_fds=(descriptor, *self.program.descriptors),
-                stdin=subprocess.DEVNULL,
-                # an interrupt at the keyboard is for the supervisor, who then ends its children
-                start_new_session=True,
-            )
+        self.process, self.lifeline = lifeline.start(
+            self.program.command,
+            environment=self.program.environment,
+            descriptors=self.program.descriptors,
+        )
 
     def await_ready(self, deadline_s: float) -> None:
         """
@@ -128,7 +118,7 @@ class _Child:
             raise TargetError(msg) from error
         except OSError:
             heard = b""
-        if heard != READY:
+        if heard != lifeline.READY:
             msg = f"{name} ended at once (code {self.process.wait()}); its output is above"
             raise TargetError(msg)
 
@@ -181,11 +171,7 @@ class _Child:
 
     def await_end(self, deadline_s: float) -> None:
         """Wait for its end, and make one if it takes too long."""
-        try:
-            self.process.wait(max(deadline_s - time.monotonic(), 0.01))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        lifeline.await_end(self.process, deadline_s)
         self.lifeline.close()
 
 

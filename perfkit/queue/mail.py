@@ -13,6 +13,7 @@ from typing import Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from perfkit.errors import ConfigError
+from perfkit.hosts import is_loopback
 from perfkit.queue.model import Notification
 
 __all__ = ["MailError", "MailRefusedError", "Mailer", "Security", "SmtpSettings"]
@@ -20,8 +21,6 @@ __all__ = ["MailError", "MailRefusedError", "Mailer", "Security", "SmtpSettings"
 _URL_VARIABLE = "PERFKIT_SMTP_URL"
 
 KEY_HEADER = "X-Idempotency-Key"
-
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 # Servers drop idle clients, often after 30 s or 60 s, and limit messages per connection.
 _IDLE_S = 20.0
@@ -65,7 +64,7 @@ class SmtpSettings:
         if not 0 < self.port < 65536:
             msg = f"the SMTP port is a number from 1 to 65535, got {self.port}"
             raise ConfigError(msg)
-        if self.password and self.security is Security.NONE and self.host not in _LOCAL:
+        if self.password and self.security is Security.NONE and not is_loopback(self.host):
             msg = (
                 f"the password for {self.host} would be sent unencrypted; "
                 "write smtp+starttls:// or smtps://"

@@ -18,6 +18,7 @@ from typing import Self
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from perfkit.errors import ConfigError, TargetError
+from perfkit.files import replace_file
 from perfkit.queue.mail import KEY_HEADER, SmtpSettings
 
 __all__ = ["LocalSink", "ReceivedMail", "SinkServer", "start_sink"]
@@ -114,9 +115,7 @@ class SinkServer:
         """Write down in *folder* where the sink is, so that `_find_sink` finds it."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / _FILE
-        temporary = folder / f"{_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps({"host": self.host, "port": self.port}))
-        temporary.replace(self._file)
+        replace_file(self._file, json.dumps({"host": self.host, "port": self.port}).encode())
 
     def __enter__(self) -> Self:
         return self if self._thread.is_alive() else self.start()

@@ -25,6 +25,7 @@ from perfkit.report.model import (
     Statements,
     Table,
     Tone,
+    plain,
 )
 from perfkit.report.modelled import modelled_cell, units_cell, write_modelled
 from perfkit.report.percentiles import median_cell
@@ -417,7 +418,7 @@ def _found(answer: Answer) -> Iterator[Statement]:
 
 
 def _words(cell: Cell) -> str:
-    return str(cell.value if isinstance(cell, Marked) else cell)
+    return str(plain(cell))
 
 
 def _cache_words(ratios: Sequence[float], verdict: Verdict) -> str:

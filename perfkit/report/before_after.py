@@ -7,6 +7,7 @@ from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
 from perfkit.report.modelled import modelled_cell, units_cell
 from perfkit.report.percentiles import median_cell
+from perfkit.report.quoted import mapping, number
 from perfkit.runs import Run, Variant
 
 __all__ = ["STRONG_NOTE", "before_after", "latency_note"]
@@ -155,21 +156,21 @@ def _strong(run: Run, outcome: Outcome) -> list[Row]:
 
 
 def _quoted(run: Run, quoted: Mapping[str, object], outcome: Outcome) -> Row:
-    before, after = (_mapping(quoted.get(side)) for side in ("before", "after"))
+    before, after = (mapping(quoted.get(side)) for side in ("before", "after"))
     row: dict[str, Cell] = {
         "pattern": run.scenario,
         "figures": Marked(
             value=Provenance.QUOTED, note=_quoted_note(quoted, before, outcome.before)
         ),
-        "latency_ratio": _number(quoted, "latency_ratio"),
-        "capacity_ratio": _number(quoted, "capacity_ratio"),
+        "latency_ratio": number(quoted, "latency_ratio"),
+        "capacity_ratio": number(quoted, "capacity_ratio"),
     }
     for side, figures in (("before", before), ("after", after)):
         row |= {
-            f"latency_{side}_s": _number(figures, "latency_s"),
-            f"capacity_units_{side}": _number(figures, "rcu"),
-            f"items_read_{side}": _number(figures, "items_read"),
-            f"items_wasted_{side}": _number(figures, "wasted"),
+            f"latency_{side}_s": number(figures, "latency_s"),
+            f"capacity_units_{side}": number(figures, "rcu"),
+            f"items_read_{side}": number(figures, "items_read"),
+            f"items_wasted_{side}": number(figures, "wasted"),
         }
     return row
 
@@ -178,7 +179,7 @@ def _quoted_note(
     quoted: Mapping[str, object], before: Mapping[str, object], measured: Variant
 ) -> str:
     sentences = [f"Quoted from: {quoted.get('source') or 'the workload file'}."]
-    units, items = _number(before, "rcu"), _number(before, "items_read")
+    units, items = number(before, "rcu"), number(before, "items_read")
     billed, strong = measured.capacity_units, measured.capacity_units_strong
     if (
         units is not None
@@ -193,12 +194,3 @@ def _quoted_note(
             f" here {format_value(measured.items_read, Kind.COUNT)}: the two are not alike."
         )
     return " ".join(sentences)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(figures: Mapping[str, object], key: str) -> float | None:
-    value = figures.get(key)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

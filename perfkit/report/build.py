@@ -8,7 +8,7 @@ from perfkit.analysis.comparability import earlier_versions
 from perfkit.analysis.selection import Selection, select
 from perfkit.cost.options import CostOptions
 from perfkit.report.answer import also, screen
-from perfkit.report.cost_screen import cost_screen, estimate_groups
+from perfkit.report.cost_screen import cost_screen
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
 from perfkit.report.sections import (
     MISSING,
@@ -104,7 +104,7 @@ def build_screen(
     selection = select(runs, problems=problems, cost=cost, now=now)
     if selection.costs is not None and selection.costs.options.rps:
         # a rate for nothing that was measured is a slip, and no reason to leave money out
-        estimate_groups(selection.costs, selection.groups)
+        selection.costs.estimates()
     answers = [find_answer(group, selection) for group in selection.groups]
     blocks = [
         block for answer in answers[:1] for block in screen(answer, next_step=next_step, more=more)

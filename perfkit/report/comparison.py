@@ -11,7 +11,7 @@ from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling
 from perfkit.analysis.writes import WriteChange
 from perfkit.measure.changes import Method
-from perfkit.report.figures import ABSENT, one_line
+from perfkit.report.figures import ABSENT, one_line, tone_of
 from perfkit.report.layout import first_rows
 from perfkit.report.model import (
     Block,
@@ -27,7 +27,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_change, format_many, format_share
+from perfkit.units import capitalised, format_change, format_many, format_share
 
 __all__ = ["build_comparison", "shorten", "why_invalid"]
 
@@ -246,7 +246,7 @@ def why_invalid(compared: Compared) -> str:
 def _tone(compared: Compared) -> Tone:
     verdict = compared.verdict
     if verdict is not None:
-        return Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+        return tone_of(verdict)
     worse, better = _moved(compared)
     return Tone.WARNING if worse else Tone.GOOD if better else Tone.PLAIN
 
@@ -350,7 +350,7 @@ def _doubts(compared: Compared) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{capitalised(text)}."
 
 
 def _under(each: Conditions) -> tuple[str, str]:
@@ -481,7 +481,7 @@ def _verdict(each: VariantChange) -> Cell:
         return Marked(value=text, tone=Tone.WARNING)
     verdict = each.latency_verdict
     if verdict is not None:
-        tone = Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+        tone = tone_of(verdict)
         return Marked(value=str(verdict.ruling), tone=tone, note=verdict.reason or None)
     tones = {Direction.SLOWER: Tone.WARNING, Direction.FASTER: Tone.GOOD}
     return Marked(

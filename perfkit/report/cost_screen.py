@@ -12,7 +12,6 @@ from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate
 from perfkit.cost.prices import age_warnings
 from perfkit.cost.quantities import short
-from perfkit.errors import ArchitectureError, ConfigError, PriceError
 from perfkit.report.answer import begin, write_doubts, write_money
 from perfkit.report.layout import first_rows
 from perfkit.report.model import Block, Row, Statement, Statements, Table, Tone
@@ -22,9 +21,9 @@ from perfkit.report.sections.cost_consumption import consumed_blocks
 from perfkit.report.sections.cost_words import bills, lost_file, spread, unbilled_writes
 from perfkit.runs import DoubtKind
 from perfkit.settings import RUNS_FOLDER
-from perfkit.units import format_usd
+from perfkit.units import capitalised, format_usd
 
-__all__ = ["cost_screen", "estimate_groups"]
+__all__ = ["cost_screen"]
 
 _MOST_LINES = 12
 _MOST_PATTERNS = 3
@@ -48,7 +47,13 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     costs = selection.costs
     if costs is None:
         return ()
-    estimates, doubts = estimate_groups(costs, selection.groups)
+    found_by_title, refused = costs.estimates()
+    estimates = [
+        (group, found_by_title[group.title])
+        for group in selection.groups
+        if group.title in found_by_title
+    ]
+    doubts = [f"{title} is left out: {error}" for title, error in refused.items()]
     blocks: list[Block] = [
         first_rows(block, _MOST_LINES, what="tables and indexes", last=1)
         if isinstance(block, Table)
@@ -76,46 +81,13 @@ def cost_screen(selection: Selection, *, more: str) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def estimate_groups(
-    costs: Costs, groups: Sequence[Group]
-) -> tuple[list[tuple[Group, Estimate]], list[str]]:
-    """
-    Return the money of each group, and why some are left out.
-
-    Raises:
-        ArchitectureError: The architecture file will not do.
-        ConfigError: Traffic is assumed for a pattern that was measured in none of them.
-        PriceError: Prices that were asked for are missing.
-    """
-    estimates: list[tuple[Group, Estimate]] = []
-    refused: list[str] = []
-    first: ConfigError | None = None
-    for group in groups:
-        try:
-            found = costs.estimate(group.title, group.runs)
-        except (ArchitectureError, PriceError):
-            raise
-        except ConfigError as error:
-            # of several workloads, traffic is given for the patterns of one
-            if len(groups) == 1:
-                raise
-            first = first or error
-            refused.append(f"{group.title} is left out: {error}")
-            continue
-        if found is not None:
-            estimates.append((group, found))
-    if first is not None and not estimates:
-        raise first
-    return estimates, refused
-
-
 def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
     yield Statements(name="done", statements=(Statement(text=begin(answer)),))
     if isinstance(answer.money, MillionCalls):
         text = write_money(answer)
         yield Statements(
             name="by-the-million",
-            statements=(Statement(text=f"{text[:1].upper()}{text[1:]} (modelled)."),),
+            statements=(Statement(text=f"{capitalised(text)} (modelled)."),),
         )
     if not found.is_stated:
         # a rate nobody stated makes no bill

@@ -4,9 +4,18 @@ import math
 import unicodedata
 
 from perfkit import units
-from perfkit.report.model import Cell, Kind, Marked
+from perfkit.analysis.verdict import Ruling, Verdict
+from perfkit.report.model import Cell, Kind, Tone, plain
 
-__all__ = ["ABSENT", "display_width", "format_cell", "format_value", "one_line"]
+__all__ = [
+    "ABSENT",
+    "display_width",
+    "format_cell",
+    "format_value",
+    "one_line",
+    "rounded_share",
+    "tone_of",
+]
 
 ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does not exist
 
@@ -14,9 +23,25 @@ ABSENT = "–"  # noqa: RUF001  # an en dash, as tables print a figure that does
 _LONGEST = 4_000
 
 
+def tone_of(verdict: Verdict) -> Tone:
+    """Return how a verdict is meant: what is invalid deserves a look as what fails."""
+    return Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING
+
+
+def rounded_share(share: float | None) -> float | None:
+    """Return a share to the tenth of a percent, or finer where that would read 0% or 100%."""
+    if share is None:
+        return None
+    for places in (3, 4, 5, 6):
+        rounded = round(share, places)
+        if rounded not in {0.0, 1.0} or rounded == share:
+            return rounded
+    return share
+
+
 def format_cell(cell: Cell, kind: Kind) -> str:
     """Write a table's value as people read it, without its footnote."""
-    value = cell.value if isinstance(cell, Marked) else cell
+    value = plain(cell)
     if isinstance(value, str):
         return one_line(value)
     return format_value(value, kind)

@@ -1,12 +1,11 @@
 """Reports as files: written whole under a temporary name and renamed, or not at all."""
 
 import contextlib
-import errno
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from perfkit.errors import ConfigError, PerfkitError, StorageFullError
+from perfkit.errors import ConfigError, PerfkitError, cannot_write
+from perfkit.files import replace_file
 
 __all__ = ["check_place", "explain_write_error", "write_folder", "write_text"]
 
@@ -62,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
         missing = [each for each in target.parents if not each.exists()]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, content)
+            replace_file(target, content)
         except BaseException:
             # Innermost first, and only while they are empty: others may have written there since.
             with contextlib.suppress(OSError):
@@ -96,25 +95,9 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
 
 def explain_write_error(error: OSError, place: str) -> PerfkitError:
     """Return the error to raise when writing a report to *place* failed."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFullError(
-            f"no space left to write the report to {place}; free some and try again"
-        )
-    return ConfigError(
-        f"cannot write the report to {place} ({error.strerror or error});"
-        " give another --output or make this one writable"
+    return cannot_write(
+        error,
+        full=f"no space left to write the report to {place}; free some and try again",
+        otherwise=f"cannot write the report to {place} ({error.strerror or error});"
+        " give another --output or make this one writable",
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

@@ -9,7 +9,6 @@ from perfkit import __version__
 from perfkit.report.model import (
     Bars,
     Block,
-    Cell,
     Curves,
     Diagram,
     Gauges,
@@ -20,6 +19,7 @@ from perfkit.report.model import (
     Statements,
     Table,
     Waterfall,
+    plain,
 )
 
 __all__ = ["report_document", "write_document"]
@@ -82,7 +82,7 @@ def _table_document(table: Table) -> dict[str, object]:
             for column in table.columns
         ],
         "rows": [
-            {column.key: _value(row.get(column.key)) for column in table.columns}
+            {column.key: plain(row.get(column.key)) for column in table.columns}
             for row in table.rows
         ],
         "footnotes": [
@@ -144,7 +144,3 @@ def _cell_notes(rows: tuple[Row, ...]) -> Iterable[dict[str, object]]:
         for key, cell in row.items():
             if isinstance(cell, Marked) and cell.note is not None:
                 yield {"row": number, "column": key, "text": cell.note}
-
-
-def _value(cell: Cell) -> object:
-    return cell.value if isinstance(cell, Marked) else cell

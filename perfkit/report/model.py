@@ -36,6 +36,7 @@ __all__ = [
     "Value",
     "VerticalLine",
     "Waterfall",
+    "plain",
 ]
 
 
@@ -94,6 +95,12 @@ class Marked:
 
 Cell = Value | Marked
 """One value of a table."""
+
+
+def plain(cell: Cell) -> Value:
+    """Return the value of a cell, marked or not."""
+    return cell.value if isinstance(cell, Marked) else cell
+
 
 Row = Mapping[str, Cell]
 """Values by column key; a key that is missing is None."""

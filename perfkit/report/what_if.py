@@ -1,12 +1,11 @@
 """A question of the kind "what if", as a report: what was set, two bills, and their arithmetic."""
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 
 from perfkit.cost.bill import Line, Pair, difference_usd, key_of
 from perfkit.cost.demand import State
 from perfkit.cost.evidence import Missing
-from perfkit.cost.prices import PriceBook, free_tier_note
+from perfkit.cost.prices import PriceBook, free_tier_note, number
 from perfkit.cost.what_if import SETTINGS, WITHOUT_A_RATE, WhatIf
 from perfkit.report.model import (
     Block,
@@ -23,11 +22,12 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.sections import cost_words
+from perfkit.report.sections.cost_tables import NO_PRICE
 
 __all__ = ["what_if_document", "what_if_report"]
 
 _MODELLED = Provenance.MODELLED
-_NO_PRICE = "There is no price for it, so it is in no sum."
 _ANSWERED = {
     State.BEFORE: "today",
     State.AFTER: "index",
@@ -70,8 +70,9 @@ def what_if_report(
         blocks.append(Statements(name="free-tier", statements=(note,)))
     if explain:
         blocks += _arithmetic(answer)
-    if missing:
-        blocks.append(_missing(missing))
+    lacking = cost_words.missing(missing, "missing")
+    if lacking is not None:
+        blocks.append(lacking)
     return Report(
         title="",
         sections=(
@@ -155,7 +156,7 @@ def _row(pair: Pair) -> Row:
         if line is None:
             return None
         if line.usd is None:
-            return Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
+            return NO_PRICE
         if difference is None:
             return Marked(value=float(line.usd), note=_OTHER_HAS_NO_PRICE)
         return float(line.usd)
@@ -164,16 +165,12 @@ def _row(pair: Pair) -> Row:
         "line": _title(pair),
         "baseline_usd": cell(pair[0]),
         "changed_usd": cell(pair[1]),
-        "difference_usd": _number(difference),
+        "difference_usd": number(difference),
     }
 
 
 def _title(pair: Pair) -> str:
     return " → ".join(dict.fromkeys(line.service for line in pair if line is not None))
-
-
-def _number(usd: Decimal | None) -> float | None:
-    return None if usd is None else float(usd)
 
 
 def _arithmetic(answer: WhatIf) -> Iterator[Statements]:
@@ -190,16 +187,6 @@ def _arithmetic(answer: WhatIf) -> Iterator[Statements]:
                 if line is not None and line.usd is not None
             ),
         )
-
-
-def _missing(missing: Sequence[Missing]) -> Statements:
-    return Statements(
-        name="missing",
-        title="What no run says, and what measures it",
-        statements=tuple(
-            Statement(text=f"{each.what}: `{each.command}`", tone=Tone.FAINT) for each in missing
-        ),
-    )
 
 
 def what_if_document(
@@ -238,16 +225,16 @@ def what_if_document(
                 "key": key_of((before, after)),
                 "title": _title((before, after)),
                 "provenance": answer.bills.basis.value,
-                "baseline": None if before is None else _number(before.usd),
-                "changed": None if after is None else _number(after.usd),
-                "difference": _number(difference_usd(before, after)),
+                "baseline": None if before is None else number(before.usd),
+                "changed": None if after is None else number(after.usd),
+                "difference": number(difference_usd(before, after)),
                 "baseline_arithmetic": _text(before),
                 "changed_arithmetic": _text(after),
             }
             for before, after in answer.pairs
         ],
-        "baseline": {"total": _number(baseline)},
-        "changed": {"total": _number(changed)},
+        "baseline": {"total": number(baseline)},
+        "changed": {"total": number(changed)},
         "difference": None if baseline is None or changed is None else float(changed - baseline),
         "not_in_totals": [key_of(pair) for pair in answer.bills.left_out],
         "missing": [{"what": each.what, "command": each.command} for each in missing],

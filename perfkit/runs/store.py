@@ -10,7 +10,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import NamedTuple
 
-from perfkit.errors import ConfigError, PerfkitError, RunFileError, StorageFullError
+from perfkit.errors import ConfigError, PerfkitError, RunFileError, cannot_write
+from perfkit.files import replace_file
 from perfkit.runs.bounds import parse_moment
 from perfkit.runs.codec import decode, encode
 from perfkit.runs.records import Run
@@ -65,30 +66,21 @@ class RunStore:
         if not run.id:
             run = replace(run, id=_new_id(run.scenario, run.started_at))
         path = self.folder / f"{run.id}.json"
-        temporary = self.folder / f".{run.id}.{os.getpid()}.tmp"
         content = encode(run)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                _write_through(temporary, content)
-                temporary.replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+            replace_file(path, content)
             _sync_folder(self.folder)
         except OSError as error:
             raise self._cannot_save(error) from error
         return path
 
     def _cannot_save(self, error: OSError) -> PerfkitError:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return StorageFullError(
-                f"no space left to save the run in {self.folder}; free some and measure again"
-            )
-        return ConfigError(
-            f"cannot save runs in {self.folder} ({error.strerror or error});"
-            " make the folder writable or work in another one"
+        return cannot_write(
+            error,
+            full=f"no space left to save the run in {self.folder}; free some and measure again",
+            otherwise=f"cannot save runs in {self.folder} ({error.strerror or error});"
+            " make the folder writable or work in another one",
         )
 
     def load(self, name: str | Path) -> Run:
@@ -153,13 +145,6 @@ def _new_id(scenario: str, started_at: str) -> str:
     stamp = parse_moment(started_at).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", scenario).strip("-")[:60] or "run"
     return f"{stamp}-{word}-{secrets.token_hex(3)}"
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -186,3 +186,20 @@ class Variant:
         if self.items_read is None or self.items_wasted is None:
             return None
         return self.items_wasted / self.items_read if self.items_read else 0.0
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of the requests that failed; None without any."""
+        return self.errors / self.requests if self.requests else None
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of looks into the cache that found an answer; None if nothing looked."""
+        return None if self.cache is None else self.cache.hit_rate
+
+    @property
+    def requests_of_a_call(self) -> float | None:
+        """Requests of one call, or of a call on average; None if there was none."""
+        if self.requests_per_call is not None:
+            return self.requests_per_call
+        return self.requests / self.calls if self.calls else None

@@ -89,6 +89,7 @@ class Context:
         clock: Time.
         progress: Called with how far measuring is.
         twins: Copies of tables whose indexes do not exist yet; None where none are wanted.
+        before_seeding: Tables that are missing will have been made before anything is measured.
     """
 
     workload: Workload
@@ -102,6 +103,7 @@ class Context:
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[Progress], None] = _no_progress
     twins: Twins | None = None
+    before_seeding: bool = False
 
     @property
     def target_kind(self) -> str:

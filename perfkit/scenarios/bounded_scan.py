@@ -15,7 +15,7 @@ from perfkit.measure.statistics import summarize
 from perfkit.runs import Comparison, Doubt, DoubtKind, Variant
 from perfkit.scenarios.described_table import DescribedTable
 from perfkit.scenarios.read_sampler import MeasuredReads
-from perfkit.scenarios.reading import Answer, Read
+from perfkit.scenarios.reading import Answer, Read, Request
 from perfkit.units import format_bytes, format_count
 from perfkit.workloads.profile import Estimate
 
@@ -49,24 +49,19 @@ class _Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundedScan:
+class BoundedScan(Request):
     """
     The first pages of some segments of a parallel scan, chosen by chance; the same ones each call.
 
     Args:
-        client: Of boto3.
-        request: The scan, with its filter where DynamoDB is to filter.
         size_bytes: Of the table.
         matches: The filter where the service applies it; None where DynamoDB does.
         seed: Another one chooses other segments.
         pages: How many to read.
     """
 
-    client: Any
-    request: dict[str, Any]
     size_bytes: int
     matches: Callable[[Item], bool] | None = None
-    consistency: Consistency = Consistency.EVENTUAL
     name: str
     operation: str = "Scan"
     index: str | None = None
@@ -74,10 +69,6 @@ class BoundedScan:
     seed: int = 0
     pages: int = PAGES
     last: list[_Page] = field(default_factory=list)
-
-    @property
-    def table(self) -> str:
-        return str(self.request["TableName"])
 
     @property
     def filtered(self) -> bool:
@@ -127,9 +118,6 @@ class BoundedScan:
     def count_strong(self) -> float | None:
         """Return None: what would be counted is not the whole."""
         return None
-
-    def close(self) -> None:
-        """Nothing was started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from perfkit.cache.address import parse_url
 from perfkit.cache.aside import Cache, Status
@@ -208,6 +208,12 @@ class CacheServers:
     _started: int = 0
     _stopped: set[int] = field(default_factory=set)
 
+    @classmethod
+    def within(cls, stack: ExitStack, workload: Workload) -> Self:
+        """Return servers that end with *stack*, for the patterns of a workload."""
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
+        return cls(folder, workload, stack.enter_context(asyncio.Runner()), stack)
+
     def start(self) -> redis_server.RedisServer:
         """Start a server that ends with the scenario, whatever state it is in."""
         self._started += 1
@@ -298,9 +304,7 @@ class _CacheScenario:
         workload = workload_with_parameters(context)
         context = replace(context, workload=workload)
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
-            runner = stack.enter_context(asyncio.Runner())
-            servers = CacheServers(folder, context.workload, runner, stack)
+            servers = CacheServers.within(stack, workload)
             cache = servers.open(servers.usual(context.redis_url))
             for number, name in enumerate(each.name for each in self.patterns):
                 pattern = workload.pattern(name)

@@ -1,12 +1,10 @@
 """An hour of traffic through the cache, in virtual time, held once against a short real run."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from perfkit.cache.aside import Cache, Status
@@ -112,9 +110,7 @@ class _CacheHourScenario:
         """
         recorder = Recorder(RunKind.CACHE_HOUR, self, context)
         with ExitStack() as stack, aws_errors(f"measuring {NAME}", context.where):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfkit-")))
-            runner = stack.enter_context(asyncio.Runner())
-            servers = CacheServers(folder, context.workload, runner, stack)
+            servers = CacheServers.within(stack, context.workload)
             contenders, steps = AccessPatternScenario(self.pattern).reads(context)
             for contender in contenders:
                 stack.callback(contender.close)
@@ -139,7 +135,7 @@ class _CacheHourScenario:
             short = servers.close_later(
                 open_cache(servers.start().url, short_lived, time_limit_s=_GENEROUS_LIMIT_S)
             )
-            real = runner.run(_run_for_real(_CHECK, fill, short))
+            real = servers.runner.run(_run_for_real(_CHECK, fill, short))
         variants = measured.variants(context.target_kind)
         means_s = _means(variants)
         units = next(each.capacity_units for each in variants if each.name == COLD)

@@ -48,6 +48,17 @@ def describe(context: Context, table: str) -> DescribedTable:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
                 raise
+            planned = context.workload.table(table)
+            if context.before_seeding and not planned.exists:
+                return DescribedTable(
+                    name=table,
+                    keys=tuple(key.name for key in planned.keys),
+                    items=planned.items,
+                    scale=None,
+                    size_bytes=0,
+                    global_indexes={},
+                    local_indexes=frozenset(),
+                )
             raise _no_table(context, table) from error
     _check_keys(context, table, description)
     return DescribedTable(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from perfkit.capacity import AttributeValue, Item
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.sample import SampleLimits, take_sample
 from perfkit.dynamodb.tables import describe
 from perfkit.errors import TargetError
@@ -104,9 +104,7 @@ def _some_items(pattern: AccessPattern, context: Context) -> list[Item]:
     """Return items from all over the table, in an order that the seed decides."""
     seed = context.options.plan.random_seed
     # the client is the caller's, and stays open
-    connection = RetryingConnection(
-        ClientConnection(context.client, where=context.where), backoff=Backoff()
-    )
+    connection = RetryingConnection(ClientConnection(context.client, where=context.where))
     with answer_errors(f"drawing parameters for {pattern.name}", context.where):
         table = describe(connection, pattern.table)
         if table is None:

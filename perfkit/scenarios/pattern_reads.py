@@ -1,11 +1,10 @@
 """The ways to read the answer to one question: as the service does now, and what could be better."""
 
-from collections.abc import Callable
 from typing import Any
 
-from perfkit.capacity import Consistency, Item
-from perfkit.dynamodb.items import from_client, to_client
-from perfkit.dynamodb.requests import asker, placeholders_of, query_request
+from perfkit.capacity import Consistency
+from perfkit.dynamodb.items import to_client
+from perfkit.dynamodb.requests import asker, placeholders_of, query_request, scan_test
 from perfkit.errors import TargetError
 from perfkit.scenarios import bounded_scan
 from perfkit.scenarios.base import Context
@@ -28,9 +27,6 @@ __all__ = ["PatternReads", "proposals"]
 
 _NOW = "query-today"
 """What the service's query is called where there is a better one."""
-
-# values that are the same on the wire and in boto3
-_ALIKE = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
 
 
 class PatternReads:
@@ -174,8 +170,8 @@ class PatternReads:
     def _scan(self) -> Scan:
         return Scan(
             client=self._context.client,
-            table=self._pattern.table,
-            matches=self._matcher(),
+            request={"TableName": self._pattern.table},
+            matches=scan_test(self._pattern),
             consistency=self._consistency,
         )
 
@@ -193,7 +189,7 @@ class PatternReads:
             client=self._context.client,
             request=request,
             size_bytes=self._table.size_bytes,
-            matches=None if filtered else self._matcher(),
+            matches=None if filtered else scan_test(self._pattern),
             consistency=self._consistency,
             name=BOUNDED_NAMES[filtered],
             seed=self._context.options.plan.random_seed,
@@ -241,22 +237,6 @@ class PatternReads:
             consistency=Consistency.EVENTUAL if is_global else self._consistency,
             strong_possible=not is_global,
             name=name,
-        )
-
-    def _matcher(self) -> Callable[[Item], bool]:
-        """Return the scan filter as the service itself applies it."""
-        from perfkit.embedded.expressions import Placeholders, parse_condition
-
-        text = self._pattern.scan_filter or ""
-        names, values = self._pattern.placeholders(text)
-        placeholders = Placeholders(names or None, values or None)
-        condition = parse_condition(text, placeholders, "FilterExpression")
-        if all(value.keys() <= _ALIKE for value in values.values()):
-            return condition.matches
-        # boto3 gives binary values as bytes, and the condition holds base64 text
-        named = condition.attributes
-        return lambda item: condition.matches(
-            {name: from_client(item[name]) for name in named if name in item}
         )
 
 

@@ -12,9 +12,20 @@ from perfkit.dynamodb.limits import waiting_by
 from perfkit.errors import ThrottledError
 from perfkit.measure.measurement import add_known
 
-__all__ = ["Answer", "FilteredScan", "Get", "ParallelScan", "Query", "Read", "Scan", "Steps"]
+__all__ = [
+    "Answer",
+    "FilteredScan",
+    "Get",
+    "ParallelScan",
+    "Query",
+    "Read",
+    "Request",
+    "Scan",
+    "Steps",
+]
 
-Request = dict[str, Any]
+Parameters = dict[str, Any]
+"""Of a request, as boto3 takes them."""
 
 
 @dataclass(slots=True)
@@ -49,6 +60,11 @@ class Answer:
         self.items_received += len(received)
         self.items_read = add_known(self.items_read, read)
         self.capacity_units = add_known(self.capacity_units, units)
+
+    def add_page(self, page: Mapping[str, Any]) -> None:
+        """Add a page whose items are all in the answer."""
+        self.count(page, page["Items"], page.get("ScannedCount"))
+        self.items += page["Items"]
 
     def merge(self, other: "Answer") -> None:
         """Add what another part of the same call found; its first page is dropped."""
@@ -105,7 +121,7 @@ class Read(Protocol):
         """Stop what was started."""
 
 
-def _pages(call: Callable[..., Any], request: Request) -> Iterator[Any]:
+def _pages(call: Callable[..., Any], request: Parameters) -> Iterator[Any]:
     """Yield every page of a scan or query."""
     page = call(**request)
     yield page
@@ -114,7 +130,7 @@ def _pages(call: Callable[..., Any], request: Request) -> Iterator[Any]:
         yield page
 
 
-def _metered(request: Request, consistency: Consistency) -> Request:
+def _metered(request: Parameters, consistency: Consistency) -> Parameters:
     """Return a request that asks what it consumed; strongly consistent if it is to be."""
     metered = {**request, "ReturnConsumedCapacity": "TOTAL"}
     if consistency is Consistency.STRONG:
@@ -122,7 +138,7 @@ def _metered(request: Request, consistency: Consistency) -> Request:
     return metered
 
 
-def _count_units(call: Callable[..., Any], request: Request) -> float | None:
+def _count_units(call: Callable[..., Any], request: Parameters) -> float | None:
     """
     Return the read units of a strongly consistent scan or query.
 
@@ -135,13 +151,33 @@ def _count_units(call: Callable[..., Any], request: Request) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """Read the whole table page by page and filter in the service."""
+class Request:
+    """
+    What ways to read have in common that are one kind of request to one table.
+
+    Args:
+        client: Of boto3.
+        request: Its parameters, of the first page where there are several.
+        consistency: How to read.
+    """
 
     client: Any
-    table: str
-    matches: Callable[[Item], bool]
+    request: Parameters
     consistency: Consistency = Consistency.EVENTUAL
+
+    @property
+    def table(self) -> str:
+        return str(self.request["TableName"])
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan(Request):
+    """Read the whole table page by page and filter in the service."""
+
+    matches: Callable[[Item], bool]
     name: str = "scan"
     operation: str = "Scan"
     index: str | None = None
@@ -150,58 +186,41 @@ class Scan:
 
     def call(self) -> Answer:
         answer, matches = Answer(scanned=True), self.matches
-        for page in _pages(self.client.scan, _metered({"TableName": self.table}, self.consistency)):
+        for page in _pages(self.client.scan, _metered(self.request, self.consistency)):
             items = page["Items"]
             answer.count(page, items, page.get("ScannedCount"))
             answer.items += [item for item in items if matches(item)]
         return answer
 
     def count_strong(self) -> float | None:
-        return _count_units(self.client.scan, {"TableName": self.table})
-
-    def close(self) -> None:
-        """Nothing was started."""
+        return _count_units(self.client.scan, self.request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilteredScan:
+class FilteredScan(Request):
     """Read the whole table, and let DynamoDB leave out what does not match."""
 
-    client: Any
-    request: Request
-    consistency: Consistency = Consistency.EVENTUAL
     name: str = "scan-filtered"
     operation: str = "Scan"
     index: str | None = None
     concurrency: int = 1
     filtered: bool = True
 
-    @property
-    def table(self) -> str:
-        return str(self.request["TableName"])
-
     def call(self) -> Answer:
         answer = Answer(scanned=True)
         for page in _pages(self.client.scan, _metered(self.request, self.consistency)):
-            answer.count(page, page["Items"], page.get("ScannedCount"))
-            answer.items += page["Items"]
+            answer.add_page(page)
         return answer
 
     def count_strong(self) -> float | None:
         return _count_units(self.client.scan, self.request)
 
-    def close(self) -> None:
-        """Nothing was started."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelScan:
+class ParallelScan(Request):
     """The filtered scan in segments, each read by a thread of its own."""
 
-    client: Any
-    request: Request
     segments: int
-    consistency: Consistency = Consistency.EVENTUAL
     name: str = "scan-parallel"
     operation: str = "Scan"
     index: str | None = None
@@ -215,10 +234,6 @@ class ParallelScan:
         object.__setattr__(self, "_pool", pool)
 
     @property
-    def table(self) -> str:
-        return str(self.request["TableName"])
-
-    @property
     def concurrency(self) -> int:
         return self.segments
 
@@ -228,7 +243,7 @@ class ParallelScan:
             answer.merge(part)
         return answer
 
-    def _segment_request(self, number: int) -> Request:
+    def _segment_request(self, number: int) -> Parameters:
         return {**self.request, "Segment": number, "TotalSegments": self.segments}
 
     def _read_segment(self, number: int) -> Answer:
@@ -236,8 +251,7 @@ class ParallelScan:
         request = _metered(self._segment_request(number), self.consistency)
         with waiting_by(self._pause):
             for page in _pages(self.client.scan, request):
-                part.count(page, page["Items"], page.get("ScannedCount"))
-                part.items += page["Items"]
+                part.add_page(page)
                 # an interrupt reaches the main thread only: do not read on for nobody
                 if self._closing.is_set():
                     break
@@ -262,24 +276,17 @@ class ParallelScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Request):
     """
     Read one range of an index, or of the table by its own key.
 
     `strong_possible` is False for a global index, which only answers eventually consistent.
     """
 
-    client: Any
-    request: Request
-    consistency: Consistency = Consistency.EVENTUAL
     strong_possible: bool = False
     name: str = "query"
     operation: str = "Query"
     concurrency: int = 1
-
-    @property
-    def table(self) -> str:
-        return str(self.request["TableName"])
 
     @property
     def index(self) -> str | None:
@@ -292,33 +299,22 @@ class Query:
     def call(self) -> Answer:
         answer = Answer()
         for page in _pages(self.client.query, _metered(self.request, self.consistency)):
-            answer.count(page, page["Items"], page.get("ScannedCount"))
-            answer.items += page["Items"]
+            answer.add_page(page)
         return answer
 
     def count_strong(self) -> float | None:
         return _count_units(self.client.query, self.request) if self.strong_possible else None
 
-    def close(self) -> None:
-        """Nothing was started."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Get:
+class Get(Request):
     """Read one item by its primary key."""
 
-    client: Any
-    request: Request
-    consistency: Consistency = Consistency.EVENTUAL
     name: str = "get"
     operation: str = "GetItem"
     index: str | None = None
     concurrency: int = 1
     filtered: bool = False
-
-    @property
-    def table(self) -> str:
-        return str(self.request["TableName"])
 
     def call(self) -> Answer:
         return self._get(self.consistency)
@@ -333,9 +329,6 @@ class Get:
         answer.count(response, found, len(found))
         answer.items = found
         return answer
-
-    def close(self) -> None:
-        """Nothing was started."""
 
 
 _BATCH_KEYS = 100
@@ -367,7 +360,7 @@ class Steps:
 
     client: Any
     first: Read
-    ask: Callable[[Item], Request | None]
+    ask: Callable[[Item], Parameters | None]
     operation: str
     name: str = "steps"
     gets: bool = True
@@ -400,7 +393,7 @@ class Steps:
             self._one_by_one(answer, wanted)
         return answer
 
-    def _one_by_one(self, answer: Answer, requests: Sequence[Request]) -> None:
+    def _one_by_one(self, answer: Answer, requests: Sequence[Parameters]) -> None:
         fetched: dict[str, list[Item]] = {}
         for request in requests:
             metered = _metered(request, self.then_consistency)
@@ -416,19 +409,19 @@ class Steps:
             fetched[repr(request)] = found
         answer.items = [*answer.items, *(item for items in fetched.values() for item in items)]
 
-    def _batch(self, answer: Answer, requests: Sequence[Request]) -> None:
+    def _batch(self, answer: Answer, requests: Sequence[Parameters]) -> None:
         # BatchGetItem refuses a key that is there twice
         keys = list({repr(request): request["Key"] for request in requests}.values())
         fetched: list[Item] = []
         for start in range(0, len(keys), _BATCH_KEYS):
             table = requests[0]["TableName"]
-            chunk: Request = {"Keys": keys[start : start + _BATCH_KEYS]}
+            chunk: Parameters = {"Keys": keys[start : start + _BATCH_KEYS]}
             if self.then_consistency is Consistency.STRONG:
                 chunk["ConsistentRead"] = True
             fetched += self._get_all({table: chunk}, answer)
         answer.items = [*answer.items, *fetched]
 
-    def _get_all(self, wanted: Request, answer: Answer) -> list[Item]:
+    def _get_all(self, wanted: Parameters, answer: Answer) -> list[Item]:
         """Return the items of one batch, what is left unprocessed asked for again."""
         fetched: list[Item] = []
         for number in range(_BATCH_TRIES):

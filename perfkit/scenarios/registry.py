@@ -12,6 +12,7 @@ from perfkit.errors import UnknownScenarioError
 from perfkit.runs import Run, RunStore
 from perfkit.scenarios.access_pattern import access_patterns
 from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.service import every_scenario, service_scenarios
 from perfkit.workloads.model import Workload
 
 __all__ = ["PATTERNS", "find", "main_job", "measure_scenarios"]
@@ -24,35 +25,15 @@ PATTERNS = "patterns"
 _MAIN_JOB = ("phases", "cache", "index-cost")
 
 
-# these need the cache, or the service that serves the built-in workload and no other
-_OF_THE_SERVICE = ("phases", "ablation", "n-plus-one", "pooling", "email", "auth", "serialize")
-
-
 def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
     from perfkit.scenarios.cache import cache_scenarios
     from perfkit.scenarios.cache_hour import cache_hour_scenarios
     from perfkit.scenarios.index_cost import index_cost_scenarios
-    from perfkit.scenarios.service.ablation import ablation_scenarios
-    from perfkit.scenarios.service.auth import auth_scenarios
-    from perfkit.scenarios.service.email import email_scenarios
-    from perfkit.scenarios.service.n_plus_one import n_plus_one_scenarios
-    from perfkit.scenarios.service.phases import phases_scenarios
-    from perfkit.scenarios.service.pooling import pooling_scenarios
-    from perfkit.scenarios.service.serialize import serialize_scenarios
 
-    for source in (
-        cache_scenarios,
-        cache_hour_scenarios,
-        index_cost_scenarios,
-        phases_scenarios,
-        ablation_scenarios,
-        n_plus_one_scenarios,
-        pooling_scenarios,
-        email_scenarios,
-        auth_scenarios,
-        serialize_scenarios,
-    ):
-        yield from source(workload)
+    yield from cache_scenarios(workload)
+    yield from cache_hour_scenarios(workload)
+    yield from index_cost_scenarios(workload)
+    yield from service_scenarios(workload)
 
 
 # Each gives the scenarios a workload allows; a new kind of scenario adds its function here. The
@@ -118,7 +99,7 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
 
 def _explain(workload: Workload, name: str, scenarios: Iterable[str]) -> str:
     choices = f"choose from {', '.join([_ALL, *scenarios, PATTERNS])}"
-    if name in _OF_THE_SERVICE:
+    if name in {each.name for each in every_scenario()}:
         return (
             f"{name} measures the reference service, which serves the built-in workload courses"
             f" and not {workload.name}; {choices}"

@@ -9,7 +9,7 @@ from typing import Any, Self
 from perfkit.capacity import READ_UNIT_BYTES
 from perfkit.dynamodb.connection import ClientConnection
 from perfkit.dynamodb.errors import answer_errors
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.sample import SampledItem, SampleFacts, SampleLimits, Sampling, every_item
 from perfkit.dynamodb.tables import TableState, describe
 from perfkit.dynamodb.twin import Twin
@@ -62,9 +62,7 @@ class Twins:
     def __init__(self, options: TwinOptions, client: Any, *, where: str, seed: int = 0) -> None:
         self._options = options
         # the client is the caller's, and stays open
-        self._connection = RetryingConnection(
-            ClientConnection(client, where=where), backoff=Backoff()
-        )
+        self._connection = RetryingConnection(ClientConnection(client, where=where))
         self._where = where
         self._seed = seed + _OTHER
         self._file: Twin | None = None

@@ -23,6 +23,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.errors import ConfigError, LimitReachedError, PerfkitError, TargetError
 from perfkit.files import write_private
 from perfkit.processes import redis_server
+from perfkit.processes.http import ask
 from perfkit.processes.supervisor import born, is_running
 from perfkit.service.running import DEFAULT_PORT, Instance, Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
@@ -79,7 +80,7 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     """
     from perfkit.dynamodb.errors import answer_errors
     from perfkit.dynamodb.ownership import Ownership, not_ours
-    from perfkit.dynamodb.retries import Backoff, RetryingConnection
+    from perfkit.dynamodb.retries import RetryingConnection
     from perfkit.dynamodb.tables import describe
 
     check_workload(workload)
@@ -87,21 +88,20 @@ def check_tables(target: Target, workload: Workload, switches: Switches) -> None
     if not target.may_exist:
         msg = f"there are no tables on {target.name}; create and fill them with `perfkit seed`"
         raise TargetError(msg)
-    connection = RetryingConnection(target.connect(), backoff=Backoff())
-    try:
-        with answer_errors("looking at the tables", target.name):
-            states = {name: describe(connection, name) for name in names}
-            written = states[ENROLLMENTS]
-            if written is not None and Ownership(target).mark_of(connection, written) is None:
-                raise not_ours([ENROLLMENTS], target.name)
-            empty = [
-                name
-                for name, state in states.items()
-                if state is not None
-                and not connection.execute("Scan", {"TableName": name, "Limit": 1})["Items"]
-            ]
-    finally:
-        connection.close()
+    with (
+        RetryingConnection(target.connect()) as connection,
+        answer_errors("looking at the tables", target.name),
+    ):
+        states = {name: describe(connection, name) for name in names}
+        written = states[ENROLLMENTS]
+        if written is not None and Ownership(target).mark_of(connection, written) is None:
+            raise not_ours([ENROLLMENTS], target.name)
+        empty = [
+            name
+            for name, state in states.items()
+            if state is not None
+            and not connection.execute("Scan", {"TableName": name, "Limit": 1})["Items"]
+        ]
     missing = [name for name, state in states.items() if state is None]
     if missing:
         msg = f"{target.name} has no table {', '.join(missing)}; create them with `perfkit seed`"
@@ -498,12 +498,10 @@ def health(folder: Path = FOLDER) -> dict[str, Any]:
 
 def _ask_health(url: str) -> dict[str, Any] | None:
     """Return what a service says of itself; None if it says nothing."""
-    import urllib.request
-
     with contextlib.suppress(OSError, ValueError, KeyError):
-        with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own URL
-            report: dict[str, Any] = json.loads(answer.read())
-        if isinstance(report["checks"], dict) and report["status"]:
+        answer = ask(f"{url}/healthz", timeout_s=_ANSWER_S)
+        report: dict[str, Any] = json.loads(answer.body)
+        if answer.status == 200 and isinstance(report["checks"], dict) and report["status"]:
             return report
     return None
 

@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut_off_request)
-    line = lifeline.take(options.lifeline)
+    line = socket.socket(fileno=options.lifeline)
     try:
         if options.deliver:
             _deliver(line)

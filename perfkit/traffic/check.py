@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from perfkit.gates.ci_results import Case, junit_xml, workflow_command
 from perfkit.report.model import Block, Report, Section, Statement, Statements, Tone
+from perfkit.traffic.failures import Failures
 from perfkit.traffic.figures import Summary
 from perfkit.traffic.findings import Finding, Rule, Settings
 from perfkit.traffic.rules import RULES, find
@@ -15,7 +16,7 @@ from perfkit.traffic.trace import Call
 from perfkit.units import format_count, format_many, format_units, format_usd
 from perfkit.workloads.model import Ignored
 
-__all__ = ["Checked", "annotations", "build_report", "check", "junit", "screen"]
+__all__ = ["Checked", "annotations", "build_report", "check", "junit", "junit_unanswered", "screen"]
 
 _ON_SCREEN = 5
 
@@ -266,6 +267,20 @@ def junit(checked: Checked, fail_on: Iterable[Rule]) -> str:
     large = _over_the_limit(checked)
     cases.append(_case("max-rcu-per-request", large, fails=bool(large)))
     return junit_xml(_SUITE, cases)
+
+
+def junit_unanswered(failures: Failures) -> str:
+    """Return as JUnit XML that nothing could be checked, because no request was answered."""
+    why = Case(
+        suite=_SUITE,
+        classname="perfkit.traffic",
+        name="requests answered",
+        problem="error",
+        kind="unanswered",
+        message=failures.warning,
+        text=failures.warning,
+    )
+    return junit_xml(_SUITE, [why])
 
 
 def _case(name: str, texts: Sequence[str], *, fails: bool) -> Case:

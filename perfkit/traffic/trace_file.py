@@ -4,7 +4,6 @@ The trace as a file: an SQLite database, committed every half second, that only 
 docs/decisions/0020-trace-file.md says why it is SQLite.
 """
 
-import errno
 import os
 import sqlite3
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from perfkit.errors import ConfigError, StorageFullError
+from perfkit.errors import ConfigError, StorageFullError, cannot_write
 from perfkit.traffic.exchange import Observed, Touched, is_failure, is_throttle
 from perfkit.traffic.shapes import Fingerprint
 
@@ -344,11 +343,11 @@ def _create(path: Path, meta: Mapping[str, Any]) -> sqlite3.Connection:
         msg = f"{path} is there already; give another --output"
         raise ConfigError(msg) from error
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"no space left to write {path}"
-            raise StorageFullError(msg) from error
-        msg = f"cannot write {path} ({error.strerror}); give another --output"
-        raise ConfigError(msg) from error
+        raise cannot_write(
+            error,
+            full=f"no space left to write {path}",
+            otherwise=f"cannot write {path} ({error.strerror}); give another --output",
+        ) from error
     # SQLite gives the files beside it the same mode
     database = sqlite3.connect(path, check_same_thread=False)
     try:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -16,9 +16,11 @@ from perfkit.units import format_count, format_duration
 from perfkit.workloads.writing import (
     comment,
     short_name,
+    slots_of,
     write_key,
+    write_names,
+    write_parameters,
     write_string,
-    write_value,
 )
 
 __all__ = ["Written", "write_workload"]
@@ -243,7 +245,7 @@ def _lines(
 
 
 def _get(fingerprint: Fingerprint, schema: Schema, bodies: tuple[bytes, ...]) -> Iterator[str]:
-    slots = _slots(schema.key)
+    slots = slots_of(schema.key)
     keys = [orjson.loads(body).get("Key", {}) for body in bodies]
     sets = tuple(
         {slots[name]: key[name] for name in schema.key} for key in keys if {*schema.key} <= {*key}
@@ -262,7 +264,7 @@ def _scan(fingerprint: Fingerprint, question: _Question) -> Iterator[str]:
     yield f"description = {write_string(f'Items of {fingerprint.table}, scanned and filtered')}"
     yield f"table = {write_string(fingerprint.table)}"
     yield from _parameters(question.sets)
-    yield from _names(question.names)
+    yield from write_names(question.names)
     yield 'today = "scan-filtered"'
     yield f"scan.filter = {write_string(question.filter)}"
 
@@ -273,7 +275,7 @@ def _query(
     yield f"description = {write_string(f'Items of {fingerprint.where}')}"
     yield f"table = {write_string(fingerprint.table)}"
     yield from _parameters(question.sets)
-    yield from _names(question.names)
+    yield from write_names(question.names)
     yield 'today = "query"'
     if index is not None:
         yield f"query.index = {write_string(index.name)}"
@@ -329,7 +331,7 @@ def _sampled(fingerprint: Fingerprint) -> _Question | None:
     attributes = [name for each in written for name in re.findall(r"(\S+) = :v", each)]
     if len({*attributes}) < len(attributes) or any("." in name for name in attributes):
         return None
-    slots = _slots(attributes)
+    slots = slots_of(attributes)
 
     def named(text: str) -> str:
         return re.sub(r"(\S+) = :v", lambda found: f"#{slots[found[1]]} = :{slots[found[1]]}", text)
@@ -342,43 +344,8 @@ def _sampled(fingerprint: Fingerprint) -> _Question | None:
     )
 
 
-def _slots(names: tuple[str, ...] | list[str]) -> dict[str, str]:
-    """Return what each attribute is called after `:` and `#`, where only letters and digits go."""
-    slots: dict[str, str] = {}
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:40] or "_"
-        slot, number = stem, 2
-        while slot in slots.values():
-            slot, number = f"{stem}{number}", number + 1
-        slots[name] = slot
-    return slots
-
-
-def _names(names: Mapping[str, str]) -> Iterator[str]:
-    if names:
-        written = ", ".join(f"{write_key(slot)} = {write_string(n)}" for slot, n in names.items())
-        yield f"names = {{ {written} }}"
-
-
-def _parameters(sets: tuple[Mapping[str, AttributeValue], ...]) -> Iterator[str]:
-    if not sets:
-        yield 'parameters_from = "sample"'
-        return
-    written = [
-        ", ".join(f"{write_key(slot)} = {_value(value)}" for slot, value in each.items())
-        for each in sets
-    ]
-    yield "parameters = ["
-    for each in dict.fromkeys(written):
-        yield f"  {{ {each} }},"
-    yield "]"
-
-
-def _value(value: AttributeValue) -> str:
-    ((kind, content),) = value.items()
-    if kind == "BOOL":
-        return "true" if content else "false"
-    return write_value(value)
+def _parameters(sets: Sequence[Mapping[str, AttributeValue]]) -> Iterator[str]:
+    return write_parameters(sets) if sets else iter(['parameters_from = "sample"'])
 
 
 def _traffic(summary: Summary, patterns: list[_Pattern]) -> Iterator[str]:

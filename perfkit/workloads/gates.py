@@ -11,13 +11,13 @@ from typing import NoReturn
 from perfkit.errors import GateError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["OVERALL", "Comparator", "Dimension", "Gate", "parse_gate", "plain_number"]
+__all__ = ["OVERALL", "Comparator", "Gate", "parse_gate", "plain_number"]
 
 OVERALL = "overall"
 """What a gate is written for that holds all requests together."""
 
 
-class Dimension(StrEnum):
+class _Dimension(StrEnum):
     """What a metric's values are, and so in which units a limit may be given."""
 
     TIME = "a time in milliseconds"
@@ -25,29 +25,29 @@ class Dimension(StrEnum):
     NUMBER = "a number"
 
 
-_METRICS: Mapping[str, Dimension] = {
-    "mean_ms": Dimension.TIME,
-    "p50_ms": Dimension.TIME,
-    "p90_ms": Dimension.TIME,
-    "p95_ms": Dimension.TIME,
-    "p99_ms": Dimension.TIME,
-    "max_ms": Dimension.TIME,
-    "service_mean_ms": Dimension.TIME,
-    "service_p95_ms": Dimension.TIME,
-    "service_p99_ms": Dimension.TIME,
-    "requests": Dimension.NUMBER,
-    "rate": Dimension.NUMBER,
-    "errors": Dimension.NUMBER,
-    "error_rate": Dimension.SHARE,
-    "status_4xx": Dimension.NUMBER,
-    "status_5xx": Dimension.NUMBER,
-    "hit_rate": Dimension.SHARE,
-    "rcu_per_request": Dimension.NUMBER,
-    "wcu_per_request": Dimension.NUMBER,
-    "usd_per_million": Dimension.NUMBER,
+_METRICS: Mapping[str, _Dimension] = {
+    "mean_ms": _Dimension.TIME,
+    "p50_ms": _Dimension.TIME,
+    "p90_ms": _Dimension.TIME,
+    "p95_ms": _Dimension.TIME,
+    "p99_ms": _Dimension.TIME,
+    "max_ms": _Dimension.TIME,
+    "service_mean_ms": _Dimension.TIME,
+    "service_p95_ms": _Dimension.TIME,
+    "service_p99_ms": _Dimension.TIME,
+    "requests": _Dimension.NUMBER,
+    "rate": _Dimension.NUMBER,
+    "errors": _Dimension.NUMBER,
+    "error_rate": _Dimension.SHARE,
+    "status_4xx": _Dimension.NUMBER,
+    "status_5xx": _Dimension.NUMBER,
+    "hit_rate": _Dimension.SHARE,
+    "rcu_per_request": _Dimension.NUMBER,
+    "wcu_per_request": _Dimension.NUMBER,
+    "usd_per_million": _Dimension.NUMBER,
     # of one core, so above 1 where several are busy
-    "cpu": Dimension.NUMBER,
-    "unhealthy": Dimension.NUMBER,
+    "cpu": _Dimension.NUMBER,
+    "unhealthy": _Dimension.NUMBER,
 }
 """What a gate can be about."""
 
@@ -115,9 +115,9 @@ _UNIT = re.compile(r"%|(?<=[0-9.])[A-Za-z]+|(?:ms|s)\b")
 # as k6 writes them
 _CALLED = re.compile(r"p\(([0-9.]+)\)|(avg|med)\b")
 _ALLOWED = {
-    Dimension.TIME: "ms or s, or no unit",
-    Dimension.SHARE: "%, or no unit",
-    Dimension.NUMBER: "no unit",
+    _Dimension.TIME: "ms or s, or no unit",
+    _Dimension.SHARE: "%, or no unit",
+    _Dimension.NUMBER: "no unit",
 }
 _TIME_UNITS = {"ms": Decimal(1), "s": Decimal(1000)}
 
@@ -167,13 +167,13 @@ def _fit(
         if not unit:
             reader.fail_at(column, f"expected a unit; write {metric}, or {limit}ms for the limit")
     dimension = _METRICS[metric]
-    if unit and dimension is Dimension.TIME and unit in _TIME_UNITS:
+    if unit and dimension is _Dimension.TIME and unit in _TIME_UNITS:
         limit *= _TIME_UNITS[unit]
-    elif unit == "%" and dimension is Dimension.SHARE:
+    elif unit == "%" and dimension is _Dimension.SHARE:
         limit /= 100
     elif unit:
         reader.fail(f"{metric} is {dimension}; expected {_ALLOWED[dimension]}, got {unit!r}")
-    if dimension is Dimension.SHARE and not 0 <= limit <= 1:
+    if dimension is _Dimension.SHARE and not 0 <= limit <= 1:
         meant = (
             f"; write {plain_number(float(limit / 100))} or {limit}%" if 1 < limit <= 100 else ""
         )

@@ -27,7 +27,7 @@ from perfkit.workloads.problems import InvalidWorkloadError, Problem, structural
 from perfkit.workloads.questions import pattern_problems
 from perfkit.workloads.schema import FileSection, GatesFile, IgnoreFile
 
-__all__ = ["BUILT_IN_SOURCE", "doubts", "load", "load_gates", "load_ignored"]
+__all__ = ["BUILT_IN_SOURCE", "at_lines", "doubts", "load", "load_gates", "load_ignored"]
 
 _BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
@@ -126,7 +126,8 @@ def _parse(content: bytes, source: str) -> tuple[str, dict[str, Any]]:
         raise InvalidWorkloadError(source, [_syntax_problem(text, reason)]) from error
 
 
-def _at_lines(problems: Sequence[Problem], text: str, source: str) -> InvalidWorkloadError:
+def at_lines(problems: Sequence[Problem], text: str, source: str) -> InvalidWorkloadError:
+    """Return the error that names problems of a file with their lines."""
     lines = Lines(text)
     return InvalidWorkloadError(
         source, [replace(problem, line=lines.line(problem.path)) for problem in problems]
@@ -154,7 +155,7 @@ def load_gates(path: Path) -> tuple[Gate, ...]:
         file = GatesFile.model_validate(data)
     except ValidationError as error:
         problems = structural_problems(GatesFile, data, error)
-        raise _at_lines(problems, text, str(path)) from error
+        raise at_lines(problems, text, str(path)) from error
     return build_gates(file.gates)
 
 
@@ -171,7 +172,7 @@ def load_ignored(path: Path) -> tuple[Ignored, ...]:
         file = IgnoreFile.model_validate(data)
     except ValidationError as error:
         problems = structural_problems(IgnoreFile, data, error)
-        raise _at_lines(problems, text, str(path)) from error
+        raise at_lines(problems, text, str(path)) from error
     return tuple(Ignored(**each.model_dump()) for each in file.ignore)
 
 
@@ -189,7 +190,7 @@ def read(content: bytes, *, source: str, folder: Path | None = None) -> Workload
     """
 
     def wrong(problems: Sequence[Problem]) -> InvalidWorkloadError:
-        return _at_lines(problems, text, source)
+        return at_lines(problems, text, source)
 
     text, data = _parse(content, source)
     try:

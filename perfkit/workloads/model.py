@@ -514,6 +514,22 @@ class Workload:
         """The tables that exist already: perfkit reads them and writes nothing to them."""
         return tuple(table for table in self.tables if table.exists)
 
+    def scaled(self, factor: float) -> "Workload":
+        """Return it with so many times the items in the tables that perfkit makes."""
+        return replace(
+            self,
+            tables=tuple(
+                replace(
+                    table,
+                    entities=tuple(
+                        replace(each, items=max(1, round(each.items * factor)))
+                        for each in table.entities
+                    ),
+                )
+                for table in self.tables
+            ),
+        )
+
     def table(self, name: str) -> Table:
         """Return the table called *name*."""
         for table in self.tables:

@@ -76,7 +76,7 @@ def _placeholder(name: str) -> str:
     return name
 
 
-def _line(text: str) -> str:
+def printable_line(text: str) -> str:
     if not text.isprintable():
         msg = "expected one line of printable characters"
         raise ValueError(msg)
@@ -103,7 +103,7 @@ def _gate(text: str) -> str:
 TableName = Annotated[str, AfterValidator(_table_name)]
 ShortName = Annotated[Written, AfterValidator(_short_name)]
 EntityName = Annotated[str, AfterValidator(_entity_name)]
-Line = Annotated[Written, AfterValidator(_line)]
+Line = Annotated[Written, AfterValidator(printable_line)]
 Placeholder = Annotated[str, AfterValidator(_placeholder)]
 Names = Annotated[tuple[Written, ...], AfterValidator(_no_twins)]
 AttributeName = Annotated[str, Field(min_length=1, max_length=255)]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from perfkit.capacity import AttributeValue
@@ -11,17 +11,19 @@ __all__ = [
     "LINE_WIDTH",
     "comment",
     "short_name",
+    "slots_of",
     "visible",
     "write_key",
+    "write_names",
+    "write_parameters",
     "write_string",
-    "write_value",
 ]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 LINE_WIDTH = 96
 
 
-def write_value(value: AttributeValue) -> str:
+def _write_value(value: AttributeValue) -> str:
     """Return a value of an item, as parameters and keys are written."""
     ((kind, content),) = value.items()
     match kind:
@@ -29,6 +31,8 @@ def write_value(value: AttributeValue) -> str:
             return write_string(content)
         case "N":
             return format(Decimal(content), "f")
+        case "BOOL":
+            return "true" if content else "false"
         case _:
             return f"{{ {kind} = {write_string(content)} }}"
 
@@ -58,6 +62,41 @@ def short_name(text: str) -> str:
     """Return a name of small letters, digits and hyphens, "" if nothing is left."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text).lower()
     return re.sub(r"[^a-z0-9_]+", "-", words).strip("-_")[:63]
+
+
+def slots_of(names: Iterable[str]) -> dict[str, str]:
+    """Return what each attribute is called after `:` and `#`, where only letters and digits go."""
+    slots: dict[str, str] = {}
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:40] or "_"
+        slot, number = stem, 2
+        while slot in slots.values():
+            slot, number = f"{stem}{number}", number + 1
+        slots[name] = slot
+    return slots
+
+
+def write_names(names: Mapping[str, str]) -> Iterator[str]:
+    """Yield the line that says which attribute each `#` of a pattern stands for."""
+    if names:
+        yield f"names = {_inline({slot: write_string(name) for slot, name in names.items()})}"
+
+
+def write_parameters(sets: Iterable[Mapping[str, AttributeValue]]) -> Iterator[str]:
+    """Yield the lines that give a pattern's parameters, each combination of values once."""
+    written = [_inline({slot: _write_value(each[slot]) for slot in each}) for each in sets]
+    different = list(dict.fromkeys(written))
+    if len(different) == 1:
+        yield f"parameters = {different[0]}"
+        return
+    yield "parameters = ["
+    for text in different:
+        yield f"  {text},"
+    yield "]"
+
+
+def _inline(entries: Mapping[str, str]) -> str:
+    return f"{{ {', '.join(f'{write_key(name)} = {text}' for name, text in entries.items())} }}"
 
 
 def comment(text: str) -> Iterator[str]:

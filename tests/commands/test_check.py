@@ -105,6 +105,23 @@ def test_a_workload_gets_done_by_the_commands_that_the_lines_name(
     assert "Error: 5 of 6 done, 1 not done" in result.stderr
 
 
+def test_its_lines_are_as_wide_as_the_terminal_and_whole_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = perfkit("check").stdout
+    assert any(len(line) > 80 for line in whole.splitlines())
+
+    monkeypatch.setenv("COLUMNS", "60")
+    wrapped = perfkit("check").stdout
+
+    commands = [line for line in wrapped.splitlines() if "-> " in line]
+    others = [line for line in wrapped.splitlines() if "-> " not in line]
+    assert max(map(len, others)) <= 60
+    # commands can be copied
+    assert commands == [line for line in whole.splitlines() if "-> " in line]
+    assert wrapped.split() == whole.split()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

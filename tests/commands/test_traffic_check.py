@@ -127,13 +127,17 @@ def test_a_trace_without_an_answer_is_no_success() -> None:
     write("none.trace", *["ResourceNotFoundException"] * 2, "no answer")
 
     shown = CliRunner().invoke(app, ["traffic", "show", "none.trace"])
-    checked = CliRunner().invoke(app, ["traffic", "check", "none.trace"])
+    check = ["traffic", "check", "none.trace", "--junit", "out.xml"]
+    checked = CliRunner().invoke(app, check)
 
     said = "3 of 3 requests failed: 2 ResourceNotFoundException, 1 no answer"
     assert shown.stdout.startswith(said), shown.stdout
     assert checked.exit_code == 3, checked.output
     assert said in checked.stderr
     assert "no request was answered; is the target right?" in checked.stderr
+    suite = ET.parse("out.xml").getroot()[0]
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "1")
+    assert said in suite[0][0].attrib["message"]
 
 
 def test_requests_that_failed_are_told_and_those_refused_for_a_reason_are_not() -> None:

@@ -1,5 +1,8 @@
 """Limits: rates and a sum of money held over threads, processes and ways to ask; what is counted."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +57,43 @@ def test_threads_and_ways_to_ask_share_one_rate(data: Path) -> None:
     assert (used.calls, used.read_units) == (8, 200)
     # four calls of which nothing was known may go at once; all others wait until these are paid
     assert elapsed_s >= (200 - 4 * 25) / 200
+
+
+@pytest.mark.processes
+def test_the_file_of_a_command_that_was_killed_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import time\n"
+        "from perfkit.commands.common import request_prices\n"
+        "from perfkit.dynamodb.safety import limited\n"
+        "from perfkit.dynamodb.targets import Target\n"
+        "limited(Target(), request_prices, max_rcu=1)\n"
+        "print('made', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    with (
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as killed,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as going_on,
+    ):
+        for process in (killed, going_on):
+            assert process.stdout is not None
+            assert process.stdout.readline()
+        left = {path.name for path in tmp_path.iterdir()}
+        killed.kill()
+        killed.wait()
+        target = limited(Target(), request_prices, max_rcu=1)
+        after = {path.name for path in tmp_path.iterdir()}
+        going_on.kill()
+
+    assert target.limits is not None
+    assert len(left) == 2
+    assert after == {each for each in left if f"-{killed.pid}-" not in each} | {
+        target.limits.file.name
+    }
 
 
 @pytest.mark.processes

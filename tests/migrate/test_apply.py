@@ -223,6 +223,14 @@ def test_without_a_yes_nothing_is_done(client: Any) -> None:
     assert not list(Path(".perfkit/migrations").glob("*.jsonl"))
 
 
+@pytest.mark.usefixtures("client")
+def test_no_name_is_confirmed_where_no_index_is_removed() -> None:
+    result = apply("--confirm", "ByCustomer")
+
+    assert result.exit_code == 2
+    assert "--confirm does nothing with a plan that removes no index" in result.stderr
+
+
 def edit(*path: Any, value: Any) -> None:
     plan = json.loads(Path("plan.json").read_text())
     part = plan
@@ -377,7 +385,7 @@ def test_an_index_that_somebody_makes_anew_after_a_rollback_is_his(
 
     assert apply().exit_code == 0
     with monkeypatch.context() as patched:
-        patched.setattr(index_work.Waiting, "allow", interrupt)
+        patched.setattr(index_work._Waiting, "allow", interrupt)
         assert rollback().exit_code == 130
     until_gone(client, "ByCustomer")
     client.update_table(**creation("ByCustomer"))
@@ -768,7 +776,7 @@ def test_ctrl_c_says_how_to_go_on(client: Any, monkeypatch: pytest.MonkeyPatch) 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(index_work.Waiting, "allow", interrupt)
+        patched.setattr(index_work._Waiting, "allow", interrupt)
         result = apply()
 
     assert result.exit_code == 130
@@ -856,6 +864,31 @@ def refuse(*_: Any, **__: Any) -> None:
 
 
 WRITES = {"ServiceNamespace": "dynamodb", "MinCapacity": 10, "MaxCapacity": 90}
+
+
+@pytest.mark.usefixtures("account")
+def test_a_plan_says_its_region_and_no_other_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    commands = ("apply", "rollback", "status")
+
+    for command in commands:
+        named = perfkit("migrate", command, "plan.json", "--target", "aws")
+        other = perfkit("migrate", command, "plan.json", "--region", "us-east-1")
+        both = perfkit("migrate", command, "plan.json", "--target", "aws", "--region", "us-east-1")
+        elsewhere = perfkit("migrate", command, "plan.json", "--target", "embedded")
+
+        # nothing but the yes is missing, or the indexes that there are none of
+        assert "region" not in named.stderr.replace("region eu-west-1", "")
+        for each in (other, both):
+            assert each.exit_code == 2
+            assert each.stderr == (
+                "Error: the plan is for region eu-west-1, not for us-east-1; check --region and"
+                " --profile\n"
+            )
+        assert elsewhere.exit_code == 2
+        assert "Error: the plan is for aws, not for the embedded engine" in elsewhere.stderr
+    assert perfkit("migrate", "status", "plan.json", "--target", "aws").exit_code == 0
+    assert "region eu-west-1" in perfkit("migrate", "apply", "plan.json", "--target", "aws").stderr
 
 
 def test_on_aws_indexes_scale_as_their_table_and_reads_are_shown_before_rollback(
@@ -946,9 +979,8 @@ def carry(
     plan = read_plan(Path("plan.json"))
     with journals(target, ["Orders"], "migrate apply") as kept:
         ready = applying.check(target, plan)
-        changes = applying.apply(
-            target, ready, kept, watch=watch, clock=clock.now, pause=clock.sleep
-        )
+        policy = index_work.WaitPolicy(watch=watch, clock=clock.now, pause=clock.sleep)
+        changes = applying.apply(target, ready, kept, policy)
     return {name: str(change) for (_, name), change in changes.items()}
 
 

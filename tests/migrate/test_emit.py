@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,39 @@ def test_terraform_has_the_indexes_of_the_plan_as_key_schema_blocks(plan: dict[s
     assert {
         (each["resource_id"], each["min_capacity"], each["max_capacity"]) for each in scaled
     } == {(f"table/my.Orders/index/{name}", 20, 90) for name in ("ByCustomer", "ByShelf")}
+
+
+def test_names_that_terraform_cannot_hold_stay_distinct_and_the_same_each_time(
+    plan: dict[str, Any],
+) -> None:
+    import hcl2
+
+    (scaled,) = [each for each in plan["tables"] if each["scaling"]]
+    names = {"a.b": ["c"], "a_b": ["c"], "a": ["b_c", "b.c"], "9": ["c"], "t_9": ["c"]}
+    tables = []
+    for table, indexes in names.items():
+        creations = deepcopy(scaled["creations"][: len(indexes)])
+        for creation, index in zip(creations, indexes, strict=True):
+            creation["index"]["name"] = index
+        tables.append(scaled | {"table": table, "creations": creations})
+
+    def emitted(*chosen: dict[str, Any]) -> list[tuple[str, str]]:
+        Path("plan.json").write_text(json.dumps(plan | {"tables": chosen}))
+        result = perfkit("migrate", "plan", "--saved", "plan.json", "--emit", "terraform")
+        assert result.exit_code == 0, result.stderr
+        return [
+            (kind, name)
+            for resource in plain(hcl2.loads(result.stdout))["resource"]
+            for kind, named in resource.items()
+            for name in named
+        ]
+
+    together = emitted(*tables)
+
+    assert len(set(together)) == len(together)
+    # what else a plan holds changes no name
+    assert sorted(each for table in tables for each in emitted(table)) == sorted(together)
+    assert ("aws_dynamodb_table", "a_b") in emitted(tables[1])
 
 
 def test_a_plan_that_cannot_be_read_is_refused(plan: dict[str, Any]) -> None:

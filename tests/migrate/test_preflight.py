@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -350,6 +351,29 @@ def test_a_table_without_violations_passes_the_gate(things: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert Path("v.jsonl").read_text() == ""
     assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+
+
+def test_what_a_plan_says_is_next_looks_at_the_same_indexes_of_the_same_tables() -> None:
+    client = embedded_client("elsewhere.sqlite3")
+    create(client)
+    plant(client, random.Random(3), items=20, faults=0)
+    Path("the things.toml").write_text(WORKLOAD)
+    where = ("--workload", "the things.toml", "--data", "elsewhere.sqlite3")
+    given = (*where, "--index", "ByOwner")
+
+    planned = perfkit("migrate", "plan", *given, "--output", "plan.json")
+    saved = perfkit("migrate", "plan", "--saved", "plan.json")
+
+    following = [
+        shlex.split(line.removeprefix("Next: perfkit "))
+        for each in (planned, saved)
+        for line in each.stdout.splitlines()
+        if line.startswith("Next: ")
+    ]
+    assert following == [["migrate", "preflight", *given], ["migrate", "apply", "plan.json"]]
+    looked = perfkit(*following[0])
+    assert looked.exit_code == 0, looked.stderr
+    assert looked.stdout.startswith("1 proposed index on 1 table")
 
 
 def test_what_is_next_is_the_plan_of_this_folder_or_to_make_one(things: Any) -> None:

@@ -565,16 +565,23 @@ def test_live_writes_of_another_process_and_a_lagging_index_hide_nothing(data: P
         try:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "writing\n"
-            result = perfkit(
-                "migrate", "verify", "--settle", "1.5", "--differences", "found.jsonl", "--json"
-            )
+            # a busy machine may let nobody write while it reads, and then nothing is proved
+            for _ in range(50):
+                result = perfkit(
+                    *("migrate", "verify", "--settle", "1.5", "--force", "--json"),
+                    *("--differences", "found.jsonl"),
+                )
+                looked_again = [
+                    each["looked_again"] for each in json.loads(result.stdout)["indexes"]
+                ]
+                if sum(looked_again) > len(lost):
+                    break
         finally:
             writer.kill()
 
     assert found_in(Path("found.jsonl")) == {("ByOwner", sk, "extra") for sk in lost}
     assert result.exit_code == 4
-    # it was looked at again, or nothing was proved
-    assert sum(each["looked_again"] for each in json.loads(result.stdout)["indexes"]) > 5
+    assert sum(looked_again) > len(lost)
 
 
 # ---- today's form against the index's -----------------------------------------------------------

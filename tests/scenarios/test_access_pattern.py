@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,6 @@ from perfkit.workloads.model import Workload
 THRICE = Options(plan=Plan(iterations=3))
 SCANS = ["scan", "scan-filtered", "scan-parallel"]
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
-
-
-@pytest.fixture(scope="module")
-def workload() -> Workload:
-    return load("courses")
 
 
 def seed(target: Target, workload: Workload, scale: float) -> None:
@@ -53,12 +48,6 @@ def make_context(target: Target, workload: Workload, options: Options = THRICE) 
 def measure(context: Context, name: str) -> Run:
     (scenario,) = find(context.workload, [name])
     return scenario.measure(context)
-
-
-@pytest.fixture(scope="module")
-def seeded(courses_data: Callable[..., Path]) -> Target:
-    """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
-    return Target(data=courses_data(0.02))
 
 
 @pytest.fixture

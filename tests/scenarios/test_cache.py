@@ -14,11 +14,10 @@ from perfkit.cache.connection import CacheUnavailableError, Connection
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.targets import Target
 from perfkit.errors import ResultsDifferError, UnknownScenarioError
-from perfkit.measure.rounds import Plan
 from perfkit.processes import redis_server as server
 from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
-from perfkit.scenarios.base import Context, Options
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.registry import _scenarios_of, find, main_job
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
@@ -51,29 +50,7 @@ def is_alive(pid: int | None) -> bool:
 
 
 @pytest.fixture(scope="module")
-def workload() -> Workload:
-    return load("courses")
-
-
-@pytest.fixture(scope="module")
-def seeded(courses_data: Callable[..., Path]) -> Target:
-    """Return a target with a fiftieth of the items (and all the pinned ones) and all indexes."""
-    return Target(data=courses_data(0.02))
-
-
-def make_context(target: Target, workload: Workload, *, iterations: int = 3) -> Context:
-    return Context(
-        workload=workload,
-        client=target.client(),
-        target=target.describe(),
-        where=target.name,
-        options=Options(plan=Plan(iterations=iterations)),
-        source=target,
-    )
-
-
-@pytest.fixture(scope="module")
-def cache_run(seeded: Target, workload: Workload) -> Run:
+def cache_run(seeded: Target, workload: Workload, make_context: Callable[..., Context]) -> Run:
     (scenario,) = find(workload, ["cache"])
     return scenario.measure(make_context(seeded, workload))
 
@@ -167,6 +144,7 @@ def test_nothing_is_left_running_when_it_is_interrupted(
     workload: Workload,
     started: list[server.RedisServer],
     monkeypatch: pytest.MonkeyPatch,
+    make_context: Callable[..., Context],
 ) -> None:
     """At the worst moment: one server is frozen, another one killed."""
     real = cache._Trouble.hang
@@ -186,7 +164,10 @@ def test_nothing_is_left_running_when_it_is_interrupted(
 
 
 def test_a_cache_that_answers_something_else_is_an_error(
-    seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
+    seeded: Target,
+    workload: Workload,
+    monkeypatch: pytest.MonkeyPatch,
+    make_context: Callable[..., Context],
 ) -> None:
     only = cache._CacheScenario((workload.pattern("courses"),))
     look = cache._Cached._sample
@@ -203,7 +184,10 @@ def test_a_cache_that_answers_something_else_is_an_error(
 
 
 def test_a_server_that_is_late_once_does_not_end_the_measurement(
-    seeded: Target, workload: Workload, monkeypatch: pytest.MonkeyPatch
+    seeded: Target,
+    workload: Workload,
+    monkeypatch: pytest.MonkeyPatch,
+    make_context: Callable[..., Context],
 ) -> None:
     """On a busy machine one is; the cache leaves it alone for a while, and asks it again."""
     only = cache._CacheScenario((workload.pattern("profile"),))
@@ -228,7 +212,7 @@ def test_a_server_that_is_late_once_does_not_end_the_measurement(
 
 
 def test_without_an_index_misses_are_answered_by_a_filtered_scan(
-    tmp_path: Path, workload: Workload
+    tmp_path: Path, workload: Workload, make_context: Callable[..., Context]
 ) -> None:
     target = Target(data=tmp_path / "plain.sqlite3")
     seeding.seed(seeding.plan(target, workload, scale=0.002), processes=1)
@@ -244,7 +228,7 @@ def test_without_an_index_misses_are_answered_by_a_filtered_scan(
 
 
 @pytest.fixture(scope="module")
-def hour_run(seeded: Target, workload: Workload) -> Run:
+def hour_run(seeded: Target, workload: Workload, make_context: Callable[..., Context]) -> Run:
     (scenario,) = find(workload, ["cache-hour"])
     return scenario.measure(make_context(seeded, workload))
 

@@ -447,7 +447,11 @@ def test_keys_that_a_batch_leaves_unprocessed_are_asked_for_again(
 
     found = Steps(
         client=Reluctant(),
-        first=Scan(client=client, table="Orders", matches=lambda item: "customer" in item),
+        first=Scan(
+            client=client,
+            request={"TableName": "Orders"},
+            matches=lambda item: "customer" in item,
+        ),
         ask=lambda item: {"TableName": "Customers", "Key": {"pk": item["customer"]}},
         operation="Scan, BatchGetItem",
         batched=True,

@@ -575,8 +575,12 @@ def test_serve_warns_of_a_redis_server_that_is_not_there(
 
     assert process.returncode == 0
     assert lines[0].startswith("Service at ")
-    assert said.startswith(f"Warning: no Redis server answers at {tmp_path}/nobody: ")
-    assert said.count("\n") == 1
+    # wrapped where the path ends a line
+    assert " ".join(said.split()).startswith(
+        f"Warning: no Redis server answers at {tmp_path}/nobody: "
+    )
+    assert said.count("Warning: ") == 1
+    assert "Traceback" not in said
 
 
 def test_serve_ends_where_a_request_would_pass_the_sum(seeded: Path) -> None:

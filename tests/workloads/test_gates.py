@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.errors import GateError, WorkloadError
-from perfkit.workloads.gates import _METRICS, Comparator, Dimension, Gate, parse_gate
+from perfkit.workloads.gates import _METRICS, Comparator, Gate, _Dimension, parse_gate
 from perfkit.workloads.loader import load_gates, read
 
 NOTES = Path(__file__).with_name("notes.toml").read_text()
@@ -67,7 +67,7 @@ def test_what_is_no_gate_is_named_with_its_place(text: str, problem: str) -> Non
     assert repr(text) in str(caught.value)
 
 
-_shares = [name for name, dimension in _METRICS.items() if dimension is Dimension.SHARE]
+_shares = [name for name, dimension in _METRICS.items() if dimension is _Dimension.SHARE]
 _gates = st.builds(
     Gate,
     metric=st.sampled_from(sorted(_METRICS.keys() - set(_shares))),

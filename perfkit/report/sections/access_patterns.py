@@ -18,7 +18,7 @@ from perfkit.report.model import (
     Section,
     Table,
     Tone,
-    Value,
+    plain,
 )
 from perfkit.report.modelled import left_out, modelled_table, units_cell
 from perfkit.report.percentiles import few_notes
@@ -131,7 +131,7 @@ def _variant(variant: Variant, *, mixed: bool) -> Row:
         "index": variant.index,
         "consistency": variant.consistency,
         "concurrency": variant.concurrency,
-        "requests": _requests(variant),
+        "requests": variant.requests_of_a_call,
         "items_read": variant.items_read,
         "items_returned": variant.items_returned,
         "wasted_share": variant.wasted_share,
@@ -193,12 +193,6 @@ def _spread(variant: Variant) -> Row:
     }
 
 
-def _requests(variant: Variant) -> float | None:
-    if variant.requests_per_call is not None:
-        return variant.requests_per_call
-    return variant.requests / variant.calls if variant.calls else None
-
-
 def _comparisons(run: Run) -> Table:
     baselines = {comparison.baseline for comparison in run.comparisons}
     one = len(baselines) == 1
@@ -234,7 +228,7 @@ def _comparison(comparison: Comparison) -> Row:
             " checked over the whole table."
         )
         verdicts = {
-            key: Marked(value=_plain(cell), provenance=Provenance.MODELLED, note=note)
+            key: Marked(value=plain(cell), provenance=Provenance.MODELLED, note=note)
             for key, cell in verdicts.items()
         }
     elif not comparison.results_equal:
@@ -252,10 +246,6 @@ def _comparison(comparison: Comparison) -> Row:
         "capacity_ratio": comparison.capacity_ratio,
         "results_equal": comparison.results_equal,
     }
-
-
-def _plain(cell: Cell) -> Value:
-    return cell.value if isinstance(cell, Marked) else cell
 
 
 def _beside_quoted(run: Run, outcome: Outcome) -> Table:

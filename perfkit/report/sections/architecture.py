@@ -23,6 +23,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.report.sections.dashboard import write_rate
 from perfkit.runs import Run, RunKind, ServiceFigures, Variant
 from perfkit.units import format_many
 
@@ -206,7 +207,7 @@ def _side(
         _Box(
             id="balancer",
             title="Load balancer",
-            lines=(_Line(text=f"{_rate(rate)} requests/s", value=rate, unit="requests/s"),),
+            lines=(_Line(text=f"{write_rate(rate)} requests/s", value=rate, unit="requests/s"),),
             layer=1,
         ),
         *instances,
@@ -249,10 +250,12 @@ def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterato
     ]
     if service.cpu_share is not None:
         share = service.cpu_share / max(service.instances, 1)
-        text = f"CPU {_text(round(share, 2), Kind.SHARE)} of a core"
+        text = f"CPU {format_value(round(share, 2), Kind.SHARE)} of a core"
         lines.append(_Line(text=text, value=share, unit="fraction of a core"))
     failed = service.failed_share
-    lines.append(_Line(text=f"5XX {_text(failed, Kind.SHARE)}", value=failed, unit="fraction"))
+    lines.append(
+        _Line(text=f"5XX {format_value(failed, Kind.SHARE)}", value=failed, unit="fraction")
+    )
     boxes = service.instances if service.instances <= _MOST_BOXES else 1
     for number in range(boxes):
         title = f"Service {number + 1}" if boxes > 1 else "Service"
@@ -264,12 +267,12 @@ def _instances(variant: Variant, service: ServiceFigures, tone: Tone) -> Iterato
 
 
 def _cache(variant: Variant, service: ServiceFigures, hours: list[Run], tone: Tone) -> _Box:
-    rate = variant.cache.hit_rate if variant.cache is not None else None
+    rate = variant.hit_rate
     lines = [] if rate is None else [_share(rate, "hits")]
     lines.append(_stage("looked up in", service, "cache"))
     ttls = {run.traffic.ttl_s if run.traffic else None for run in hours}
     lines += [
-        _Line(text=f"TTL {_text(ttl, Kind.SECONDS)}", value=ttl, unit="s", origin="setting")
+        _Line(text=f"TTL {format_value(ttl, Kind.SECONDS)}", value=ttl, unit="s", origin="setting")
         for ttl in ttls
         if isinstance(ttl, int | float)
     ]
@@ -281,9 +284,9 @@ def _database(
 ) -> Iterator[_Line]:
     rate, units = service.read_units_per_s, variant.capacity_units
     if rate is not None:
-        yield _Line(text=f"{_rate(rate)} RCU/s", value=rate, unit="RCU/s")
+        yield _Line(text=f"{write_rate(rate)} RCU/s", value=rate, unit="RCU/s")
     if units is not None:
-        text = f"{_text(round(units, 3), Kind.CAPACITY)} RCU a request"
+        text = f"{format_value(round(units, 3), Kind.CAPACITY)} RCU a request"
         yield _Line(text=text, value=units, unit="RCU")
     for run in patterns:
         outcome = find_outcome(run)
@@ -299,7 +302,7 @@ def _database(
 def _arrows(
     variant: Variant, instances: list[str], *, cached: bool, queued: bool
 ) -> Iterator[_Arrow]:
-    rate = variant.cache.hit_rate if variant.cache is not None else None
+    rate = variant.hit_rate
     hits, misses = _Line(text="hits"), _Line(text="misses")
     if rate is not None:
         hits, misses = _share(rate, "hits"), _share(1 - rate, "misses")
@@ -318,21 +321,15 @@ def _arrows(
 
 
 def _share(value: float, of: str) -> _Line:
-    return _Line(text=f"{_text(round(value, 4), Kind.SHARE)} {of}", value=value, unit="fraction")
+    return _Line(
+        text=f"{format_value(round(value, 4), Kind.SHARE)} {of}", value=value, unit="fraction"
+    )
 
 
 def _seconds(name: str, value: float | None) -> _Line:
-    return _Line(text=f"{name} {_text(value, Kind.SECONDS)}", value=value, unit="s")
-
-
-def _rate(value: float) -> str:
-    return _text(round(value, 1 if value >= 10 else 2), Kind.COUNT)
+    return _Line(text=f"{name} {format_value(value, Kind.SECONDS)}", value=value, unit="s")
 
 
 def _stage(name: str, service: ServiceFigures, stage: str) -> _Line:
     value = service.stages_s.get(stage)
     return _seconds(name, value if isinstance(value, int | float) else None)
-
-
-def _text(value: float | None, kind: Kind) -> str:
-    return format_value(value, kind)

@@ -1,6 +1,6 @@
 """What a cache changes: every variant, the statistics of hits, misses and errors, the flow."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from perfkit.analysis.caches import IN_TROUBLE
 from perfkit.analysis.percentiles import percentile
@@ -230,9 +230,7 @@ def _together(variants: Iterable[Variant]) -> CacheFigures:
     errors = sum(each.errors for each in figures)
 
     def mean(pairs: list[tuple[int, float | None]]) -> float | None:
-        known = [(count, mean_s) for count, mean_s in pairs if mean_s is not None]
-        total = sum(count for count, _ in known)
-        return sum(count * mean_s for count, mean_s in known) / total if total else None
+        return _mean([(count, mean_s) for count, mean_s in pairs if mean_s is not None])
 
     return CacheFigures(
         hits=hits,
@@ -256,6 +254,11 @@ def _at_quoted_shares(figures: CacheFigures, run: Run) -> float | None:
         if mean_s is None or not isinstance(count, int):
             return None
         parts.append((count, mean_s))
+    return _mean(parts)
+
+
+def _mean(parts: Sequence[tuple[int, float]]) -> float | None:
+    """Return the mean of means, each of so many; None of nothing."""
     total = sum(count for count, _ in parts)
     return sum(count * mean_s for count, mean_s in parts) / total if total else None
 

@@ -13,6 +13,7 @@ from perfkit.cost.prices import (
     Price,
     PriceBook,
     free_tier_note,
+    number,
 )
 from perfkit.errors import ArchitectureError, PriceError
 from perfkit.report import model
@@ -30,7 +31,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_share, format_usd
+from perfkit.units import capitalised, format_share, format_usd
 
 __all__ = ["bills_of", "build", "headline", "share_of", "side_by_side"]
 
@@ -215,7 +216,7 @@ def _line(line: Line) -> Row:
     return {
         "service": line.service,
         "configuration": line.configuration,
-        "monthly_usd": _number(line.usd),
+        "monthly_usd": number(line.usd),
         "mark": line.mark,
         "arithmetic": line.arithmetic,
         "provenance": line.basis.value,
@@ -250,7 +251,7 @@ def _sums(side: str, bill: Bill, comparison: Comparison) -> Iterator[Row]:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return capitalised(text)
 
 
 def side_by_side(comparisons: Sequence[Comparison], *, main: bool = False) -> Table:
@@ -273,8 +274,8 @@ def side_by_side(comparisons: Sequence[Comparison], *, main: bool = False) -> Ta
             # two lines of one service may even say the same
             place = ("", name) if name == line.service else (word, line.key)
             row = rows.setdefault(place, {"service": name})
-            row[f"{word}_before_usd"] = None if before is None else _number(before.usd)
-            row[f"{word}_after_usd"] = None if after is None else _number(after.usd)
+            row[f"{word}_before_usd"] = None if before is None else number(before.usd)
+            row[f"{word}_after_usd"] = None if after is None else number(after.usd)
             # what is gone costs less
             row[f"{word}_mark"] = "↓" if after is None else after.mark
     total: dict[str, model.Cell] = {"service": "TOTAL"}
@@ -329,7 +330,7 @@ def _totals(comparisons: Sequence[Comparison]) -> Table:
         reduction = None if comparison.reduction is None else round(comparison.reduction, places)
 
         def usd(amount: Decimal | None, provenance: Provenance = provenance) -> model.Cell:
-            return Marked(value=None if amount is None else float(amount), provenance=provenance)
+            return Marked(value=number(amount), provenance=provenance)
 
         rows.append(
             {
@@ -338,7 +339,7 @@ def _totals(comparisons: Sequence[Comparison]) -> Table:
                 "after_usd": usd(None if after is None else after.total_usd),
                 "change_usd": usd(-(comparison.savings_usd or Decimal(0))),
                 "reduction": Marked(
-                    value=None if reduction is None else float(reduction),
+                    value=number(reduction),
                     note=_share_note(comparison),
                     provenance=provenance,
                 ),
@@ -430,9 +431,9 @@ def _comparison(comparison: Comparison) -> dict[str, object]:
         "prices": _WORDS[comparison.basis],
         "before": _bill_document(comparison.before),
         "after": _bill_document(comparison.after),
-        "savings": _number(comparison.savings_usd),
+        "savings": number(comparison.savings_usd),
         "reduction_percent": None if reduction is None else float(100 * reduction),
-        "annual_savings": _number(comparison.annual_savings_usd),
+        "annual_savings": number(comparison.annual_savings_usd),
     }
 
 
@@ -446,7 +447,7 @@ def _bill_document(bill: Bill | None) -> dict[str, object] | None:
             {
                 "service": line.service,
                 "configuration": line.configuration,
-                "monthly": _number(line.usd),
+                "monthly": number(line.usd),
                 "mark": line.mark,
                 "provenance": line.basis.value,
                 "arithmetic": line.arithmetic,
@@ -463,7 +464,3 @@ def _bill_document(bill: Bill | None) -> dict[str, object] | None:
             for line in bill.lines
         ],
     }
-
-
-def _number(amount: Decimal | None) -> float | None:
-    return None if amount is None else float(amount)

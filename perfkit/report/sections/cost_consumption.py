@@ -7,13 +7,12 @@ from perfkit.analysis.costs import Costs
 from perfkit.analysis.selection import Selection
 from perfkit.cost.bill import Bill, Line
 from perfkit.cost.consumption import Consumed, Consumption
-from perfkit.cost.prices import Price, age_warnings, free_tier_note
+from perfkit.cost.prices import Price, age_warnings, free_tier_note, number
 from perfkit.report.model import (
     Block,
     Cell,
     Column,
     Kind,
-    Marked,
     Provenance,
     Row,
     Section,
@@ -22,11 +21,11 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
-from perfkit.units import format_many, format_usd
+from perfkit.report.sections.cost_tables import NO_PRICE
+from perfkit.units import capitalised, format_many, format_usd
 
 __all__ = ["build", "consumed_blocks"]
 
-_NO_PRICE = "There is no price for it, so it is in no sum."
 _UNKNOWN = (
     "The units are CloudWatch's own sums, so this bill needs no number of calls. Which access"
     " patterns the units are of is not known: nothing counts calls, so what an index or a cache would"
@@ -71,7 +70,7 @@ def consumed_blocks(costs: Costs) -> tuple[Block, ...]:
     without = ", without what has no price" if bill.reasons else ""
     statements = [
         *(
-            Statement(text=f"{each[:1].upper()}{each[1:]}.", tone=Tone.WARNING)
+            Statement(text=f"{capitalised(each)}.", tone=Tone.WARNING)
             for each in _warnings(costs, found, bill)
         ),
         Statement(
@@ -106,7 +105,7 @@ def _parts(found: Consumption, bill: Bill) -> Iterator[tuple[Consumed, Line, Lin
 
 def _amount(line: Line) -> Cell:
     if line.usd is None:
-        return Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
+        return NO_PRICE
     return float(line.usd)
 
 
@@ -172,8 +171,8 @@ def _document(found: Consumption, bill: Bill, warnings: Iterable[str]) -> dict[s
                 "read_units": part.read_units,
                 "write_units": part.write_units,
                 "stored_bytes": part.stored_bytes,
-                "monthly": None if line.usd is None else float(line.usd),
-                "storage_monthly": None if storage.usd is None else float(storage.usd),
+                "monthly": number(line.usd),
+                "storage_monthly": number(storage.usd),
                 "provenance": line.basis.value,
                 "arithmetic": line.arithmetic,
                 "storage_arithmetic": storage.arithmetic,

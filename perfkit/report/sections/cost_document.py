@@ -3,13 +3,9 @@
 from perfkit.cost.bill import Bill
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate
-from perfkit.cost.prices import Amount
+from perfkit.cost.prices import number
 
 __all__ = ["document"]
-
-
-def _number(amount: Amount | None) -> float | None:
-    return None if amount is None else float(amount.usd)
 
 
 def document(found: Estimate, subject: str) -> dict[str, object]:
@@ -26,7 +22,7 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
             {
                 "key": line.key,
                 "service": line.service,
-                amount: None if line.usd is None else float(line.usd),
+                amount: number(line.usd),
                 "provenance": line.basis.value,
                 "arithmetic": None if line.usd is None else line.arithmetic,
             }
@@ -84,11 +80,11 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
                 "projection": each.cost.projection,
                 "declared": each.cost.declared,
                 "patterns": list(each.patterns),
-                "scan": _number(each.scan),
-                "query": _number(each.query),
-                "writes": _number(each.writes),
-                "storage": _number(each.storage),
-                "backfill_once": _number(each.backfill),
+                "scan": number(each.scan),
+                "query": number(each.query),
+                "writes": number(each.writes),
+                "storage": number(each.storage),
+                "backfill_once": number(each.backfill),
                 "saved": each.saved_usd,
                 "pays_from_requests_per_s": each.break_even_hz,
             }
@@ -101,9 +97,9 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
                 "hit_rate_provenance": "modelled",
                 "hit_rate_of": each.source,
                 "unit_hit_rate": each.unit_hits,
-                "without": _number(each.without),
+                "without": number(each.without),
                 "saved": each.saved_usd,
-                "node": _number(each.node),
+                "node": number(each.node),
                 "net": each.net_usd,
                 "pays_from_hit_rate": each.break_even_rate,
                 "pays_from_requests_per_s": each.break_even_hz,
@@ -116,7 +112,7 @@ def document(found: Estimate, subject: str) -> dict[str, object]:
                 "type": assumptions.instance,
                 "cpu_s": each.cpu_s,
                 "count": each.need.count,
-                "monthly": _number(each.amount),
+                "monthly": number(each.amount),
                 "provenance": "modelled",
             }
             for each in found.instances

@@ -8,10 +8,11 @@ from perfkit.analysis.costs import Costs
 from perfkit.analysis.selection import Group, Selection, target_title
 from perfkit.cost.estimate import Estimate
 from perfkit.cost.prices import age_warnings, free_tier_note
-from perfkit.errors import ArchitectureError, ConfigError, PriceError
+from perfkit.errors import ConfigError
 from perfkit.report.answer import write_money
 from perfkit.report.model import Block, Section, Statement, Statements, Tone
 from perfkit.report.sections import cost_curves, cost_document, cost_tables, cost_words
+from perfkit.units import capitalised
 
 __all__ = ["build"]
 
@@ -21,31 +22,23 @@ def build(selection: Selection) -> Iterable[Section]:
     Yield a section for each workload and target of which something was measured.
 
     Raises:
-        ConfigError: Traffic is assumed for a pattern that was not measured.
+        ArchitectureError: The architecture file will not do.
+        ConfigError: Traffic is assumed for a pattern that was measured in none of them.
         PriceError: Prices that were asked for are missing.
     """
     costs = selection.costs
     if costs is None:
         return
     several = len(selection.groups) > 1
+    estimates, refused = costs.estimates()
     documented = False
-    refused: list[tuple[Group, ConfigError]] = []
     for group in selection.groups:
+        found = estimates.get(group.title)
+        if found is None:
+            continue
         title = "Cost of what was measured"
         if several:
             title += f" ({group.title})"
-        try:
-            found = costs.estimate(group.title, group.runs)
-        except (ArchitectureError, PriceError):
-            raise
-        except ConfigError as error:
-            # of several workloads, traffic is given for the patterns of one
-            if not several:
-                raise
-            refused.append((group, error))
-            continue
-        if found is None:
-            continue
         run = group.runs[0]
         yield Section(
             name="cost-measured",
@@ -61,10 +54,8 @@ def build(selection: Selection) -> Iterable[Section]:
             document={} if documented else cost_document.document(found, group.title),
         )
         documented = True
-    if refused and not documented:
-        raise refused[0][1]
-    for group, reason in refused:
-        yield _refused(group, reason)
+    for name, error in refused.items():
+        yield _refused(name, error)
 
 
 def _by_the_million(group: Group, selection: Selection) -> Statements:
@@ -76,15 +67,15 @@ def _by_the_million(group: Group, selection: Selection) -> Statements:
     text = f"{write_money(answer)}; modelled, on demand, list prices of {found.region}."
     return Statements(
         name="cost-by-the-million",
-        statements=(Statement(text=text[:1].upper() + text[1:]),),
+        statements=(Statement(text=capitalised(text)),),
     )
 
 
-def _refused(group: Group, error: ConfigError) -> Section:
+def _refused(title: str, error: ConfigError) -> Section:
     return Section(
         name="cost-measured",
-        subject=group.title,
-        title=f"Cost of what was measured ({group.title})",
+        subject=title,
+        title=f"Cost of what was measured ({title})",
         blocks=(
             Statements(
                 name="cost-measured-summary",
@@ -119,7 +110,7 @@ def _blocks(group: Group, found: Estimate, costs: Costs) -> Iterator[Block]:
         yield cost_tables.by_the_million(found)
         unstated = (
             cost_words.arithmetic_by_the_million(found) if options.explain else None,
-            cost_words.missing(found),
+            cost_words.missing(found.evidence.missing(), "cost-missing"),
         )
         yield from filter(None, unstated)
         return
@@ -135,6 +126,6 @@ def _blocks(group: Group, found: Estimate, costs: Costs) -> Iterator[Block]:
         cost_tables.instances(found),
         cost_tables.data_out(found),
         cost_words.arithmetic(found) if options.explain else None,
-        cost_words.missing(found),
+        cost_words.missing(found.evidence.missing(), "cost-missing"),
     )
     yield from filter(None, blocks)

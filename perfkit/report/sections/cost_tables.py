@@ -8,7 +8,7 @@ from perfkit.cost.capacity_modes import Mode
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate, ModeRow, PatternCost
 from perfkit.cost.instances import INSTANCE_CAVEAT, find_type
-from perfkit.cost.prices import Amount
+from perfkit.cost.prices import Amount, number
 from perfkit.cost.quantities import GIGABYTE, SECONDS_A_MONTH, short
 from perfkit.cost.traffic_bill import ORDER
 from perfkit.report.model import (
@@ -24,6 +24,7 @@ from perfkit.report.model import (
 from perfkit.units import format_duration, format_share
 
 __all__ = [
+    "NO_PRICE",
     "bill",
     "by_the_million",
     "caches",
@@ -37,7 +38,9 @@ __all__ = [
 _MODELLED = Provenance.MODELLED
 _TOTAL = "TOTAL"
 
-_NO_PRICE = "There is no price for it, so it is in no sum."
+NO_PRICE = Marked(
+    value=None, note="There is no price for it, so it is in no sum.", tone=Tone.WARNING
+)
 _TOGETHER_NOTE = (
     "All patterns are one line of the bill, rounded to cents once: cents of the rows may sum to a"
     " little more or less."
@@ -91,10 +94,6 @@ def _rate(key: str, title: str, group: str = "") -> Column:
     return Column(key=key, title=title, kind=Kind.CAPACITY, group=group, provenance=_MODELLED)
 
 
-def _number(amount: Amount | None) -> float | None:
-    return None if amount is None else float(amount.usd)
-
-
 def _text(amount: Amount | None) -> str | None:
     return None if amount is None else amount.arithmetic
 
@@ -115,9 +114,9 @@ def pattern_reads(found: Estimate) -> Table | None:
             "units_before": each.units_before,
             "units_after": each.units_after,
             "hit_rate": _hit_rate(each),
-            "before_usd": _number(each.before),
-            "after_usd": _number(each.after),
-            "cached_usd": _number(each.cached),
+            "before_usd": number(each.before),
+            "after_usd": number(each.after),
+            "cached_usd": number(each.cached),
             "before_arithmetic": _text(each.before),
             "after_arithmetic": _text(each.after),
             "cached_arithmetic": _text(each.cached),
@@ -209,11 +208,9 @@ def _side_by_side(bills: Mapping[State, Bill], keys: Iterable[str], group: str) 
                 continue
             row |= {
                 "line": line.service,
-                f"{side}_usd": None if line.usd is None else float(line.usd),
+                f"{side}_usd": NO_PRICE if line.usd is None else float(line.usd),
+                f"{side}_arithmetic": None if line.usd is None else line.arithmetic,
             }
-            if line.usd is None:
-                row[f"{side}_usd"] = Marked(value=None, note=_NO_PRICE, tone=Tone.WARNING)
-            row[f"{side}_arithmetic"] = None if line.usd is None else line.arithmetic
         if row:
             rows.append(row)
     return Table(
@@ -285,12 +282,12 @@ def indexes(found: Estimate) -> Table | None:
                 "declared": "yes" if each.cost.declared else "",
                 "patterns": ", ".join(each.patterns),
                 "query_units": round(each.query_units, 3),
-                "scan_usd": _number(each.scan),
-                "query_usd": _number(each.query),
-                "writes_usd": _number(each.writes),
-                "storage_usd": _number(each.storage),
+                "scan_usd": number(each.scan),
+                "query_usd": number(each.query),
+                "writes_usd": number(each.writes),
+                "storage_usd": number(each.storage),
                 "saved_usd": each.saved_usd,
-                "backfill_usd": _number(each.backfill),
+                "backfill_usd": number(each.backfill),
                 "break_even_rps": _three(each.break_even_hz),
                 "writes_arithmetic": _text(each.writes),
                 "storage_arithmetic": _text(each.storage),
@@ -359,9 +356,9 @@ def caches(found: Estimate) -> Table | None:
                     value=round(each.unit_hits, 4),
                     provenance=_MODELLED,
                 ),
-                "without_usd": _number(each.without),
+                "without_usd": number(each.without),
                 "saved_usd": each.saved_usd,
-                "node_usd": _number(each.node),
+                "node_usd": number(each.node),
                 "net_usd": each.net_usd,
                 "break_even_hit_rate": _three(each.break_even_rate),
                 "break_even_rps": _three(each.break_even_hz),
@@ -413,7 +410,7 @@ def instances(found: Estimate) -> Table | None:
                 "peak_vcpus": _three(each.need.peak_vcpus),
                 "count": each.need.count,
                 "bound": each.need.bound,
-                "monthly_usd": _number(each.amount),
+                "monthly_usd": number(each.amount),
                 "arithmetic": each.need.arithmetic,
             }
             for each in found.instances

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from perfkit.cost.assumptions import Assumptions
 from perfkit.cost.demand import State
 from perfkit.cost.estimate import Estimate
-from perfkit.cost.evidence import Evidence
+from perfkit.cost.evidence import Evidence, Missing
 from perfkit.cost.quantities import short
 from perfkit.cost.what_if import lives
 from perfkit.report.model import Statement, Statements, Tone
 from perfkit.settings import WORKLOAD_VARIABLE
-from perfkit.units import format_share, format_usd
+from perfkit.units import capitalised, format_share, format_usd
 
 __all__ = [
     "arithmetic",
@@ -30,7 +30,7 @@ def statements(found: Estimate) -> Iterator[Statement]:
     yield from _left_out(found)
     writes = unbilled_writes(found.assumptions, found.evidence)
     if writes:
-        yield Statement(text=f"{writes[:1].upper()}{writes[1:]}.", tone=Tone.WARNING)
+        yield Statement(text=f"{capitalised(writes)}.", tone=Tone.WARNING)
     yield Statement(text=f"{bills(found)}; everything is on demand.")
     yield Statement(text=_assumed(found), tone=Tone.FAINT)
 
@@ -59,7 +59,7 @@ def lost_file(evidence: Evidence) -> str:
 def _left_out(found: Estimate) -> Iterator[Statement]:
     lost = lost_file(found.evidence)
     if lost:
-        yield Statement(text=f"{lost[:1].upper()}{lost[1:]}.", tone=Tone.WARNING)
+        yield Statement(text=f"{capitalised(lost)}.", tone=Tone.WARNING)
     yield from (
         Statement(text=f"Left out: {each}.", tone=Tone.WARNING) for each in found.reasons_shown
     )
@@ -171,13 +171,12 @@ def _assumed(found: Estimate) -> str:
     return "; ".join(parts) + "."
 
 
-def missing(found: Estimate) -> Statements | None:
-    """Return what no run says, with the commands that would measure it."""
-    lacking = found.evidence.missing()
+def missing(lacking: Sequence[Missing], name: str) -> Statements | None:
+    """Return what no run says, with the commands that would measure it; None for nothing."""
     if not lacking:
         return None
     return Statements(
-        name="cost-missing",
+        name=name,
         title="What no run says, and what measures it",
         statements=tuple(
             Statement(text=f"{each.what}: `{each.command}`", tone=Tone.FAINT) for each in lacking

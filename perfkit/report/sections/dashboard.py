@@ -18,7 +18,7 @@ from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling
 from perfkit.cost.bill import Basis
 from perfkit.report.about import facts_of
-from perfkit.report.figures import format_value
+from perfkit.report.figures import format_value, rounded_share, tone_of
 from perfkit.report.model import (
     Block,
     Cell,
@@ -41,7 +41,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["METRICS", "build", "rounded", "shown_runs"]
+__all__ = ["METRICS", "build", "rounded", "shown_runs", "write_rate"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -283,7 +283,7 @@ def _panel(
         gauges=tuple(_gauge(each, figures, both) for each in METRICS),
         status=health.name,
         reason=reason,
-        tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+        tone=tone_of(verdict),
         provenance=provenance,
     )
 
@@ -337,9 +337,10 @@ def _changes(before: _Figures, after: _Figures, source: str) -> Iterator[Stateme
 def _response_time(before_s: float, after_s: float, source: str) -> Statement:
     change = 1 - after_s / before_s
     word, tone = ("improvement", Tone.GOOD) if change >= 0 else ("longer", Tone.WARNING)
+    shown = format_value(rounded_share(abs(change)), Kind.SHARE)
     return Statement(
-        text=f"Response time, {source}: {_share(abs(change))} {word}"
-        f" ({_text(before_s, Kind.SECONDS)} → {_text(after_s, Kind.SECONDS)}).",
+        text=f"Response time, {source}: {shown} {word}"
+        f" ({format_value(before_s, Kind.SECONDS)} → {format_value(after_s, Kind.SECONDS)}).",
         tone=tone,
     )
 
@@ -350,24 +351,25 @@ def _throughput(before: float, after: float, source: str) -> Statement:
     note = None
     if ratio >= 2 and source == Provenance.QUOTED:
         note = _INCREASE_NOTE.format(
-            times=_text(ratio, Kind.RATIO), more=f"{ratio - 1:,.0%}", whole=f"{ratio:,.0%}"
+            times=format_value(ratio, Kind.RATIO), more=f"{ratio - 1:,.0%}", whole=f"{ratio:,.0%}"
         )
     return Statement(
         text=f"Throughput, {source}: {abs(ratio - 1):,.0%} {word}"
-        f" ({_rate(before)} → {_rate(after)} requests/s).",
+        f" ({write_rate(before)} → {write_rate(after)} requests/s).",
         tone=tone,
         note=note,
     )
 
 
 def _error_rate(before: float, after: float, source: str) -> Statement:
-    shares = f"({_text(before, Kind.SHARE)} → {_text(after, Kind.SHARE)})"
+    shares = f"({format_value(before, Kind.SHARE)} → {format_value(after, Kind.SHARE)})"
     if before == after:
         return Statement(text=f"Error rate, {source}: the same {shares}.")
     if after > before:
         return Statement(text=f"Error rate, {source}: more {shares}.", tone=Tone.WARNING)
+    less = format_value(rounded_share(1 - after / before), Kind.SHARE)
     return Statement(
-        text=f"Error rate, {source}: {_share(1 - after / before)} reduction {shares}.",
+        text=f"Error rate, {source}: {less} reduction {shares}.",
         tone=Tone.GOOD,
     )
 
@@ -386,15 +388,8 @@ def _costs(selection: Selection) -> Iterator[Statement]:
         )
 
 
-def _share(value: float) -> str:
-    for places in (3, 4, 5, 6):
-        rounded = round(value, places)
-        if rounded not in {0.0, 1.0} or rounded == value:
-            return _text(rounded, Kind.SHARE)
-    return _text(value, Kind.SHARE)
-
-
-def _rate(value: float) -> str:
+def write_rate(value: float) -> str:
+    """Return requests a second as people read them."""
     return format_value(rounded("requests_per_s", value), Kind.COUNT)
 
 
@@ -405,16 +400,12 @@ def rounded(key: str, value: float | None) -> float | None:
     return round(value, 1 if abs(value) >= 10 else 2)
 
 
-def _text(value: float, kind: Kind) -> str:
-    return format_value(value, kind)
-
-
 def _measured(variant: Variant) -> _Figures:
     service = variant.service
     figures: dict[str, float | None] = {
         "mean_s": variant.latency_s.mean,
         "p99_s": percentile(variant.latency_s, 0.99),
-        "hit_rate": variant.cache.hit_rate if variant.cache is not None else None,
+        "hit_rate": variant.hit_rate,
     }
     if service is None:
         return figures

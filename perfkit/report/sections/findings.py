@@ -6,6 +6,7 @@ from decimal import Decimal
 from perfkit.analysis.answer import Answer, MonthlyBill, find_answer
 from perfkit.analysis.selection import Selection, target_title
 from perfkit.cost.bill import Basis
+from perfkit.cost.prices import number
 from perfkit.cost.quantities import short
 from perfkit.report.answer import patterns_table, sentences, write_doubts
 from perfkit.report.model import (
@@ -85,9 +86,7 @@ def _costs(answer: Answer, selection: Selection) -> Table:
 
 
 def _usd(amount: Decimal | None, basis: Basis = Basis.MODELLED) -> Marked:
-    return Marked(
-        value=None if amount is None else float(amount), provenance=Provenance(basis.value)
-    )
+    return Marked(value=number(amount), provenance=Provenance(basis.value))
 
 
 def _measured(answer: Answer) -> Iterator[Row]:

@@ -132,7 +132,7 @@ def _row(variant: Variant) -> Row:
         "p99_s": percentile(latency_s, 0.99),
         "max_s": latency_s.max,
         "mean_s": latency_s.mean,
-        "hit_rate": None if variant.cache is None else variant.cache.hit_rate,
+        "hit_rate": variant.hit_rate,
         "capacity_units": variant.capacity_units,
     }
     if http is not None:

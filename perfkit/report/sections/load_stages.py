@@ -379,7 +379,7 @@ def _row(stage: LoadStage) -> Row:
         "p50_s": percentile(figures.latency_s, 0.5),
         "p95_s": percentile(figures.latency_s, 0.95),
         "capacity_units": figures.capacity_units,
-        "hit_rate": None if figures.cache is None else figures.cache.hit_rate,
+        "hit_rate": figures.hit_rate,
         "requests_per_s": _rate(figures),
         "requests": figures.requests,
         "errors": figures.errors,

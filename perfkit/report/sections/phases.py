@@ -7,6 +7,7 @@ from perfkit.analysis.phases import is_cold
 from perfkit.analysis.selection import Selection
 from perfkit.analysis.verdict import Ruling, Verdict
 from perfkit.report.about import about, cautions, facts_of
+from perfkit.report.figures import rounded_share, tone_of
 from perfkit.report.model import (
     Bar,
     Bars,
@@ -18,7 +19,6 @@ from perfkit.report.model import (
     Row,
     Section,
     Table,
-    Tone,
 )
 from perfkit.report.percentiles import few_notes, median_title
 from perfkit.report.ratios import (
@@ -99,13 +99,13 @@ def _promise(check: Check) -> Row:
         "name": check.name,
         "figure": Marked(value=f"{check.figure} less", note=note),
         "promised": check.promised,
-        "measured": _rounded(check.measured),
-        "low": _rounded(low),
-        "high": _rounded(high),
+        "measured": rounded_share(check.measured),
+        "low": rounded_share(low),
+        "high": rounded_share(high),
         "verdict": str(verdict.ruling),
         "judged": Marked(
             value=_IN_WORDS.get(verdict.ruling, str(verdict.ruling)),
-            tone=Tone.GOOD if verdict.ruling is Ruling.PASS else Tone.WARNING,
+            tone=tone_of(verdict),
             note=verdict.reason or None,
         ),
         "reason": verdict.reason or None,
@@ -113,16 +113,6 @@ def _promise(check: Check) -> Row:
         "candidate": check.candidate,
         "source": check.source,
     }
-
-
-def _rounded(share: float | None) -> float | None:
-    """Return a share to the tenth of a percent, or finer where that would read 0% or 100%."""
-    if share is None:
-        return None
-    for places in (3, 4, 5, 6):
-        if round(share, places) not in {0.0, 1.0}:
-            return round(share, places)
-    return share
 
 
 def endpoints(run: Run) -> Table:

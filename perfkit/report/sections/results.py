@@ -124,7 +124,7 @@ def _measured(total: Variant, measured: Measured | None) -> Mapping[str, float |
         "mean_s": total.latency_s.mean,
         "requests_per_s": None if total.http is None else total.http.requests_per_s,
         "cpu_share": _cpu_share(total, measured),
-        "failed_share": total.errors / total.requests if total.requests else None,
+        "failed_share": total.error_rate,
     }
 
 
@@ -246,5 +246,5 @@ def _measured_reads(run: Run, total: Variant, own: Variant | None) -> Row:
         else rounded("read_units_per_s", service.read_units_per_s),
         "requests_per_s": rounded("requests_per_s", rate_hz),
         "capacity_units": shown.capacity_units,
-        "failed_share": shown.errors / shown.requests if shown.requests else None,
+        "failed_share": shown.error_rate,
     }

@@ -1,6 +1,5 @@
 """What each switch of the service is worth: phase 3, and phase 3 with one of them turned off."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from perfkit.dynamodb.safety import Effect
@@ -8,7 +7,7 @@ from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget
 from perfkit.runs import Run, RunKind
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.service.services import (
     HttpSampler,
@@ -16,10 +15,8 @@ from perfkit.scenarios.service.services import (
     measure_endpoints,
     services,
 )
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["ablation_scenarios"]
+__all__ = ["AblationScenario"]
 
 _NAME = "ablation"
 WHOLE, WHOLE_COLD = "phase-3", "phase-3-cold"
@@ -30,19 +27,13 @@ _COLD_CALLS = 5
 _MOST_S = 4.0
 
 
-def ablation_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield _AblationScenario()
-
-
 def _without(switch: str, *, cold: bool = False) -> str:
     """Return the name of the variant that lacks *switch*."""
     return f"without {switch}{'-cold' if cold else ''}"
 
 
 @dataclass(frozen=True, slots=True)
-class _AblationScenario:
+class AblationScenario:
     """Phase 3 beside itself with each switch off alone, warm and with an empty cache."""
 
     name: str = _NAME

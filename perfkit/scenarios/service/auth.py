@@ -4,12 +4,12 @@ import asyncio
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from perfkit.errors import TargetError
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.service.off_on import (
     OFF,
     ON,
@@ -19,20 +19,8 @@ from perfkit.scenarios.service.off_on import (
     Reply,
     open_session,
 )
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["auth_scenarios"]
-
-
-def auth_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield OffOnScenario(
-            name="auth",
-            description="The user of a token: verified and loaded against a session in the cache",
-            variants=_variants,
-        )
+__all__ = ["AUTH"]
 
 
 def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
@@ -81,3 +69,10 @@ def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
         InProcess(name=OFF, operation="verify, GetItem", call=asking(verified)),
         InProcess(name=ON, operation="HGET", call=kept),
     )
+
+
+AUTH = OffOnScenario(
+    name="auth",
+    description="The user of a token: verified and loaded against a session in the cache",
+    variants=_variants,
+)

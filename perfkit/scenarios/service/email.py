@@ -4,33 +4,20 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from perfkit.errors import ResultsDifferError
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.service.off_on import OFF, ON, Call, InProcess, OffOnScenario, Reply
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["email_scenarios"]
+__all__ = ["EMAIL"]
 
 _DELIVERY_S = 60.0
 _POLL_S = 0.05
 # a queue fills far faster than 400 ms mails leave it, and the scenario waits for the last one
 _MOST_QUEUED = 20
-
-
-def email_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield OffOnScenario(
-            name="email",
-            description="A notification: sent while the request waits against queued",
-            variants=_variants,
-            most_calls=_MOST_QUEUED,
-        )
 
 
 def _variants(_: Context, stack: ExitStack) -> Sequence[InProcess]:
@@ -97,3 +84,11 @@ def _variants(_: Context, stack: ExitStack) -> Sequence[InProcess]:
             finish=deliver,
         ),
     )
+
+
+EMAIL = OffOnScenario(
+    name="email",
+    description="A notification: sent while the request waits against queued",
+    variants=_variants,
+    most_calls=_MOST_QUEUED,
+)

@@ -1,9 +1,9 @@
 """The titles of a user's courses: a GetItem each (N+1 calls) against one BatchGetItem."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.service.off_on import (
     OFF,
     ON,
@@ -13,20 +13,8 @@ from perfkit.scenarios.service.off_on import (
     Reply,
     open_session,
 )
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["n_plus_one_scenarios"]
-
-
-def n_plus_one_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield OffOnScenario(
-            name="n-plus-one",
-            description="A user's enrollments with the titles of their courses: N+1 against a batch",
-            variants=_variants,
-        )
+__all__ = ["N_PLUS_ONE"]
 
 
 def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
@@ -56,3 +44,10 @@ def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
         InProcess(name=OFF, operation="Query, GetItem each", call=asking(batching=False)),
         InProcess(name=ON, operation="Query, BatchGetItem", call=asking(batching=True)),
     )
+
+
+N_PLUS_ONE = OffOnScenario(
+    name="n-plus-one",
+    description="A user's enrollments with the titles of their courses: N+1 against a batch",
+    variants=_variants,
+)

@@ -10,7 +10,7 @@ from perfkit.measure.comparison import compare
 from perfkit.measure.measurement import Sampler
 from perfkit.measure.rounds import Budget
 from perfkit.runs import Run, RunKind
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.recorder import Recorder
 from perfkit.scenarios.service.services import (
     Endpoint,
@@ -20,10 +20,9 @@ from perfkit.scenarios.service.services import (
     measure_endpoints,
     services,
 )
-from perfkit.service.endpoints import is_served
 from perfkit.workloads.model import Workload
 
-__all__ = ["PhasesScenario", "phases_scenarios"]
+__all__ = ["PhasesScenario"]
 
 _NAME = "phases"
 _PHASES = (0, 1, 2, 3)
@@ -89,12 +88,6 @@ _PROMISES = (
     Promise(phase=2, figure="read units", share=0.95),
     Promise(phase=3, figure="latency", share=0.99),
 )
-
-
-def phases_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield PhasesScenario()
 
 
 @dataclass(frozen=True, slots=True)

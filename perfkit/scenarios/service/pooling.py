@@ -1,9 +1,9 @@
 """A profile read with a new boto3 client each time against one client that is kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.service.off_on import (
     OFF,
     ON,
@@ -13,20 +13,8 @@ from perfkit.scenarios.service.off_on import (
     Reply,
     open_session,
 )
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["pooling_scenarios"]
-
-
-def pooling_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield OffOnScenario(
-            name="pooling",
-            description="A user's profile: a client for each request against one that is kept",
-            variants=_variants,
-        )
+__all__ = ["POOLING"]
 
 
 def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
@@ -54,3 +42,10 @@ def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
         InProcess(name=OFF, operation="connect, GetItem", call=asking(pooled=False)),
         InProcess(name=ON, operation="GetItem", call=asking(pooled=True)),
     )
+
+
+POOLING = OffOnScenario(
+    name="pooling",
+    description="A user's profile: a client for each request against one that is kept",
+    variants=_variants,
+)

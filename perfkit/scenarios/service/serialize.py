@@ -1,24 +1,12 @@
 """A cached answer decoded and encoded again against its bytes passed through."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
-from perfkit.scenarios.base import Context, Scenario
+from perfkit.scenarios.base import Context
 from perfkit.scenarios.service.off_on import OFF, ON, InProcess, OffOnScenario, Reply, open_session
-from perfkit.service.endpoints import is_served
-from perfkit.workloads.model import Workload
 
-__all__ = ["serialize_scenarios"]
-
-
-def serialize_scenarios(workload: Workload) -> Iterator[Scenario]:
-    """Yield the scenario for the workload that the reference service serves."""
-    if is_served(workload):
-        yield OffOnScenario(
-            name="serialize",
-            description="A cached list of courses: decoded and encoded again against passed through",
-            variants=_variants,
-        )
+__all__ = ["SERIALIZE"]
 
 
 def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
@@ -49,3 +37,10 @@ def _variants(context: Context, stack: ExitStack) -> Sequence[InProcess]:
         InProcess(name=OFF, operation="decode, encode", call=decode_and_encode),
         InProcess(name=ON, operation="pass through", call=pass_through),
     )
+
+
+SERIALIZE = OffOnScenario(
+    name="serialize",
+    description="A cached list of courses: decoded and encoded again against passed through",
+    variants=_variants,
+)

@@ -5,11 +5,8 @@ Only the one that is being measured gets requests; the others wait. So drift of 
 all alike, and none has to be started, warmed and stopped within a round.
 """
 
-import http.client
-import json
 import secrets
 import tempfile
-import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +19,11 @@ from urllib.parse import urlencode, urlsplit
 from perfkit.errors import ConfigError, TargetError
 from perfkit.measure.measurement import Measurement, Sampler
 from perfkit.measure.rounds import Budget, Measured, Rounds, measure
+from perfkit.processes.http import status_of
 from perfkit.processes.supervisor import cpu_s
 from perfkit.scenarios.base import MOST_ROUNDS, Context
 from perfkit.scenarios.service.http_load import Figures, Job, LoadProcess, load_process
+from perfkit.service.health_report import await_healthy
 from perfkit.workloads.model import Workload
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ _FEWEST_ROUNDS = 3
 
 _HEALTH_S = 5.0
 _TIMEOUT_S = 6.0
-_ASK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +95,7 @@ class Service:
     def __init__(self, switches: "Switches", url: str, pids: Sequence[int], redis: Any) -> None:
         parts = urlsplit(url)
         self.switches = switches
+        self.url = url
         self.host = parts.hostname or ""
         self.port = parts.port or 0
         self.pids = tuple(pids)
@@ -119,44 +118,7 @@ class Service:
 
     def is_healthy(self) -> bool:
         """Ask as a load balancer does: whether the health check answers 200 in time."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=_HEALTH_S)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def failing(self) -> str:
-        """Return what the service says of itself and what it needs does not work; "" if all does."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=_HEALTH_S)
-        try:
-            connection.request("GET", "/healthz")
-            answer = connection.getresponse()
-            report = json.loads(answer.read())
-            if answer.status == 200 and report["status"] == "ok":
-                return ""
-            checks = report.get("checks", {}).items()
-            return (
-                "; ".join(
-                    f"{name}: {check['detail']}"
-                    for name, check in checks
-                    if check["status"] == "failing"
-                )
-                or f"status {answer.status}"
-            )
-        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            return str(error) or type(error).__name__
-        finally:
-            connection.close()
-
-    def await_healthy(self) -> str:
-        """Wait a little for a service that has just been started; return what still fails."""
-        deadline_s = time.monotonic() + _TIMEOUT_S
-        while (failing := self.failing()) and time.monotonic() < deadline_s:
-            time.sleep(_ASK_AGAIN_S)
-        return failing
+        return status_of(f"{self.url}/healthz", timeout_s=_HEALTH_S) == 200
 
     def cpu_s(self) -> float | None:
         """Return the processor time of its processes so far; None if unknown."""
@@ -224,7 +186,7 @@ def services(context: Context, switches: Mapping[str, "Switches"]) -> Iterator[S
         )
         running._cpu_before_s = running.helpers_cpu_s()  # noqa: SLF001 - its own module
         for name, service in started.items():
-            failing = service.await_healthy()
+            failing = await_healthy(service.url, _TIMEOUT_S)
             if failing:
                 msg = f"the service {name} does not work with {context.where}: {failing}"
                 raise TargetError(msg)
