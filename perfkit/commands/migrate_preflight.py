@@ -96,7 +96,7 @@ def preflight(
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin anew instead of continuing what was interrupted."),
+        typer.Option("--restart", help="Start over instead of continuing what was interrupted."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing file of violations.")
@@ -116,12 +116,13 @@ def preflight(
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
-    from perfkit.migrate.preflight import Preflight, page_units
+    from perfkit.migrate.full_scan import page_units
+    from perfkit.migrate.preflight import Preflight
 
     if violations is None:
         refuse_idle(context, {"examples", "force"}, "without --violations")
     if sample is not None:
-        refuse_idle(context, {"restart"}, "with --sample, which always begins anew")
+        refuse_idle(context, {"restart"}, "with --sample, which always starts over")
     read = read_workload(workload)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost

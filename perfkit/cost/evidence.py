@@ -79,12 +79,10 @@ class Cpu:
     Args:
         name: The variant: `phase-0`, `phase-3-cold`.
         seconds: Of one core of the machine that measured.
-        questions: How many.
     """
 
     name: str
     seconds: float
-    questions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,7 +355,7 @@ def _cpu(run: Run) -> Sequence[Cpu]:
             if each.name == name and each.service is not None and each.service.cpu_s is not None
         ]
         if seconds:
-            found.append(Cpu(name=name, seconds=fmean(seconds), questions=len(seconds)))
+            found.append(Cpu(name=name, seconds=fmean(seconds)))
     return found
 
 

@@ -400,7 +400,7 @@ def _writes(target: Target, writes: Needs) -> Check:
                 if each != ANY
             ]
             answer = iam.simulate_principal_policy(
-                PolicySourceArn=principal_of(arn), ActionNames=[action], ResourceArns=arns
+                PolicySourceArn=_principal_of(arn), ActionNames=[action], ResourceArns=arns
             )
             for each in answer["EvaluationResults"]:
                 results = each.get("ResourceSpecificResults") or [each]
@@ -425,7 +425,7 @@ def _writes(target: Target, writes: Needs) -> Check:
     return Check(name=name, found=f"IAM allows {', '.join(sorted(writes))}")
 
 
-def principal_of(arn: str) -> str:
+def _principal_of(arn: str) -> str:
     """Return whom IAM knows: of a session the role, as far as its ARN tells."""
     head, _, rest = arn.partition(":assumed-role/")
     if not rest:

@@ -83,7 +83,7 @@ class PageReader:
             answer = self._connection.execute("Scan", asked)
             units = self._count(answer)
             with self._lock:
-                # whoever waited has gone
+                # nobody waits for it any more
                 if stop.is_set():
                     return
                 take(answer["Items"])

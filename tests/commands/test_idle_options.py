@@ -85,7 +85,7 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
         ),
         pytest.param(
             ("migrate", "preflight", "--sample", "7", "--restart"),
-            "--restart does nothing with --sample, which always begins anew",
+            "--restart does nothing with --sample, which always starts over",
             id="migrate preflight sample",
         ),
         pytest.param(
