@@ -159,6 +159,22 @@ def test_only_commands_know_the_terminal(modules: dict[str, ast.Module]) -> None
     assert wrong == []
 
 
+def test_no_module_gives_a_name_twice(modules: dict[str, ast.Module]) -> None:
+    """Of two constants of one name the first has the value of the second, and nothing complains."""
+    twice = []
+    for relative, tree in modules.items():
+        names = [
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        ]
+        twice += [f"{relative}: {name}" for name in sorted(set(names)) if names.count(name) > 1]
+
+    assert twice == []
+
+
 @pytest.mark.processes
 def test_the_command_line_loads_nothing_heavy() -> None:
     """`perfkit --help` must answer at once; each command imports what it needs when it runs."""

@@ -64,7 +64,7 @@ _START_S = 10.0
 _STOP_S = 5.0
 _POLL_S = 0.005
 _ASK_AGAIN_S = 0.25
-_POLL_S = 1.0
+_KEEP_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 
 _log = logging.getLogger("perfkit.processes")
@@ -218,13 +218,13 @@ def keep(folder: Path, stop: Event, *, persistent: bool = False) -> None:
 
     One that does not start is tried again after growing pauses.
     """
-    pause_s = _POLL_S
+    pause_s = _KEEP_S
     while not stop.wait(pause_s):
         try:
             if find(folder) is None:
                 _log.warning("the cache server is gone; starting another")
                 start(folder, persistent=persistent)
-            pause_s = _POLL_S
+            pause_s = _KEEP_S
         except TargetError as error:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             _log.warning("%s; trying again in %g s", error, pause_s)

@@ -404,7 +404,7 @@ def test_one_that_does_not_start_is_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As when it is killed while it starts, or the disk is full: later it works again."""
-    monkeypatch.setattr(server, "_POLL_S", 0.05)
+    monkeypatch.setattr(server, "_KEEP_S", 0.05)
     monkeypatch.setattr(server, "_MAX_MEMORY", "nonsense")
     stop = threading.Event()
     keeping = threading.Thread(target=server.keep, args=(folder, stop))
