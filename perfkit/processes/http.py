@@ -68,7 +68,8 @@ def ask(
         return Response(
             status=answer.status,
             location=answer.headers.get("Location", ""),
-            body=answer.read(most_bytes),
+            # reading nothing, too, would wait for the first chunk
+            body=answer.read(most_bytes) if most_bytes else b"",
         )
     except http.client.HTTPException as error:
         raise ConnectionError(str(error) or type(error).__name__) from error

@@ -17,6 +17,11 @@ class _Service(BaseHTTPRequestHandler):
         self.send_response(307 if moved else 200)
         if moved:
             self.send_header("Location", "/elsewhere")
+        if self.path == "/stream":
+            # a stream whose first piece never comes
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            return
         self.end_headers()
         self.wfile.write(self.path.encode())
 
@@ -53,3 +58,7 @@ def test_where_a_redirect_leads_is_said_and_not_asked(url: str) -> None:
 def test_who_does_not_answer_has_no_status(url: str) -> None:
     assert status_of(url, timeout_s=30) == 200
     assert status_of("http://127.0.0.1:9/healthz", timeout_s=30) is None
+
+
+def test_the_status_of_a_stream_is_known_before_its_first_piece(url: str) -> None:
+    assert status_of(f"{url}/stream", timeout_s=30) == 200
