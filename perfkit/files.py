@@ -5,8 +5,6 @@ import os
 import shutil
 from pathlib import Path
 
-import psutil
-
 from perfkit.errors import ConfigError, cannot_write
 
 __all__ = ["remove_orphans", "replace_file", "write_private"]
@@ -48,6 +46,9 @@ def remove_orphans(parent: Path, prefix: str) -> None:
         parent: Where they are.
         prefix: What their names begin with, followed by the process's number and a dash.
     """
+    # whoever writes a report need not load it
+    import psutil
+
     for path in parent.glob(f"{prefix}*-*"):
         owner = path.name.removeprefix(prefix).partition("-")[0]
         with contextlib.suppress(OSError, ValueError):

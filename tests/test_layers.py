@@ -188,6 +188,17 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert answer.stderr == ""
 
 
+@pytest.mark.processes
+def test_saved_runs_are_read_without_what_looks_at_processes() -> None:
+    code = "import sys, perfkit.runs.store; print('psutil' in sys.modules)"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert answer.stdout == "False\n"
+
+
 def test_nothing_outside_the_workload_and_the_service_knows_about_courses(
     modules: dict[str, ast.Module],
 ) -> None:
