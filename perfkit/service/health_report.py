@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from perfkit.processes.http import ask
@@ -39,9 +40,13 @@ def await_healthy(url: str, within_s: float) -> str:
 def _failing(url: str) -> str:
     try:
         answer = ask(f"{url}/healthz", timeout_s=_TIMEOUT_S)
+    except OSError as error:
+        return str(error) or type(error).__name__
+    failing = ""
+    # before it works it may answer with a problem, or nothing of its own
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
         report = json.loads(answer.body)
         if answer.status == 200 and report["status"] == "ok":
             return ""
-        return failing_checks(report) or f"status {answer.status}"
-    except (OSError, ValueError, KeyError) as error:
-        return str(error) or type(error).__name__
+        failing = failing_checks(report)
+    return failing or f"{url}/healthz answers {answer.status}"
