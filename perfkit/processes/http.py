@@ -3,6 +3,7 @@
 import http.client
 import ssl
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -51,30 +52,29 @@ def ask(
         OSError: There is no answer, or not in time.
         ValueError: A header or the path cannot be sent.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = None if verify else ssl._create_unverified_context()  # noqa: S323, SLF001
-        connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=timeout_s, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
     path = url.partition("://")[2].partition("/")[2]
     try:
-        connection.request(method, f"/{path}", headers=headers or {})
-        answer = connection.getresponse()
-        return Response(
-            status=answer.status,
-            location=answer.headers.get("Location", ""),
-            # reading nothing, too, would wait for the first chunk
-            body=answer.read(most_bytes) if most_bytes else b"",
-        )
+        with closing(_connection(url, timeout_s, verify=verify)) as connection:
+            connection.request(method, f"/{path}", headers=headers or {})
+            answer = connection.getresponse()
+            return Response(
+                status=answer.status,
+                location=answer.headers.get("Location", ""),
+                # reading nothing, too, would wait for the first chunk
+                body=answer.read(most_bytes) if most_bytes else b"",
+            )
     except http.client.HTTPException as error:
         raise ConnectionError(str(error) or type(error).__name__) from error
-    finally:
-        connection.close()
+
+
+def _connection(url: str, timeout_s: float, *, verify: bool) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    # without a port http.client takes the end of an IPv6 address for one
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, parts.port or 80, timeout=timeout_s)
+    context = None if verify else ssl._create_unverified_context()  # noqa: S323, SLF001
+    return http.client.HTTPSConnection(host, parts.port or 443, timeout=timeout_s, context=context)
 
 
 def status_of(url: str, *, timeout_s: float, verify: bool = True) -> int | None:

@@ -1,5 +1,6 @@
 """One request to a service: it is the service that is meant, and nothing between."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -58,7 +59,22 @@ def test_where_a_redirect_leads_is_said_and_not_asked(url: str) -> None:
 def test_who_does_not_answer_has_no_status(url: str) -> None:
     assert status_of(url, timeout_s=30) == 200
     assert status_of("http://127.0.0.1:9/healthz", timeout_s=30) is None
+    assert status_of("http://no host/healthz", timeout_s=30) is None
 
 
 def test_the_status_of_a_stream_is_known_before_its_first_piece(url: str) -> None:
     assert status_of(f"{url}/stream", timeout_s=30) == 200
+
+
+def test_an_address_of_ipv6_needs_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def connect(address: tuple[str, int], *_: object) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+
+    assert status_of("http://[2001:db8::1]/healthz", timeout_s=30) is None
+    assert status_of("https://[2001:db8::1]/healthz", timeout_s=30) is None
+    assert asked == [("2001:db8::1", 80), ("2001:db8::1", 443)]
