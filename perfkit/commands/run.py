@@ -1,6 +1,7 @@
 """`perfkit run`: the main job from start to finish."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,14 +106,15 @@ def run(
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
-    has a cache policy. On AWS all of it is shown and asked for once, before it begins. Each step
+    has a cache policy. A query by an index that an existing table lacks is modelled on a twin, as
+    `perfkit bench` does. On AWS all of it is shown and asked for once, before it begins. Each step
     keeps what is already there, so it may be interrupted and run again. --max-rcu, --max-wcu and
     --max-cost also hold while measuring. With --full the report has what the service does under
     load, before and after, and how auto scaling would fare.
 
     Example: perfkit run --scale 0.1
     """
-    from perfkit.commands.bench import make_context, make_options
+    from perfkit.commands.bench import make_context, make_options, make_twins
     from perfkit.dynamodb import seeding
     from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
@@ -140,19 +142,21 @@ def run(
     )
     redis_url = make_redis_url(redis_url, read)
     note_left_alone(read)
-    measuring = make_context(where, read, options, redis_url)
+    twins = make_twins(None, whole=False, no_twin=False)
+    measuring = make_context(where, read, options, redis_url, twins)
     planned = seeding.plan(where, read, scale=scale) if read.made else None
     permission = make_permission(yes=yes, max_cost=max_cost)
-    if not approve(
-        _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
-    ):
-        note("Nothing was done.")
-        raise typer.Exit(1)
     counts: tuple[IndexCount, ...] = ()
-    if planned is not None:
-        _seed(planned)
-        counts = _create_indexes(where, read)
-    runs = measure_with_bars(chosen, measuring)
+    with measuring.twins or nullcontext():
+        if not approve(
+            _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
+        ):
+            note("Nothing was done.")
+            raise typer.Exit(1)
+        if planned is not None:
+            _seed(planned)
+            counts = _create_indexes(where, read)
+        runs = measure_with_bars(chosen, measuring)
     if full:
         given = Where(
             workload, target, data, region, profile, max_rcu, max_cost, like_aws, redis_url

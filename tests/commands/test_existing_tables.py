@@ -88,6 +88,22 @@ def test_the_main_job_makes_its_own_table_and_reads_the_other(orders: Any) -> No
     assert orders.list_tables()["TableNames"] == ["Orders"]
 
 
+QUERY = """
+query.index = "ByStatus"
+query.key_condition = "#status = :status"
+"""
+
+
+@pytest.mark.usefixtures("orders")
+def test_the_main_job_shows_what_an_index_would_change_as_bench_does() -> None:
+    Path("perfkit.toml").write_text(WORKLOAD + QUERY)
+
+    result = perfkit("run", "--iterations", "1", "--patterns-only")
+
+    assert result.exit_code == 0, result.stderr
+    assert "query (twin)" in result.stdout, result.stdout
+
+
 def test_an_index_that_is_asked_for_by_name_is_refused(orders: Any) -> None:
     result = perfkit("create-indexes", "--index", "ByStatus")
 
