@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from perfkit.workloads.gates import Gate
     from perfkit.workloads.model import Workload
 
-__all__ = ["document_of", "load", "load_phase", "phase_effect"]
+__all__ = ["compare_hint", "document_of", "load", "load_phase", "phase_effect"]
 
 _MOST_USERS = 100_000
 _USERS = 50
@@ -574,16 +574,22 @@ def _print(run: "Run", *, verbose: bool) -> None:
         from perfkit.report.sections.load import blocks_of
 
         terminal.print_blocks(blocks_of(run))
-    note(f"Saved as {run.id}{_compare_hint(run)}.")
+    note(f"Saved as {run.id}{compare_hint(run)}.")
 
 
-def _compare_hint(run: "Run") -> str:
+def compare_hint(run: "Run") -> str:
+    """Return how to compare a run with the newest before it that was under the same load, if any."""
+    from perfkit.analysis.matching import comparable
     from perfkit.runs import RunStore
 
-    saved = RunStore(RUNS_FOLDER).list().runs
-    if not any(each.scenario == run.scenario and each.id != run.id for each in saved):
-        return ""
-    return "; `perfkit compare load~1 load` compares it with the one before"
+    alike = [each for each in RunStore(RUNS_FOLDER).list().runs if each.scenario == run.scenario]
+    for back, each in enumerate(alike):
+        if each.id != run.id and comparable(each, run):
+            when = "the one before" if back == 1 else "the newest before it under the same load"
+            return (
+                f"; `perfkit compare {run.scenario}~{back} {run.scenario}` compares it with {when}"
+            )
+    return ""
 
 
 def document_of(run: "Run") -> dict[str, Any]:
