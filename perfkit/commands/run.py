@@ -114,10 +114,11 @@ def run(
 
     Example: perfkit run --scale 0.1
     """
-    from perfkit.commands.bench import make_context, make_options, make_twins
+    from perfkit.commands.bench import make_context, make_options
     from perfkit.dynamodb import seeding
     from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
+    from perfkit.scenarios.twins import TwinOptions
 
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
@@ -142,8 +143,7 @@ def run(
     )
     redis_url = make_redis_url(redis_url, read)
     note_left_alone(read)
-    twins = make_twins(None, whole=False, no_twin=False)
-    measuring = make_context(where, read, options, redis_url, twins)
+    measuring = make_context(where, read, options, redis_url, TwinOptions())
     planned = seeding.plan(where, read, scale=scale) if read.made else None
     permission = make_permission(yes=yes, max_cost=max_cost)
     counts: tuple[IndexCount, ...] = ()

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.commands.common import parse_duration
-from perfkit.commands.load import compare_hint
-from perfkit.commands.load_view import history
+from perfkit.commands.load import _compare_hint
+from perfkit.commands.load_view import _history
 from perfkit.errors import ConfigError
 from perfkit.runs import LoadModel, Run, RunStore
 from perfkit.settings import RUNS_FOLDER
@@ -136,9 +136,9 @@ def test_what_is_wrong_with_a_mix_is_said_with_its_place(
 
 
 def test_a_history_is_as_high_as_its_highest_value() -> None:
-    assert history([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
-    assert history([]) == ""
-    assert history([0.0, 0.0]) == "▁▁"
+    assert _history([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
+    assert _history([]) == ""
+    assert _history([0.0, 0.0]) == "▁▁"
 
 
 def test_a_load_test_is_compared_with_the_newest_before_it_that_compare_takes(
@@ -159,7 +159,7 @@ def test_a_load_test_is_compared_with_the_newest_before_it_that_compare_takes(
 
     for run in runs:
         saved = replace(run, id=store.save(run).stem)
-        hints.append(compare_hint(saved))
+        hints.append(_compare_hint(saved))
 
     assert hints[:2] == ["", ""]
     assert "`perfkit compare load~2 load` compares it with the newest before it" in hints[2]
