@@ -424,10 +424,14 @@ def _print(runs: "Sequence[Run]", *, as_json: bool, verbose: bool) -> None:
     if as_json:
         from perfkit.report.json_document import report_document, write_document
 
-        typer.echo(write_document(report_document(build_report(runs))), nl=False)
+        typer.echo(write_document(report_document(build_report(runs, is_choice=True))), nl=False)
     elif verbose:
-        terminal.print_report(build_report(runs))
+        terminal.print_report(build_report(runs, is_choice=True))
     else:
         terminal.print_blocks(
-            build_screen(runs, next_step="`perfkit report -v` shows every figure, --open as a page")
+            build_screen(
+                runs,
+                next_step="`perfkit report -v` shows every figure, --open as a page",
+                is_choice=True,
+            )
         )
