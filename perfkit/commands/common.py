@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -69,6 +70,7 @@ __all__ = [
     "print_text",
     "read_workload",
     "refuse_idle",
+    "report_command",
     "request_prices",
     "runs_about",
     "say",
@@ -190,6 +192,14 @@ def list_runs() -> "Listing":
     for problem in listing.problems:
         warn(str(problem))
     return listing
+
+
+def report_command(name_or_path: str | None) -> str:
+    """Return `perfkit report`, with the option it takes to be about what was just measured."""
+    named = os.environ.get(WORKLOAD_VARIABLE)
+    if name_or_path in {None, named} or not (named or WORKLOAD_FILE.exists()):
+        return "perfkit report"
+    return f"perfkit report --workload {shlex.quote(name_or_path or '')}"
 
 
 def runs_about(runs: "Sequence[Run]", name_or_path: str | None) -> "list[Run]":

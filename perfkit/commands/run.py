@@ -30,6 +30,7 @@ from perfkit.commands.common import (
     note_left_alone,
     read_workload,
     refuse_idle,
+    report_command,
     say,
     say_consumption,
     warn,
@@ -172,7 +173,7 @@ def run(
                 )
                 raise typer.Exit(INTERRUPTED)
     say_consumption(where)
-    _print(runs, as_json=as_json, verbose=verbose)
+    _print(runs, report_command(workload), as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
     check_counts(counts)
     check_budgets(runs, read)
@@ -198,7 +199,7 @@ def _check_full(read: "Workload", *, patterns_only: bool) -> None:
         raise ConfigError(msg)
 
 
-def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
+def _print(runs: "list[Run]", report_with: str, *, as_json: bool, verbose: bool) -> None:
     from datetime import UTC, datetime
 
     from perfkit.cost.options import CostOptions
@@ -212,7 +213,7 @@ def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
 
         typer.echo(write_document(report_document(report)), nl=False)
     else:
-        step = f"open {PAGE}, or `perfkit report -v` for every figure here"
+        step = f"open {PAGE}, or `{report_with} -v` for every figure here"
         terminal.print_blocks(build_screen(runs, cost=cost, next_step=step))
         if verbose:
             typer.echo()

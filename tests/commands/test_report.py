@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from perfkit.commands.common import report_command
 from perfkit.commands.report import ReportCommand, report
 from perfkit.errors import PerfkitError
 from perfkit.report.model import Section
@@ -65,6 +66,17 @@ def test_it_is_about_the_workload_that_the_folder_names(monkeypatch: pytest.Monk
     Path("perfkit.toml").unlink()
     monkeypatch.setenv("PERFKIT_WORKLOAD", "courses")
     assert perfkit_report().stdout.startswith("courses: ")
+
+
+def test_what_follows_measuring_another_workload_is_about_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert report_command("other.toml") == "perfkit report"
+    Path("perfkit.toml").write_text("")
+    assert report_command(None) == "perfkit report"
+    assert report_command("my other.toml") == "perfkit report --workload 'my other.toml'"
+    monkeypatch.setenv("PERFKIT_WORKLOAD", "other.toml")
+    assert report_command("other.toml") == "perfkit report"
 
 
 def test_a_workload_chooses_its_runs() -> None:
