@@ -213,12 +213,12 @@ def runs_about(runs: "Sequence[Run]", name_or_path: str | None) -> "list[Run]":
         ConfigError: The option names a workload that has no runs.
         WorkloadError: The option names none, or the file says something it may not.
     """
+    if name_or_path is None and not WORKLOAD_FILE.exists():
+        return list(runs)
     from perfkit.errors import WorkloadError
     from perfkit.runs import RunKind
     from perfkit.workloads.loader import load
 
-    if name_or_path is None and not WORKLOAD_FILE.exists():
-        return list(runs)
     is_asked = name_or_path not in {None, os.environ.get(WORKLOAD_VARIABLE)}
     try:
         name = load(name_or_path).name
