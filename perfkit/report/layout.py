@@ -1,5 +1,6 @@
 """Tables as aligned text of a given width: which columns stand together, and what is cut where."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -141,7 +142,7 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
     Columns that no row fills are dropped.
     A table that is too wide is cut between groups, with the label columns repeated in each part.
     Where even one group is too wide, long text is folded and then columns of the least weight
-    are left out, and the grid names them.
+    are left out, and the grid names them. A table of one piece is not cut but treated like that.
 
     Args:
         table: What to write.
@@ -161,6 +162,9 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
     if width is None or whole.width <= width:
         return (whole,)
     labels = tuple(column for column in shown if column.label)
+    if table.one_piece:
+        part = tuple(column for column in shown if not column.label)
+        return (_fit(table, labels, part, marks, width),)
     return tuple(
         _fit(_filled(table, part), labels, part, marks, width)
         for part in _parts(table, shown, labels, marks, width)
@@ -198,24 +202,41 @@ def _fit(
 ) -> Grid:
     kept = list(part)
     left_out: list[Column] = []
-    grid = _fold(_write(table, (*labels, *kept), marks), width)
+    grid = _fold(_write(table, (*labels, *kept), marks), width, names=not table.one_piece)
     while grid.width > width and len(kept) > 1:
         # The last of the lightest goes first: columns are in order of interest.
         lightest = min(reversed(kept), key=lambda column: column.weight)
         kept.remove(lightest)
         left_out.append(lightest)
-        grid = _fold(_write(table, (*labels, *kept), marks), width)
-    return replace(grid, left_out=tuple(column.title for column in part if column in left_out))
+        grid = _fold(_write(table, (*labels, *kept), marks), width, names=not table.one_piece)
+    return replace(
+        _fold(grid, width),
+        left_out=tuple(
+            _full_title(column) if table.one_piece else column.title
+            for column in part
+            if column in left_out
+        ),
+    )
 
 
-def _fold(grid: Grid, width: int) -> Grid:
-    """Fold the widest text column until the grid fits, or no column can be narrower."""
+def _full_title(column: Column) -> str:
+    """Return a heading that says which it is of several with one title."""
+    return f"{column.title} {column.group}" if column.group else column.title
+
+
+def _fold(grid: Grid, width: int, *, names: bool = True) -> Grid:
+    """
+    Fold the widest text column until the grid fits, or no column can be narrower.
+
+    Without *names* the first column, which names the rows, stays as it is.
+    """
     while grid.width > width:
         widths = grid.widths
         foldable = [
             index
             for index, column in enumerate(grid.columns)
             if column.kind is Kind.TEXT
+            and (names or index)
             and widths[index] > max(_NARROWEST, display_width(grid.titles[index]))
         ]
         if not foldable:
@@ -237,7 +258,11 @@ def _fold(grid: Grid, width: int) -> Grid:
 
 
 def _wrap(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text.replace("\n", " "), width)) or text
+    if display_width(text) <= width:
+        return text
+    # a way from one form to another is best broken before its arrow
+    breakable = re.sub(r"(?<=\S)→", " →", text.replace("\n", " "))
+    return "\n".join(textwrap.wrap(breakable, width)) or text
 
 
 def _write(table: Table, columns: Sequence[Column], marks: Marks) -> Grid:
