@@ -43,14 +43,14 @@ _SOURCES = {
 _STORED_NOTE = "Entries with the 100 bytes that are billed for each, scaled to the table."
 
 
-def note_of(each: Modelled) -> str:
+def _note_of(each: Modelled) -> str:
     """Return how a query's figures came to be."""
     return _SOURCES[each.source].format(
         sample=format_count(each.sample_items), table=format_count(each.table_items)
     )
 
 
-def written_interval(interval: tuple[float, float], kind: Kind) -> str:
+def _written_interval(interval: tuple[float, float], kind: Kind) -> str:
     """Return an interval, or "exact" where both ends are one."""
     low, high = interval
     return "exact" if low == high else f"{format_value(low, kind)} to {format_value(high, kind)}"
@@ -58,7 +58,7 @@ def written_interval(interval: tuple[float, float], kind: Kind) -> str:
 
 def modelled_cell(each: Modelled) -> Marked:
     """Return a modelled query's units, marked, with its interval as a footnote if it has one."""
-    interval = written_interval(each.capacity_units_ci95, Kind.CAPACITY)
+    interval = _written_interval(each.capacity_units_ci95, Kind.CAPACITY)
     return Marked(
         value=each.capacity_units,
         provenance=Provenance.MODELLED,
@@ -68,24 +68,24 @@ def modelled_cell(each: Modelled) -> Marked:
 
 def notes_of(modelled: Iterable[Modelled]) -> str | None:
     """Return how the figures of these queries came to be, each way once; None if there are none."""
-    return " ".join(dict.fromkeys(map(note_of, modelled))) or None
+    return " ".join(dict.fromkeys(map(_note_of, modelled))) or None
 
 
 def units_cell(variant: Variant) -> Cell:
     """Return a variant's units; marked, with their interval, where some pages of a scan say them."""
     if variant.provenance != Provenance.MODELLED or variant.capacity_units_ci95 is None:
         return variant.capacity_units
-    units = written_interval(variant.capacity_units_ci95, Kind.CAPACITY)
+    units = _written_interval(variant.capacity_units_ci95, Kind.CAPACITY)
     note = f"{variant.name}: of some pages, and the described size. 95% interval: {units} RCU"
     if variant.latency_mean_ci95 is not None:
-        seconds = written_interval(variant.latency_mean_ci95, Kind.SECONDS)
+        seconds = _written_interval(variant.latency_mean_ci95, Kind.SECONDS)
         note += f", {seconds} on average"
     return Marked(value=variant.capacity_units, provenance=Provenance.MODELLED, note=f"{note}.")
 
 
 def write_modelled(each: Modelled) -> str:
     """Return a modelled query in words: `2.5 RCU by query (twin), modelled: 1.5 to 4`."""
-    interval = written_interval(each.capacity_units_ci95, Kind.CAPACITY)
+    interval = _written_interval(each.capacity_units_ci95, Kind.CAPACITY)
     units = format_value(each.capacity_units, Kind.CAPACITY)
     reach = "modelled" if interval == "exact" else f"modelled, {interval}"
     return f"{units} RCU ({reach})"
@@ -101,7 +101,7 @@ def modelled_table(run: Run) -> Table:
     return Table(
         name="modelled",
         title="With an index that does not exist yet, as a twin says",
-        notes=tuple(dict.fromkeys(f"{each.name}: {note_of(each)}" for each in run.modelled)),
+        notes=tuple(dict.fromkeys(f"{each.name}: {_note_of(each)}" for each in run.modelled)),
         columns=(
             Column(key="form", title="form", label=True),
             Column(key="index", title="index", label=True),
@@ -152,7 +152,7 @@ def _row(each: Modelled, before: float | None) -> Row:
         "index": each.index,
         "operation": each.operation,
         "capacity_units": each.capacity_units,
-        "interval": written_interval(each.capacity_units_ci95, Kind.CAPACITY),
+        "interval": _written_interval(each.capacity_units_ci95, Kind.CAPACITY),
         "items_read": round(each.items_read),
         "capacity_ratio": ratio,
         "stored_bytes": round(each.stored_bytes),
