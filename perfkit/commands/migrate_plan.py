@@ -29,6 +29,7 @@ from perfkit.commands.common import (
     say_consumption,
     warn,
     warn_of_units,
+    wrap,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
@@ -310,7 +311,7 @@ def _print_plan(made: "Plan", most: int | None, following: str) -> None:
                 print_text(f"in JavaScript, before:\n{call.before_javascript}")
                 print_text(f"after:\n{call.after_javascript}")
     print_text()
-    print_text(f"Next: {following}")
+    print_text(wrap(f"Next: {following}", sys.stdout, indent="  "))
     if most is not None:
         print_text("(each pattern's call, before and after: -v)")
 
