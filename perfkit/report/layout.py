@@ -32,6 +32,10 @@ class Marks:
     _notes: list[str] = field(default_factory=list)
     _provenances: set[Provenance] = field(default_factory=set)
 
+    def copy(self) -> "Marks":
+        """Return the same marks, to try what room a table needs."""
+        return Marks(list(self._notes), set(self._provenances))
+
     def note(self, text: str | None) -> str:
         """Return the superscript number of a footnote; the same text has one number."""
         if text is None:
@@ -80,6 +84,7 @@ class Grid:
         rows: Written values; a folded one has several lines.
         source: The values themselves, row by row.
         left_out: Titles of columns for which there was no room.
+        elsewhere: What to do to see these.
     """
 
     columns: tuple[Column, ...]
@@ -88,6 +93,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     source: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
+    elsewhere: str = "use --format json"
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -158,9 +164,8 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
         if not column.data_only
         and (column.label or not table.rows or _has_values(column, table.rows))
     )
-    whole = _write(table, shown, marks)
-    if width is None or whole.width <= width:
-        return (whole,)
+    if width is None or _write(table, shown, marks.copy()).width <= width:
+        return (_write(table, shown, marks),)
     labels = tuple(column for column in shown if column.label)
     if table.one_piece:
         part = tuple(column for column in shown if not column.label)
@@ -182,7 +187,7 @@ def _parts(
     )
     for _, members in groups:
         group = tuple(members)
-        if parts and _write(table, (*labels, *parts[-1], *group), marks).width <= width:
+        if parts and _write(table, (*labels, *parts[-1], *group), marks.copy()).width <= width:
             parts[-1] = (*parts[-1], *group)
         else:
             parts.append(group)
@@ -200,69 +205,81 @@ def _filled(table: Table, part: Sequence[Column]) -> Table:
 def _fit(
     table: Table, labels: tuple[Column, ...], part: tuple[Column, ...], marks: Marks, width: int
 ) -> Grid:
+    words = not table.one_piece
     kept = list(part)
-    left_out: list[Column] = []
-    grid = _fold(_write(table, (*labels, *kept), marks), width, names=not table.one_piece)
-    while grid.width > width and len(kept) > 1:
+
+    def grid(marks: Marks) -> Grid:
+        return _fold(_write(table, (*labels, *kept), marks), width, words=words)
+
+    while len(kept) > 1 and grid(marks.copy()).width > width:
         # The last of the lightest goes first: columns are in order of interest.
-        lightest = min(reversed(kept), key=lambda column: column.weight)
-        kept.remove(lightest)
-        left_out.append(lightest)
-        grid = _fold(_write(table, (*labels, *kept), marks), width, names=not table.one_piece)
+        kept.remove(min(reversed(kept), key=lambda column: column.weight))
     return replace(
-        _fold(grid, width),
-        left_out=tuple(
-            _full_title(column) if table.one_piece else column.title
-            for column in part
-            if column in left_out
-        ),
+        _fold(grid(marks), width),
+        left_out=tuple(_full_title(each, part) for each in part if each not in kept)
+        if table.one_piece
+        else tuple(each.title for each in part if each not in kept),
+        elsewhere="add -v" if table.one_piece else "use --format json",
     )
 
 
-def _full_title(column: Column) -> str:
-    """Return a heading that says which it is of several with one title."""
-    return f"{column.title} {column.group}" if column.group else column.title
+def _full_title(column: Column, part: Sequence[Column]) -> str:
+    """Return a heading, with its group's where another column has the same."""
+    alike = sum(each.title == column.title for each in part)
+    return f"{column.title} {column.group}" if alike > 1 else column.title
 
 
-def _fold(grid: Grid, width: int, *, names: bool = True) -> Grid:
+def _fold(grid: Grid, width: int, *, words: bool = True) -> Grid:
     """
     Fold the widest text column until the grid fits, or no column can be narrower.
 
-    Without *names* the first column, which names the rows, stays as it is.
+    Words are broken, such as names, where *words* says so and nothing else makes room.
     """
-    while grid.width > width:
-        widths = grid.widths
-        foldable = [
-            index
-            for index, column in enumerate(grid.columns)
-            if column.kind is Kind.TEXT
-            and (names or index)
-            and widths[index] > max(_NARROWEST, display_width(grid.titles[index]))
-        ]
-        if not foldable:
-            return grid
-        widest = max(foldable, key=lambda index: widths[index])
-        room = max(_NARROWEST, widths[widest] - (grid.width - width))
-        grid = replace(
-            grid,
-            rows=tuple(
+    for broken in (False, True) if words else (False,):
+        while grid.width > width:
+            widths = grid.widths
+            least = [_least(grid, index, broken=broken) for index in range(len(widths))]
+            foldable = [
+                index
+                for index, column in enumerate(grid.columns)
+                if column.kind is Kind.TEXT and widths[index] > least[index]
+            ]
+            if not foldable:
+                break
+            widest = max(foldable, key=lambda index: widths[index])
+            room = max(least[widest], widths[widest] - (grid.width - width))
+            rows = tuple(
                 tuple(
                     _wrap(text, room) if index == widest else text for index, text in enumerate(row)
                 )
                 for row in grid.rows
-            ),
-        )
-        if grid.widths[widest] >= widths[widest]:
-            return grid
+            )
+            grid = replace(grid, rows=rows)
+            if grid.widths[widest] >= widths[widest]:
+                break
     return grid
+
+
+def _least(grid: Grid, index: int, *, broken: bool) -> int:
+    """Return how narrow a text column may become."""
+    longest = 0
+    if not broken:
+        words = (word for row in grid.rows for word in _spaced(row[index]).split())
+        longest = max(map(display_width, words), default=0)
+    return max(_NARROWEST, display_width(grid.titles[index]), longest)
+
+
+def _spaced(text: str) -> str:
+    """Return a text that can be broken before its arrows: between a form and the one it becomes."""
+    return re.sub(r"(?<=\S)→", " →", text.replace("\n", " "))
 
 
 def _wrap(text: str, width: int) -> str:
     if display_width(text) <= width:
         return text
-    # a way from one form to another is best broken before its arrow
-    breakable = re.sub(r"(?<=\S)→", " →", text.replace("\n", " "))
-    return "\n".join(textwrap.wrap(breakable, width)) or text
+    spaced = _spaced(text)
+    broken = any(display_width(word) > width for word in spaced.split())
+    return "\n".join(textwrap.wrap(spaced, width, break_on_hyphens=broken)) or text
 
 
 def _write(table: Table, columns: Sequence[Column], marks: Marks) -> Grid:
@@ -306,11 +323,11 @@ def _text(cell: Cell, column: Column, marks: Marks) -> str:
 
 
 def _has_values(column: Column, rows: Sequence[Row]) -> bool:
-    return any(format_cell(row.get(column.key), column.kind) != ABSENT for row in rows)
+    return any(format_cell(row.get(column.key), column.kind) not in {"", ABSENT} for row in rows)
 
 
 def left_out_line(grid: Grid) -> str:
     """Return what to say under a grid that had no room for some columns."""
     if not grid.left_out:
         return ""
-    return f"No room here for: {', '.join(map(one_line, grid.left_out))}. Widen the terminal, or use --format json."
+    return f"No room here for: {', '.join(map(one_line, grid.left_out))}. Widen the terminal, or {grid.elsewhere}."

@@ -123,7 +123,39 @@ def test_a_table_of_one_piece_folds_ways_and_leaves_out_columns_but_breaks_no_na
     (grid,) = lay_out(whole, Marks(), 48)
 
     assert grid.rows == (("orders-by-customer", "scan-filtered\n→query (twin)", "172", "1"),)
-    assert grid.left_out == ("median today",)
+    assert grid.left_out == ("median",)
+
+
+def test_text_of_several_words_is_folded_before_a_name_is_broken() -> None:
+    """A name broken in two is neither read nor copied."""
+    plan = table(
+        Column(key="index", title="index", label=True),
+        Column(key="entries", title="entries"),
+        rows=({"index": "sensor.readings.v2BySite", "entries": "2,964 (2,932 to 2,982)"},),
+    )
+
+    (grid,) = lay_out(plan, Marks(), 42)
+
+    assert grid.rows == (("sensor.readings.v2BySite", "2,964 (2,932 to\n2,982)"),)
+
+
+def test_a_column_in_which_no_row_says_anything_is_left_out() -> None:
+    against = Column(key="against", title="against get (95% interval)")
+
+    (grid,) = lay_out(table(NAME, against, rows=({"name": "get", "against": ""},)), Marks())
+
+    assert grid.titles == ("name",)
+
+
+def test_a_footnote_of_a_column_without_room_is_not_explained() -> None:
+    noted = replace(count("needs", weight=0), note="Write capacity.")
+    whole = replace(
+        table(NAME, count("units"), noted, rows=({"name": "a", "units": 1, "needs": 2},)),
+        one_piece=True,
+    )
+
+    assert "Write capacity." not in plain.render_blocks((whole,), 14)
+    assert "Write capacity." in plain.render_blocks((whole,), 80)
 
 
 def test_the_lightest_columns_are_left_out_where_one_group_is_too_wide_and_named() -> None:
