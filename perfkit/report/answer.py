@@ -497,9 +497,7 @@ def _cache_saves(money: MonthlyBill) -> bool:
 
 def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
     if answer.doubts:
-        yield Statement(
-            text=f"Doubtful: {write_doubts(answer.doubts, _MOST_DOUBTS)}", tone=Tone.WARNING
-        )
+        yield Statement(text=f"Doubtful: {write_doubts(answer.doubts)}", tone=Tone.WARNING)
     if answer.steps or next_step:
         yield Statement(text=f"Next: {answer.steps[0] if answer.steps else next_step}")
     if more:
@@ -507,27 +505,27 @@ def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
 
 
 def write_doubts(
-    doubts: Sequence[str], most: int | None = None, *, more: str = "perfkit report -v"
+    doubts: Sequence[str], most: int = _MOST_DOUBTS, *, more: str = "`perfkit report -v`"
 ) -> str:
     """
     Return doubts in one sentence; those for which there is no room are counted.
 
     Args:
         doubts: The weightiest first.
-        most: Characters there are; None for no limit.
-        more: The command that shows all.
+        most: Characters there are.
+        more: Where all are.
     """
     text = "; ".join(doubts)
-    if most is None or len(text) <= most:
+    if len(text) <= most:
         return f"{text}."
     kept: list[str] = []
-    room = most - len(f"; 99 more: `{more}`.")
+    room = most - len(f"; 99 more: {more}.")
     for each in doubts:
         if kept and len("; ".join([*kept, each])) > room:
             break
         kept.append(each if len(each) <= room else f"{each[: room - 1].rstrip()}…")
     left = len(doubts) - len(kept)
-    return "; ".join(kept) + (f"; {left} more: `{more}`." if left else ".")
+    return "; ".join(kept) + (f"; {left} more: {more}." if left else ".")
 
 
 # --- sentences
