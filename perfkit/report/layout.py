@@ -116,6 +116,12 @@ class Grid:
         )
 
     @property
+    def height(self) -> int:
+        """Return its lines, without what is drawn between them."""
+        rows = (self.headings, *self.rows)
+        return sum(1 + max(text.count("\n") for text in row) for row in rows)
+
+    @property
     def width(self) -> int:
         return sum(self.widths) + GAP * (len(self.columns) - 1)
 
@@ -146,7 +152,8 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
     Write a table as one grid, or as several where one would be too wide.
 
     Columns that no row fills are dropped.
-    A table that is too wide is cut between groups, with the label columns repeated in each part.
+    A table that is too wide is cut between groups, with the label columns repeated in each part,
+    or folded between words in one piece where that takes fewer lines.
     Where even one group is too wide, long text is folded and then columns of the least weight
     are left out, and the grid names them. A table of one piece is not cut but treated like that.
 
@@ -170,10 +177,13 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
     if table.one_piece:
         part = tuple(column for column in shown if not column.label)
         return (_fit(table, labels, part, marks, width),)
-    return tuple(
-        _fit(_filled(table, part), labels, part, marks, width)
-        for part in _parts(table, shown, labels, marks, width)
-    )
+    parts = [(_filled(table, part), part) for part in _parts(table, shown, labels, marks, width)]
+    tried = marks.copy()
+    cut = [_fit(filled, labels, part, tried, width) for filled, part in parts]
+    folded = _fold(_write(table, shown, marks.copy()), width, words=False)
+    if len(cut) > 1 and folded.width <= width and folded.height < sum(each.height for each in cut):
+        return (_fold(_write(table, shown, marks), width, words=False),)
+    return tuple(_fit(filled, labels, part, marks, width) for filled, part in parts)
 
 
 def _parts(

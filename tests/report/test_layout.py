@@ -139,6 +139,23 @@ def test_text_of_several_words_is_folded_before_a_name_is_broken() -> None:
     assert grid.rows == (("sensor.readings.v2BySite", "2,964 (2,932 to\n2,982)"),)
 
 
+def test_a_table_is_folded_rather_than_cut_where_that_takes_fewer_lines() -> None:
+    short: list[Row] = [{"name": str(n), "first": n, "words": "some words"} for n in range(4)]
+    wide = table(
+        NAME,
+        count("first"),
+        Column(key="words", title="words"),
+        rows=(
+            *short,
+            {"name": "4", "first": 4, "words": "some more words than the others have"},
+        ),
+    )
+
+    (grid,) = lay_out(wide, Marks(), 30)
+
+    assert grid.rows[-1] == ("4", "4", "some more words\nthan the others\nhave")
+
+
 def test_a_column_in_which_no_row_says_anything_is_left_out() -> None:
     against = Column(key="against", title="against get (95% interval)")
 
