@@ -132,6 +132,17 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("group", ["traffic", "migrate", "stack", "workload", "prices", "cost"])
+def test_summaries_of_commands_are_not_cut(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    shown = CliRunner().invoke(app, [group, "--help"]).stdout
+
+    summaries = shown[shown.index("\nCommands:") :].splitlines()
+    assert len(summaries) > 2
+    assert not [line for line in summaries if line.endswith("...")]
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     data = tmp_path / "notes.txt"
     data.write_text("These are notes and no database. " * 100)
@@ -139,8 +150,9 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     answer = perfkit("status", "--data", str(data), cwd=tmp_path)
 
     assert answer.returncode == 3
-    assert answer.stderr.startswith(f"Error: {data} is no perfkit data file")
-    assert len(answer.stderr.splitlines()) == 1
+    assert " ".join(answer.stderr.split()).startswith(f"Error: {data} is no perfkit data file")
+    assert answer.stderr.count("Error") == 1
+    assert "Traceback" not in answer.stderr
     assert data.read_text().startswith("These are notes")
 
 

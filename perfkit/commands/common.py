@@ -533,21 +533,31 @@ def wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
     """
     Wrap each line at the terminal's width, where it is known how wide that is.
 
-    *indent* begins what is wrapped; what goes to a file or another program keeps its lines.
+    *indent*, below the beginning of the line itself, begins what is wrapped. Commands, in backticks
+    or after an arrow, stay in one piece to be copied; what goes to a file or another program keeps
+    its lines.
     """
     if not (stream.isatty() or os.environ.get("COLUMNS")):
         return text
     width = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(
-            line,
-            width,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for line in text.splitlines()
-    )
+    return "\n".join(_wrap_line(line, width, indent) for line in text.splitlines())
+
+
+_COMMAND = re.compile(r"`[^`]*`|(?:(?<=-> )|(?<=Next: )|(?<=The way back: ))perfkit .*")
+_JOINED = "\0"
+"""A space within a command: no text has it, as `escape` shows it."""
+
+
+def _wrap_line(line: str, width: int, indent: str) -> str:
+    begin = re.match(r" *(- )?", line)
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINED), line)
+    return textwrap.fill(
+        whole,
+        width,
+        subsequent_indent=" " * (begin.end() if begin else 0) + indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).replace(_JOINED, " ")
 
 
 def print_line(text: str) -> None:
@@ -559,8 +569,8 @@ def print_line(text: str) -> None:
 
 
 def say(text: str, *, fg: str | None = None) -> None:
-    """Print to standard error."""
-    typer.secho(escape(text), fg=fg, err=True)
+    """Print to standard error, wrapped where it is known how wide the terminal is."""
+    typer.secho(wrap(escape(text), sys.stderr), fg=fg, err=True)
 
 
 def note_left_alone(workload: "Workload") -> None:
@@ -577,9 +587,8 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Tell a person something to heed, wrapped where it is known how wide the terminal is."""
-    text = wrap(f"Warning: {escape(text)}", sys.stderr)
-    say(text, fg="yellow")
+    """Tell a person something to heed."""
+    say(f"Warning: {text}", fg="yellow")
 
 
 def say_error(text: str) -> None:

@@ -1,5 +1,6 @@
 """`perfkit doctor`: whether the target can be used, and what each command needs there."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from perfkit.commands.common import (
     print_json,
     print_text,
     read_workload,
+    wrap,
 )
 from perfkit.errors import ConfigError, TargetError
 
@@ -140,9 +142,10 @@ def _described(where: "Target") -> dict[str, Any]:
 
 
 def _print(check: "Check") -> None:
-    print_text(f"{check.state:<10}  {check.name}: {check.found}")
+    found = f"{check.state:<10}  {check.name}: {check.found}"
+    print_text(wrap(found, sys.stdout, indent=" " * 12))
     if check.remedy:
-        print_text(f"{'':<10}  -> {check.remedy}")
+        print_text(wrap(f"{'':<10}  -> {check.remedy}", sys.stdout, indent=" " * 3))
 
 
 def _print_policy(command: str, read: "Workload", where: "Target") -> None:

@@ -26,6 +26,7 @@ from perfkit.commands.common import (
     refuse_idle,
     say,
     warn,
+    wrap,
 )
 from perfkit.errors import ConfigError
 
@@ -438,6 +439,6 @@ def _show(
             f"{name} of {table}" for (table, name), became in changes.items() if became is change
         ]
         if names:
-            print_text(f"{text}: {', '.join(names)}")
+            print_text(wrap(f"{text}: {', '.join(names)}", sys.stdout, indent="  "))
     if not changes:
         print_text("Nothing to do.")

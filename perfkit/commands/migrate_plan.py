@@ -1,6 +1,7 @@
 """`perfkit migrate plan`: what the indexes that live tables lack take, cost and change."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ from perfkit.commands.common import (
     say_consumption,
     warn,
     warn_of_units,
+    wrap,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command
 from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
@@ -301,7 +303,8 @@ def _print_plan(made: "Plan", most: int | None, following: str) -> None:
         if there:
             print_line(f"{table.table} has {', '.join(there)}")
     print_text()
-    terminal.print_blocks(tuple(first_rows(each, most, what="rows") for each in _tables(made)))
+    tables = (replace(each, one_piece=most is not None) for each in _tables(made))
+    terminal.print_blocks(tuple(first_rows(each, most, what="rows") for each in tables))
     if most is None:
         for each in (creation for table in made.tables for creation in table.creations):
             for call in each.calls:
@@ -310,7 +313,7 @@ def _print_plan(made: "Plan", most: int | None, following: str) -> None:
                 print_text(f"in JavaScript, before:\n{call.before_javascript}")
                 print_text(f"after:\n{call.after_javascript}")
     print_text()
-    print_text(f"Next: {following}")
+    print_text(wrap(f"Next: {following}", sys.stdout, indent="  "))
     if most is not None:
         print_text("(each pattern's call, before and after: -v)")
 
@@ -355,12 +358,12 @@ def _tables(made: "Plan") -> "tuple[Table, ...]":
         title="Indexes to create, in order",
         columns=(
             Column(key="index", title="index", label=True),
-            Column(key="table", title="table"),
-            Column(key="key", title="key"),
+            Column(key="table", title="table", weight=0),
+            Column(key="key", title="key", weight=2),
             Column(key="projection", title="projection"),
             Column(key="replaces", title="beside"),
             Column(key="entries", title="entries", provenance=modelled),
-            Column(key="largest", title="largest key", provenance=modelled),
+            Column(key="largest", title="largest key", weight=0, provenance=modelled),
         ),
         rows=tuple(
             {
@@ -382,14 +385,33 @@ def _tables(made: "Plan") -> "tuple[Table, ...]":
             Column(key="index", title="index", label=True),
             Column(key="units", title="write units", group="build", provenance=modelled),
             Column(
-                key="at", title="at WCU", kind=Kind.CAPACITY, group="build", provenance=modelled
+                key="at",
+                title="at WCU",
+                kind=Kind.CAPACITY,
+                group="build",
+                weight=0,
+                provenance=modelled,
             ),
-            Column(key="hours", title="takes", group="build", provenance=modelled),
-            Column(key="usd", title="costs", kind=Kind.USD, group="build", provenance=modelled),
+            Column(key="hours", title="takes", group="build", weight=2, provenance=modelled),
+            Column(
+                key="usd",
+                title="costs",
+                kind=Kind.USD,
+                group="build",
+                weight=2,
+                provenance=modelled,
+            ),
             Column(
                 key="stored", title="stored", kind=Kind.BYTES, group="then", provenance=modelled
             ),
-            Column(key="month", title="a month", kind=Kind.USD, group="then", provenance=modelled),
+            Column(
+                key="month",
+                title="a month",
+                kind=Kind.USD,
+                group="then",
+                weight=2,
+                provenance=modelled,
+            ),
             Column(key="write", title="WCU a new item", group="then", provenance=modelled),
             Column(
                 key="million",

@@ -1,11 +1,20 @@
 """`perfkit prices`: the list prices that costs are worked out from."""
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, ProfileOption, note, print_json, print_text, warn
+from perfkit.commands.common import (
+    JsonOption,
+    ProfileOption,
+    note,
+    print_json,
+    print_text,
+    warn,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from perfkit.cost.prices import Price, PriceBook
@@ -97,7 +106,8 @@ def refresh(
             }
         )
         return
-    print_text(f"Wrote {done.file}: {len(done.fetched)} prices from the {source.name}")
+    wrote = f"Wrote {done.file}: {len(done.fetched)} prices from the {source.name}"
+    print_text(wrap(wrote, sys.stdout))
     if done.left:
         names = ", ".join(sorted(price.name for price in done.left))
         note(f"Not in that source, so as before: {names}.")

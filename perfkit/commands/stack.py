@@ -19,7 +19,7 @@ def _stack() -> None:
     """Take the reference service to AWS."""
 
 
-@stack.command()
+@stack.command(short_help='Print a CloudFormation template of the reference\'s "after".')
 def template(
     *,
     output: Annotated[

@@ -300,7 +300,7 @@ def _say_next(tables: list[dict[str, Any]]) -> None:
         warn(not_made(theirs))
     elif any(not table["exists"] and table["made"] for table in tables):
         note("Next: perfkit seed")
-    elif any(table["items"] < table["seeded_items"] for table in tables):
+    elif any(table["made"] and table["items"] < table["seeded_items"] for table in tables):
         note("Next: perfkit seed, which has not been completed")
     elif any(
         index["status"] == "missing"
@@ -394,7 +394,8 @@ def _runs(runs: list[dict[str, Any]], *, verbose: bool) -> "Table":
         title="Saved runs, newest first",
         columns=(
             Column(key="id", title="run", label=True),
-            Column(key="scenario", title="scenario"),
+            # a run is named by its scenario
+            Column(key="scenario", title="scenario", data_only=not verbose),
             Column(key="started_at", title="started (UTC)"),
             Column(key="workload", title="workload", data_only="workload" in alike),
             Column(key="target", title="target", data_only="target" in alike),

@@ -53,7 +53,7 @@ def _traffic() -> None:
     """Show what a recording holds, and check it for what is wrong."""
 
 
-@traffic.command(name="show")
+@traffic.command(name="show", short_help="Show requests, the most expensive first.")
 def show(
     context: typer.Context,
     trace: TraceArgument = None,
@@ -107,7 +107,7 @@ def show(
         write_built(built, chosen, output, force=force)
 
 
-@traffic.command(name="check")
+@traffic.command(name="check", short_help="Say what is wrong with what an application asks.")
 def check(
     trace: TraceArgument = None,
     *,
@@ -196,7 +196,7 @@ def check(
         raise ThresholdError(msg)
 
 
-@traffic.command(name="workload")
+@traffic.command(name="workload", short_help="Write a workload of what was recorded.")
 def workload(
     trace: TraceArgument = None,
     *,

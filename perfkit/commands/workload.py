@@ -91,6 +91,9 @@ def show(
     """
     Explain a workload: tables, items, indexes, access patterns.
 
+    All of it, without what goes without saying: patterns return whole items and are not cached
+    unless it is said.
+
     Example: perfkit workload show courses
     """
     from perfkit.workloads.explain import explain
@@ -252,8 +255,10 @@ def _pattern_lines(pattern: dict[str, Any]) -> "Iterator[tuple[str, str]]":
     if pattern["drawn"]:
         values.append(f"{', '.join(pattern['drawn'])} drawn from the items of the table")
     yield "with", ", ".join(values)
-    if pattern["names"]:
-        yield "and", ", ".join(f"{short} = {name}" for short, name in pattern["names"].items())
+    # what goes without saying is left out, so that many patterns are read at a glance
+    names = {short: name for short, name in pattern["names"].items() if short != f"#{name}"}
+    if names:
+        yield "and", ", ".join(f"{short} = {name}" for short, name in names.items())
     yield "today", pattern["today"]
     if pattern["scan"] is not None:
         yield "scan", f"{pattern['table']} where {_one_line(pattern['scan']['filter'])}"
@@ -269,11 +274,10 @@ def _pattern_lines(pattern: dict[str, Any]) -> "Iterator[tuple[str, str]]":
         yield "get", f"{pattern['table']} at {key}"
     if pattern["steps"] is not None:
         yield "steps", _steps_text(pattern["steps"])
-    yield "returns", ", ".join(pattern["returns"]) or "whole items"
+    if pattern["returns"]:
+        yield "returns", ", ".join(pattern["returns"])
     cache = pattern["cache"]
-    if cache is None:
-        yield "cache", "none"
-    else:
+    if cache is not None:
         yield "cache", f"{cache['key']} for {cache['ttl_s']:g} s"
     if pattern["max_rcu"] is not None:
         yield "budget", f"at most {pattern['max_rcu']:g} RCU a call"

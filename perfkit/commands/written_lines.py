@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import say, write_file
+from perfkit.commands.common import write_file
 from perfkit.errors import ConfigError
+from perfkit.units import escape
 
 if TYPE_CHECKING:
     from perfkit.gates.lines import Line
@@ -82,4 +83,5 @@ class LineFiles:
         if self.summary is not None:
             write_file(self.summary, written.markdown(lines, title), mode="a")
             for each in written.annotations(lines):
-                say(each)
+                # GitHub reads them line by line
+                typer.echo(escape(each), err=True)

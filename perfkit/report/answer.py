@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from textwrap import shorten
 
 from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
@@ -28,7 +29,7 @@ from perfkit.report.model import (
     Tone,
     plain,
 )
-from perfkit.report.modelled import modelled_cell, units_cell, write_modelled
+from perfkit.report.modelled import modelled_cell, notes_of, units_cell, write_modelled
 from perfkit.report.percentiles import median_cell
 from perfkit.report.quoted import mapping, number
 from perfkit.report.ratios import write_short
@@ -38,7 +39,7 @@ from perfkit.units import format_bytes, format_many, format_ratio, format_second
 __all__ = ["also", "begin", "patterns_table", "screen", "sentences", "write_doubts", "write_money"]
 
 _MOST_ROWS = 15
-"""Rows of a table on one screen; the rest is in the report."""
+"""Rows of a table on one screen, or patterns; the rest is in the report."""
 
 _MOST_GROUPS = 5
 
@@ -65,7 +66,7 @@ def screen(answer: Answer, *, next_step: str, more: str = "") -> tuple[Block, ..
     if len(answer.patterns) == 1 and len(runs) == 1:
         blocks.append(_variants_table(runs[0]))
     elif answer.patterns:
-        blocks.append(patterns_table(answer, most_rows=_MOST_ROWS))
+        blocks.append(patterns_table(answer, most=_MOST_ROWS))
     else:
         blocks += [table for run in runs for table in _own_table(run)][:1]
     found = tuple(_found(answer))
@@ -119,37 +120,59 @@ def _where(run: Run) -> str:
 # --- tables
 
 
-def patterns_table(answer: Answer, *, most_rows: int | None = None) -> Table:
+def patterns_table(answer: Answer, *, most: int | None = None) -> Table:
     """
     Return every pattern before and after, with a document's figures under those it quotes.
 
+    What costs most comes first.
+
     Args:
         answer: With its patterns.
-        most_rows: How many rows there is room for; None for all.
+        most: How many patterns one screen has room for, where columns are left out rather than
+            the table cut; None for all.
     """
-    table = Table(
+    patterns = sorted(answer.patterns, key=partial(_spending, answer), reverse=True)[:most]
+    count = len(answer.patterns)
+    cut = len(patterns) < count
+    return Table(
         name="answer",
-        main=False,
-        title="",
+        title=f"The {len(patterns)} of {count} patterns that cost most" if cut else "",
+        one_piece=most is not None,
         columns=(
             Column(key="pattern", title="pattern", label=True),
             Column(key="ways", title="by", label=True),
-            Column(key="units_before", title="RCU", kind=Kind.CAPACITY, group="today"),
+            Column(key="units_before", title="RCU", kind=Kind.CAPACITY, group="today", weight=2),
             Column(key="latency_before_s", title="median", kind=Kind.SECONDS, group="today"),
-            Column(key="units_after", title="RCU", kind=Kind.CAPACITY, group="after"),
-            Column(key="latency_after_s", title="median", kind=Kind.SECONDS, group="after"),
-            Column(key="capacity_ratio", title="RCU", kind=Kind.RATIO, group="gain"),
-            Column(key="latency_ratio", title="time", kind=Kind.RATIO, group="gain"),
+            Column(
+                key="units_after",
+                title="RCU",
+                kind=Kind.CAPACITY,
+                group="after",
+                weight=2,
+                note=notes_of(each.modelled for each in patterns if each.modelled is not None),
+            ),
+            Column(
+                key="latency_after_s", title="median", kind=Kind.SECONDS, group="after", weight=0
+            ),
+            Column(key="capacity_ratio", title="RCU", kind=Kind.RATIO, group="gain", weight=2),
+            Column(key="latency_ratio", title="time", kind=Kind.RATIO, group="gain", weight=0),
             Column(key="wasted", title="wasted", kind=Kind.SHARE),
         ),
-        rows=tuple(row for each in answer.patterns for row in _pattern_rows(each)),
+        rows=tuple(row for each in patterns for row in _pattern_rows(each)),
     )
-    return first_rows(table, most_rows)
+
+
+def _spending(answer: Answer, finding: PatternFinding) -> tuple[Decimal, float]:
+    """Return what to order patterns by: the month's dollars where known, then a call's units."""
+    money = answer.money
+    spent = money.reads_before if isinstance(money, MonthlyBill) else {}
+    # what is asked seldom may read most and cost little
+    return spent.get(finding.name, Decimal(0)), finding.before.capacity_units or 0.0
 
 
 def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
     before, after, comparison = finding.before, finding.after, finding.comparison
-    yield {
+    row: dict[str, Cell] = {
         "pattern": finding.name,
         "ways": f"{before.name}→{after.name}" if after is not None else before.name,
         "units_before": units_cell(before),
@@ -166,15 +189,24 @@ def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
         else None,
         "wasted": before.wasted_share,
     }
-    if finding.modelled is not None:
-        yield {
-            "pattern": "",
+    if finding.modelled is None:
+        yield row
+    else:
+        modelled: dict[str, Cell] = {
+            "pattern": finding.name,
             "ways": finding.modelled.name,
             "units_after": modelled_cell(finding.modelled),
             "capacity_ratio": Marked(
                 value=finding.outcome.modelled_ratio, provenance=Provenance.MODELLED
             ),
         }
+        if after is None:
+            # one line says both: what is measured of today, and what is modelled of after
+            ways = f"{before.name}→{finding.modelled.name}"
+            yield {**row, **modelled, "ways": ways}
+        else:
+            yield row
+            yield modelled
     quoted = finding.run.quoted
     if quoted:
         sides = {side: mapping(quoted.get(side)) for side in ("before", "after")}
@@ -466,9 +498,7 @@ def _cache_saves(money: MonthlyBill) -> bool:
 
 def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
     if answer.doubts:
-        yield Statement(
-            text=f"Doubtful: {write_doubts(answer.doubts, _MOST_DOUBTS)}", tone=Tone.WARNING
-        )
+        yield Statement(text=f"Doubtful: {write_doubts(answer.doubts)}", tone=Tone.WARNING)
     if answer.steps or next_step:
         yield Statement(text=f"Next: {answer.steps[0] if answer.steps else next_step}")
     if more:
@@ -476,27 +506,27 @@ def _outlook(answer: Answer, next_step: str, more: str) -> Iterator[Statement]:
 
 
 def write_doubts(
-    doubts: Sequence[str], most: int | None = None, *, more: str = "perfkit report -v"
+    doubts: Sequence[str], most: int = _MOST_DOUBTS, *, more: str = "`perfkit report -v`"
 ) -> str:
     """
     Return doubts in one sentence; those for which there is no room are counted.
 
     Args:
         doubts: The weightiest first.
-        most: Characters there are; None for no limit.
-        more: The command that shows all.
+        most: Characters there are.
+        more: Where all are.
     """
     text = "; ".join(doubts)
-    if most is None or len(text) <= most:
+    if len(text) <= most:
         return f"{text}."
     kept: list[str] = []
-    room = most - len(f"; 99 more: `{more}`.")
+    room = most - len(f"; 99 more: {more}.")
     for each in doubts:
         if kept and len("; ".join([*kept, each])) > room:
             break
         kept.append(each if len(each) <= room else shorten(each, room, placeholder=" …"))
     left = len(doubts) - len(kept)
-    return "; ".join(kept) + (f"; {left} more: `{more}`." if left else ".")
+    return "; ".join(kept) + (f"; {left} more: {more}." if left else ".")
 
 
 # --- sentences
@@ -535,11 +565,7 @@ def _phase(variant: Variant) -> str:
 def _today(answer: Answer) -> Statement:
     money = answer.money
     spent = money.reads_before if isinstance(money, MonthlyBill) else {}
-    # what is asked seldom may read most and cost little
-    worst = max(
-        answer.patterns,
-        key=lambda each: (spent.get(each.name, 0), each.before.capacity_units or 0.0),
-    )
+    worst = max(answer.patterns, key=partial(_spending, answer))
     reads = f"{worst.name} reads {_reads(worst.before)} by {worst.before.name}"
     if worst.name in spent:
         reads += f", {format_usd(float(spent[worst.name]))} of it"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from perfkit.analysis.outcome import Outcome, find_outcome
 from perfkit.report.figures import format_value
 from perfkit.report.model import Cell, Column, Kind, Marked, Provenance, Row, Table
-from perfkit.report.modelled import modelled_cell, units_cell
+from perfkit.report.modelled import modelled_cell, notes_of, units_cell
 from perfkit.report.percentiles import median_cell
 from perfkit.report.quoted import mapping, number
 from perfkit.runs import Run, Variant
@@ -38,6 +38,8 @@ def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
         title: The table's heading.
     """
     note = latency_note(runs)
+    outcomes = filter(None, map(find_outcome, runs))
+    modelled = notes_of(each.modelled for each in outcomes if each.modelled is not None)
     return Table(
         name=name,
         title=title,
@@ -48,7 +50,8 @@ def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
             Column(key="after", title="after", data_only=True),
             *_pair("latency", "latency_{}_s", Kind.SECONDS, note),
             _column("latency", "latency_ratio", "faster", Kind.RATIO, _RATIO_NOTE),
-            *_pair("RCU", "capacity_units_{}", Kind.CAPACITY),
+            _column("RCU", "capacity_units_before", "before", Kind.CAPACITY),
+            _column("RCU", "capacity_units_after", "after", Kind.CAPACITY, modelled),
             _column("RCU", "capacity_ratio", "cheaper", Kind.RATIO),
             *_pair("wasted items", "items_wasted_{}", Kind.COUNT),
             Column(

@@ -176,6 +176,9 @@ def _heading(selection: Selection) -> str:
         return ""
     run = selection.groups[0].runs[0]
     known = outline(run.workload, run.workload_digest)
+    if known is None and all(each.kind == "load" for each in selection.groups[0].runs):
+        # what was asked for is a mix, and no workload
+        return f"{run.description}: {run.workload}"
     return (known and known.description) or f"Workload {run.workload}"
 
 

@@ -192,7 +192,7 @@ def _outlook(
     estimates: Sequence[tuple[Group, Estimate]], doubts: Sequence[str], more: str
 ) -> Iterator[Statement]:
     if doubts:
-        text = write_doubts(doubts, _MOST_DOUBTS, more="perfkit report --cost -v")
+        text = write_doubts(doubts, _MOST_DOUBTS, more="`perfkit report --cost -v`")
         yield Statement(text=f"Doubtful: {text}", tone=Tone.WARNING)
     missing = [each for _, found in estimates[:1] for each in found.evidence.missing()]
     if not estimates:

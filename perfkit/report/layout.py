@@ -1,5 +1,6 @@
 """Tables as aligned text of a given width: which columns stand together, and what is cut where."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,10 @@ class Marks:
 
     _notes: list[str] = field(default_factory=list)
     _provenances: set[Provenance] = field(default_factory=set)
+
+    def copy(self) -> "Marks":
+        """Return the same marks, to try what room a table needs."""
+        return Marks(list(self._notes), set(self._provenances))
 
     def note(self, text: str | None) -> str:
         """Return the superscript number of a footnote; the same text has one number."""
@@ -79,6 +84,7 @@ class Grid:
         rows: Written values; a folded one has several lines.
         source: The values themselves, row by row.
         left_out: Titles of columns for which there was no room.
+        elsewhere: What to do to see these.
     """
 
     columns: tuple[Column, ...]
@@ -87,6 +93,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     source: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
+    elsewhere: str = "use --format json"
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -107,6 +114,12 @@ class Grid:
             max(display_width(line) for text in texts for line in text.split("\n"))
             for texts in zip(self.headings, *self.rows, strict=True)
         )
+
+    @property
+    def height(self) -> int:
+        """Return its lines, without what is drawn between them."""
+        rows = (self.headings, *self.rows)
+        return sum(1 + max(text.count("\n") for text in row) for row in rows)
 
     @property
     def width(self) -> int:
@@ -139,9 +152,10 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
     Write a table as one grid, or as several where one would be too wide.
 
     Columns that no row fills are dropped.
-    A table that is too wide is cut between groups, with the label columns repeated in each part.
+    A table that is too wide is cut between groups, with the label columns repeated in each part,
+    or folded between words in one piece where that takes fewer lines.
     Where even one group is too wide, long text is folded and then columns of the least weight
-    are left out, and the grid names them.
+    are left out, and the grid names them. A table of one piece is not cut but treated like that.
 
     Args:
         table: What to write.
@@ -157,14 +171,19 @@ def lay_out(table: Table, marks: Marks, width: int | None = None) -> tuple[Grid,
         if not column.data_only
         and (column.label or not table.rows or _has_values(column, table.rows))
     )
-    whole = _write(table, shown, marks)
-    if width is None or whole.width <= width:
-        return (whole,)
+    if width is None or _write(table, shown, marks.copy()).width <= width:
+        return (_write(table, shown, marks),)
     labels = tuple(column for column in shown if column.label)
-    return tuple(
-        _fit(_filled(table, part), labels, part, marks, width)
-        for part in _parts(table, shown, labels, marks, width)
-    )
+    if table.one_piece:
+        part = tuple(column for column in shown if not column.label)
+        return (_fit(table, labels, part, marks, width),)
+    parts = [(_filled(table, part), part) for part in _parts(table, shown, labels, marks, width)]
+    tried = marks.copy()
+    cut = [_fit(filled, labels, part, tried, width) for filled, part in parts]
+    folded = _fold(_write(table, shown, marks.copy()), width, words=False)
+    if len(cut) > 1 and folded.width <= width and folded.height < sum(each.height for each in cut):
+        return (_fold(_write(table, shown, marks), width, words=False),)
+    return tuple(_fit(filled, labels, part, marks, width) for filled, part in parts)
 
 
 def _parts(
@@ -178,7 +197,7 @@ def _parts(
     )
     for _, members in groups:
         group = tuple(members)
-        if parts and _write(table, (*labels, *parts[-1], *group), marks).width <= width:
+        if parts and _write(table, (*labels, *parts[-1], *group), marks.copy()).width <= width:
             parts[-1] = (*parts[-1], *group)
         else:
             parts.append(group)
@@ -196,48 +215,81 @@ def _filled(table: Table, part: Sequence[Column]) -> Table:
 def _fit(
     table: Table, labels: tuple[Column, ...], part: tuple[Column, ...], marks: Marks, width: int
 ) -> Grid:
+    words = not table.one_piece
     kept = list(part)
-    left_out: list[Column] = []
-    grid = _fold(_write(table, (*labels, *kept), marks), width)
-    while grid.width > width and len(kept) > 1:
+
+    def grid(marks: Marks) -> Grid:
+        return _fold(_write(table, (*labels, *kept), marks), width, words=words)
+
+    while len(kept) > 1 and grid(marks.copy()).width > width:
         # The last of the lightest goes first: columns are in order of interest.
-        lightest = min(reversed(kept), key=lambda column: column.weight)
-        kept.remove(lightest)
-        left_out.append(lightest)
-        grid = _fold(_write(table, (*labels, *kept), marks), width)
-    return replace(grid, left_out=tuple(column.title for column in part if column in left_out))
+        kept.remove(min(reversed(kept), key=lambda column: column.weight))
+    return replace(
+        _fold(grid(marks), width),
+        left_out=tuple(_full_title(each, part) for each in part if each not in kept)
+        if table.one_piece
+        else tuple(each.title for each in part if each not in kept),
+        elsewhere="add -v" if table.one_piece else "use --format json",
+    )
 
 
-def _fold(grid: Grid, width: int) -> Grid:
-    """Fold the widest text column until the grid fits, or no column can be narrower."""
-    while grid.width > width:
-        widths = grid.widths
-        foldable = [
-            index
-            for index, column in enumerate(grid.columns)
-            if column.kind is Kind.TEXT
-            and widths[index] > max(_NARROWEST, display_width(grid.titles[index]))
-        ]
-        if not foldable:
-            return grid
-        widest = max(foldable, key=lambda index: widths[index])
-        room = max(_NARROWEST, widths[widest] - (grid.width - width))
-        grid = replace(
-            grid,
-            rows=tuple(
+def _full_title(column: Column, part: Sequence[Column]) -> str:
+    """Return a heading, with its group's where another column has the same."""
+    alike = sum(each.title == column.title for each in part)
+    return f"{column.title} {column.group}" if alike > 1 else column.title
+
+
+def _fold(grid: Grid, width: int, *, words: bool = True) -> Grid:
+    """
+    Fold the widest text column until the grid fits, or no column can be narrower.
+
+    Words are broken, such as names, where *words* says so and nothing else makes room.
+    """
+    for broken in (False, True) if words else (False,):
+        while grid.width > width:
+            widths = grid.widths
+            least = [_least(grid, index, broken=broken) for index in range(len(widths))]
+            foldable = [
+                index
+                for index, column in enumerate(grid.columns)
+                if column.kind is Kind.TEXT and widths[index] > least[index]
+            ]
+            if not foldable:
+                break
+            widest = max(foldable, key=lambda index: widths[index])
+            room = max(least[widest], widths[widest] - (grid.width - width))
+            rows = tuple(
                 tuple(
                     _wrap(text, room) if index == widest else text for index, text in enumerate(row)
                 )
                 for row in grid.rows
-            ),
-        )
-        if grid.widths[widest] >= widths[widest]:
-            return grid
+            )
+            grid = replace(grid, rows=rows)
+            if grid.widths[widest] >= widths[widest]:
+                break
     return grid
 
 
+def _least(grid: Grid, index: int, *, broken: bool) -> int:
+    """Return how narrow a text column may become."""
+    longest = 0
+    if not broken:
+        words = (word for row in grid.rows for word in _spaced(row[index]).split())
+        longest = max(map(display_width, words), default=0)
+    return max(_NARROWEST, display_width(grid.titles[index]), longest)
+
+
+def _spaced(text: str) -> str:
+    """Return a text that can be broken before its arrows: between a form and the one it becomes."""
+    return re.sub(r"(?<=\S)→", " →", text.replace("\n", " "))
+
+
 def _wrap(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text.replace("\n", " "), width)) or text
+    if display_width(text) <= width:
+        return text
+    spaced = _spaced(text)
+    broken = any(display_width(word) > width for word in spaced.split())
+    return "\n".join(textwrap.wrap(spaced, width, break_on_hyphens=broken)) or text
 
 
 def _write(table: Table, columns: Sequence[Column], marks: Marks) -> Grid:
@@ -281,11 +333,11 @@ def _text(cell: Cell, column: Column, marks: Marks) -> str:
 
 
 def _has_values(column: Column, rows: Sequence[Row]) -> bool:
-    return any(format_cell(row.get(column.key), column.kind) != ABSENT for row in rows)
+    return any(format_cell(row.get(column.key), column.kind) not in {"", ABSENT} for row in rows)
 
 
 def left_out_line(grid: Grid) -> str:
     """Return what to say under a grid that had no room for some columns."""
     if not grid.left_out:
         return ""
-    return f"No room here for: {', '.join(map(one_line, grid.left_out))}. Widen the terminal, or use --format json."
+    return f"No room here for: {', '.join(map(one_line, grid.left_out))}. Widen the terminal, or {grid.elsewhere}."

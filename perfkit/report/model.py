@@ -150,6 +150,7 @@ class Table:
         main: A reader with room for one table wants this one.
         data_only: A drawing beside it writes the same figures, so text formats leave it out;
             JSON and CSV have it, and HTML as the chart's table.
+        one_piece: Where it is too wide, columns of the least weight are left out and it is not cut.
     """
 
     block: ClassVar[str] = "table"
@@ -161,6 +162,7 @@ class Table:
     notes: tuple[str, ...] = ()
     main: bool = False
     data_only: bool = False
+    one_piece: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

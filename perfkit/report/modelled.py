@@ -1,6 +1,6 @@
 """Queries by indexes that do not exist, as twins say: figures with their intervals, all modelled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perfkit.report.figures import format_value
@@ -19,7 +19,14 @@ from perfkit.report.model import (
 from perfkit.runs import Modelled, Run, Variant
 from perfkit.units import format_bytes, format_count, format_share
 
-__all__ = ["left_out", "modelled_cell", "modelled_table", "units_cell", "write_modelled"]
+__all__ = [
+    "left_out",
+    "modelled_cell",
+    "modelled_table",
+    "notes_of",
+    "units_cell",
+    "write_modelled",
+]
 
 _SOURCES = {
     "answer": (
@@ -50,14 +57,18 @@ def _written_interval(interval: tuple[float, float], kind: Kind) -> str:
 
 
 def modelled_cell(each: Modelled) -> Marked:
-    """Return a modelled query's units, marked, with its interval as a footnote."""
+    """Return a modelled query's units, marked, with its interval as a footnote if it has one."""
     interval = _written_interval(each.capacity_units_ci95, Kind.CAPACITY)
-    reach = "" if interval == "exact" else f" 95% interval: {interval} RCU."
     return Marked(
         value=each.capacity_units,
         provenance=Provenance.MODELLED,
-        note=f"{each.name} by {each.index}: {_note_of(each)}{reach}",
+        note=None if interval == "exact" else f"95% interval: {interval} RCU.",
     )
+
+
+def notes_of(modelled: Iterable[Modelled]) -> str | None:
+    """Return how the figures of these queries came to be, each way once; None if there are none."""
+    return " ".join(dict.fromkeys(map(_note_of, modelled))) or None
 
 
 def units_cell(variant: Variant) -> Cell:

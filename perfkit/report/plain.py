@@ -142,11 +142,11 @@ def _statement(text: str, tone: Tone, width: int) -> str:
 
 def _table(table: Table, marks: Marks, width: int) -> str:
     title = one_line(table.title) + "".join(marks.note(note) for note in table.notes)
-    grids = [_grid(grid) for grid in lay_out(table, marks, width)]
+    grids = [_grid(grid, width) for grid in lay_out(table, marks, width)]
     return "\n".join(filter(None, [title, "\n\n".join(grids)]))
 
 
-def _grid(grid: Grid) -> str:
+def _grid(grid: Grid, width: int) -> str:
     drawn = tabulate(
         [*_headings(grid), *chain(*map(_lines, grid.rows))],
         tablefmt=_FORMAT,
@@ -154,7 +154,7 @@ def _grid(grid: Grid) -> str:
         disable_numparse=True,
         colalign=["right" if right else "left" for right in grid.right_aligned],
     )
-    return "\n".join(filter(None, [drawn, left_out_line(grid)]))
+    return "\n".join(filter(None, [drawn, _wrapped(left_out_line(grid), width, hang=2)]))
 
 
 def _headings(grid: Grid) -> list[list[str] | str]:

@@ -153,9 +153,9 @@ def query_obstacle(context: Context, form: QueryForm, table: DescribedTable) -> 
             f"index {form.index} is not on {table.name}, though the workload says that it"
             " exists: check its name and the target"
             if wanted.exists
-            else f"`perfkit migrate preflight` finds the items of {table.name} that {form.index},"
-            " which is proposed and not there, could not hold; `perfkit migrate plan` says"
-            " what building it takes"
+            # the same of every index, so that a report says it once
+            else "`perfkit migrate preflight` finds the items that proposed indexes, which are not"
+            " there, could not hold; `perfkit migrate plan` says what building them takes"
         )
     if existing is None and _is_foreign(context, table.name):
         return (

@@ -35,6 +35,9 @@ from perfkit.units import (
 __all__ = ["build_report", "example_lines", "live_table", "screen"]
 
 _ON_SCREEN = 8
+_LINES = 3
+"""A request on one screen has no more."""
+
 _LEAST_CELLS = 28
 _FIGURES_CELLS = 56
 """Of a line, what the columns beside the request take at most."""
@@ -66,6 +69,7 @@ def screen(summary: Summary, *, more: str, next_step: str, width: int) -> tuple[
             title="",
             columns=_screen_columns(summary),
             rows=tuple(_screen_row(summary, each, width) for each in shown),
+            one_piece=True,
         ),
         Statements(
             name="more",
@@ -236,7 +240,7 @@ def _screen_columns(summary: Summary) -> tuple[Column, ...]:
 def _screen_row(summary: Summary, each: Figures, width: int) -> Row:
     calls = each.totals.calls
     return {
-        "request": _cut(each.fingerprint.text, width),
+        "request": _cut(each.fingerprint.text, width, lines=_LINES),
         "calls": calls,
         "share": _share(each.cost_usd, summary.cost_usd),
         "p50_s": each.percentile_s(0.5),
@@ -381,8 +385,8 @@ def example_lines(call: Call, fingerprint: Fingerprint) -> Iterator[Statement]:
         yield Statement(text=call.body.decode(errors="replace"), tone=Tone.COMMAND)
 
 
-def _cut(text: str, width: int) -> str:
-    most = max(_LEAST_CELLS, width - _FIGURES_CELLS)
+def _cut(text: str, width: int, *, lines: int = 1) -> str:
+    most = lines * max(_LEAST_CELLS, width - _FIGURES_CELLS)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

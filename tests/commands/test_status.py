@@ -85,10 +85,10 @@ EnrollmentsByUser    Enrollments  missing      -        -
 EnrollmentsByCourse  Enrollments  missing      -        -
 
 Saved runs, newest first
-run          scenario  started (UTC)
----------------------------------------
-run-profile  profile   2026-01-02 00:00
-run-courses  courses   2026-01-01 00:00
+run          started (UTC)
+-----------------------------
+run-profile  2026-01-02 00:00
+run-courses  2026-01-01 00:00
 """)
     assert result.stderr == "Next: perfkit create-indexes\n"
 
@@ -240,3 +240,26 @@ def test_the_service_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
         "Service: failing at http://127.0.0.1:1"
         " (dynamodb ok, cache failing: Redis does not answer, notifications off)\n"
     ) in perfkit("status").stdout
+
+
+def test_a_table_that_should_be_there_and_is_not_is_a_warning(tmp_path: Path) -> None:
+    workload = tmp_path / "perfkit.toml"
+    workload.write_text(
+        'name = "shop"\ndescription = "Theirs"\n[tables.Orders]\n'
+        'partition_key = { name = "id", type = "S" }\n'
+    )
+
+    result = perfkit("status", "--workload", str(workload), "--data", str(tmp_path / "d.sqlite3"))
+
+    assert result.exit_code == 0, result.output
+    assert "the workload says that Orders exists" in result.stderr
+
+
+def test_the_id_of_a_run_is_in_one_piece_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "20261201T120555Z-sensor-readings-v2-by-partition-38a074"
+    save_run(name, "2026-12-01T12:05:55Z")
+
+    shown = perfkit("status").stdout
+
+    assert [line.split()[0] for line in shown.splitlines() if name in line] == [f"run-{name}"]

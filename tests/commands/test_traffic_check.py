@@ -123,6 +123,15 @@ def test_machines_that_read_tests_get_what_failed(monkeypatch: pytest.MonkeyPatc
     assert "::warning title=filter" in done.stderr
 
 
+def test_a_request_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    shown = CliRunner().invoke(app, ["traffic", "show", "app.trace"]).stdout
+
+    assert "Scan Orders: filter coupon" in shown
+    assert "…" not in shown
+
+
 def test_a_trace_without_an_answer_is_no_success() -> None:
     write("none.trace", *["ResourceNotFoundException"] * 2, "no answer")
 

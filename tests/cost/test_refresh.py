@@ -674,7 +674,13 @@ def test_all_prices_are_shown_with_source_and_date() -> None:
     assert result.exit_code == 0
     row = next(line for line in result.stdout.splitlines() if line.startswith("redis-cache.t3"))
     assert re.split(r"\s{2,}", row.strip()) == snapshot(
-        ["redis-cache.t3.micro-hour", "$0.017³", "node hour", "undated"]
+        [
+            "redis-cache.t3.micro-hour",
+            "$0.017³",
+            "node hour",
+            "undated",
+            "price fixtures in public repositories",
+        ]
     )
     assert "second-hand" in result.stdout
 

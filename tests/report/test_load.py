@@ -128,6 +128,25 @@ def test_a_report_draws_what_a_test_was_like_from_second_to_second() -> None:
     assert [each.y for each in failed.points] == [1, 2, 3]
 
 
+def test_where_no_request_failed_no_failures_are_drawn() -> None:
+    seconds = tuple(
+        LoadSecond(at_s=float(number), users=5, requests=10, errors=0, p50_s=0.01, p95_s=0.02)
+        for number in range(1, 4)
+    )
+
+    (section,) = build_report([run_of(0, seconds=seconds)], topics=[Topic.LATENCY]).sections[-1:]
+
+    assert "Failed requests a second" not in {
+        each.title for each in section.blocks if isinstance(each, Curves)
+    }
+
+
+def test_a_report_about_a_mix_is_not_headed_as_a_workload() -> None:
+    run = of_a_shop()
+
+    assert build_report([run]).heading == f"{run.description}: {run.workload}"
+
+
 def test_an_invalid_run_says_so_in_the_report_and_on_the_screen() -> None:
     run = run_of(3, invalid=("the generator was saturated: 97% of a core",))
 
@@ -235,6 +254,7 @@ def test_the_dashboard_of_another_service_names_what_that_does_not_offer() -> No
     assert "RequestCount 20/s" in text
     assert "HTTPCode_Target_5XX 5%" in text
     assert "Not offered by the service: UnhealthyHostCount (/healthz or --metrics)" in text
+    assert text.count("CPUUtilization") == 1
     assert "DynamoDB ConsumedRCU (the header X-Consumed-Read-Units)" in text
 
 

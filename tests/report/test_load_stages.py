@@ -89,6 +89,7 @@ def run_of(seconds: tuple[LoadSecond, ...], **changes: Any) -> Run:
 
 
 SECONDS = tuple(second(float(number)) for number in range(1, 7))
+FAILING = (replace(SECONDS[0], errors=1), *SECONDS[1:])
 
 
 def test_a_later_one_takes_the_place_of_an_earlier_one() -> None:
@@ -121,7 +122,7 @@ def points_of(chart: Curves, label: str) -> tuple[Point, ...]:
 
 
 def test_every_chart_has_a_marker_at_each_event() -> None:
-    charts = curves_of(run_of(SECONDS))
+    charts = curves_of(run_of(FAILING))
 
     assert len(charts) == 4
     for chart in charts.values():
@@ -153,7 +154,7 @@ def test_what_is_counted_is_shown_by_the_second() -> None:
 
 
 def test_a_service_that_says_nothing_of_throttles_has_no_line_of_them() -> None:
-    silent = tuple(replace(each, throttles=None) for each in SECONDS)
+    silent = tuple(replace(each, throttles=None) for each in FAILING)
 
     labels = [each.label for each in curves_of(run_of(silent))["timeline-failures"].curves]
 

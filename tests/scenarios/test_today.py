@@ -211,8 +211,8 @@ today_query = { index = "ByStatus", key_condition = "#status = :status", filter 
     assert figures(missing) == {"query-today": (1.5, 10, 1)}
     assert missing.next_steps == (
         (
-            "`perfkit migrate preflight` finds the items of Orders that ByDay, which is proposed"
-            " and not there, could not hold; `perfkit migrate plan` says what building it takes"
+            "`perfkit migrate preflight` finds the items that proposed indexes, which are not"
+            " there, could not hold; `perfkit migrate plan` says what building them takes"
         ),
     )
 

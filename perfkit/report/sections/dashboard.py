@@ -1,7 +1,7 @@
 """The metrics of a service's dashboard before and after, measured and quoted, with a status."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfkit.analysis.health import HITS, LIMITS, find_health, status_of
 from perfkit.analysis.load_runs import (
@@ -172,6 +172,8 @@ def _of_another_service(run: Run) -> Section:
     title = "" if run.load_test is None else asked(run.load_test)
     name = f"service at {subject_of(run)}"
     panel = _panel(name, run.variants[0], figures, (figures, figures), Provenance.MEASURED)
+    # what it does not offer is said in words
+    panel = replace(panel, gauges=tuple(each for each in panel.gauges if each.value is not None))
     statements = [*_not_offered(figures)]
     if run.load_test is not None:
         statements += [

@@ -48,10 +48,10 @@ def build(selection: Selection) -> Iterable[Section]:
 
 
 def _blocks(answer: Answer, found: tuple[Statement, ...], selection: Selection) -> Iterator[Block]:
+    # all of them stand with what they are about
+    short_doubts = write_doubts(answer.doubts, more="beside their figures")
     doubts = (
-        (Statement(text=f"Doubtful: {write_doubts(answer.doubts)}", tone=Tone.WARNING),)
-        if answer.doubts
-        else ()
+        (Statement(text=f"Doubtful: {short_doubts}", tone=Tone.WARNING),) if answer.doubts else ()
     )
     costs = _costs(answer, selection)
     if len(answer.patterns) < 2:

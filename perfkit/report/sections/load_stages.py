@@ -316,12 +316,9 @@ def timeline(test: LoadTest) -> Iterator[Curves]:
     if any(each.throttles is not None for each in test.seconds):
         title = "Failed requests and throttled calls a second"
         failures.append(curve("throttled calls", lambda each: each.throttles or 0, rate=True))
-    yield chart(
-        "timeline-failures",
-        title,
-        ("a second", Kind.COUNT, False),
-        *failures,
-    )
+    # nothing is to be seen where nothing failed, and the table says so
+    if any(each.errors or each.throttles for each in test.seconds):
+        yield chart("timeline-failures", title, ("a second", Kind.COUNT, False), *failures)
 
 
 def _whole_seconds(test: LoadTest) -> list[tuple[LoadSecond, float]]:

@@ -419,3 +419,11 @@ def test_charts_stand_two_by_two_and_an_odd_one_alone() -> None:
     halves = render_report(report).count('<figure class="block chart of-curves half">')
 
     assert halves == len(curves) - len(curves) % 2
+
+
+def test_names_are_shown_as_they_are_written() -> None:
+    """`audit_log-by-key` is what is typed after `perfkit bench`, and no other pattern."""
+    text = render_report(report_of(Statements(name="s", statements=(Statement(text="x"),))))
+
+    headings = [line for line in text.splitlines() if "::first-letter" in line]
+    assert not [line for line in headings if "h1" in line or "h2" in line or "contents" in line]
