@@ -16,7 +16,7 @@ from perfkit.capacity import (
     item_size,
     read_units,
 )
-from perfkit.dynamodb.estimates import index_entry
+from perfkit.dynamodb.estimates import stored_size
 from perfkit.dynamodb.index_items import Reason, Violation, violations
 from perfkit.dynamodb.sample import SampledItem, SampleFacts
 from perfkit.dynamodb.tables import Keys
@@ -25,7 +25,8 @@ from perfkit.measure.cluster_sample import (
     ClusterSample,
     count_in_table,
     mean_of_hits,
-    sum_in_table,
+    members_in_table,
+    sum_of_members,
 )
 from perfkit.workloads.model import Index, Table
 from perfkit.workloads.profile import Estimate, design_effect
@@ -82,8 +83,10 @@ class _Entries:
 
     belonging: Counter[int] = field(default_factory=Counter)
     sizes: list[int] = field(default_factory=list)
-    stored: Counter[int] = field(default_factory=Counter)
+    stored: dict[int, list[int]] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
     total_bytes: int = 0
+    total_stored: int = 0
     left_out: Counter[Violation] = field(default_factory=Counter)
     violating: Counter[int] = field(default_factory=Counter)
     groups: dict[bytes, Counter[int]] = field(default_factory=dict)
@@ -250,15 +253,15 @@ class TableTwin:
         items = found.belonging.total()
         if self._whole:
             entries = Estimate.exactly(items)
-            stored = Estimate.exactly(found.stored.total())
+            stored = Estimate.exactly(found.total_stored)
             violating = Estimate.exactly(found.violating.total())
         else:
-            entries = count_in_table(found.belonging, sample, effect=1.0)
+            entries = members_in_table(found.belonging, sample)
             stored = Estimate.exactly(0)
             if self._items:
                 # the largest items there can be, where a sample says nothing
                 most = float(sample.population * (MAX_ITEM_BYTES + INDEX_ENTRY_OVERHEAD_BYTES))
-                stored = sum_in_table(found.stored, sample)
+                stored = sum_of_members(found.stored, found.others, sample)
                 stored = replace(stored, high=min(stored.high, most))
             violating = count_in_table(found.violating, sample, effect=1.0)
         return IndexFigures(
@@ -283,6 +286,9 @@ class TableTwin:
 
     def _note(self, entries: _Entries, index: Index, item: Item, place: int) -> None:
         found = violations(item, Keys.of(index))
+        stored_bytes = stored_size(self.table, index, item)
+        if not self._whole:
+            entries.others.append(stored_bytes)
         if found:
             # an item without one of the keys is not meant to be in the index, whatever else it has
             first = min(found, key=lambda each: each.reason is not Reason.MISSING)
@@ -290,12 +296,13 @@ class TableTwin:
             if any(each.reason is not Reason.MISSING for each in found):
                 entries.violating[place] += 1
             return
-        size_bytes = item_size(index_entry(self.table, index, item) or {})
+        size_bytes = stored_bytes - INDEX_ENTRY_OVERHEAD_BYTES
         entries.belonging[place] += 1
         entries.total_bytes += size_bytes
-        entries.stored[place] += size_bytes + INDEX_ENTRY_OVERHEAD_BYTES
+        entries.total_stored += stored_bytes
         if self._whole:
             return
+        entries.stored.setdefault(place, []).append(stored_bytes)
         entries.sizes.append(size_bytes)
         value = repr([item[key.name] for key in index.partition_keys]).encode()
         digest = hashlib.blake2b(value, digest_size=12).digest()
