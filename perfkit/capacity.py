@@ -35,7 +35,7 @@ Item = dict[str, AttributeValue]
 """Attribute name to value."""
 
 READ_UNIT_BYTES = 4096
-WRITE_UNIT_BYTES = 1024
+_WRITE_UNIT_BYTES = 1024
 MAX_ITEM_BYTES = 409_600
 
 INDEX_ENTRY_OVERHEAD_BYTES = 100
@@ -58,7 +58,7 @@ _READ_FACTOR = {
 
 
 @lru_cache(maxsize=16_384)
-def number_size(text: str) -> int:
+def _number_size(text: str) -> int:
     """
     Return the bytes a number takes.
 
@@ -111,7 +111,7 @@ def attribute_value_size(value: Mapping[str, Any]) -> int:
         case "S":
             return _text_size(content)
         case "N":
-            return number_size(content)
+            return _number_size(content)
         case "B":
             return _binary_size(content)
         case "BOOL" | "NULL":
@@ -126,7 +126,7 @@ def attribute_value_size(value: Mapping[str, Any]) -> int:
         case "SS":
             return sum(_text_size(member) for member in content)
         case "NS":
-            return sum(number_size(member) for member in content)
+            return sum(_number_size(member) for member in content)
         case "BS":
             return sum(_binary_size(member) for member in content)
         case _:
@@ -177,7 +177,7 @@ def write_units(
         new_bytes: Size after, None if there is none.
         transactional: Whether the write (or condition check) is part of a transaction.
     """
-    units = _units(max(old_bytes or 0, new_bytes or 0), WRITE_UNIT_BYTES)
+    units = _units(max(old_bytes or 0, new_bytes or 0), _WRITE_UNIT_BYTES)
     return float(units * 2 if transactional else units)
 
 
@@ -197,8 +197,8 @@ def index_write_units(
         key_changed: Whether a key attribute of the index changed (entry moves).
         view_changed: Whether any projected attribute changed.
     """
-    old = 0 if old_bytes is None else _units(old_bytes, WRITE_UNIT_BYTES)
-    new = 0 if new_bytes is None else _units(new_bytes, WRITE_UNIT_BYTES)
+    old = 0 if old_bytes is None else _units(old_bytes, _WRITE_UNIT_BYTES)
+    new = 0 if new_bytes is None else _units(new_bytes, _WRITE_UNIT_BYTES)
     if old and new and not key_changed:
         return float(max(old, new)) if view_changed else 0.0
     return float(old + new)

@@ -15,13 +15,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TextIO
 
-__all__ = [
-    "INTERRUPTED",
-    "is_out_of_files",
-    "prepare_streams",
-    "silence",
-    "terminate_as_interrupt",
-]
+__all__ = ["INTERRUPTED", "is_out_of_files", "prepare_streams", "silence", "terminate_as_interrupt"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -109,7 +103,7 @@ class _Phase(Enum):
     ENDING = "what is being put right must not be interrupted again"
 
 
-class Interrupts:
+class _Interrupts:
     """What Ctrl-C does, from the first line of the program to the last."""
 
     def __init__(self) -> None:
@@ -151,7 +145,7 @@ class Interrupts:
             sys.__unraisablehook__(unraisable)
 
 
-interrupts = Interrupts()
+interrupts = _Interrupts()
 """What Ctrl-C does in this process."""
 
 

@@ -49,7 +49,7 @@ __all__ = [
     "service_plan",
 ]
 
-INSTANCES = 2
+_INSTANCES = 2
 """Of the service; as many take their place at each switch."""
 
 _READ_UNITS, _WRITE_UNITS = 100, 50
@@ -68,7 +68,7 @@ _BETWEEN_SHARE = 0.2
 _PARTITION_S = 0.2
 """In which a partition that refused has units again."""
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _LONGEST_STAY_S = 60.0
 """Beyond the pace: a service that answers nothing is not waited for."""
 
@@ -216,7 +216,7 @@ def service_plan(target: Target, workload: str) -> ServicePlan:
         target=target,
         workload=workload,
     )
-    return ServicePlan(settings=settings, port=0, instances=INSTANCES)
+    return ServicePlan(settings=settings, port=0, instances=_INSTANCES)
 
 
 def beside_limits(target: Target) -> Target:
@@ -314,7 +314,7 @@ class Migration:
         self._hold(text, self._pace_s)
         deadline_s = time.monotonic() + _LONGEST_STAY_S
         while self._stages.answered < self._users and time.monotonic() < deadline_s:
-            self._pause(_LOOK_S)
+            self._pause(_POLL_S)
 
     def _hold(self, text: str, seconds: float) -> None:
         self.doing = text
@@ -430,6 +430,6 @@ class Migration:
         new = [name for name, on in asdict(wanted).items() if on and not earlier[name]]
         self._stages.note(
             f"phase {phase}: {_NEW[phase]}",
-            f"{', '.join(new)} on; {INSTANCES} instances replaced in {format_seconds(took_s)}",
+            f"{', '.join(new)} on; {_INSTANCES} instances replaced in {format_seconds(took_s)}",
         )
         self._stages.enter(f"phase {phase}")

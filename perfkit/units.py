@@ -27,7 +27,7 @@ __all__ = [
 
 # written out, because they look like the letter x and a hyphen
 TIMES = "\N{MULTIPLICATION SIGN}"
-MINUS = "\N{MINUS SIGN}"
+_MINUS = "\N{MINUS SIGN}"
 
 # what a terminal obeys (C0 and C1 control characters), what reorders or ends a line (direction
 # controls, line and paragraph separators), and halves of characters, which no file can hold
@@ -185,7 +185,7 @@ def format_share(value: float) -> str:
     nothing, as a saving that is none, has a minus sign.
     """
     if value < 0:
-        return f"{MINUS}{format_share(-value)}"
+        return f"{_MINUS}{format_share(-value)}"
     if value in {0.0, 1.0}:
         return f"{value:.0%}"
     for decimals in range(1, 12):
@@ -211,7 +211,7 @@ def format_change(ratio: float) -> str:
     digits = f"{abs(change):,.{decimals}f}"
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
-    return f"{'+' if change > 0 else MINUS}{digits}%"
+    return f"{'+' if change > 0 else _MINUS}{digits}%"
 
 
 def format_usd(value_usd: Decimal | float) -> str:
@@ -223,7 +223,7 @@ def format_usd(value_usd: Decimal | float) -> str:
     What is less than a cent, such as the price of a unit, has three significant digits and no
     exponent: `$0.000000125`.
     """
-    sign, amount = (MINUS, -value_usd) if value_usd < 0 else ("", value_usd)
+    sign, amount = (_MINUS, -value_usd) if value_usd < 0 else ("", value_usd)
     # what subtracting amounts leaves is no amount
     if amount < 1e-12:
         return "$0.00"

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.capacity import (
+    _WRITE_UNIT_BYTES,
     INDEX_ENTRY_OVERHEAD_BYTES,
     MAX_ITEM_BYTES,
     READ_UNIT_BYTES,
-    WRITE_UNIT_BYTES,
     Consistency,
+    _number_size,
     attribute_value_size,
     index_write_units,
     item_size,
-    number_size,
     read_units,
     replay_units,
     write_units,
@@ -85,7 +85,7 @@ values: st.SearchStrategy[dict[str, Any]] = st.recursive(
 def test_a_number_takes_a_byte_and_one_for_each_pair_of_digits(
     number: str, size_bytes: int
 ) -> None:
-    assert number_size(number) == size_bytes
+    assert _number_size(number) == size_bytes
 
 
 @given(numbers)
@@ -101,7 +101,7 @@ def test_number_size_counts_base_100_digits_of_the_value(number: str) -> None:
         whole //= 100
         groups += 1
 
-    assert number_size(number) == (1 + groups + sign if value else 1)
+    assert _number_size(number) == (1 + groups + sign if value else 1)
 
 
 @given(numbers, st.integers(0, 3), st.integers(0, 3))
@@ -112,8 +112,8 @@ def test_number_size_does_not_depend_on_the_spelling(
     point = "" if "." in rest else "."
     padded = f"{sign}{'0' * zeros_before}{rest}{point}{'0' * zeros_after}"
 
-    assert number_size(padded) == number_size(number)
-    assert number_size(f"{rest}E0") == number_size(rest)
+    assert _number_size(padded) == _number_size(number)
+    assert _number_size(f"{rest}E0") == _number_size(rest)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_unknown_type_is_named() -> None:
 def test_limits_are_dynamodbs() -> None:
     assert MAX_ITEM_BYTES == 400 * 1024 == 409_600
     assert READ_UNIT_BYTES == 4096
-    assert WRITE_UNIT_BYTES == 1024
+    assert _WRITE_UNIT_BYTES == 1024
     assert INDEX_ENTRY_OVERHEAD_BYTES == 100
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.units import (
-    MINUS,
+    _MINUS,
     TIMES,
     escape,
     escape_json,
@@ -131,7 +131,7 @@ def test_a_share_is_all_or_nothing_only_if_it_is(value: float, text: str) -> Non
 
 
 def test_a_share_below_nothing_has_a_minus_sign() -> None:
-    assert (format_share(-2.001), format_share(-1)) == (f"{MINUS}200.1%", f"{MINUS}100%")
+    assert (format_share(-2.001), format_share(-1)) == (f"{_MINUS}200.1%", f"{_MINUS}100%")
 
 
 def test_counts_are_exact() -> None:
@@ -142,13 +142,13 @@ def test_counts_are_exact() -> None:
     ("value_usd", "text"),
     [
         (118.5, "$118.50"),
-        (-50, f"{MINUS}$50.00"),
+        (-50, f"{_MINUS}$50.00"),
         (1_234_567.891, "$1,234,567.89"),
         (0, "$0.00"),
         (0.1 + 0.2 - 0.3, "$0.00"),
         # half a cent goes up, whatever is next to it as a binary fraction
         (2053.125, "$2,053.13"),
-        (-2053.125, f"{MINUS}$2,053.13"),
+        (-2053.125, f"{_MINUS}$2,053.13"),
         (1.005, "$1.01"),
         (0.005, "$0.01"),
         (0.00013, "$0.00013"),

@@ -117,14 +117,10 @@ class CacheFinding:
 
     Args:
         ratios: Of each pattern that is surely faster from a warm cache, by how much.
-        patterns: How many were asked.
-        in_trouble: Calls made while the cache's server was killed or hanging.
         verdict: Pass if none of them failed and something is faster.
     """
 
     ratios: tuple[float, ...]
-    patterns: int
-    in_trouble: int
     verdict: Verdict
 
 
@@ -138,7 +134,6 @@ class Indexes:
         there: Indexes that they read and that the workload says are there already.
         by_key: Patterns whose better variant reads a key of the table.
         batched: Patterns whose better variant asks in batches.
-        modelled: Of *names*, those that do not exist yet and of which a twin speaks.
         stored_bytes: What the indexes store; None where no run says.
         insert_units: Write units that the indexes add to a new item in each table; None likewise.
     """
@@ -147,7 +142,6 @@ class Indexes:
     there: tuple[str, ...]
     by_key: tuple[str, ...]
     batched: tuple[str, ...]
-    modelled: tuple[str, ...]
     stored_bytes: float | None
     insert_units: float | None
 
@@ -180,7 +174,6 @@ class MonthlyBill:
         before: As it is today.
         after: With the better variants.
         cached: With these behind the cache.
-        region: Whose list prices.
         reads_before: Of *before*, reads by pattern.
         reads_after: Reads by pattern with the better variants.
     """
@@ -189,7 +182,6 @@ class MonthlyBill:
     before: Decimal
     after: Decimal | None
     cached: Decimal | None
-    region: str
     reads_before: Mapping[str, Decimal] = field(default_factory=dict)
     reads_after: Mapping[str, Decimal] = field(default_factory=dict)
 
@@ -201,7 +193,6 @@ class Answer:
 
     Args:
         group: The runs.
-        description: What the workload's file says it is; else its name.
         days: First and last day of measuring, ISO 8601.
         items: Of the tables that were scanned; None if no run says.
         patterns: In the workload's order.
@@ -215,7 +206,6 @@ class Answer:
     """
 
     group: Group
-    description: str
     days: tuple[str, str]
     items: int | None
     patterns: tuple[PatternFinding, ...]
@@ -267,7 +257,6 @@ def find_answer(group: Group, selection: Selection) -> Answer:
     indexes = _indexes(patterns, costs, there)
     return Answer(
         group=group,
-        description=known.description if known and known.description else runs[0].workload,
         days=(days[0], days[-1]),
         items=_items(patterns),
         patterns=patterns,
@@ -328,8 +317,6 @@ def _cache(run: Run) -> CacheFinding | None:
         verdict = Verdict.passed()
     return CacheFinding(
         ratios=tuple(sorted(ratios)),
-        patterns=len(run.questions),
-        in_trouble=sum(each.calls for each in troubled),
         verdict=verdict,
     )
 
@@ -364,7 +351,6 @@ def _indexes(
             if each.after and not each.after.index and not _is_batched(each.after)
         ),
         batched=tuple(each.name for each in after if each.after and _is_batched(each.after)),
-        modelled=tuple(dict.fromkeys(each.index for each in modelled)),
         stored_bytes=sum(each.stored_bytes for each in chosen) if measured else None,
         insert_units=sum(each.units.get("insert", 0.0) * each.entries_share for each in chosen)
         if measured
@@ -403,7 +389,6 @@ def _monthly(group: Group, costs: Costs) -> MonthlyBill | None:
         before=totals[State.BEFORE],
         after=totals.get(State.AFTER),
         cached=totals.get(State.CACHED),
-        region=found.book.region,
         reads_before={each.name: each.before.usd for each in found.patterns},
         reads_after={
             each.name: each.after.usd for each in found.patterns if each.after is not None

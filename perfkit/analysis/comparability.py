@@ -11,7 +11,7 @@ from perfkit.workloads.outline import outline, stated_traffic
 
 __all__ = ["earlier_versions", "not_alike", "not_measured", "too_old", "unjudged"]
 
-OLD = timedelta(days=30)
+_OLD = timedelta(days=30)
 """A run is old after this: code, data and machine have hardly stayed as they were."""
 
 _SETTINGS = ("scale", "consistent", "segments", "iterations", "min_time_s")
@@ -98,12 +98,12 @@ def too_old(selection: Selection) -> Iterator[str]:
     if selection.now is None:
         return
     ages = {selection.title(run): selection.now - _moment(run) for run in selection.runs}
-    old = [title for title, age in ages.items() if age > OLD]
+    old = [title for title, age in ages.items() if age > _OLD]
     if old:
         oldest = max(ages.values()).days
         who = "all runs" if len(old) == len(ages) > 1 else ", ".join(old)
         yield (
-            f"{who}: more than {OLD.days} days old (up to {oldest}); measure again before relying"
+            f"{who}: more than {_OLD.days} days old (up to {oldest}); measure again before relying"
             " on it"
         )
 

@@ -22,7 +22,6 @@ __all__ = [
     "Fleet",
     "Measured",
     "Sides",
-    "busiest",
     "find_sides",
     "fleet_of",
     "measured_of",
@@ -81,7 +80,6 @@ class Busy:
 
     share: float
     rate_hz: float
-    p95_s: float
     run: str
 
 
@@ -131,7 +129,7 @@ def _seconds(samples: Sequence[InstanceSample], instances: int) -> tuple[float, 
     return tuple(fmean(found) * instances for _, found in sorted(by_second.items()))
 
 
-def busiest(runs: Sequence[Measured], limit_s: float) -> Busy | None:
+def _busiest(runs: Sequence[Measured], limit_s: float) -> Busy | None:
     """
     Return the busiest of some tests that kept a limit, as `load --find-max` keeps it.
 
@@ -140,7 +138,7 @@ def busiest(runs: Sequence[Measured], limit_s: float) -> Busy | None:
         limit_s: The 95th percentile of the response time was below it, and nothing failed.
     """
     kept = [
-        Busy(share=each.busy_share, rate_hz=each.rate_hz, p95_s=each.p95_s, run=each.run.id)
+        Busy(share=each.busy_share, rate_hz=each.rate_hz, run=each.run.id)
         for each in runs
         if each.p95_s is not None
         and each.p95_s < limit_s
@@ -364,7 +362,7 @@ def fleet_of(
         policy: How auto scaling keeps them.
         book: Prices.
     """
-    busy = busiest(alike, limit_s)
+    busy = _busiest(alike, limit_s)
     share = 1.0 if busy is None else min(busy.share, 1.0)
     need = instances_needed(rate_hz, measured.cpu_s, kind, peak_ratio=1.0, cpu_target=share)
     bursting = None

@@ -81,14 +81,14 @@ def passage_of(run: Run) -> Passage | None:
     stages = [each for each in test.stages if each.figures is not None]
     if len(stages) < 2:
         return None
-    said = [each.throttles for each in test.seconds if each.throttles is not None]
+    throttles = [each.throttles for each in test.seconds if each.throttles is not None]
     return Passage(
         test=test,
         before=stages[0],
         after=stages[-1],
         requests=sum(each.requests for each in test.seconds),
         errors=sum(each.errors for each in test.seconds),
-        throttles=sum(said) if said else None,
+        throttles=sum(throttles) if throttles else None,
         calm_from=_calm_from(test, stages),
     )
 

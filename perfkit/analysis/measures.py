@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from perfkit.cost.prices import PriceBook
 
 __all__ = [
-    "MEASURES",
     "OVERALL",
     "means_of_instances",
     "measures_of",
@@ -22,7 +21,7 @@ __all__ = [
 OVERALL = ""
 """Stands for all requests together, where an endpoint is named."""
 
-MEASURES: Mapping[str, str] = {
+_MEASURES: Mapping[str, str] = {
     "requests": "requests, those that failed among them",
     "rate": "requests a second",
     "errors": "requests that failed",
@@ -51,36 +50,35 @@ a request was due."""
 Measures = Mapping[str, float | None]
 
 
-def measures_of(run: Run, book: "PriceBook | None" = None) -> Mapping[str, Measures]:
+def measures_of(run: Run) -> Mapping[str, Measures]:
     """
     Return the measures of a load test: by endpoint, then by name; `OVERALL` is all together.
 
-    Every name of `MEASURES` is there. None is what was not measured: a percentile that no request
+    Every name of `_MEASURES` is there. None is what was not measured: a percentile that no request
     lies above, units that the service does not say, anything of instances nobody looked at, and,
     for a single endpoint, what is only known of an instance.
 
     Args:
         run: Of kind `load`; other runs have no measures, and nor has one without any request.
-        book: Prices; None takes those of the run's region, or of us-east-1.
     """
     if run.kind is not RunKind.LOAD or run.load_test is None or not run.variants:
         return {}
-    usd = _Usd(run, book)
+    usd = _Usd(run)
     found = {each.question: _measures(each, usd) for each in run.variants}
     return {**found, OVERALL: {**found.get(OVERALL, {}), **_of_instances(run.load_test)}}
 
 
 def measures_of_variant(run: Run, variant: Variant) -> Measures:
     """Return the measures of some requests of a load test: of a stage of it, say."""
-    return _measures(variant, _Usd(run, None))
+    return _measures(variant, _Usd(run))
 
 
 class _Usd:
     """What units cost on demand; the price list is only read where units are known."""
 
-    def __init__(self, run: Run, book: "PriceBook | None") -> None:
+    def __init__(self, run: Run) -> None:
         self._region = run.target.get("region")
-        self._book = book
+        self._book: PriceBook | None = None
 
     def per_million(self, read_units: float | None, write_units: float | None) -> float | None:
         if read_units is None:
@@ -108,7 +106,7 @@ def _measures(variant: Variant, usd: _Usd) -> Measures:
     http = variant.http
     write_units = None if http is None else http.write_units
     return {
-        **dict.fromkeys(MEASURES),
+        **dict.fromkeys(_MEASURES),
         "requests": variant.requests,
         "rate": None if http is None else http.requests_per_s,
         "errors": variant.errors,

@@ -15,19 +15,19 @@ __all__ = ["METRICS", "keep_publishing"]
 
 _log = logging.getLogger("perfkit.cache")
 
-PUBLISH_S = 60.0
+_PUBLISH_S = 60.0
 
 METRICS = 16
 """Metrics that all patterns together make, at most; each of them is billed."""
 
 # CloudWatch takes 1,000 metrics and 1 MB in a request, and 150 values in a metric
-METRICS_AT_ONCE = 100
-VALUES_AT_ONCE = 150
+_METRICS_AT_ONCE = 100
+_VALUES_AT_ONCE = 150
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def publish(
+def _publish(
     now: Snapshot,
     client: Any,
     namespace: str,
@@ -60,7 +60,7 @@ def publish(
     sent = 0
     metrics = _metrics(now, before or Snapshot(), dimensions or {}, by_pattern=by_pattern)
     try:
-        for batch in _batches(list(metrics), METRICS_AT_ONCE):
+        for batch in _batches(list(metrics), _METRICS_AT_ONCE):
             data = [{"Timestamp": at, **metric} for metric in batch]
             client.put_metric_data(Namespace=namespace, MetricData=data)
             sent += len(data)
@@ -107,7 +107,7 @@ def _counts(now: Any, before: Any, dimensions: Mapping[str, str]) -> Iterator[di
 
 
 def _since(now: int, before: int) -> int:
-    # a count that went down began anew
+    # a count that went down started over
     return now - before if now >= before else now
 
 
@@ -118,7 +118,7 @@ def _latency(
     if before is not None and before.count <= now.count:
         counts -= _values_ms(before)
     place = {**dimensions, "Outcome": outcome.value}
-    for values in _batches(sorted(counts), VALUES_AT_ONCE):
+    for values in _batches(sorted(counts), _VALUES_AT_ONCE):
         numbers = [float(counts[value]) for value in values]
         yield _metric("Latency", place, Unit="Milliseconds", Values=values, Counts=numbers)
 
@@ -134,7 +134,7 @@ def _values_ms(latency: Latency) -> Counter[float]:
     return counts
 
 
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
@@ -143,13 +143,7 @@ def _metric(name: str, dimensions: Mapping[str, str], **content: Any) -> dict[st
     return {"MetricName": name, "Dimensions": pairs, **content}
 
 
-async def keep_publishing(
-    snapshot: Callable[[], Snapshot],
-    client: Any,
-    namespace: str,
-    *,
-    every_s: float = PUBLISH_S,
-) -> None:
+async def keep_publishing(snapshot: Callable[[], Snapshot], client: Any, namespace: str) -> None:
     """
     Send what a cache counts each minute, and the rest when cancelled; failures are only logged.
 
@@ -157,7 +151,6 @@ async def keep_publishing(
         snapshot: Returns what has been counted.
         client: A boto3 CloudWatch client.
         namespace: For example "perfkit".
-        every_s: Seconds between.
     """
     before = Snapshot()
 
@@ -166,7 +159,7 @@ async def keep_publishing(
         now = snapshot()
         try:
             await asyncio.to_thread(
-                publish, now, client, namespace, before=before, by_pattern=False
+                _publish, now, client, namespace, before=before, by_pattern=False
             )
         except TargetError as error:
             # the next one brings what this one could not
@@ -176,7 +169,7 @@ async def keep_publishing(
 
     try:
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(_PUBLISH_S)
             await send()
     finally:
         await send()

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from perfkit.cache.address import parse_url
 from perfkit.cache.breaker import CircuitBreaker
 
-__all__ = ["CacheError", "CacheUnavailableError", "Command", "CommandRefusedError", "Connection"]
+__all__ = ["CacheError", "CacheUnavailableError", "Command", "Connection"]
 __all__ += ["value"]
 
 Command = tuple[str | bytes | int | float, ...]
@@ -42,7 +42,7 @@ class CacheUnavailableError(CacheError):
     """The server cannot be reached, does not answer in time, or does not speak the protocol."""
 
 
-class CommandRefusedError(CacheError):
+class _CommandRefusedError(CacheError):
     """The server answered a command with an error: a wrong type, no memory, a read-only replica."""
 
 
@@ -54,7 +54,7 @@ def value(reply: Any) -> Any:
         CommandRefusedError: It is an error.
     """
     if isinstance(reply, ResponseError):
-        raise CommandRefusedError(str(reply))
+        raise _CommandRefusedError(str(reply))
     return reply
 
 

@@ -5,13 +5,13 @@ import zlib
 
 from perfkit.cache.connection import CacheError
 
-__all__ = ["UnreadableValueError", "decode", "encode"]
+__all__ = ["decode", "encode"]
 
 _RAW = b"="
 _COMPRESSED = b"z"
 
 
-class UnreadableValueError(CacheError):
+class _UnreadableValueError(CacheError):
     """What is stored is nothing that `encode` made."""
 
 
@@ -42,7 +42,7 @@ async def decode(stored: bytes, largest_bytes: int) -> bytes:
     if marker == _COMPRESSED:
         return await asyncio.to_thread(_decompress, stored[1:], largest_bytes)
     msg = f"expected a value with the marker of a cached one, got {stored[:20]!r}"
-    raise UnreadableValueError(msg)
+    raise _UnreadableValueError(msg)
 
 
 def _decompress(compressed: bytes, largest_bytes: int) -> bytes:
@@ -51,8 +51,8 @@ def _decompress(compressed: bytes, largest_bytes: int) -> bytes:
         body = stream.decompress(compressed, largest_bytes)
     except zlib.error as error:
         msg = f"a compressed value is damaged: {error}"
-        raise UnreadableValueError(msg) from error
+        raise _UnreadableValueError(msg) from error
     if not stream.eof or stream.unused_data:
         msg = f"a compressed value is cut short, has a tail, or is over {largest_bytes} bytes"
-        raise UnreadableValueError(msg)
+        raise _UnreadableValueError(msg)
     return body

@@ -13,7 +13,7 @@ from perfkit.measure.clock import Clock
 
 __all__ = ["Invalidations"]
 
-KEYS_AT_ONCE = 100
+_KEYS_AT_ONCE = 100
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Invalidations:
     async def _pay(self, debts: Mapping[str, _Debt]) -> None:
         lag_ms = round(self._settings.index_lag_s * 1e3)
         rest = iter(debts.items())
-        while batch := dict(islice(rest, KEYS_AT_ONCE)):
+        while batch := dict(islice(rest, _KEYS_AT_ONCE)):
             commands = [scripts.invalidate(key, lag_ms) for key in batch]
             replies = await self._connection.ask(*commands)
             for (key, debt), reply in zip(batch.items(), replies, strict=True):

@@ -26,7 +26,7 @@ from perfkit.workloads.model import AccessPattern, CachePolicy, Workload
 
 __all__ = ["KeyTemplate", "Keys", "Place"]
 
-NAMESPACE = "perfkit"
+_NAMESPACE = "perfkit"
 
 # stands in a key for a parameter that is in the variant; no escaped value looks like it
 _IN_VARIANT = "*"
@@ -54,7 +54,7 @@ class Keys:
     """
 
     def __init__(self, workload: Workload, version: str) -> None:
-        self._prefix = f"{NAMESPACE}:{_escape(version)}:"
+        self._prefix = f"{_NAMESPACE}:{_escape(version)}:"
         self._templates = {
             pattern.name: KeyTemplate(pattern, pattern.cache, self._prefix)
             for pattern in workload.patterns

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
+class _Counts:
     """
     What happened to the requests for one pattern: hits + misses + errors are all of them.
 
@@ -47,11 +47,6 @@ class Counts:
     @property
     def requests(self) -> int:
         return self.hits + self.misses + self.errors
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Hits among all requests; None if there were none."""
-        return self.hits / self.requests if self.requests else None
 
     def add(self, other: Self) -> None:
         """Take in what *other* counted."""
@@ -85,9 +80,9 @@ class Latency:
 
     __slots__ = ("histogram", "sum_s")
 
-    def __init__(self, histogram: Histogram | None = None, sum_s: float = 0.0) -> None:
-        self.histogram = histogram or Histogram()
-        self.sum_s = sum_s
+    def __init__(self) -> None:
+        self.histogram = Histogram()
+        self.sum_s = 0.0
 
     def record(self, sample_s: float) -> None:
         """Add one latency in seconds."""
@@ -97,11 +92,6 @@ class Latency:
     @property
     def count(self) -> int:
         return self.histogram.count
-
-    @property
-    def mean_s(self) -> float | None:
-        """The mean in seconds; None without a sample."""
-        return self.sum_s / self.count if self.count else None
 
     def add(self, other: Self) -> None:
         """Take in all latencies of *other*."""
@@ -121,7 +111,7 @@ class PatternStatistics:
     __slots__ = ("counts", "latencies")
 
     def __init__(self) -> None:
-        self.counts = Counts()
+        self.counts = _Counts()
         self.latencies: dict[Outcome, Latency] = {}
 
     def record(self, outcome: Outcome, sample_s: float) -> None:

@@ -21,7 +21,7 @@ __all__ = ["Events", "Traffic", "arrivals", "expected_hit_rate", "read_changes",
 
 _SINGLE_KEYS = 2_000
 
-CHANGES = {
+_CHANGES = {
     "rate": "rate_hz",
     "keys": "keys",
     "skew": "skew",
@@ -31,7 +31,7 @@ CHANGES = {
 }
 """What may be changed of an hour's traffic, as people call it; writes are counted by the hour."""
 
-BOUNDS: Mapping[str, tuple[float, float]] = {
+_BOUNDS: Mapping[str, tuple[float, float]] = {
     # an hour of more than this takes minutes, and hit rates rise no further
     "rate": (0.001, 1_000),
     "keys": (1, 1_000_000),
@@ -99,10 +99,10 @@ def read_changes(texts: Iterable[str]) -> dict[str, float]:
             value = float(number)
         except ValueError:
             value = math.nan
-        if name not in CHANGES or not math.isfinite(value):
-            msg = f"{text!r} is no traffic; write NAME=NUMBER with one of {', '.join(CHANGES)}"
+        if name not in _CHANGES or not math.isfinite(value):
+            msg = f"{text!r} is no traffic; write NAME=NUMBER with one of {', '.join(_CHANGES)}"
             raise ConfigError(msg)
-        low, high = BOUNDS[name]
+        low, high = _BOUNDS[name]
         if not low <= value <= high:
             msg = f"--hour {name} must be {low:,} to {high:,}, got {number}"
             raise ConfigError(msg)
@@ -111,7 +111,7 @@ def read_changes(texts: Iterable[str]) -> dict[str, float]:
                 msg = f"--hour keys must be a whole number, got {number}"
                 raise ConfigError(msg)
             value = int(value)
-        changes[CHANGES[name]] = value / 3600 if name == "writes" else value
+        changes[_CHANGES[name]] = value / 3600 if name == "writes" else value
     return changes
 
 
@@ -122,7 +122,6 @@ class Events:
 
     Attributes:
         fills: Queries made: one for the misses that came together, one for each error.
-        expired: Misses of keys that had been there.
         peak_fills: Most fills that began in one second.
     """
 
@@ -131,7 +130,6 @@ class Events:
     errors: int = 0
     fills: int = 0
     invalidations: int = 0
-    expired: int = 0
     peak_fills: int = 0
 
     @property
@@ -185,7 +183,6 @@ def simulate(traffic: Traffic, settings: CacheSettings) -> Events:
             continue
         else:
             events.misses += 1
-            events.expired += key in kept
             there_s = at_s + traffic.fill_s
             kept[key] = (there_s, there_s + settings.kept_ms(traffic.ttl_s, rng) / 1e3)
         events.fills += 1

@@ -51,7 +51,7 @@ __all__ = [
     "preview_measuring",
 ]
 
-SEGMENTS = 4
+_SEGMENTS = 4
 """Segments of a parallel scan where none are asked for."""
 
 _SCENARIOS = "scenarios"
@@ -83,7 +83,7 @@ def bench(
     ] = False,
     segments: Annotated[
         int, typer.Option(metavar="N", help="Segments and threads of the parallel scan.")
-    ] = SEGMENTS,
+    ] = _SEGMENTS,
     hour: Annotated[
         list[str] | None,
         typer.Option(
@@ -148,7 +148,7 @@ def bench(
         segments=segments,
         consistent=consistent,
         hour=hour or (),
-        max_scan_bytes=read_size(max_scan),
+        max_scan_bytes=_read_size(max_scan),
     )
     read = read_workload(workload)
     chosen = registry.find(read, scenario or [registry.PATTERNS])
@@ -165,7 +165,7 @@ def bench(
         max_cost=max_cost,
         like_aws=like_aws,
     )
-    twins = make_twins(sample, whole=whole, no_twin=no_twin)
+    twins = _make_twins(sample, whole=whole, no_twin=no_twin)
     measuring = make_context(where, read, options, make_redis_url(redis_url, read), twins)
     with measuring.twins or nullcontext():
         preview = preview_measuring(chosen, measuring, where)
@@ -257,7 +257,7 @@ def make_options(
     iterations: int | None,
     min_time: float | None,
     *,
-    segments: int = SEGMENTS,
+    segments: int = _SEGMENTS,
     consistent: bool = False,
     hour: "Sequence[str]" = (),
     max_scan_bytes: int | None = None,
@@ -285,7 +285,7 @@ def make_options(
     )
 
 
-def read_size(text: str) -> int | None:
+def _read_size(text: str) -> int | None:
     """
     Return a size in bytes, of `0`, `500KB`, `100MB`, `2GB` or `1TB`; None for 0, no limit.
 
@@ -300,7 +300,7 @@ def read_size(text: str) -> int | None:
     return round(float(found[1]) * factor) or None
 
 
-def make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
+def _make_twins(sample: int | None, *, whole: bool, no_twin: bool) -> "TwinOptions | None":
     """
     Return how to make twins of tables that lack an index; None for none.
 
@@ -388,7 +388,7 @@ def measure_with_bars(chosen: "Sequence[Scenario]", context: "Context") -> "list
             note(_saved(runs, chosen))
         elif isinstance(error, LimitReachedError):
             note(
-                f"Not even {chosen[0].name} was finished within the limit, and it begins anew each"
+                f"Not even {chosen[0].name} was finished within the limit, and it starts over each"
                 " time: allow more, or take less with --iterations 1 or a smaller --max-scan."
             )
         _check_limits(context)

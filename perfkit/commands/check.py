@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-STACK = "perfkit"
-NAMESPACE = "perfkit"
+_STACK = "perfkit"
+_NAMESPACE = "perfkit"
 
 
 def check(
@@ -70,10 +70,10 @@ def check(
     ] = None,
     stack: Annotated[
         str, typer.Option(metavar="NAME", help="CloudFormation stack of phase 4.")
-    ] = STACK,
+    ] = _STACK,
     namespace: Annotated[
         str, typer.Option(metavar="NAME", help="CloudWatch namespace of the cache's metrics.")
-    ] = NAMESPACE,
+    ] = _NAMESPACE,
     results: Annotated[
         Path, typer.Option(metavar="FILE", help="Where the results of phase 4 are written.")
     ] = PAGE,
@@ -264,10 +264,10 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
         if line.group != group:
             group = line.group
             print_text(f"\n{group}")
-        said = line.reason if line.state is not State.DONE else ""
+        detail = line.reason if line.state is not State.DONE else ""
         if verbose and line.state is State.DONE:
-            said = line.verdict.evidence
-        shown = f"  {line.state:<8}  {line.title}{f': {said}' if said else ''}"
+            detail = line.verdict.evidence
+        shown = f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}"
         print_text(wrap(shown, sys.stdout, indent=" " * 14))
         following = lines[number + 1 :]
         repeated = following and (following[0].group, following[0].next_step) == (

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import JsonOption
+from perfkit.commands.common import JsonOption, refuse_idle
 from perfkit.commands.report import ForceOption, choose_format, print_built, write_built
 from perfkit.errors import ConfigError
 from perfkit.report.formats import Format
@@ -22,6 +22,7 @@ class Only(StrEnum):
 
 
 def compare(
+    context: typer.Context,
     baseline: Annotated[
         str,
         typer.Argument(
@@ -88,6 +89,8 @@ def compare(
 
     Example: perfkit compare base branch --control scan --fail-on-regression 10
     """
+    if output is None:
+        refuse_idle(context, {"force"}, "without --output")
     chosen = choose_format(report_format, output, as_json=as_json)
     limit = _limit(fail_on_regression)
     if only is not None:

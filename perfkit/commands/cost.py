@@ -20,7 +20,7 @@ cost = typer.Typer(
 )
 
 
-class WhatIfCommand(TyperCommand):
+class _WhatIfCommand(TyperCommand):
     """Lists in its help what may be set; made when it is asked for, as it takes imports."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
@@ -39,7 +39,7 @@ def _cost() -> None:
     """Work out what it costs a month, and what would change that."""
 
 
-@cost.command(name="what-if", cls=WhatIfCommand)
+@cost.command(name="what-if", cls=_WhatIfCommand)
 def what_if(
     *,
     settings: Annotated[

@@ -64,7 +64,7 @@ def fleet(
 
     All of it is modelled, from the processor time that saved load tests measured: instances by what
     a type may use for good and what it has saved up in credits, and an hour of a test's CPU under a
-    target tracking policy. Nothing is measured anew; -v shows the arithmetic.
+    target tracking policy. Nothing is measured again; -v shows the arithmetic.
 
     Example: perfkit fleet --rate 200 --p95 200ms
     """

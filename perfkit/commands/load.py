@@ -61,7 +61,7 @@ _BALANCER_S = 60.0
 """How long a load balancer of AWS waits for an answer by default. Source: ELB User Guide, idle timeout."""
 _LONGEST_RAMP_S = 30.0
 # answers may take so long before users run out, unless --users says how many there are
-_PATIENCE_S = 2.0
+_LONGEST_ANSWER_S = 2.0
 _FEWEST_FOR_A_RATE = 20
 _FIRST_RATE = 20.0
 _MOST_FOR_A_RATE = 5000
@@ -69,9 +69,9 @@ _PLURAL = {"does not hold": "do not hold", "cannot be judged": "cannot be judged
 _OF_A_WORKER = frozenset({"worker", "master_host", "master_port", "locustfile"})
 _OF_WHAT_IS_READ = frozenset({"data", "max_rcu", "max_cost"})
 _OF_THE_TABLES = frozenset({"workload", "target", "region", "profile"})
-MASTER_PORT = 5557
+_MASTER_PORT = 5557
 """Where Locust's own master listens."""
-WEB_PORT = 8089
+_WEB_PORT = 8089
 """Where Locust's own page is."""
 
 
@@ -162,13 +162,13 @@ def load(
     ] = None,
     master_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of the master.")
-    ] = MASTER_PORT,
+    ] = _MASTER_PORT,
     web: Annotated[
         bool, typer.Option("--web", help="Show Locust's own page meanwhile, too.")
     ] = False,
     web_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Of that page.")
-    ] = WEB_PORT,
+    ] = _WEB_PORT,
     find_max: Annotated[
         bool,
         typer.Option(
@@ -394,7 +394,7 @@ def _read_settings(
 
 
 def _users_for(rate_hz: float) -> int:
-    return min(max(round(rate_hz * _PATIENCE_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
+    return min(max(round(rate_hz * _LONGEST_ANSWER_S), _FEWEST_FOR_A_RATE), _MOST_FOR_A_RATE)
 
 
 def _make_place(

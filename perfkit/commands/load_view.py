@@ -1,5 +1,5 @@
 """
-How a load test goes, on standard error: a view drawn anew each second, lines without a terminal.
+How a load test goes, on standard error: a view redrawn each second, lines without a terminal.
 
 Import late: Rich comes with it.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perfkit.load.plan import LoadPlan
     from perfkit.runs import InstanceSample, LoadSecond
 
-__all__ = ["View", "history", "live_view"]
+__all__ = ["View", "live_view"]
 
 View = Callable[["Gathering", "Sequence[InstanceSample]"], None]
 
@@ -87,8 +87,8 @@ def _draw(
     if rest[3:]:
         yield Text(", ".join(rest[3:]))
     recent = gathering.seconds[-_SHOWN_SECONDS:]
-    yield Text(f"requests/s {history([each.requests for each in recent])}", style="green")
-    yield Text(f"p95        {history([each.p95_s or 0.0 for each in recent])}", style="magenta")
+    yield Text(f"requests/s {_history([each.requests for each in recent])}", style="green")
+    yield Text(f"p95        {_history([each.p95_s or 0.0 for each in recent])}", style="magenta")
 
 
 def _facts(
@@ -139,7 +139,7 @@ def _cpu_shares(samples: "Sequence[InstanceSample]") -> list[float]:
     return list(latest.values())
 
 
-def history(values: Sequence[float]) -> str:
+def _history(values: Sequence[float]) -> str:
     """Return values as a row of small bars, the highest as high as they go."""
     most = max(values, default=0.0)
     if most <= 0:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-SCENARIO = "migrate-demo"
+_SCENARIO = "migrate-demo"
 """The scenario of every run of it."""
 
 _WORKLOAD = "courses"
@@ -152,7 +152,7 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
     plan = demo.service_plan(target, _WORKLOAD)
     mix = own_mix(demo.beside_limits(target), plan.settings.secret)
     note("Starting the service at phase 0.")
-    stages = Stages(told=_tell)
+    stages = Stages(on_event=_show)
     with started_service(plan) as service:
         migration = demo.Migration(
             target,
@@ -183,7 +183,7 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
         with live_view(load_plan, lambda: migration.doing) as view:
             run = run_load(load_plan, subject, Place(), show=view, say=note, stages=stages)
     settings = {"scale": scale, "items": made.items, "pace_s": pace_s, **made.units}
-    run = replace(run, scenario=SCENARIO, description=demo.__doc__ or "", settings=settings)
+    run = replace(run, scenario=_SCENARIO, description=demo.__doc__ or "", settings=settings)
     test, error = run.load_test, migration.error
     if error is None or test is None or test.interrupted:
         return replace(run, id=store.save(run).stem)
@@ -193,7 +193,7 @@ def _measure(target: "Target", folder: Path, users: int, pace_s: float, scale: f
     raise error
 
 
-def _tell(event: "LoadEvent") -> None:
+def _show(event: "LoadEvent") -> None:
     from perfkit.units import format_duration
 
     note(f"{format_duration(event.at_s)}: {event.name}: {event.detail}.")

@@ -21,7 +21,6 @@ from perfkit.commands.common import (
     note,
     print_json,
     print_line,
-    print_text,
     read_workload,
     refuse_idle,
     say,
@@ -30,7 +29,7 @@ from perfkit.commands.common import (
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import migrate_command, plan_command
-from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
+from perfkit.commands.migrate_tables import find_lacking, is_approved, print_rows, say_nothing_lacks
 from perfkit.errors import PerfkitError, ThresholdError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def preflight(
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin anew instead of continuing what was interrupted."),
+        typer.Option("--restart", help="Start over instead of continuing what was interrupted."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing file of violations.")
@@ -117,12 +116,13 @@ def preflight(
 
     Example: perfkit migrate preflight --violations violations.jsonl --max-rcu 100
     """
-    from perfkit.migrate.preflight import Preflight, page_units
+    from perfkit.migrate.full_scan import page_units
+    from perfkit.migrate.preflight import Preflight
 
     if violations is None:
         refuse_idle(context, {"examples", "force"}, "without --violations")
     if sample is not None:
-        refuse_idle(context, {"restart"}, "with --sample, which always begins anew")
+        refuse_idle(context, {"restart"}, "with --sample, which always starts over")
     read = read_workload(workload)
     where = make_target(
         target, data, region, profile, workload=read, max_rcu=max_rcu, max_cost=max_cost
@@ -243,8 +243,6 @@ def _read_with_bars(
 
 
 def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> None:
-    from perfkit.report import terminal
-    from perfkit.report.layout import first_rows
     from perfkit.units import format_many, format_units
 
     items = sum(each.tallies.total().items for each in found)
@@ -257,12 +255,7 @@ def _print(found: "Sequence[Findings]", where: "Target", most: int | None) -> No
         f" ({'all' if whole else 'a sample'}), {units} RCU"
     )
     for table in (_entries(found), _reasons(found), _kinds(found)):
-        if table.rows:
-            shown = first_rows(table, most, what="rows")
-            print_text()
-            terminal.print_table(shown)
-            if shown is not table:
-                print_text("More: perfkit migrate preflight -v")
+        print_rows(table, most, more="perfkit migrate preflight -v")
 
 
 def _entries(found: "Sequence[Findings]") -> "Table":

@@ -90,7 +90,7 @@ def status(
     _print(found, None if verbose else _MOST_INDEXES, None if verbose else _MOST_LINES)
     for each in found:
         if each.is_planned is False:
-            warn(f"{each.state.name} was made anew since the plan.")
+            warn(f"{each.state.name} was re-created since the plan.")
         for index in each.indexes:
             if index.difference:
                 warn(f"{index.definition.name} of {each.state.name}: {index.difference}.")

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
     from perfkit.dynamodb.targets import Target
     from perfkit.migrate.proposals import Proposal
+    from perfkit.report.model import Table
     from perfkit.workloads.model import Workload
 
-__all__ = ["check_made", "find_lacking", "is_approved", "say_nothing_lacks"]
+__all__ = ["check_made", "find_lacking", "is_approved", "print_rows", "say_nothing_lacks"]
 
 
 def find_lacking(
@@ -48,6 +49,20 @@ def check_made(where: "Target") -> None:
         raise TargetError(msg)
 
 
+def print_rows(table: "Table", most: int | None, *, more: str) -> None:
+    """Print a table that has any rows, not more than *most* of them, and where the others are."""
+    from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
+
+    if not table.rows:
+        return
+    shown = first_rows(table, most, what="rows")
+    print_text()
+    terminal.print_table(shown)
+    if shown is not table:
+        print_text(f"More: {more}")
+
+
 def say_nothing_lacks(where: "Target", *, as_json: bool) -> None:
     """Say that there is nothing to do."""
     if as_json:
@@ -81,7 +96,7 @@ def is_approved(
     from perfkit.dynamodb.ownership import unmarked
     from perfkit.dynamodb.safety import Effect, Preview, approve
     from perfkit.dynamodb.sample import SampleLimits
-    from perfkit.migrate.preflight import full_units
+    from perfkit.migrate.full_scan import full_units
     from perfkit.units import format_bytes, format_count
 
     names = [each.state.name for each in proposals]
@@ -92,8 +107,8 @@ def is_approved(
         state = each.state
         size = "how many is not known: it is described as empty"
         if state.items > 0:
-            told = format_bytes(state.size_bytes) if state.size_bytes else "size not told"
-            size = f"about {format_count(state.items)} items, {told}"
+            size = format_bytes(state.size_bytes) if state.size_bytes else "size not known"
+            size = f"about {format_count(state.items)} items, {size}"
         if sample is not None:
             units = SampleLimits(items=sample).for_table(state).read_units
             text = f"read {format_count(sample)} of the items of {state.name} ({size})"
@@ -103,7 +118,7 @@ def is_approved(
         effects.append(Effect(text=text, read_units=units))
     if begun:
         note(
-            f"Continues a preflight that had read {format_count(begun)} items; --restart begins anew."
+            f"Continues a preflight that had read {format_count(begun)} items; --restart starts over."
         )
     whose = f", of which perfkit did not create {', '.join(foreign)}," if foreign else ""
     preview = Preview(

@@ -30,7 +30,7 @@ from perfkit.commands.common import (
     warn_of_units,
 )
 from perfkit.commands.migrate_apply import place_named
-from perfkit.commands.migrate_tables import check_made
+from perfkit.commands.migrate_tables import check_made, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,8 +105,8 @@ def verify(
 
     Example: perfkit migrate verify --differences differences.jsonl --max-rcu 100
     """
+    from perfkit.migrate.full_scan import page_units
     from perfkit.migrate.plan_file import read_plan
-    from perfkit.migrate.preflight import page_units
     from perfkit.migrate.verify import Verification, verdict_on
 
     if differences is None:
@@ -203,8 +203,8 @@ def _is_approved(
     for name, items, size_bytes in sizes:
         size = "how large is not known: it is described as empty"
         if items > 0:
-            told = format_bytes(size_bytes) if size_bytes else "size not told"
-            size = f"about {format_count(items)} items, {told}"
+            size = format_bytes(size_bytes) if size_bytes else "size not known"
+            size = f"about {format_count(items)} items, {size}"
         effects.append(
             Effect(
                 text=f"read all of {name} once ({size}), and again what seems to differ",
@@ -249,7 +249,7 @@ def _compare_with_bars(
             verification.watch(lambda name, read: shown.reach(name, read, totals[name]))
             return [verification.compare(each) for each in subjects]
     except KeyboardInterrupt as error:
-        say("Interrupted. Nothing is kept; the same command again begins anew.", fg="yellow")
+        say("Interrupted. Nothing is kept; the same command again starts over.", fg="yellow")
         raise typer.Exit(INTERRUPTED) from error
 
 
@@ -266,7 +266,6 @@ def _print(
     from perfkit.analysis.verdict import Ruling
     from perfkit.migrate.verify import verdict_of
     from perfkit.report import terminal
-    from perfkit.report.layout import first_rows
     from perfkit.units import format_many, format_units
 
     verdicts = [verdict_of(each) for each in found]
@@ -293,13 +292,8 @@ def _print(
     for answer in answers:
         print_text()
         _print_answer(answer)
-    table = _differences(found, answers)
-    if table.rows:
-        shown = first_rows(table, most, what="rows")
-        print_text()
-        terminal.print_table(shown)
-        if shown is not table:
-            print_text("More: perfkit migrate verify -v, or --differences FILE")
+    more = "perfkit migrate verify -v, or --differences FILE"
+    print_rows(_differences(found, answers), most, more=more)
 
 
 def _print_answer(answer: "Answer") -> None:

@@ -28,7 +28,7 @@ from perfkit.units import format_duration, format_share, one_line
 
 __all__ = ["Shown", "bars"]
 
-EVERY_S = 30.0
+_EVERY_S = 30.0
 """Seconds after which a line says that something still goes on."""
 
 
@@ -64,7 +64,7 @@ class _RateColumn(ProgressColumn):
 
 
 class _Bars:
-    """Bars one below another, drawn anew ten times a second by a thread of Rich's."""
+    """Bars one below another, redrawn ten times a second by a thread of Rich's."""
 
     def __init__(self, progress: Progress, unit: str) -> None:
         self._progress = progress
@@ -85,9 +85,9 @@ class _Bars:
         self._progress.update(self._tasks[name].id, description=one_line(text))
 
 
-class Lines:
+class _Lines:
     """
-    A line at the start of each step, and one whenever nothing was written for `EVERY_S`.
+    A line at the start of each step, and one whenever nothing was written for `_EVERY_S`.
 
     Args:
         write: Takes a line.
@@ -123,7 +123,7 @@ class Lines:
     def tick(self) -> None:
         """Write a line if it is time for one; called every now and then."""
         with self._lock:
-            if self._text and self._now() - self._written_s >= EVERY_S:
+            if self._text and self._now() - self._written_s >= _EVERY_S:
                 completed, total = self._done.get(self._current, (0.0, None))
                 share = f", {format_share(round(completed / total, 2))}" if total else ""
                 self._say(
@@ -159,8 +159,8 @@ def bars(*, unit: str) -> Iterator[Shown]:
 
 
 @contextmanager
-def _lines() -> Iterator[Lines]:
-    lines = Lines(note, time.monotonic)
+def _lines() -> Iterator[_Lines]:
+    lines = _Lines(note, time.monotonic)
     ended = threading.Event()
 
     def watch() -> None:

@@ -102,7 +102,7 @@ def record(
 
     The application runs unchanged: with a command, perfkit sets AWS_ENDPOINT_URL_DYNAMODB for it,
     and returns its exit code. Without one, it listens until Ctrl-C. Keys are kept as keyed
-    hashes, and other values not at all. With --target aws requests are signed anew, with your own
+    hashes, and other values not at all. With --target aws requests are signed again, with your own
     credentials.
 
     Example: perfkit record --target http://localhost:8000 -- pytest tests/integration

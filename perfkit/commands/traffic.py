@@ -11,6 +11,7 @@ from perfkit.commands.common import (
     VerboseOption,
     note,
     print_text,
+    refuse_idle,
     request_prices,
     seconds,
 )
@@ -54,6 +55,7 @@ def _traffic() -> None:
 
 @traffic.command(name="show")
 def show(
+    context: typer.Context,
     trace: TraceArgument = None,
     *,
     report_format: Annotated[
@@ -82,6 +84,8 @@ def show(
 
     Example: perfkit traffic show app.trace --output traffic.html
     """
+    if output is None:
+        refuse_idle(context, {"force"}, "without --output")
     chosen = choose_format(report_format, output, as_json=as_json)
 
     from perfkit.report import terminal

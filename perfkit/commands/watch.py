@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfkit.load.board import Board, Line
     from perfkit.load.service_samples import Endpoint, Sample, ServiceSampler
 
-__all__ = ["draw", "watch"]
+__all__ = ["watch"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _HEADINGS = {
@@ -138,14 +138,14 @@ def _show(
 
     board = Board()
     board.add(first)
-    with Live(draw(board), console=make_console(), auto_refresh=False) as live:
+    with Live(_draw(board), console=make_console(), auto_refresh=False) as live:
         for samples in sampler.each_second(stop):
             board.keep([each.name for each in instances.look()])
             board.add(samples)
-            live.update(draw(board), refresh=True)
+            live.update(_draw(board), refresh=True)
 
 
-def draw(board: "Board") -> "RenderableType":
+def _draw(board: "Board") -> "RenderableType":
     """Return the screen: a line for each instance, what is wrong, and the last minute."""
     from rich.console import Group
     from rich.table import Table

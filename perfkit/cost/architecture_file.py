@@ -23,7 +23,9 @@ def load_architectures(path: Path | None = None) -> Architectures:
     """
     if path is None:
         folder = resources.files("perfkit.cost").joinpath("architectures")
-        return read_architectures(folder.joinpath("reference.toml").read_bytes(), source="built-in")
+        return _read_architectures(
+            folder.joinpath("reference.toml").read_bytes(), source="built-in"
+        )
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -32,7 +34,7 @@ def load_architectures(path: Path | None = None) -> Architectures:
             " docs/cost.md has one to start from"
         )
         raise ArchitectureError(msg) from error
-    found = read_architectures(content, source=str(path), file=str(path))
+    found = _read_architectures(content, source=str(path), file=str(path))
     if found.before is None and found.after is None:
         # what runs is left to the reference document; its file is not this one
         return replace(
@@ -44,7 +46,7 @@ def load_architectures(path: Path | None = None) -> Architectures:
     return found
 
 
-def read_architectures(content: bytes, *, source: str, file: str = "") -> Architectures:
+def _read_architectures(content: bytes, *, source: str, file: str = "") -> Architectures:
     """
     Return what *content* describes.
 

@@ -20,7 +20,7 @@ __all__ = ["MOST_HZ", "Assumptions", "Traffic", "as_in_run", "as_stated", "read_
 MOST_HZ = 1e7
 """No service is asked more often a second; what is, is a slip of the keyboard."""
 
-CHANGES = ("insert", "update", "key-change", "delete")
+_CHANGES = ("insert", "update", "key-change", "delete")
 """Kinds of writes a mix is made of, as run files call them."""
 
 _EVEN_MIX = {"insert": 0.4, "update": 0.4, "key-change": 0.1, "delete": 0.1}
@@ -92,8 +92,8 @@ class Assumptions:
         in_bounds("skew", self.skew, 10)
         in_bounds("invalidations a second", self.invalidations_hz, MOST_HZ)
         for kind, share in self.mix.items():
-            if kind not in CHANGES:
-                msg = f"no kind of write {kind!r}; {nearest(kind, CHANGES)}"
+            if kind not in _CHANGES:
+                msg = f"no kind of write {kind!r}; {nearest(kind, _CHANGES)}"
                 raise ConfigError(msg)
             in_bounds(f"share of {kind} in the mix", share, 1)
         if abs(sum(self.mix.values()) - 1) > 1e-6:

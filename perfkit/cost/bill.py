@@ -143,10 +143,6 @@ class Bill:
         """Return why lines have no amount."""
         return tuple(line.reason for line in self.lines if line.reason)
 
-    def line(self, key: str) -> Line | None:
-        """Return a line by its key."""
-        return next((line for line in self.lines if line.key == key), None)
-
 
 Pair = tuple[Line | None, Line | None]
 """The same line of an earlier and of a later bill; None where one of them lacks it."""

@@ -107,7 +107,7 @@ class ModeCost:
 
 
 @lru_cache
-def daily_curve(peak_ratio: float) -> tuple[float, ...]:
+def _daily_curve(peak_ratio: float) -> tuple[float, ...]:
     """
     Return the traffic of each hour of a day ÷ the mean hour: 24 numbers of mean 1.
 
@@ -138,10 +138,10 @@ def _load_factors(mode: Mode, shape: Shape) -> tuple[float, ...]:
     """Return what to multiply mean units with for the units provisioned, one for each part of a day."""
     if mode is Mode.PROVISIONED:
         return (shape.peak_ratio,)
-    return tuple(factor / shape.target_utilisation for factor in daily_curve(shape.peak_ratio))
+    return tuple(factor / shape.target_utilisation for factor in _daily_curve(shape.peak_ratio))
 
 
-def provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
+def _provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
     """
     Return the units that are provisioned for a demand, on average over a day.
 
@@ -171,7 +171,7 @@ def capacity_uses(demands: Sequence[Demand], mode: Mode, shape: Shape) -> tuple[
         if mode is Mode.ON_DEMAND:
             text = f"{short(sum(units))} {letter}RU/s {TIMES} {SECONDS_A_MONTH:,} s"
             return Use(price=on_demand, quantity=sum(units) * SECONDS_A_MONTH, arithmetic=text)
-        held = [provisioned_units(each, mode, shape) for each in units]
+        held = [_provisioned_units(each, mode, shape) for each in units]
         text = f"{_summed(held)} {letter}CU {TIMES} {HOURS_A_MONTH} h"
         return Use(price=provisioned, quantity=sum(held) * HOURS_A_MONTH, arithmetic=text)
 

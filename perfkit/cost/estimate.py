@@ -27,16 +27,9 @@ from perfkit.cost.traffic_bill import Case, bill_by_the_million, bill_of
 from perfkit.cost.transfer import answer_bytes, data_out_use
 from perfkit.errors import PriceError
 
-__all__ = [
-    "DataOut",
-    "Estimate",
-    "InstanceRow",
-    "ModeRow",
-    "PatternCost",
-    "estimate",
-]
+__all__ = ["DataOut", "Estimate", "InstanceRow", "ModeRow", "PatternCost", "estimate"]
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +185,7 @@ def estimate(
     work = _Work(evidence, assumptions, book)
     reasons: list[str] = []
 
-    def tried(work_out: Callable[[], tuple[Found, ...]]) -> tuple[Found, ...]:
+    def tried(work_out: Callable[[], tuple[_Found, ...]]) -> tuple[_Found, ...]:
         try:
             return work_out()
         except PriceError as error:

@@ -1,6 +1,6 @@
 """What costs are worked out from: figures of saved runs, and which command measures missing ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -79,12 +79,10 @@ class Cpu:
     Args:
         name: The variant: `phase-0`, `phase-3-cold`.
         seconds: Of one core of the machine that measured.
-        questions: How many.
     """
 
     name: str
     seconds: float
-    questions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,70 +159,52 @@ class Evidence:
 
     def missing(self) -> tuple[Missing, ...]:
         """Return what no run says, each with the command that measures it."""
-        found = []
+        return tuple(Missing(what=what, command=command) for what, command in self._missing())
+
+    def _missing(self) -> Iterator[tuple[str, str]]:
         if not self.patterns:
-            found.append(Missing(what="read units of the access patterns", command="perfkit bench"))
+            yield "read units of the access patterns", "perfkit bench"
         unindexed = ", ".join(
             each.name
             for each in self.patterns
             if each.before.variant not in _BY_KEY and each.table not in self.foreign
         )
         if unindexed and not any(each.after for each in self.patterns):
-            found.append(
-                Missing(
-                    what=f"queries by index for {unindexed}",
-                    command="perfkit create-indexes, then perfkit bench",
-                )
-            )
-        unmeasured = [] if self.stated is None else [*self.stated.reads_hz]
-        for each in self.patterns:
-            if each.name in unmeasured:
-                unmeasured.remove(each.name)
+            yield f"queries by index for {unindexed}", "perfkit create-indexes, then perfkit bench"
+        measured = {each.name for each in self.patterns}
+        stated = () if self.stated is None else self.stated.reads_hz
+        unmeasured = ", ".join(name for name in stated if name not in measured)
         if self.patterns and unmeasured:
-            found.append(
-                Missing(
-                    what=f"what [traffic] names too, so its share is in no amount:"
-                    f" {', '.join(unmeasured)}",
-                    command="perfkit bench",
-                )
+            yield (
+                f"what [traffic] names too, so its share is in no amount: {unmeasured}",
+                "perfkit bench",
             )
         if not self.writes and self.indexed:
-            found.append(
-                Missing(
-                    what="writes, storage and what indexes cost",
-                    command="perfkit bench --scenario index-cost",
-                )
+            yield (
+                "writes, storage and what indexes cost",
+                "perfkit bench --scenario index-cost",
             )
         unsized = "; ".join(
             f"{each.name} by {' and '.join(each.unsized)}" for each in self.patterns if each.unsized
         )
         if unsized:
-            found.append(
-                Missing(what=f"sizes of answers, for data out: {unsized}", command="perfkit bench")
-            )
+            yield f"sizes of answers, for data out: {unsized}", "perfkit bench"
         if self.unknown_policies:
-            found.append(
-                Missing(
-                    what="cache policies, so nothing of it is taken to be cached:"
-                    f" {', '.join(self.unknown_policies)}",
-                    command="perfkit bench",
-                )
+            names = ", ".join(self.unknown_policies)
+            yield (
+                f"cache policies, so nothing of it is taken to be cached: {names}",
+                "perfkit bench",
             )
         if not self.cpu and self.served:
-            found.append(
-                Missing(
-                    what="processor time of a request, for instances",
-                    command="perfkit bench --scenario phases",
-                )
+            yield (
+                "processor time of a request, for instances",
+                "perfkit bench --scenario phases",
             )
         if self.has_cache_policy and not self.hit_rates:
-            found.append(
-                Missing(
-                    what="a hit rate of the cache beside the one modelled from traffic",
-                    command="perfkit bench --scenario cache-hour",
-                )
+            yield (
+                "a hit rate of the cache beside the one modelled from traffic",
+                "perfkit bench --scenario cache-hour",
             )
-        return tuple(found)
 
 
 def gather(runs: Iterable[Run]) -> Evidence:
@@ -375,7 +355,7 @@ def _cpu(run: Run) -> Sequence[Cpu]:
             if each.name == name and each.service is not None and each.service.cpu_s is not None
         ]
         if seconds:
-            found.append(Cpu(name=name, seconds=fmean(seconds), questions=len(seconds)))
+            found.append(Cpu(name=name, seconds=fmean(seconds)))
     return found
 
 

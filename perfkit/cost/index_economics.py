@@ -26,7 +26,6 @@ class IndexEconomics:
         cost: What was measured of it.
         patterns: The questions that ask it.
         reads_hz: Their requests a second together.
-        scan_units: Read units of a mean request without the index.
         query_units: With it.
         scan: Reads without it.
         query: Reads with it.
@@ -40,7 +39,6 @@ class IndexEconomics:
     cost: WriteCost
     patterns: tuple[str, ...]
     reads_hz: float
-    scan_units: float
     query_units: float
     scan: Amount
     query: Amount
@@ -119,7 +117,6 @@ def _one(
         cost=cost,
         patterns=tuple(each.name for each in asking),
         reads_hz=total_hz,
-        scan_units=scan_units,
         query_units=query_units,
         scan=reads_use(scan_units, total_hz).cost(book),
         query=reads_use(query_units, total_hz).cost(book),

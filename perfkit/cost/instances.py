@@ -60,7 +60,7 @@ class InstanceType:
 
 
 @cache
-def types() -> dict[str, InstanceType]:
+def _types() -> dict[str, InstanceType]:
     """Return the burstable types by name."""
     text = resources.files("perfkit.cost").joinpath("instance_types.toml").read_text("utf-8")
     data = tomllib.loads(text)
@@ -81,11 +81,11 @@ def find_type(name: str, book: PriceBook) -> InstanceType:
     Raises:
         ConfigError: It is neither burstable nor in the book with its vCPUs.
     """
-    if name in types():
-        return types()[name]
+    if name in _types():
+        return _types()[name]
     priced = names.instance(name)
     if priced not in book.prices or book.prices[priced].vcpus is None:
-        known = [*types(), *filter(None, map(names.instance_of, book.prices))]
+        known = [*_types(), *filter(None, map(names.instance_of, book.prices))]
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         msg = (

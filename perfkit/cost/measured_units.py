@@ -15,7 +15,7 @@ __all__ = ["MeasuredUnits", "with_measured"]
 _TOLERANCE = Decimal("0.1")
 """A file's number and a measured one agree up to this share of the measured one."""
 
-Owner = TypeVar("Owner", bound=Billed)
+_Owner = TypeVar("_Owner", bound=Billed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def with_measured(
     """
     notes: list[str] = []
 
-    def changed(owner: Owner, place: Place) -> Owner:
+    def changed(owner: _Owner, place: Place) -> _Owner:
         found = measured.get(place)
         if found is None:
             return owner

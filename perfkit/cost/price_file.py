@@ -36,7 +36,7 @@ _EARLIEST = date(2006, 1, 1)
 _BOOKS = resources.files("perfkit.cost").joinpath("books")
 
 
-def shipped_regions() -> tuple[str, ...]:
+def _shipped_regions() -> tuple[str, ...]:
     """Return the regions whose prices come with perfkit."""
     names = (entry.name for entry in _BOOKS.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
@@ -91,12 +91,12 @@ def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:
             msg = f"{own}: it has prices of {book.region}; move it to {own_file(book.region)}"
             raise PriceError(msg)
         layers.append((str(own), book))
-    if region in shipped_regions():
+    if region in _shipped_regions():
         content = _BOOKS.joinpath(f"{region}.toml").read_bytes()
         layers.append((f"perfkit's own prices of {region}", _read(content, "built-in", None)))
     if not layers:
         msg = (
-            f"no prices known for region '{region}'; {nearest(region, shipped_regions())}; fetch"
+            f"no prices known for region '{region}'; {nearest(region, _shipped_regions())}; fetch"
             f" more with `perfkit prices refresh --region {region}` or give a file with --prices"
         )
         raise PriceError(msg)
@@ -123,7 +123,7 @@ def read_price_file(content: bytes, *, source: str) -> PriceBook:
 def _refuse_odd_region(region: str) -> None:
     # it becomes a file name
     if not region.replace("-", "").isalnum() or not region.isascii():
-        msg = f"'{region}' is no AWS region; give one such as {', '.join(shipped_regions())}"
+        msg = f"'{region}' is no AWS region; give one such as {', '.join(_shipped_regions())}"
         raise PriceError(msg)
 
 

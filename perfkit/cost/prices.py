@@ -34,12 +34,12 @@ Hours in a month of list prices: the 8,760 of a year by 12.
 Source: AWS Pricing Calculator, which works out every monthly amount with "730 hours in a month".
 """
 
-OLD_AFTER = timedelta(days=90)
+_OLD_AFTER = timedelta(days=90)
 """Prices older than this are warned about."""
 
-CENT = Decimal("0.01")
+_CENT = Decimal("0.01")
 
-_HALF_A_CENT = CENT / 2
+_HALF_A_CENT = _CENT / 2
 
 # more than anybody uses of anything, and few enough digits for exact decimals
 _MOST = 10**18
@@ -152,7 +152,7 @@ class Price:
     def written(self, tier: Tier) -> str:
         """Return a tier's price for people: `$0.09`, `$0.125 per 1,000,000`."""
         per = "" if self.per == 1 else f" per {self.per:,}"
-        return f"{write_price(tier.price_usd)}{per}"
+        return f"{_write_price(tier.price_usd)}{per}"
 
     @property
     def free_text(self) -> str:
@@ -238,7 +238,7 @@ def age_warnings(prices: Iterable[Price], *, today: date | None, region: str) ->
     old = sorted(
         (price.date, price.name)
         for price in used
-        if price.date is not None and day_of_report - price.date > OLD_AFTER
+        if price.date is not None and day_of_report - price.date > _OLD_AFTER
     )
     undated = sorted(price.name for price in used if price.date is None)
     warnings = []
@@ -246,7 +246,7 @@ def age_warnings(prices: Iterable[Price], *, today: date | None, region: str) ->
         day, name = old[0]
         others = f" and {len(old) - 1} more" if len(old) > 1 else ""
         warnings.append(
-            f"prices of {region} are older than {OLD_AFTER.days} days: {name} is of"
+            f"prices of {region} are older than {_OLD_AFTER.days} days: {name} is of"
             f" {day.isoformat()}{others}; `perfkit prices refresh` renews what it can look up"
         )
     if undated:
@@ -274,7 +274,7 @@ def round_to_cents(usd: Decimal) -> Decimal:
     """
     if abs(usd) < _HALF_A_CENT:
         return usd
-    return usd.quantize(CENT, rounding=ROUND_HALF_UP)
+    return usd.quantize(_CENT, rounding=ROUND_HALF_UP)
 
 
 def _write_exact(usd: Decimal) -> str:
@@ -282,7 +282,7 @@ def _write_exact(usd: Decimal) -> str:
     return f"${_with_cents(format_quantity(usd))}"
 
 
-def write_price(usd: Decimal) -> str:
+def _write_price(usd: Decimal) -> str:
     """Write a price with every figure it has and cents at least: `$0.00013`, `$0.40`."""
     return f"${_with_cents(f'{usd:,f}')}"
 

@@ -229,7 +229,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
         f"Prices of {region}, written by `perfkit prices refresh` on {today.isoformat()}.\n"
         "It replaces the rows it fetches and keeps the others."
     )
-    write(path, write_price_file(region, {**own, **fetched}, heading=heading))
+    _write(path, write_price_file(region, {**own, **fetched}, heading=heading))
     return Refreshed(
         file=path,
         region=region,
@@ -239,7 +239,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
     )
 
 
-def write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     """
     Write a file in one step: readers see the old one or the whole new one.
 

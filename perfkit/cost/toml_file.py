@@ -83,7 +83,7 @@ def one_of(kind: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(known)
 
 
-def parse(content: bytes) -> dict[str, Any]:
+def _parse(content: bytes) -> dict[str, Any]:
     """
     Return what a file holds, numbers with a point as decimals: prices are exact.
 
@@ -120,7 +120,7 @@ def read(model: type[Model], content: bytes, *, source: str, error: type[ConfigE
     """
     data: Mapping[str, Any] = {}
     try:
-        data = parse(content)
+        data = _parse(content)
         return model.model_validate(data)
     except ValidationError as invalid:
         problems = [_shortened(each) for each in structural_problems(model, data, invalid)]

@@ -168,7 +168,7 @@ def _usages(
             yield usage("index-storage", "storage of indexes", *_storage(entries, evidence))
     if case.state is State.CACHED:
         yield usage("cache", f"cache node ({assumptions.node})", node_use(assumptions))
-    cpu_s = cpu_of(case, evidence)
+    cpu_s = _cpu_of(case, evidence)
     if cpu_s is not None:
         kind = find_type(assumptions.instance, book)
         need = instances_needed(
@@ -190,7 +190,7 @@ def _storage(costs: Sequence[WriteCost], evidence: Evidence) -> Iterator[Use]:
         yield replace(use, arithmetic=f"{cost.index or cost.table}: {use.arithmetic}")
 
 
-def cpu_of(case: Case, evidence: Evidence) -> float | None:
+def _cpu_of(case: Case, evidence: Evidence) -> float | None:
     """
     Return the processor time of a mean request, None if no run measured it.
 

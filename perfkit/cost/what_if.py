@@ -229,7 +229,7 @@ SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _LISTED}
 """What may be set, by name."""
 
 
-def apply_settings(case: Case, texts: Iterable[str]) -> tuple[Case, tuple[str, ...]]:
+def _apply_settings(case: Case, texts: Iterable[str]) -> tuple[Case, tuple[str, ...]]:
     """
     Return a case with what texts such as "cache.ttl=600" set, and the names they set.
 
@@ -315,7 +315,7 @@ def what_if(baseline: Case, texts: Iterable[str], evidence: Evidence, book: Pric
         ConfigError: A setting is wrong or about a cache that keeps nothing, or traffic is assumed
             for what no run knows.
     """
-    changed, names = apply_settings(baseline, texts)
+    changed, names = _apply_settings(baseline, texts)
     _check_cache(changed, names, evidence)
     return WhatIf(
         baseline=baseline,
@@ -347,7 +347,7 @@ def what_if_by_the_million(
     Raises:
         ConfigError: A setting is wrong, or says nothing without a rate.
     """
-    changed, names = apply_settings(baseline, texts)
+    changed, names = _apply_settings(baseline, texts)
     need = [name for name in names if name not in WITHOUT_A_RATE]
     if changed.state is State.CACHED and "answers" in names:
         need.append("answers=cache")

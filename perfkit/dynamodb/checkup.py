@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from perfkit.capacity import Consistency, item_size, read_units
-from perfkit.dynamodb.connection import check_answer
+from perfkit.dynamodb.connection import check_answer, consumed_units
 from perfkit.dynamodb.errors import as_answer, explain
 from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
 from perfkit.dynamodb.tables import key_difference, table_state
@@ -353,7 +353,7 @@ def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
         items = content.get("Items")
         if not items:
             continue
-        units = content.get("ConsumedCapacity", {}).get("CapacityUnits")
+        units = consumed_units(content)
         due = read_units(sum(map(item_size, items)), Consistency.EVENTUAL)
         if units is None:
             return Check(
@@ -426,7 +426,7 @@ def _writes(target: Target, writes: Needs) -> Check:
                 if each != ANY
             ]
             answer = iam.simulate_principal_policy(
-                PolicySourceArn=principal_of(arn), ActionNames=[action], ResourceArns=arns
+                PolicySourceArn=_principal_of(arn), ActionNames=[action], ResourceArns=arns
             )
             for each in answer["EvaluationResults"]:
                 results = each.get("ResourceSpecificResults") or [each]
@@ -451,7 +451,7 @@ def _writes(target: Target, writes: Needs) -> Check:
     return Check(name=name, found=f"IAM allows {', '.join(sorted(writes))}")
 
 
-def principal_of(arn: str) -> str:
+def _principal_of(arn: str) -> str:
     """Return whom IAM knows: of a session the role, as far as its ARN tells."""
     head, _, rest = arn.partition(":assumed-role/")
     if not rest:

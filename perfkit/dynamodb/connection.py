@@ -13,7 +13,7 @@ from perfkit.dynamodb.errors import CONNECTION_LOST, as_answer
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
 
-__all__ = ["ClientConnection", "Connection", "EngineConnection", "check_answer"]
+__all__ = ["ClientConnection", "Connection", "EngineConnection", "check_answer", "consumed_units"]
 
 Answer = dict[str, Any]
 
@@ -54,6 +54,12 @@ class EngineConnection:
 
     def close(self) -> None:
         self._engine.close()
+
+
+def consumed_units(answer: Mapping[str, Any]) -> float | None:
+    """Return the units that an answer about one table consumed; None if it does not say."""
+    units: float | None = answer.get("ConsumedCapacity", {}).get("CapacityUnits")
+    return units
 
 
 # what every answer to them has

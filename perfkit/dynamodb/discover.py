@@ -17,7 +17,7 @@ from perfkit.workloads.profile import Profile, Profiler
 
 __all__ = ["Discovered", "Found", "find_tables", "read_table"]
 
-MOST_TABLES = 20
+_MOST_TABLES = 20
 """More tables are not read unless they are named."""
 
 _EXAMPLES = 3
@@ -79,7 +79,7 @@ def find_tables(
     """
     named = [name for name in wanted if not _WILD.intersection(name)]
     names = list(dict.fromkeys(named))
-    # whoever names all tables need not be allowed to list them
+    # where all tables are named, nobody needs the permission to list them
     if len(named) < len(wanted) or not wanted:
         there = table_names(connection)
         if not there:
@@ -92,7 +92,7 @@ def find_tables(
             names += [name for name in matching if name not in names]
         if not wanted:
             names = there
-    if len(names) > MOST_TABLES and not wanted:
+    if len(names) > _MOST_TABLES and not wanted:
         msg = (
             f"{target.name} has {len(names)} tables ({format_some(names, _NAMED)}); choose with --table, which"
             " may be repeated and takes patterns: --table 'orders-*', or --table '*' for all"
@@ -189,7 +189,7 @@ class _Examples:
 
     def __init__(self, keys: Keys, seed: int) -> None:
         self._types = dict(keys.partition + keys.sort)
-        self._chance = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
+        self._rng = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
         self._seen = 0
         self._kept: list[Item] = []
 
@@ -203,7 +203,7 @@ class _Examples:
         self._seen += 1
         if len(self._kept) < _EXAMPLES:
             self._kept.append(key)
-        elif (place := self._chance.randrange(self._seen)) < _EXAMPLES:
+        elif (place := self._rng.randrange(self._seen)) < _EXAMPLES:
             self._kept[place] = key
 
     @property

@@ -45,7 +45,7 @@ class BuildProgress(Protocol):
         """Return what copying takes, or None where nobody says."""
 
 
-class CountProgress:
+class _CountProgress:
     """
     Entries of the index against those that it will have, by default all items of the table.
 
@@ -62,7 +62,7 @@ class CountProgress:
         return None
 
 
-class CloudWatchProgress:
+class _CloudWatchProgress:
     """
     The metrics AWS publishes once a minute while it builds an index.
 
@@ -134,5 +134,5 @@ class CloudWatchProgress:
 def build_progress(target: Target) -> BuildProgress:
     """Return what knows best how far indexes are on *target*."""
     if target.is_aws:
-        return CloudWatchProgress(target.client("cloudwatch"))
-    return CountProgress()
+        return _CloudWatchProgress(target.client("cloudwatch"))
+    return _CountProgress()

@@ -1,7 +1,7 @@
 """
 Creating and deleting global indexes: one operation of a table at a time, each step noted, watched.
 
-The only place that asks for UpdateTable. Whoever calls it says what is wanted and that it may be.
+The only place that asks for UpdateTable. Its callers say what is wanted, and have asked whether it may be done.
 """
 
 import time
@@ -299,7 +299,7 @@ class TableWork:
             difference = index_difference(wanted.definition, index, whose=self._whose)
             if difference:
                 msg = (
-                    f"index {name} of {self.table_name} was made anew by somebody else meanwhile:"
+                    f"index {name} of {self.table_name} was re-created by somebody else meanwhile:"
                     f" {difference}; it was left alone"
                 )
                 raise ConfigError(msg)
@@ -487,7 +487,7 @@ class WaitPolicy:
     pause: Pause = time.sleep
 
 
-class Waiting:
+class _Waiting:
     """How long it has been waited, and what to say when nothing moves."""
 
     def __init__(self, works: Sequence[TableWork], policy: WaitPolicy, again: str) -> None:
@@ -561,7 +561,7 @@ def carry_out(
     *,
     again: str,
     wait: bool = True,
-    patience_s: float = 0.0,
+    retry_for_s: float = 0.0,
 ) -> Changes:
     """
     Do what is to be done, tables side by side; return what became of each index.
@@ -572,17 +572,17 @@ def carry_out(
         policy: How to wait.
         again: Ends the error when it took too long: how to go on.
         wait: Whether to return only when all is done.
-        patience_s: So long it goes on asking a target that does not answer, once one did.
+        retry_for_s: So long it goes on asking a target that does not answer, once one did.
 
     Raises:
-        ConfigError: A table or an index was made anew meanwhile.
+        ConfigError: A table or an index was re-created meanwhile.
         TargetError: An index vanished while it was being built, or it took too long.
         DynamoDBError: The target failed.
     """
     progress = build_progress(target)
     intervals = _intervals(target)
     say_every_s = _STALLED_PAID_S if target.is_aws else _STALLED_S
-    waiting = Waiting(works, policy, again)
+    waiting = _Waiting(works, policy, again)
     answered_s: float | None = None
     try:
         while True:
@@ -593,7 +593,7 @@ def carry_out(
                 ]
             except DynamoDBError as error:
                 lost = answered_s is not None and is_transient(error)
-                if not lost or policy.clock() - (answered_s or 0.0) >= patience_s:
+                if not lost or policy.clock() - (answered_s or 0.0) >= retry_for_s:
                     raise
                 moved = []
             else:

@@ -431,7 +431,7 @@ def apply(
         What became of each index, by the names of table and index.
 
     Raises:
-        ConfigError: A table is not perfkit's, or was made anew meanwhile.
+        ConfigError: A table is not perfkit's, or was re-created meanwhile.
         TargetError: The target failed, an index vanished while it was being built, or it took
             longer than *timeout_s*.
     """

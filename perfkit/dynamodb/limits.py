@@ -418,7 +418,7 @@ def meter_of(limits: Limits) -> Meter:
     return _meter(limits, os.getpid())
 
 
-def asking(operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+def _asking(operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a request that asks what it consumes."""
     if operation in _READS or operation in _WRITES:
         return {"ReturnConsumedCapacity": "TOTAL", **request}
@@ -436,7 +436,7 @@ def attach(client: Any, limits: Limits) -> None:
     meter = meter_of(limits)
 
     def ask(params: dict[str, Any], model: Any, **_: Any) -> Any:
-        return dict(asking(model.name, params))
+        return dict(_asking(model.name, params))
 
     def wait(event_name: str, **_: Any) -> None:
         meter.allow(event_name.rpartition(".")[2])
@@ -478,7 +478,7 @@ class MeteredConnection:
         """
         self._meter.allow(operation)
         try:
-            answer = self._connection.execute(operation, asking(operation, request))
+            answer = self._connection.execute(operation, _asking(operation, request))
         except DynamoDBError as error:
             self._meter.settle(operation, None, error)
             raise

@@ -4,7 +4,7 @@ Whose tables are whose: perfkit's mark on tables it made, and the refusal of all
 A table's mark is the tag `created-by=perfkit`. Where a target keeps no tags (some answer
 UnknownOperationException, some take them and forget them), it is a record under
 `.perfkit/tables` that names endpoint, region, table and the table's identity: a table that
-somebody else makes anew under the same name has another identity, and is his.
+somebody else re-creates under the same name has another identity, and is his.
 """
 
 import json
@@ -91,7 +91,7 @@ def check_same(connection: Connection, name: str, identity: Identity, where: str
 
 def not_the_same(name: str, where: str, *, is_there: bool) -> ConfigError:
     """Return the refusal to go on with a table that another one took the place of, or nothing."""
-    what = "made anew" if is_there else "deleted"
+    what = "re-created" if is_there else "deleted"
     return ConfigError(
         f"table {name} in {where} was {what} by somebody else meanwhile; it was left alone"
     )
@@ -125,12 +125,11 @@ class Ownership:
 
     Args:
         target: Where the tables are.
-        folder: Where the records are.
     """
 
-    def __init__(self, target: Target, folder: Path = TABLES_FOLDER) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
-        self._folder = folder
+        self._folder = TABLES_FOLDER
         # AWS shows a new table's tags a little late
         self._created: dict[str, Identity] = {}
 

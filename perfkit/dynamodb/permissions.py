@@ -35,18 +35,18 @@ def needs(
     Return what a command asks of a workload's tables on AWS, whatever it finds there.
 
     Args:
-        command: A command's name, one of `COMMANDS`.
+        command: A command's name, one of `_COMMANDS`.
         workload: Its tables and patterns.
         service: What else the reference service asks, by command, if it serves the workload.
 
     Raises:
         ConfigError: The command asks nothing of a target, or there is none.
     """
-    if command not in COMMANDS:
-        msg = f"no command {command!r} that asks DynamoDB; choose from {', '.join(COMMANDS)}"
+    if command not in _COMMANDS:
+        msg = f"no command {command!r} that asks DynamoDB; choose from {', '.join(_COMMANDS)}"
         raise ConfigError(msg)
     found: dict[str, set[str]] = defaultdict(set)
-    asked = [*COMMANDS[command](workload), *(service or {}).get(command, ())]
+    asked = [*_COMMANDS[command](workload), *(service or {}).get(command, ())]
     for action, resource in asked:
         found[action if ":" in action else f"dynamodb:{action}"].add(resource)
     return {action: frozenset(resources) for action, resources in sorted(found.items())}
@@ -291,7 +291,7 @@ def _report(workload: Workload) -> Iterator[Pair]:
     yield "cloudwatch:GetMetricData", ANY
 
 
-COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
+_COMMANDS: Mapping[str, Callable[[Workload], Iterator[Pair]]] = {
     "bench": _bench,
     "check": _check,
     "clean": _clean,

@@ -32,21 +32,21 @@ class Backoff:
 
     Args:
         pause: Sleeps.
-        chance: Returns numbers from 0 to 1.
+        rng: Returns numbers from 0 to 1.
     """
 
     def __init__(
-        self, *, pause: Pause = time.sleep, chance: Callable[[], float] = random.random
+        self, *, pause: Pause = time.sleep, rng: Callable[[], float] = random.random
     ) -> None:
         self._pause = pause
-        self._chance = chance
+        self._rng = rng
         self.waits = 0
 
     def wait(self, attempt: int) -> None:
         """Sleep before repeat number *attempt*, counted from 0."""
         self.waits += 1
         # the exponent stops where the limit is long reached: 2.0 ** 1100 would overflow
-        self._pause(self._chance() * min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempt, 20)))
+        self._pause(self._rng() * min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempt, 20)))
 
 
 class RetryingConnection:

@@ -26,6 +26,7 @@ from math import ceil
 from typing import Any
 
 from perfkit.capacity import READ_UNIT_BYTES, Item, item_size, read_units
+from perfkit.dynamodb.connection import consumed_units
 from perfkit.dynamodb.retries import RetryingConnection
 from perfkit.dynamodb.tables import TableState
 from perfkit.measure.cluster_sample import ClusterSample
@@ -235,22 +236,22 @@ class Sampling:
         self._connection = connection
         self._table = table
         self._limits = limits
-        chance = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
+        rng = random.Random(seed)  # noqa: S311 - repeatable, and nothing is secret
         self._whole_segments = whole_segments
         if whole_segments:
             self._segments, visits = _cut_narrow(table.items, limits.items)
             # so many and no more: to stop by what was found would favour what is found early
-            order = iter(chance.sample(range(self._segments), visits))
+            order = iter(rng.sample(range(self._segments), visits))
             most = 1.0 if table.items <= limits.items else _MOST_OF_A_SAMPLE
             self._limit = max(_ITEMS_A_VISIT, ceil(limits.items * most))
         else:
             self._segments, visits = _cut(table.items, limits.items)
-            order = _order(self._segments, visits, chance)
+            order = _order(self._segments, visits, rng)
             self._limit = max(_ITEMS_A_VISIT, ceil(limits.items / visits))
         self._waiting = [_Segment(number=each) for each in order]
         self._read: list[_Segment] = []
         self._items = self._bytes = self._pages = 0
-        self._said_units: float | None = 0.0
+        self._reported_units: float | None = 0.0
         self._modelled_units = self._spent_units = 0.0
         self._first_key: dict[str, Any] | None = None
         self._ignores_segments = False
@@ -282,7 +283,7 @@ class Sampling:
             read=tuple(each.number for each in self._read),
             cut=frozenset(each.number for each in self._read if each.start is not None),
             pages=self._pages,
-            read_units=self._said_units,
+            read_units=self._reported_units,
             modelled_units=self._modelled_units,
             retries=self._connection.repeats - self._repeats_before,
             throttles=self._connection.throttles - self._throttles_before,
@@ -366,16 +367,16 @@ class Sampling:
         return limit if self._pages else max(1, limit)
 
     def _account(self, answer: dict[str, Any], size_bytes: int) -> None:
-        said = answer.get("ConsumedCapacity", {}).get("CapacityUnits")
+        reported = consumed_units(answer)
         due = read_units(size_bytes)
         self._pages += 1
         self._modelled_units += due
-        if said is None or self._said_units is None:
-            self._said_units = None
+        if reported is None or self._reported_units is None:
+            self._reported_units = None
         else:
-            self._said_units += said
+            self._reported_units += reported
         # a target that is known to say too little must not be read without a limit
-        spent = max(said or 0.0, due)
+        spent = max(reported or 0.0, due)
         self._spent_units += spent
 
     def _is_repeated(self, first: Item) -> bool:
@@ -457,14 +458,14 @@ def _cut_narrow(table_items: int, wanted: int) -> tuple[int, int]:
     return segments, min(segments, ceil(wanted / items_each))
 
 
-def _order(segments: int, visits: int, chance: random.Random) -> Iterator[int]:
+def _order(segments: int, visits: int, rng: random.Random) -> Iterator[int]:
     """Yield all segments, first one of every stretch in any order, then another one of each, …"""
     width = segments // visits
     stretches = [
-        chance.sample(range(first, first + width), width) for first in range(0, segments, width)
+        rng.sample(range(first, first + width), width) for first in range(0, segments, width)
     ]
     for turn in range(width):
-        chance.shuffle(stretches)
+        rng.shuffle(stretches)
         yield from (stretch[turn] for stretch in stretches)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.connection import Connection, consumed_units
 from perfkit.dynamodb.retries import Pause
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import TargetError
@@ -510,7 +510,7 @@ def count_items(connection: Connection, name: str) -> TableCount:
     items, units = 0, 0.0
     while True:
         answer = connection.execute("Scan", request)
-        page_units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
+        page_units = consumed_units(answer) or 0.0
         items += answer["Count"]
         units += page_units
         if "LastEvaluatedKey" not in answer:

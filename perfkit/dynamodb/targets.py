@@ -26,7 +26,7 @@ __all__ = ["Target", "TargetKind", "data_files", "parse_target"]
 # names, IPv4 and IPv6; botocore refuses others with an error of its own
 _HOST = re.compile(r"[a-z0-9._:-]+", re.IGNORECASE)
 
-STAND_IN_REGION = "us-east-1"
+_STAND_IN_REGION = "us-east-1"
 """Region given to an endpoint when none is configured; DynamoDB Local accepts any."""
 
 _STAND_IN_KEY = "perfkit"
@@ -198,13 +198,13 @@ class Target:
             ConfigError: `aws`, and no region is configured.
         """
         if self.kind is TargetKind.EMBEDDED:
-            return STAND_IN_REGION
+            return _STAND_IN_REGION
         # boto3 itself reads only AWS_DEFAULT_REGION; everything else of AWS's reads both
         region: str | None = (
             self.region or os.environ.get("AWS_REGION") or self._session().region_name
         )
         if region is None and self.kind is TargetKind.ENDPOINT:
-            return STAND_IN_REGION
+            return _STAND_IN_REGION
         if region is None:
             msg = "no region for AWS: give --region or set AWS_REGION"
             raise ConfigError(msg)
@@ -215,7 +215,6 @@ class Target:
         service: str = "dynamodb",
         *,
         max_attempts: int | None = None,
-        retry_mode: str = "standard",
         pool_connections: int = 10,
         parameter_validation: bool = True,
         connect_timeout_s: float = 5.0,
@@ -227,7 +226,6 @@ class Target:
         Args:
             service: `dynamodb`; on `aws` any other service of the same account and region.
             max_attempts: Attempts in all for one call; None leaves it to boto3, 1 is no retries.
-            retry_mode: `standard`, `adaptive` or `legacy`, as boto3 names them.
             pool_connections: Connections kept open; as many as threads share the client.
             parameter_validation: Whether boto3 checks requests before it sends them.
             connect_timeout_s: Seconds to wait for a connection.
@@ -238,7 +236,7 @@ class Target:
         """
         from botocore.config import Config
 
-        retries: dict[str, Any] = {"mode": retry_mode}
+        retries: dict[str, Any] = {"mode": "standard"}
         if max_attempts is not None:
             retries["total_max_attempts"] = max_attempts
         config = Config(
@@ -487,7 +485,7 @@ def _followed(target: Target) -> Target:
         # neither region nor credentials matter to the question, so that nothing looks for them
         client = session.client(
             "dynamodb",
-            region_name=target.region or STAND_IN_REGION,
+            region_name=target.region or _STAND_IN_REGION,
             aws_access_key_id="-",
             aws_secret_access_key="-",  # noqa: S106 - none at all
         )

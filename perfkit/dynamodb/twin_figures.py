@@ -119,7 +119,7 @@ class TableTwin:
         self._places: dict[tuple[str, ...], int] = {}
         self._sizes: Counter[int] = Counter()
         self._kept: list[Item] = []
-        self._chance = random.Random(0)  # noqa: S311 - repeatable, and nothing is secret
+        self._rng = random.Random(0)  # noqa: S311 - repeatable, and nothing is secret
         self._items = 0
         self._whole = False
         self._counted = True
@@ -312,7 +312,7 @@ class TableTwin:
         # reservoir sampling: Vitter (1985), algorithm R
         if len(self._kept) < _KEPT:
             self._kept.append(item)
-        elif (chosen := self._chance.randrange(self._items)) < _KEPT:
+        elif (chosen := self._rng.randrange(self._items)) < _KEPT:
             self._kept[chosen] = item
 
     def _key(self, item: Item) -> tuple[str, ...]:

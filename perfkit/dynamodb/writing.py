@@ -142,7 +142,7 @@ def _write_here(
     load = direct.load if isinstance(direct, EngineConnection) else None
     with RetryingConnection(direct, backoff=backoff) as connection:
         same = _SameTables(connection, job, check)
-        writer = ChunkWriter(
+        writer = _ChunkWriter(
             connection=connection,
             load=load,
             generator=ItemGenerator(job.workload, job.random_seed, job.scale),
@@ -194,7 +194,7 @@ class _SameTables:
 
 
 @dataclass(kw_only=True)
-class ChunkWriter:
+class _ChunkWriter:
     """
     Writes chunks over one connection.
 

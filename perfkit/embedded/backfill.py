@@ -19,7 +19,7 @@ from perfkit.embedded.storage import Transaction
 
 __all__ = ["advance", "running"]
 
-STEP_ITEMS = 2_000
+_STEP_ITEMS = 2_000
 """Items one step copies: about 0.05 s of writing, which other writers wait for."""
 
 
@@ -48,7 +48,7 @@ def advance(transaction: Transaction, table: Table) -> Table:
 def _copy(transaction: Transaction, table: Table, index: Index) -> Index:
     rows = transaction.run(
         f"SELECT id, k, data FROM t{table.store} WHERE id > ? ORDER BY id LIMIT ?",
-        (index.cursor, STEP_ITEMS),
+        (index.cursor, _STEP_ITEMS),
     ).fetchall()
     for row, key, data in rows:
         item = orjson.loads(data)
@@ -60,6 +60,6 @@ def _copy(transaction: Transaction, table: Table, index: Index) -> Index:
         size = item_size(view)
         weighs = weight(view, size, index.keys.sort)
         transaction.put_entry(index, entry, row, size, weighs, stored)
-    if len(rows) == STEP_ITEMS:
+    if len(rows) == _STEP_ITEMS:
         return replace(index, cursor=rows[-1][0])
     return replace(index, status=IndexStatus.ACTIVE, backfilling=False, cursor=0)

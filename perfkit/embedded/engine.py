@@ -61,7 +61,7 @@ _HANDLERS: dict[str, _Handler] = {
     "UpdateTimeToLive": time_to_live.update_time_to_live,
 }
 
-LOOK_S = 1.0
+_POLL_S = 1.0
 """At the first request after so long the engine removes what has expired meanwhile."""
 
 # these still answer bad values as an earlier generation of AWS's validation does
@@ -70,12 +70,12 @@ _OLDER_WORDING = frozenset({"BatchWriteItem", "Scan"})
 # what reading a damaged item, entry or definition ends with
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-OPERATIONS = tuple(_HANDLERS)
+_OPERATIONS = tuple(_HANDLERS)
 """What the engine answers; anything else is an UnknownOperationException that names it."""
 
 WRITES = frozenset(
     name
-    for name in OPERATIONS
+    for name in _OPERATIONS
     if name.startswith(("BatchWrite", "Create", "Delete", "Put", "Tag", "TransactWrite", "U"))
 )
 """Those that write, one at a time over all processes that have the file open."""
@@ -113,7 +113,7 @@ class Engine:
         self._storage = Storage(path, read_only=read_only, enforcement=enforcement, latency=latency)
         if index_delay_s is not None and not read_only:
             lateness.set_delay(self._storage, index_delay_s)
-        self._next_look_s = 0.0
+        self._next_poll_s = 0.0
         self._sound_state: object = None
 
     def execute(self, operation: str, request: dict[str, Any]) -> bytes:
@@ -144,8 +144,8 @@ class Engine:
         check_request(operation, request)
         check_legacy(operation, request)
         try:
-            if (now_s := monotonic()) >= self._next_look_s and not self._storage.read_only:
-                self._next_look_s = now_s + LOOK_S
+            if (now_s := monotonic()) >= self._next_poll_s and not self._storage.read_only:
+                self._next_poll_s = now_s + _POLL_S
                 time_to_live.remove_expired(self._storage, time())
             return orjson.dumps(handler(self._storage, request))
         except InvalidValueError as error:

@@ -29,7 +29,7 @@ from perfkit.errors import ConfigError
 
 __all__ = ["delay_of", "find", "is_late", "note", "rows", "set_delay"]
 
-now_s = time.time
+_now_s = time.time
 """Seconds since 1970, which all processes share."""
 
 _MOST_S = 3600.0
@@ -106,7 +106,7 @@ def note(
         old: What was under it; None if nothing.
         new: What takes its place; None if nothing.
     """
-    transaction.run("DELETE FROM late WHERE due_s <= ?", (now_s(),))
+    transaction.run("DELETE FROM late WHERE due_s <= ?", (_now_s(),))
     if old != new:
         _keep(transaction, table, table.store, key, [(key, old)], table.keys.sort)
     for index in table.writable_indexes:
@@ -144,7 +144,7 @@ def _keep(
     (last_s,) = transaction.run(
         "SELECT coalesce(max(due_s), 0) FROM late WHERE store = ? AND item = ?", (store, item_key)
     ).fetchone()
-    due_s = max(last_s, now_s() + table.index_delay_s * _fraction(store, number))
+    due_s = max(last_s, _now_s() + table.index_delay_s * _fraction(store, number))
     for key, view in before:
         size = 0 if view is None else item_size(view)
         transaction.run(
@@ -176,7 +176,7 @@ def find(transaction: Transaction, table: Table, key: bytes) -> tuple[int, int, 
     row = transaction.run(
         "SELECT 0, size, data FROM late WHERE store = ? AND k = ? AND due_s > ?"
         " ORDER BY id LIMIT 1",
-        (table.store, key, now_s()),
+        (table.store, key, _now_s()),
     ).fetchone()
     if row is None:
         return transaction.find(table, key)
@@ -205,7 +205,7 @@ def rows(
         order: ASC or DESC.
         limit: Rows at most, -1 for all.
     """
-    read_s = now_s()
+    read_s = _now_s()
     where, bounds = within.sql(key)
     late_where, _ = within.sql("l.k")
     select, _, source = sql.partition(" FROM ")

@@ -7,9 +7,9 @@ from perfkit.embedded.errors import DynamoDBError
 
 __all__ = ["InvalidValueError", "add", "canonical_number", "number_key", "subtract"]
 
-MAX_DIGITS = 38
-MAX_MAGNITUDE = 125
-MIN_MAGNITUDE = -130
+_MAX_DIGITS = 38
+_MAX_MAGNITUDE = 125
+_MIN_MAGNITUDE = -130
 
 _OVERFLOW = (
     "Number overflow. Attempting to store a number with magnitude larger than supported range"
@@ -62,12 +62,12 @@ def canonical_number(text: str) -> str:
     Raises:
         InvalidValueError: *text* is no number, too long, too large or too small.
     """
-    if len(text) <= MAX_DIGITS and _is_plain(text):
+    if len(text) <= _MAX_DIGITS and _is_plain(text):
         return text
     negative, digits, exponent = _parts(text)
     if not digits:
         return "0"
-    if len(digits) > MAX_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise InvalidValueError(_TOO_PRECISE)
     point = len(digits) + exponent
     if exponent >= 0:
@@ -93,10 +93,10 @@ def _parts(text: str) -> tuple[bool, str, int]:
     digits = (whole + fraction).lstrip("0")
     # AWS holds a zero, too, to the range of the exponent it was written with
     magnitude = len(digits) + exponent - 1 if digits else scale
-    if magnitude > MAX_MAGNITUDE:
+    if magnitude > _MAX_MAGNITUDE:
         wrapped = magnitude == _WRAPPING_EXPONENT
         raise InvalidValueError(_OVERFLOW, _UNDERFLOW if wrapped else None)
-    if magnitude < MIN_MAGNITUDE:
+    if magnitude < _MIN_MAGNITUDE:
         raise InvalidValueError(_UNDERFLOW)
     significant = digits.rstrip("0")
     return match["sign"] == "-", significant, exponent + len(digits) - len(significant)
@@ -132,7 +132,7 @@ def _result(number: Decimal) -> str:
     if not number:
         return "0"
     # AWS calls a result that does not fit an overflow, even if only its precision is the problem
-    if len(number.normalize(_exact).as_tuple().digits) > MAX_DIGITS:
+    if len(number.normalize(_exact).as_tuple().digits) > _MAX_DIGITS:
         raise InvalidValueError(_OVERFLOW)
     return canonical_number(str(number))
 
@@ -156,7 +156,7 @@ def number_key(text: str) -> bytes:
     negative, digits, exponent = _parts(text)
     if not digits:
         return b"\x80"
-    magnitude = len(digits) + exponent - 1 - MIN_MAGNITUDE
+    magnitude = len(digits) + exponent - 1 - _MIN_MAGNITUDE
     odd = len(digits) % 2
     if negative:
         end = "f" if odd else "ff"

@@ -48,7 +48,6 @@ class IndexStatus(StrEnum):
 
     CREATING = "CREATING"
     ACTIVE = "ACTIVE"
-    UPDATING = "UPDATING"
     DELETING = "DELETING"
 
 

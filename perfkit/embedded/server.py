@@ -24,7 +24,7 @@ import httptools
 
 __all__ = ["Request", "Response", "Server"]
 
-MOST_BODY_BYTES = 16 << 20
+_MOST_BODY_BYTES = 16 << 20
 """What AWS takes."""
 
 _MOST_HEADERS = 100
@@ -181,7 +181,7 @@ class _Reader:
         self._in_body = True
         self._request.method = self._parser.get_method().decode("latin-1")
         length = self._request.header("content-length")
-        if length.isdecimal() and int(length) > MOST_BODY_BYTES:
+        if length.isdecimal() and int(length) > _MOST_BODY_BYTES:
             self._refuse(_too_large())
         self.expects_continue = (
             self._request.header("expect").lower() == "100-continue" and not self._is_old()
@@ -190,7 +190,7 @@ class _Reader:
     def on_body(self, body: bytes) -> None:
         self.expects_continue = False
         self._body_bytes += len(body)
-        if self._body_bytes > MOST_BODY_BYTES:
+        if self._body_bytes > _MOST_BODY_BYTES:
             self._refuse(_too_large())
         self._chunks.append(body)
 
@@ -226,7 +226,7 @@ def _too_many_headers() -> _RefusedError:
 def _too_large() -> _RefusedError:
     return _RefusedError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"a request may have {MOST_BODY_BYTES >> 20} MB",
+        f"a request may have {_MOST_BODY_BYTES >> 20} MB",
     )
 
 

@@ -31,7 +31,7 @@ from perfkit.errors import ConfigError, DataFileError, StorageFullError, TargetE
 
 __all__ = ["BusyError", "Storage", "Transaction"]
 
-DATA_FILE_VERSION = 2
+_DATA_FILE_VERSION = 2
 """
 Stored in the file's `user_version`; older files become this when they are opened to write.
 
@@ -43,7 +43,7 @@ _BUSY_TIMEOUT_S = 60.0
 _LONG_LOG_BYTES = 32 << 20
 """From here on a writer copies the log into the file after its turn, while others write."""
 _LONGEST_LOG_BYTES = 128 << 20
-"""From here on it does so within its turn, so that the log begins anew."""
+"""From here on it does so within its turn, so that the log starts over."""
 _LEAST_FREE_BYTES = 1 << 20
 _MAPPED_BYTES = 2 << 30
 _CLOSE_WITHIN_S = 1.0
@@ -469,7 +469,7 @@ class Storage:
         if self._in_memory or _is_empty(self.path):
             return False
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return bool(version >= DATA_FILE_VERSION)
+        return bool(version >= _DATA_FILE_VERSION)
 
     def _connect_to_read(self) -> sqlite3.Connection:
         """
@@ -508,10 +508,10 @@ class Storage:
                 f"{self.path} is an SQLite file, but not one of perfkit's; name another with --data"
             )
             raise DataFileError(msg)
-        if version > DATA_FILE_VERSION:
+        if version > _DATA_FILE_VERSION:
             msg = (
                 f"{self.path} has format {version} and this perfkit reads up to"
-                f" {DATA_FILE_VERSION}; upgrade perfkit or name another file with --data"
+                f" {_DATA_FILE_VERSION}; upgrade perfkit or name another file with --data"
             )
             raise DataFileError(msg)
         if self.read_only:
@@ -537,14 +537,14 @@ class Storage:
                 run(statement)
             run("INSERT INTO sequence VALUES (0)")
             run(f"PRAGMA application_id = {_APPLICATION_ID}")
-            run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
+            run(f"PRAGMA user_version = {_DATA_FILE_VERSION}")
             run("COMMIT")
-        elif version < DATA_FILE_VERSION:
+        elif version < _DATA_FILE_VERSION:
             run("BEGIN IMMEDIATE")
             stores = run("SELECT name FROM sqlite_schema WHERE name GLOB '[ti][0-9]*'").fetchall()
             for (store,) in stores:
                 run(f"ALTER TABLE {store} ADD COLUMN weight INTEGER")
-            run(f"PRAGMA user_version = {DATA_FILE_VERSION}")
+            run(f"PRAGMA user_version = {_DATA_FILE_VERSION}")
             run("COMMIT")
 
     @contextmanager

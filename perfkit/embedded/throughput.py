@@ -24,12 +24,12 @@ from perfkit.embedded.buckets import Bucket, Buckets
 from perfkit.embedded.errors import ThrottleError
 from perfkit.embedded.schema import Index, IndexKind, Table
 
-__all__ = ["BURST_S", "Direction", "Enforcement"]
+__all__ = ["Enforcement"]
 
-BURST_S = 300.0
+_BURST_S = 300.0
 """So much of its unused throughput a provisioned table keeps."""
 
-PARTITION_UNITS = {"Read": 3000.0, "Write": 1000.0}
+_PARTITION_UNITS = {"Read": 3000.0, "Write": 1000.0}
 """What a partition serves in a second."""
 
 _PARTITION_BYTES = 10 * 10**9
@@ -40,7 +40,7 @@ _HASHES = 1 << 32
 _LOOK_AT_SIZE_S = 10.0
 
 
-class Direction(StrEnum):
+class _Direction(StrEnum):
     """What is throttled, as reasons name it."""
 
     READ = "Read"
@@ -121,8 +121,8 @@ class Enforcement:
             ThrottleError: A bucket is empty.
         """
         owner = index if index is not None and index.kind is IndexKind.GLOBAL else None
-        sources = list(self._sources(transaction, table, owner, Direction.READ, place))
-        self._admit(table, sources, Direction.READ)
+        sources = list(self._sources(transaction, table, owner, _Direction.READ, place))
+        self._admit(table, sources, _Direction.READ)
         return Admitted(self._buckets, [[source.bucket for source in sources]])
 
     def write(
@@ -141,18 +141,18 @@ class Enforcement:
         Raises:
             ThrottleError: A bucket is empty.
         """
-        everything = [list(self._sources(transaction, table, None, Direction.WRITE, place))]
+        everything = [list(self._sources(transaction, table, None, _Direction.WRITE, place))]
         for index in _global(table):
             entry = entries.get(index.name)
             everything.append(
-                list(self._sources(transaction, table, index, Direction.WRITE, entry))
+                list(self._sources(transaction, table, index, _Direction.WRITE, entry))
             )
-        self._admit(table, [each for sources in everything for each in sources], Direction.WRITE)
+        self._admit(table, [each for sources in everything for each in sources], _Direction.WRITE)
         return Admitted(
             self._buckets, [[each.bucket for each in sources] for sources in everything]
         )
 
-    def _admit(self, table: Table, sources: Sequence[_Source], direction: Direction) -> None:
+    def _admit(self, table: Table, sources: Sequence[_Source], direction: _Direction) -> None:
         number = self._buckets.empty([each.bucket for each in sources])
         if number is not None:
             source = sources[number]
@@ -169,7 +169,7 @@ class Enforcement:
         transaction: Sizes,
         table: Table,
         index: Index | None,
-        direction: Direction,
+        direction: _Direction,
         place: bytes | None,
     ) -> Iterator[_Source]:
         """Yield the buckets of a table or a global index; of no partition where there is no place."""
@@ -177,8 +177,8 @@ class Enforcement:
         name = None if index is None else index.name
         whose = f"{table.table_id}/{name or ''}/{direction}"
         if table.billing != "PAY_PER_REQUEST":
-            units = of.throughput.read if direction is Direction.READ else of.throughput.write
-            yield _Source(_bucket(whose, units, units * BURST_S), _Limit.PROVISIONED, name)
+            units = of.throughput.read if direction is _Direction.READ else of.throughput.write
+            yield _Source(_bucket(whose, units, units * _BURST_S), _Limit.PROVISIONED, name)
         else:
             most = of.settings.get("OnDemandThroughput", {}).get(f"Max{direction}RequestUnits", -1)
             if most > 0:
@@ -186,7 +186,7 @@ class Enforcement:
         if place is not None:
             partitions = self._count_partitions(transaction, table, index)
             number = int.from_bytes(place[:4].ljust(4, b"\0"), "big") * partitions // _HASHES
-            rate = PARTITION_UNITS[direction]
+            rate = _PARTITION_UNITS[direction]
             bucket = _bucket(f"{whose}/{number}/{partitions}", rate, rate)
             yield _Source(bucket, _Limit.PARTITION, name)
 
@@ -204,12 +204,12 @@ class Enforcement:
         if table.billing == "PAY_PER_REQUEST":
             for_units = max(
                 _ON_DEMAND_PARTITIONS,
-                ceil(warm.get("ReadUnitsPerSecond", 0) / PARTITION_UNITS["Read"]),
-                ceil(warm.get("WriteUnitsPerSecond", 0) / PARTITION_UNITS["Write"]),
+                ceil(warm.get("ReadUnitsPerSecond", 0) / _PARTITION_UNITS["Read"]),
+                ceil(warm.get("WriteUnitsPerSecond", 0) / _PARTITION_UNITS["Write"]),
             )
         else:
             read, write = of.throughput.units
-            for_units = ceil(read / PARTITION_UNITS["Read"] + write / PARTITION_UNITS["Write"])
+            for_units = ceil(read / _PARTITION_UNITS["Read"] + write / _PARTITION_UNITS["Write"])
         partitions: int = max(1, for_units, ceil(size_bytes / _PARTITION_BYTES))
         self._partitions[key] = (now_s + _LOOK_AT_SIZE_S, partitions)
         return partitions

@@ -26,7 +26,7 @@ __all__ = [
     "type_of",
 ]
 
-MAX_LEVELS = 32
+_MAX_LEVELS = 32
 
 _EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 _SEVERAL = (
@@ -44,7 +44,7 @@ _ATTRIBUTE_VALUE = "com.amazonaws.dynamodb.v20120810.AttributeValue"
 
 def check_levels(value: AttributeValue, level: int = 1) -> None:
     """Refuse a canonical value that nests deeper than DynamoDB stores."""
-    if level > MAX_LEVELS:
+    if level > _MAX_LEVELS:
         _refuse(_TOO_DEEP)
     for member in value.get("L") or value.get("M", {}).values():
         check_levels(member, level + 1)
@@ -99,7 +99,7 @@ def normalize_item(item: object) -> Item:
         return _normalize_members(members)
     except InvalidValueError as error:
         # AWS looks at how deep all attributes go before it looks at names within them
-        if error.message == _EMPTY_NAME and nesting(members) >= MAX_LEVELS:
+        if error.message == _EMPTY_NAME and nesting(members) >= _MAX_LEVELS:
             _refuse(_TOO_DEEP)
         raise
 
@@ -152,7 +152,7 @@ def normalize_value(value: object) -> AttributeValue:
 
 
 def _normalize(value: object, level: int) -> AttributeValue:
-    if level > MAX_LEVELS:
+    if level > _MAX_LEVELS:
         _refuse(_TOO_DEEP)
     if value is None:
         _refuse(_EMPTY)

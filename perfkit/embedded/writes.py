@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 _ENVELOPE = "1 validation error detected: "
-TOO_LARGE = "Item size has exceeded the maximum allowed size"
+_TOO_LARGE = "Item size has exceeded the maximum allowed size"
 _OLD = ("NONE", "ALL_OLD")
 _TOO_LARGE_UPDATE = "Item size to update has exceeded the maximum allowed size"
 
@@ -103,7 +103,7 @@ class NewItem:
     data: bytes
 
     @classmethod
-    def of(cls, item: Item, *, too_large: str = TOO_LARGE) -> "NewItem":
+    def of(cls, item: Item, *, too_large: str = _TOO_LARGE) -> "NewItem":
         """
         Prepare an item.
 

@@ -154,11 +154,13 @@ class _Checker:
         if run is not None:
             hits = sum(_hits(each) or 0 for each in asked(run))
             looks = sum(each.cache.requests for each in asked(run) if each.cache is not None)
-            said = f"{hits:,} of {format_many(looks, 'answer')} came from the cache in run {run.id}"
-            verdict = Verdict.passed(said) if hits else Verdict.failed(said)
+            evidence = (
+                f"{hits:,} of {format_many(looks, 'answer')} came from the cache in run {run.id}"
+            )
+            verdict = Verdict.passed(evidence) if hits else Verdict.failed(evidence)
             if not hits and looks < _FEW_LOOKS:
                 # each may have been the first of its question
-                verdict = Verdict.invalid(f"{said}; ask more")
+                verdict = Verdict.invalid(f"{evidence}; ask more")
         title = f"{endpoint} is cached"
         return self._of_run(_GROUPS[1], title, run, verdict, self._step(_MEASURE_PHASES))
 
@@ -335,10 +337,10 @@ class _Checker:
         ]
         step = self._step("perfkit bench")
         failed = [run.id for run in runs if any(each.errors for each in run.variants)]
-        said = Verdict.passed(f"no call failed in {format_many(len(runs), 'run')}")
+        evidence = Verdict.passed(f"no call failed in {format_many(len(runs), 'run')}")
         if failed:
-            said = Verdict.failed(f"calls failed in run {_listed(failed)}")
-        return self._of_run(group, title, runs[0] if runs else None, said, step)
+            evidence = Verdict.failed(f"calls failed in run {_listed(failed)}")
+        return self._of_run(group, title, runs[0] if runs else None, evidence, step)
 
     # ---- phase 3 -----------------------------------------------------------------------
 
@@ -380,8 +382,8 @@ class _Checker:
         if found is not None:
             run, switches = found
             on = bool(switches.get(switch))
-            said = f"the switch {switch} is {'on' if on else 'off'} in run {run.id}"
-            verdict = Verdict.passed(said) if on else Verdict.failed(said)
+            evidence = f"the switch {switch} is {'on' if on else 'off'} in run {run.id}"
+            verdict = Verdict.passed(evidence) if on else Verdict.failed(evidence)
         return self._of_run(_GROUPS[3], title, run, verdict, self._step(_MEASURE_PHASES))
 
     def _forgotten(self) -> Line:
@@ -527,12 +529,12 @@ class _Checker:
         if run is not None and run.load_test is not None:
             settings = run.load_test.settings
             where = ", ".join(settings.urls)
-            said = (
+            evidence = (
                 f"{format_many(settings.users, 'user')} for"
                 f" {format_duration(settings.duration_s)} on {where} in run {run.id}"
             )
             why = _why_invalid(run)
-            verdict = Verdict(ruling=_INVALID if why else _PASS, reason=why, evidence=said)
+            verdict = Verdict(ruling=_INVALID if why else _PASS, reason=why, evidence=evidence)
             if run.variants and run.variants[0].errors == run.variants[0].requests:
                 verdict = Verdict.failed(f"every request failed in run {run.id}")
         title = title or f"tested with {users} users"
@@ -564,14 +566,14 @@ class _Checker:
                 if each.name == f"phase {phase}" and each.figure == figure
             ]
             together = taken_together(verdict for _, verdict in held)
-            said = ", ".join(
+            evidence = ", ".join(
                 f"{each.question} {format_share(each.measured)}"
                 for each, verdict in held
                 if each.measured is not None
                 and (together is None or verdict.ruling is together.ruling)
             )
             if together is not None:
-                evidence = f"{said} less in run {run.id}" if said else ""
+                evidence = f"{evidence} less in run {run.id}" if evidence else ""
                 verdict = Verdict(ruling=together.ruling, reason=together.reason, evidence=evidence)
         return self._of_run(_GROUPS[phase], title, run, verdict, self._step(_MEASURE_PHASES))
 

@@ -35,7 +35,7 @@ class Judged:
 
 def judge(gate: Gate, measures: Measures, *, why_invalid: str = "") -> Judged:
     """
-    Return what becomes of a gate.
+    Judge a gate.
 
     Args:
         gate: The condition.
@@ -63,7 +63,7 @@ def judge(gate: Gate, measures: Measures, *, why_invalid: str = "") -> Judged:
 def judge_all(
     gates: Iterable[Gate], measures: Measures, *, why_invalid: str = ""
 ) -> tuple[Judged, ...]:
-    """Return what becomes of each gate, in their order."""
+    """Judge each gate, in their order."""
     return tuple(judge(gate, measures, why_invalid=why_invalid) for gate in gates)
 
 

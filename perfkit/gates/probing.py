@@ -15,7 +15,7 @@ from perfkit.workloads.model import Workload
 __all__ = ["look_at_cache_metrics", "look_at_redis", "look_at_stack", "look_at_tables"]
 __all__ += ["look_at_user_errors"]
 
-LOAD_BALANCER = "LoadBalancerUrl"
+_LOAD_BALANCER = "LoadBalancerUrl"
 """The output of a stack that says where its load balancer answers."""
 
 _LOOK_BACK = timedelta(hours=1)
@@ -114,9 +114,9 @@ def look_at_user_errors(target: Target, since: datetime | None) -> Verdict | Non
     except PerfkitError as error:
         return Verdict.invalid(str(error))
     errors = sum(point["Sum"] for point in points)
-    said = f"CloudWatch counts {errors:,.0f} since {begin:%Y-%m-%d %H:%M} UTC"
+    evidence = f"CloudWatch counts {errors:,.0f} since {begin:%Y-%m-%d %H:%M} UTC"
     ruling = Ruling.FAIL if errors else Ruling.PASS
-    return Verdict(ruling=ruling, evidence=said)
+    return Verdict(ruling=ruling, evidence=evidence)
 
 
 def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
@@ -131,9 +131,9 @@ def look_at_stack(target: Target, name: str) -> tuple[Verdict, str]:
     except PerfkitError as error:
         return Verdict.invalid(str(error)), ""
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
-    said = f"stack {name} is {stack['StackStatus']}"
+    evidence = f"stack {name} is {stack['StackStatus']}"
     ruling = Ruling.PASS if stack["StackStatus"] in _STANDING else Ruling.FAIL
-    return Verdict(ruling=ruling, evidence=said), outputs.get(LOAD_BALANCER, "")
+    return Verdict(ruling=ruling, evidence=evidence), outputs.get(_LOAD_BALANCER, "")
 
 
 class _MissingError(PerfkitError):

@@ -70,10 +70,10 @@ def markdown(lines: Sequence[Line], title: str) -> str:
     for group, members in _groups(lines).items():
         rows = [f"### {_escaped(group)}", "", "| | | |", "| --- | --- | --- |"]
         for line in members:
-            said = _escaped(line.reason or line.verdict.evidence)
+            detail = _escaped(line.reason or line.verdict.evidence)
             next_step = f" Next: {_code(line.next_step)}" if line.next_step else ""
             state = f"{_MARKS[line.state]} {line.state}"
-            rows.append(f"| {state} | {_escaped(line.title)} | {said}{next_step} |")
+            rows.append(f"| {state} | {_escaped(line.title)} | {detail}{next_step} |")
         parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Tally", "kind_of_error"]
+__all__ = ["Answer", "AnswerCounts", "kind_of_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Answer:
     body_bytes: int
 
 
-class Tally:
+class AnswerCounts:
     """Requests of one name."""
 
     __slots__ = (
@@ -45,15 +45,15 @@ class Tally:
         "cache",
         "errors",
         "operations",
-        "operations_said",
+        "operations_reported",
         "read_units",
         "response_s",
         "service_s",
         "stages_s",
         "statuses",
         "throttles",
-        "throttles_said",
-        "units_said",
+        "throttles_reported",
+        "units_reported",
         "write_units",
     )
 
@@ -65,10 +65,10 @@ class Tally:
         self.cache: dict[str, list[float]] = {}
         self.stages_s: dict[str, float] = {}
         self.read_units = self.write_units = 0.0
-        self.units_said = 0
+        self.units_reported = 0
         self.operations: dict[str, int] = {}
-        self.operations_said = 0
-        self.throttles = self.throttles_said = 0
+        self.operations_reported = 0
+        self.throttles = self.throttles_reported = 0
         self.body_bytes = 0
 
     def add(self, answer: Answer) -> None:
@@ -88,16 +88,16 @@ class Tally:
             counted[1] += answer.service_s
         units = headers.get("x-consumed-read-units")
         if units is not None:
-            self.units_said += 1
+            self.units_reported += 1
             self.read_units += _number(units)
             self.write_units += _number(headers.get("x-consumed-write-units") or "")
         operations = headers.get("x-dynamodb-operations")
         if operations is not None:
-            self.operations_said += 1
+            self.operations_reported += 1
             self._add_operations(operations)
         throttles = headers.get("x-dynamodb-throttles")
         if throttles is not None:
-            self.throttles_said += 1
+            self.throttles_reported += 1
             self.throttles += int(_number(throttles))
         timing = headers.get("server-timing")
         if timing:
@@ -133,11 +133,11 @@ class Tally:
             "stages_s": self.stages_s,
             "read_units": self.read_units,
             "write_units": self.write_units,
-            "units_said": self.units_said,
+            "units_reported": self.units_reported,
             "operations": self.operations,
-            "operations_said": self.operations_said,
+            "operations_reported": self.operations_reported,
             "throttles": self.throttles,
-            "throttles_said": self.throttles_said,
+            "throttles_reported": self.throttles_reported,
             "body_bytes": self.body_bytes,
         }
 

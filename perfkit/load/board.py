@@ -9,10 +9,10 @@ from perfkit.load.service_samples import Sample, figures_of
 
 __all__ = ["Board", "Line"]
 
-WINDOW_S = 10.0
+_WINDOW_S = 10.0
 """What figures are of: in one second there are too few requests for a 99th percentile."""
 
-HISTORY = 60
+_HISTORY = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Board:
 
     def __init__(self) -> None:
         self._by_instance: dict[str, deque[Sample]] = {}
-        self.history: deque[float] = deque(maxlen=HISTORY)
+        self.history: deque[float] = deque(maxlen=_HISTORY)
         """Requests a second of all instances, the newest last."""
 
     def add(self, samples: Sequence[Sample]) -> None:
@@ -64,7 +64,7 @@ class Board:
         for sample in samples:
             kept = self._by_instance.setdefault(sample.instance, deque())
             kept.append(sample)
-            while kept[0].at_s < sample.at_s - WINDOW_S:
+            while kept[0].at_s < sample.at_s - _WINDOW_S:
                 kept.popleft()
         rates = [kept[-1].requests_per_s for kept in self._by_instance.values()]
         self.history.append(sum(rate for rate in rates if rate is not None))

@@ -23,12 +23,12 @@ from perfkit.runs import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ALL", "VARIANT", "Gathering", "Latencies"]
+__all__ = ["Gathering", "Latencies"]
 
-VARIANT = "load"
+_VARIANT = "load"
 """The name of every variant of a load test."""
 
-ALL = "all requests"
+_ALL = "all requests"
 
 _MOST_ROUNDS = 20
 _BEHIND_S = 3
@@ -81,7 +81,7 @@ class Latencies:
 
 @dataclass
 class _Counts:
-    """What answers said of themselves, added up; the names are those of a `Tally`."""
+    """What answers said of themselves, added up; the names are those of `AnswerCounts`."""
 
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
@@ -89,11 +89,11 @@ class _Counts:
     stages_s: dict[str, float] = field(default_factory=dict)
     read_units: float = 0.0
     write_units: float = 0.0
-    units_said: int = 0
+    units_reported: int = 0
     operations: dict[str, int] = field(default_factory=dict)
-    operations_said: int = 0
+    operations_reported: int = 0
     throttles: int = 0
-    throttles_said: int = 0
+    throttles_reported: int = 0
     body_bytes: int = 0
 
     def add(self, more: Mapping[str, Any]) -> None:
@@ -125,12 +125,12 @@ class _Endpoint:
         self.rounds_s: list[float] = []
         self._round_s: array[float] = array("d")
 
-    def add(self, tally: Mapping[str, Any]) -> None:
-        response_s = _numbers(tally["response_s"])
+    def add(self, counts: Mapping[str, Any]) -> None:
+        response_s = _numbers(counts["response_s"])
         self.response.add(response_s)
-        self.service.add(_numbers(tally["service_s"]))
+        self.service.add(_numbers(counts["service_s"]))
         self._round_s.extend(response_s)
-        self.counts.add(tally)
+        self.counts.add(counts)
 
     def end_round(self) -> None:
         """Take what came since the last one as a round."""
@@ -152,11 +152,11 @@ class _Endpoint:
     ) -> Variant:
         requests, counts = self.requests, self.counts
         # of those that said it: a request that failed on its way says nothing
-        units = counts.read_units / counts.units_said if counts.units_said else None
+        units = counts.read_units / counts.units_reported if counts.units_reported else None
         return Variant(
-            name=VARIANT,
+            name=_VARIANT,
             question=name,
-            operation=name or ALL,
+            operation=name or _ALL,
             calls=requests,
             requests=requests,
             requests_per_call=1.0,
@@ -178,11 +178,13 @@ class _Endpoint:
                 errors_by_kind=dict(sorted(counts.errors.items(), key=lambda each: -each[1])),
                 service_s=self.service.summary(),
                 service_histogram=self.service.histogram.encode(),
-                write_units=counts.write_units / counts.units_said if counts.units_said else None,
-                operations=dict(sorted(counts.operations.items()))
-                if counts.operations_said
+                write_units=counts.write_units / counts.units_reported
+                if counts.units_reported
                 else None,
-                throttles=counts.throttles if counts.throttles_said else None,
+                operations=dict(sorted(counts.operations.items()))
+                if counts.operations_reported
+                else None,
+                throttles=counts.throttles if counts.throttles_reported else None,
             ),
         )
 
@@ -244,9 +246,9 @@ class _Second:
         self.at_s = max(self.at_s, report["at_s"])
         self.users += report["users"]
         self.cpu_share = max(self.cpu_share, report["cpu_share"])
-        for tally in (*report["ramp"].values(), *report["measured"].values()):
-            self.samples_s.extend(_numbers(tally["response_s"]))
-            self.counts.add(tally)
+        for counts in (*report["ramp"].values(), *report["measured"].values()):
+            self.samples_s.extend(_numbers(counts["response_s"]))
+            self.counts.add(counts)
 
     def to_record(self) -> LoadSecond:
         ordered_s = sorted(self.samples_s)
@@ -264,9 +266,9 @@ class _Second:
             p95_s=p95_s,
             p99_s=p99_s,
             hit_rate=hits / looks if looks else None,
-            read_units=counts.read_units if counts.units_said else None,
-            write_units=counts.write_units if counts.units_said else None,
-            throttles=counts.throttles if counts.throttles_said else None,
+            read_units=counts.read_units if counts.units_reported else None,
+            write_units=counts.write_units if counts.units_reported else None,
+            throttles=counts.throttles if counts.throttles_reported else None,
             generator_cpu_share=self.cpu_share,
         )
 
@@ -333,16 +335,16 @@ class Gathering:
             busy_s, whole_s = self._cpu_s.get(worker, (0.0, 0.0))
             length_s = at_s - before_s
             self._cpu_s[worker] = (busy_s + report["cpu_share"] * length_s, whole_s + length_s)
-        for tally in (*report["ramp"].values(), *report["measured"].values()):
-            _add_up(self.errors, tally["errors"])
-        for name, tally in report["measured"].items():
-            self._endpoints.setdefault(name, _Endpoint()).add(tally)
+        for counts in (*report["ramp"].values(), *report["measured"].values()):
+            _add_up(self.errors, counts["errors"])
+        for name, counts in report["measured"].items():
+            self._endpoints.setdefault(name, _Endpoint()).add(counts)
         # a second in which a stage began or ended is of none
         if stage and stage == self._stage_before.get(worker):
             found = self._stages.setdefault(stage, _Stage(before_s))
             found.end_s = at_s
-            for tally in report["measured"].values():
-                found.figures.add(tally)
+            for counts in report["measured"].values():
+                found.figures.add(counts)
         self._stage_before[worker] = stage
         if min(self._last_s.values()) >= self._round_ends_s:
             self._end_round()

@@ -33,7 +33,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.stats import stats_history
 
-from perfkit.load.answers import Answer, Tally, kind_of_error
+from perfkit.load.answers import Answer, AnswerCounts, kind_of_error
 from perfkit.load.plan import LoadPlan, Request
 from perfkit.load.schedule import Schedule
 from perfkit.load.templates import Drawn, RequestSource
@@ -48,7 +48,7 @@ _LATE_S = 0.01
 """A request that waited longer for a user than this has met users who ran out."""
 
 _PLACES_S = 0.2
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _HEALTH_S = 5.0
 """An instance whose health check takes longer fails it, as AWS's load balancers have it by default."""
 
@@ -84,13 +84,13 @@ class Work:
             if plan.rate_hz is None
             else Schedule(plan.rate_hz, plan.ramp_s, plan.duration_s, index=index, of=of)
         )
-        self.urls = Urls(plan.urls)
+        self.urls = _Urls(plan.urls)
         self._begin()
 
     def _begin(self) -> None:
         """Count from nothing; what was counted has been handed on."""
-        self.ramp: dict[str, Tally] = {}
-        self.measured: dict[str, Tally] = {}
+        self.ramp: dict[str, AnswerCounts] = {}
+        self.measured: dict[str, AnswerCounts] = {}
         self.lags_s: array[float] = array("d")
         self.without_user = 0
         self.sent_late = 0
@@ -110,11 +110,11 @@ class Work:
 
     def count(self, name: str, due_s: float, answer: Answer) -> None:
         """Count a request that was due at a time since the start."""
-        tallies = self.ramp if due_s < self.plan.ramp_s else self.measured
-        tally = tallies.get(name)
-        if tally is None:
-            tally = tallies[name] = Tally()
-        tally.add(answer)
+        by_name = self.ramp if due_s < self.plan.ramp_s else self.measured
+        counts = by_name.get(name)
+        if counts is None:
+            counts = by_name[name] = AnswerCounts()
+        counts.add(answer)
 
     def report(self, number: int, users: int) -> dict[str, Any]:
         """Return what happened since the last report."""
@@ -130,8 +130,8 @@ class Work:
             "lags": base64.b64encode(self.lags_s.tobytes()).decode(),
             "without_user": self.without_user,
             "sent_late": self.sent_late,
-            "ramp": {name: tally.to_json() for name, tally in self.ramp.items()},
-            "measured": {name: tally.to_json() for name, tally in self.measured.items()},
+            "ramp": {name: counts.to_json() for name, counts in self.ramp.items()},
+            "measured": {name: counts.to_json() for name, counts in self.measured.items()},
         }
         self._cpu_s, self._reported_s, self._wall_s = cpu_s, now_s, wall_s
         self._begin()
@@ -145,7 +145,7 @@ class Work:
             self.lags_s.append(max(time.perf_counter() - due_s, 0.0))
 
 
-class Urls:
+class _Urls:
     """
     The instances, each in its turn, without those that do not work.
 
@@ -184,7 +184,7 @@ class Urls:
 
     def _keep_looking(self, url: str) -> None:
         while True:
-            gevent.sleep(_LOOK_S)
+            gevent.sleep(_POLL_S)
             self._look(url)
 
     def _look(self, url: str) -> None:
@@ -317,7 +317,7 @@ def _needed(source: RequestSource | None) -> RequestSource:
     return source
 
 
-def listen(environment: Environment, work: Work) -> None:
+def _listen(environment: Environment, work: Work) -> None:
     """Count every request that Locust reports."""
 
     def on_request(
@@ -355,7 +355,7 @@ def listen(environment: Environment, work: Work) -> None:
 # ---- the parent --------------------------------------------------------------------------
 
 
-class Parent:
+class _Parent:
     """The other end of the socket."""
 
     def __init__(self, descriptor: int) -> None:
@@ -416,11 +416,11 @@ def _work_to_the_end(work: Work, runner: Any, say: Any) -> None:
     say({"type": "done"})
 
 
-def _run_alone(order: Mapping[str, Any], parent: Parent) -> None:
+def _run_alone(order: Mapping[str, Any], parent: _Parent) -> None:
     plan = LoadPlan.from_json(order["plan"])
     environment = _environment(plan)
     work = Visitor.work = Work(plan, 0, 1)
-    listen(environment, work)
+    _listen(environment, work)
     runner = environment.create_local_runner()
     _serve_page(environment, order)
     gevent.spawn(work.watch_lag)
@@ -482,7 +482,7 @@ def _serve_page(environment: Environment, order: Mapping[str, Any]) -> None:
     gevent.spawn(stats_history, environment.runner)
 
 
-def _lead(order: Mapping[str, Any], parent: Parent) -> None:
+def _lead(order: Mapping[str, Any], parent: _Parent) -> None:
     """Let workers make the requests."""
     plan = LoadPlan.from_json(order["plan"])
     environment = _environment(plan)
@@ -548,7 +548,7 @@ def _lead(order: Mapping[str, Any], parent: Parent) -> None:
     parent.say({"type": "done"})
 
 
-def _follow(order: Mapping[str, Any], parent: Parent) -> None:
+def _follow(order: Mapping[str, Any], parent: _Parent) -> None:
     """Make the requests that a master has planned."""
     begun = Event()
     state: dict[str, Any] = {}
@@ -563,7 +563,7 @@ def _follow(order: Mapping[str, Any], parent: Parent) -> None:
             loaded = _environment(plan)
             environment.user_classes = loaded.user_classes
         work = Visitor.work = state["work"] = Work(plan, msg.data["index"], msg.data["of"])
-        listen(environment, work)
+        _listen(environment, work)
         gevent.spawn(work.watch_lag)
         environment.stop_timeout = plan.timeout_s + _HEADROOM_S
         work.urls.watch()
@@ -608,7 +608,7 @@ def main() -> None:
     """Work until everything is done."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lifeline", type=int, required=True, help="A socket to the parent.")
-    parent = Parent(parser.parse_args().lifeline)
+    parent = _Parent(parser.parse_args().lifeline)
     # Locust's page reads the command line as Locust's own
     del sys.argv[1:]
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")

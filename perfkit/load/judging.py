@@ -18,7 +18,7 @@ _GROUP = "Load test"
 
 
 def hold(run: Run, gates: Sequence[Gate]) -> Run:
-    """Return a run with what becomes of each gate; a gate that is given twice is held once."""
+    """Return a run with the outcome of each gate; a gate that is given twice is judged once."""
     if run.load_test is None or not gates:
         return run
     why_invalid = validity(run.load_test).reason

@@ -106,7 +106,6 @@ def read_mix(
     source: str,
     folder: Path,
     draw: DrawItems | None = None,
-    only: Sequence[str] = (),
 ) -> Mix:
     """
     Return the mix that a file describes, with all its values.
@@ -116,7 +115,6 @@ def read_mix(
         source: What to call it in messages.
         folder: Where paths in it begin.
         draw: Draws values from items of a table; None where there are no tables.
-        only: Names of its requests to make, without the others; empty makes all.
 
     Raises:
         ConfigError: It says what it may not: a line for each problem.
@@ -138,10 +136,6 @@ def read_mix(
     problems = list(_placeholder_problems(section))
     if problems:
         raise wrong(problems)
-    for name in only:
-        if name not in section.requests:
-            msg = f"{source} has no request {name!r}; {nearest(name, section.requests)}"
-            raise ConfigError(msg)
     values: dict[str, Values] = {}
     for name, each in section.values.items():
         columns = sorted({column for used, column in _used(section) if used == name and column})
@@ -165,9 +159,7 @@ def read_mix(
         name=section.name,
         values=values,
         requests=tuple(
-            _to_request(name, each, section.headers)
-            for name, each in section.requests.items()
-            if not only or name in only
+            _to_request(name, each, section.headers) for name, each in section.requests.items()
         ),
     )
 

@@ -1,5 +1,5 @@
 """
-What the processes that make requests are told: which requests, how often, for how long.
+What the processes that make requests are to do: which requests, how often, for how long.
 
 Only the standard library is imported: Locust must be the first that a process of its own loads.
 """
@@ -74,7 +74,7 @@ class LoadPlan:
         mix: The requests; None where a Locust file makes them.
         locustfile: Its path.
         users: At most, at a time.
-        think_s: Mean pause of a user between two requests; drawn anew each time.
+        think_s: Mean pause of a user between two requests; drawn again each time.
         rate_hz: Requests a second, due at fixed times; None lets users ask when they have thought.
         ramp_s: From nothing to all users, or to the whole rate; not measured.
         duration_s: Measured.

@@ -54,7 +54,7 @@ def probe(plan: LoadPlan) -> None:
     Only a GET or HEAD is asked, as others may change something.
 
     Raises:
-        ConfigError: It redirects, or says that whoever asks may not.
+        ConfigError: It redirects, or refuses access.
         TargetError: It cannot be reached, or hangs up.
     """
     for url in plan.urls:

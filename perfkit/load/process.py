@@ -19,7 +19,7 @@ from perfkit.processes.sockets import bind
 __all__ = ["LOOPBACK", "Generator", "Place", "work_for"]
 
 _MODULE = "perfkit.load.generator"
-_LOOK_S = 0.25
+_POLL_S = 0.25
 _STOP_S = 5.0
 _END_S = 20.0
 _MASTER_S = 30.0
@@ -142,11 +142,6 @@ class Generator:
         self._selector.register(child.line, selectors.EVENT_READ, child)
         child.say(order)
 
-    @property
-    def pids(self) -> list[int]:
-        """The processes on this machine."""
-        return [child.process.pid for child in self._children]
-
     def reports(self) -> Iterator[dict[str, Any] | None]:
         """
         Yield what the process that leads says, until everything is done; None now and then.
@@ -186,7 +181,7 @@ class Generator:
             yield None
 
     def _hear(self) -> Iterator[tuple[_Child, dict[str, Any] | None]]:
-        for key, _ in self._selector.select(_LOOK_S):
+        for key, _ in self._selector.select(_POLL_S):
             child: _Child = key.data
             for report in child.hear():
                 yield child, report
@@ -255,7 +250,7 @@ def work_for(host: str, port: int, locustfile: str | None, *, say: Callable[[str
         with selectors.DefaultSelector() as selector:
             selector.register(child.line, selectors.EVENT_READ)
             while True:
-                for report in child.hear() if selector.select(_LOOK_S) else ():
+                for report in child.hear() if selector.select(_POLL_S) else ():
                     match report["type"]:
                         case "connected":
                             say(f"Connected to {host}:{port}; waiting for the other workers.")

@@ -26,9 +26,9 @@ from perfkit.runs import (
     now_utc,
 )
 
-__all__ = ["SCENARIO", "InstanceSampler", "Subject", "run_load"]
+__all__ = ["InstanceSampler", "Subject", "run_load"]
 
-SCENARIO = "load"
+_SCENARIO = "load"
 """The scenario of every load test."""
 
 
@@ -108,7 +108,7 @@ def run_load(
     generator = Generator(plan, place)
     gathering = Gathering(generator.workers, plan.ramp_s, plan.duration_s)
     interrupted, lost = True, 0
-    # whoever presses Ctrl-C again while this ends does not wait, and still gets what there is
+    # a second Ctrl-C while this ends does not wait, and still gets what there is
     with suppress(KeyboardInterrupt), generator:
         try:
             for report in generator.reports():
@@ -238,7 +238,7 @@ def _to_run(
     )
     return Run(
         kind=RunKind.LOAD,
-        scenario=SCENARIO,
+        scenario=_SCENARIO,
         description="A service over HTTP under load",
         workload=subject.workload,
         workload_digest=subject.workload_digest,

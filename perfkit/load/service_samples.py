@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "Sample", "ServiceSampler", "endpoints_of", "figures_of", "parse_base_url"]
 
-EVERY_S = 1.0
+_EVERY_S = 1.0
 
-HEALTH_S = 5.0
+_HEALTH_S = 5.0
 """An instance that takes longer is unhealthy, as a load balancer of AWS has it by default."""
 
 _MOST_AT_A_TIME = 64
@@ -114,7 +114,7 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float | None]:
     Return the metrics of the dashboard of several samples, of one instance or of many.
 
     Requests and read units are those of all instances together; processor time is the mean of
-    the instances, as CloudWatch averages it; how many are unhealthy is told by the last sample
+    the instances, as CloudWatch averages it; how many are unhealthy is that of the last sample
     of each.
     """
     by_instance: dict[str, list[Sample]] = {}
@@ -204,7 +204,7 @@ class ServiceSampler:
                     if endpoint.name not in under_way:
                         under_way[endpoint.name] = pool.submit(self._look, endpoint)
                 # seconds that were missed are not made up for
-                due_s = max(due_s + EVERY_S, time.monotonic())
+                due_s = max(due_s + _EVERY_S, time.monotonic())
                 wait(under_way.values(), timeout=due_s - time.monotonic())
                 done = [name for name, future in under_way.items() if future.done()]
                 samples = [under_way.pop(name).result() for name in done]
@@ -212,7 +212,7 @@ class ServiceSampler:
                     yield samples
                 stop.wait(max(due_s - time.monotonic(), 0.0))
         finally:
-            # whoever ends this does not wait for an instance that hangs
+            # ending this does not wait for an instance that hangs
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _look(self, endpoint: Endpoint) -> Sample:
@@ -262,7 +262,7 @@ def _check(endpoint: Endpoint) -> tuple[bool | None, str]:
     if endpoint.health_url is None:
         return None, ""
     try:
-        answer = ask(endpoint.health_url, timeout_s=HEALTH_S)
+        answer = ask(endpoint.health_url, timeout_s=_HEALTH_S)
     except OSError as error:
         return False, _words(error)
     if answer.status == 404 and endpoint.metrics_url is not None:
@@ -281,7 +281,7 @@ def _read_metrics(endpoint: Endpoint) -> tuple[Counted | None, str]:
     if endpoint.metrics_url is None:
         return Counted(), ""
     try:
-        answer = ask(endpoint.metrics_url, timeout_s=HEALTH_S)
+        answer = ask(endpoint.metrics_url, timeout_s=_HEALTH_S)
         if answer.status != 200:
             return None, f"{endpoint.metrics_url} answers {answer.status}"
         counted = read_counted(answer.body.decode(errors="replace"))
@@ -296,7 +296,7 @@ def _read_metrics(endpoint: Endpoint) -> tuple[Counted | None, str]:
 
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {HEALTH_S:g} s"
+        return f"no answer within {_HEALTH_S:g} s"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(reason).lower()
 

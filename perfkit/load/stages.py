@@ -10,20 +10,20 @@ __all__ = ["Stages"]
 
 class Stages:
     """
-    Told by whoever changes a service, in a thread of his own, while requests are made.
+    What is changed of a service, noted by the thread that changes it while requests are made.
 
     Args:
-        told: Called with each event.
+        on_event: Called with each event.
         clock: Seconds that only grow.
     """
 
     def __init__(
         self,
         *,
-        told: Callable[[LoadEvent], None] = lambda _: None,
+        on_event: Callable[[LoadEvent], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._told = told
+        self._on_event = on_event
         self._clock = clock
         self._start_s: float | None = None
         self._events: list[LoadEvent] = []
@@ -57,7 +57,7 @@ class Stages:
         """Note what was done just now."""
         event = LoadEvent(at_s=round(self.elapsed_s, 3), name=name, detail=detail)
         self._events.append(event)
-        self._told(event)
+        self._on_event(event)
 
     def end(self) -> None:
         """Nothing more is to be done."""

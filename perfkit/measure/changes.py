@@ -24,7 +24,7 @@ FEWEST_ROUNDS = 3
 _WIDEST_FACTOR = 1_000
 """An interval that reaches further than by this factor, either way, says nothing."""
 
-LEAST_SPREAD = 0.08
+_LEAST_SPREAD = 0.08
 """What runs of the same code differed by at least where that was measured (docs/compare.md)."""
 
 _FEWEST_PAIRS = 3
@@ -75,13 +75,13 @@ the larger of the two, because an alarm that is none costs more than one that wa
 
 def find_spread(runs: Sequence[Sequence[float]]) -> Spread:
     """
-    Return how far runs of the same code lie apart, at least `LEAST_SPREAD`.
+    Return how far runs of the same code lie apart, at least `_LEAST_SPREAD`.
 
     Args:
         runs: For each run a value of each round, in seconds or as a ratio; two runs or more.
     """
     deviation = statistics.stdev(_middles(runs))
-    return Spread(deviation=max(deviation, LEAST_SPREAD), degrees=len(runs) - 1.0, runs=len(runs))
+    return Spread(deviation=max(deviation, _LEAST_SPREAD), degrees=len(runs) - 1.0, runs=len(runs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class ClusterSample:
         return max(0.0, self.population - self.clusters * (mean + reach))
 
 
-def clopper_pearson(hits: float, of: float) -> tuple[float, float]:
+def _clopper_pearson(hits: float, of: float) -> tuple[float, float]:
     """
     Return the exact interval of a share; both numbers may be fractions.
 
@@ -111,8 +111,8 @@ def count_in_table(hits: Mapping[int, int], sample: ClusterSample, *, effect: fl
     effective = _effective(hits, sample, effect)
     low = high = 0.0
     if found > 1:
-        low, _ = clopper_pearson((found - 1) * effective / of, effective)
-    _, high = clopper_pearson(found * effective / of, effective)
+        low, _ = _clopper_pearson((found - 1) * effective / of, effective)
+    _, high = _clopper_pearson(found * effective / of, effective)
     hidden = sample.hidden
     # where much is hidden, shares of what was seen are shares of the rest
     value = found / of * (population - hidden)

@@ -37,7 +37,7 @@ STOLEN_SHARE = 0.02
 _WIDE_INTERVAL = 2.0
 
 
-def modified_z_scores(values: Sequence[float]) -> list[float]:
+def _modified_z_scores(values: Sequence[float]) -> list[float]:
     """
     Return how far each value lies above the median, in standard deviations of ordinary scatter.
 
@@ -111,7 +111,7 @@ def _doubt_tail(name: str, one: "Measurement", plan: "Plan") -> Iterator[Doubt]:
     if len(samples_s) < 3:
         return
     rest_s = statistics.median(samples_s[1:])
-    scores = modified_z_scores(samples_s)
+    scores = _modified_z_scores(samples_s)
     # one slow call among a hundred is where p99 begins; among fewer it weighs on every figure
     slow_first = (
         one.calls < 100

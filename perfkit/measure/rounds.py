@@ -18,7 +18,7 @@ __all__ = ["FEWEST_ROUNDS", "GC_POLICY", "Budget", "Measured", "Plan", "Rounds",
 # The collector runs as it does in a service; it is only brought to the same state before each round.
 GC_POLICY = "on; collected before each round"
 
-NO_WARM_UP_S = 1.0
+_NO_WARM_UP_S = 1.0
 """A first call this long is no warm-up: what there is to warm is little beside it, and it counts."""
 
 FEWEST_ROUNDS = 5
@@ -74,7 +74,7 @@ class Budget:
     most_calls: int = _MOST_CALLS_A_TURN
     most_s: float = inf
     most_turns: float = inf
-    counts_from_s: float = NO_WARM_UP_S
+    counts_from_s: float = _NO_WARM_UP_S
     warm_up_s: float = 0.0
 
     def is_spent_by(self, measurement: Measurement) -> bool:
@@ -236,7 +236,7 @@ def _key(sampler: Sampler) -> Key:
     return sampler.question, sampler.name
 
 
-Digests = dict[str, tuple[str, str]]
+_Digests = dict[str, tuple[str, str]]
 """By question: the variant that answered it first, and its answer."""
 
 
@@ -245,9 +245,9 @@ def _warm_up(
     budgets: Mapping[Key, Budget],
     check: Callable[[], None],
     progress: Callable[[str, float], None],
-) -> tuple[Digests, dict[Key, Measurement]]:
+) -> tuple[_Digests, dict[Key, Measurement]]:
     """Give each a turn; the cheapest, usually named last, go first and find errors soon."""
-    digests: Digests = {}
+    digests: _Digests = {}
     turns = {}
     for each in reversed(samplers):
         progress(f"checking {each.question} {each.name}".replace("  ", " "), 0.0)
@@ -274,7 +274,7 @@ def _warming(sampler: Sampler, first: Measurement, budget: Budget) -> Iterator[f
             return
 
 
-def _check(digests: Digests, sampler: Sampler, measurement: Measurement) -> None:
+def _check(digests: _Digests, sampler: Sampler, measurement: Measurement) -> None:
     """Make sure that the answer is the one the other variants of the question gave."""
     if not measurement.digest:
         return

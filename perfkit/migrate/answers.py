@@ -298,9 +298,9 @@ class Answers:
             asked.setdefault(suspect.parameters, {})[name] = found
         for parameters, wanted in asked.items():
             for entry in self._ask(reader, parameters):
-                sight = wanted.get(self._key(entry))
-                if sight is not None:
-                    sight.queried = self._digest(entry)
+                asked_again = wanted.get(self._key(entry))
+                if asked_again is not None:
+                    asked_again.queried = self._digest(entry)
         return [found for wanted in asked.values() for found in wanted.values()]
 
     def _holds(self, item: Item, parameters: dict[str, AttributeValue]) -> bool:

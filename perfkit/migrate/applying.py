@@ -45,7 +45,7 @@ __all__ = [
     "roll_back",
 ]
 
-_PATIENCE_S = 600.0
+_RETRY_FOR_S = 600.0
 """So long a target that stopped answering is asked again; indexes are built without anybody asking."""
 
 _MOST_CHANGES = 4
@@ -136,7 +136,7 @@ def check_place(target: Target, plan: Plan) -> None:
         raise ConfigError(msg)
 
 
-def look(target: Target, plan: Plan) -> dict[str, TableState]:
+def _look(target: Target, plan: Plan) -> dict[str, TableState]:
     """
     Return the plan's tables as they are, each the very table that was planned.
 
@@ -165,7 +165,7 @@ def _planned(connection: Connection, target: Target, table: TablePlan) -> TableS
         raise ConfigError(msg)
     if state.identity != table.identity:
         msg = (
-            f"table {table.table} in {target.name} was made anew since the plan; plan again."
+            f"table {table.table} in {target.name} was re-created since the plan; plan again."
             " Nothing was changed"
         )
         raise ConfigError(msg)
@@ -187,10 +187,10 @@ def check(target: Target, plan: Plan) -> tuple[Ready, ...]:
 
     Raises:
         ConfigError: The target is another place, or a table has changed since.
-        TargetError: See `look`.
+        TargetError: See `_look`.
     """
     check_place(target, plan)
-    states = look(target, plan)
+    states = _look(target, plan)
     found = []
     for table in plan.tables:
         state = states[table.table]
@@ -240,7 +240,7 @@ def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Jo
     Make sure that no index that was removed here since the plan was made is removed once more.
 
     Raises:
-        ConfigError: One is there again: somebody made it anew, and the plan is not about that one.
+        ConfigError: One is there again: somebody re-created it, and the plan is not about that one.
     """
     for each in ready:
         for index in each.to_remove:
@@ -249,7 +249,7 @@ def check_removals(plan: Plan, ready: Sequence[Ready], journals: Mapping[str, Jo
             if index.name in deleted and there is not None and there.status != "DELETING":
                 msg = (
                     f"index {index.name} of {each.plan.table} was removed since the plan, and"
-                    " somebody made it anew; plan again. Nothing was changed"
+                    " somebody re-created it; plan again. Nothing was changed"
                 )
                 raise ConfigError(msg)
 
@@ -316,7 +316,7 @@ def apply(
         policy: How to wait.
 
     Raises:
-        ConfigError: A table or index was made anew meanwhile, or credentials have expired.
+        ConfigError: A table or index was re-created meanwhile, or credentials have expired.
         TargetError: The target failed, or nothing has moved for too long.
         StorageFullError: The journal cannot be written.
     """
@@ -366,7 +366,7 @@ def _connected(target: Target, policy: WaitPolicy) -> RetryingConnection:
 
 def _carry(works: Sequence[TableWork], target: Target, policy: WaitPolicy) -> Changes:
     with answer_errors("changing indexes", target.name):
-        return carry_out(works, target, policy, again=_AGAIN, patience_s=_PATIENCE_S)
+        return carry_out(works, target, policy, again=_AGAIN, retry_for_s=_RETRY_FOR_S)
 
 
 @contextmanager
@@ -508,14 +508,14 @@ def find_taken(
     Raises:
         ConfigError: The target is another place or does not identify a table, the plan removes, an
             index is another one than the journal says, or nothing of what is there is recorded.
-        TargetError: See `look`.
+        TargetError: See `_look`.
     """
     check_place(target, plan)
     if any(table.removals for table in plan.tables):
         msg = "a removal has no way back: plan the index again with `perfkit migrate plan`"
         raise ConfigError(msg)
     taken, unknown = [], []
-    for name, state in look(target, plan).items():
+    for name, state in _look(target, plan).items():
         table = next(each for each in plan.tables if each.table == name)
         if not state.identity.is_known:
             msg = (
@@ -530,7 +530,7 @@ def find_taken(
             known = made.get(each.index.name)
             if index is None:
                 if known is not None:
-                    # one that is made anew under its name is not ours
+                    # one that is re-created under its name is not ours
                     journals[name].add(state, Step.DONE, known.definition, Goal.ABSENT, "gone")
                 continue
             if known is None:

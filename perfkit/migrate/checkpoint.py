@@ -42,10 +42,10 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 1
+_FORMAT = 1
 """Of the file. 1: first."""
 
-_ANEW = "--restart begins anew"
+_RESTART = "--restart starts over"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Checkpoint:
     tables: list[TableProgress] = field(default_factory=list)
     violations: str | None = None
     violations_bytes: int = 0
-    format: int = FORMAT
+    format: int = _FORMAT
 
     def table(self, proposal: Proposal) -> TableProgress | None:
         """
@@ -130,14 +130,14 @@ class Checkpoint:
             return None
         if found.identity != proposal.state.identity:
             msg = (
-                f"table {name} was made anew since this preflight began, so what was read of it"
-                f" does not count; {_ANEW}"
+                f"table {name} was re-created since this preflight began, so what was read of it"
+                f" does not count; {_RESTART}"
             )
             raise ConfigError(msg)
         if found.digest != digest_of(proposal):
             msg = (
                 f"the indexes of {name}, there or proposed, are others than when this preflight"
-                f" began; {_ANEW}"
+                f" began; {_RESTART}"
             )
             raise ConfigError(msg)
         return found
@@ -237,16 +237,16 @@ def load(path: Path) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        msg = f"cannot read {path} ({error.strerror}); {_ANEW}"
+        msg = f"cannot read {path} ({error.strerror}); {_RESTART}"
         raise ConfigError(msg) from error
     try:
         content = json.loads(text)
-        if isinstance(content, dict) and content.get("format") != FORMAT:
-            msg = f"{path} was written by another perfkit than {__version__}; {_ANEW}"
+        if isinstance(content, dict) and content.get("format") != _FORMAT:
+            msg = f"{path} was written by another perfkit than {__version__}; {_RESTART}"
             raise ConfigError(msg)
         return _adapter().validate_json(text)
     except (ValueError, ValidationError) as error:
-        msg = f"{path}, which says how far the preflight is, is damaged; {_ANEW}"
+        msg = f"{path}, which says how far the preflight is, is damaged; {_RESTART}"
         raise ConfigError(msg) from error
 
 
@@ -267,6 +267,6 @@ def begun(checkpoint: Checkpoint, proposals: Sequence[Proposal]) -> dict[str, Ta
     found = {each.state.name: checkpoint.table(each) for each in proposals}
     for each in checkpoint.tables:
         if each.table not in found:
-            msg = f"this preflight was begun with table {each.table}, too; {_ANEW}"
+            msg = f"this preflight was begun with table {each.table}, too; {_RESTART}"
             raise ConfigError(msg)
     return found

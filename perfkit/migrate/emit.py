@@ -10,12 +10,12 @@ from perfkit.dynamodb.tables import Keys, index_definition
 from perfkit.migrate.forms import Emitted
 from perfkit.migrate.plan import IndexDefinition, Plan, Scaling, TablePlan
 
-__all__ = ["cloudformation", "emit", "terraform"]
+__all__ = ["emit"]
 
 
 def emit(plan: Plan, form: Emitted) -> str:
     """Return a plan's indexes as code."""
-    return terraform(plan) if form is Emitted.TERRAFORM else cloudformation(plan)
+    return _terraform(plan) if form is Emitted.TERRAFORM else _cloudformation(plan)
 
 
 def _definitions(table: TablePlan, indexes: tuple[IndexDefinition, ...]) -> dict[str, str]:
@@ -62,7 +62,7 @@ _WHAT_IS_HERE = (
 )
 
 
-def cloudformation(plan: Plan) -> str:
+def _cloudformation(plan: Plan) -> str:
     """
     Return CloudFormation templates in JSON, one for each update that it takes, as a YAML stream.
 
@@ -176,7 +176,7 @@ _TERRAFORM_HEAD = """\
 """
 
 
-def terraform(plan: Plan) -> str:
+def _terraform(plan: Plan) -> str:
     """Return Terraform resources for the AWS provider, index keys as `key_schema` blocks."""
     lines = [_TERRAFORM_HEAD]
     for table in plan.tables:

@@ -25,9 +25,9 @@ from perfkit.migrate.plan import Figures, Range
 from perfkit.workloads.model import Index, Table
 from perfkit.workloads.profile import Estimate, Profiler
 
-__all__ = ["ON_DEMAND_BACKFILL_CAPACITY", "figures_of"]
+__all__ = ["figures_of"]
 
-ON_DEMAND_BACKFILL_CAPACITY = 1000.0
+_ON_DEMAND_BACKFILL_CAPACITY = 1000.0
 """Write units a second that building on demand is reckoned with: what one partition takes."""
 
 
@@ -127,7 +127,7 @@ def _capacity(state: TableState, backfill_wcu: float | None) -> float:
         return backfill_wcu
     if state.billing == "PROVISIONED" and state.write_capacity:
         return float(state.write_capacity)
-    return ON_DEMAND_BACKFILL_CAPACITY
+    return _ON_DEMAND_BACKFILL_CAPACITY
 
 
 def _needed(

@@ -24,7 +24,7 @@ from perfkit.settings import MIGRATIONS_FOLDER
 
 __all__ = ["Journal", "Made", "journal_of", "journals"]
 
-FORMAT = 1
+_FORMAT = 1
 """Of a line. 1: first."""
 
 
@@ -89,7 +89,7 @@ class Journal:
             try:
                 line = json.loads(text)
                 version = int(line["format"])
-                if version <= FORMAT:
+                if version <= _FORMAT:
                     _check_line(line)
             except (ValueError, TypeError, KeyError) as error:
                 msg = (
@@ -97,7 +97,7 @@ class Journal:
                     " move it away: then nothing is known of what was made here"
                 )
                 raise ConfigError(msg) from error
-            if version > FORMAT:
+            if version > _FORMAT:
                 msg = f"journal {self.path} was written by a newer perfkit than {__version__}; upgrade"
                 raise ConfigError(msg)
             found.append(line)
@@ -176,7 +176,7 @@ class Journal:
             detail: For people.
         """
         line: dict[str, Any] = {
-            "format": FORMAT,
+            "format": _FORMAT,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "command": self._command,
             "process": os.getpid(),

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from perfkit.capacity import Item
-from perfkit.dynamodb.connection import Connection
+from perfkit.dynamodb.connection import Connection, consumed_units
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.migrate.threads import ReadingThreads
 
@@ -83,7 +83,7 @@ class PageReader:
             answer = self._connection.execute("Scan", asked)
             units = self._count(answer)
             with self._lock:
-                # whoever waited has gone
+                # nobody waits for it any more
                 if stop.is_set():
                     return
                 take(answer["Items"])
@@ -94,7 +94,7 @@ class PageReader:
                 asked["Limit"] = _fitting(self._page_units, units, answer["ScannedCount"])
 
     def _count(self, answer: Mapping[str, Any]) -> float:
-        units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
+        units = consumed_units(answer) or 0.0
         with self._lock:
             self.read_units += units
         return units

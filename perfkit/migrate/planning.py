@@ -32,7 +32,7 @@ from perfkit.migrate.proposals import Proposal
 from perfkit.units import format_units
 from perfkit.workloads.model import AccessPattern, Index, Table, Workload
 
-__all__ = ["MOST_INDEXES", "make_plan", "name_there", "plan_removal", "sample_tables", "scaling_of"]
+__all__ = ["MOST_INDEXES", "make_plan", "name_there", "plan_removal", "sample_tables"]
 
 MOST_INDEXES = 20
 _MOST_KEY_ATTRIBUTES = 4
@@ -374,7 +374,7 @@ def _scaling(target: Target, state: TableState) -> tuple[tuple[Scaling, ...], tu
     if not target.is_aws:
         return (), (unscaled.format(why="nothing here says how it scales"),)
     try:
-        found = scaling_of(target, state.name)
+        found = _scaling_of(target, state.name)
     except PerfkitError as error:
         return (), (unscaled.format(why=f"its scaling policy is unknown ({error})"),)
     if not found:
@@ -382,7 +382,7 @@ def _scaling(target: Target, state: TableState) -> tuple[tuple[Scaling, ...], tu
     return found, ()
 
 
-def scaling_of(target: Target, table: str) -> tuple[Scaling, ...]:
+def _scaling_of(target: Target, table: str) -> tuple[Scaling, ...]:
     """
     Return what Application Auto Scaling does with a table's capacity; nothing where it does nothing.
 

@@ -7,33 +7,27 @@ scan and eventually consistent, or a sample of it is; nothing is written to it.
 
 import difflib
 import json
-import os
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from math import floor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from perfkit.capacity import READ_UNIT_BYTES, Item, read_units
+from perfkit.capacity import READ_UNIT_BYTES, Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import (
     ItemCheck,
-    Violation,
     check_held_keys,
     check_held_type,
     typed_keys,
 )
-from perfkit.dynamodb.retries import Backoff, RetryingConnection
-from perfkit.dynamodb.sample import SampleLimits, Sampling, to_wire
+from perfkit.dynamodb.retries import RetryingConnection
+from perfkit.dynamodb.sample import SampleLimits, Sampling
 from perfkit.dynamodb.tables import Keys
-from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.errors import ConfigError, StorageFullError
+from perfkit.dynamodb.targets import Target
+from perfkit.errors import ConfigError
 from perfkit.migrate.checkpoint import (
     Checkpoint,
     Segment,
@@ -46,28 +40,21 @@ from perfkit.migrate.checkpoint import (
     place_of,
     save,
 )
+from perfkit.migrate.full_scan import FullScan, kind_in_table, page_units
 from perfkit.migrate.proposals import Proposal
 from perfkit.migrate.tally import Tallies, Tally
-from perfkit.migrate.threads import ReadingThreads
+from perfkit.migrate.violations_file import ViolationsFile, check_free, check_own
 from perfkit.settings import MIGRATIONS_FOLDER
 from perfkit.workloads.model import Workload
-from perfkit.workloads.profile import Profile, Profiler, kind_of
+from perfkit.workloads.profile import Profile, Profiler
 
-__all__ = ["Findings", "Preflight", "full_units", "page_units"]
+__all__ = ["Findings", "Preflight"]
 
 _FIRST_LOOK = 200
 """Items looked at first, for the kinds of items there are and against mistakes in the workload."""
 
 _ENOUGH = 20
 """Items of a first look that must have an attribute before its type is a mistake of the workload's."""
-
-_MOST_PAGE_UNITS = 128.0
-"""Of 1 MB, eventually consistent."""
-_LEAST_PAGE_UNITS = 2.5
-_MEAN_ROUNDING = 0.25
-"""Of half a unit."""
-
-_SAVE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,130 +76,6 @@ class Findings:
     kinds_by: str | None
     read_units: float
     unseen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def page_units(rate: float | None, segments: int) -> float:
-    """
-    Return the read units of a page, at most.
-
-    All of 1 MB would take a slow rate's units of many seconds at once, so all segments' pages take
-    those of one second. Of very small pages each would be rounded up to half a unit for nothing.
-
-    Args:
-        rate: Read units a second; None for no limit.
-        segments: Of the parallel scan.
-    """
-    if rate is None:
-        return _MOST_PAGE_UNITS
-    return min(max(rate / segments, _LEAST_PAGE_UNITS), _MOST_PAGE_UNITS)
-
-
-def full_units(proposal: Proposal, page: float) -> float:
-    """
-    Return roughly the read units of reading a table once, from its description.
-
-    Args:
-        proposal: The table.
-        page: Read units of a page; of each, a quarter more goes into rounding up on average.
-    """
-    if not proposal.state.size_bytes:
-        return 0.0
-    units = read_units(proposal.state.size_bytes)
-    return units + floor(units / page) * _MEAN_ROUNDING
-
-
-# ---- the file of violations ------------------------------------------------------------------------
-
-
-_LINE_START = b'{"table": "'
-"""What every line of a file of violations begins with."""
-
-
-class ViolationsFile:
-    """
-    Keys of items that violate a proposed index, one JSON document a line; its owner's alone.
-
-    Args:
-        path: Where.
-        most: At most so many keys of each index, attribute and reason; None for all.
-        continue_at: Bytes to keep of a file begun before; 0 begins one, in whatever's place.
-
-    Raises:
-        ConfigError: There is none to continue, or the place cannot be written to.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        most: int | None = None,
-        continue_at: int = 0,
-    ) -> None:
-        self.path = path
-        self._most = most
-        self._written: Counter[tuple[str, str, str, str]] = Counter()
-        flags = os.O_WRONLY | os.O_CLOEXEC | (0 if continue_at else os.O_CREAT)
-        try:
-            descriptor = os.open(path, flags, 0o600)
-            os.fchmod(descriptor, 0o600)
-            self._file = os.fdopen(descriptor, "wb")
-            if os.fstat(descriptor).st_size < continue_at:
-                msg = f"{path} is shorter than this preflight left it; --restart begins anew"
-                raise ConfigError(msg)
-            self._file.truncate(continue_at)
-            self._file.seek(continue_at)
-        except OSError as error:
-            msg = f"cannot write {path} ({error.strerror or error}); give another --violations"
-            raise ConfigError(msg) from error
-
-    def count_written(self, table: str, tally: Tally) -> None:
-        """Take into account what was written of a table before."""
-        for index, each in tally.indexes.items():
-            for attribute, reasons in each.reasons.items():
-                for reason, items in reasons.items():
-                    self._written[table, index, attribute, reason] += items
-
-    def write(self, table: str, key: Item, index: str, violation: Violation) -> None:
-        """
-        Add a line.
-
-        Raises:
-            StorageFullError: There is no room.
-        """
-        kind = (table, index, violation.attribute, str(violation.reason))
-        self._written[kind] += 1
-        if self._most is not None and self._written[kind] > self._most:
-            return
-        line = {
-            "table": table,
-            "key": key,
-            "index": index,
-            "attribute": violation.attribute,
-            "reason": str(violation.reason),
-            "found": violation.found,
-            "wanted": violation.wanted,
-        }
-        self._try(lambda: self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n"))
-
-    def flush(self) -> int:
-        """Force to disk what was written, and return the size of the file."""
-        self._try(self._file.flush)
-        self._try(lambda: os.fsync(self._file.fileno()))
-        return self._file.tell()
-
-    def _try(self, write: Callable[[], object]) -> None:
-        try:
-            write()
-        except OSError as error:
-            msg = f"cannot write {self.path} ({error.strerror or error}); free some space and run the same command again"
-            raise StorageFullError(msg) from error
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._file.close()
-
-
-# ---- reading ------------------------------------------------------------------------------------------
 
 
 class Preflight:
@@ -302,7 +165,8 @@ class Preflight:
             else:
                 begun(checkpoint, self._proposals)
                 self._check_same_output(checkpoint)
-                self._check_own_output(checkpoint.violations_bytes)
+                if self._violations is not None:
+                    check_own(self._violations, checkpoint.violations_bytes)
             output = self._open(checkpoint.violations_bytes)
             connection = self._target.connect(read_only=True)
             try:
@@ -332,17 +196,8 @@ class Preflight:
                 check_held_keys(connection, found.proposal.table, _item_check(index, total))
 
     def _check_output_free(self) -> None:
-        if self._violations is None or not self._violations.exists():
-            return
-        if not self._violations.is_file():
-            msg = f"{self._violations} is no ordinary file; give another --violations"
-            raise ConfigError(msg)
-        if not self._replace:
-            msg = (
-                f"{self._violations} is there already; --force replaces it, or give another"
-                " --violations"
-            )
-            raise ConfigError(msg)
+        if self._violations is not None:
+            check_free(self._violations, replace=self._replace)
 
     def _open(self, continue_at: int) -> ViolationsFile | None:
         if self._violations is None:
@@ -357,22 +212,7 @@ class Preflight:
                 if checkpoint.violations is None
                 else f"with --violations {checkpoint.violations}"
             )
-            msg = f"this preflight was begun {before}; go on like that, or --restart begins anew"
-            raise ConfigError(msg)
-
-    def _check_own_output(self, kept_bytes: int) -> None:
-        """Refuse to go on in a file that somebody put in the place of the preflight's own."""
-        if self._violations is None or not self._violations.exists():
-            return
-        with self._violations.open("rb") as file:
-            start = file.read(len(_LINE_START))
-            file.seek(max(0, kept_bytes - 1))
-            end = file.read(1)
-        if not _LINE_START.startswith(start) or (kept_bytes and end != b"\n"):
-            msg = (
-                f"{self._violations} is not what this preflight wrote; move it away and add"
-                " --restart, which begins anew"
-            )
+            msg = f"this preflight was begun {before}; go on like that, or --restart starts over"
             raise ConfigError(msg)
 
     def _read_tables(
@@ -390,7 +230,7 @@ class Preflight:
             if output is not None:
                 for each in progress.segments:
                     output.count_written(name, each.tally)
-            reading = _Reading(
+            reading = FullScan(
                 self._target,
                 connection,
                 proposal,
@@ -446,13 +286,12 @@ class Preflight:
 
     # -- some items
 
-    def read_sample(self, items: int, *, seed: int = 1) -> tuple[Findings, ...]:
+    def read_sample(self, items: int) -> tuple[Findings, ...]:
         """
         Read a sample of each table.
 
         Args:
             items: Of each table, at most.
-            seed: Another one takes other items.
 
         Raises:
             ConfigError: The workload describes an index wrongly.
@@ -467,7 +306,7 @@ class Preflight:
             with RetryingConnection(self._target.connect(read_only=True)) as connection:
                 for proposal in self._proposals:
                     with answer_errors(f"reading table {proposal.state.name}", self._target.name):
-                        found.append(self._sample(connection, proposal, items, seed, output))
+                        found.append(self._sample(connection, proposal, items, output))
         finally:
             if output is not None:
                 output.flush()
@@ -479,13 +318,12 @@ class Preflight:
         connection: RetryingConnection,
         proposal: Proposal,
         items: int,
-        seed: int,
         output: ViolationsFile | None,
     ) -> Findings:
         state = proposal.state
         keys = {index.name: Keys.of(index) for index in proposal.indexes}
         limits = SampleLimits(items=items).for_table(state)
-        sampling = Sampling(connection, state, limits=limits, seed=seed)
+        sampling = Sampling(connection, state, limits=limits, seed=1)
         profiler = Profiler(state.keys.names)
         wanted = {name for each in keys.values() for name in each.names}
         kept: list[tuple[Item, int]] = []
@@ -500,9 +338,9 @@ class Preflight:
         places: dict[int, Tally] = {}
         for item, place in kept:
             tally = places.setdefault(place, Tally())
-            for name, violation in tally.add(item, _kind(item, proposal, kinds_by), keys):
+            for name, violation in tally.add(item, kind_in_table(item, proposal, kinds_by), keys):
                 if output is not None:
-                    output.write(state.name, _key(item, proposal), name, violation)
+                    output.write(proposal, item, name, violation)
         partition = [name for name, _ in state.keys.partition]
         partitions = {json.dumps([item.get(name) for name in partition]) for item, _ in kept}
         tallies = Tallies(places=places, whole=facts.whole, partitions=len(partitions))
@@ -521,162 +359,6 @@ class Preflight:
         if facts.whole:
             self._check(connection, found)
         return found
-
-
-class _Reading:
-    """The rest of one table, in threads; the caller's thread keeps how far they are."""
-
-    def __init__(
-        self,
-        target: Target,
-        connection: Connection,
-        proposal: Proposal,
-        progress: TableProgress,
-        *,
-        output: ViolationsFile | None,
-        save: Callable[[], None],
-        checkpoint: Checkpoint,
-        advance: Callable[[str, int], None],
-    ) -> None:
-        self._raw_binary = target.kind is not TargetKind.EMBEDDED
-        self._proposal = proposal
-        self._progress = progress
-        self._output = output
-        self._write = save
-        self._checkpoint = checkpoint
-        self._advance = advance
-        self._keys = {index.name: Keys.of(index) for index in proposal.indexes}
-        self._lock = threading.Lock()
-        self._threads = ReadingThreads()
-        # whether the file of violations holds all of what is counted, and nothing else
-        self._is_whole = True
-        self._connection = RetryingConnection(
-            connection, backoff=Backoff(pause=self._threads.pause)
-        )
-        self._request = self._scan()
-
-    def run(self) -> None:
-        """
-        Read on to the end.
-
-        Raises:
-            DynamoDBError: The target refused.
-            PerfkitError: A limit, a full disk.
-        """
-        self._save()
-        saved_s = time.monotonic()
-
-        def meanwhile() -> None:
-            nonlocal saved_s
-            self._tell()
-            if time.monotonic() - saved_s >= _SAVE_EVERY_S:
-                self._save()
-                saved_s = time.monotonic()
-
-        try:
-            self._threads.run(
-                [
-                    partial(self._follow, number, segment)
-                    for number, segment in enumerate(self._progress.segments)
-                    if not segment.is_done
-                ],
-                meanwhile,
-            )
-        finally:
-            self._save()
-
-    def _tell(self) -> None:
-        with self._lock:
-            items = sum(each.tally.items for each in self._progress.segments)
-        self._advance(self._proposal.state.name, items)
-
-    def _save(self) -> None:
-        with self._lock:
-            if not self._is_whole:
-                return
-            if self._output is not None:
-                self._checkpoint.violations_bytes = self._output.flush()
-            self._write()
-
-    def _scan(self) -> dict[str, Any]:
-        names = [*self._proposal.state.keys.names]
-        names += [name for each in self._keys.values() for name in each.names]
-        if self._progress.kinds_by:
-            names.append(self._progress.kinds_by)
-        aliases = {f"#{number}": name for number, name in enumerate(dict.fromkeys(names))}
-        request: dict[str, Any] = {
-            "TableName": self._proposal.state.name,
-            "ProjectionExpression": ", ".join(aliases),
-            "ExpressionAttributeNames": aliases,
-            "ReturnConsumedCapacity": "TOTAL",
-        }
-        if self._progress.page_items is not None:
-            request["Limit"] = self._progress.page_items
-        return request
-
-    def _follow(self, number: int, segment: Segment) -> None:
-        while not (segment.is_done or self._threads.stop.is_set()):
-            self._page(number, segment)
-
-    def _page(self, number: int, segment: Segment) -> None:
-        request = dict(self._request)
-        if len(self._progress.segments) > 1:
-            request |= {"Segment": number, "TotalSegments": len(self._progress.segments)}
-        if segment.start is not None:
-            request["ExclusiveStartKey"] = (
-                _with_bytes(segment.start) if self._raw_binary else segment.start
-            )
-        answer = self._connection.execute("Scan", request)
-        items = [to_wire(item) for item in answer["Items"]]
-        last = answer.get("LastEvaluatedKey")
-        with self._lock:
-            if self._threads.stop.is_set():
-                # what the caller keeps does not know of this page any more
-                return
-            page = self._count(items, segment.tally)
-            segment.tally.include(page)
-            self._progress.read_units += answer.get("ConsumedCapacity", {}).get(
-                "CapacityUnits", 0.0
-            )
-            segment.start = None if last is None else to_wire(last)
-            segment.is_done = last is None
-
-    def _count(self, items: Iterable[Item], before: Tally) -> Tally:
-        """Return what a page says; its violations are written by then, or none of it counts."""
-        page = Tally()
-        try:
-            for item in items:
-                kind = _kind(item, self._proposal, self._progress.kinds_by)
-                kind = before.nameable(kind, len(page.kinds))
-                for name, violation in page.add(item, kind, self._keys):
-                    if self._output is not None:
-                        self._output.write(
-                            self._proposal.state.name, _key(item, self._proposal), name, violation
-                        )
-        except BaseException:
-            self._is_whole = False
-            self._threads.stop.set()
-            raise
-        return page
-
-
-def _kind(item: Item, proposal: Proposal, by: str | None) -> str:
-    return "" if by is None else kind_of(item, proposal.state.keys.names, by)
-
-
-def _key(item: Item, proposal: Proposal) -> Item:
-    return {name: item[name] for name in proposal.state.keys.names if name in item}
-
-
-def _with_bytes(key: Mapping[str, Mapping[str, str]]) -> Item:
-    """Return a key as boto3 wants it: binary as bytes."""
-    import base64
-
-    return {
-        name: {kind: base64.b64decode(content) if kind == "B" else content}
-        for name, value in key.items()
-        for kind, content in value.items()
-    }
 
 
 def _item_check(index: Any, total: Tally) -> ItemCheck:

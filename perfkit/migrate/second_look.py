@@ -21,15 +21,7 @@ from perfkit.dynamodb.retries import Clock, Pause
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.migrate.entries import Suspect, as_text, digest_of, expected_entry, part_of
 
-__all__ = [
-    "Difference",
-    "DifferenceKind",
-    "Outcome",
-    "SecondLook",
-    "Settling",
-    "Sight",
-    "StrongReader",
-]
+__all__ = ["Difference", "DifferenceKind", "Outcome", "SecondLook", "Settling", "StrongReader"]
 
 _STEPS = (1, 2, 4, 8, 8, 8, 8, 8)
 """Pauses until the time is over: soon at first, since most indexes lag by little, and then often
@@ -90,8 +82,8 @@ class Outcome:
     undecided: tuple[Suspect, ...]
 
 
-class Sight(Protocol):
-    """What one look at a suspect showed."""
+class _Recheck(Protocol):
+    """What looking again at a suspect showed."""
 
     @property
     def suspect(self) -> Any:
@@ -110,7 +102,7 @@ class Sight(Protocol):
         """A digest of the two sides alone."""
 
 
-_Sight = TypeVar("_Sight", bound=Sight)
+_R = TypeVar("_R", bound=_Recheck)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +121,8 @@ class Settling:
     pause: Pause = time.sleep
 
     def decide(
-        self, suspects: Iterable[Any], look: Callable[[list[Any]], Sequence[_Sight]]
-    ) -> tuple[list[_Sight], list[Any]]:
+        self, suspects: Iterable[Any], look: Callable[[list[Any]], Sequence[_R]]
+    ) -> tuple[list[_R], list[Any]]:
         """
         Return what certainly differs, and the suspects of which nobody can say.
 
@@ -143,26 +135,26 @@ class Settling:
             look: Looks at several; answers in their order.
         """
         left = list(suspects)
-        certain: list[_Sight] = []
+        certain: list[_R] = []
         tracks: dict[int, tuple[bytes, float, bytes, float]] = {}
         for seconds in (*self._pauses(), None):
             begun_s = self.clock()
-            sights = look(left)
+            looks = look(left)
             ended_s = self.clock()
             left = []
-            for sight in sights:
-                if sight.is_equal:
+            for seen in looks:
+                if seen.is_equal:
                     continue
-                name = id(sight.suspect)
+                name = id(seen.suspect)
                 state, state_s, wanted, wanted_s = tracks.get(name, (b"", ended_s, b"", ended_s))
-                state_s = state_s if sight.state == state else ended_s
-                wanted_s = wanted_s if sight.wanted == wanted else ended_s
-                tracks[name] = sight.state, state_s, sight.wanted, wanted_s
+                state_s = state_s if seen.state == state else ended_s
+                wanted_s = wanted_s if seen.wanted == wanted else ended_s
+                tracks[name] = seen.state, state_s, seen.wanted, wanted_s
                 since_s = wanted_s if seconds is None else state_s
                 if begun_s - since_s >= self.settle_s:
-                    certain.append(sight)
+                    certain.append(seen)
                 else:
-                    left.append(sight.suspect)
+                    left.append(seen.suspect)
             if not left or seconds is None:
                 break
             self.pause(seconds)
@@ -273,7 +265,7 @@ class SecondLook:
     def _look(self, suspects: Sequence[Suspect]) -> "list[_Seen]":
         """Read items, strongly consistent, and then their entries."""
         items = self._reader.items({as_text(each.key): each.key for each in suspects})
-        sights = []
+        looks = []
         asked: dict[tuple[str, str], dict[str, _Seen]] = {}
         for suspect in suspects:
             name = as_text(suspect.key)
@@ -283,19 +275,19 @@ class SecondLook:
             entry = None if item is None else expected_entry(item, index, self._state.keys)
             if entry is not None:
                 suspect.entry_keys.add(as_text(part_of(entry, index.keys.names)))
-            sight = _Seen(suspect=suspect, index=index, item=item, expected=entry)
-            sights.append(sight)
+            seen = _Seen(suspect=suspect, index=index, item=item, expected=entry)
+            looks.append(seen)
             for key in suspect.entry_keys:
                 under = json.loads(key)
                 if violations(under, index.keys):
                     # no query takes such a key, and DynamoDB has no such entry; a stand-in may
-                    sight.entries.append(under)
+                    seen.entries.append(under)
                 else:
-                    asked.setdefault((index.name, key), {})[name] = sight
+                    asked.setdefault((index.name, key), {})[name] = seen
         # all that are under one key of the index come with one query
         for (_, key), wanted in asked.items():
             self._find_entries(next(iter(wanted.values())).index, json.loads(key), wanted)
-        return sights
+        return looks
 
     def _find_entries(self, index: IndexState, key: Item, wanted: "dict[str, _Seen]") -> None:
         """Add to each of *wanted*, by the text of its item's key, its entry under one key."""
@@ -359,15 +351,15 @@ def _difference(seen: _Seen) -> Difference:
     return Difference(index=seen.index.name, key=seen.suspect.key, kind=kind, reason=reason)
 
 
-def _kind_and_reason(sight: _Seen) -> tuple[DifferenceKind, str]:
-    expected, entries = sight.expected, sight.entries
+def _kind_and_reason(seen: _Seen) -> tuple[DifferenceKind, str]:
+    expected, entries = seen.expected, seen.entries
     if not entries:
         return DifferenceKind.MISSING, "the item has its keys, and no entry"
-    if sight.item is None:
+    if seen.item is None:
         return DifferenceKind.EXTRA, "there is an entry and no such item"
     if expected is None:
         why = " and ".join(
-            each.describe(1).removeprefix("1 ") for each in violations(sight.item, sight.index.keys)
+            each.describe(1).removeprefix("1 ") for each in violations(seen.item, seen.index.keys)
         )
         return DifferenceKind.EXTRA, f"there is an entry, and the item {why}"
     if len(entries) > 1:
@@ -378,6 +370,6 @@ def _kind_and_reason(sight: _Seen) -> tuple[DifferenceKind, str]:
         for name in {*entry, *expected}
         if canonical(part_of(entry, [name])) != canonical(part_of(expected, [name]))
     )
-    if set(names) & set(sight.index.keys.names):
+    if set(names) & set(seen.index.keys.names):
         return DifferenceKind.DIFFERS, f"its entry is under another key: {', '.join(names)}"
     return DifferenceKind.DIFFERS, f"its entry has another {', '.join(names)}"

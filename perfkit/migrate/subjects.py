@@ -118,7 +118,7 @@ def _of_plan(
         state = described(connection, target, table)
         if planned.identity.is_known and planned.identity != state.identity:
             msg = (
-                f"table {state.name} in {target.name} is another one than the plan's: made anew"
+                f"table {state.name} in {target.name} is another one than the plan's: re-created"
                 " since, or in another place; check --target, or make a new plan"
             )
             raise ConfigError(msg)

@@ -17,7 +17,7 @@ from perfkit.capacity import Item
 from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import answer_errors
 from perfkit.dynamodb.index_items import Reason, Violation, violations
-from perfkit.dynamodb.retries import Clock, Pause, RetryingConnection
+from perfkit.dynamodb.retries import Pause, RetryingConnection
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.migrate.answers import Answer, Answers, Question, chance_of_more
@@ -26,17 +26,9 @@ from perfkit.migrate.pages import PageReader
 from perfkit.migrate.second_look import Difference, SecondLook, Settling, StrongReader
 from perfkit.units import format_many, format_share
 
-__all__ = [
-    "SETTLE_S",
-    "Finding",
-    "Subject",
-    "Verification",
-    "Verified",
-    "verdict_of",
-    "verdict_of_answer",
-]
+__all__ = ["Finding", "Subject", "Verification", "Verified", "verdict_of", "verdict_of_answer"]
 
-SETTLE_S = 10.0
+_SETTLE_S = 10.0
 """In AWS's own tests of its SDKs, 3 s were not always enough."""
 
 _AT_ONCE = 10_000
@@ -156,7 +148,6 @@ class Verification:
         keys: Each pattern is asked with so many keys at most; None for all.
         segments: Of the parallel scans.
         page_units: Read units of a page at most; None for as many as a page takes.
-        clock: Seconds that only grow.
         pause: Sleeps.
     """
 
@@ -164,15 +155,14 @@ class Verification:
         self,
         target: Target,
         *,
-        settle_s: float = SETTLE_S,
+        settle_s: float = _SETTLE_S,
         keys: int | None = None,
         segments: int = 4,
         page_units: float | None = None,
-        clock: Clock = time.monotonic,
         pause: Pause = time.sleep,
     ) -> None:
         self._target = target
-        self._settling = Settling(settle_s=settle_s, clock=clock, pause=pause)
+        self._settling = Settling(settle_s=settle_s, pause=pause)
         self._keys = keys
         self._segments = segments
         self._page_units = page_units

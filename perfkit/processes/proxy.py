@@ -1,7 +1,7 @@
 """
 The proxy in front of several instances: haproxy or nginx, whichever is on the PATH.
 
-Its configuration is written anew for each start, checked by the proxy itself, and readable by
+Its configuration is written again for each start, checked by the proxy itself, and readable by
 its owner only. haproxy can also move to other instances while it works; nginx is not asked to.
 """
 
@@ -21,11 +21,11 @@ from perfkit.errors import TargetError
 from perfkit.files import replace_file
 from perfkit.processes.http import status_of
 
-__all__ = ["MOST_INSTANCES", "Address", "HaProxy", "Proxy", "find_proxy"]
+__all__ = ["Address", "HaProxy", "Proxy", "find_proxy"]
 
-MOST_INSTANCES = 16
+_MOST_INSTANCES = 16
 
-HEALTH_PATH = "/healthz"
+_HEALTH_PATH = "/healthz"
 
 _SERVERS_PATH = "/usr/local/sbin:/usr/sbin"
 """Where they are on Debian, and not on the PATH of an ordinary user."""
@@ -77,7 +77,7 @@ def find_proxy(folder: Path) -> Proxy | None:
     Args:
         folder: For its files.
     """
-    for name, kind in (("haproxy", HaProxy), ("nginx", Nginx)):
+    for name, kind in (("haproxy", HaProxy), ("nginx", _Nginx)):
         path = shutil.which(name) or shutil.which(name, path=_SERVERS_PATH)
         if path is not None:
             return kind(path, folder)
@@ -109,7 +109,7 @@ def _written(address: Address) -> str:
 
 def _answers(front: Address) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(front[0], front[0])  # noqa: S104 - not bound to
-    url = f"http://{_written((host, front[1]))}{HEALTH_PATH}"
+    url = f"http://{_written((host, front[1]))}{_HEALTH_PATH}"
     return status_of(url, timeout_s=_WORKS_S) == 200
 
 
@@ -133,7 +133,7 @@ class HaProxy:
         self._folder = folder
         self._front: Address = ("", 0)
         # twice as many, for new instances beside those that they replace
-        self._slots: list[Address | None] = [None] * (2 * MOST_INSTANCES)
+        self._slots: list[Address | None] = [None] * (2 * _MOST_INSTANCES)
         self._socket = folder / "haproxy.sock"
         self._elsewhere: Path | None = None
 
@@ -182,7 +182,7 @@ class HaProxy:
             "    default_backend instances",
             "backend instances",
             "    balance roundrobin",
-            f"    option httpchk GET {HEALTH_PATH}",
+            f"    option httpchk GET {_HEALTH_PATH}",
             "    http-check expect status 200",
             # what may have been done is not done again
             "    http-request disable-l7-retry unless METH_GET",
@@ -269,7 +269,7 @@ class HaProxy:
             shutil.rmtree(self._elsewhere, ignore_errors=True)
 
 
-class Nginx:
+class _Nginx:
     """
     nginx.
 

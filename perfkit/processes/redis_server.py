@@ -36,21 +36,21 @@ from perfkit.processes import guard
 
 __all__ = ["RedisServer", "find", "find_program", "keep", "start"]
 
-SUBFOLDER = "cache"
-SOCKET = "cache.sock"
-SOCKET_LINK = "socket-path"
-LOG = "cache.log"
-PID = "cache.pid"
-LOCK = "lock"
-OWNER = "owner"
+_SUBFOLDER = "cache"
+_SOCKET = "cache.sock"
+_SOCKET_LINK = "socket-path"
+_LOG = "cache.log"
+_PID = "cache.pid"
+_LOCK = "lock"
+_OWNER = "owner"
 
-MAX_SOCKET_PATH_BYTES = 100
+_MAX_SOCKET_PATH_BYTES = 100
 """Linux allows 107, macOS 103."""
 
-MAX_MEMORY = "256mb"
+_MAX_MEMORY = "256mb"
 """Beyond it, what was not used for longest is evicted, if it expires at all: queues do not."""
 
-KEPT = ("appendonlydir", "appendonly.aof")
+_KEPT = ("appendonlydir", "appendonly.aof")
 """What a persistent server writes, from Redis 7 on and before."""
 
 _DAMAGED = re.compile(
@@ -64,7 +64,7 @@ _START_S = 10.0
 _STOP_S = 5.0
 _POLL_S = 0.005
 _ASK_AGAIN_S = 0.25
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 
 _log = logging.getLogger("perfkit.processes")
@@ -124,7 +124,7 @@ class RedisServer:
     @property
     def has_owner(self) -> bool:
         """Whether the process that started it, and ends it when it ends, is still there."""
-        with contextlib.suppress(OSError), (self._home / OWNER).open("rb") as file:
+        with contextlib.suppress(OSError), (self._home / _OWNER).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -192,7 +192,7 @@ def start(folder: Path, *, persistent: bool = False) -> RedisServer:
         TargetError: There is no server program, it does not start, the folder cannot be
             written, or a server is there that does not answer.
     """
-    home = _private(folder.absolute() / SUBFOLDER)
+    home = _private(folder.absolute() / _SUBFOLDER)
     with _locked(home):
         server = _find(home)
         if server is None:
@@ -218,13 +218,13 @@ def keep(folder: Path, stop: Event, *, persistent: bool = False) -> None:
 
     One that does not start is tried again after growing pauses.
     """
-    pause_s = _LOOK_S
+    pause_s = _POLL_S
     while not stop.wait(pause_s):
         try:
             if find(folder) is None:
                 _log.warning("the cache server is gone; starting another")
                 start(folder, persistent=persistent)
-            pause_s = _LOOK_S
+            pause_s = _POLL_S
         except TargetError as error:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             _log.warning("%s; trying again in %g s", error, pause_s)
@@ -237,7 +237,7 @@ def find(folder: Path) -> RedisServer | None:
     Raises:
         TargetError: Something else listens on its socket.
     """
-    return _find(folder.absolute() / SUBFOLDER)
+    return _find(folder.absolute() / _SUBFOLDER)
 
 
 def _find(home: Path) -> RedisServer | None:
@@ -292,7 +292,7 @@ def _keeps_log(path: Path) -> bool:
 def _pid_of_silent(home: Path, path: Path) -> int | None:
     """Return the pid that a server left in its file, if that process is it."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
-        pid = int((home / PID).read_text())
+        pid = int((home / _PID).read_text())
         # a server shows its socket in its title, or in its arguments
         if str(path) in " ".join(psutil.Process(pid).cmdline()):
             return pid
@@ -335,21 +335,21 @@ def _end(server: RedisServer, path: Path) -> None:
 def _launch(home: Path, *, persistent: bool) -> RedisServer:
     _clean_up(home)
     # a log that is not read back would be overwritten, and with it what waits in a queue
-    persistent = persistent or any((home / name).exists() for name in KEPT)
+    persistent = persistent or any((home / name).exists() for name in _KEPT)
     path = _make_socket_path(home)
     arguments = [
         *("--port", "0"),
         *("--unixsocket", str(path), "--unixsocketperm", "700"),
-        *("--dir", str(home), "--pidfile", str(home / PID), "--logfile", str(home / LOG)),
+        *("--dir", str(home), "--pidfile", str(home / _PID), "--logfile", str(home / _LOG)),
         *("--save", "", "--appendonly", "yes" if persistent else "no"),
-        *("--maxmemory", MAX_MEMORY, "--maxmemory-policy", "volatile-lru"),
+        *("--maxmemory", _MAX_MEMORY, "--maxmemory-policy", "volatile-lru"),
     ]
     command = [find_program(), *arguments]
     try:
-        pid = _run(command, path, home / LOG)
+        pid = _run(command, path, home / _LOG)
     except _DamagedError as error:
         _set_aside(home, str(error))
-        pid = _run(command, path, home / LOG)
+        pid = _run(command, path, home / _LOG)
     return RedisServer(home, pid, started_here=True, owner=_own(home))
 
 
@@ -420,7 +420,7 @@ def _await_ready(
 
 def _set_aside(home: Path, reason: str) -> None:
     """Give what cannot be read another name: somebody may want to repair it."""
-    for name in KEPT:
+    for name in _KEPT:
         if (home / name).exists():
             kept = home / f"{name}.damaged-{time.time_ns()}"
             (home / name).rename(kept)
@@ -451,7 +451,7 @@ def _unusable(home: Path, error: OSError) -> TargetError:
 def _locked(home: Path) -> Iterator[None]:
     """Let one process at a time start or stop the server."""
     try:
-        file = (home / LOCK).open("w")
+        file = (home / _LOCK).open("w")
     except OSError as error:
         raise _unusable(home, error) from error
     with file:
@@ -461,7 +461,7 @@ def _locked(home: Path) -> Iterator[None]:
 
 def _own(home: Path) -> int:
     """Return a descriptor that tells, as long as it is open, that the server has an owner."""
-    descriptor = os.open(home / OWNER, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(home / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
     # shared: a server that was ended from outside may have another by the same owner after it
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
@@ -469,23 +469,23 @@ def _own(home: Path) -> int:
 
 def _socket_path(home: Path) -> Path:
     try:
-        return Path((home / SOCKET_LINK).read_text())
+        return Path((home / _SOCKET_LINK).read_text())
     except OSError:
-        return home / SOCKET
+        return home / _SOCKET
 
 
 def _make_socket_path(home: Path) -> Path:
-    path = home / SOCKET
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
-        path = Path(tempfile.mkdtemp(prefix="perfkit-", dir="/tmp"), SOCKET)
-        (home / SOCKET_LINK).write_text(str(path))
+    path = home / _SOCKET
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+        path = Path(tempfile.mkdtemp(prefix="perfkit-", dir="/tmp"), _SOCKET)
+        (home / _SOCKET_LINK).write_text(str(path))
     return path
 
 
 def _clean_up(home: Path) -> None:
     """Remove what a server left that is no more."""
     path = _socket_path(home)
-    for file in (path, home / PID, home / SOCKET_LINK):
+    for file in (path, home / _PID, home / _SOCKET_LINK):
         file.unlink(missing_ok=True)
     if path.parent != home:
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ from perfkit.queue.model import Notification
 
 __all__ = ["MailError", "MailRefusedError", "Mailer", "Security", "SmtpSettings"]
 
-URL_VARIABLE = "PERFKIT_SMTP_URL"
+_URL_VARIABLE = "PERFKIT_SMTP_URL"
 
 KEY_HEADER = "X-Idempotency-Key"
 
@@ -101,7 +101,7 @@ class SmtpSettings:
         if port is not None:
             msg = f"port {port} of which mail server? Name it with --smtp-host"
             raise ConfigError(msg)
-        url = environment.get(URL_VARIABLE)
+        url = environment.get(_URL_VARIABLE)
         return cls.from_url(url) if url else None
 
     @classmethod

@@ -25,12 +25,12 @@ __all__ = ["InlineNotifier", "Notifier", "OffNotifier", "QueuedNotifier"]
 
 _LOGGER = logging.getLogger(__name__)
 
-INLINE_THREADS = 40
+_INLINE_THREADS = 40
 """Mails a process sends at a time; as many threads as FastAPI gives blocking endpoints."""
 
-TIME_LIMIT_S = 0.05
+_TIME_LIMIT_S = 0.05
 
-MAX_HELD = 10_000
+_MAX_HELD = 10_000
 """Items, some 5 MB: how much a process keeps for a server that is away."""
 
 _CATCH_UP_S = 0.1
@@ -80,7 +80,7 @@ class InlineNotifier:
     def __init__(self, smtp: SmtpSettings, folder: Path) -> None:
         self._mailer = Mailer(smtp)
         self._log_file = LogFile(folder / LOG_FILE)
-        self._threads = ThreadPoolExecutor(INLINE_THREADS, "perfkit-mail")
+        self._threads = ThreadPoolExecutor(_INLINE_THREADS, "perfkit-mail")
 
     async def notify(self, *items: Item) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -134,8 +134,8 @@ class QueuedNotifier:
         redis_url: str,
         *,
         breaker: CircuitBreaker | None = None,
-        time_limit_s: float = TIME_LIMIT_S,
-        max_held: int = MAX_HELD,
+        time_limit_s: float = _TIME_LIMIT_S,
+        max_held: int = _MAX_HELD,
         trip_s: float = 0.0,
     ) -> None:
         self._connection = Connection(

@@ -23,11 +23,11 @@ from perfkit.queue.mail import KEY_HEADER, SmtpSettings
 
 __all__ = ["LocalSink", "ReceivedMail", "SinkServer", "start_sink"]
 
-DELAY_S = 0.4
+_DELAY_S = 0.4
 """What sending a mail takes in the reference document."""
 
-FILE = "mail-sink.json"
-HOST = "127.0.0.1"
+_FILE = "mail-sink.json"
+_HOST = "127.0.0.1"
 
 _IDENT = "perfkit mail sink"
 _MAX_BYTES = 1 << 20
@@ -61,12 +61,12 @@ class SinkServer:
     def __init__(
         self,
         *,
-        delay_s: float = DELAY_S,
+        delay_s: float = _DELAY_S,
         port: int = 0,
         keep: int = 1000,
         on_mail: Callable[[ReceivedMail], str | None] | None = None,
     ) -> None:
-        self.host = HOST
+        self.host = _HOST
         self.port = port
         self.received = 0
         """How many mails were accepted."""
@@ -112,9 +112,9 @@ class SinkServer:
             self._thread.join()
 
     def announce(self, folder: Path) -> None:
-        """Write down in *folder* where the sink is, so that `find_sink` finds it."""
+        """Write down in *folder* where the sink is, so that `_find_sink` finds it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = folder / FILE
+        self._file = folder / _FILE
         replace_file(self._file, json.dumps({"host": self.host, "port": self.port}).encode())
 
     def __enter__(self) -> Self:
@@ -177,29 +177,23 @@ class SinkServer:
         await asyncio.gather(*conversations, return_exceptions=True)
 
 
-def start_sink(
-    *, folder: Path | None = None, delay_s: float = DELAY_S, port: int = 0
-) -> SinkServer:
+def start_sink(*, folder: Path | None = None, delay_s: float = _DELAY_S) -> SinkServer:
     """
     Return a running sink; end it with its `stop`.
 
     Args:
         folder: perfkit's folder, where workers look for it; None writes nothing.
         delay_s: Seconds it takes to accept a mail.
-        port: 0 takes a free one.
-
-    Raises:
-        TargetError: The port is taken.
     """
-    sink = SinkServer(delay_s=delay_s, port=port).start()
+    sink = SinkServer(delay_s=delay_s).start()
     if folder is not None:
         sink.announce(folder)
     return sink
 
 
-def find_sink(folder: Path) -> SmtpSettings | None:
+def _find_sink(folder: Path) -> SmtpSettings | None:
     """Return how to reach the sink announced in *folder*, None if none is there any more."""
-    settings = _announced(folder / FILE)
+    settings = _announced(folder / _FILE)
     if settings is None:
         return None
     try:
@@ -234,7 +228,7 @@ class LocalSink:
         """Return how to reach it."""
         with self._lock:
             if self._own is None:
-                found = find_sink(self._folder)
+                found = _find_sink(self._folder)
                 if found is not None:
                     return found
                 self._own = start_sink()

@@ -37,7 +37,7 @@ NAMESPACE = "perfkit:queue"
 COUNTERS = f"{NAMESPACE}:counters"
 GROUP = "workers"
 
-DEAD_KEPT_S = 7 * 86400
+_DEAD_KEPT_S = 7 * 86400
 
 CONTENT, ATTEMPTS, REASON = b"content", b"attempts", b"reason"
 
@@ -189,7 +189,7 @@ class DeadLetter:
 
 def bury(commands: Any, queue: QueueName, content: bytes, *, attempts: int, reason: str) -> None:
     """Add to a pipeline what keeps a message among the dead ones."""
-    oldest = f"{int((time.time() - DEAD_KEPT_S) * 1e3)}-0"
+    oldest = f"{int((time.time() - _DEAD_KEPT_S) * 1e3)}-0"
     commands.xadd(
         _dead(queue), {CONTENT: content, ATTEMPTS: attempts, REASON: reason}, minid=oldest
     )

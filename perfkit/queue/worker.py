@@ -31,10 +31,10 @@ __all__ = ["RetryPolicy", "Worker"]
 
 _LOGGER = logging.getLogger(__name__)
 
-GRACE_S = 20.0
+_GRACE_S = 20.0
 """How long mails under way may take to finish when the worker is stopped."""
 
-THREADS = 32
+_THREADS = 32
 
 # Redis knows since when a message is with somebody, and who that is does not matter: one that
 # is in a worker's hands is claimed again and again, so that it never looks abandoned.
@@ -96,7 +96,7 @@ class Worker:
         smtp: SmtpSettings | Callable[[], SmtpSettings],
         folder: Path,
         *,
-        threads: int = THREADS,
+        threads: int = _THREADS,
         policy: RetryPolicy | None = None,
     ) -> None:
         self._client = connect(redis_url)
@@ -138,7 +138,7 @@ class Worker:
         self._log_file.sync()
 
     def _finish(self) -> None:
-        deadline_s = time.monotonic() + GRACE_S
+        deadline_s = time.monotonic() + _GRACE_S
         try:
             while self._in_hand and time.monotonic() < deadline_s:
                 self._hold()

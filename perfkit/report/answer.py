@@ -44,7 +44,7 @@ _MOST_GROUPS = 5
 _MOST_DOUBTS = 220
 """Characters of doubts on one screen: less than three lines of 80."""
 
-_TOLD_ELSEWHERE = frozenset({"scenario", "phases", "cache"})
+_SHOWN_ELSEWHERE = frozenset({"scenario", "phases", "cache"})
 """Kinds of runs that have their own lines."""
 
 _TONES = {Ruling.PASS: Tone.GOOD, Ruling.FAIL: Tone.WARNING, Ruling.INVALID: Tone.WARNING}
@@ -409,7 +409,7 @@ def _found(answer: Answer) -> Iterator[Statement]:
             word = "" if verdict.ruling is Ruling.PASS else f" ({verdict.ruling})"
             yield Statement(text=f"Load: {summary_of(run)}{word}", tone=_TONES[verdict.ruling])
             continue
-        best = None if run.kind in _TOLD_ELSEWHERE else fastest(run)
+        best = None if run.kind in _SHOWN_ELSEWHERE else fastest(run)
         if best is not None and len(answer.group.runs) > 1:
             about = f"{best.question}, " if len(run.questions) > 1 else ""
             yield Statement(

@@ -12,7 +12,7 @@ from perfkit.runs import Run, Variant
 
 __all__ = ["STRONG_NOTE", "before_after", "latency_note"]
 
-EMBEDDED_NOTE = (
+_EMBEDDED_NOTE = (
     "Measured through boto3 against the embedded engine on this machine: engine latencies, with"
     " no network and no AWS in them."
 )
@@ -64,7 +64,7 @@ def before_after(runs: Sequence[Run], *, name: str, title: str) -> Table:
 
 def latency_note(runs: Sequence[Run]) -> str | None:
     """Return the footnote that latencies of these runs need."""
-    return EMBEDDED_NOTE if any(run.target.get("kind") == "embedded" for run in runs) else None
+    return _EMBEDDED_NOTE if any(run.target.get("kind") == "embedded" for run in runs) else None
 
 
 def _column(group: str, key: str, title: str, kind: Kind, note: str | None = None) -> Column:

@@ -26,7 +26,7 @@ __all__ = ["report_document", "write_document"]
 
 # Formats so far:
 #   1  the first one. Keys may be added to it; a change of meaning makes it 2.
-FORMAT = 1
+_FORMAT = 1
 
 
 def report_document(report: Report) -> dict[str, object]:
@@ -38,7 +38,7 @@ def report_document(report: Report) -> dict[str, object]:
     have a key of its own at the top, named as it is: `cost`, and `cost-measured` inside of it.
     """
     return {
-        "format": FORMAT,
+        "format": _FORMAT,
         "kind": "report",
         "perfkit": __version__,
         "title": report.title,
@@ -61,7 +61,7 @@ def _documents(sections: Iterable[Section]) -> dict[str, object]:
     return found
 
 
-def table_document(table: Table) -> dict[str, object]:
+def _table_document(table: Table) -> dict[str, object]:
     """Return one table as plain JSON values."""
     footnotes = [
         {"row": None, "column": column.key, "text": column.note}
@@ -111,7 +111,7 @@ def _section(section: Section) -> dict[str, object]:
 def _block(block: Block) -> dict[str, object]:
     match block:
         case Table():
-            return table_document(block)
+            return _table_document(block)
         case Bars():
             return {
                 "block": "bars",

@@ -36,14 +36,14 @@ _SOURCES = {
 _STORED_NOTE = "Entries with the 100 bytes that are billed for each, scaled to the table."
 
 
-def note_of(each: Modelled) -> str:
+def _note_of(each: Modelled) -> str:
     """Return how a query's figures came to be."""
     return _SOURCES[each.source].format(
         sample=format_count(each.sample_items), table=format_count(each.table_items)
     )
 
 
-def written_interval(interval: tuple[float, float], kind: Kind) -> str:
+def _written_interval(interval: tuple[float, float], kind: Kind) -> str:
     """Return an interval, or "exact" where both ends are one."""
     low, high = interval
     return "exact" if low == high else f"{format_value(low, kind)} to {format_value(high, kind)}"
@@ -51,12 +51,12 @@ def written_interval(interval: tuple[float, float], kind: Kind) -> str:
 
 def modelled_cell(each: Modelled) -> Marked:
     """Return a modelled query's units, marked, with its interval as a footnote."""
-    interval = written_interval(each.capacity_units_ci95, Kind.CAPACITY)
+    interval = _written_interval(each.capacity_units_ci95, Kind.CAPACITY)
     reach = "" if interval == "exact" else f" 95% interval: {interval} RCU."
     return Marked(
         value=each.capacity_units,
         provenance=Provenance.MODELLED,
-        note=f"{each.name} by {each.index}: {note_of(each)}{reach}",
+        note=f"{each.name} by {each.index}: {_note_of(each)}{reach}",
     )
 
 
@@ -70,17 +70,17 @@ def units_cell(variant: Variant) -> Cell:
         return Marked(value=variant.capacity_units, provenance=Provenance.MODELLED)
     if variant.provenance != Provenance.MODELLED or variant.capacity_units_ci95 is None:
         return variant.capacity_units
-    units = written_interval(variant.capacity_units_ci95, Kind.CAPACITY)
+    units = _written_interval(variant.capacity_units_ci95, Kind.CAPACITY)
     note = f"{variant.name}: of some pages, and the described size. 95% interval: {units} RCU"
     if variant.latency_mean_ci95 is not None:
-        seconds = written_interval(variant.latency_mean_ci95, Kind.SECONDS)
+        seconds = _written_interval(variant.latency_mean_ci95, Kind.SECONDS)
         note += f", {seconds} on average"
     return Marked(value=variant.capacity_units, provenance=Provenance.MODELLED, note=f"{note}.")
 
 
 def write_modelled(each: Modelled) -> str:
     """Return a modelled query in words: `2.5 RCU by query (twin), modelled: 1.5 to 4`."""
-    interval = written_interval(each.capacity_units_ci95, Kind.CAPACITY)
+    interval = _written_interval(each.capacity_units_ci95, Kind.CAPACITY)
     units = format_value(each.capacity_units, Kind.CAPACITY)
     reach = "modelled" if interval == "exact" else f"modelled, {interval}"
     return f"{units} RCU ({reach})"
@@ -96,7 +96,7 @@ def modelled_table(run: Run) -> Table:
     return Table(
         name="modelled",
         title="With an index that does not exist yet, as a twin says",
-        notes=tuple(dict.fromkeys(f"{each.name}: {note_of(each)}" for each in run.modelled)),
+        notes=tuple(dict.fromkeys(f"{each.name}: {_note_of(each)}" for each in run.modelled)),
         columns=(
             Column(key="form", title="form", label=True),
             Column(key="index", title="index", label=True),
@@ -147,7 +147,7 @@ def _row(each: Modelled, before: float | None) -> Row:
         "index": each.index,
         "operation": each.operation,
         "capacity_units": each.capacity_units,
-        "interval": written_interval(each.capacity_units_ci95, Kind.CAPACITY),
+        "interval": _written_interval(each.capacity_units_ci95, Kind.CAPACITY),
         "items_read": round(each.items_read),
         "capacity_ratio": ratio,
         "stored_bytes": round(each.stored_bytes),

@@ -14,7 +14,7 @@ from rich.terminal_theme import DIMMED_MONOKAI as _SVG_THEME
 from rich.text import Text
 
 from perfkit.report import plain
-from perfkit.report.drawings import Drawn, Ink, draw, title_of
+from perfkit.report.drawings import Drawn, Piece, draw, title_of
 from perfkit.report.figures import display_width, one_line
 from perfkit.report.layout import GAP, Grid, Marks, lay_out, left_out_line
 from perfkit.report.model import (
@@ -50,18 +50,18 @@ _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 _BOX = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
-def make_console(file: TextIO | None = None, *, width: int | None = None) -> Console:
+def make_console(file: TextIO | None = None) -> Console:
     """
     Return a console for reports, on standard output unless *file* is given.
 
     Colours are used on a terminal only, and never when NO_COLOR is set. The width is the
     terminal's; elsewhere that of COLUMNS, or 120.
     """
-    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
     if isinstance(console.file, io.TextIOWrapper):
         # A terminal that knows no multiplication sign gets a question mark, not a traceback.
         console.file.reconfigure(errors="replace")
-    if width is None and not console.is_terminal and not os.environ.get("COLUMNS"):
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = plain.WIDTH
     return console
 
@@ -191,8 +191,8 @@ class _Printer:
         if lines and title:
             self.line(title, "bold")
         for line in lines:
-            inks = ((ink.text, _ink_style(ink)) for ink in line)
-            self.console.print(Text.assemble(*inks), soft_wrap=True)
+            pieces = ((piece.text, _piece_style(piece)) for piece in line)
+            self.console.print(Text.assemble(*pieces), soft_wrap=True)
 
     def table(self, table: Table) -> None:
         title = one_line(table.title) + "".join(self.marks.note(note) for note in table.notes)
@@ -206,11 +206,11 @@ class _Printer:
                 self.line(left_out_line(grid), "dim")
 
 
-def _ink_style(ink: Ink) -> str:
-    if ink.series is not None:
-        return _SERIES_STYLES[ink.series % len(_SERIES_STYLES)]
-    style = _TONE_STYLES[ink.tone]
-    return f"bold {style}".strip() if ink.strong else style
+def _piece_style(piece: Piece) -> str:
+    if piece.series is not None:
+        return _SERIES_STYLES[piece.series % len(_SERIES_STYLES)]
+    style = _TONE_STYLES[piece.tone]
+    return f"bold {style}".strip() if piece.strong else style
 
 
 def _drawn(grid: Grid) -> RichTable:

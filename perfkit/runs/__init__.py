@@ -1,37 +1,41 @@
 """Saved runs: what a run file holds, how it is read and written, and the folder that keeps them."""
 
-from perfkit.runs.records import (
-    FORMAT,
-    CacheFigures,
-    Check,
+from perfkit.runs.load_test import (
     CloudMetric,
-    Comparison,
-    Doubt,
-    DoubtKind,
     GateOutcome,
-    Hour,
-    HourTraffic,
-    HttpFigures,
     InstanceSample,
-    LatencySummary,
     LoadEvent,
     LoadModel,
     LoadSecond,
     LoadSettings,
     LoadStage,
     LoadTest,
-    MachineLoad,
-    Modelled,
     RateSearch,
     RateTrial,
+)
+from perfkit.runs.records import (
+    FORMAT,
+    Check,
+    Comparison,
+    Doubt,
+    DoubtKind,
+    Hour,
+    HourTraffic,
+    MachineLoad,
+    Modelled,
     Run,
     RunKind,
-    ServiceFigures,
-    Variant,
     WriteCost,
     now_utc,
 )
 from perfkit.runs.store import Listing, RunStore, is_run_file
+from perfkit.runs.variants import (
+    CacheFigures,
+    HttpFigures,
+    LatencySummary,
+    ServiceFigures,
+    Variant,
+)
 
 __all__ = [
     "FORMAT",

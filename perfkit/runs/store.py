@@ -64,7 +64,7 @@ class RunStore:
             ConfigError: The folder cannot be made or written to.
         """
         if not run.id:
-            run = replace(run, id=new_id(run.scenario, run.started_at))
+            run = replace(run, id=_new_id(run.scenario, run.started_at))
         path = self.folder / f"{run.id}.json"
         content = encode(run)
         try:
@@ -108,13 +108,8 @@ class RunStore:
         run = decode(text, f"run file {path}")
         return run if run.id else replace(run, id=path.stem)
 
-    def list(self, scenario: str | None = None) -> Listing:
-        """
-        Return the saved runs, newest first; a file that is no run becomes a problem, not an error.
-
-        Args:
-            scenario: Only runs of this scenario.
-        """
+    def list(self) -> Listing:
+        """Return the saved runs, newest first; a file that is no run becomes a problem, not an error."""
         runs, problems = [], []
         try:
             # temporary files of a killed perfkit begin with a dot and do not end in .json
@@ -126,12 +121,9 @@ class RunStore:
             raise ConfigError(msg) from error
         for path in paths:
             try:
-                run = self.load(path)
+                runs.append(self.load(path))
             except RunFileError as error:
                 problems.append(error)
-                continue
-            if scenario is None or run.scenario == scenario:
-                runs.append(run)
         runs.sort(key=lambda run: (parse_moment(run.started_at), run.id), reverse=True)
         return Listing(runs, problems)
 
@@ -148,7 +140,7 @@ def is_run_file(path: Path) -> bool:
         return False
 
 
-def new_id(scenario: str, started_at: str) -> str:
+def _new_id(scenario: str, started_at: str) -> str:
     """Return a name for a run's file that sorts by time and that no other run has."""
     stamp = parse_moment(started_at).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", scenario).strip("-")[:60] or "run"

@@ -1,33 +1,41 @@
 """Scans of tables too large to be read: some pages from all over the table, and what all would take."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, floor
 from typing import Any
 
 from perfkit.capacity import Consistency, Item
+from perfkit.dynamodb.connection import consumed_units
 from perfkit.dynamodb.twin_figures import query_units
+from perfkit.errors import ResultsDifferError, TargetError
 from perfkit.measure.cluster_sample import ClusterSample, count_in_table, sum_in_table
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
 from perfkit.runs import Comparison, Doubt, DoubtKind, Variant
-from perfkit.scenarios.reading import Answer, Request
+from perfkit.scenarios.described_table import DescribedTable
+from perfkit.scenarios.read_sampler import MeasuredReads
+from perfkit.scenarios.reading import Answer, Read, Request
 from perfkit.units import format_bytes, format_count
 from perfkit.workloads.profile import Estimate
 
 __all__ = [
+    "BOUNDED_NAMES",
     "PAGES",
     "BoundedScan",
     "Extrapolation",
+    "check_part",
     "doubt_bounded",
     "extrapolate",
-    "scaled_comparison",
-    "scaled_variant",
+    "extrapolated",
 ]
 
 PAGES = 10
 """Pages of up to 1 MB that a call reads."""
+
+BOUNDED_NAMES = ("scan (modelled)", "scan-filtered (modelled)")
+"""Of the variants: what the service filters, and what DynamoDB does."""
 
 _PAGE_BYTES = 1_048_576
 _PAGES_A_SEGMENT = 4
@@ -78,7 +86,7 @@ class BoundedScan(Request):
             read = page.get("ScannedCount", len(items))
             answer.count(page, items, read)
             answer.items += found
-            units = page.get("ConsumedCapacity", {}).get("CapacityUnits")
+            units = consumed_units(page)
             self.last.append(_Page(read, len(found), units))
         return answer
 
@@ -88,9 +96,9 @@ class BoundedScan(Request):
             request["ConsistentRead"] = True
         segments = ceil(self.size_bytes / _PAGE_BYTES / _PAGES_A_SEGMENT)
         segments = min(max(segments, self.pages), _MOST_SEGMENTS)
-        chance = random.Random(self.seed)  # noqa: S311 - repeatable, and nothing is secret
+        rng = random.Random(self.seed)  # noqa: S311 - repeatable, and nothing is secret
         ends: list[Any] = []
-        for number in chance.sample(range(segments), self.pages):
+        for number in rng.sample(range(segments), self.pages):
             page = self.client.scan(**request, Segment=number, TotalSegments=segments)
             end = page.get("LastEvaluatedKey")
             if end is not None and end in ends:
@@ -170,7 +178,7 @@ def extrapolate(read: BoundedScan, *, table_items: int) -> Extrapolation | None:
     )
 
 
-def scaled_variant(
+def _scaled_variant(
     variant: Variant, found: Extrapolation, samples_s: Sequence[float], *, table_items: int
 ) -> Variant:
     """
@@ -212,7 +220,7 @@ def scaled_variant(
     )
 
 
-def scaled_comparison(
+def _scaled_comparison(
     comparison: Comparison,
     *,
     baseline: Variant,
@@ -240,16 +248,12 @@ def scaled_comparison(
     )
 
 
-def doubt_bounded(
-    table: str, *, size_bytes: int, pages: int, compared: bool, most_bytes: int
-) -> Doubt:
+def doubt_bounded(table: DescribedTable, *, compared: bool, most_bytes: int) -> Doubt:
     """
     Return the doubt that belongs to figures of a table that was not read.
 
     Args:
-        table: Its name.
-        size_bytes: As described.
-        pages: So many were read a call.
+        table: Larger than the limit.
         compared: Other forms answered, too.
         most_bytes: The limit.
     """
@@ -260,8 +264,72 @@ def doubt_bounded(
     )
     return Doubt(
         DoubtKind.MODEL,
-        f"{table} is described with {format_bytes(size_bytes)}, more than --max-scan"
-        f" {format_bytes(most_bytes)}: {format_count(pages)} pages were read and scans are"
+        f"{table.name} is described with {format_bytes(table.size_bytes)}, more than --max-scan"
+        f" {format_bytes(most_bytes)}: {format_count(PAGES)} pages were read and scans are"
         f" modelled from them{answers}",
         "--max-scan 0 reads all of it",
     )
+
+
+def check_part(name: str, answers: Mapping[str, Sequence[Item]], keys: Sequence[str]) -> None:
+    """
+    Check that what was found on some pages of a scan is in every other form's answer.
+
+    Raises:
+        ResultsDifferError: A form lacks some of it.
+    """
+
+    def named(items: Sequence[Item]) -> set[str]:
+        return {repr([item.get(key) for key in keys]) for item in items}
+
+    part = named(next(items for form, items in answers.items() if form in BOUNDED_NAMES))
+    for form, items in answers.items():
+        lacking = len(part - named(items))
+        if lacking:
+            msg = (
+                f"{name}: {form} lacks {format_count(lacking)} of the {format_count(len(part))}"
+                " items that some pages of the scan hold. Did somebody write meanwhile? Measure"
+                " again when nobody does; if it stays so, check this pattern's scan.filter and query"
+            )
+            raise ResultsDifferError(msg)
+
+
+def extrapolated(
+    found: MeasuredReads, ways: Sequence[Sequence[Read]], table: DescribedTable
+) -> tuple[tuple[Variant, ...], tuple[Comparison, ...]]:
+    """
+    Return variants and comparisons with scans of some pages as those of the whole table.
+
+    Raises:
+        TargetError: The target does not say what pages take.
+    """
+    variants: dict[str, Variant] = {each.name: each for each in found.variants}
+    factors = {}
+    for way in ways:
+        first = way[0]
+        if not isinstance(first, BoundedScan):
+            continue
+        whole = extrapolate(first, table_items=table.items)
+        if whole is None:
+            msg = (
+                f"the target does not say what reading {first.table} takes, so nothing can be"
+                " worked out from some of its pages: give --max-scan 0 to read all of it"
+            )
+            raise TargetError(msg)
+        factors[first.name] = whole.factor
+        samples_s = found.measured.measurements["", first.name].samples_s
+        variants[first.name] = _scaled_variant(
+            variants[first.name], whole, samples_s, table_items=table.items
+        )
+    comparisons = tuple(
+        _scaled_comparison(
+            each,
+            baseline=variants[each.baseline],
+            candidate=variants[each.candidate],
+            factors=factors,
+        )
+        if factors.keys() & {each.baseline, each.candidate}
+        else each
+        for each in found.comparisons
+    )
+    return tuple(variants.values()), comparisons

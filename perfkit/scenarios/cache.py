@@ -38,7 +38,7 @@ from perfkit.workloads.model import AccessPattern, Workload
 __all__ = ["COLD", "KILLED", "QUOTED", "WARM", "CacheServers"]
 __all__ += ["Fill", "cache_scenarios", "cached_variants", "fill_of", "key_of", "open_cache"]
 
-NAME = "cache"
+_NAME = "cache"
 
 COLD, WARM = "cached-cold", "cached-warm"
 KILLED, HANGING = "cache-killed", "cache-hanging"
@@ -64,7 +64,7 @@ def cache_scenarios(workload: Workload) -> Iterator[Scenario]:
     """Yield the scenario if any question of *workload* has a cache policy."""
     cached = tuple(pattern for pattern in workload.patterns if pattern.cache is not None)
     if cached:
-        yield CacheScenario(cached)
+        yield _CacheScenario(cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def fill_of(pattern: AccessPattern, contenders: list[Read]) -> Fill:
     return Fill(pattern, better[-1] if better else (filtered or contenders)[0])
 
 
-def redis_named(context: Context) -> dict[str, str]:
+def _redis_named(context: Context) -> dict[str, str]:
     """Return what a run says of the Redis server that was named: its address, never a password."""
     return {} if context.redis_url is None else {"redis": str(parse_url(context.redis_url))}
 
@@ -266,11 +266,11 @@ def _pid(started: redis_server.RedisServer) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheScenario:
+class _CacheScenario:
     """Every cached question, asked without the cache and with it, well and in trouble."""
 
     patterns: tuple[AccessPattern, ...]
-    name: str = NAME
+    name: str = _NAME
     description: str = "What a cache changes: cold, warm, its server killed and hanging"
 
     def effect(self, context: Context) -> Effect:
@@ -309,7 +309,7 @@ class CacheScenario:
             for number, name in enumerate(each.name for each in self.patterns):
                 pattern = workload.pattern(name)
                 scenario = AccessPatternScenario(pattern)
-                with aws_errors(f"measuring {NAME}", context.where), ExitStack() as reading:
+                with aws_errors(f"measuring {_NAME}", context.where), ExitStack() as reading:
                     contenders, steps = scenario.reads(context)
                     for contender in contenders:
                         reading.callback(contender.close)
@@ -321,7 +321,7 @@ class CacheScenario:
                         budget=_budget,
                         rounds=Rounds(most=MOST_ROUNDS, time_share=_TIME_SHARE),
                         progress=context.reporter(
-                            NAME,
+                            _NAME,
                             (number / len(self.patterns), (number + 1) / len(self.patterns)),
                         ),
                     )
@@ -336,7 +336,7 @@ class CacheScenario:
         return recorder.finish(
             Measured.join(parts),
             comparisons,
-            settings=redis_named(context),
+            settings=_redis_named(context),
             next_steps=tuple(dict.fromkeys(next_steps)),
             quoted=dict(QUOTED) if context.workload.quotes else None,
         )

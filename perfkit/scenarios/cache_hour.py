@@ -39,17 +39,17 @@ __all__ = ["NAME", "cache_hour_scenarios"]
 
 NAME = "cache-hour"
 
-REQUESTS = 100_000
-KEYS = 78
-SKEW = 0.8
-WRITES_AN_HOUR = 60
-ERROR_SHARE = 0.0001
+_REQUESTS = 100_000
+_KEYS = 78
+_SKEW = 0.8
+_WRITES_AN_HOUR = 60
+_ERROR_SHARE = 0.0001
 """What the reference document has; and as many questions, asked as unequally, as make 99% hits."""
 
-TTLS_S = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
+_TTLS_S = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 
 # The real run's rates and times to live are scaled so that it takes seconds and misses enough.
-CHECK = Traffic(rate_hz=200.0, duration_s=4.0, keys=40, skew=SKEW, ttl_s=0.5, writes_hz=4.0)
+_CHECK = Traffic(rate_hz=200.0, duration_s=4.0, keys=40, skew=_SKEW, ttl_s=0.5, writes_hz=4.0)
 _TOLERANCE = 0.03
 _GENEROUS_LIMIT_S = 5.0
 
@@ -61,7 +61,7 @@ def cache_hour_scenarios(workload: Workload) -> Iterator[Scenario]:
     """Yield the scenario if a question of *workload* has a cache policy and a text parameter."""
     for pattern in workload.patterns:
         if pattern.cache is not None and _text_parameter(pattern) is not None:
-            yield CacheHourScenario(pattern)
+            yield _CacheHourScenario(pattern)
             return
 
 
@@ -70,22 +70,22 @@ def _text_parameter(pattern: AccessPattern) -> str | None:
     return next((name for name, value in pattern.parameters.items() if "S" in value), None)
 
 
-def hour_of(pattern: AccessPattern) -> Traffic:
+def _hour_of(pattern: AccessPattern) -> Traffic:
     """Return the traffic of the reference document's hour, with the pattern's own time to live."""
     ttl_s = pattern.cache.ttl_s if pattern.cache is not None else 300.0
     return Traffic(
-        rate_hz=REQUESTS / 3600,
+        rate_hz=_REQUESTS / 3600,
         duration_s=3600.0,
-        keys=KEYS,
-        skew=SKEW,
+        keys=_KEYS,
+        skew=_SKEW,
         ttl_s=ttl_s,
-        writes_hz=WRITES_AN_HOUR / 3600,
-        error_share=ERROR_SHARE,
+        writes_hz=_WRITES_AN_HOUR / 3600,
+        error_share=_ERROR_SHARE,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class CacheHourScenario:
+class _CacheHourScenario:
     """One question with many values, asked for an hour that is over in seconds."""
 
     pattern: AccessPattern
@@ -94,7 +94,7 @@ class CacheHourScenario:
 
     def effect(self, _: Context) -> Effect:
         """Return what measuring a miss and the short real run read."""
-        fills = CHECK.rate_hz * CHECK.duration_s + 1_000
+        fills = _CHECK.rate_hz * _CHECK.duration_s + 1_000
         return Effect(
             text=f"{self.name}: ask {self.pattern.name} for some seconds",
             read_units=round(fills * 10),
@@ -130,27 +130,27 @@ class CacheHourScenario:
                 progress=context.reporter(NAME, (0.0, 0.4)),
             )
             context.progress(Progress(NAME, "checking the virtual cache", 0.4))
-            short_lived = _with_ttl(context.workload, CHECK.ttl_s)
+            short_lived = _with_ttl(context.workload, _CHECK.ttl_s)
             # hits are counted here and nothing is timed: a busy machine must not make errors
             short = servers.close_later(
                 open_cache(servers.start().url, short_lived, time_limit_s=_GENEROUS_LIMIT_S)
             )
-            real = servers.runner.run(_run_for_real(CHECK, fill, short))
+            real = servers.runner.run(_run_for_real(_CHECK, fill, short))
         variants = measured.variants(context.target_kind)
         means_s = _means(variants)
         units = next(each.capacity_units for each in variants if each.name == COLD)
         context.progress(Progress(NAME, "letting hours go by", 0.8))
         changes: dict[str, Any] = dict(context.options.traffic)
-        traffic = replace(hour_of(self.pattern), fill_s=means_s["miss"], **changes)
+        traffic = replace(_hour_of(self.pattern), fill_s=means_s["miss"], **changes)
         hours = [
             _quoted_hour(),
             _hour("an hour", traffic, _QUOTED_MEANS_S, "quoted", None),
             _hour("an hour", traffic, means_s, "measured", units),
             real,
-            _hour("short run", replace(CHECK, fill_s=real.cache.miss_mean_s or 0.0), {}, "", None),
+            _hour("short run", replace(_CHECK, fill_s=real.cache.miss_mean_s or 0.0), {}, "", None),
             *(
                 _hour(f"TTL {ttl_s:g} s", replace(traffic, ttl_s=ttl_s), means_s, "measured", units)
-                for ttl_s in TTLS_S
+                for ttl_s in _TTLS_S
             ),
         ]
         return recorder.finish(

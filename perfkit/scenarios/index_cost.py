@@ -23,15 +23,15 @@ from perfkit.workloads.model import AccessPattern, Index, Projection, Table, Wor
 
 __all__ = ["index_cost_scenarios", "write_costs"]
 
-NAME = "index-cost"
+_NAME = "index-cost"
 
-INSERT = "insert"
-UNCHANGED = "unchanged"
-UPDATE = "update"
-KEY_CHANGE = "key-change"
-DELETE = "delete"
+_INSERT = "insert"
+_UNCHANGED = "unchanged"
+_UPDATE = "update"
+_KEY_CHANGE = "key-change"
+_DELETE = "delete"
 
-SAMPLE_ITEMS = 60
+_SAMPLE_ITEMS = 60
 # an index may name so many attributes; AWS counts them over all indexes of a table
 _MOST_INCLUDED = 100
 
@@ -39,14 +39,14 @@ _MOST_INCLUDED = 100
 def index_cost_scenarios(workload: Workload) -> Iterator[Scenario]:
     """Yield the scenario if a table of *workload* has an index."""
     if any(table.indexes for table in workload.made):
-        yield IndexCostScenario()
+        yield _IndexCostScenario()
 
 
 @dataclass(frozen=True, slots=True)
-class IndexCostScenario:
+class _IndexCostScenario:
     """Every index with each projection, written to in a table of its own."""
 
-    name: str = NAME
+    name: str = _NAME
     description: str = "What every index takes at each write and in storage, by projection"
 
     def effect(self, _: Context) -> Effect:
@@ -68,12 +68,12 @@ class IndexCostScenario:
         # of items that perfkit did not make there is no sample here
         for number, table in enumerate(context.workload.made):
             share = number / len(context.workload.made)
-            context.progress(Progress(NAME, f"writing to {table.name}", share))
+            context.progress(Progress(_NAME, f"writing to {table.name}", share))
             chosen, count = sample(generator, table.name), generator.count(table.name)
             costs += write_costs(context.workload, table, chosen, count)
         return recorder.finish(
             settings={
-                "sample_items": SAMPLE_ITEMS,
+                "sample_items": _SAMPLE_ITEMS,
                 "engine": "embedded, in memory, thrown away",
             },
             write_costs=tuple(costs),
@@ -148,7 +148,7 @@ def write_costs(
 
 def _some(items: Sequence[Item]) -> Sequence[Item]:
     """Return as many items as are written, from all over the sample."""
-    return items[:: max(1, len(items) // SAMPLE_ITEMS)][:SAMPLE_ITEMS]
+    return items[:: max(1, len(items) // _SAMPLE_ITEMS)][:_SAMPLE_ITEMS]
 
 
 def _asks(pattern: AccessPattern, table: Table, index: Index) -> bool:
@@ -217,19 +217,19 @@ def _all_changes(items: Sequence[Item], fixed: set[str], movable: Sequence[str])
     A changed value is another item's of the sample. Attributes take their turns, one an item.
     Each kind of change starts from the item as it came.
     """
-    changes: list[_Change] = [(INSERT, number, item) for number, item in enumerate(items)]
-    changes += [(UNCHANGED, number, item) for number, item in enumerate(items)]
+    changes: list[_Change] = [(_INSERT, number, item) for number, item in enumerate(items)]
+    changes += [(_UNCHANGED, number, item) for number, item in enumerate(items)]
     for number, item in enumerate(items):
         others = sorted(item.keys() - fixed)
         turned = others[number % len(others) :] + others[: number % len(others)] if others else []
         changed = next(filter(None, (_with(items, number, each) for each in turned)), None)
         if changed is not None:
-            changes += [(UPDATE, number, changed), ("", number, item)]
+            changes += [(_UPDATE, number, changed), ("", number, item)]
         # all of an index may be in one partition, and only its sort key differ
         moved = next(filter(None, (_with(items, number, each) for each in movable)), None)
         if moved is not None:
-            changes += [(KEY_CHANGE, number, moved), ("", number, item)]
-    changes += [(DELETE, number, None) for number in range(len(items))]
+            changes += [(_KEY_CHANGE, number, moved), ("", number, item)]
+    changes += [(_DELETE, number, None) for number in range(len(items))]
     return changes
 
 

@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any, Protocol, Self
 
 from perfkit.capacity import Consistency, Item
+from perfkit.dynamodb.connection import consumed_units
 from perfkit.dynamodb.limits import waiting_by
 from perfkit.errors import ThrottledError
 from perfkit.measure.measurement import add_known
@@ -52,7 +53,7 @@ class Answer:
 
     def count(self, response: Mapping[str, Any], received: list[Item], read: int | None) -> None:
         """Add one response: the items that came with it, and how many were read for it."""
-        units = response.get("ConsumedCapacity", {}).get("CapacityUnits")
+        units = consumed_units(response)
         if self.requests == 0:
             self.page, self.page_units = received, units
         self.requests += 1

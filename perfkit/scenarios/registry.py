@@ -17,7 +17,7 @@ from perfkit.workloads.model import Workload
 
 __all__ = ["PATTERNS", "find", "main_job", "measure_scenarios"]
 
-ALL = "all"
+_ALL = "all"
 
 PATTERNS = "patterns"
 """Stands for the scenarios of a workload's own patterns, unless one of them is called so."""
@@ -41,7 +41,7 @@ def _own_scenarios(workload: Workload) -> Iterator[Scenario]:
 _SOURCES: tuple[Callable[[Workload], Iterable[Scenario]], ...] = (access_patterns, _own_scenarios)
 
 
-def scenarios_of(workload: Workload) -> dict[str, Scenario]:
+def _scenarios_of(workload: Workload) -> dict[str, Scenario]:
     """Return every scenario of *workload* by name, in the workload's order."""
     found: dict[str, Scenario] = {}
     for source in _SOURCES:
@@ -61,7 +61,7 @@ def main_job(workload: Workload, *, patterns_only: bool = False) -> list[Scenari
     """
     from perfkit.scenarios.service.phases import PhasesScenario
 
-    allowed = () if patterns_only else scenarios_of(workload)
+    allowed = () if patterns_only else _scenarios_of(workload)
     found = find(workload, [PATTERNS, *(name for name in _MAIN_JOB if name in allowed)])
     return [
         replace(each, short=True) if isinstance(each, PhasesScenario) else each for each in found
@@ -77,12 +77,12 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
     Raises:
         UnknownScenarioError: The workload has no scenario of such a name, or none at all.
     """
-    scenarios = scenarios_of(workload)
+    scenarios = _scenarios_of(workload)
     found: dict[str, Scenario] = {}
     for name in names:
         if name in scenarios:
             found[name] = scenarios[name]
-        elif name == ALL:
+        elif name == _ALL:
             found |= scenarios
         elif name == PATTERNS:
             found |= {each.name: each for each in access_patterns(workload)}
@@ -98,7 +98,7 @@ def find(workload: Workload, names: Sequence[str]) -> list[Scenario]:
 
 
 def _explain(workload: Workload, name: str, scenarios: Iterable[str]) -> str:
-    choices = f"choose from {', '.join([ALL, *scenarios, PATTERNS])}"
+    choices = f"choose from {', '.join([_ALL, *scenarios, PATTERNS])}"
     if name in {each.name for each in every_scenario()}:
         return (
             f"{name} measures the reference service, which serves the built-in workload courses"

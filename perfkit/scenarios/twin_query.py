@@ -23,7 +23,7 @@ from perfkit.workloads.profile import Estimate
 
 __all__ = ["TwinFindings", "ask_twin"]
 
-NAME = "query (twin)"
+_NAME = "query (twin)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ def _modelled(
         source = "table" if twin.whole else "sample"
     share = entries.violating
     return Modelled(
-        name=NAME,
+        name=_NAME,
         operation="Query",
         table=table.name,
         index=index.name,
@@ -197,7 +197,7 @@ def _write_costs(context: Context, table: Table, twin: TableTwin) -> tuple[Write
     try:
         costs = list(write_costs(context.workload, table, twin.some_items, twin.table_items))
     except DynamoDBError:
-        # items of a table with other keys than the workload says; whoever asks it is told
+        # items of a table with other keys than the workload says: the query itself ends with that error
         return ()
     # all items of the twin say how large an index is, not only those that were written
     return tuple(_sized(twin, each) if each.declared else each for each in costs)

@@ -140,7 +140,7 @@ class Twins:
             facts = None
             if self._options.whole:
                 items = every_item(self._connection, state)
-                twin.fill(_told(items, doing, state.items, report), whole=True)
+                twin.fill(_with_progress(items, doing, state.items, report), whole=True)
             else:
                 sampling = Sampling(
                     self._connection,
@@ -149,7 +149,7 @@ class Twins:
                     seed=self._seed,
                     whole_segments=True,
                 )
-                twin.fill(_told(sampling, doing, self._options.items, report))
+                twin.fill(_with_progress(sampling, doing, self._options.items, report))
                 facts = sampling.facts()
             twin.scale(facts)
             twin.index()
@@ -172,10 +172,10 @@ def _units(items: int) -> float:
     return 2.5 * items
 
 
-def _told(
+def _with_progress(
     items: Iterable[SampledItem], doing: str, expected: int, report: Callable[[str, float], None]
 ) -> Iterator[SampledItem]:
-    """Yield items, and tell every now and then how many there were."""
+    """Yield items, and report every now and then how many there were."""
     for number, each in enumerate(items):
         if number % 100 == 0:
             report(doing, min(1.0, number / max(expected, 1)))

@@ -40,17 +40,17 @@ from perfkit.service.tokens import Tokens
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
-__all__ = ["Clock", "Parts", "assemble", "create_app", "make_cache"]
+__all__ = ["Clock", "Parts", "create_app", "make_cache"]
 
 Clock = Callable[[], datetime]
 """Returns the time of day, UTC."""
 
-LARGEST_BODY_BYTES = 64 * 1024
+_LARGEST_BODY_BYTES = 64 * 1024
 
 _SHAPE = 2
 """Raised when what is kept in Redis changes its form."""
 
-REDIS_LIMIT_S = 0.07
+_REDIS_LIMIT_S = 0.07
 """
 What a command may take. The first that takes longer opens the breaker, which cache and queue share:
 a server that hangs costs a request this once, and one that writes `CacheSettings.brief_s` more,
@@ -76,7 +76,9 @@ class Parts:
     clock: Clock
 
 
-def assemble(settings: ServiceSettings, *, clock: Clock, notifier: Notifier | None = None) -> Parts:
+def _assemble(
+    settings: ServiceSettings, *, clock: Clock, notifier: Notifier | None = None
+) -> Parts:
     """
     Return the parts that the switches ask for: each optimisation is one line here.
 
@@ -140,7 +142,7 @@ def _make_notifier(settings: ServiceSettings, cache: Cache | None) -> Notifier:
         return QueuedNotifier(
             settings.redis_url or "",
             breaker=breaker,
-            time_limit_s=REDIS_LIMIT_S,
+            time_limit_s=_REDIS_LIMIT_S,
             trip_s=_trip_s(settings),
         )
     return InlineNotifier(SmtpSettings.from_url(settings.smtp_url or ""), settings.folder)
@@ -160,7 +162,7 @@ def make_cache(settings: ServiceSettings, workload: Workload) -> Cache:
     embedded = settings.target.kind is TargetKind.EMBEDDED
     lag_s = settings.target.delay_s() if embedded else 1.0
     behaviour = CacheSettings(
-        time_limit_s=REDIS_LIMIT_S, index_lag_s=lag_s, trip_s=_trip_s(settings)
+        time_limit_s=_REDIS_LIMIT_S, index_lag_s=lag_s, trip_s=_trip_s(settings)
     )
     return Cache(settings.redis_url or "", keys, behaviour)
 
@@ -188,7 +190,7 @@ def create_app(
     Raises:
         ConfigError: The workload is another than the service serves, or a server's URL is wrong.
     """
-    parts = assemble(settings, clock=clock, notifier=notifier)
+    parts = _assemble(settings, clock=clock, notifier=notifier)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -218,7 +220,7 @@ def create_app(
         lifespan=lifespan,
         responses=documented(431),
         redirect_slashes=False,
-        max_body_size=LARGEST_BODY_BYTES,
+        max_body_size=_LARGEST_BODY_BYTES,
     )
     app.state.parts = parts
     app.add_middleware(Instrumented, metrics=parts.metrics, notifications=parts.notifications)

@@ -9,7 +9,8 @@ from perfkit.processes.http import ask
 
 __all__ = ["await_healthy", "failing_checks"]
 
-_TIMEOUT_S = 5.0
+# a service that is well may take its time on a machine that is busy
+_TIMEOUT_S = 30.0
 _ASK_AGAIN_S = 0.2
 
 

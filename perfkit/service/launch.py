@@ -44,7 +44,7 @@ _OUTCOME = "switched"
 _UP_S = 90.0
 _DOWN_S = 30.0
 _POLL_S = 0.1
-_LIMIT_LOOK_S = 0.5
+_LIMIT_POLL_S = 0.5
 _ANSWER_S = 3.0
 _PLAN_VARIABLE = "PERFKIT_SERVICE_PLAN"
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -182,7 +182,7 @@ def serve(
 
 def _stop_at_limit(meter: Meter, stop: Event) -> None:
     """Set *stop* when a call of one of the service's processes was not sent."""
-    while not stop.wait(_LIMIT_LOOK_S):
+    while not stop.wait(_LIMIT_POLL_S):
         try:
             meter.check()
         except LimitReachedError:

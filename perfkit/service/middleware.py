@@ -15,7 +15,7 @@ from perfkit.service.timing import Trace, begin_trace
 
 __all__ = ["BehindLoadBalancer", "Instrumented"]
 
-LARGEST_HEADERS_BYTES = 32 * 1024
+_LARGEST_HEADERS_BYTES = 32 * 1024
 
 _UNMATCHED = "unmatched"
 _LOGGED = "/api/"
@@ -105,8 +105,8 @@ def _read_headers(scope: Scope, trace: Trace) -> None:
         size += len(name) + len(value)
         if name == b"x-request-id":
             given = value
-    if size > LARGEST_HEADERS_BYTES:
-        msg = f"the headers have more than {LARGEST_HEADERS_BYTES} bytes"
+    if size > _LARGEST_HEADERS_BYTES:
+        msg = f"the headers have more than {_LARGEST_HEADERS_BYTES} bytes"
         raise Problem(431, msg, headers={"Connection": "close"})
     text = given.decode("latin-1")
     usable = 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable()

@@ -18,7 +18,7 @@ from perfkit.processes import lifeline
 from perfkit.processes.sockets import bind
 from perfkit.service.settings import ServiceSettings
 
-__all__ = ["is_no_cut_off_request", "main"]
+__all__ = ["main"]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
-    logging.getLogger("uvicorn.error").addFilter(is_no_cut_off_request)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cut_off_request)
     line = socket.socket(fileno=options.lifeline)
     try:
         if options.deliver:
@@ -53,7 +53,7 @@ def main() -> None:
         sys.exit(f"Error: {error}")
 
 
-def is_no_cut_off_request(record: logging.LogRecord) -> bool:
+def _is_no_cut_off_request(record: logging.LogRecord) -> bool:
     """
     Return whether a record is to be logged: not that of a request which the service's end cut off.
 

@@ -16,7 +16,7 @@ __all__ = ["ServiceSettings", "Switches"]
 
 PHASES = (0, 1, 2, 3)
 
-SECRET_BYTES = 32
+_SECRET_BYTES = 32
 """The least a key for HS256 must have. Source: RFC 7518, 3.2."""
 
 _VARIABLE = "PERFKIT_SERVICE"
@@ -137,10 +137,10 @@ class ServiceSettings:
     deadline_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if len(self.secret.encode()) < SECRET_BYTES:
+        if len(self.secret.encode()) < _SECRET_BYTES:
             msg = (
                 f"the key of the tokens has {len(self.secret.encode())} bytes, HS256 needs"
-                f" {SECRET_BYTES}"
+                f" {_SECRET_BYTES}"
             )
             raise ConfigError(msg)
 

@@ -66,7 +66,7 @@ SEMESTER = "courses:semester"
 SESSION = "session"
 """The pattern of sessions: who the user of a token is."""
 
-SESSION_S = 1800.0
+_SESSION_S = 1800.0
 """How long a session is kept; its token may end before, and the session with it."""
 
 
@@ -97,7 +97,7 @@ def with_own_patterns(workload: Workload) -> Workload:
         query=None,
         get=GetForm(key={"user_id": anybody}, parameters={"user_id": ":user"}),
         returns=(),
-        cache=CachePolicy(key="session:user:{user}", ttl_s=SESSION_S),
+        cache=CachePolicy(key="session:user:{user}", ttl_s=_SESSION_S),
         quoted=None,
     )
     return replace(workload, patterns=(*workload.patterns, semester, session))

@@ -25,7 +25,7 @@ class Stage(StrEnum):
     NOTIFY = "notify"
 
 
-STAGES = tuple(Stage)
+_STAGES = tuple(Stage)
 
 
 class CacheState(StrEnum):
@@ -37,7 +37,7 @@ class CacheState(StrEnum):
     OFF = "OFF"
 
 
-class Consumer(Protocol):
+class _Consumer(Protocol):
     """What knows the units a request consumed: its session with the database."""
 
     read_units: float
@@ -67,9 +67,9 @@ class Trace:
     def __init__(self) -> None:
         self.started_s = self._entered_s = perf_counter()
         self._stage = Stage.PARSE
-        self._spent_s = dict.fromkeys(STAGES, 0.0)
+        self._spent_s = dict.fromkeys(_STAGES, 0.0)
         self.cache = CacheState.OFF
-        self.session: Consumer | None = None
+        self.session: _Consumer | None = None
         self.user = ""
         self.request_id = ""
         self.status = 0

@@ -13,11 +13,11 @@ from perfkit.service.problems import Problem
 __all__ = ["DEMO_USER", "Claims", "Tokens", "bad_token", "claimed_user"]
 __all__ += ["no_token"]
 
-ALGORITHM = "HS256"
-ISSUER = "perfkit"
-AUDIENCE = "perfkit-service"
+_ALGORITHM = "HS256"
+_ISSUER = "perfkit"
+_AUDIENCE = "perfkit-service"
 DEMO_USER = "student123"
-LIFETIME_S = 12 * 3600
+_LIFETIME_S = 12 * 3600
 
 _LONGEST_TOKEN = 4096
 _LONGEST_USER = 64
@@ -55,19 +55,19 @@ class Tokens:
         self.digest = digest
         """Returns the name under which a token's session is kept: another token, another name."""
 
-    def issue(self, user: str, *, lifetime_s: float = LIFETIME_S) -> str:
+    def issue(self, user: str, *, lifetime_s: float = _LIFETIME_S) -> str:
         """Return a token for *user* that lasts *lifetime_s* seconds from now."""
         import jwt
 
         now_s = int(time.time())
         claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
             "sub": user,
             "iat": now_s,
             "exp": now_s + int(lifetime_s),
         }
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Claims:
         """
@@ -84,9 +84,9 @@ class Tokens:
             claims = jwt.decode(
                 token,
                 self._secret,
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                audience=AUDIENCE,
+                algorithms=[_ALGORITHM],
+                issuer=_ISSUER,
+                audience=_AUDIENCE,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
             expires_at_s = float(claims["exp"])

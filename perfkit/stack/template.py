@@ -15,12 +15,12 @@ from perfkit.dynamodb.tables import TAG, Keys, index_definition
 from perfkit.service.permissions import ASKED
 from perfkit.workloads.model import Index, Table, Workload
 
-__all__ = ["NAMESPACE", "make_template"]
+__all__ = ["make_template"]
 
-NAMESPACE = "perfkit"
+_NAMESPACE = "perfkit"
 """Of the cache's metrics in CloudWatch."""
 
-Resources = dict[str, Any]
+_Resources = dict[str, Any]
 
 _PORT = 8000
 _REDIS_PORT = 6379
@@ -132,7 +132,7 @@ def _parameters() -> dict[str, Any]:
 # ---- network and permissions ---------------------------------------------------------------
 
 
-def _network() -> Resources:
+def _network() -> _Resources:
     def group(what: str, ingress: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "Type": "AWS::EC2::SecurityGroup",
@@ -163,7 +163,7 @@ def _network() -> Resources:
     }
 
 
-def _role(workload: Workload) -> Resources:
+def _role(workload: Workload) -> _Resources:
     """Return the service's role: what it asks of the tables, and nothing else of them."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for action, resources in needs("serve", workload, service=ASKED).items():
@@ -181,7 +181,7 @@ def _role(workload: Workload) -> Resources:
             "Effect": "Allow",
             "Action": "cloudwatch:PutMetricData",
             "Resource": ANY,
-            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+            "Condition": {"StringEquals": {"cloudwatch:namespace": _NAMESPACE}},
         },
         {
             "Effect": "Allow",
@@ -275,7 +275,7 @@ User=perfkit
 WorkingDirectory=/var/lib/perfkit
 Environment=AWS_REGION=${{AWS::Region}}
 Environment=PERFKIT_REDIS_URL=rediss://${{Cache.PrimaryEndPoint.Address}}:{_REDIS_PORT}
-ExecStart=/var/lib/perfkit/venv/bin/perfkit serve --phase 3 --no-notify --target aws --host 0.0.0.0 --port {_PORT} --workers 2 --cloudwatch {NAMESPACE}
+ExecStart=/var/lib/perfkit/venv/bin/perfkit serve --phase 3 --no-notify --target aws --host 0.0.0.0 --port {_PORT} --workers 2 --cloudwatch {_NAMESPACE}
 Restart=always
 
 [Install]
@@ -285,7 +285,7 @@ systemctl enable --now perfkit
 """
 
 
-def _instances(architecture: Architecture) -> Resources:
+def _instances(architecture: Architecture) -> _Resources:
     (instances,) = architecture.instances
     return {
         "Launch": {
@@ -353,7 +353,7 @@ def _instances(architecture: Architecture) -> Resources:
     }
 
 
-def _load_balancer() -> Resources:
+def _load_balancer() -> _Resources:
     forward = [{"Type": "forward", "TargetGroupArn": _ref("Targets")}]
     return {
         "LoadBalancer": {
@@ -397,7 +397,7 @@ def _load_balancer() -> Resources:
     }
 
 
-def _cache(architecture: Architecture) -> Resources:
+def _cache(architecture: Architecture) -> _Resources:
     (cache,) = architecture.cache
     return {
         "CacheSubnets": {
@@ -426,7 +426,7 @@ def _cache(architecture: Architecture) -> Resources:
 # ---- tables, queue, alarms -----------------------------------------------------------------
 
 
-def _tables(workload: Workload, architecture: Architecture) -> Resources:
+def _tables(workload: Workload, architecture: Architecture) -> _Resources:
     (whole,) = architecture.tables.values()
     tables = workload.tables
     indexes = [index for table in tables for index in table.indexes]
@@ -504,7 +504,7 @@ def _keyed(table: Table) -> Iterator[Table | Index]:
     yield from table.indexes
 
 
-def _queue() -> Resources:
+def _queue() -> _Resources:
     encrypted = {"SqsManagedSseEnabled": True}
     return {
         "DeadLetters": {
@@ -524,7 +524,7 @@ def _queue() -> Resources:
     }
 
 
-def _alarms(workload: Workload) -> Resources:
+def _alarms(workload: Workload) -> _Resources:
     balancer = [{"Name": "LoadBalancer", "Value": _get("LoadBalancer", "LoadBalancerFullName")}]
     of_targets = [
         *balancer,

@@ -89,7 +89,6 @@ class Attached:
         keep_values: bool,
         most_bytes: int,
     ) -> None:
-        self.path = path
         self.unread = 0
         self._events = events
         self._to = to

@@ -15,7 +15,7 @@ from perfkit.traffic.trace_file import Totals
 
 __all__ = ["Arm", "Figures", "Summary", "summarize"]
 
-SHORTEST_RATE_S = 60.0
+_SHORTEST_RATE_S = 60.0
 """A recording shorter than this says nothing of a month."""
 
 _MOST_KEYS = 100_000
@@ -122,7 +122,7 @@ class Summary:
     @property
     def has_rate(self) -> bool:
         """Whether it was recorded for long enough to speak of a month."""
-        return self.trace.observed_s >= SHORTEST_RATE_S
+        return self.trace.observed_s >= _SHORTEST_RATE_S
 
     def money_usd(self, figures: Figures) -> float:
         """Return a month's cost at the recorded rate, or that of a million calls without one."""
@@ -171,7 +171,7 @@ def _figures(
     writes = is_write(fingerprint)
     arms = []
     for name, units in totals.units.items():
-        table, index = split_arm(name, fingerprint.tables)
+        table, index = _split_arm(name, fingerprint.tables)
         arms.append(
             Arm(
                 table=table,
@@ -190,7 +190,7 @@ def _figures(
     )
 
 
-def split_arm(name: str, tables: Sequence[str]) -> tuple[str, str]:
+def _split_arm(name: str, tables: Sequence[str]) -> tuple[str, str]:
     """Return table and index of an arm's name; both may have dots in them."""
     for table in sorted(tables, key=len, reverse=True):
         if name == table:

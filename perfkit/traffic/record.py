@@ -27,17 +27,9 @@ from perfkit.traffic.shapes import Fingerprint
 from perfkit.traffic.trace_file import Totals, TraceWriter
 from perfkit.traffic.upstream import NoAnswerError, Upstream, open_upstream
 
-__all__ = [
-    "ENDPOINT_VARIABLE",
-    "Live",
-    "Options",
-    "Recorded",
-    "default_path",
-    "environment",
-    "record",
-]
+__all__ = ["Live", "Options", "Recorded", "default_path", "record"]
 
-ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_DYNAMODB"
 """What SDKs read where DynamoDB is: all current ones; see `docs/traffic.md` for older ones."""
 
 _PASSED_ON = tuple(
@@ -88,7 +80,6 @@ class Recorded:
         unread: How many were passed on and could not be.
         duration_s: How long it took.
         exit_code: The command's, 128 and the number of a signal that ended it; None without one.
-        failure: Why recording stopped before its end; "" if it did not.
         failures: What went wrong among the requests.
         away: Why a target that nothing was asked of cannot be reached; "" where it can, or was
             asked.
@@ -98,7 +89,6 @@ class Recorded:
     unread: int
     duration_s: float
     exit_code: int | None
-    failure: str
     failures: Failures
     away: str
 
@@ -177,7 +167,6 @@ async def _record(
         unread=proxy.unread,
         duration_s=duration_s,
         exit_code=code,
-        failure=writer.failure,
         failures=failures_of(writer.totals().values()),
         away=away,
     )
@@ -281,7 +270,7 @@ def _started(options: Options, url: str) -> "Iterator[subprocess.Popen[bytes]]":
     command = options.command
     try:
         process = subprocess.Popen(  # noqa: S603 - what the user gave
-            command, env={**os.environ, **environment(options.target, url, os.environ)}
+            command, env={**os.environ, **_environment(options.target, url, os.environ)}
         )
     except OSError as error:
         msg = f"cannot run {command[0]} ({error.strerror}); is it on the PATH?"
@@ -294,13 +283,13 @@ def _started(options: Options, url: str) -> "Iterator[subprocess.Popen[bytes]]":
             process.wait()
 
 
-def environment(target: Target, url: str, given: Mapping[str, str]) -> dict[str, str]:
+def _environment(target: Target, url: str, given: Mapping[str, str]) -> dict[str, str]:
     """
     Return what a command's environment gets, so that SDKs in it come here.
 
     A region and credentials only where there are none and the target checks neither.
     """
-    added = {ENDPOINT_VARIABLE: url}
+    added = {_ENDPOINT_VARIABLE: url}
     if given.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false").lower() == "true":
         added["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false"
     for name in ("NO_PROXY", "no_proxy"):

@@ -37,22 +37,12 @@ class Schema:
         key: Its key attributes, partition key first.
         types: Types of key attributes, of the indexes' too.
         indexes: By name.
-        on_demand: Whether requests are paid for one by one.
-        read_units: Provisioned, for the table itself.
-        write_units: Likewise.
-        items: As DynamoDB counts them every six hours.
-        size_bytes: Likewise.
     """
 
     name: str
     key: tuple[str, ...]
     types: Mapping[str, str]
     indexes: Mapping[str, Index]
-    on_demand: bool
-    read_units: int
-    write_units: int
-    items: int
-    size_bytes: int
 
     @property
     def partition(self) -> str:
@@ -83,9 +73,6 @@ def read_schema(description: Mapping[str, Any]) -> Schema | None:
         for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
         for each in description.get(kind) or ()
     }
-    provisioned = description.get("ProvisionedThroughput") or {}
-    read_units = int(provisioned.get("ReadCapacityUnits") or 0)
-    mode = (description.get("BillingModeSummary") or {}).get("BillingMode")
     return Schema(
         name=str(description.get("TableName", "")),
         key=key,
@@ -94,11 +81,6 @@ def read_schema(description: Mapping[str, Any]) -> Schema | None:
             for each in description.get("AttributeDefinitions") or ()
         },
         indexes=indexes,
-        on_demand=mode == "PAY_PER_REQUEST" or (mode is None and not read_units),
-        read_units=read_units,
-        write_units=int(provisioned.get("WriteCapacityUnits") or 0),
-        items=int(description.get("ItemCount") or 0),
-        size_bytes=int(description.get("TableSizeBytes") or 0),
     )
 
 

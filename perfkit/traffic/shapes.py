@@ -6,9 +6,9 @@ from typing import Any
 
 from perfkit.traffic import normalised
 
-__all__ = ["READS", "WRITES", "Fingerprint", "fingerprint_of"]
+__all__ = ["WRITES", "Fingerprint", "fingerprint_of"]
 
-READS = frozenset({"GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan"})
+_READS = frozenset({"GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan"})
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 
 _CACHED = 4_096

@@ -110,7 +110,7 @@ class Totals:
 
 class TraceWriter:
     """
-    Writes a trace in a thread of its own; whoever records never waits for the disk.
+    Writes a trace in a thread of its own, so that recording never waits for the disk.
 
     Args:
         path: The file; must not be there yet.

@@ -38,7 +38,7 @@ _OF_A_CONNECTION = frozenset(
         "upgrade",
     }
 )
-"""Headers that are about one connection (RFC 9110, section 7.6.1) or are made anew."""
+"""Headers that are about one connection (RFC 9110, section 7.6.1) or are re-created."""
 
 _OF_A_SIGNATURE = frozenset(
     {"authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
@@ -168,7 +168,7 @@ class _Http:
         return Answer(response.status, kept, content)
 
     async def _sign(self, method: str, url: URL, headers: Headers, body: bytes) -> None:
-        """Sign a request anew, where somebody checks it."""
+        """Sign a request again, where somebody checks it."""
 
     async def close(self) -> None:
         await self._session.close()
@@ -180,7 +180,7 @@ def _payload(body: bytes) -> bytes | BytesIO | None:
 
 
 class _Signed(_Http):
-    """AWS, with the credentials of whoever started perfkit: the application's are for another host."""
+    """AWS, with the credentials of the user of perfkit: the application's are for another host."""
 
     def __init__(self, target: Target) -> None:
         client = target.client(max_attempts=1)

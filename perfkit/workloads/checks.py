@@ -32,8 +32,8 @@ __all__ = ["table_problems", "target_problems"]
 
 _PASSWORD = re.compile(r"//.*:.*@")
 
-MAX_PARTITION_KEY_BYTES = 2048
-MAX_SORT_KEY_BYTES = 1024
+_MAX_PARTITION_KEY_BYTES = 2048
+_MAX_SORT_KEY_BYTES = 1024
 
 
 def table_problems(workload: Workload) -> Iterator[Problem]:
@@ -57,7 +57,7 @@ def target_problems(workload: Workload) -> Iterator[Problem]:
 
 
 def _primary_key_problems(workload: Workload, table: Table) -> Iterator[Problem]:
-    limits = MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
+    limits = _MAX_PARTITION_KEY_BYTES, _MAX_SORT_KEY_BYTES
     for key, limit in zip(table.keys, limits, strict=False):
         yield from _key_problems(workload, table, key.name, limit)
         for entity in table.entities:
@@ -96,7 +96,7 @@ def _apart(workload: Workload, one: Entity, other: Entity, key: str) -> bool:
 
 
 def _index_problems(workload: Workload, table: Table) -> Iterator[Problem]:
-    limits = MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
+    limits = _MAX_PARTITION_KEY_BYTES, _MAX_SORT_KEY_BYTES
     primary = {key.name for key in table.keys}
     for name, limit in {
         key.name: limit

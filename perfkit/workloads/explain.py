@@ -106,7 +106,7 @@ def _entity(generator: ItemGenerator, table: Table, entity: Entity, first: int) 
                 "name": attribute.name,
                 "type": attribute.type,
                 "kind": getattr(attribute.generator, "kind", "constant"),
-                "values": in_words(attribute),
+                "values": _in_words(attribute),
             }
             for attribute in entity.attributes
         ],
@@ -171,7 +171,7 @@ def _pattern(pattern: AccessPattern) -> dict[str, Any]:
     }
 
 
-def in_words(attribute: Attribute) -> str:
+def _in_words(attribute: Attribute) -> str:
     """Return what values an attribute has, as one would say it."""
     kind = attribute.generator
     words = _kind_in_words(kind, attribute.target)

@@ -11,13 +11,13 @@ from typing import NoReturn
 from perfkit.errors import GateError
 from perfkit.workloads.problems import nearest
 
-__all__ = ["METRICS", "OVERALL", "Comparator", "Dimension", "Gate", "parse_gate", "plain_number"]
+__all__ = ["OVERALL", "Comparator", "Gate", "parse_gate", "plain_number"]
 
 OVERALL = "overall"
 """What a gate is written for that holds all requests together."""
 
 
-class Dimension(StrEnum):
+class _Dimension(StrEnum):
     """What a metric's values are, and so in which units a limit may be given."""
 
     TIME = "a time in milliseconds"
@@ -25,29 +25,29 @@ class Dimension(StrEnum):
     NUMBER = "a number"
 
 
-METRICS: Mapping[str, Dimension] = {
-    "mean_ms": Dimension.TIME,
-    "p50_ms": Dimension.TIME,
-    "p90_ms": Dimension.TIME,
-    "p95_ms": Dimension.TIME,
-    "p99_ms": Dimension.TIME,
-    "max_ms": Dimension.TIME,
-    "service_mean_ms": Dimension.TIME,
-    "service_p95_ms": Dimension.TIME,
-    "service_p99_ms": Dimension.TIME,
-    "requests": Dimension.NUMBER,
-    "rate": Dimension.NUMBER,
-    "errors": Dimension.NUMBER,
-    "error_rate": Dimension.SHARE,
-    "status_4xx": Dimension.NUMBER,
-    "status_5xx": Dimension.NUMBER,
-    "hit_rate": Dimension.SHARE,
-    "rcu_per_request": Dimension.NUMBER,
-    "wcu_per_request": Dimension.NUMBER,
-    "usd_per_million": Dimension.NUMBER,
+_METRICS: Mapping[str, _Dimension] = {
+    "mean_ms": _Dimension.TIME,
+    "p50_ms": _Dimension.TIME,
+    "p90_ms": _Dimension.TIME,
+    "p95_ms": _Dimension.TIME,
+    "p99_ms": _Dimension.TIME,
+    "max_ms": _Dimension.TIME,
+    "service_mean_ms": _Dimension.TIME,
+    "service_p95_ms": _Dimension.TIME,
+    "service_p99_ms": _Dimension.TIME,
+    "requests": _Dimension.NUMBER,
+    "rate": _Dimension.NUMBER,
+    "errors": _Dimension.NUMBER,
+    "error_rate": _Dimension.SHARE,
+    "status_4xx": _Dimension.NUMBER,
+    "status_5xx": _Dimension.NUMBER,
+    "hit_rate": _Dimension.SHARE,
+    "rcu_per_request": _Dimension.NUMBER,
+    "wcu_per_request": _Dimension.NUMBER,
+    "usd_per_million": _Dimension.NUMBER,
     # of one core, so above 1 where several are busy
-    "cpu": Dimension.NUMBER,
-    "unhealthy": Dimension.NUMBER,
+    "cpu": _Dimension.NUMBER,
+    "unhealthy": _Dimension.NUMBER,
 }
 """What a gate can be about."""
 
@@ -81,7 +81,7 @@ class Gate:
     A condition on one figure.
 
     Args:
-        metric: One of `METRICS`.
+        metric: One of `_METRICS`.
         comparator: How the figure must stand to the limit.
         limit: In the metric's own unit.
         scope: An endpoint, `GET /api/courses`, or an access pattern; empty for all requests.
@@ -115,9 +115,9 @@ _UNIT = re.compile(r"%|(?<=[0-9.])[A-Za-z]+|(?:ms|s)\b")
 # as k6 writes them
 _CALLED = re.compile(r"p\(([0-9.]+)\)|(avg|med)\b")
 _ALLOWED = {
-    Dimension.TIME: "ms or s, or no unit",
-    Dimension.SHARE: "%, or no unit",
-    Dimension.NUMBER: "no unit",
+    _Dimension.TIME: "ms or s, or no unit",
+    _Dimension.SHARE: "%, or no unit",
+    _Dimension.NUMBER: "no unit",
 }
 _TIME_UNITS = {"ms": Decimal(1), "s": Decimal(1000)}
 
@@ -161,19 +161,19 @@ def _fit(
     reader: "_Reader", metric: str, limit: Decimal, unit: str, column: int
 ) -> tuple[str, Decimal]:
     """Return metric and limit in the metric's own unit."""
-    if metric not in METRICS:
+    if metric not in _METRICS:
         # a time without a unit of its own, which the limit then has
         metric = f"{metric}_ms"
         if not unit:
             reader.fail_at(column, f"expected a unit; write {metric}, or {limit}ms for the limit")
-    dimension = METRICS[metric]
-    if unit and dimension is Dimension.TIME and unit in _TIME_UNITS:
+    dimension = _METRICS[metric]
+    if unit and dimension is _Dimension.TIME and unit in _TIME_UNITS:
         limit *= _TIME_UNITS[unit]
-    elif unit == "%" and dimension is Dimension.SHARE:
+    elif unit == "%" and dimension is _Dimension.SHARE:
         limit /= 100
     elif unit:
         reader.fail(f"{metric} is {dimension}; expected {_ALLOWED[dimension]}, got {unit!r}")
-    if dimension is Dimension.SHARE and not 0 <= limit <= 1:
+    if dimension is _Dimension.SHARE and not 0 <= limit <= 1:
         meant = (
             f"; write {plain_number(float(limit / 100))} or {limit}%" if 1 < limit <= 100 else ""
         )
@@ -220,12 +220,12 @@ class _Reader:
             name = (
                 f"p{called[1]}_ms" if called[1] else {"avg": "mean_ms", "med": "p50_ms"}[called[2]]
             )
-            advice = f"did you mean {name!r}?" if name in METRICS else nearest(name, METRICS)
+            advice = f"did you mean {name!r}?" if name in _METRICS else nearest(name, _METRICS)
             self.fail(f"no metric {called[0]!r}; {advice}")
         if not word:
             self.fail(f"expected a metric, such as p95_ms, got {self._next()}")
-        if word not in METRICS and f"{word}_ms" not in METRICS:
-            self.fail(f"no metric {word!r}; {nearest(word, METRICS)}")
+        if word not in _METRICS and f"{word}_ms" not in _METRICS:
+            self.fail(f"no metric {word!r}; {nearest(word, _METRICS)}")
         return word
 
     def comparator(self) -> Comparator:

@@ -20,7 +20,7 @@ from perfkit.workloads.words import TEXT_LENGTH, text
 
 __all__ = ["ItemGenerator"]
 
-MOST_ITEMS = 1_000_000_000
+_MOST_ITEMS = 1_000_000_000
 """Items of one entity; a slip of the keyboard should not fill a disk, or an account, for weeks."""
 
 _Counts = dict[tuple[str, str], int]
@@ -104,10 +104,10 @@ def _counts(workload: Workload, scale: float) -> _Counts:
 
 def _check_counts(counts: _Counts, scale: float) -> None:
     for (table, _), count in counts.items():
-        if count > MOST_ITEMS:
+        if count > _MOST_ITEMS:
             msg = (
                 f"scale {scale:g} gives table {table} {count:,} items; perfkit makes up to"
-                f" {MOST_ITEMS:,}: lower the scale"
+                f" {_MOST_ITEMS:,}: lower the scale"
             )
             raise ConfigError(msg)
 

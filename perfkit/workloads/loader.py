@@ -29,7 +29,7 @@ from perfkit.workloads.schema import FileSection, GatesFile, IgnoreFile
 
 __all__ = ["BUILT_IN_SOURCE", "at_lines", "doubts", "load", "load_gates", "load_ignored"]
 
-BUILT_IN = ("courses",)
+_BUILT_IN = ("courses",)
 """Names of the workloads that come with perfkit."""
 
 BUILT_IN_SOURCE = "built-in"
@@ -49,8 +49,8 @@ def load(name_or_path: str | Path | None = None) -> Workload:
             problem, with the file, the key, the value and what would be accepted.
     """
     if name_or_path is None:
-        name_or_path = WORKLOAD_FILE if WORKLOAD_FILE.exists() else BUILT_IN[0]
-    if name_or_path in BUILT_IN:
+        name_or_path = WORKLOAD_FILE if WORKLOAD_FILE.exists() else _BUILT_IN[0]
+    if name_or_path in _BUILT_IN:
         content = resources.files("perfkit.workloads").joinpath(f"{name_or_path}.toml").read_bytes()
         return read(content, source=BUILT_IN_SOURCE)
     path = Path(name_or_path)
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
         files = sorted(str(file) for file in Path().glob("*.toml") if file.name != "pyproject.toml")
         msg = (
             f"no workload {str(path)!r}: neither a file nor a built-in workload; "
-            f"choose from {', '.join([*BUILT_IN, *files])}, or give a path"
+            f"choose from {', '.join([*_BUILT_IN, *files])}, or give a path"
         )
         raise WorkloadError(msg) from error
     except OSError as error:

@@ -545,14 +545,6 @@ class Workload:
         """Return the attribute at *target*."""
         return self.entity(target).attribute(target.attribute)
 
-    def index(self, table: str, name: str) -> Index:
-        """Return the index called *name* of *table*."""
-        indexes = self.table(table).indexes
-        for index in indexes:
-            if index.name == name:
-                return index
-        raise _unknown(self.name, f"index of {table}", name, (index.name for index in indexes))
-
     def pattern(self, name: str) -> AccessPattern:
         """Return the access pattern called *name*."""
         for pattern in self.patterns:

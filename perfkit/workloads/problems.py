@@ -63,7 +63,6 @@ class InvalidWorkloadError(WorkloadError):
     """A file was read and says things it may not; each of `problems` is a line of the text."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        self.source = source
         self.problems = tuple(problems)
         super().__init__("\n".join(problem.at_line(source) for problem in self.problems))
 

@@ -57,7 +57,7 @@ class Estimate:
         return cls(value=value, low=value, high=value)
 
 
-def wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:
+def _wilson(hits: int, of: int, *, effective: float | None = None) -> Estimate:
     """
     Return a share with Wilson's score interval.
 
@@ -110,7 +110,7 @@ def design_effect(groups: Iterable[Mapping[int, int]], sizes: Mapping[int, int])
     return max(1.0, clusters / (clusters - 1) * found / expected)
 
 
-def effective_size(
+def _effective_size(
     hits: Mapping[int, int], sizes: Mapping[int, int], *, unanimous: int | None = None
 ) -> float:
     """
@@ -131,7 +131,7 @@ def effective_size(
     return of / design_effect([hits], sizes)
 
 
-def distinct_values(
+def _distinct_values(
     counts: Iterable[int], *, items: int, table_items: float | None, whole: bool = False
 ) -> Estimate:
     """
@@ -258,7 +258,6 @@ class Profile:
 
     Args:
         items: Items looked at.
-        table_items: Items of the table; None if nobody knows.
         whole: The items looked at are the whole table, so that nothing is estimated.
         sizes: None where there are no items.
         attributes: Those that most items have first.
@@ -267,7 +266,6 @@ class Profile:
     """
 
     items: int
-    table_items: int | None
     whole: bool
     sizes: SizeProfile | None
     attributes: tuple[AttributeProfile, ...]
@@ -376,7 +374,6 @@ class Profiler:
         kinds, kinds_by = self._kinds(whole=whole)
         return Profile(
             items=len(self._sizes),
-            table_items=table_items,
             whole=whole,
             sizes=_sizes(sorted(self._sizes)) if self._sizes else None,
             attributes=tuple(attributes),
@@ -496,7 +493,7 @@ def share_of(
     found, of = sum(hits.values()), sum(sizes.values())
     if whole:
         return Estimate.exactly(found / of)
-    return wilson(found, of, effective=effective_size(hits, sizes, unanimous=partitions))
+    return _wilson(found, of, effective=_effective_size(hits, sizes, unanimous=partitions))
 
 
 def _values(
@@ -511,7 +508,9 @@ def _values(
         type=kind,
         items=items,
         table_items=expected,
-        distinct=distinct_values(observed.values(), items=items, table_items=expected, whole=whole),
+        distinct=_distinct_values(
+            observed.values(), items=items, table_items=expected, whole=whole
+        ),
         top=tuple(top[:_TOP]),
         top_share=_top_share(seen, ordered[0][0], whole=whole, partitions=partitions),
         longest_bytes=seen.longest_bytes,

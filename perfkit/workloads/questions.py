@@ -34,7 +34,7 @@ from perfkit.workloads.schema import SAMPLE
 
 __all__ = ["pattern_problems"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _parse_filter = partial(parse_condition, kind="FilterExpression")
 
@@ -86,7 +86,7 @@ class _Check:
         problem = Problem.at("patterns", self._pattern.name, *path, message=message, value=value)
         self._problems.append(problem)
 
-    def _read(self, parse: Callable[[str, Placeholders], T], text: str, *path: str) -> T | None:
+    def _read(self, parse: Callable[[str, Placeholders], _T], text: str, *path: str) -> _T | None:
         """Return what *parse* makes of the expression at *path*, None if that is wrong."""
         pattern = self._pattern
         hint = expression_hint(text, key=parse is parse_key_condition)

@@ -17,14 +17,13 @@ __all__ = [
     "write_names",
     "write_parameters",
     "write_string",
-    "write_value",
 ]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 LINE_WIDTH = 96
 
 
-def write_value(value: AttributeValue) -> str:
+def _write_value(value: AttributeValue) -> str:
     """Return a value of an item, as parameters and keys are written."""
     ((kind, content),) = value.items()
     match kind:
@@ -85,7 +84,7 @@ def write_names(names: Mapping[str, str]) -> Iterator[str]:
 
 def write_parameters(sets: Iterable[Mapping[str, AttributeValue]]) -> Iterator[str]:
     """Yield the lines that give a pattern's parameters, each combination of values once."""
-    written = [_inline({slot: write_value(each[slot]) for slot in each}) for each in sets]
+    written = [_inline({slot: _write_value(each[slot]) for slot in each}) for each in sets]
     different = list(dict.fromkeys(written))
     if len(different) == 1:
         yield f"parameters = {different[0]}"

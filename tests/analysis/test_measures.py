@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.analysis.measures import MEASURES, OVERALL, measures_of
+from perfkit.analysis.measures import _MEASURES, OVERALL, measures_of
 from perfkit.measure.histogram import Histogram
 from perfkit.measure.statistics import summarize
 from perfkit.runs import (
@@ -19,7 +19,7 @@ from perfkit.runs import (
     RunKind,
     Variant,
 )
-from perfkit.workloads.gates import METRICS
+from perfkit.workloads.gates import _METRICS
 
 SAMPLES_S = [each / 1000 for each in range(1, 201)]
 
@@ -96,11 +96,11 @@ def test_measures_have_the_values_that_a_hand_works_out() -> None:
         "unhealthy": None,
     }
     assert found["GET /a"]["hit_rate"] is None
-    assert all(set(each) == set(MEASURES) for each in found.values())
+    assert all(set(each) == set(_MEASURES) for each in found.values())
 
 
 def test_a_gate_can_be_about_each_measure_and_about_nothing_else() -> None:
-    assert set(METRICS) == set(MEASURES)
+    assert set(_METRICS) == set(_MEASURES)
 
 
 def test_what_a_service_does_not_say_has_no_value() -> None:

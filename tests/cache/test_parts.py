@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perfkit.cache.address import Address, parse_url
 from perfkit.cache.breaker import CircuitBreaker
-from perfkit.cache.encoding import UnreadableValueError, decode, encode
+from perfkit.cache.encoding import _UnreadableValueError, decode, encode
 from perfkit.cache.settings import CacheSettings
 from perfkit.errors import ConfigError
 from perfkit.measure.clock import FakeClock
@@ -146,14 +146,14 @@ def test_only_large_values_are_compressed() -> None:
 def test_damage_is_noticed(tail: bytes) -> None:
     for stored in (tail, b"z" + tail, b"z" + zlib.compress(b"body")[:-2], b"z" + tail[:1]):
         if not stored.startswith(b"="):
-            with pytest.raises(UnreadableValueError):
+            with pytest.raises(_UnreadableValueError):
                 asyncio.run(decode(stored, 1000))
 
 
 def test_a_small_value_cannot_become_a_huge_one() -> None:
     bomb = b"z" + zlib.compress(bytes(10_000_000))
 
-    with pytest.raises(UnreadableValueError, match="over 1000 bytes"):
+    with pytest.raises(_UnreadableValueError, match="over 1000 bytes"):
         asyncio.run(decode(bomb, 1000))
 
 

@@ -11,11 +11,11 @@ from moto import mock_aws
 
 from perfkit.cache import cloudwatch
 from perfkit.cache.statistics import (
-    Counts,
     Outcome,
     ServerCounts,
     Snapshot,
     Statistics,
+    _Counts,
 )
 from perfkit.errors import TargetError
 
@@ -24,7 +24,7 @@ def counted(hits: int = 0, misses: int = 0, errors: int = 0, name: str = "course
     """Return the snapshot of a process that had so many requests: 2, 52 and 50 ms."""
     statistics = Statistics()
     pattern = statistics.pattern(name)
-    pattern.counts = Counts(hits=hits, misses=misses, errors=errors, fills=misses + errors)
+    pattern.counts = _Counts(hits=hits, misses=misses, errors=errors, fills=misses + errors)
     for outcome, count, sample_s in (
         (Outcome.HIT, hits, 0.002),
         (Outcome.MISS, misses, 0.052),
@@ -43,16 +43,13 @@ def counted(hits: int = 0, misses: int = 0, errors: int = 0, name: str = "course
 def test_the_reference_table_can_be_worked_out() -> None:
     pattern = counted(hits=990, misses=10, errors=1).patterns["courses"]
 
-    means_s = {outcome: latency.mean_s for outcome, latency in pattern.latencies.items()}
+    means_s = {
+        outcome: latency.sum_s / latency.count for outcome, latency in pattern.latencies.items()
+    }
     assert pattern.counts.requests == 1001
-    assert pattern.counts.hit_rate == pytest.approx(990 / 1001)
     assert means_s[Outcome.HIT] == pytest.approx(0.002)
     assert means_s[Outcome.MISS] == pytest.approx(0.052)
     assert means_s[Outcome.ERROR] == pytest.approx(0.050)
-
-
-def test_there_is_no_rate_of_nothing() -> None:
-    assert Counts().hit_rate is None
 
 
 def test_a_snapshot_stands_still() -> None:
@@ -73,9 +70,9 @@ def test_processes_and_patterns_add_up() -> None:
     for part in (counted(3, 1), counted(4, 0, 2), counted(5, 5, name="profile")):
         whole.add(part)
 
-    assert whole.patterns["courses"].counts == Counts(hits=7, misses=1, errors=2, fills=3)
+    assert whole.patterns["courses"].counts == _Counts(hits=7, misses=1, errors=2, fills=3)
     assert whole.patterns["courses"].latencies[Outcome.HIT].count == 7
-    assert whole.total.counts == Counts(hits=12, misses=6, errors=2, fills=8)
+    assert whole.total.counts == _Counts(hits=12, misses=6, errors=2, fills=8)
     assert whole.total.latencies[Outcome.FILL].sum_s == pytest.approx(8 * 0.05)
     assert whole.server == ServerCounts(invalidated_keys=12)
 
@@ -125,7 +122,7 @@ def _dimensions(metric: dict[str, Any]) -> dict[str, str]:
 
 
 def test_cloudwatch_takes_the_metrics(cloud: Any) -> None:
-    sent = cloudwatch.publish(counted(98, 1, 1), cloud, "Courses/Cache", {"Environment": "test"})
+    sent = cloudwatch._publish(counted(98, 1, 1), cloud, "Courses/Cache", {"Environment": "test"})
 
     listed = cloud.list_metrics(Namespace="Courses/Cache")["Metrics"]
     # each datum is there once, whatever moto makes of its values
@@ -147,7 +144,7 @@ def test_cloudwatch_takes_the_metrics(cloud: Any) -> None:
 
 def test_what_was_sent_is_not_sent_again() -> None:
     client = Recorder()
-    cloudwatch.publish(counted(30, 10), client, "n", before=counted(20, 5), by_pattern=False)
+    cloudwatch._publish(counted(30, 10), client, "n", before=counted(20, 5), by_pattern=False)
 
     sent = client.values()
     assert (sent["Hits"], sent["Misses"]) == (10, 5)
@@ -158,7 +155,7 @@ def test_what_was_sent_is_not_sent_again() -> None:
 
 def test_a_count_that_began_anew_is_sent_whole() -> None:
     client = Recorder()
-    cloudwatch.publish(counted(3), client, "n", before=counted(20, 5))
+    cloudwatch._publish(counted(3), client, "n", before=counted(20, 5))
 
     assert client.values()["Hits"] == 3
     assert client.latencies(Outcome.HIT) == {2.0: 3}
@@ -166,7 +163,7 @@ def test_a_count_that_began_anew_is_sent_whole() -> None:
 
 def test_a_time_without_requests_has_no_rate_and_no_latency() -> None:
     client = Recorder()
-    cloudwatch.publish(counted(3), client, "n", before=counted(3))
+    cloudwatch._publish(counted(3), client, "n", before=counted(3))
 
     assert "HitRate" not in client.values()
     assert client.values("courses")["Hits"] == 0
@@ -182,14 +179,14 @@ def test_large_numbers_of_metrics_and_values_are_split() -> None:
         snapshot.patterns["pattern0"].record(Outcome.HIT, 1.05**sample * 1e-6)
     client = Recorder()
 
-    sent = cloudwatch.publish(snapshot, client, "n")
+    sent = cloudwatch._publish(snapshot, client, "n")
 
     sizes = [len(request["MetricData"]) for request in client.requests]
     assert sum(sizes) == sent
     assert len(sizes) > 1
-    assert max(sizes) <= cloudwatch.METRICS_AT_ONCE
+    assert max(sizes) <= cloudwatch._METRICS_AT_ONCE
     assert all(
-        len(metric.get("Values", ())) <= cloudwatch.VALUES_AT_ONCE
+        len(metric.get("Values", ())) <= cloudwatch._VALUES_AT_ONCE
         for request in client.requests
         for metric in request["MetricData"]
     )
@@ -206,11 +203,11 @@ def test_a_refusal_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("put_metric_data", "AccessDenied", "not you")
         with pytest.raises(TargetError, match=r"CloudWatch did not take .*AccessDenied.*not you"):
-            cloudwatch.publish(counted(1), client, "n")
+            cloudwatch._publish(counted(1), client, "n")
 
     def fail(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://monitoring")
 
     monkeypatch.setattr(client, "put_metric_data", fail)
     with pytest.raises(TargetError, match="https://monitoring"):
-        cloudwatch.publish(counted(1), client, "n")
+        cloudwatch._publish(counted(1), client, "n")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perfkit.cache.settings import CacheSettings
 from perfkit.cache.virtual_hour import (
-    BOUNDS,
+    _BOUNDS,
     Traffic,
     arrivals,
     expected_hit_rate,
@@ -16,7 +16,7 @@ from perfkit.cache.virtual_hour import (
     simulate,
 )
 from perfkit.errors import ConfigError
-from perfkit.scenarios.cache_hour import TTLS_S, hour_of
+from perfkit.scenarios.cache_hour import _TTLS_S, _hour_of
 from perfkit.workloads.loader import load
 
 STEADY = CacheSettings(jitter=0.0)
@@ -111,17 +111,17 @@ def test_requests_during_a_query_wait_for_it() -> None:
 
 
 def test_a_longer_time_to_live_never_asks_more() -> None:
-    hour = hour_of(load("courses").pattern("courses"))
+    hour = _hour_of(load("courses").pattern("courses"))
     fills = [
         simulate(traffic(rate_hz=5.0, keys=hour.keys, ttl_s=ttl_s), STEADY).fills
-        for ttl_s in TTLS_S
+        for ttl_s in _TTLS_S
     ]
 
     assert fills == sorted(fills, reverse=True)
 
 
 def test_the_hour_of_the_reference_document_has_99_percent_hits_and_2_5_ms() -> None:
-    events = simulate(hour_of(load("courses").pattern("courses")), CacheSettings())
+    events = simulate(_hour_of(load("courses").pattern("courses")), CacheSettings())
 
     assert abs(events.requests - 100_000) < 1_000
     assert round(events.hits / events.requests, 2) == 0.99
@@ -163,7 +163,7 @@ def test_traffic_that_cannot_be_is_refused_before_anything_is_measured(text: str
 @pytest.mark.parametrize("name", ["rate", "keys", "skew", "ttl", "writes", "errors"])
 def test_an_hour_of_the_most_that_may_be_asked_for_is_worked_out(name: str) -> None:
     """At both bounds nothing overflows; the duration is short, so that the test is."""
-    for bound in BOUNDS[name]:
+    for bound in _BOUNDS[name]:
         events = simulate(
             traffic(**{**read_changes([f"{name}={bound}"]), "duration_s": 1.0}), CacheSettings()
         )

@@ -85,7 +85,7 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
         ),
         pytest.param(
             ("migrate", "preflight", "--sample", "7", "--restart"),
-            "--restart does nothing with --sample, which always begins anew",
+            "--restart does nothing with --sample, which always starts over",
             id="migrate preflight sample",
         ),
         pytest.param(
@@ -97,6 +97,14 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
             ("migrate", "status", "plan.json", "--workload", "courses"),
             "--workload does nothing with a plan, which names its tables",
             id="migrate status",
+        ),
+        pytest.param(
+            ("traffic", "show", "--force"), "--force does nothing without --output", id="recording"
+        ),
+        pytest.param(
+            ("compare", "a", "b", "--force"),
+            "--force does nothing without --output",
+            id="comparison",
         ),
         pytest.param(
             ("report", "--force"), "--force does nothing without --output", id="report file"

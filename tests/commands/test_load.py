@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.commands.common import parse_duration
-from perfkit.commands.load_view import history
+from perfkit.commands.load_view import _history
 from perfkit.errors import ConfigError
 
 MIX = '[requests.ok]\npath = "/ok"\n'
@@ -131,6 +131,6 @@ def test_what_is_wrong_with_a_mix_is_said_with_its_place(
 
 
 def test_a_history_is_as_high_as_its_highest_value() -> None:
-    assert history([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
-    assert history([]) == ""
-    assert history([0.0, 0.0]) == "▁▁"
+    assert _history([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
+    assert _history([]) == ""
+    assert _history([0.0, 0.0]) == "▁▁"

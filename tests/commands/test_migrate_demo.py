@@ -213,7 +213,7 @@ def test_what_cannot_be_is_one_clear_line(
 
 def test_without_haproxy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """nginx would do for instances that stay, and cannot be told of others."""
-    monkeypatch.setattr("perfkit.demo.find_proxy", lambda folder: proxy.Nginx("nginx", folder))
+    monkeypatch.setattr("perfkit.demo.find_proxy", lambda folder: proxy._Nginx("nginx", folder))
 
     result = CliRunner().invoke(app, ["migrate", "demo"])
 

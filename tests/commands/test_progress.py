@@ -9,7 +9,7 @@ import sys
 import pytest
 from inline_snapshot import snapshot
 
-from perfkit.commands.progress import EVERY_S, Lines
+from perfkit.commands.progress import _EVERY_S, _Lines
 
 SLOW_CALL = """
 import sys
@@ -25,7 +25,7 @@ with bars(unit="") as shown:
 def test_each_step_has_a_line_and_a_long_one_another_every_half_minute() -> None:
     now_s = [0.0]
     written: list[str] = []
-    lines = Lines(written.append, lambda: now_s[0])
+    lines = _Lines(written.append, lambda: now_s[0])
 
     lines.add("scenarios", 2)
     lines.label("scenarios", "courses: checking scan", step="Measuring courses (1 of 2)")
@@ -37,7 +37,7 @@ def test_each_step_has_a_line_and_a_long_one_another_every_half_minute() -> None
     now_s[0] += 20
     lines.tick()
     lines.label("scenarios", "profile: checking scan", step="Measuring profile (2 of 2)")
-    now_s[0] += EVERY_S - 1
+    now_s[0] += _EVERY_S - 1
     lines.tick()
 
     assert written == snapshot(

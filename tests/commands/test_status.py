@@ -96,7 +96,7 @@ run-courses  courses   2026-01-01 00:00
 def test_an_index_under_way_shows_how_far_it_is(
     copy_courses: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perfkit.embedded.backfill.STEP_ITEMS", 200)
+    monkeypatch.setattr("perfkit.embedded.backfill._STEP_ITEMS", 200)
     copy_courses(Target().data, 0.02, indexed=False)
     perfkit("create-indexes", "--index", "EnrollmentsByUser", "--no-wait")
 

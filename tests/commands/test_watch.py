@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.watch import draw
+from perfkit.commands.watch import _draw
 from perfkit.load.board import Board
 from perfkit.load.counted import Counted
 from perfkit.load.service_samples import Sample
@@ -74,7 +74,7 @@ def sample(instance: str, at_s: float, **given: Any) -> Sample:
 
 def drawn(board: Board) -> str:
     console = Console(file=io.StringIO(), width=80, legacy_windows=False)
-    console.print(draw(board))
+    console.print(_draw(board))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 

@@ -12,11 +12,11 @@ from perfkit.cost.capacity_modes import (
     Demand,
     Mode,
     Shape,
+    _daily_curve,
+    _provisioned_units,
     break_even_factor,
     cheapest,
     cost_of,
-    daily_curve,
-    provisioned_units,
 )
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import round_to_cents
@@ -84,14 +84,14 @@ def test_auto_scaling_keeps_its_target_in_every_hour() -> None:
     # an unused table keeps its one WCU: 730 × $0.00065
     assert cents(flat.writes.usd) == "0.47"
     # with a peak of twice the mean the hours' units still average the mean ÷ 70%, rounded up
-    assert provisioned_units(7_000, Mode.AUTO_SCALING, DAY) == pytest.approx(10_000, abs=1)
+    assert _provisioned_units(7_000, Mode.AUTO_SCALING, DAY) == pytest.approx(10_000, abs=1)
 
 
 def test_capacity_is_provisioned_in_whole_units_at_least_one_each() -> None:
-    assert provisioned_units(0, Mode.PROVISIONED, FLAT) == 1
-    assert provisioned_units(1.01, Mode.PROVISIONED, FLAT) == 2
+    assert _provisioned_units(0, Mode.PROVISIONED, FLAT) == 1
+    assert _provisioned_units(1.01, Mode.PROVISIONED, FLAT) == 2
     # 0.1 × 3 ÷ 0.3 is a little above 1 in binary
-    assert provisioned_units(0.1 * 3 / 0.3, Mode.PROVISIONED, FLAT) == 1
+    assert _provisioned_units(0.1 * 3 / 0.3, Mode.PROVISIONED, FLAT) == 1
     # a table and its index need one each
     two = [*asked(0.1), Demand(table="T", index="I", read_units_s=0.1)]
     assert cents(cost_of(two, Mode.PROVISIONED, BOOK, FLAT).reads.usd) == "0.19"
@@ -114,7 +114,7 @@ def test_the_free_tier_gives_25_units_of_each_kind_once() -> None:
 
 @given(st.floats(1, 20))
 def test_a_day_has_its_mean_and_its_peak(peak_ratio: float) -> None:
-    curve = daily_curve(peak_ratio)
+    curve = _daily_curve(peak_ratio)
 
     assert len(curve) == 24
     assert sum(curve) / 24 == pytest.approx(1)

@@ -24,10 +24,10 @@ from perfkit.cost.demand import (
 from perfkit.cost.estimate import ModeRow, estimate
 from perfkit.cost.evidence import Cpu, Evidence, HitRate, Pattern, Reading
 from perfkit.cost.index_economics import index_economics, storage_use
-from perfkit.cost.instances import find_type, instances_needed, types
+from perfkit.cost.instances import _types, find_type, instances_needed
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import PriceBook, round_to_cents
-from perfkit.cost.traffic_bill import Case, bill_of, cpu_of
+from perfkit.cost.traffic_bill import Case, _cpu_of, bill_of
 from perfkit.cost.transfer import data_out_use
 from perfkit.errors import ConfigError, PriceError
 from perfkit.runs import WriteCost
@@ -81,9 +81,9 @@ EVIDENCE = Evidence(
     writes=(TABLE, ALL, KEYS),
     table_items={"Books": 1_000_000},
     cpu=(
-        Cpu(name="phase-0", seconds=0.5, questions=1),
-        Cpu(name="phase-3", seconds=0.001, questions=1),
-        Cpu(name="phase-3-cold", seconds=0.011, questions=1),
+        Cpu(name="phase-0", seconds=0.5),
+        Cpu(name="phase-3", seconds=0.001),
+        Cpu(name="phase-3-cold", seconds=0.011),
     ),
     traffic=None,
 )
@@ -486,7 +486,7 @@ def test_instances_are_those_whose_credits_never_run_out(
 
 def test_every_type_agrees_with_its_own_rule() -> None:
     """A day's credits are the most that can be saved up; a t3.micro bursts for 160 minutes."""
-    for kind in types().values():
+    for kind in _types().values():
         assert kind.most_credits == pytest.approx(24 * (kind.credits_an_hour or 0))
     assert find_type("t3.micro", BOOK).baseline_vcpus == pytest.approx(2 * 0.10)
     assert find_type("t3.nano", BOOK).baseline_vcpus == pytest.approx(2 * 0.05)
@@ -536,7 +536,7 @@ def test_before_there_are_no_indexes_and_no_cache() -> None:
     ]
     # 20/s × 0.5 s = 10 vCPU ÷ 0.2 of a t3.micro = 50
     assert "50 \N{MULTIPLICATION SIGN} 730 h" in lines[3].arithmetic
-    assert cpu_of(Case(assumptions=TRAFFIC, state=State.AFTER), EVIDENCE) == 0.011
+    assert _cpu_of(Case(assumptions=TRAFFIC, state=State.AFTER), EVIDENCE) == 0.011
 
 
 def test_before_has_the_indexes_that_are_there_already() -> None:

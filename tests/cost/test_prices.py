@@ -16,19 +16,19 @@ from perfkit.cost import names
 from perfkit.cost.names import Engine, TableClass, unit_of
 from perfkit.cost.price_file import (
     FOLDER_VARIABLE,
+    _shipped_regions,
     load_book,
     own_file,
     read_price_file,
-    shipped_regions,
     write_price_file,
 )
 from perfkit.cost.prices import (
     Price,
     PriceBook,
     Tier,
+    _write_price,
     age_warnings,
     round_to_cents,
-    write_price,
 )
 from perfkit.errors import PriceError
 from perfkit.units import format_quantity
@@ -273,7 +273,7 @@ def test_every_collected_price_is_in_the_book(
 
 
 def test_a_book_holds_nothing_that_was_not_collected() -> None:
-    for region in shipped_regions():
+    for region in _shipped_regions():
         assert set(load_book(region).prices) == {name_of(fact) for fact in FACTS[region]}
 
 
@@ -485,7 +485,7 @@ def test_any_bytes_are_a_book_or_an_error(content: bytes) -> None:
 
 
 def test_a_written_price_file_reads_back_the_same() -> None:
-    for region in shipped_regions():
+    for region in _shipped_regions():
         book = load_book(region)
 
         text = write_price_file(region, book.prices, heading="A heading\nof two lines")
@@ -585,7 +585,7 @@ def test_a_price_in_another_unit_is_refused(
         named_price(tmp_path, name, unit)
 
 
-@pytest.mark.parametrize("region", shipped_regions())
+@pytest.mark.parametrize("region", _shipped_regions())
 def test_shipped_prices_are_in_the_units_that_are_asked_for(region: str) -> None:
     assert all(unit_of(price.name) == price.unit for price in load_book(region).prices.values())
 
@@ -627,9 +627,9 @@ def test_own_prices_are_where_the_xdg_specification_has_them(
 
 def test_figures_are_written_out() -> None:
     assert [
-        write_price(Decimal("0.4")),
-        write_price(Decimal("0.00013")),
-        write_price(Decimal(1250)),
+        _write_price(Decimal("0.4")),
+        _write_price(Decimal("0.00013")),
+        _write_price(Decimal(1250)),
         format_quantity(Decimal("0.1234567")),
         format_quantity(Decimal("1E-7")),
         format_quantity(Decimal(18250)),

@@ -15,7 +15,7 @@ from inline_snapshot import snapshot
 from pydantic import BaseModel
 
 from perfkit.cost.architecture import ArchitectureFile, Architectures
-from perfkit.cost.architecture_file import load_architectures, read_architectures
+from perfkit.cost.architecture_file import _read_architectures, load_architectures
 from perfkit.cost.bill import Bill, Comparison
 from perfkit.cost.described import by_list, quoted
 from perfkit.cost.price_file import load_book, read_price_file
@@ -23,7 +23,7 @@ from perfkit.errors import ArchitectureError, PriceError
 
 
 def read(text: str) -> Architectures:
-    return read_architectures(text.encode(), source="mine.toml", file="mine.toml")
+    return _read_architectures(text.encode(), source="mine.toml", file="mine.toml")
 
 
 def bill(text: str, *, free_tier: bool = False) -> dict[str, str]:
@@ -570,7 +570,7 @@ def test_what_is_no_architecture_is_refused_in_words(content: str) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_architecture_or_an_error(content: bytes) -> None:
     with contextlib.suppress(ArchitectureError):
-        read_architectures(content, source="mine.toml")
+        _read_architectures(content, source="mine.toml")
 
 
 def test_a_missing_architecture_file_is_refused(tmp_path: Path) -> None:

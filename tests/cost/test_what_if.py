@@ -17,7 +17,7 @@ from inline_snapshot import snapshot
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.cost.architecture_file import read_architectures
+from perfkit.cost.architecture_file import _read_architectures
 from perfkit.cost.assumptions import Assumptions, as_in_run, read_rps
 from perfkit.cost.bill import Bill, Line, Mark, Usage, Use, charge, compare, difference_usd, key_of
 from perfkit.cost.demand import State
@@ -25,7 +25,7 @@ from perfkit.cost.evidence import Cpu, Evidence, Pattern, Reading, gather
 from perfkit.cost.price_file import load_book
 from perfkit.cost.prices import Price, PriceBook, Tier
 from perfkit.cost.traffic_bill import Case
-from perfkit.cost.what_if import SETTINGS, WhatIf, apply_settings, what_if
+from perfkit.cost.what_if import SETTINGS, WhatIf, _apply_settings, what_if
 from perfkit.errors import ConfigError
 from perfkit.report.plain import render_report
 from perfkit.report.what_if import what_if_document, what_if_report
@@ -60,8 +60,8 @@ EVIDENCE = Evidence(
     writes=(TABLE, INDEX, KEYS),
     table_items={},
     cpu=(
-        Cpu(name="phase-0", seconds=1.0, questions=1),
-        Cpu(name="phase-3", seconds=0.001, questions=1),
+        Cpu(name="phase-0", seconds=1.0),
+        Cpu(name="phase-3", seconds=0.001),
     ),
     traffic=None,
 )
@@ -87,7 +87,7 @@ def test_a_time_to_live_that_is_set_holds_for_all_patterns() -> None:
     base = Case(assumptions=Assumptions(ttls={"shelf": 60.0, "other": 300.0, "third": 300.0}))
     setting = SETTINGS["cache.ttl"]
 
-    changed, _ = apply_settings(base, ["cache.ttl=600"])
+    changed, _ = _apply_settings(base, ["cache.ttl=600"])
 
     assert setting.read(base) == "300 (shelf 60)"
     assert setting.read(changed) == "600"
@@ -202,12 +202,12 @@ def test_every_setting_changes_what_it_says() -> None:
     modelled = replace(BASELINE, assumptions=Assumptions())
     for text in ("cache.ttl=600", "cache.keys=10", "cache.skew=2", "cache.invalidations=36000"):
         assert set(ask(text, baseline=modelled)) == {"reads"}, text
-    provisioned = apply_settings(BASELINE, ["capacity=auto-scaling", "rps=1000"])[0]
+    provisioned = _apply_settings(BASELINE, ["capacity=auto-scaling", "rps=1000"])[0]
     assert "reads" in ask("target_utilisation=0.35", baseline=provisioned)
     assert "reads" in ask(
         "peak_ratio=5", baseline=replace(provisioned, mode=BASELINE.mode.PROVISIONED)
     )
-    assert set(ask("cpu_target=0.05", baseline=apply_settings(BASELINE, ["rps=1000"])[0])) == {
+    assert set(ask("cpu_target=0.05", baseline=_apply_settings(BASELINE, ["rps=1000"])[0])) == {
         "instances"
     }
 
@@ -220,7 +220,7 @@ def test_settings_read_back_what_was_set() -> None:
         *("cache.node=cache.t4g.micro", "instance=t3.nano", "cpu_target=0.5", "free_tier=on"),
     ]
 
-    case, names = apply_settings(BASELINE, texts)
+    case, names = _apply_settings(BASELINE, texts)
 
     assert sorted(names) == sorted(SETTINGS)
     assert [f"{name}={SETTINGS[name].read(case)}" for name in names] == texts
@@ -242,7 +242,7 @@ def test_keys_only_saves_writes_and_costs_reads() -> None:
 
 @given(st.floats(0.01, 1e6), st.floats(1.01, 10))
 def test_more_requests_never_cost_less(rps: float, times: float) -> None:
-    base = apply_settings(BASELINE, [f"rps={rps!r}"])[0]
+    base = _apply_settings(BASELINE, [f"rps={rps!r}"])[0]
 
     answer = what_if(base, [f"rps={min(rps * times, 1e7)!r}"], EVIDENCE, BOOK)
 
@@ -253,7 +253,7 @@ def test_more_requests_never_cost_less(rps: float, times: float) -> None:
 @given(st.text(max_size=30))
 def test_whatever_is_set_is_a_setting_or_a_refusal(text: str) -> None:
     try:
-        _, names = apply_settings(BASELINE, [text])
+        _, names = _apply_settings(BASELINE, [text])
     except ConfigError:
         return
     assert names
@@ -281,7 +281,7 @@ def test_whatever_is_set_is_a_setting_or_a_refusal(text: str) -> None:
 )
 def test_wrong_settings_name_the_value_and_the_way_out(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        apply_settings(BASELINE, [text])
+        _apply_settings(BASELINE, [text])
 
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -289,13 +289,13 @@ def test_wrong_settings_name_the_value_and_the_way_out(text: str, message: str) 
 
 def test_a_setting_is_set_once() -> None:
     with pytest.raises(ConfigError, match="rps is given twice"):
-        apply_settings(BASELINE, ["rps=1", "rps=2"])
+        _apply_settings(BASELINE, ["rps=1", "rps=2"])
 
 
 @pytest.mark.parametrize("is_priced_first", [True, False])
 def test_a_node_without_a_price_is_in_neither_total(is_priced_first: bool) -> None:
     """What a cache.x9.huge costs nobody knows, so no total may fall by the $12.41 of a t3.micro."""
-    unknown = apply_settings(BASELINE, ["cache.node=cache.x9.huge"])[0]
+    unknown = _apply_settings(BASELINE, ["cache.node=cache.x9.huge"])[0]
     baseline, node = (BASELINE, "x9.huge") if is_priced_first else (unknown, "t3.micro")
 
     answer = what_if(baseline, [f"cache.node=cache.{node}", "rps=40"], EVIDENCE, BOOK)
@@ -338,7 +338,7 @@ def test_rates_come_as_one_or_by_pattern() -> None:
 
 
 def traffic_of(text: str) -> Assumptions:
-    found = read_architectures(text.encode(), source="file").traffic
+    found = _read_architectures(text.encode(), source="file").traffic
     assert found is not None
     return found
 

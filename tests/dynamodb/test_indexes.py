@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from perfkit.dynamodb import indexes, seeding
-from perfkit.dynamodb.index_progress import CloudWatchProgress, CountProgress
+from perfkit.dynamodb.index_progress import _CloudWatchProgress, _CountProgress
 from perfkit.dynamodb.indexes import Change, Event, Goal, IndexPlanState
 from perfkit.dynamodb.tables import TAG, IndexState, Keys, TableState, describe
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -67,7 +67,7 @@ KeepersByHouse = { partition_key = "house", projection = "KEYS_ONLY" }
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy an index in steps as few items long as these tables are small."""
-    monkeypatch.setattr("perfkit.embedded.backfill.STEP_ITEMS", 250)
+    monkeypatch.setattr("perfkit.embedded.backfill._STEP_ITEMS", 250)
 
 
 @pytest.fixture
@@ -243,9 +243,9 @@ def test_progress_grows_to_the_end(seeded: Target) -> None:
 def test_a_sparse_index_is_built_when_the_entries_that_it_will_have_are() -> None:
     half = replace(INDEX, items=50)
 
-    assert CountProgress().fraction(TABLE, half, entries=100) == 0.5
-    assert CountProgress().fraction(TABLE, half) == 0.01
-    assert CountProgress().fraction(TABLE, replace(INDEX, items=120), entries=100) == 1
+    assert _CountProgress().fraction(TABLE, half, entries=100) == 0.5
+    assert _CountProgress().fraction(TABLE, half) == 0.01
+    assert _CountProgress().fraction(TABLE, replace(INDEX, items=120), entries=100) == 1
 
 
 def test_without_waiting_the_rest_is_said_to_be_open(seeded: Target) -> None:
@@ -500,7 +500,7 @@ def test_progress_on_aws_is_the_newest_figure_of_cloudwatch() -> None:
             ],
         )
 
-    assert CloudWatchProgress(cloudwatch).fraction(TABLE, INDEX) == pytest.approx(0.65)
+    assert _CloudWatchProgress(cloudwatch).fraction(TABLE, INDEX) == pytest.approx(0.65)
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -511,7 +511,7 @@ def test_progress_on_aws_is_unknown_without_the_permission() -> None:
     cloudwatch = boto3.client("cloudwatch", region_name="eu-west-1")
     with Stubber(cloudwatch) as stub:
         stub.add_client_error("get_metric_statistics", "AccessDenied")
-        progress = CloudWatchProgress(cloudwatch, clock=clock.now)
+        progress = _CloudWatchProgress(cloudwatch, clock=clock.now)
 
         # the second look is too soon to ask again: the stub has one answer only
         assert [progress.fraction(TABLE, INDEX) for _ in range(2)] == [None, None]
@@ -604,7 +604,7 @@ def test_an_index_that_somebody_puts_in_its_place_is_left_alone(seeded: Target, 
         drop(seeded, "ByHouse")
     ask(seeded, "UpdateTable", creation(Projection={"ProjectionType": "KEYS_ONLY"}))
 
-    with pytest.raises(ConfigError, match=r"ByHouse of Animals was made anew .* KEYS_ONLY"):
+    with pytest.raises(ConfigError, match=r"ByHouse of Animals was re-created .* KEYS_ONLY"):
         indexes.apply(seeded, plans, goal, pause=lambda _: None)
 
     assert states(seeded, "ByHouse") == {"ByHouse": "different"}

@@ -286,7 +286,7 @@ def test_a_table_replaced_after_the_plan_is_not_seeded(zoo: Workload) -> None:
     client = embedded_client()
     replace_animals(client)
 
-    with pytest.raises(ConfigError, match="made anew by somebody else"):
+    with pytest.raises(ConfigError, match="re-created by somebody else"):
         seeding.seed(planned, processes=1)
 
     assert is_untouched(client)
@@ -306,7 +306,7 @@ def test_a_table_replaced_before_the_first_item_is_not_written_to(
         if text == "writing items":
             replace_animals(client)
 
-    with pytest.raises(ConfigError, match="made anew by somebody else"):
+    with pytest.raises(ConfigError, match="re-created by somebody else"):
         seeding.seed(seeding.plan(target, zoo, scale=scale), processes=processes, stage=replace_it)
 
     assert is_untouched(client)
@@ -328,7 +328,7 @@ def test_a_table_replaced_while_it_is_filled_is_not_written_to(
             replace_animals(client)
 
     planned = seeding.plan(target, zoo, scale=50.0)
-    with pytest.raises(ConfigError, match="made anew by somebody else"):
+    with pytest.raises(ConfigError, match="re-created by somebody else"):
         seeding.seed(planned, processes=1, progress=replace_it)
 
     assert is_untouched(client)
@@ -349,7 +349,7 @@ def test_no_table_is_deleted_where_one_of_them_was_replaced() -> None:
     client.delete_table(TableName=names[-1])
     client.create_table(**TABLE_OF_SOMEBODY | {"TableName": names[-1]})
 
-    with pytest.raises(ConfigError, match="made anew by somebody else"):
+    with pytest.raises(ConfigError, match="re-created by somebody else"):
         cleaning.clean(planned, both)
 
     assert client.list_tables()["TableNames"] == ["Animals", "Somebodys", "Zebras"]
@@ -366,7 +366,7 @@ def test_a_table_replaced_after_the_plan_keeps_its_indexes(goal: Goal, zoo: Work
     replace_animals(client)
     before = client.describe_table(TableName="Animals")["Table"]
 
-    with pytest.raises(ConfigError, match="made anew by somebody else"):
+    with pytest.raises(ConfigError, match="re-created by somebody else"):
         indexes.apply(target, plans, goal, pause=lambda _: None)
 
     assert client.describe_table(TableName="Animals")["Table"] == before

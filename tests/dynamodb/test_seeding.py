@@ -24,7 +24,15 @@ from perfkit.dynamodb.retries import Backoff, RetryingConnection
 from perfkit.dynamodb.seeding import Found, SeedOutcome
 from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
-from perfkit.dynamodb.writing import Chunk, ChunkWriter, Job, Progress, chunks_of, same_items, write
+from perfkit.dynamodb.writing import (
+    Chunk,
+    Job,
+    Progress,
+    _ChunkWriter,
+    chunks_of,
+    same_items,
+    write,
+)
 from perfkit.embedded import DynamoDBError
 from perfkit.errors import TargetError, ThrottledError
 from perfkit.measure.clock import FakeClock
@@ -433,7 +441,7 @@ def write_animals(
     connection: RefusingConnection, *, max_wcu: float | None = None, items: int = 60
 ) -> Progress:
     clock = connection.clock
-    backoff = Backoff(pause=clock.sleep, chance=lambda: 1.0)
+    backoff = Backoff(pause=clock.sleep, rng=lambda: 1.0)
     total = Progress(table="Animals")
 
     def add(progress: Progress) -> None:
@@ -445,7 +453,7 @@ def write_animals(
         limits = Limits.start(max_wcu=max_wcu, read_unit_usd=0, write_unit_usd=0, price="nobody")
         meter = Meter(limits, clock=clock.now, pause=clock.sleep)
         direct = MeteredConnection(connection, meter)
-    writer = ChunkWriter(
+    writer = _ChunkWriter(
         connection=RetryingConnection(direct, backoff=backoff, clock=clock.now),
         generator=ItemGenerator(ZOO),
         workload=ZOO,
@@ -511,7 +519,7 @@ def test_writes_are_held_below_the_rate() -> None:
 
 def test_a_lost_connection_is_no_outage_on_the_first_call() -> None:
     clock = FakeClock()
-    backoff = Backoff(pause=clock.sleep, chance=lambda: 1.0)
+    backoff = Backoff(pause=clock.sleep, rng=lambda: 1.0)
     connection = RetryingConnection(
         RefusingConnection(clock, ["ConnectionLost"]), backoff=backoff, clock=clock.now
     )
@@ -546,7 +554,7 @@ def test_chunks_cover_every_item_once(items: int) -> None:
 def test_a_wait_never_exceeds_the_limit(attempt: int) -> None:
     waited: list[float] = []
 
-    Backoff(pause=waited.append, chance=lambda: 1.0).wait(attempt)
+    Backoff(pause=waited.append, rng=lambda: 1.0).wait(attempt)
 
     assert 0 < waited[0] <= 20.0
 
@@ -586,7 +594,7 @@ def test_keys_that_are_never_processed_end_the_comparison() -> None:
             "Animals",
             ("id",),
             [{"id": {"S": "a1"}}],
-            backoff=Backoff(pause=pauses.append, chance=lambda: 1.0),
+            backoff=Backoff(pause=pauses.append, rng=lambda: 1.0),
         )
 
     assert 20 < len(pauses) < 40

@@ -174,11 +174,11 @@ def test_a_stand_in_gets_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_client_options_reach_boto3() -> None:
     client = parse_target("http://localhost:8000").client(
-        max_attempts=3, retry_mode="adaptive", pool_connections=7, parameter_validation=False
+        max_attempts=3, pool_connections=7, parameter_validation=False
     )
 
     config = client.meta.config
-    assert config.retries == {"mode": "adaptive", "total_max_attempts": 3}
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
     assert config.max_pool_connections == 7
     with Stubber(client) as stub:
         stub.add_client_error("list_tables")

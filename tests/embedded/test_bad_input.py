@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfkit.embedded import Engine
-from perfkit.embedded.engine import OPERATIONS
+from perfkit.embedded.engine import _OPERATIONS
 from perfkit.embedded.transport import answer
 
 KEY = {"pk": {"S": "a"}, "sk": {"N": "1"}}
@@ -299,7 +299,7 @@ def ask(engine: Engine, operation: str, request: Any) -> tuple[int, Any]:
 
 
 def test_every_operation_has_a_good_request() -> None:
-    assert set(GOOD) == set(OPERATIONS)
+    assert set(GOOD) == set(_OPERATIONS)
 
 
 @pytest.mark.parametrize("operation", sorted(GOOD))

@@ -151,7 +151,7 @@ def test_an_expired_item_is_seen_until_the_next_look(
     client.put_item(TableName=table, Item=of("a", at(0)))
 
     assert "Item" in client.get_item(TableName=table, Key=key)
-    clock(engine_module.LOOK_S)
+    clock(engine_module._POLL_S)
     assert "Item" not in client.get_item(TableName=table, Key=key)
 
 

@@ -25,7 +25,7 @@ LIMIT = (
 @pytest.fixture
 def steps_of_10(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one look at the table copy ten items."""
-    monkeypatch.setattr(backfill, "STEP_ITEMS", 10)
+    monkeypatch.setattr(backfill, "_STEP_ITEMS", 10)
 
 
 @pytest.fixture
@@ -466,7 +466,7 @@ WATCH = """
     from pathlib import Path
     from perfkit.dynamodb.targets import Target
     from perfkit.embedded import backfill
-    backfill.STEP_ITEMS = 20
+    backfill._STEP_ITEMS = 20
     connection = Target(data=Path("data.sqlite3")).connect()
     print("ready", flush=True)
     while True:

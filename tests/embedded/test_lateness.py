@@ -35,7 +35,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(lateness, "now_s", made)
+    monkeypatch.setattr(lateness, "_now_s", made)
     return made
 
 
@@ -301,7 +301,7 @@ def test_a_write_of_a_killed_process_is_late_and_not_lost(clock: Clock, tmp_path
         import os, signal
         from perfkit.dynamodb.client import embedded_client
         from perfkit.embedded import lateness
-        lateness.now_s = lambda: {clock.now_s}
+        lateness._now_s = lambda: {clock.now_s}
         client = embedded_client({str(data)!r})
         client.put_item(TableName="things", Item={json.dumps(thing(1, "b"))})
         os.kill(os.getpid(), signal.SIGKILL)

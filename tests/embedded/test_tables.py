@@ -22,7 +22,6 @@ def missing(path: str) -> str:
     return f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
 
 
-PATTERN = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
 AT_LEAST_3 = "Member must have length greater than or equal to 3"
 
 

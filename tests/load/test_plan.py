@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.errors import ConfigError, TargetError
-from perfkit.load.answers import Tally, kind_of_error
+from perfkit.load.answers import AnswerCounts, kind_of_error
 from perfkit.load.drawing import draw_from
 from perfkit.load.mix_file import read_mix
 from perfkit.load.plan import LoadPlan, Mix, Request, Values
@@ -172,11 +172,11 @@ def test_errors_have_kinds_that_can_be_counted(
 
 
 def test_server_timing_is_read_as_the_standard_writes_it() -> None:
-    tally = Tally()
+    counts = AnswerCounts()
 
-    tally._add_stages('db;dur=53.5;desc="a, b", cache;desc="x", app;dur=1, db;dur="6.5"')
+    counts._add_stages('db;dur=53.5;desc="a, b", cache;desc="x", app;dur=1, db;dur="6.5"')
 
-    assert tally.stages_s == pytest.approx({"db": 0.06, "app": 0.001})
+    assert counts.stages_s == pytest.approx({"db": 0.06, "app": 0.001})
 
 
 def test_values_are_drawn_from_items_that_have_what_is_wanted() -> None:

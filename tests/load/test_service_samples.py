@@ -222,7 +222,7 @@ def test_instances_together() -> None:
 def test_each_second_goes_on_while_an_instance_hangs(
     other: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perfkit.load.service_samples.EVERY_S", 0.05)
+    monkeypatch.setattr("perfkit.load.service_samples._EVERY_S", 0.05)
     other.say("/healthz", "fine")
     other.say("/metrics", "http_requests_total 1\n")
     stop = threading.Event()

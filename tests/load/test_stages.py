@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.load.answers import Answer, Tally
+from perfkit.load.answers import Answer, AnswerCounts
 from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan, Mix, Request
 from perfkit.load.process import Place
@@ -24,23 +24,23 @@ class Clock:
 
 def test_events_count_from_the_first_request() -> None:
     clock = Clock()
-    told: list[LoadEvent] = []
-    stages = Stages(told=told.append, clock=clock)
+    heard: list[LoadEvent] = []
+    stages = Stages(on_event=heard.append, clock=clock)
     stages.begin()
     clock.now_s += 2.5
     stages.note("created", "4 indexes")
 
     assert stages.events == (LoadEvent(at_s=2.5, name="created", detail="4 indexes"),)
-    assert tuple(told) == stages.events
+    assert tuple(heard) == stages.events
 
 
 def report(number: int, response_s: float, *, throttles: int | None = None) -> dict[str, Any]:
     """Return what a process says of a second in which one request ended."""
-    tally = Tally()
+    counts = AnswerCounts()
     headers = {"x-consumed-read-units": "3.0"}
     if throttles is not None:
         headers["x-dynamodb-throttles"] = str(throttles)
-    tally.add(
+    counts.add(
         Answer(
             response_s=response_s,
             service_s=response_s,
@@ -53,7 +53,7 @@ def report(number: int, response_s: float, *, throttles: int | None = None) -> d
     return {
         "number": number, "at_s": float(number), "users": 1, "cpu_share": 0.1, "jump_s": 0.0,
         "lags": "", "without_user": 0, "sent_late": 0, "ramp": {},
-        "measured": {"GET /ok": tally.to_json()},
+        "measured": {"GET /ok": counts.to_json()},
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.load.answers import Answer, Tally
+from perfkit.load.answers import Answer, AnswerCounts
 from perfkit.load.gathering import Gathering
 from perfkit.load.plan import LoadPlan
 from perfkit.load.validity import find_faults
@@ -22,9 +22,9 @@ def text(values: Sequence[float]) -> str:
 def report(
     number: int, samples_s: Sequence[float], worker: int = 0, **changes: Any
 ) -> dict[str, Any]:
-    tally = Tally()
+    counts = AnswerCounts()
     for each in samples_s:
-        tally.add(Answer(each, each / 2, 200, "", {"x-cache": "HIT"}, 10))
+        counts.add(Answer(each, each / 2, 200, "", {"x-cache": "HIT"}, 10))
     made: dict[str, Any] = {
         "number": number,
         "at_s": float(number),
@@ -36,7 +36,7 @@ def report(
         "without_user": 0,
         "sent_late": 0,
         "ramp": {},
-        "measured": {"ok": tally.to_json()},
+        "measured": {"ok": counts.to_json()},
     }
     return {**made, **changes}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.measure.changes import (
-    LEAST_SPREAD,
+    _LEAST_SPREAD,
     STATED_SPREAD,
     Method,
     Spread,
@@ -118,7 +118,7 @@ def test_rounds_that_scatter_are_allowed_for_besides() -> None:
 
 @pytest.mark.parametrize(
     ("apart", "deviation"),
-    [(0.2, 0.2 * math.sqrt(2.5)), (0.01, LEAST_SPREAD)],
+    [(0.2, 0.2 * math.sqrt(2.5)), (0.01, _LEAST_SPREAD)],
 )
 def test_a_spread_is_that_of_the_runs_but_never_below_the_least_seen(
     apart: float, deviation: float

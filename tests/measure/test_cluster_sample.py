@@ -6,7 +6,7 @@ import pytest
 
 from perfkit.measure.cluster_sample import (
     ClusterSample,
-    clopper_pearson,
+    _clopper_pearson,
     count_in_table,
     mean_of_hits,
     members_in_table,
@@ -28,7 +28,7 @@ from perfkit.measure.cluster_sample import (
     ],
 )
 def test_exact_intervals_of_shares(hits: int, of: int, low: float, high: float) -> None:
-    assert clopper_pearson(hits, of) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
+    assert _clopper_pearson(hits, of) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
 
 
 def test_nothing_found_is_no_proof_that_nothing_is_there() -> None:

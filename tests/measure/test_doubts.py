@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.measure.doubts import (
+    _modified_z_scores,
     doubt_intervals,
     doubt_machine,
     doubt_series,
-    modified_z_scores,
 )
 from perfkit.measure.machine import Load, LoadBetween
 from perfkit.measure.measurement import Measurement
@@ -198,7 +198,7 @@ def test_too_short_a_time_says_nothing() -> None:
 
 @given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=50))
 def test_scores_rise_with_the_values(values: list[float]) -> None:
-    scores = modified_z_scores(values)
+    scores = _modified_z_scores(values)
 
     assert [value for _, value in sorted(zip(scores, values, strict=True))] == sorted(values)
 
@@ -207,7 +207,7 @@ def test_scores_count_standard_deviations_of_ordinary_scatter() -> None:
     chance = random.Random(3)
     values = [chance.gauss(10, 2) for _ in range(10_000)]
 
-    scores = modified_z_scores([*values, 30.0])
+    scores = _modified_z_scores([*values, 30.0])
 
     assert statistics.stdev(scores[:-1]) == pytest.approx(1, abs=0.03)
     assert scores[-1] == pytest.approx(10, abs=0.3)

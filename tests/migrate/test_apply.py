@@ -24,7 +24,7 @@ from perfkit.commands.migrate_apply import _event_text
 from perfkit.dynamodb import index_work, tables
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.errors import CONNECTION_LOST
-from perfkit.dynamodb.index_progress import CloudWatchProgress
+from perfkit.dynamodb.index_progress import _CloudWatchProgress
 from perfkit.dynamodb.tables import Identity
 from perfkit.dynamodb.targets import Target
 from perfkit.embedded import DynamoDBError, backfill
@@ -261,7 +261,7 @@ def remake(client: Any) -> None:
     ("change", "code", "text"),
     [
         pytest.param(cut, 2, "is cut short", id="cut"),
-        pytest.param(make_anew, 2, "was made anew since the plan", id="another-table"),
+        pytest.param(make_anew, 2, "was re-created since the plan", id="another-table"),
         pytest.param(other_keys, 2, "ByTotal of Orders is there, and another one: its key is custo", id="other-keys"),
         pytest.param(remake, 2, "older than the indexes of Orders: Theirs is new", id="older"),
         pytest.param(
@@ -385,7 +385,7 @@ def test_an_index_that_somebody_makes_anew_after_a_rollback_is_his(
 
     assert apply().exit_code == 0
     with monkeypatch.context() as patched:
-        patched.setattr(index_work.Waiting, "allow", interrupt)
+        patched.setattr(index_work._Waiting, "allow", interrupt)
         assert rollback().exit_code == 130
     until_gone(client, "ByCustomer")
     client.update_table(**creation("ByCustomer"))
@@ -498,7 +498,7 @@ def test_an_index_is_removed_by_a_plan_of_its_own(client: Any) -> None:
     Path("plan.json").unlink()
     make_plan("--remove", "Old", "--confirm", "Old")
     assert anew.exit_code == 2
-    assert "Old of Orders was removed since the plan, and somebody made it anew" in anew.stderr
+    assert "Old of Orders was removed since the plan, and somebody re-created it" in anew.stderr
     assert names(client) == {"Old"}
     assert apply("--confirm", "Old").exit_code == 0
 
@@ -776,7 +776,7 @@ def test_ctrl_c_says_how_to_go_on(client: Any, monkeypatch: pytest.MonkeyPatch) 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(index_work.Waiting, "allow", interrupt)
+        patched.setattr(index_work._Waiting, "allow", interrupt)
         result = apply()
 
     assert result.exit_code == 130
@@ -1133,7 +1133,7 @@ def test_what_cloudwatch_counts_of_building_is_shown(account: Any) -> None:
         backfilling=True,
         items_s=1200.0,
         left_s=90.0,
-        writing=CloudWatchProgress(account.cloudwatch).writing(*cast("Any", named)),
+        writing=_CloudWatchProgress(account.cloudwatch).writing(*cast("Any", named)),
         regions={},
     )
 

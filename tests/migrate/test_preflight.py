@@ -21,7 +21,7 @@ from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import EngineConnection
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import StorageFullError
-from perfkit.migrate.preflight import ViolationsFile
+from perfkit.migrate.violations_file import ViolationsFile
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
@@ -269,13 +269,13 @@ def test_what_was_begun_is_private_and_not_continued_on_another_table_or_with_ot
 
     assert kept.stat().st_mode & 0o777 == 0o600
     other = perfkit(*command, "--index", "ByOwner")
-    assert (other.exit_code, "--restart begins anew" in other.stderr) == (2, True)
+    assert (other.exit_code, "--restart starts over" in other.stderr) == (2, True)
     elsewhere = perfkit(*command, "--violations", "v.jsonl")
     assert (elsewhere.exit_code, "without --violations" in elsewhere.stderr) == (2, True)
     things.delete_table(TableName="Things")
     create(things)
     anew = perfkit(*command)
-    assert (anew.exit_code, "was made anew" in anew.stderr) == (2, True)
+    assert (anew.exit_code, "was re-created" in anew.stderr) == (2, True)
     kept.write_text(kept.read_text()[:100])
     damaged = perfkit(*command)
     assert (damaged.exit_code, "is damaged" in damaged.stderr) == (2, True)

@@ -405,7 +405,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing_behind(
     result = perfkit("migrate", "verify", "--data", data, "--differences", "found.jsonl")
 
     assert result.exit_code == 130
-    assert "the same command again begins anew" in result.stderr
+    assert "the same command again starts over" in result.stderr
     assert {path for path in Path().rglob("*") if "sqlite3-" not in path.name} <= before
 
 
@@ -433,7 +433,7 @@ def looked_at(
     """Look again at P1/1 to P3/3 in ByOwner, in virtual time, of indexes that lag by 2 s."""
     client = embedded_client(data, index_delay_s=2.0)
     clock = Clock(lambda seconds: meanwhile(client, seconds))
-    monkeypatch.setattr(lateness, "now_s", clock)
+    monkeypatch.setattr(lateness, "_now_s", clock)
     connection = EngineConnection(Engine(data))
     state = describe(connection, "Things")
     assert state is not None

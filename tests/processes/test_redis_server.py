@@ -208,7 +208,7 @@ def test_a_long_path_gets_a_short_socket(folder: Path) -> None:
     path = Path(parse_url(started.url).path)
     found = server.find(deep)
     try:
-        assert len(os.fsencode(path)) <= server.MAX_SOCKET_PATH_BYTES
+        assert len(os.fsencode(path)) <= server._MAX_SOCKET_PATH_BYTES
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert found is not None
         assert found.url == started.url
@@ -310,7 +310,7 @@ def test_a_program_that_fails_is_quoted(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_log_tells_why_it_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_MEMORY", "nonsense")
+    monkeypatch.setattr(server, "_MAX_MEMORY", "nonsense")
 
     with pytest.raises(TargetError, match=r"did not start: .*memory"):
         server.start(folder)
@@ -404,8 +404,8 @@ def test_one_that_does_not_start_is_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As when it is killed while it starts, or the disk is full: later it works again."""
-    monkeypatch.setattr(server, "_LOOK_S", 0.05)
-    monkeypatch.setattr(server, "MAX_MEMORY", "nonsense")
+    monkeypatch.setattr(server, "_POLL_S", 0.05)
+    monkeypatch.setattr(server, "_MAX_MEMORY", "nonsense")
     stop = threading.Event()
     keeping = threading.Thread(target=server.keep, args=(folder, stop))
     keeping.start()
@@ -416,7 +416,7 @@ def test_one_that_does_not_start_is_tried_again(
             for record in caplog.records
             if isinstance(record.args, tuple) and len(record.args) == 2
         ]
-        monkeypatch.setattr(server, "MAX_MEMORY", "64mb")
+        monkeypatch.setattr(server, "_MAX_MEMORY", "64mb")
 
         assert until(lambda: server.find(folder) is not None)
     finally:

@@ -30,7 +30,7 @@ from perfkit.queue.sink import (
     LocalSink,
     ReceivedMail,
     SinkServer,
-    find_sink,
+    _find_sink,
     start_sink,
 )
 
@@ -437,12 +437,12 @@ def test_the_sink_keeps_the_last_mails_and_counts_all(
 
 
 def test_the_sink_of_a_folder_is_found_until_it_stops(tmp_path: Path) -> None:
-    assert find_sink(tmp_path) is None
+    assert _find_sink(tmp_path) is None
     sink = start_sink(folder=tmp_path, delay_s=0)
 
-    assert find_sink(tmp_path) == sink.settings
+    assert _find_sink(tmp_path) == sink.settings
     sink.stop()
-    assert find_sink(tmp_path) is None
+    assert _find_sink(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_the_sink_of_a_folder_is_found_until_it_stops(tmp_path: Path) -> None:
 def test_a_spoilt_announcement_is_no_sink(content: str, tmp_path: Path) -> None:
     (tmp_path / "mail-sink.json").write_text(content)
 
-    assert find_sink(tmp_path) is None
+    assert _find_sink(tmp_path) is None
 
 
 def test_another_server_on_the_sinks_port_is_not_taken_for_it(tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_another_server_on_the_sinks_port_is_not_taken_for_it(tmp_path: Path) ->
         answering = threading.Thread(target=answer)
         answering.start()
 
-        found = find_sink(tmp_path)
+        found = _find_sink(tmp_path)
         answering.join()
 
     assert found is None
@@ -477,7 +477,7 @@ def test_a_sink_that_stops_does_not_take_down_the_sign_of_another(tmp_path: Path
     with start_sink(folder=tmp_path) as second:
         first.stop()
 
-        assert find_sink(tmp_path) == second.settings
+        assert _find_sink(tmp_path) == second.settings
 
 
 def test_a_taken_port_is_said(sink: SinkServer) -> None:

@@ -191,7 +191,7 @@ def test_no_message_is_lost_when_workers_are_killed_again_and_again(
             victim.kill()
         received_before_the_end = len(sink.mails)
         wait_until(
-            lambda: {mail.idempotency_key for mail in sink.mails} >= keys,
+            lambda: {mail.idempotency_key for mail in sink.mails.copy()} >= keys,
             f"all {len(keys)} mails arrive",
         )
         wait_until(lambda: _left(server.url, LOG) == 0, "all lines are written")
@@ -282,7 +282,7 @@ def test_a_worker_goes_on_by_itself_after_the_queues_server_was_killed(
         received_before = sink.received
         start(tmp_path, persistent=True)
         wait_until(
-            lambda: {mail.idempotency_key for mail in sink.mails} >= keys,
+            lambda: {mail.idempotency_key for mail in sink.mails.copy()} >= keys,
             f"all {len(keys)} mails arrive",
         )
         wait_until(lambda: _left(server.url, MAIL) == 0, "nothing is held for ever")

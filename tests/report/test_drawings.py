@@ -13,7 +13,7 @@ from rich.console import Console
 from perfkit.report import markdown, plain, terminal
 from perfkit.report.drawings import Drawn, Line, draw, join
 from perfkit.report.drawings.axes import axis_of
-from perfkit.report.drawings.ink import width_of
+from perfkit.report.drawings.pieces import width_of
 from perfkit.report.layout import Marks
 from perfkit.report.model import (
     Bar,
@@ -437,7 +437,7 @@ def test_a_whole_stack_is_as_long_as_one_bar_of_its_sum(parts: list[float], widt
 
 
 def cells(lines: tuple[Line, ...]) -> int:
-    return sum(len(ink.text) for ink in lines[0] if ink.series is not None)
+    return sum(len(piece.text) for piece in lines[0] if piece.series is not None)
 
 
 def report(*blocks: Drawn | Table) -> Report:

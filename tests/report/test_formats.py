@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 
 from perfkit.report import csv_tables, markdown, plain
 from perfkit.report.build import build_report
-from perfkit.report.json_document import report_document, table_document, write_document
+from perfkit.report.json_document import _table_document, report_document, write_document
 from perfkit.report.model import (
     Column,
     Kind,
@@ -238,7 +238,7 @@ def test_json_says_where_figures_come_from_and_keeps_footnotes_apart() -> None:
         notes=("All of it.",),
     )
 
-    assert table_document(table) == snapshot(
+    assert _table_document(table) == snapshot(
         {
             "block": "table",
             "name": "t",

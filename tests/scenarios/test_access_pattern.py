@@ -15,7 +15,7 @@ from perfkit.measure.histogram import Histogram
 from perfkit.measure.rounds import Plan
 from perfkit.runs import Run, RunStore
 from perfkit.scenarios.base import Context, Options, Progress
-from perfkit.scenarios.registry import find, measure_scenarios, scenarios_of
+from perfkit.scenarios.registry import _scenarios_of, find, measure_scenarios
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
@@ -383,7 +383,7 @@ def test_patterns_means_every_access_pattern_in_the_workloads_order(workload: Wo
     names = [scenario.name for scenario in find(workload, ["patterns"])]
 
     assert names == ["courses", "instructor", "enrollments", "roster", "profile"]
-    assert [scenario.name for scenario in find(workload, ["all"])] == list(scenarios_of(workload))
+    assert [scenario.name for scenario in find(workload, ["all"])] == list(_scenarios_of(workload))
 
 
 def test_a_scenario_named_twice_is_measured_once(workload: Workload) -> None:
@@ -396,7 +396,7 @@ def test_an_unknown_scenario_names_the_choices(workload: Workload) -> None:
 
     assert str(caught.value) == (
         "no scenario named 'nope' in workload courses;"
-        f" choose from all, {', '.join(scenarios_of(workload))}, patterns"
+        f" choose from all, {', '.join(_scenarios_of(workload))}, patterns"
     )
 
 

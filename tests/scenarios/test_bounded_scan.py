@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.commands.bench import read_size
+from perfkit.commands.bench import _read_size
 from perfkit.dynamodb.client import embedded_client
 from perfkit.embedded import Engine
 from perfkit.errors import ConfigError
@@ -85,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "collect", lambda: 0)
     # of ten pages nothing would be left here
-    monkeypatch.setattr("perfkit.scenarios.access_pattern.PAGES", 3)
+    monkeypatch.setattr("perfkit.scenarios.bounded_scan.PAGES", 3)
     Path("logs.toml").write_text(WORKLOAD, encoding="utf-8")
 
 
@@ -183,9 +183,9 @@ def test_a_target_without_segments_is_read_on_in_order(data: Path) -> None:
     ("text", "size"), [("0", None), ("100MB", 100_000_000), ("1.5 gb", 1_500_000_000)]
 )
 def test_sizes_are_decimal(text: str, size: int | None) -> None:
-    assert read_size(text) == size
+    assert _read_size(text) == size
 
 
 def test_what_is_no_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="such as 100MB"):
-        read_size("large")
+        _read_size("large")

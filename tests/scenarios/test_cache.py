@@ -18,7 +18,7 @@ from perfkit.processes import redis_server as server
 from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context
-from perfkit.scenarios.registry import find, main_job, scenarios_of
+from perfkit.scenarios.registry import _scenarios_of, find, main_job
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
 
@@ -169,7 +169,7 @@ def test_a_cache_that_answers_something_else_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     make_context: Callable[..., Context],
 ) -> None:
-    only = cache.CacheScenario((workload.pattern("courses"),))
+    only = cache._CacheScenario((workload.pattern("courses"),))
     look = cache._Cached._sample
 
     async def lie(self: Any, calls: int) -> Any:
@@ -190,7 +190,7 @@ def test_a_server_that_is_late_once_does_not_end_the_measurement(
     make_context: Callable[..., Context],
 ) -> None:
     """On a busy machine one is; the cache leaves it alone for a while, and asks it again."""
-    only = cache.CacheScenario((workload.pattern("profile"),))
+    only = cache._CacheScenario((workload.pattern("profile"),))
     answered, requests = Connection._send, itertools.count()
 
     async def send(self: Connection, commands: list[Any]) -> list[Any]:
@@ -216,7 +216,7 @@ def test_without_an_index_misses_are_answered_by_a_filtered_scan(
 ) -> None:
     target = Target(data=tmp_path / "plain.sqlite3")
     seeding.seed(seeding.plan(target, workload, scale=0.002), processes=1)
-    only = cache.CacheScenario((workload.pattern("courses"),))
+    only = cache._CacheScenario((workload.pattern("courses"),))
 
     run = only.measure(make_context(target, workload, iterations=1))
 
@@ -290,7 +290,7 @@ def test_a_virtual_cache_that_is_off_is_doubted() -> None:
 
 
 def test_the_built_in_workload_has_all_scenarios(workload: Workload) -> None:
-    assert list(scenarios_of(workload)) == [
+    assert list(_scenarios_of(workload)) == [
         *COURSES,
         *("cache", "cache-hour", "index-cost", "phases", "ablation"),
         *("n-plus-one", "pooling", "email", "auth", "serialize"),
@@ -306,7 +306,7 @@ def test_the_built_in_workload_has_all_scenarios(workload: Workload) -> None:
 def test_scenarios_of_the_service_are_explained_for_other_workloads() -> None:
     shop = load(SHOP)
 
-    assert "phases" not in scenarios_of(shop)
+    assert "phases" not in _scenarios_of(shop)
     with pytest.raises(
         UnknownScenarioError,
         match=f"phases measures the reference service, .* and not {shop.name}; choose from all",
@@ -319,7 +319,7 @@ def test_without_a_cache_policy_there_is_nothing_to_cache(workload: Workload) ->
         workload, patterns=tuple(replace(each, cache=None) for each in workload.patterns)
     )
 
-    assert not {"cache", "cache-hour"} & scenarios_of(bare).keys()
+    assert not {"cache", "cache-hour"} & _scenarios_of(bare).keys()
     with pytest.raises(UnknownScenarioError, match="no pattern of workload courses has a cache"):
         find(bare, ["cache"])
 

@@ -315,10 +315,10 @@ def test_what_cannot_be_priced_before_is_said_to_be_left_out(
 
 
 @pytest.mark.parametrize(
-    ("items", "told"), [(0, "it is described as empty"), (1501, "1,501 items, size not told")]
+    ("items", "known"), [(0, "it is described as empty"), (1501, "1,501 items, size not known")]
 )
 def test_what_a_target_describes_without_a_size_may_take_any_number_of_units(
-    items: int, told: str, target: Target, tmp_path: Path
+    items: int, known: str, target: Target, tmp_path: Path
 ) -> None:
     """Dynalite counts nothing, AWS counts a new table hours later, and moto counts no bytes."""
     tmp_path.joinpath("orders.toml").write_text(
@@ -339,7 +339,7 @@ def test_what_a_target_describes_without_a_size_may_take_any_number_of_units(
     (effect,) = [each.effect(context) for each in find(context.workload, ["asked"])]
 
     client.close()
-    assert f"how much is not known ({told})" in effect.text
+    assert f"how much is not known ({known})" in effect.text
     assert effect.is_open
 
 

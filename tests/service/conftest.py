@@ -87,7 +87,7 @@ def make_app(
         if isinstance(switches, int):
             switches = Switches.of_phase(switches)
         if not hasty:
-            monkeypatch.setattr("perfkit.service.app.REDIS_LIMIT_S", 10.0)
+            monkeypatch.setattr("perfkit.service.app._REDIS_LIMIT_S", 10.0)
             monkeypatch.setattr("perfkit.service.health._TIMEOUT_S", 60.0)
         given: dict[str, Any] = {
             "secret": SECRET,

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from perfkit.service.app import LARGEST_BODY_BYTES
-from perfkit.service.middleware import LARGEST_HEADERS_BYTES
+from perfkit.service.app import _LARGEST_BODY_BYTES
+from perfkit.service.middleware import _LARGEST_HEADERS_BYTES
 
 COURSES = "/api/courses?semester=1&department=CS"
 
@@ -155,7 +155,7 @@ def test_a_body_of_another_kind_is_refused(serve: Callable[..., Any]) -> None:
 
 
 def test_a_large_body_is_refused(serve: Callable[..., Any]) -> None:
-    body = b" " * LARGEST_BODY_BYTES + b"{}"
+    body = b" " * _LARGEST_BODY_BYTES + b"{}"
 
     with serve() as client:
         declared = client.post("/api/enrollments", content=body)
@@ -167,9 +167,9 @@ def test_a_large_body_is_refused(serve: Callable[..., Any]) -> None:
 
 def test_large_headers_are_refused(serve: Callable[..., Any]) -> None:
     with serve() as client:
-        answer = client.get(COURSES, headers={"x": "y" * (LARGEST_HEADERS_BYTES + 1)})
+        answer = client.get(COURSES, headers={"x": "y" * (_LARGEST_HEADERS_BYTES + 1)})
 
-    assert_problem(answer, 431, f"{LARGEST_HEADERS_BYTES} bytes")
+    assert_problem(answer, 431, f"{_LARGEST_HEADERS_BYTES} bytes")
 
 
 # ---- below HTTP --------------------------------------------------------------------------

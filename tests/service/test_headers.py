@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from perfkit.service.settings import Switches
-from perfkit.service.timing import STAGES
+from perfkit.service.timing import _STAGES
 
 COURSES = "/api/courses?semester=1&department=CS"
-TIMING = re.compile(", ".join(rf"({stage});dur=(\d+\.\d{{3}})" for stage in (*STAGES, "total")))
+TIMING = re.compile(", ".join(rf"({stage});dur=(\d+\.\d{{3}})" for stage in (*_STAGES, "total")))
 
 pytestmark = pytest.mark.usefixtures("quick_clients")
 

@@ -29,7 +29,7 @@ from perfkit.errors import ConfigError, TargetError
 from perfkit.processes import redis_server
 from perfkit.processes.sockets import bind
 from perfkit.service import launch
-from perfkit.service.process import is_no_cut_off_request
+from perfkit.service.process import _is_no_cut_off_request
 from perfkit.service.running import Plan, RunningService
 from perfkit.service.settings import ServiceSettings, Switches
 from perfkit.settings import FOLDER
@@ -700,6 +700,6 @@ def test_requests_that_the_end_cuts_off_are_no_errors() -> None:
         for each in (asyncio.CancelledError(), ValueError())
     )
 
-    assert not is_no_cut_off_request(cut_off)
-    assert is_no_cut_off_request(broken)
-    assert is_no_cut_off_request(logging.makeLogRecord({"msg": "Cancel 2 running task(s)"}))
+    assert not _is_no_cut_off_request(cut_off)
+    assert _is_no_cut_off_request(broken)
+    assert _is_no_cut_off_request(logging.makeLogRecord({"msg": "Cancel 2 running task(s)"}))

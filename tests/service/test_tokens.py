@@ -21,7 +21,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.service.app import make_cache
 from perfkit.service.problems import Problem
 from perfkit.service.settings import ServiceSettings, Switches
-from perfkit.service.tokens import AUDIENCE, ISSUER, Tokens, claimed_user
+from perfkit.service.tokens import _AUDIENCE, _ISSUER, Tokens, claimed_user
 from perfkit.workloads.loader import load
 
 PROFILE = "/api/users/student123/profile"
@@ -31,8 +31,8 @@ SWITCHES = [pytest.param(0, id="phase 0"), pytest.param(3, id="phase 3")]
 def claims(**changed: Any) -> dict[str, Any]:
     now_s = int(time.time())
     made = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
+        "iss": _ISSUER,
+        "aud": _AUDIENCE,
         "sub": "student123",
         "iat": now_s,
         "exp": now_s + 60,

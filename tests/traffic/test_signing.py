@@ -1,4 +1,4 @@
-"""Requests to AWS are signed anew; checked by AWS's published algorithm, written down once more."""
+"""Requests to AWS are signed again; checked by AWS's published algorithm, written down once more."""
 
 import asyncio
 import hashlib

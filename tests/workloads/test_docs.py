@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from perfkit.errors import WorkloadError
 from perfkit.workloads import schema
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.kinds import KINDS, Section, WordStyle
@@ -52,6 +55,16 @@ def test_what_validate_prints_is_what_the_page_shows() -> None:
 
     items = sum(table.items for table in workload.tables)
     assert f"{workload.name}, 2 tables, {items:,} items, 1 index, 2 access patterns" in DOCS
+
+
+def test_what_is_wrong_is_said_as_the_page_shows() -> None:
+    index = '[tables.Tickets.indexes.TicketsByAgent]\npartition_key = "agent'
+    assert BLOCKS[0].count(index) == 1
+
+    with pytest.raises(WorkloadError) as error:
+        read(BLOCKS[0].replace(f"{index}_id", index).encode(), source="helpdesk.toml")
+
+    assert f"\nError: {error.value}\n" in DOCS
 
 
 def beginning(start: str) -> Workload:

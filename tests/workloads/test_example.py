@@ -36,7 +36,7 @@ def test_it_shows_what_courses_does_not(shop: Workload) -> None:
     (table,) = shop.tables
 
     assert [key.type for key in table.keys] == ["S", "S"]
-    by_status = shop.index("Shop", "OrdersByStatus")
+    by_status = shop.table("Shop").index("OrdersByStatus")
     assert [key.type for key in by_status.keys] == ["S", "N"]
     assert by_status.projection is Projection.INCLUDE
     assert table.item_size is not None
@@ -68,7 +68,7 @@ def test_lines_belong_to_orders_and_products_that_exist(items: list[Item]) -> No
 
 
 def test_one_index_is_sparse(shop: Workload, items: list[Item]) -> None:
-    index = shop.index("Shop", "OrdersToReview")
+    index = shop.table("Shop").index("OrdersToReview")
 
     held = sum(all(key.name in item for key in index.keys) for item in items)
 

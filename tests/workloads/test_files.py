@@ -22,7 +22,7 @@ def test_a_file_becomes_a_workload_with_types_inferred_from_generators() -> None
 
     notes = workload.table("Notes")
     assert notes.keys == (Key(name="note_id", type="N"), Key(name="page", type="N"))
-    index = workload.index("Notes", "NotesByAuthor")
+    index = workload.table("Notes").index("NotesByAuthor")
     assert index.keys == (Key(name="author_id", type="S"), Key(name="pinned_at", type="N"))
     assert index.projection is Projection.INCLUDE
     assert notes.projected(index) == frozenset(
@@ -151,7 +151,7 @@ def test_unknown_parts_of_a_workload_name_the_nearest() -> None:
 
     with pytest.raises(WorkloadError, match=r"no table 'Note'; did you mean 'Notes'\?"):
         workload.table("Note")
-    with pytest.raises(WorkloadError, match="no index of Notes 'x'; choose from NotesByAuthor"):
-        workload.index("Notes", "x")
+    with pytest.raises(WorkloadError, match="Notes has no index 'x'; choose from NotesByAuthor"):
+        workload.table("Notes").index("x")
     with pytest.raises(WorkloadError, match="no access pattern 'pages'; did you mean 'page'"):
         workload.pattern("pages")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit.errors import GateError, WorkloadError
-from perfkit.workloads.gates import METRICS, Comparator, Dimension, Gate, parse_gate
+from perfkit.workloads.gates import _METRICS, Comparator, Gate, _Dimension, parse_gate
 from perfkit.workloads.loader import load_gates, read
 
 NOTES = Path(__file__).with_name("notes.toml").read_text()
@@ -67,10 +67,10 @@ def test_what_is_no_gate_is_named_with_its_place(text: str, problem: str) -> Non
     assert repr(text) in str(caught.value)
 
 
-_shares = [name for name, dimension in METRICS.items() if dimension is Dimension.SHARE]
+_shares = [name for name, dimension in _METRICS.items() if dimension is _Dimension.SHARE]
 _gates = st.builds(
     Gate,
-    metric=st.sampled_from(sorted(METRICS.keys() - set(_shares))),
+    metric=st.sampled_from(sorted(_METRICS.keys() - set(_shares))),
     comparator=st.sampled_from(Comparator),
     limit=st.floats(allow_nan=False, allow_infinity=False).map(lambda limit: limit + 0.0),
     scope=st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).filter(
@@ -97,7 +97,7 @@ def test_any_text_is_a_gate_or_an_error_that_names_it(text: str) -> None:
     except GateError as error:
         said = str(error)
 
-    assert said in METRICS or said.startswith(f"gate {text!r}, column ")
+    assert said in _METRICS or said.startswith(f"gate {text!r}, column ")
 
 
 def test_a_workload_has_gates() -> None:

@@ -11,10 +11,10 @@ from perfkit.workloads.profile import (
     Estimate,
     Profile,
     Profiler,
+    _distinct_values,
+    _effective_size,
+    _wilson,
     design_effect,
-    distinct_values,
-    effective_size,
-    wilson,
 )
 
 
@@ -41,7 +41,7 @@ def profile_of(
     ],
 )
 def test_a_share_has_wilsons_interval(hits: int, of: int, low: float, high: float) -> None:
-    share = wilson(hits, of)
+    share = _wilson(hits, of)
 
     assert share.value == hits / of
     assert share.low == pytest.approx(low, abs=5e-5)
@@ -64,20 +64,20 @@ def test_items_that_come_in_equal_groups_say_as_much_as_the_groups() -> None:
     alike = {place: 10 for place in range(50) if place % 2}
     mixed = dict.fromkeys(range(50), 5)
 
-    assert effective_size(alike, sizes) == pytest.approx(50, rel=0.03)
-    assert effective_size(mixed, sizes) == 500
+    assert _effective_size(alike, sizes) == pytest.approx(50, rel=0.03)
+    assert _effective_size(mixed, sizes) == 500
 
 
 def test_distinct_values_are_estimated_as_postgresql_does() -> None:
     # seen: one value three times, one twice, five once; a table ten times as large
     # n = 10, d = 7, f1 = 5, N = 100: 10 * 7 / (10 - 5 + 5 * 10 / 100) = 12.73
-    estimate = distinct_values([3, 2, 1, 1, 1, 1, 1], items=10, table_items=100)
+    estimate = _distinct_values([3, 2, 1, 1, 1, 1, 1], items=10, table_items=100)
 
     assert estimate.value == pytest.approx(70 / 5.5)
     assert (estimate.low, estimate.high) == (7, 52)
     # what never repeats may be different everywhere, and is taken for it
-    assert distinct_values([1] * 10, items=10, table_items=500).value == pytest.approx(500)
-    assert distinct_values([4, 4], items=8, table_items=500) == Estimate.exactly(2)
+    assert _distinct_values([1] * 10, items=10, table_items=500).value == pytest.approx(500)
+    assert _distinct_values([4, 4], items=8, table_items=500) == Estimate.exactly(2)
 
 
 def test_intervals_hold_the_truth_for_known_tables() -> None:

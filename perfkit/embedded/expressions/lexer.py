@@ -45,7 +45,7 @@ def refuse(message: str) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class _Token:
     """One token: its kind is the group that matched; for symbols and keywords, their text."""
 
     kind: str
@@ -66,7 +66,7 @@ class Cursor:
     def __init__(self, text: str, keywords: frozenset[str]) -> None:
         self._text = text
         self._position = 0
-        self._tokens: list[Token] = []
+        self._tokens: list[_Token] = []
         for match in _TOKEN.finditer(text.rstrip(_SPACE)):
             kind = match.lastgroup or ""
             token = match[kind]
@@ -74,9 +74,9 @@ class Cursor:
                 kind = token
             elif kind == "word" and token.upper() in keywords:
                 kind = token.upper()
-            self._tokens.append(Token(kind, token, match.end() - len(token), match.end()))
+            self._tokens.append(_Token(kind, token, match.end() - len(token), match.end()))
         end = self._tokens[-1].end if self._tokens else 0
-        self._tokens.append(Token("<EOF>", "<EOF>", end, end))
+        self._tokens.append(_Token("<EOF>", "<EOF>", end, end))
 
     @property
     def kind(self) -> str:

@@ -100,11 +100,11 @@ def refuse_same_operand(operator: str, path: Path) -> NoReturn:
     """Refuse a path that is both the first and a further operand."""
     refuse(
         "The first operand must be distinct from the remaining operands for this operator "
-        f"or function; operator: {operator}, first operand: {path_text(path)}"
+        f"or function; operator: {operator}, first operand: {_path_text(path)}"
     )
 
 
-def path_text(path: Path) -> str:
+def _path_text(path: Path) -> str:
     """Return a path as AWS's messages show it: "[a, [0], b]"."""
     return f"[{', '.join(f'[{part}]' if isinstance(part, int) else part for part in path)}]"
 
@@ -126,7 +126,7 @@ def check_disjoint(paths: Sequence[Path]) -> None:
                 if clash(first, second):
                     refuse(
                         f"{message}; must remove or rewrite one of these paths; "
-                        f"path one: {path_text(first)}, path two: {path_text(second)}"
+                        f"path one: {_path_text(first)}, path two: {_path_text(second)}"
                     )
 
 

@@ -24,10 +24,10 @@ from perfkit.embedded.expressions.syntax import (
 
 __all__ = ["condition_tree", "projection_paths", "update_actions"]
 
-MAX_EXPRESSION_BYTES = 4096
-MAX_OPERATORS = 300
-MAX_PATH_PARTS = 32
-MAX_LIST_INDEX = 2**31 - 1
+_MAX_EXPRESSION_BYTES = 4096
+_MAX_OPERATORS = 300
+_MAX_PATH_PARTS = 32
+_MAX_LIST_INDEX = 2**31 - 1
 
 _COMPARATORS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _OPERATORS = _COMPARATORS | {"BETWEEN", "IN"}
@@ -161,17 +161,17 @@ class _Parser:
     def count_operator(self) -> None:
         """Count one operator or function; AWS allows 300."""
         self._operators += 1
-        if self._operators > MAX_OPERATORS:
+        if self._operators > _MAX_OPERATORS:
             self._refuse_operators()
 
     def _refuse_operators(self) -> None:
-        refuse(f"The expression contains too many operators; operator count: {MAX_OPERATORS + 1}")
+        refuse(f"The expression contains too many operators; operator count: {_MAX_OPERATORS + 1}")
 
     def _enter(self) -> None:
         # Parentheses deeper than there can be operators are redundant at best; without a bound
         # they would exhaust the interpreter's stack.
         self._depth += 1
-        if self._depth > MAX_OPERATORS:
+        if self._depth > _MAX_OPERATORS:
             self._refuse_operators()
 
     def _leave(self, inner: object) -> None:
@@ -305,7 +305,7 @@ def _check_size(text: str, *, show_size: bool) -> None:
     if not text:
         refuse("The expression can not be empty;")
     size_bytes = len(text.encode())
-    if size_bytes > MAX_EXPRESSION_BYTES:
+    if size_bytes > _MAX_EXPRESSION_BYTES:
         # AWS leaves the size out for updates
         size = f" expression size: {size_bytes}" if show_size else ""
         refuse(f"Expression size has exceeded the maximum allowed size;{size}")
@@ -357,10 +357,10 @@ def _check_paths(leaves_: Iterable[PathNode | ValueNode]) -> None:
     for parts in paths:
         for part in parts:
             if isinstance(part, int):
-                if part > MAX_LIST_INDEX:
+                if part > _MAX_LIST_INDEX:
                     refuse(f"List index is not within the allowable range; index: [{part}]")
             elif part.upper() in RESERVED_WORDS:
                 refuse(f"Attribute name is a reserved keyword; reserved keyword: {part}")
     for parts in paths:
-        if len(parts) > MAX_PATH_PARTS:
+        if len(parts) > _MAX_PATH_PARTS:
             refuse(f"The document path has too many nesting levels; nesting levels: {len(parts)}")

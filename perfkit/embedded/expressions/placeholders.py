@@ -12,7 +12,7 @@ from perfkit.embedded.values import InvalidValueError, json_map, json_text, norm
 
 __all__ = ["Placeholders"]
 
-MAX_PLACEHOLDER_BYTES = 255
+_MAX_PLACEHOLDER_BYTES = 255
 
 _is_name = re.compile("#[A-Za-z0-9_]+").fullmatch
 _is_value = re.compile(":[A-Za-z0-9_]+").fullmatch
@@ -25,7 +25,7 @@ def _check_keys(
         raise validation(f"{parameter} must not be empty")
     for key in entries:
         size_bytes = len(key.encode())
-        if size_bytes > MAX_PLACEHOLDER_BYTES:
+        if size_bytes > _MAX_PLACEHOLDER_BYTES:
             problem = f"The expression attribute map contains a key that is too long; size of key: {size_bytes}"
         elif not is_key(key):
             problem = f'Syntax error; key: "{key}"'

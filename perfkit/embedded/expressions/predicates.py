@@ -20,7 +20,7 @@ from perfkit.embedded.values import ORDERED_TYPES, binary, compare, type_of
 
 __all__ = ["bind_predicate"]
 
-MAX_IN_OPERANDS = 100
+_MAX_IN_OPERANDS = 100
 _TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "L", "M", "BOOL", "NULL"})
 
 
@@ -50,7 +50,7 @@ def bind_predicate(predicate: Predicate, placeholders: Placeholders) -> tuple[Op
             check_operand_count(predicate.operator, operands, 2)
             _check_distinct(predicate.operator, operands)
         case "IN":
-            if len(operands) - 1 > MAX_IN_OPERANDS:
+            if len(operands) - 1 > _MAX_IN_OPERANDS:
                 refuse(
                     "The IN operator is provided with too many operands; "
                     f"number of operands: {len(operands) - 1}"

@@ -6,12 +6,12 @@ A drawing says how its parts are meant, and each renderer gives that colours or 
 
 from perfkit.report.bars import scale_title
 from perfkit.report.drawings import bar_charts, curves, diagrams, gauges, waterfalls
-from perfkit.report.drawings.ink import Ink, Line, join
+from perfkit.report.drawings.pieces import Line, Piece, join
 from perfkit.report.figures import one_line
 from perfkit.report.layout import Marks
 from perfkit.report.model import Bars, Curves, Diagram, Gauges, Waterfall
 
-__all__ = ["Drawn", "Ink", "Line", "draw", "join", "title_of"]
+__all__ = ["Drawn", "Line", "Piece", "draw", "join", "title_of"]
 
 Drawn = Bars | Curves | Diagram | Gauges | Waterfall
 """Blocks that are drawn."""

@@ -39,7 +39,7 @@ class Axis:
 
     def place(self, value: float) -> float | None:
         """Return where *value* lies, 0 at the beginning and 1 at the end; None if nowhere."""
-        if not can_show(self.scale, value):
+        if not _can_show(self.scale, value):
             return None
         transform = _TRANSFORMS[self.scale]
         low, high = transform(self.low), transform(self.high)
@@ -72,7 +72,7 @@ class Axis:
 
 def axis_of(scale: Scale, values: Sequence[float]) -> Axis | None:
     """Return the axis that shows *values*, from round ends; None if there is nothing to show."""
-    shown = [value for value in values if can_show(scale, value)]
+    shown = [value for value in values if _can_show(scale, value)]
     if not shown:
         return None
     low, high = min(shown), max(shown)
@@ -89,7 +89,7 @@ def axis_of(scale: Scale, values: Sequence[float]) -> Axis | None:
     return Axis(scale=scale, low=low, high=high)
 
 
-def can_show(scale: Scale, value: float) -> bool:
+def _can_show(scale: Scale, value: float) -> bool:
     """Return whether there is a place for *value* on such an axis."""
     if not math.isfinite(value):
         return False

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from perfkit.report.bars import draw as draw_bars
-from perfkit.report.drawings.ink import Ink, Line, pad, shorten
+from perfkit.report.drawings.pieces import Line, Piece, pad, shorten
 from perfkit.report.figures import display_width, format_value, one_line
 from perfkit.report.model import Bars
 
@@ -19,10 +19,10 @@ def draw(chart: Bars, width: int) -> tuple[Line, ...]:
         return tuple(_stacked(chart, width))
     return tuple(
         (
-            Ink(f"{line.label}  "),
-            Ink(f"{line.series}  "),
-            Ink(line.bar, series=line.series_number),
-            Ink(f" {line.figure}"),
+            Piece(f"{line.label}  "),
+            Piece(f"{line.series}  "),
+            Piece(line.bar, series=line.series_number),
+            Piece(f" {line.figure}"),
         )
         for line in draw_bars(chart, width)
     )
@@ -43,14 +43,14 @@ def _stacked(chart: Bars, width: int) -> Iterator[Line]:
     longest = max(totals.values(), default=0.0)
     for label in labels:
         yield (
-            Ink(f"{pad(names[label], beside)}  "),
+            Piece(f"{pad(names[label], beside)}  "),
             *_parts(chart, label, series, room / longest if longest else 0.0),
-            Ink(f" {figures[label]}"),
+            Piece(f" {figures[label]}"),
         )
     yield from _key(series, width)
 
 
-def _parts(chart: Bars, label: str, series: list[str], cells_each: float) -> Iterator[Ink]:
+def _parts(chart: Bars, label: str, series: list[str], cells_each: float) -> Iterator[Piece]:
     """Yield the parts of one bar; their ends are rounded, so that they add up to the whole."""
     sum_so_far, drawn = 0.0, 0
     for bar in chart.bars:
@@ -59,12 +59,12 @@ def _parts(chart: Bars, label: str, series: list[str], cells_each: float) -> Ite
         sum_so_far += bar.value
         end = round(sum_so_far * cells_each)
         number = series.index(bar.series)
-        yield Ink(_FILLS[number % len(_FILLS)] * (end - drawn), series=number)
+        yield Piece(_FILLS[number % len(_FILLS)] * (end - drawn), series=number)
         drawn = end
 
 
 def _key(series: list[str], width: int) -> Iterator[Line]:
-    line: list[Ink] = []
+    line: list[Piece] = []
     taken = 0
     for number, name in enumerate(series):
         text = f" {shorten(one_line(name), width - 6)}"
@@ -72,9 +72,9 @@ def _key(series: list[str], width: int) -> Iterator[Line]:
             yield tuple(line)
             line, taken = [], 0
         line += [
-            Ink("   " if line else "  "),
-            Ink(_FILLS[number % len(_FILLS)], series=number),
-            Ink(text),
+            Piece("   " if line else "  "),
+            Piece(_FILLS[number % len(_FILLS)], series=number),
+            Piece(text),
         ]
         taken += 4 + display_width(text)
     if line:

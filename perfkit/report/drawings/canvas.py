@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from perfkit.report.drawings.ink import Ink, Line
+from perfkit.report.drawings.pieces import Line, Piece
 from perfkit.report.figures import display_width
 from perfkit.report.model import Tone
 
@@ -36,7 +36,7 @@ class Canvas:
         """Return the rows, top to bottom, neighbouring cells of one tone together."""
         return tuple(
             tuple(
-                Ink("".join(text for text, _ in cells), tone)
+                Piece("".join(text for text, _ in cells), tone)
                 for tone, cells in groupby(row, key=lambda cell: cell[1])
             )
             for row in self._rows

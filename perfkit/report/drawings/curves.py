@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from perfkit.report.drawings.axes import Axis, axis_of
-from perfkit.report.drawings.ink import Ink, Line, pad, shorten
+from perfkit.report.drawings.pieces import Line, Piece, pad, shorten
 from perfkit.report.figures import display_width, one_line
 from perfkit.report.layout import Marks
 from perfkit.report.model import Curve, Curves, Kind, Scale
@@ -35,18 +35,18 @@ def draw(chart: Curves, marks: Marks, width: int) -> tuple[Line, ...]:
     columns = min(max(width - beside - 3, _SHORTEST), _LONGEST)
     grid = _plotted(chart, x_axis, y_axis, columns)
     return (
-        (Ink(_shown(chart.y_title, chart.y_scale)),),
+        (Piece(_shown(chart.y_title, chart.y_scale)),),
         *(
             (
-                Ink(f"{pad(labels.get(number, ''), beside, right=True)} "),
-                Ink("┤" if number in labels else "│"),
-                *(Ink(text, series=series) for text, series in _runs(row)),
+                Piece(f"{pad(labels.get(number, ''), beside, right=True)} "),
+                Piece("┤" if number in labels else "│"),
+                *(Piece(text, series=series) for text, series in _runs(row)),
             )
             for number, row in enumerate(grid)
         ),
         *_x_axis(x_axis, chart.x_kind, beside, columns),
         (
-            Ink(
+            Piece(
                 pad(
                     shorten(_shown(chart.x_title, chart.x_scale), width),
                     beside + 2 + columns,
@@ -124,8 +124,8 @@ def _x_axis(axis: Axis, kind: Kind, beside: int, columns: int) -> Iterator[Line]
             labels = pad(labels, start) + text
             end = start + display_width(text) + 1
     indent = " " * (beside + 1)
-    yield (Ink(f"{indent}└{''.join(ruler)}"),)
-    yield (Ink(f"{indent} {labels}"),)
+    yield (Piece(f"{indent}└{''.join(ruler)}"),)
+    yield (Piece(f"{indent} {labels}"),)
 
 
 def _runs(row: list[tuple[str, int | None]]) -> Iterator[tuple[str, int | None]]:
@@ -150,7 +150,7 @@ def _key(chart: Curves, marks: Marks, width: int) -> Iterator[Line]:
         for number, curve in enumerate(chart.curves)
     ]
     entries += [(_VERTICAL, one_line(line.label), None) for line in chart.lines]
-    line: list[Ink] = []
+    line: list[Piece] = []
     taken = 0
     for mark, label, series in entries:
         text = shorten(label, width - 2)
@@ -159,8 +159,8 @@ def _key(chart: Curves, marks: Marks, width: int) -> Iterator[Line]:
             yield tuple(line)
             line, taken = [], 0
         if line:
-            line.append(Ink(" " * _KEY_GAP))
+            line.append(Piece(" " * _KEY_GAP))
             taken += _KEY_GAP
-        line += [Ink(mark, series=series), Ink(f" {text}")]
+        line += [Piece(mark, series=series), Piece(f" {text}")]
         taken += needed
     yield tuple(line)

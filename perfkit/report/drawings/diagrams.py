@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfkit.report.drawings.canvas import Canvas
 from perfkit.report.drawings.channels import signs_of, tracks_of
-from perfkit.report.drawings.ink import Ink, Line
+from perfkit.report.drawings.pieces import Line, Piece
 from perfkit.report.figures import display_width, one_line
 from perfkit.report.model import Diagram, Node, Tone
 
@@ -199,7 +199,7 @@ def _list(diagram: Diagram, width: int) -> Iterator[Line]:
     """Yield the boxes one below another, each with its arrows in words."""
     titles = {node.id: one_line(node.title) for node in diagram.nodes}
     for node in diagram.nodes:
-        yield (Ink(titles[node.id], node.tone, strong=True),)
+        yield (Piece(titles[node.id], node.tone, strong=True),)
         arrows = [
             f"→ {titles[edge.target]}{f': {one_line(edge.label)}' if edge.label else ''}"
             for edge in diagram.edges
@@ -207,4 +207,4 @@ def _list(diagram: Diagram, width: int) -> Iterator[Line]:
         ]
         for text in (*map(one_line, node.lines), *arrows):
             for line in textwrap.wrap(text, width - 4, subsequent_indent="  "):
-                yield (Ink(f"  {line}"),)
+                yield (Piece(f"  {line}"),)

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from perfkit.report.drawings.ink import Ink, Line, pad, shorten, width_of
+from perfkit.report.drawings.pieces import Line, Piece, pad, shorten, width_of
 from perfkit.report.figures import display_width, format_value, one_line
 from perfkit.report.layout import Marks
 from perfkit.report.model import Gauge, Gauges, Panel, Tone
@@ -43,19 +43,19 @@ def draw(dashboards: Gauges, marks: Marks, width: int) -> tuple[Line, ...]:
 def _panel(panel: Panel, marks: Marks, label_width: int, width: int) -> Iterator[Line]:
     title = f"{marks.provenance(panel.provenance)}{one_line(panel.title)}"
     for line in textwrap.wrap(title, width) or [""]:
-        yield (Ink(line, strong=True),)
+        yield (Piece(line, strong=True),)
     for gauge in panel.gauges:
         yield (
-            Ink(f"{pad(shorten(one_line(gauge.label), label_width), label_width)}  "),
-            Ink(_bar(gauge.fill), gauge.tone),
-            Ink(f" {_figure(gauge)}"),
-            Ink(f" {_MARKS.get(gauge.tone, '')}", gauge.tone),
+            Piece(f"{pad(shorten(one_line(gauge.label), label_width), label_width)}  "),
+            Piece(_bar(gauge.fill), gauge.tone),
+            Piece(f" {_figure(gauge)}"),
+            Piece(f" {_MARKS.get(gauge.tone, '')}", gauge.tone),
         )
     status = f"Status: {one_line(panel.status)}"
     if panel.status:
-        yield (Ink(status, panel.tone, strong=True),)
+        yield (Piece(status, panel.tone, strong=True),)
     for line in textwrap.wrap(one_line(panel.reason), width - 2):
-        yield (Ink(f"  {line}"),)
+        yield (Piece(f"  {line}"),)
 
 
 def _bar(fill: float | None) -> str:
@@ -81,4 +81,4 @@ def _below(drawings: list[tuple[Line, ...]]) -> Iterator[Line]:
 
 def _beside(left: tuple[Line, ...], right: tuple[Line, ...], width: int) -> Iterator[Line]:
     for one, other in zip_longest(left, right, fillvalue=()):
-        yield (*one, Ink(" " * (width - width_of(one))), *other) if other else one
+        yield (*one, Piece(" " * (width - width_of(one))), *other) if other else one

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from perfkit.report.drawings.ink import Ink, Line, pad, shorten
+from perfkit.report.drawings.pieces import Line, Piece, pad, shorten
 from perfkit.report.figures import display_width, format_value, one_line
 from perfkit.report.layout import Marks
 from perfkit.report.model import Kind, Lane, Waterfall
@@ -32,15 +32,15 @@ def draw(waterfall: Waterfall, marks: Marks, width: int) -> tuple[Line, ...]:
 def _lane(lane: Lane, marks: Marks, labels: int, figures: int, room: int) -> Iterator[Line]:
     end_s = max((span.start_s + span.duration_s for span in lane.spans), default=0.0)
     title = f"{marks.provenance(lane.provenance)}{one_line(lane.title)}"
-    yield (Ink(title, strong=True), Ink(f"  {_seconds(end_s)}"))
+    yield (Piece(title, strong=True), Piece(f"  {_seconds(end_s)}"))
     for number, span in enumerate(lane.spans):
         first, last = _cells(span.start_s, span.duration_s, end_s, room)
         yield (
-            Ink(f"  {pad(shorten(one_line(span.label), labels), labels)}  "),
-            Ink(_EMPTY * first),
-            Ink(_FILLED * (last - first), series=number),
-            Ink(_EMPTY * (room - last)),
-            Ink(f"  {pad(_seconds(span.duration_s), figures, right=True)}"),
+            Piece(f"  {pad(shorten(one_line(span.label), labels), labels)}  "),
+            Piece(_EMPTY * first),
+            Piece(_FILLED * (last - first), series=number),
+            Piece(_EMPTY * (room - last)),
+            Piece(f"  {pad(_seconds(span.duration_s), figures, right=True)}"),
         )
 
 

@@ -11,7 +11,7 @@ BEFORE, AFTER = "before", "after"
 """What most charts are about has colours that nothing else has."""
 
 _STEPS = 4
-PALETTE = 8
+_PALETTE = 8
 """Colours for everything else, `c1` to `c8` of the style sheet; more series begin again."""
 
 _WORDS = {"before": BEFORE, "baseline": BEFORE, "after": AFTER, "candidate": AFTER}
@@ -88,7 +88,7 @@ def _palette(names: Iterable[str], colours: dict[str, str]) -> None:
     for place, name in enumerate(names):
         if name not in colours:
             used = {colours.get(other) for other in names}
-            free = (f"c{number + 1}" for number in range(PALETTE))
+            free = (f"c{number + 1}" for number in range(_PALETTE))
             colours[name] = next(
-                (colour for colour in free if colour not in used), f"c{place % PALETTE + 1}"
+                (colour for colour in free if colour not in used), f"c{place % _PALETTE + 1}"
             )

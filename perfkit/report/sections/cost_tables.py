@@ -90,10 +90,8 @@ def _explained(key: str = "arithmetic") -> Column:
     return Column(key=key, title=key, data_only=True)
 
 
-def _rate(key: str, title: str, group: str = "", note: str | None = None) -> Column:
-    return Column(
-        key=key, title=title, kind=Kind.CAPACITY, group=group, note=note, provenance=_MODELLED
-    )
+def _rate(key: str, title: str, group: str = "") -> Column:
+    return Column(key=key, title=title, kind=Kind.CAPACITY, group=group, provenance=_MODELLED)
 
 
 def _text(amount: Amount | None) -> str | None:

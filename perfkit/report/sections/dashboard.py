@@ -41,7 +41,7 @@ from perfkit.report.sections.cost import bills_of, share_of
 from perfkit.runs import Run, Variant
 from perfkit.units import format_usd
 
-__all__ = ["METRICS", "Metric", "build", "rounded", "shown_runs", "write_rate"]
+__all__ = ["METRICS", "build", "rounded", "shown_runs", "write_rate"]
 
 _CPU_NOTE = "Processor time of the service's processes; a share of one core."
 _UNITS_NOTE = (
@@ -56,7 +56,7 @@ _INCREASE_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class _Metric:
     """One of the eight, by the names that CloudWatch gives them."""
 
     key: str
@@ -66,14 +66,14 @@ class Metric:
 
 
 METRICS = (
-    Metric("mean_s", "TargetResponseTime (avg)", Kind.SECONDS),
-    Metric("p99_s", "TargetResponseTime (p99)", Kind.SECONDS),
-    Metric("requests_per_s", "RequestCount", Kind.COUNT, "/s"),
-    Metric("unhealthy", "UnhealthyHostCount", Kind.COUNT),
-    Metric("failed_share", "HTTPCode_Target_5XX", Kind.SHARE),
-    Metric("cpu_share", "CPUUtilization", Kind.SHARE),
-    Metric("read_units_per_s", "DynamoDB ConsumedRCU", Kind.COUNT, "/s"),
-    Metric("hit_rate", "Cache Hit Rate", Kind.SHARE),
+    _Metric("mean_s", "TargetResponseTime (avg)", Kind.SECONDS),
+    _Metric("p99_s", "TargetResponseTime (p99)", Kind.SECONDS),
+    _Metric("requests_per_s", "RequestCount", Kind.COUNT, "/s"),
+    _Metric("unhealthy", "UnhealthyHostCount", Kind.COUNT),
+    _Metric("failed_share", "HTTPCode_Target_5XX", Kind.SHARE),
+    _Metric("cpu_share", "CPUUtilization", Kind.SHARE),
+    _Metric("read_units_per_s", "DynamoDB ConsumedRCU", Kind.COUNT, "/s"),
+    _Metric("hit_rate", "Cache Hit Rate", Kind.SHARE),
 )
 
 _Figures = Mapping[str, float | None]
@@ -288,7 +288,7 @@ def _panel(
     )
 
 
-def _gauge(metric: Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
+def _gauge(metric: _Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -> Gauge:
     value = figures.get(metric.key)
     status = status_of(metric.key, value)
     tone = Tone.PLAIN
@@ -304,7 +304,7 @@ def _gauge(metric: Metric, figures: _Figures, both: tuple[_Figures, _Figures]) -
     )
 
 
-def _fill(metric: Metric, value: float | None, both: tuple[_Figures, _Figures]) -> float:
+def _fill(metric: _Metric, value: float | None, both: tuple[_Figures, _Figures]) -> float:
     """Return how much of the bar is filled: of all for a share, else of the larger of the two."""
     if value is None:
         return 0.0

@@ -154,29 +154,29 @@ def _errors(variants: tuple[Variant, ...]) -> Iterator[Statement]:
     share = format_share(total.errors / total.requests)
     text = f"{total.errors:,} of {format_many(total.requests, 'request')} failed ({share})"
     kinds = [] if total.http is None else list(total.http.errors_by_kind.items())
-    said = [
+    parts = [
         format_many(count, kind) if kind == "timeout" else f"{count:,} {kind}"
         for kind, count in kinds[:_MOST_ERRORS]
     ]
     if kinds[_MOST_ERRORS:]:
-        said.append(f"{len(kinds) - _MOST_ERRORS} more kinds")
-    yield Statement(text=f"{text}{': ' * bool(said)}{', '.join(said)}.", tone=Tone.WARNING)
+        parts.append(f"{len(kinds) - _MOST_ERRORS} more kinds")
+    yield Statement(text=f"{text}{': ' * bool(parts)}{', '.join(parts)}.", tone=Tone.WARNING)
 
 
 _OF_THE_SERVICE = ("unhealthy", "cpu_share", "read_units_per_s", "hit_rate")
-"""Metrics of the dashboard that whoever asks cannot see."""
+"""Metrics of the dashboard that only the service itself can say."""
 
 
 def _service(run: Run) -> Statements:
     """Return what a service that is not ours says of itself."""
     figures = figures_under_load(run)
-    said = [
+    parts = [
         f"{metric.label} {format_value(rounded(metric.key, figures[metric.key]), metric.kind)}"
         f"{metric.unit}"
         for metric in METRICS
         if metric.key in _OF_THE_SERVICE and figures.get(metric.key) is not None
     ]
-    statements = [Statement(text=f"{', '.join(said)}.")] if said else []
+    statements = [Statement(text=f"{', '.join(parts)}.")] if parts else []
     lacking = [
         metric.label
         for metric in METRICS

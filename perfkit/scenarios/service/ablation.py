@@ -18,7 +18,7 @@ from perfkit.scenarios.service.services import (
 
 __all__ = ["AblationScenario"]
 
-NAME = "ablation"
+_NAME = "ablation"
 WHOLE, WHOLE_COLD = "phase-3", "phase-3-cold"
 
 _TURN_S = 0.2
@@ -27,7 +27,7 @@ _COLD_CALLS = 5
 _MOST_S = 4.0
 
 
-def without(switch: str, *, cold: bool = False) -> str:
+def _without(switch: str, *, cold: bool = False) -> str:
     """Return the name of the variant that lacks *switch*."""
     return f"without {switch}{'-cold' if cold else ''}"
 
@@ -36,7 +36,7 @@ def without(switch: str, *, cold: bool = False) -> str:
 class AblationScenario:
     """Phase 3 beside itself with each switch off alone, warm and with an empty cache."""
 
-    name: str = NAME
+    name: str = _NAME
     description: str = "Phase 3 of the service with each switch turned off alone"
 
     def effect(self, context: Context) -> Effect:
@@ -66,7 +66,7 @@ class AblationScenario:
         whole = Switches.of_phase(3)
         names = [name for name in Switches.names() if name != "notify"]
         switches = {WHOLE: whole} | {
-            without(name): replace(whole, **{name: False}) for name in names
+            _without(name): replace(whole, **{name: False}) for name in names
         }
         endpoints = endpoints_of(context.workload)[:2]
         with services(context, switches) as running:
@@ -82,12 +82,12 @@ class AblationScenario:
                 for name in switches
                 for cold in (False, True)
             ]
-            measured = measure_endpoints(NAME, endpoints, samplers, context, budget=_budget)
+            measured = measure_endpoints(_NAME, endpoints, samplers, context, budget=_budget)
             helpers_cpu_s = running.helpers_cpu_s()
         comparisons = compare(
             measured,
             [
-                (endpoint.name, WHOLE_COLD if cold else WHOLE, without(name, cold=cold))
+                (endpoint.name, WHOLE_COLD if cold else WHOLE, _without(name, cold=cold))
                 for endpoint in endpoints
                 for name in names
                 for cold in (False, True)

@@ -73,7 +73,6 @@ class Figures:
         digest: SHA-256 of the first good answer; "" if there was none.
         differing: Good answers that were not like the first.
         example: The beginning of one that differed or failed.
-        cpu_s: Processor time of this client.
     """
 
     samples_s: list[float] = field(default_factory=list)
@@ -87,7 +86,6 @@ class Figures:
     digest: str = ""
     differing: int = 0
     example: str = ""
-    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ class _Connection:
         self.socket.close()
 
 
-def ask(job: Job) -> Figures:
+def _ask(job: Job) -> Figures:
     """
     Make the requests of *job* in this very process.
 
@@ -173,7 +171,7 @@ def ask(job: Job) -> Figures:
                 connections.append(connection)
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
             # connecting is not what is measured
-            cpu_s, start_s = time.process_time(), time.perf_counter()
+            start_s = time.perf_counter()
             for connection in connections:
                 connection.send(request)
                 left -= 1
@@ -196,7 +194,6 @@ def ask(job: Job) -> Figures:
                     head, body = answer
                     first = _count(figures, taken_s, head, body, first)
             figures.elapsed_s = time.perf_counter() - start_s
-            figures.cpu_s = time.process_time() - cpu_s
         finally:
             for connection in connections:
                 connection.close()
@@ -312,7 +309,7 @@ def main() -> None:
     """Do one job a line until there is no more."""
     for line in sys.stdin:
         try:
-            answer = asdict(ask(Job(**json.loads(line))))
+            answer = asdict(_ask(Job(**json.loads(line))))
         except (OSError, ValueError) as error:
             answer = {"error": str(error) or type(error).__name__}
         sys.stdout.write(json.dumps(answer) + "\n")

@@ -138,7 +138,7 @@ class OffOnScenario:
         )
 
 
-def target_of(context: Context) -> "Target":
+def _target_of(context: Context) -> "Target":
     """
     Return the target the service's own code connects to.
 
@@ -156,7 +156,7 @@ def open_session(context: Context, stack: ExitStack, *, pooled: bool) -> "Callab
     from perfkit.service.database import Database
 
     database: Any = Database(
-        target_of(context), pooled=pooled, threads=1, waiting=0, deadline_s=60.0
+        _target_of(context), pooled=pooled, threads=1, waiting=0, deadline_s=60.0
     )
     stack.callback(database.close)
     opened: Callable[[], Session] = database.session

@@ -24,7 +24,7 @@ from perfkit.workloads.model import Workload
 
 __all__ = ["PhasesScenario"]
 
-NAME = "phases"
+_NAME = "phases"
 _PHASES = (0, 1, 2, 3)
 
 _TURN_S = 0.2
@@ -83,7 +83,7 @@ QUOTED: Mapping[str, Any] = {
 }
 """The request flow, both dashboards and both boxes of results, as the reference document has them."""
 
-PROMISES = (
+_PROMISES = (
     Promise(phase=1, figure="latency", share=0.80),
     Promise(phase=2, figure="read units", share=0.95),
     Promise(phase=3, figure="latency", share=0.99),
@@ -100,7 +100,7 @@ class PhasesScenario:
     """
 
     short: bool = False
-    name: str = NAME
+    name: str = _NAME
     description: str = "The service over HTTP at phases 0, 1, 2 and 3"
 
     def effect(self, context: Context) -> Effect:
@@ -129,7 +129,7 @@ class PhasesScenario:
         endpoints = self._endpoints(context.workload)
         with services(context, switches) as running:
             samplers = [sampler for each in endpoints for sampler in _samplers(each, running)]
-            measured = measure_endpoints(NAME, endpoints, samplers, context, budget=_budget)
+            measured = measure_endpoints(_NAME, endpoints, samplers, context, budget=_budget)
             helpers_cpu_s = running.helpers_cpu_s()
         comparisons = compare(
             measured,
@@ -146,7 +146,7 @@ class PhasesScenario:
             helpers_cpu_s=helpers_cpu_s,
             quoted=dict(QUOTED),
             checks=tuple(
-                hold_against(PROMISES, measured.variants(context.target_kind), comparisons)
+                hold_against(_PROMISES, measured.variants(context.target_kind), comparisons)
             ),
         )
 

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "HttpSampler", "Service", "Services", "endpoints_of"]
 __all__ += ["measure_endpoints", "services"]
 
-CONCURRENCY = 2
+_CONCURRENCY = 2
 """Requests under way at once: as many as the smallest machine perfkit is made for has cores."""
 
 # an interval needs three; a phase that scans and mails takes a second or more for each
@@ -263,7 +263,6 @@ class HttpSampler:
     service: Service
     running: Services
     cold: bool = False
-    last: Figures = field(default_factory=Figures)
 
     @property
     def question(self) -> str:
@@ -276,7 +275,7 @@ class HttpSampler:
     @property
     def concurrency(self) -> int:
         # one request after the other: a second would find what the first has filled
-        return 1 if self.cold else CONCURRENCY
+        return 1 if self.cold else _CONCURRENCY
 
     @property
     def switches(self) -> Mapping[str, bool]:

@@ -22,7 +22,6 @@ class Fetches:
     Similar reads behind one answer, each begun when the one before had ended.
 
     Args:
-        parent: Number of the request whose answer held the keys.
         parent_fingerprint: Its fingerprint's number.
         parent_count: Items in its answer.
         fingerprint: That of the reads.
@@ -35,7 +34,6 @@ class Fetches:
         first: Number of the first.
     """
 
-    parent: int
     parent_fingerprint: int
     parent_count: int
     fingerprint: int
@@ -71,7 +69,6 @@ def fetches(calls: Iterable[Call]) -> Iterator[Fetches]:
         run = found.get(place)
         if run is None:
             run = found[place] = Fetches(
-                parent=parent.number,
                 parent_fingerprint=parent.fingerprint,
                 parent_count=parent.count,
                 fingerprint=call.fingerprint,

@@ -11,8 +11,8 @@ from perfkit.units import format_count, format_share, format_units
 
 __all__ = ["find_hot_keys"]
 
-READ_LIMIT = 3_000
-WRITE_LIMIT = 1_000
+_READ_LIMIT = 3_000
+_WRITE_LIMIT = 1_000
 """Units a second that one partition gives (developer guide, "partitions and data distribution")."""
 
 _LEAST_REQUESTS = 100
@@ -47,7 +47,7 @@ def find_hot_keys(summary: Summary, _: Settings) -> Iterator[Finding]:
         share = units / total
         if share < _LEAST_SHARE or share * len(use.units) < _TIMES_FAIR:
             continue
-        limit = WRITE_LIMIT if writes else READ_LIMIT
+        limit = _WRITE_LIMIT if writes else _READ_LIMIT
         kind = "WCU" if writes else "RCU"
         peak = max(number for (each, _), number in use.window.items() if each == key)
         where = f"{table}.{index}" if index else table

@@ -11,7 +11,7 @@ from perfkit.units import format_count, format_many, format_share, format_usd
 
 __all__ = ["find_repeated_reads"]
 
-TTLS_S = {"1 s": 1.0, "10 s": 10.0, "1 min": 60.0, "5 min": 300.0}
+_TTLS_S = {"1 s": 1.0, "10 s": 10.0, "1 min": 60.0, "5 min": 300.0}
 _JUDGED_BY = 2
 _LEAST_CALLS = 20
 _LEAST_HITS = 0.5
@@ -24,7 +24,7 @@ class _Reads:
     """One fingerprint's reads through caches of each TTL, as they were recorded."""
 
     calls: int = 0
-    hits: list[int] = field(default_factory=lambda: [0] * len(TTLS_S))
+    hits: list[int] = field(default_factory=lambda: [0] * len(_TTLS_S))
     saved_units: float = 0.0
     questions: set[int] = field(default_factory=set)
     example: int = 0
@@ -46,7 +46,7 @@ def find_repeated_reads(summary: Summary, settings: Settings) -> Iterator[Findin
         if saved_usd < _LEAST_SHARE * total:
             continue
         rates = ", ".join(
-            f"{format_share(hit)} for {ttl}" for ttl, hit in zip(TTLS_S, hits, strict=True)
+            f"{format_share(hit)} for {ttl}" for ttl, hit in zip(_TTLS_S, hits, strict=True)
         )
         asked = format_many(len(reads.questions), "question")
         yield Finding(
@@ -86,7 +86,7 @@ def _replay(summary: Summary) -> dict[int, _Reads]:
         reads.calls += 1
         reads.questions.add(call.same)
         stale_s = _written_s(call, fingerprint.tables, bool(fingerprint.index), written)
-        for place, ttl_s in enumerate(TTLS_S.values()):
+        for place, ttl_s in enumerate(_TTLS_S.values()):
             since_s = filled.get((call.same, ttl_s))
             if since_s is not None and call.at_s - since_s <= ttl_s and since_s > stale_s:
                 reads.hits[place] += 1

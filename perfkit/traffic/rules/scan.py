@@ -99,8 +99,8 @@ def _says_key(condition: str, key: str) -> bool:
     Source: developer guide, "PartiQL select statements for DynamoDB": all else reads the table.
     """
     while (inner := _INNERMOST.search(condition)) is not None:
-        said = _SAYS_KEY if _says_key(inner[1], key) else ""
-        condition = f"{condition[: inner.start()]}{said}{condition[inner.end() :]}"
+        replaced = _SAYS_KEY if _says_key(inner[1], key) else ""
+        condition = f"{condition[: inner.start()]}{replaced}{condition[inner.end() :]}"
     condition = _NEGATED.sub("", condition)
     says = re.compile(rf'(?<![\w.-])"?{re.escape(key)}"?\s*(?:=|(?i:IN)\b)|{_SAYS_KEY}')
     return all(map(says.search, re.split(r"\bOR\b", condition, flags=re.IGNORECASE)))

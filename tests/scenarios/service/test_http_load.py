@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from perfkit.errors import TargetError
-from perfkit.scenarios.service.http_load import Job, ask, load_process, read_timing
+from perfkit.scenarios.service.http_load import Job, _ask, load_process, read_timing
 
 pytestmark = pytest.mark.processes
 
@@ -61,7 +61,7 @@ def job(port: int, **more: object) -> Job:
 
 def test_every_request_is_made_timed_and_counted() -> None:
     with serving(answer(b"hello")) as (port, heard):
-        figures = ask(job(port, requests=10, concurrency=3, token="t"))
+        figures = _ask(job(port, requests=10, concurrency=3, token="t"))
 
     assert len(heard) == 10
     assert heard[0].startswith(b"GET /a?b=1 HTTP/1.1\r\n")
@@ -79,9 +79,9 @@ def test_the_headers_of_the_service_are_added_up() -> None:
         b"x", "200 OK", "x-cache: MISS", "server-timing: db;dur=4", "X-Consumed-Read-Units: 6.5"
     )
     with serving(hit, miss) as (port, _):
-        first = ask(job(port, requests=2))
+        first = _ask(job(port, requests=2))
     with serving(miss) as (port, _):
-        second = ask(job(port, requests=2))
+        second = _ask(job(port, requests=2))
 
     assert first.cache_states == {"HIT": 1, "MISS": 1}
     assert first.stages_s == pytest.approx({"db": 0.006, "auth": 0.0015})
@@ -92,7 +92,7 @@ def test_the_headers_of_the_service_are_added_up() -> None:
 
 def test_an_answer_in_many_pieces_is_put_together() -> None:
     with serving(answer(b"0123456789" * 50), pieces=40) as (port, _):
-        figures = ask(job(port, requests=3))
+        figures = _ask(job(port, requests=3))
 
     assert figures.body_bytes == 500
     assert figures.differing == 0
@@ -100,7 +100,7 @@ def test_an_answer_in_many_pieces_is_put_together() -> None:
 
 def test_answers_that_differ_are_noticed() -> None:
     with serving(answer(b"one"), answer(b"two")) as (port, _):
-        figures = ask(job(port, requests=4))
+        figures = _ask(job(port, requests=4))
 
     assert figures.differing == 2
     assert figures.example == "two"
@@ -109,7 +109,7 @@ def test_answers_that_differ_are_noticed() -> None:
 def test_failures_are_counted_and_are_no_answers() -> None:
     bad = answer(b"sorry", "503 Service Unavailable")
     with serving(bad, answer(b"fine")) as (port, _):
-        figures = ask(job(port, requests=4))
+        figures = _ask(job(port, requests=4))
 
     assert figures.statuses == {"503": 2, "200": 2}
     assert figures.digest == hashlib.sha256(b"fine").hexdigest()
@@ -128,7 +128,7 @@ def test_failures_are_counted_and_are_no_answers() -> None:
 def test_what_is_no_answer_is_an_error(reply: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perfkit.scenarios.service.http_load._ANSWER_S", 0.2)
     with serving(reply) as (port, _), pytest.raises((OSError, ValueError)):
-        ask(job(port))
+        _ask(job(port))
 
 
 def test_the_process_answers_jobs_and_tells_errors() -> None:

@@ -1,6 +1,6 @@
 "use strict";
 // Draws the charts. Colours are custom properties of the style sheet, so that a change of theme,
-// or paper, needs no drawing anew; all figures are written already, and every axis is linear here.
+// or paper, needs no redrawing; all figures are written already, and every axis is linear here.
 (() => {
   const root = document.documentElement;
   const colour = (name) => `var(--${name})`;

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from perfkit.report.figures import display_width
 from perfkit.report.model import Tone
 
-__all__ = ["Ink", "Line", "join", "pad", "shorten", "width_of"]
+__all__ = ["Line", "Piece", "join", "pad", "shorten", "width_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ink:
+class Piece:
     """
     Some text of one line.
 
@@ -26,18 +26,18 @@ class Ink:
     strong: bool = False
 
 
-Line = tuple[Ink, ...]
+Line = tuple[Piece, ...]
 """One line of a drawing, left to right."""
 
 
 def join(line: Line) -> str:
     """Return a line as text, without blanks at its end."""
-    return "".join(ink.text for ink in line).rstrip()
+    return "".join(piece.text for piece in line).rstrip()
 
 
 def width_of(line: Line) -> int:
     """Return how many terminal cells a line takes."""
-    return sum(display_width(ink.text) for ink in line)
+    return sum(display_width(piece.text) for piece in line)
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
