@@ -254,7 +254,10 @@ def find_answer(group: Group, selection: Selection) -> Answer:
         for side in (each.before, each.after if is_lost else None)
         if side is not None and side.index
     }
-    indexes = _indexes(patterns, costs, there)
+    counted = _counted(group, selection.costs)
+    indexes = _indexes(
+        [each for each in patterns if counted is None or each.name in counted], costs, there
+    )
     return Answer(
         group=group,
         days=(days[0], days[-1]),
@@ -360,6 +363,19 @@ def _indexes(
 
 def _is_batched(variant: Variant) -> bool:
     return variant.operation.endswith("BatchGetItem")
+
+
+def _counted(group: Group, costs: Costs | None) -> AbstractSet[str] | None:
+    """Return the patterns of which a month's bill has requests; None where there is no such bill."""
+    if costs is None:
+        return None
+    try:
+        if not costs.is_stated(costs.evidence(group.title, group.runs)):
+            return None
+        found = costs.estimate(group.title, group.runs)
+    except (ConfigError, PriceError):
+        return None
+    return None if found is None else {each.name for each in found.patterns if each.reads_hz > 0}
 
 
 def _money(

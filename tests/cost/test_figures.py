@@ -29,6 +29,7 @@ from perfkit.runs import (
     RunStore,
     ServiceFigures,
     Variant,
+    WriteCost,
 )
 from perfkit.runs import Comparison as Compared
 from perfkit.workloads.loader import load
@@ -173,6 +174,46 @@ def what_if(tmp_path: Path) -> Callable[..., Any]:
         return CliRunner().invoke(app, ["cost", "what-if", *arguments])
 
     return ask
+
+
+# ---- after has the indexes whose better read is counted ------------------------------------------
+
+
+def test_after_pays_for_the_indexes_that_get_there_and_no_other() -> None:
+    """A write takes 1 WRU in the table and in each index, so an index costs what the table does."""
+    indexed = {"orders": "ByUser", "review": "ByState"}
+    runs = [
+        replace(
+            each,
+            variants=(each.variants[0], replace(each.variants[1], index=indexed[each.scenario])),
+            comparisons=(
+                Compared(
+                    baseline="scan",
+                    candidate="query",
+                    latency_ratio=2.0,
+                    latency_ratio_ci95=None,
+                    capacity_ratio=10.0,
+                    results_equal=True,
+                ),
+            ),
+        )
+        for each in (ORDERS, REVIEW)
+    ]
+    units = dict.fromkeys(("insert", "update", "unchanged", "delete", "key-change"), 1.0)
+    costs = tuple(
+        WriteCost(table="Shop", index=name, units=units, entry_bytes=900.0, items=10_000)
+        for name in (None, "ByUser", "ByState")
+    )
+    index_cost = run("index-cost", "index-cost", write_costs=costs)
+
+    one = report(*runs, index_cost, rps=("orders=20",))
+    both = report(*runs, index_cost)
+
+    for built, count in ((one, 1), (both, 2)):
+        found = lines(measured(built)["after"])
+        assert found["index-writes"] == pytest.approx(count * found["table-writes"], abs=0.02)
+    assert "To get there takes 1 index (ByUser; 10.0 MB)" in shown(one)
+    assert "To get there takes 2 indexes (ByUser, ByState; 20.0 MB)" in shown(both)
 
 
 # ---- only what has a cache policy is cached ------------------------------------------------------
