@@ -155,7 +155,7 @@ class MillionCalls:
         before: As it is today.
         after: With the better variants; None where there are none.
         inserts: What the indexes add to a million new items in each table; None if not known.
-        region: Whose list prices.
+        region: Whose list prices, and why where it is not the runs' own.
     """
 
     before: Decimal
@@ -432,7 +432,7 @@ def _by_the_million(
         if indexes is not None and len(known_after) == len(after)
         else None,
         inserts=cost(names.write_request(), added) if added else None,
-        region=book.region,
+        region=book.place,
     )
 
 
