@@ -34,6 +34,8 @@ from perfkit.workloads.profile import Estimate, design_effect
 __all__ = ["IndexFigures", "QueryFigures", "TableTwin", "query_units"]
 
 _PAGE_BYTES = 1_048_576
+_FEW_PLACES = 5
+"""From fewer the design effect of what was found there cannot be told."""
 _KEPT = 400
 """Items kept to be written again and again: enough for means of write units."""
 
@@ -118,6 +120,7 @@ class TableTwin:
         self._entries = {name: _Entries() for name in self._indexes}
         self._places: dict[tuple[str, ...], int] = {}
         self._sizes: Counter[int] = Counter()
+        self._partitions: Counter[bytes] = Counter()
         self._kept: list[Item] = []
         self._rng = random.Random(0)  # noqa: S311 - repeatable, and nothing is secret
         self._items = 0
@@ -263,7 +266,10 @@ class TableTwin:
                 most = float(sample.population * (MAX_ITEM_BYTES + INDEX_ENTRY_OVERHEAD_BYTES))
                 stored = sum_of_members(found.stored, found.others, sample)
                 stored = replace(stored, high=min(stored.high, most))
-            violating = count_in_table(found.violating, sample, effect=1.0)
+            # seen in few places, it may be a matter of partition keys of which none was seen
+            is_rare = len(found.violating) < _FEW_PLACES
+            effect = self._partition_items if is_rare else 1.0
+            violating = count_in_table(found.violating, sample, effect=effect)
         return IndexFigures(
             entries=entries,
             entry_bytes=found.total_bytes / items if items else 0.0,
@@ -272,6 +278,12 @@ class TableTwin:
             violating=violating,
         )
 
+    @property
+    def _partition_items(self) -> float:
+        """Items with the partition key of an item of the sample, on average."""
+        counts = self._partitions.values()
+        return sum(count**2 for count in counts) / max(sum(counts), 1)
+
     def _noted(self, items: Iterable[SampledItem]) -> Iterator[Item]:
         for each in items:
             place = 0 if self._whole else each.segment
@@ -279,6 +291,8 @@ class TableTwin:
             self._sizes[place] += 1
             if not self._whole:
                 self._places[self._key(each.item)] = place
+                partition = repr([each.item[name] for name, _ in self._keys.partition])
+                self._partitions[hashlib.blake2b(partition.encode(), digest_size=12).digest()] += 1
             self._keep(each.item)
             for name, index in self._indexes.items():
                 self._note(self._entries[name], index, each.item, place)

@@ -164,3 +164,37 @@ def test_a_twin_and_a_plan_say_the_same_of_an_index(tmp_path: Path) -> None:
     # what is stored is of these very entries
     assert held.stored_bytes.value == pytest.approx(held.entries.value * (held.entry_bytes + 100))
     assert held.entries.low <= 60 <= held.entries.high
+
+
+@pytest.mark.parametrize(("partitions", "least", "most"), [(20, 0.05, 0.25), (1000, 0.003, 0.01)])
+def test_few_violations_may_be_those_of_a_partition_key_that_was_not_seen(
+    tmp_path: Path, partitions: int, least: float, most: float
+) -> None:
+    """3 of 1,000 sampled items violate; of 3,000 items are as many in each partition."""
+    keys = replace(THINGS, sort_key=Key(name="sk", type="N"))
+    with Twin(tmp_path) as source, Twin(tmp_path) as file:
+        source.make_table(NAME, Keys.of(keys))
+        source.load(
+            NAME,
+            [
+                {
+                    "pk": {"S": f"p{number % (3 * partitions)}"},
+                    "sk": {"N": str(number)},
+                    "kind": {"N": "1"} if number % 333 == 0 else {"S": "book"},
+                }
+                for number in range(3000)
+            ],
+        )
+        connection = RetryingConnection(source.connection)
+        state = describe(connection, NAME)
+        assert state is not None
+        sample = take_sample(
+            connection, state, limits=SampleLimits(items=1000), whole_segments=True, seed=2
+        )
+        twin = TableTwin(file, keys, Keys.of(keys))
+        twin.fill(sample.items)
+        twin.scale(sample.facts)
+        found = twin.entries("by-kind").violating
+
+    assert 1 <= found.low <= 10 <= found.high
+    assert least < found.high / 3000 < most
