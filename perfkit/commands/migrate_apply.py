@@ -121,7 +121,8 @@ def apply(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
-        with _watching(_ready_names(ready), again) as watch:
+        removed = [f"{each.plan.table} {index.name}" for each in ready for index in each.to_remove]
+        with _watching(_ready_names(ready), again, removed) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -184,7 +185,8 @@ def rollback(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
-        with _watching(_taken_names(taken), again) as watch:
+        going = _taken_names(taken)
+        with _watching(going, again, going) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -337,9 +339,11 @@ def _check_typed(name: str, confirmed: str | None) -> None:
 
 
 @contextmanager
-def _watching(names: list[str], again: str) -> "Iterator[Callable[[Event], None]]":
+def _watching(
+    names: list[str], again: str, removed: "Sequence[str]"
+) -> "Iterator[Callable[[Event], None]]":
     """
-    Show how far indexes are.
+    Show how far indexes are, each named as `table index`; *removed* are those that are to go.
 
     Raises:
         typer.Exit: Ctrl-C, with exit code 130.
@@ -353,6 +357,11 @@ def _watching(names: list[str], again: str) -> "Iterator[Callable[[Event], None]
 
             def watch(event: "Event") -> None:
                 name = f"{event.table} {event.index}"
+                if name in removed:
+                    if event.status:
+                        stage = "removing" if event.status == "DELETING" else "to be removed"
+                        shown.label(name, f"{event.index}: {stage}")
+                    return
                 if event.status:
                     stage, text = _event_text(event)
                     shown.label(name, text, step=f"{event.index}: {stage}")

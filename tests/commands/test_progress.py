@@ -51,6 +51,22 @@ def test_each_step_has_a_line_and_a_long_one_another_every_half_minute() -> None
     )
 
 
+def test_each_step_of_things_side_by_side_has_one_line() -> None:
+    written: list[str] = []
+    lines = _Lines(written.append, lambda: 0.0)
+
+    for step in ("CREATING", "CREATING", "ACTIVE"):
+        for name in ("ByCustomer", "ByTotal"):
+            lines.label(name, f"{name}: {step}")
+
+    assert written == [
+        "ByCustomer: CREATING",
+        "ByTotal: CREATING",
+        "ByCustomer: ACTIVE",
+        "ByTotal: ACTIVE",
+    ]
+
+
 @pytest.mark.processes
 def test_a_bar_shows_the_time_elapsed_while_one_call_goes_on() -> None:
     """The call ends when two seconds are shown, or the test fails after a minute."""

@@ -205,6 +205,12 @@ def test_a_plan_is_applied_as_it_was_shown_and_taken_back(client: Any) -> None:
     assert rolled.exit_code == 0, rolled.output
     assert [each["change"] for each in json.loads(rolled.stdout)["indexes"]] == ["dropped"] * 2
     assert "who reads it is unknown" in rolled.stderr
+    progress = [line for line in rolled.stderr.splitlines() if line.startswith("By")]
+    assert sorted(progress) == [
+        f"{name}: {stage}"
+        for name in ("ByCustomer", "ByTotal")
+        for stage in ("removing", "to be removed")
+    ]
     assert names(client) == {"Theirs"}
     assert steps()[len(MADE) :] == [
         (step, name) for name in ("ByCustomer", "ByTotal") for step in ("asked", "accepted", "done")
@@ -509,6 +515,7 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     before = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)["tables"][0]
     assert apply().exit_code == 0
     after = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)["tables"][0]
+    screen = perfkit("migrate", "status", "plan.json").stdout
     shutil.rmtree(".perfkit/migrations")
     without = json.loads(perfkit("migrate", "status", "--table", "Orders", "--json").stdout)
 
@@ -519,6 +526,9 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     # the first one is somebody else's, and was waited for
     assert asked == {"ByCustomer": ("ACTIVE", None), "ByTotal": ("ACTIVE", "migrate apply")}
     assert [each["status"] for each in without["tables"][0]["indexes"]] == ["ACTIVE", "ACTIVE"]
+    assert screen.count("create, done") == 2
+    count = len(after["journal"])
+    assert f"Noted of Orders, the last 3 of {count} steps:" in screen
     rolled = rollback()
     assert rolled.exit_code == 2
 
