@@ -141,9 +141,9 @@ def examine(target: Target, workload: Workload, writes: Needs) -> Iterator[Check
     yield _server(target, first)
     scanned: list[_Answer] = []
     # a single item tells little, and a stand-in's units cost nothing
-    is_stand_in = target.kind is TargetKind.ENDPOINT and not target.is_aws
-    yield from _tables(asker, workload, scanned, items=_ITEMS if is_stand_in else 1)
-    yield _capacity(target, scanned)
+    doubt = target.doubt_of(first.headers)
+    yield from _tables(asker, workload, scanned, items=1 if doubt is None else _ITEMS)
+    yield _capacity(target, scanned, doubt)
     yield _quotas(asker)
     if target.is_aws:
         yield _writes(target, writes)
@@ -342,7 +342,7 @@ def _refused(name: str, answer: _Answer, action: str) -> Check:
     return Check(name=name, state=CheckState.FAILED, found=str(answer.error))
 
 
-def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
+def _capacity(target: Target, scanned: Iterable[_Answer], doubt: str | None) -> Check:
     """Hold what items took against what DynamoDB bills for them, of the table where that is most."""
     name = "capacity"
     remedy = "compare capacity on the embedded target or on AWS"
@@ -376,7 +376,6 @@ def _capacity(target: Target, scanned: Iterable[_Answer]) -> Check:
         found = (
             f"{what} took {units:g} RCU, as DynamoDB bills {'it' if len(items) == 1 else 'them'}"
         )
-        doubt = target.doubt_of(content.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
         most = Check(name=name, found=found)
         if doubt is not None:
             most = Check(
