@@ -1,5 +1,6 @@
 """The answer of a report: what was found and what it is worth, what is doubtful, what to do next."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ __all__ = [
     "PatternFinding",
     "PhasesFinding",
     "find_answer",
+    "next_steps_of",
     "warnings_of",
 ]
 
@@ -268,8 +270,25 @@ def find_answer(group: Group, selection: Selection) -> Answer:
         indexes=indexes,
         money=_money(group, patterns, indexes, selection.costs),
         doubts=tuple(_doubts(group, patterns, selection)),
-        steps=tuple(dict.fromkeys(step for run in runs for step in run.next_steps)),
+        steps=next_steps_of(runs),
     )
+
+
+def next_steps_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what the runs say comes next, each once, without what a newer one of them has seen done."""
+    queried: dict[str, str] = {}
+    for run in runs:
+        for index in filter(None, (each.index for each in run.variants)):
+            queried[index] = max(run.started_at, queried.get(index, ""))
+
+    def is_done(step: str, started_at: str) -> bool:
+        return any(
+            when > started_at and re.search(rf"(?<![\w.-]){re.escape(index)}(?![\w-]|\.\w)", step)
+            for index, when in queried.items()
+        )
+
+    steps = (step for run in runs for step in run.next_steps if not is_done(step, run.started_at))
+    return tuple(dict.fromkeys(steps))
 
 
 def _items(patterns: Sequence[PatternFinding]) -> int | None:
@@ -444,7 +463,8 @@ def _doubts(
     yield from warnings_of(runs)
     if selection.unreadable:
         yield f"{format_many(len(selection.unreadable), 'run file')} could not be read"
-    yield from (text.removeprefix(f"{group.title}: ") for text in not_alike(group))
+    differing = not_alike(group, is_choice=selection.is_choice)
+    yield from (text.removeprefix(f"{group.title}: ") for text in differing)
     if group is selection.groups[0]:
         yield from too_old(selection)
         yield from (text.removesuffix(".") for text in unjudged(selection))

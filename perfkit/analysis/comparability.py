@@ -18,8 +18,14 @@ _SETTINGS = ("scale", "consistent", "segments", "iterations", "min_time_s")
 """Settings that a person chose; the others describe what happened while measuring."""
 
 
-def not_alike(group: Group) -> Iterator[str]:
-    """Yield what differs between runs that a reader will hold against one another."""
+def not_alike(group: Group, *, is_choice: bool = False) -> Iterator[str]:
+    """
+    Yield what differs between runs that a reader will hold against one another.
+
+    Args:
+        group: The runs.
+        is_choice: Access patterns that were left out are none of it.
+    """
     versions = dict.fromkeys(run.perfkit for run in group.runs)
     if len(versions) > 1:
         yield (
@@ -41,7 +47,7 @@ def not_alike(group: Group) -> Iterator[str]:
                 f" ({key.removesuffix('_s').replace('_', ' ')} {', '.join(sorted(values))});"
                 " measure all again with the same"
             )
-    missing = _missing(patterns)
+    missing = () if is_choice else _missing(patterns)
     if missing:
         run = group.runs[0]
         stated = stated_traffic(run.workload, run.workload_digest)

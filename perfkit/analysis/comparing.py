@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perfkit.analysis.conditions import Load, load_of
-from perfkit.analysis.judging import VariantChange, judge
+from perfkit.analysis.conditions import Load, load_of, pace_between
+from perfkit.analysis.judging import ROUNDING, VariantChange, judge
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.sides import Side
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 from perfkit.analysis.writes import WriteChange, compare_writes
-from perfkit.runs import Run
-from perfkit.units import format_many, format_share
+from perfkit.runs import Run, RunKind, Variant
+from perfkit.units import format_many, format_share, format_units
 
-__all__ = ["Compared", "Conditions", "compare_sides"]
+__all__ = ["BestForm", "Compared", "Conditions", "compare_sides"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,12 @@ class Conditions:
         return f"load: other programs used {self.before} of the CPU before, {self.after} after"
 
     @property
+    def pace(self) -> str:
+        """The rates that the runs of the two sides were held below, where they differ; or nothing."""
+        pace = pace_between(self.match.baseline, self.match.candidate)
+        return f"{pace}, so latencies are no comparison" if pace else ""
+
+    @property
     def order(self) -> str:
         """How the runs of the two sides followed one another, and what that means; or nothing."""
         match = self.match
@@ -65,6 +71,38 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestForm:
+    """
+    The form of an access pattern that takes the fewest read units, where the sides differ in it.
+
+    Args:
+        title: The pattern's.
+        before: The baseline's best form.
+        after: The candidate's.
+    """
+
+    title: str
+    before: Variant
+    after: Variant
+
+    @property
+    def rises(self) -> bool:
+        """Whether the best form takes more than it did."""
+        return (self.after.capacity_units or 0.0) > (self.before.capacity_units or 0.0)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.title}: the best form took {_units(self.before)} before and takes"
+            f" {_units(self.after)} now"
+        )
+
+
+def _units(variant: Variant) -> str:
+    about = "≈" if variant.provenance == "modelled" else ""
+    return f"{about}{format_units(variant.capacity_units or 0.0)} RCU ({variant.name})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """
     Two sides beside each other.
@@ -76,6 +114,7 @@ class Compared:
         changes: Of each variant.
         writes: Of what writes take.
         gone: Variants that the candidate lacks, in words.
+        best: Of each access pattern whose best form became another one, as by an index.
         left_out: What could not be compared, and why.
         conditions: Of each match.
         limit: Share from which on a rise is a regression; None for no gate.
@@ -88,6 +127,7 @@ class Compared:
     changes: tuple[VariantChange, ...]
     writes: tuple[WriteChange, ...]
     gone: tuple[str, ...]
+    best: tuple[BestForm, ...]
     left_out: tuple[str, ...]
     conditions: tuple[Conditions, ...]
     limit: float | None
@@ -189,11 +229,36 @@ def compare_sides(
         changes=found.changes,
         writes=writes,
         gone=found.gone,
+        best=tuple(filter(None, map(_best_form, matching.matches))),
         left_out=(*found.left_out, *writes_left_out, *only),
         conditions=tuple(_conditions(match, found.changes) for match in matching.matches),
         limit=limit,
         capacity_only=capacity_only,
     )
+
+
+def _best_form(match: Match) -> BestForm | None:
+    """Return how the best form of an access pattern differs; None where it is the same, or not known."""
+    if match.runs[0].kind is not RunKind.SCENARIO:
+        return None
+    before, after = _best_of(match.baseline), _best_of(match.candidate)
+    if before is None or after is None or before.name == after.name:
+        return None
+    moved = abs((before.capacity_units or 0.0) - (after.capacity_units or 0.0))
+    return BestForm(title=match.title, before=before, after=after) if moved > ROUNDING else None
+
+
+def _best_of(runs: Sequence[Run]) -> Variant | None:
+    """Return the form that takes the fewest read units, of those that all runs of a side have."""
+    found = [
+        each
+        for each in runs[-1].variants
+        if each.capacity_units is not None
+        and not each.errors
+        and all(run.variant(each.name, each.question) is not None for run in runs)
+    ]
+    # of equal ones the first measured, which is today's
+    return min(found, key=lambda each: each.capacity_units or 0.0, default=None)
 
 
 def _conditions(match: Match, changes: Sequence[VariantChange]) -> Conditions:

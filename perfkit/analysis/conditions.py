@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit.measure.doubts import OTHERS_SHARE, STOLEN_SHARE
-from perfkit.runs import Run
+from perfkit.runs import DoubtKind, Run
 from perfkit.units import format_share
 
-__all__ = ["Load", "busy", "load_of", "loads_differ"]
+__all__ = ["Load", "busy", "load_of", "loads_differ", "pace_between"]
 
 _APART = 0.05
 """Share of the CPU by which the load of two sides may differ, at the median."""
@@ -62,3 +62,15 @@ def busy(run: Run) -> str:
 def _load(run: Run) -> float | None:
     others = run.load.others_share
     return None if others is None else others + (run.load.stolen_share or 0.0)
+
+
+def pace_between(before: Sequence[Run], after: Sequence[Run]) -> str:
+    """Return how the rates differ that two sides were held below, in words; nothing if they do not."""
+    paces = [" or ".join(dict.fromkeys(map(_pace, runs))) for runs in (before, after)]
+    return "" if paces[0] == paces[1] else f"{paces[0]} before, {paces[1]} after"
+
+
+def _pace(run: Run) -> str:
+    """Return `held below 5 RCU/s`, as the run's doubt about it begins."""
+    paced = next((each for each in run.doubts if each.kind is DoubtKind.PACED), None)
+    return "not held below a rate" if paced is None else paced.reason.partition(":")[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from perfkit.analysis.conditions import busy, load_of, loads_differ
+from perfkit.analysis.conditions import busy, load_of, loads_differ, pace_between
 from perfkit.analysis.history import earlier_runs
 from perfkit.analysis.matching import Match, Matching
 from perfkit.analysis.percentiles import percentile
@@ -373,6 +373,8 @@ def _obstacle(match: Match, before: Sequence[Variant], after: Sequence[Variant])
         return "different machines"
     if any(run.load_test is not None and run.load_test.invalid for run in match.runs):
         return "a measurement is invalid"
+    if pace := pace_between(match.baseline, match.candidate):
+        return pace
     if any(variant.errors for variant in everything):
         return "calls failed"
     if len({(variant.items_returned, variant.consistency) for variant in everything}) > 1:

@@ -12,7 +12,7 @@ from perfkit.errors import ConfigError
 from perfkit.runs import Run
 from perfkit.units import one_line
 
-__all__ = ["Match", "Matching", "match_sides", "other_load", "same_work"]
+__all__ = ["Match", "Matching", "comparable", "match_sides", "other_load", "same_work"]
 
 _HOW_LONG = ("iterations", "min_time_s")
 # how it was measured, or what went on meanwhile; all other settings say what was measured
@@ -157,7 +157,12 @@ def same_work(one: Run, other: Run) -> bool:
         and other.load_test
         and (one.load_test.settings.switches != other.load_test.settings.switches)
     )
-    return not switched and not _other_work("", one, other, edited=False)
+    return not switched and comparable(one, other)
+
+
+def comparable(one: Run, other: Run) -> bool:
+    """Tell whether two runs of a scenario may be compared, also at two phases."""
+    return not _other_work("", one, other, edited=False)
 
 
 def _refuse_other_work(scenario: str, one: Run, other: Run, *, edited: bool) -> None:

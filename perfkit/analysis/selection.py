@@ -40,6 +40,7 @@ class Selection:
         unreadable: What was wrong with run files that could not be read.
         costs: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None where that does not matter.
+        is_choice: They are what a command was asked to measure: what they leave out is no doubt.
     """
 
     groups: tuple[Group, ...]
@@ -48,6 +49,7 @@ class Selection:
     unreadable: tuple[str, ...] = ()
     costs: Costs | None = None
     now: datetime | None = None
+    is_choice: bool = False
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -82,6 +84,7 @@ def select(
     problems: Sequence[Exception] = (),
     cost: CostOptions | None = None,
     now: datetime | None = None,
+    is_choice: bool = False,
 ) -> Selection:
     """
     Divide runs into those that are shown and those that are only older.
@@ -95,6 +98,7 @@ def select(
         problems: Errors of run files that could not be read.
         cost: What the reader wants to know about cost.
         now: When the report is read.
+        is_choice: They are what a command was asked to measure.
     """
     newest_first = sorted(runs, key=_age, reverse=True)
     newest: dict[tuple[str, ...], Run] = {}
@@ -130,6 +134,7 @@ def select(
         unreadable=tuple(str(problem) for problem in problems),
         costs=None if cost is None else Costs(cost, by_title),
         now=now,
+        is_choice=is_choice,
     )
 
 

@@ -26,6 +26,7 @@ from perfkit.commands.common import (
     note,
     read_workload,
     refuse_idle,
+    report_command,
     say,
     say_consumption,
 )
@@ -176,7 +177,7 @@ def bench(
             raise typer.Exit(1)
         runs = measure_with_bars(chosen, measuring)
     say_consumption(where)
-    _print(runs, as_json=as_json, verbose=verbose)
+    _print(runs, report_command(workload), as_json=as_json, verbose=verbose)
     check_budgets(runs, read)
 
 
@@ -417,17 +418,21 @@ def _saved(runs: "Sequence[Run]", chosen: "Sequence[Scenario]") -> str:
     return f"{text}. For the rest: `perfkit bench {left}`, with the options as before."
 
 
-def _print(runs: "Sequence[Run]", *, as_json: bool, verbose: bool) -> None:
+def _print(runs: "Sequence[Run]", report: str, *, as_json: bool, verbose: bool) -> None:
     from perfkit.report import terminal
     from perfkit.report.build import build_report, build_screen
 
     if as_json:
         from perfkit.report.json_document import report_document, write_document
 
-        typer.echo(write_document(report_document(build_report(runs))), nl=False)
+        typer.echo(write_document(report_document(build_report(runs, is_choice=True))), nl=False)
     elif verbose:
-        terminal.print_report(build_report(runs))
+        terminal.print_report(build_report(runs, is_choice=True))
     else:
         terminal.print_blocks(
-            build_screen(runs, next_step="`perfkit report -v` shows every figure, --open as a page")
+            build_screen(
+                runs,
+                next_step=f"`{report} -v` shows every figure, --open as a page",
+                is_choice=True,
+            )
         )

@@ -28,6 +28,7 @@ from perfkit.commands.common import (
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.settings import PAGE
+from perfkit.units import one_line
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.targets import Target
@@ -97,9 +98,11 @@ def check(
     Example: perfkit check --source src --gate "p95_ms < 200" --junit check.xml
     """
     from perfkit.gates.checklist import check as check_lines
+    from perfkit.gates.checklist import check_apart, is_elsewhere
     from perfkit.gates.lines import counted, verdict_on
     from perfkit.gates.written import documents
     from perfkit.service.endpoints import is_served
+    from perfkit.workloads.loader import BUILT_IN_SOURCE
 
     read = read_workload(workload)
     if phase is not None:
@@ -117,12 +120,18 @@ def check(
         results=results,
         options=_options(workload, target, data, region, profile),
     )
-    lines = check_lines(evidence, phase=phase, gates=asked)
+    title = f"{read.name} on {where.name if where.is_guarded else where.kind}"
+    unasked = workload is None and read.source == BUILT_IN_SOURCE and phase is None
+    if unasked and is_elsewhere(evidence):
+        if not asked and source is None:
+            raise _nothing_here(evidence)
+        title, lines = "no workload", check_apart(evidence, asked)
+    else:
+        lines = check_lines(evidence, phase=phase, gates=asked)
     verdict = verdict_on(lines)
     if verdict is None:
         msg = f"nothing to check: workload {read.name} has no indexes, patterns or gates"
         raise ConfigError(msg)
-    title = f"{read.name} on {where.name if where.is_guarded else where.kind}"
     if as_json:
         print_json(
             {
@@ -138,6 +147,16 @@ def check(
     error = verdict.to_error(counted(lines))
     if error is not None:
         raise error
+
+
+def _nothing_here(evidence: "Evidence") -> ConfigError:
+    names = ", ".join(dict.fromkeys(one_line(run.workload) for run in evidence.runs))
+    return ConfigError(
+        f"nothing of the built-in workload {evidence.workload.name} is here, neither a table nor a"
+        f" run; saved are runs of {names}. Give --workload FILE for what your service asks, or"
+        ' --gate "p95_ms < 200" to hold the newest load test against it; --workload'
+        f" {evidence.workload.name} shows its checklist all the same"
+    )
 
 
 def _check_phase(

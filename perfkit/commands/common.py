@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -27,15 +28,17 @@ from perfkit.settings import (
     REDIS_VARIABLE,
     RUNS_FOLDER,
     TARGET_VARIABLE,
+    WORKLOAD_FILE,
     WORKLOAD_VARIABLE,
 )
-from perfkit.units import escape, escape_json
+from perfkit.units import escape, escape_json, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from perfkit.dynamodb.safety import Permission, RequestPrices
     from perfkit.dynamodb.targets import Target
+    from perfkit.runs import Run
     from perfkit.runs.store import Listing
     from perfkit.workloads.model import Workload
 
@@ -67,7 +70,9 @@ __all__ = [
     "print_text",
     "read_workload",
     "refuse_idle",
+    "report_command",
     "request_prices",
+    "runs_about",
     "say",
     "say_consumption",
     "say_error",
@@ -187,6 +192,60 @@ def list_runs() -> "Listing":
     for problem in listing.problems:
         warn(str(problem))
     return listing
+
+
+def report_command(name_or_path: str | None) -> str:
+    """Return `perfkit report`, with the option it takes to be about what was just measured."""
+    named = os.environ.get(WORKLOAD_VARIABLE)
+    if name_or_path in {None, named} or not (named or WORKLOAD_FILE.exists()):
+        return "perfkit report"
+    return f"perfkit report --workload {shlex.quote(name_or_path or '')}"
+
+
+def runs_about(runs: "Sequence[Run]", name_or_path: str | None) -> "list[Run]":
+    """
+    Return the runs of the workload that an option or the folder names; say which others there are.
+
+    All of them where the folder (or PERFKIT_WORKLOAD) names none, or one without runs. Load tests of
+    another service are of no workload, and stay.
+
+    Raises:
+        ConfigError: The option names a workload that has no runs.
+        WorkloadError: The option names none, or the file says something it may not.
+    """
+    from perfkit.errors import WorkloadError
+    from perfkit.runs import RunKind
+    from perfkit.workloads.loader import load
+
+    if name_or_path is None and not WORKLOAD_FILE.exists():
+        return list(runs)
+    is_asked = name_or_path not in {None, os.environ.get(WORKLOAD_VARIABLE)}
+    try:
+        name = load(name_or_path).name
+    except WorkloadError:
+        if is_asked:
+            raise
+        # what was measured can be read without it
+        return list(runs)
+    of_a_service = {id(run) for run in runs if run.kind is RunKind.LOAD and not run.workload_digest}
+    if all(run.workload != name or id(run) in of_a_service for run in runs):
+        if not is_asked or not runs:
+            return list(runs)
+        saved = ", ".join(dict.fromkeys(one_line(run.workload) for run in runs))
+        msg = f"no runs of workload {name} ({name_or_path}) are saved here; there are of {saved}"
+        raise ConfigError(msg)
+    about = [run for run in runs if run.workload == name or id(run) in of_a_service]
+    shown = set(map(id, about))
+    others = [run for run in runs if id(run) not in shown]
+    if others:
+        newest = max(run.started_at for run in about if run.workload == name)
+        newer = [run for run in others if run.started_at > newest]
+        names = ", ".join(dict.fromkeys(one_line(run.workload) for run in newer or others))
+        note(
+            f"About workload {name}; {'newer ' if newer else ''}runs of {names} are left out:"
+            " --workload FILE shows them."
+        )
+    return about
 
 
 def make_target(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import JsonOption, list_runs, note, print_json, warn
+from perfkit.commands.common import (
+    JsonOption,
+    WorkloadOption,
+    list_runs,
+    note,
+    print_json,
+    runs_about,
+    warn,
+)
 from perfkit.errors import ConfigError
 from perfkit.settings import RUNS_FOLDER
 
@@ -49,6 +57,7 @@ def what_if(
             "--set", metavar="NAME=VALUE", help="What to change; may be repeated. See below."
         ),
     ] = None,
+    workload: WorkloadOption = None,
     rps: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,7 +122,7 @@ def what_if(
         rps=tuple(rps or ()),
         free_tier=free_tier,
     )
-    group, evidence, lacking = _evidence()
+    group, evidence, lacking = _evidence(workload)
     subject, costs = group.title, Costs(options, {group.title: group.runs})
     assumptions, book = costs.assumptions(evidence), costs.book
     baseline = Case(assumptions=assumptions, state=asked.baseline_state(settings or (), evidence))
@@ -147,7 +156,7 @@ def what_if(
     )
 
 
-def _evidence() -> "tuple[Group, Evidence, tuple[str, ...]]":
+def _evidence(workload: str | None) -> "tuple[Group, Evidence, tuple[str, ...]]":
     """
     Return over what the newest runs were, what they say, and which access patterns they lack.
 
@@ -159,7 +168,7 @@ def _evidence() -> "tuple[Group, Evidence, tuple[str, ...]]":
     from perfkit.cost.evidence import Evidence, gather
 
     listing = list_runs()
-    groups = select(listing.runs).groups
+    groups = select(runs_about(listing.runs, workload)).groups
     found = [(group, gather(group.runs)) for group in groups]
     answered = [each for each in found if each[1].patterns]
     if not answered:

@@ -107,7 +107,12 @@ def create_indexes(
         print_json(_document(plans, where, changes, counts, elapsed_s=elapsed_s, dry_run=False))
     else:
         _print_changes(changes, elapsed_s)
-        if read.patterns:
+        proposed = any(
+            not each.exists and not each.local for table in read.existing for each in table.indexes
+        )
+        if proposed:
+            note("Next: perfkit migrate plan, for the indexes of tables that exist without perfkit")
+        elif read.patterns:
             note("Next: perfkit bench")
     for text in not_counted(plans, counts):
         note(text)

@@ -578,12 +578,18 @@ def _print(run: "Run", *, verbose: bool) -> None:
 
 
 def _compare_hint(run: "Run") -> str:
+    """Return how to compare a run with the newest before it that was under the same load, if any."""
+    from perfkit.analysis.matching import comparable
     from perfkit.runs import RunStore
 
-    saved = RunStore(RUNS_FOLDER).list().runs
-    if not any(each.scenario == run.scenario and each.id != run.id for each in saved):
-        return ""
-    return "; `perfkit compare load~1 load` compares it with the one before"
+    alike = [each for each in RunStore(RUNS_FOLDER).list().runs if each.scenario == run.scenario]
+    for back, each in enumerate(alike):
+        if each.id != run.id and comparable(each, run):
+            when = "the one before" if back == 1 else "the newest before it under the same load"
+            return (
+                f"; `perfkit compare {run.scenario}~{back} {run.scenario}` compares it with {when}"
+            )
+    return ""
 
 
 def document_of(run: "Run") -> dict[str, Any]:

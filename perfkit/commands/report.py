@@ -20,9 +20,11 @@ from perfkit.commands.common import (
     JsonOption,
     ProfileOption,
     VerboseOption,
+    WorkloadOption,
     list_runs,
     note,
     refuse_idle,
+    runs_about,
 )
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
@@ -86,6 +88,7 @@ def report(
     scenario: Annotated[
         str, typer.Option(metavar="NAME", help="Only runs of this scenario.")
     ] = "all",
+    workload: WorkloadOption = None,
     report_format: Annotated[
         Format | None,
         typer.Option(
@@ -188,6 +191,7 @@ def report(
     """
     Show what the saved runs found, without measuring again: one screen, or with -v all of it.
 
+    It is about the workload that --workload or the folder names, as far as there are runs of it.
     --rcu, --latency, --cache, --flow, --cost, --dashboard and --architecture choose what is
     shown; they can be combined, and without any of them everything is. Only the terminal is held
     to one screen: files and other formats are complete.
@@ -232,7 +236,7 @@ def report(
     from perfkit.report.build import build_report
 
     listing = list_runs()
-    runs = [run for run in listing.runs if scenario in {"all", run.scenario}]
+    runs = runs_about([run for run in listing.runs if scenario in {"all", run.scenario}], workload)
     if not runs and (listing.runs or _need_runs(topics)):
         raise _nothing_to_show(listing, scenario)
     if traffic is not None and runs and not any(run.target.get("kind") == "aws" for run in runs):

@@ -1,6 +1,7 @@
 """`perfkit run`: the main job from start to finish."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from perfkit.commands.common import (
     note_left_alone,
     read_workload,
     refuse_idle,
+    report_command,
     say,
     say_consumption,
     warn,
@@ -105,7 +107,8 @@ def run(
     Seed, create the indexes, measure access patterns, service and cache; show what changed.
 
     The service is measured at its phases with the built-in workload, the cache where a pattern
-    has a cache policy. On AWS all of it is shown and asked for once, before it begins. Each step
+    has a cache policy. A query by an index that an existing table lacks is modelled on a twin, as
+    `perfkit bench` does. On AWS all of it is shown and asked for once, before it begins. Each step
     keeps what is already there, so it may be interrupted and run again. --max-rcu, --max-wcu and
     --max-cost also hold while measuring. With --full the report has what the service does under
     load, before and after, and how auto scaling would fare.
@@ -116,6 +119,7 @@ def run(
     from perfkit.dynamodb import seeding
     from perfkit.dynamodb.safety import approve
     from perfkit.scenarios import registry
+    from perfkit.scenarios.twins import TwinOptions
 
     started_s = time.monotonic()
     options = make_options(iterations, min_time)
@@ -140,19 +144,20 @@ def run(
     )
     redis_url = make_redis_url(redis_url, read)
     note_left_alone(read)
-    measuring = make_context(where, read, options, redis_url)
+    measuring = make_context(where, read, options, redis_url, TwinOptions())
     planned = seeding.plan(where, read, scale=scale) if read.made else None
     permission = make_permission(yes=yes, max_cost=max_cost)
-    if not approve(
-        _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
-    ):
-        note("Nothing was done.")
-        raise typer.Exit(1)
     counts: tuple[IndexCount, ...] = ()
-    if planned is not None:
-        _seed(planned)
-        counts = _create_indexes(where, read)
-    runs = measure_with_bars(chosen, measuring)
+    with measuring.twins or nullcontext():
+        if not approve(
+            _preview(planned, chosen, measuring, where, full=full), where, permission, show=note
+        ):
+            note("Nothing was done.")
+            raise typer.Exit(1)
+        if planned is not None:
+            _seed(planned)
+            counts = _create_indexes(where, read)
+        runs = measure_with_bars(chosen, measuring)
     if full:
         given = Where(
             workload, target, data, region, profile, max_rcu, max_cost, like_aws, redis_url
@@ -168,7 +173,7 @@ def run(
                 )
                 raise typer.Exit(INTERRUPTED)
     say_consumption(where)
-    _print(runs, as_json=as_json, verbose=verbose)
+    _print(runs, report_command(workload), as_json=as_json, verbose=verbose)
     note(f"Done in {time.monotonic() - started_s:.0f} s.")
     check_counts(counts)
     check_budgets(runs, read)
@@ -194,7 +199,7 @@ def _check_full(read: "Workload", *, patterns_only: bool) -> None:
         raise ConfigError(msg)
 
 
-def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
+def _print(runs: "list[Run]", report_with: str, *, as_json: bool, verbose: bool) -> None:
     from datetime import UTC, datetime
 
     from perfkit.cost.options import CostOptions
@@ -208,7 +213,7 @@ def _print(runs: "list[Run]", *, as_json: bool, verbose: bool) -> None:
 
         typer.echo(write_document(report_document(report)), nl=False)
     else:
-        step = f"open {PAGE}, or `perfkit report -v` for every figure here"
+        step = f"open {PAGE}, or `{report_with} -v` for every figure here"
         terminal.print_blocks(build_screen(runs, cost=cost, next_step=step))
         if verbose:
             typer.echo()

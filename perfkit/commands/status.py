@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfkit.dynamodb.connection import Connection
-    from perfkit.dynamodb.ownership import Ownership
-    from perfkit.dynamodb.retries import RetryingConnection
+    from perfkit.dynamodb.ownership import Mark
     from perfkit.dynamodb.tables import IndexState, TableState
     from perfkit.dynamodb.targets import Target
     from perfkit.report.model import Row, Table
@@ -112,8 +111,8 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
         answer_errors("looking at the tables", target.name),
     ):
         states = [(table, describe(connection, table.name)) for table in workload.tables]
-        expected = {
-            table.name: _seeded_items(connection, ownership, workload, state)
+        marks = {
+            table.name: None if state is None else ownership.mark_of(connection, state)
             for table, state in states
         }
     return [
@@ -123,10 +122,11 @@ def _look(target: "Target", workload: "Workload") -> list[dict[str, Any]]:
             "name": table.name,
             "exists": True,
             "made": not table.exists,
+            "ours": marks[table.name] is not None,
             "status": state.status,
             "items": state.items,
             "workload_items": None if table.exists else table.items,
-            "seeded_items": expected[table.name],
+            "seeded_items": _seeded_items(workload, table.name, marks[table.name]),
             "size_bytes": state.size_bytes,
             "billing": state.billing,
             "indexes": [
@@ -161,19 +161,13 @@ def _connect(target: "Target") -> "Connection":
         return target.connect(read_only=True)
 
 
-def _seeded_items(
-    connection: "RetryingConnection",
-    ownership: "Ownership",
-    workload: "Workload",
-    state: "TableState | None",
-) -> int:
+def _seeded_items(workload: "Workload", table: str, mark: "Mark | None") -> int:
     """Return how many items seeding was to put into a table; 0 if it was never seeded."""
     from perfkit.workloads.generator import ItemGenerator
 
-    mark = None if state is None else ownership.mark_of(connection, state)
-    if state is None or mark is None or mark.scale is None:
+    if mark is None or mark.scale is None:
         return 0
-    return ItemGenerator(workload, scale=mark.scale).count(state.name)
+    return ItemGenerator(workload, scale=mark.scale).count(table)
 
 
 def _absent(table: "WorkloadTable") -> dict[str, Any]:
@@ -181,6 +175,7 @@ def _absent(table: "WorkloadTable") -> dict[str, Any]:
         "name": table.name,
         "exists": False,
         "made": not table.exists,
+        "ours": False,
         "status": "missing",
         "items": None,
         "workload_items": None if table.exists else table.items,
@@ -295,7 +290,15 @@ def _say_next(tables: list[dict[str, Any]]) -> None:
             f"the workload says that {', '.join(gone)} {'exists' if len(gone) == 1 else 'exist'}:"
             " check target, region and credentials"
         )
-    if any(not table["exists"] and table["made"] for table in tables):
+    theirs = [
+        each["name"] for each in tables if each["exists"] and each["made"] and not each["ours"]
+    ]
+    if theirs:
+        from perfkit.dynamodb.ownership import not_made
+
+        # seeding and indexes are refused as long as one is among them
+        warn(not_made(theirs))
+    elif any(not table["exists"] and table["made"] for table in tables):
         note("Next: perfkit seed")
     elif any(table["items"] < table["seeded_items"] for table in tables):
         note("Next: perfkit seed, which has not been completed")

@@ -227,6 +227,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
     writes: tuple[WriteCost, ...] = ()
     # of tables that lack an index, from items of their own
     of_twins: dict[tuple[str, str | None, str], WriteCost] = {}
+    unmarked: set[str] = set()
     for run in runs:
         if run.kind is RunKind.SCENARIO:
             known = run.scenario in lives
@@ -235,6 +236,9 @@ def gather(runs: Iterable[Run]) -> Evidence:
             if pattern is None or pattern.name in patterns:
                 continue
             patterns[pattern.name] = pattern
+            # what perfkit fills says at which scale
+            if run.settings.get("scale", 1.0) is None:
+                unmarked.add(pattern.table)
             for cost in run.write_costs:
                 of_twins.setdefault((cost.table, cost.index, cost.projection), cost)
             scan = next((each for each in run.variants if each.operation == "Scan"), None)
@@ -259,7 +263,7 @@ def gather(runs: Iterable[Run]) -> Evidence:
         served=served,
         indexed=workload is None or workload.indexes,
         existing=frozenset() if workload is None else workload.existing,
-        foreign=frozenset() if workload is None else workload.foreign,
+        foreign=frozenset(unmarked) if workload is None else workload.foreign,
         patterns=tuple(patterns.values()),
         writes=(*writes, *_of_others(of_twins.values(), writes)),
         table_items=table_items,

@@ -12,6 +12,7 @@ from typing import Any
 from perfkit.capacity import Consistency, item_size, read_units
 from perfkit.dynamodb.connection import check_answer, consumed_units
 from perfkit.dynamodb.errors import as_answer, explain
+from perfkit.dynamodb.ownership import not_made, unmarked
 from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
 from perfkit.dynamodb.tables import key_difference, table_state
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -75,6 +76,13 @@ class _Asker:
     def __init__(self, target: Target, client: Any) -> None:
         self._target = target
         self._client = client
+
+    def is_ours(self, table: str) -> bool:
+        """Tell whether a table carries perfkit's mark, or may, as far as is known."""
+        try:
+            return not unmarked(self._target, [table])
+        except PerfkitError:
+            return True
 
     def ask(self, doing: str, operation: str, **request: Any) -> _Answer:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -286,10 +294,11 @@ def _tables(
         if refusals:
             yield from refusals
             continue
-        yield _described(name, state, table)
+        is_ours = not table.exists and asker.is_ours(table.name)
+        yield _described(name, state, table, is_ours=is_ours)
 
 
-def _described(name: str, described: Mapping[str, Any], table: Table) -> Check:
+def _described(name: str, described: Mapping[str, Any], table: Table, *, is_ours: bool) -> Check:
     state = table_state(described)
     there = {each.name: each for each in (*state.indexes, *state.local_indexes)}
     missing = [index for index in table.indexes if index.name not in there]
@@ -326,7 +335,9 @@ def _described(name: str, described: Mapping[str, Any], table: Table) -> Check:
             name=name,
             state=CheckState.WARNING,
             found=f"{found}, without index {names}",
-            remedy="`perfkit create-indexes --dry-run` shows what creating takes",
+            remedy="`perfkit create-indexes --dry-run` shows what creating takes"
+            if is_ours
+            else not_made([table.name]),
         )
     return Check(name=name, found=found)
 

@@ -217,7 +217,8 @@ def _check_made(workload: Workload, index: str) -> None:
         if any(each.name == index for each in table.indexes):
             msg = (
                 f"index {index} is on {table.name}, a table that perfkit did not create: it adds"
-                " none to it and drops none of it"
+                " none to it and drops none of it; `perfkit migrate plan` plans it, and `perfkit"
+                " migrate rollback` takes back what a plan added"
             )
             raise WorkloadError(msg)
 

@@ -43,6 +43,7 @@ __all__ = [
     "Mark",
     "Ownership",
     "check_same",
+    "not_made",
     "not_ours",
     "not_the_same",
     "unmarked",
@@ -73,6 +74,17 @@ def not_ours(names: Sequence[str], where: str, *, begun: bool = False) -> Config
         f"{tables} in {where} {'does' if one else 'do'} not carry perfkit's mark: it fills, changes"
         f" and deletes only tables that it created itself. {left}; `perfkit bench` measures what is"
         " there, and under another name in the workload perfkit makes a table of its own"
+    )
+
+
+def not_made(names: Sequence[str]) -> str:
+    """Return what to do where a workload says that perfkit makes tables, and somebody else did."""
+    one = len(names) == 1
+    return (
+        f"perfkit did not create {', '.join(names)}: say in the workload that"
+        f" {'it exists, without its' if one else 'they exist, without their'} items, as `perfkit init`"
+        " writes it, and `perfkit migrate plan` plans indexes; or give"
+        f" {'it another name' if one else 'them other names'}"
     )
 
 

@@ -26,7 +26,7 @@ from perfkit.units import format_duration, format_many, format_share, format_uni
 from perfkit.workloads.gates import Gate
 from perfkit.workloads.model import AccessPattern, Index, Table, Workload
 
-__all__ = ["Evidence", "check"]
+__all__ = ["Evidence", "check", "check_apart", "is_elsewhere"]
 
 _PASS, _FAIL, _INVALID = Ruling.PASS, Ruling.FAIL, Ruling.INVALID
 
@@ -108,6 +108,24 @@ def check(
     return lines
 
 
+def check_apart(evidence: Evidence, gates: Iterable[Gate]) -> list[Line]:
+    """Return the lines that are of no workload: the source that was named, and these gates."""
+    checker = _Checker(evidence)
+    of_source = [checker.no_scan("Source")] if evidence.source_name else []
+    return [*of_source, *map(checker.gate, gates)]
+
+
+def is_elsewhere(evidence: Evidence) -> bool:
+    """Tell whether there are runs, and none of them, nor any table, is the workload's."""
+    name = evidence.workload.name
+    return (
+        bool(evidence.runs)
+        and all(run.workload != name for run in evidence.runs)
+        and not evidence.tables_problem
+        and all(state is None for state in evidence.tables.values())
+    )
+
+
 class _Checker:
     """Makes lines from evidence."""
 
@@ -178,7 +196,7 @@ class _Checker:
         for pattern in self._workload.patterns:
             yield self._answered(group, pattern)
         yield from self._budgets(group)
-        yield self._no_scan(group)
+        yield self.no_scan(group)
         counting = self._counting()
         if self.is_reference or counting is not None:
             yield self._no_scan_counted(group, counting)
@@ -188,20 +206,23 @@ class _Checker:
 
     def _active(self, group: str, wanted: Sequence[tuple[Table, Index]]) -> Line:
         title = "indexes are ACTIVE"
-        problems = [
-            problem
-            for table, index in wanted
-            if (problem := self._index_problem(table.name, index)) is not None
-        ]
-        problems = list(dict.fromkeys(problems))
-        own = any(not table.exists for table, _ in wanted)
-        step = self._step("perfkit create-indexes" if own else "perfkit migrate plan")
         if self._evidence.tables_problem:
             verdict = Verdict.invalid(self._evidence.tables_problem)
             return _line(group, title, verdict, self._step("perfkit doctor"))
-        if not problems:
+        found = [
+            (table, index, problem)
+            for table, index in wanted
+            if (problem := self._index_problem(table.name, index)) is not None
+        ]
+        problems = list(dict.fromkeys(problem for _, _, problem in found))
+        if not found:
             return _line(group, title, Verdict.passed(f"{len(wanted)} of {len(wanted)}"), "")
-        if all(self._evidence.tables.get(table.name) is None for table, _ in wanted) and own:
+        # what perfkit makes itself comes first
+        table, index, _ = min(found, key=lambda each: each[0].exists)
+        step = self._step(_makes(table, index))
+        if all(self._evidence.tables.get(each.name) is None for each, _ in wanted) and (
+            not table.exists
+        ):
             step = self._step("perfkit seed")
         return _line(group, title, Verdict.failed(_listed(problems)), step)
 
@@ -230,9 +251,29 @@ class _Checker:
             )
             step = self._step("perfkit workload show")
             return _line(group, f"{pattern.name} is answered by a key", verdict, step)
+        title = f"{pattern.name} is answered by {by}"
         if run is not None:
             verdict = self._answer(run, index, by)
-        return self._of_run(group, f"{pattern.name} is answered by {by}", run, verdict, step)
+        table = self._workload.table(pattern.table)
+        wanted = None if index is None else table.index(index)
+        state = self._evidence.tables.get(table.name)
+        is_done = verdict is not None and verdict.ruling is _PASS
+        if wanted is None or wanted.local or state is None or is_done:
+            return self._of_run(group, title, run, verdict, step)
+        there = state.index(wanted.name)
+        if there is None:
+            # measuring does not make it
+            verdict = Verdict.failed(f"there is no index {by}")
+            return _line(group, title, verdict, self._step(_makes(table, wanted)))
+        if (
+            run is not None
+            and verdict is not None
+            and self._index_problem(table.name, wanted) is None
+        ):
+            verdict = Verdict.failed(
+                f"{by} is {there.status}; run {run.id} was measured without it"
+            )
+        return self._of_run(group, title, run, verdict, step)
 
     def _answer(self, run: Run, index: str | None, by: str) -> Verdict:
         asked = [
@@ -241,7 +282,7 @@ class _Checker:
             if (each.index == index if index is not None else "Scan" not in each.operation)
         ]
         if not asked:
-            return Verdict.failed(f"run {run.id} has no call by {by}; the index may be missing")
+            return Verdict.failed(f"run {run.id} has no call by {by}")
         form = asked[0]
         if form.errors:
             return Verdict.invalid(f"calls failed in run {run.id}")
@@ -263,26 +304,28 @@ class _Checker:
             title = f"{pattern.name} takes at most {format_units(pattern.max_rcu)} RCU"
             yield self._of_run(group, title, run, verdict, step)
 
-    def _no_scan(self, group: str) -> Line:
+    def no_scan(self, group: str) -> Line:
+        """Return whether the source has a scan."""
         title, source = "no Scan is left in the source", self._evidence.source
         if source is None:
             step = self._step("perfkit check --source .")
             return _line(group, title, Verdict.failed("nobody named the service's source"), step)
-        named = self._evidence.source_name
-        step = self._step(
-            f"perfkit check --source {shlex.quote(named)}" if named else "perfkit check"
-        )
+        if not self._evidence.source_name:
+            title += " of the reference service"
         if source.scans:
+            first = source.scans[0]
+            step = f"make {first.file}:{first.line} a query or get, or allow it by a comment"
+            step += " `# perfkit: allow-scan REASON`"
             return _line(group, title, Verdict.failed(_listed(map(str, source.scans))), step)
         if source.unread:
             unread = [f"{each.file}: {each.reason}" for each in source.unread]
             verdict = Verdict.invalid(_listed(unread))
-            return _line(group, title, verdict, step)
+            return _line(group, title, verdict, f"mend {source.unread[0].file}")
         allowed = ""
         if source.allowed:
             allowed = "; allowed: " + _listed(f"{scan} ({scan.allowed})" for scan in source.allowed)
         files = format_many(source.files, "file")
-        return _line(group, title, Verdict.passed(f"none in {files}{allowed}"), step)
+        return _line(group, title, Verdict.passed(f"none in {files}{allowed}"), "")
 
     def _counting(self) -> Run | None:
         """Return the newest load test, at phase 2 or later, whose service says what it asked."""
@@ -419,7 +462,7 @@ class _Checker:
         title, name = "results are written", self._evidence.results_name
         step = f"perfkit report --output {shlex.quote(name)}"
         if run is None:
-            verdict, step = Verdict.failed("there is no load test to write of"), load_step
+            verdict, step = Verdict.failed("there is no such load test to write of"), load_step
         elif self._evidence.results is None:
             verdict = Verdict.failed(f"there is no {name}")
         elif run.id not in self._evidence.results:
@@ -578,7 +621,7 @@ class _Checker:
         return self._of_run(_GROUPS[phase], title, run, verdict, self._step(_MEASURE_PHASES))
 
     def _load_step(self) -> str:
-        if self.is_reference:
+        if self.is_reference and not is_elsewhere(self._evidence):
             return self._step("perfkit load --phase 3")
         run = self._newest(lambda run: run.load_test is not None)
         mix = self._mix_file()
@@ -622,6 +665,14 @@ def _line(group: str, title: str, verdict: Verdict, step: str, *, stale: bool = 
     return Line(
         group=group, title=title, verdict=verdict, stale=stale, next_step="" if done else step
     )
+
+
+def _makes(table: Table, index: Index) -> str:
+    """Return the command that leads to an index which is not there."""
+    if index.exists:
+        # it should be: the name, or the target, is another one
+        return "perfkit doctor"
+    return "perfkit migrate plan" if table.exists else "perfkit create-indexes"
 
 
 def _hits(variant: Variant) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from textwrap import shorten
 
 from perfkit.analysis.answer import Answer, MillionCalls, MonthlyBill, PatternFinding
 from perfkit.analysis.findings import fastest
@@ -496,7 +497,7 @@ def write_doubts(
     for each in doubts:
         if kept and len("; ".join([*kept, each])) > room:
             break
-        kept.append(each if len(each) <= room else f"{each[: room - 1].rstrip()}…")
+        kept.append(each if len(each) <= room else shorten(each, room, placeholder=" …"))
     left = len(doubts) - len(kept)
     return "; ".join(kept) + (f"; {left} more: `{more}`." if left else ".")
 

@@ -34,6 +34,7 @@ def build_report(
     cost: CostOptions | None = None,
     now: datetime | None = None,
     title: str | None = None,
+    is_choice: bool = False,
 ) -> Report:
     """
     Build the report of some runs.
@@ -49,11 +50,14 @@ def build_report(
         cost: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None to leave their age alone.
         title: What a page calls itself; None for the description of its only workload.
+        is_choice: The runs are what a command was asked to measure: no doubt about others.
 
     Returns:
         The report, for any of the renderers.
     """
-    selection = select(runs, list_older=list_older, problems=problems, cost=cost, now=now)
+    selection = select(
+        runs, list_older=list_older, problems=problems, cost=cost, now=now, is_choice=is_choice
+    )
     names = names_of(topics) if sections is None else sections
     about = selection
     order = [name for name in SECTIONS if name in names]
@@ -86,6 +90,7 @@ def build_screen(
     problems: Sequence[Exception] = (),
     cost: CostOptions | None = None,
     now: datetime | None = None,
+    is_choice: bool = False,
 ) -> tuple[Block, ...]:
     """
     Build the one screen that answers first.
@@ -97,11 +102,12 @@ def build_screen(
         problems: Errors of run files that could not be read.
         cost: What the reader wants to know about cost; None for nothing.
         now: When the report is read, by which runs are old; None to leave their age alone.
+        is_choice: As for `build_report`.
 
     Raises:
         ConfigError: Traffic is assumed for a pattern that was not measured.
     """
-    selection = select(runs, problems=problems, cost=cost, now=now)
+    selection = select(runs, problems=problems, cost=cost, now=now, is_choice=is_choice)
     if selection.costs is not None and selection.costs.options.rps:
         # a rate for nothing that was measured is a slip, and no reason to leave money out
         selection.costs.estimates()

@@ -27,6 +27,7 @@ from perfkit.report.model import (
     Table,
     Tone,
 )
+from perfkit.runs import Variant
 from perfkit.units import capitalised, format_change, format_many, format_share
 
 __all__ = ["build_comparison", "shorten", "why_invalid"]
@@ -198,7 +199,9 @@ def _next(compared: Compared) -> Iterator[str]:
         each.direction is not Direction.CANNOT_TELL for each in compared.changes
     ):
         return
-    if all(each.match.in_turns for each in compared.changes):
+    if any(each.pace for each in compared.conditions):
+        more = "measure both sides with the same --max-rcu, or both without"
+    elif all(each.match.in_turns for each in compared.changes):
         more = "measure more or longer runs in turns, when the machine has less else to do"
     else:
         more = "measure both sides in turns, eight runs each (docs/compare.md)"
@@ -210,7 +213,9 @@ def _next(compared: Compared) -> Iterator[str]:
 def _summarize(compared: Compared) -> str:
     """Return the verdict in one line; without a limit, what changed."""
     limit = f" of {format_share(compared.limit)} or more" if compared.limit else ""
-    verdict, tally = compared.verdict, _tally(compared)
+    best = [str(each) for each in compared.best]
+    tally = f"{_first(best)}. {_tally(compared)}" if best else _tally(compared)
+    verdict = compared.verdict
     if verdict is None:
         return _what_changed(compared, tally)
     match verdict.ruling:
@@ -259,8 +264,10 @@ def _moved(compared: Compared) -> tuple[bool, bool]:
         *(each for write in compared.writes if write.declared for each in write.directions),
     }
     directions = {each.direction for each in changes}
+    best = [each.rises for each in compared.best]
     worse = Direction.SLOWER in directions or Amount.MORE in amounts or bool(compared.broken)
-    return worse, Direction.FASTER in directions or Amount.LESS in amounts
+    better = Direction.FASTER in directions or Amount.LESS in amounts
+    return worse or True in best, better or False in best
 
 
 def _what_changed(compared: Compared, tally: str) -> str:
@@ -277,7 +284,10 @@ def _what_changed(compared: Compared, tally: str) -> str:
     )
     is_known = is_known or bool(compared.writes and not changes)
     first = words[worse, better] if is_known else "It cannot be told whether anything changed."
-    named = f" {_first(compared.broken)}." if compared.broken else ""
+    # what the best form was, and is no more, is said of it
+    told = {f"{each.title}, {each.before.name} is gone" for each in compared.best}
+    broken = [text for text in compared.broken if text not in told]
+    named = f" {_first(broken)}." if broken else ""
     return f"{first}{named} {tally}{_missed(changes)}"
 
 
@@ -345,7 +355,7 @@ def _doubts(compared: Compared) -> list[str]:
         if not each.match.runs[0].variants:
             continue
         name = f"{each.match.title}: " if several else ""
-        texts += [_sentence(f"{name}{text}") for text in (each.order, each.load) if text]
+        texts += [_sentence(f"{name}{text}") for text in _under(each) if text]
     return [*dict.fromkeys([*texts, *compared.matching.warnings, *compared.left_out])]
 
 
@@ -353,8 +363,8 @@ def _sentence(text: str) -> str:
     return f"{capitalised(text)}."
 
 
-def _under(each: Conditions) -> tuple[str, str]:
-    return each.order, each.load
+def _under(each: Conditions) -> tuple[str, ...]:
+    return each.pace, each.order, each.load
 
 
 def _method(compared: Compared) -> list[str]:
@@ -662,6 +672,10 @@ def _document(compared: Compared, summary: str) -> Mapping[str, object]:
         "summary": summary,
         "regressions": list(compared.regressions),
         "broken": list(compared.broken),
+        "best": [
+            {"scenario": each.title, "baseline": _best(each.before), "candidate": _best(each.after)}
+            for each in compared.best
+        ],
         "warnings": list(compared.matching.warnings),
         "left_out": list(compared.left_out),
         "conditions": [_conditions(each) for each in compared.conditions],
@@ -671,10 +685,15 @@ def _document(compared: Compared, summary: str) -> Mapping[str, object]:
     }
 
 
+def _best(form: Variant) -> Mapping[str, object]:
+    return {"variant": form.name, "capacity_units": form.capacity_units}
+
+
 def _conditions(each: Conditions) -> Mapping[str, object]:
     return {
         **_work(each.match),
         "in_turns": each.match.in_turns,
+        "pace": each.pace,
         "order": each.order,
         "load": {
             side: None

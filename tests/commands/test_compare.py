@@ -799,6 +799,52 @@ def test_what_broke_is_said_without_a_threshold_too() -> None:
     assert "calls fail, none did before" in result.stdout
 
 
+def test_an_index_that_came_or_went_is_said_first_with_what_the_best_form_takes() -> None:
+    scan = variant("scan-filtered", capacity_units=172.0)
+    save(run(1, scan), run(2, scan, variant(capacity_units=1.0)))
+
+    for names, said in (
+        (
+            TWO,
+            (
+                "Better. courses: the best form took 172 RCU (scan-filtered) before and takes 1 RCU"
+                " (query) now. Of 1 compared:"
+            ),
+        ),
+        (
+            reversed(TWO),
+            (
+                "Worse. courses: the best form took 1 RCU (query) before and takes 172 RCU"
+                " (scan-filtered) now. Of 1 compared:"
+            ),
+        ),
+    ):
+        assert said in " ".join(perfkit_compare(*names).stdout.split())
+    assert compared(*TWO)["best"] == [
+        {
+            "scenario": "courses",
+            "baseline": {"variant": "scan-filtered", "capacity_units": 172.0},
+            "candidate": {"variant": "query", "capacity_units": 1.0},
+        }
+    ]
+    # the gate is what it was
+    assert compared(*reversed(TWO), "--only", "rcu")["broken"] == ["courses, query is gone"]
+
+
+def test_a_side_that_was_held_below_a_rate_supports_no_word_on_latency() -> None:
+    paced = Doubt(DoubtKind.PACED, "held below 5 RCU/s: latencies are those of calls once sent")
+    save(run(1), run(2, variant(at_s=0.1), doubts=(paced,)))
+
+    said = " ".join(perfkit_compare(*TWO).stdout.split())
+
+    assert "It cannot be told whether anything changed." in said
+    assert "Not held below a rate before, held below 5 RCU/s after, so latencies are no" in said
+    assert "Next: measure both sides with the same --max-rcu, or both without" in said
+    result = perfkit_compare(*TWO, "--fail-on-regression", "10")
+    assert isinstance(result.exception, PerfkitError)
+    assert result.exception.exit_code == 3
+
+
 def test_a_new_variant_is_no_regression() -> None:
     save(run(1, variant()), run(2, variant(), variant("get")))
 

@@ -88,14 +88,66 @@ def test_the_main_job_makes_its_own_table_and_reads_the_other(orders: Any) -> No
     assert orders.list_tables()["TableNames"] == ["Orders"]
 
 
+QUERY = """
+query.index = "ByStatus"
+query.key_condition = "#status = :status"
+"""
+
+
+@pytest.mark.usefixtures("orders")
+def test_the_main_job_shows_what_an_index_would_change_as_bench_does() -> None:
+    Path("perfkit.toml").write_text(WORKLOAD + QUERY)
+
+    result = perfkit("run", "--iterations", "1", "--patterns-only")
+
+    assert result.exit_code == 0, result.stderr
+    assert "query (twin)" in result.stdout, result.stdout
+
+
 def test_an_index_that_is_asked_for_by_name_is_refused(orders: Any) -> None:
     result = perfkit("create-indexes", "--index", "ByStatus")
 
     assert result.exit_code == 2
-    assert "index ByStatus is on Orders, a table that perfkit did not create" in str(
-        result.stderr or result.exception
-    )
+    assert "index ByStatus is on Orders, a table that perfkit did not create" in result.stderr
+    assert "`perfkit migrate plan` plans it" in result.stderr
     assert "GlobalSecondaryIndexes" not in orders.describe_table(TableName="Orders")["Table"]
+
+
+@pytest.mark.usefixtures("orders")
+def test_indexes_of_existing_tables_are_for_a_plan() -> None:
+    made = WORKLOAD.index("[tables.Made]"), WORKLOAD.index("[patterns")
+    Path("perfkit.toml").write_text(WORKLOAD[: made[0]] + WORKLOAD[made[1] :])
+
+    result = perfkit("create-indexes")
+
+    assert result.exit_code == 0
+    assert LEFT_ALONE in result.stderr
+    assert "Next: perfkit migrate plan" in result.stderr
+
+
+@pytest.mark.usefixtures("orders")
+def test_nothing_is_advised_that_is_refused_where_a_table_is_somebody_elses() -> None:
+    """The workload says that perfkit makes it, and it carries no mark."""
+    Path("perfkit.toml").write_text("""
+name = "mistaken"
+description = "A table that somebody else made"
+
+[tables.Orders]
+items = 10
+partition_key = "order_id"
+attributes = { order_id = { kind = "sequence", format = "O{}" }, status = "open" }
+
+[tables.Orders.indexes]
+ByStatus = { partition_key = "status" }
+""")
+
+    status, doctor = perfkit("status"), perfkit("doctor")
+
+    assert perfkit("create-indexes", "--yes").exit_code == 2
+    for said in (status.output, doctor.output):
+        assert "create-indexes" not in said
+        assert "perfkit did not create Orders" in " ".join(said.split())
+        assert "`perfkit migrate plan`" in " ".join(said.split())
 
 
 def bench_of(old: str, new: str) -> Result:

@@ -1,5 +1,7 @@
 """`perfkit load`: what it says to requests that cannot be right, before anything starts."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,11 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.commands.common import parse_duration
+from perfkit.commands.load import _compare_hint
 from perfkit.commands.load_view import _history
 from perfkit.errors import ConfigError
+from perfkit.runs import LoadModel, Run, RunStore
+from perfkit.settings import RUNS_FOLDER
 
 MIX = '[requests.ok]\npath = "/ok"\n'
 
@@ -134,3 +139,29 @@ def test_a_history_is_as_high_as_its_highest_value() -> None:
     assert _history([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
     assert _history([]) == ""
     assert _history([0.0, 0.0]) == "▁▁"
+
+
+def test_a_load_test_is_compared_with_the_newest_before_it_that_compare_takes(
+    make_load_run: Callable[..., Run],
+) -> None:
+    """Of three, the one between was made at a rate."""
+    runs = [
+        replace(make_load_run(phase), id="", started_at=f"2026-03-01T12:0{number}:00Z")
+        for number, phase in enumerate((0, 3, 3))
+    ]
+    between = runs[1].load_test
+    assert between is not None
+    settings = replace(between.settings, model=LoadModel.OPEN, rate_hz=20.0)
+    runs[1] = replace(runs[1], load_test=replace(between, settings=settings))
+    store = RunStore(RUNS_FOLDER)
+    store.prepare()
+    hints = []
+
+    for run in runs:
+        saved = replace(run, id=store.save(run).stem)
+        hints.append(_compare_hint(saved))
+
+    assert hints[:2] == ["", ""]
+    assert "`perfkit compare load~2 load` compares it with the newest before it" in hints[2]
+    result = CliRunner().invoke(app, ["compare", "load~2", "load"])
+    assert result.exit_code == 0, result.stderr

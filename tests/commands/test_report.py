@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from perfkit.commands.common import report_command
 from perfkit.commands.report import ReportCommand, report
 from perfkit.errors import PerfkitError
 from perfkit.report.model import Section
@@ -39,6 +41,58 @@ def refusal(*arguments: str) -> tuple[int, str]:
     assert isinstance(result.exception, PerfkitError)
     assert result.stdout == ""
     return result.exception.exit_code, str(result.exception)
+
+
+def add_run_of_another_workload() -> None:
+    """Save a newer run of a workload `elsewhere`."""
+    written = max(Path(".perfkit/runs").glob("*-courses-*.json"))
+    run = json.loads(written.read_text())
+    run |= {"workload": "elsewhere", "workload_digest": "0" * 64, "scenario": "by-other"}
+    run["started_at"] = "2026-01-02T10:00:00Z"
+    Path(".perfkit/runs/20260102T100000Z-by-other-0a1b2c.json").write_text(json.dumps(run))
+
+
+def test_it_is_about_the_workload_that_the_folder_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_run_of_another_workload()
+    assert perfkit_report().stdout.startswith("elsewhere: ")
+
+    text = files("perfkit.workloads").joinpath("courses.toml").read_text(encoding="utf-8")
+    Path("perfkit.toml").write_text(text, encoding="utf-8")
+    for chosen in ((), ("--cost",), ("--format", "csv"), ("--json",)):
+        result = perfkit_report(*chosen)
+        assert result.exit_code == 0
+        assert ("courses" in result.stdout, "elsewhere" in result.stdout) == (True, False)
+        assert "About workload courses; newer runs of elsewhere are left out" in result.stderr
+    Path("perfkit.toml").unlink()
+    monkeypatch.setenv("PERFKIT_WORKLOAD", "courses")
+    assert perfkit_report().stdout.startswith("courses: ")
+
+
+def test_what_follows_measuring_another_workload_is_about_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert report_command("other.toml") == "perfkit report"
+    Path("perfkit.toml").write_text("")
+    assert report_command(None) == "perfkit report"
+    assert report_command("my other.toml") == "perfkit report --workload 'my other.toml'"
+    monkeypatch.setenv("PERFKIT_WORKLOAD", "other.toml")
+    assert report_command("other.toml") == "perfkit report"
+
+
+def test_a_workload_chooses_its_runs() -> None:
+    add_run_of_another_workload()
+    Path("third.toml").write_text(
+        'name = "third"\ndescription = "A table"\n[tables.Third]\n'
+        'partition_key = { name = "id", type = "S" }\n'
+    )
+
+    assert perfkit_report("--workload", "courses").stdout.startswith("courses: ")
+    code, said = refusal("--workload", "third.toml")
+    assert code == 2
+    assert "no runs of workload third (third.toml) are saved here; there are of elsewhere" in said
+    # one that the folder names may be without any
+    Path("third.toml").rename("perfkit.toml")
+    assert perfkit_report().stdout.startswith("elsewhere: ")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

@@ -125,6 +125,7 @@ def test_json_is_one_document_and_nothing_else(copy_courses: Callable[..., Path]
             "name": "Courses",
             "exists": True,
             "made": True,
+            "ours": True,
             "status": "ACTIVE",
             "items": 1000,
             "workload_items": 10000,

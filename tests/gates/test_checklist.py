@@ -193,14 +193,43 @@ def test_what_a_command_needs_comes_before_it() -> None:
     assert without_indexes["tested with 200 users"] == "perfkit create-indexes"
 
 
-def test_a_scan_is_looked_for_again_where_it_was_found() -> None:
+def test_a_scan_that_is_found_is_to_be_changed_where_it_is() -> None:
     scan = SourceScan(file="app/orders.py", line=3, call="table.scan")
     found = replace(CLEAN, scans=(scan,))
     title = "no Scan is left in the source"
 
     assert next_steps(evidence([], source=None))[title] == "perfkit check --source ."
     assert next_steps(evidence([], source=found, source_name="my app"))[title] == (
-        "perfkit check --source 'my app'"
+        "make app/orders.py:3 a query or get, or allow it by a comment"
+        " `# perfkit: allow-scan REASON`"
+    )
+
+
+def test_an_index_that_lacks_is_made_before_it_is_measured(measured: list[Run]) -> None:
+    scanned = [
+        replace(run, variants=tuple(each for each in run.variants if each.index is None))
+        for run in measured
+        if run.scenario == "courses"
+    ]
+    title = "courses is answered by CoursesBySemester"
+    tables = table_states()
+    courses = tables["Courses"]
+    assert courses is not None
+    bare = {**tables, "Courses": replace(courses, indexes=())}
+    theirs = replace(COURSES, tables=tuple(replace(table, entities=()) for table in COURSES.tables))
+
+    def line(**changes: Any) -> tuple[str, str]:
+        found = check(evidence(scanned, **changes), phase=2)
+        return next((each.reason, each.next_step) for each in found if each.title == title)
+
+    assert line(tables=bare) == ("there is no index CoursesBySemester", "perfkit create-indexes")
+    assert line(tables=bare, workload=theirs) == (
+        "there is no index CoursesBySemester",
+        "perfkit migrate plan",
+    )
+    assert line() == (
+        f"CoursesBySemester is ACTIVE; run {scanned[0].id} was measured without it",
+        "perfkit bench --scenario courses",
     )
 
 
@@ -317,7 +346,7 @@ def test_runs_on_another_target_show_nothing(measured: list[Run]) -> None:
         ),
         pytest.param(
             {"source": replace(CLEAN, scans=(SourceScan(file="a.py", line=7, call="t.scan"),))},
-            "no Scan is left in the source",
+            "no Scan is left in the source of the reference service",
             "a.py:7: t.scan",
             id="scan",
         ),
@@ -396,7 +425,7 @@ def test_source_that_cannot_be_read_is_no_proof() -> None:
 
     found = states(evidence([], source=unread), phase=2)
 
-    assert found["no Scan is left in the source"] is State.INVALID
+    assert found["no Scan is left in the source of the reference service"] is State.INVALID
 
 
 def test_a_pattern_that_is_not_asked_by_its_index_is_not_done(measured: list[Run]) -> None:

@@ -233,7 +233,7 @@ def test_a_service_that_dies_is_measured_as_errors(start: Any) -> None:
 def test_requests_that_fail_are_said_before_the_measurement_is_valid(
     tiny_service: Any, tmp_path: Path, make_load_run: Callable[..., Run]
 ) -> None:
-    """Beside an earlier run, with which it can be compared."""
+    """Beside an earlier run of another service, with which it cannot be compared."""
     (tmp_path / "mix.toml").write_text('name = "m"\n[requests.gone]\npath = "/slow"\n')
     RunStore(RUNS_FOLDER).save(make_load_run(3))
 
@@ -250,7 +250,7 @@ def test_requests_that_fail_are_said_before_the_measurement_is_valid(
     said = " ".join(done.stdout.split())
     found = re.search(r"(\d+) of \1 requests failed \(100%\): \1 timeouts?\. (The|INVALID)", said)
     assert found, said
-    assert "`perfkit compare load~1 load` compares it" in done.stderr
+    assert "perfkit compare" not in done.stderr
 
 
 def test_locusts_own_page_shows_the_requests_and_is_for_this_machine_to_look_at(

@@ -13,9 +13,11 @@ from inline_snapshot import snapshot
 from rich.console import Console
 
 import perfkit
+from perfkit.analysis.answer import next_steps_of
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
 from perfkit.report import plain, terminal
+from perfkit.report.answer import write_doubts
 from perfkit.report.build import build_cost_screen, build_report, build_screen
 from perfkit.report.sections import Topic
 from perfkit.runs import Doubt, DoubtKind, Run, RunStore
@@ -149,6 +151,40 @@ def test_long_warnings_are_cut_to_three_lines() -> None:
     end = next(number for number, line in enumerate(lines) if line.startswith("Next: "))
     assert end - start <= 3
     assert "more: `perfkit report -v`." in " ".join(lines[start:end])
+
+
+def test_a_doubt_is_cut_between_words() -> None:
+    text = write_doubts([f"no run of {', '.join(['parcels-by-status'] * 30)}"], 100)
+
+    assert len(text) <= 100
+    assert text.endswith("parcels-by-status, ….")
+
+
+def test_patterns_that_were_chosen_leave_no_doubt_about_the_others(shop: list[Run]) -> None:
+    two = [replace(run, settings={}) for run in shop if run.kind == "scenario"][:2]
+    assert len(two) == 2
+    every, chosen = (
+        plain.render_blocks(build_screen(two, next_step="", is_choice=is_choice), 80)
+        for is_choice in (False, True)
+    )
+
+    assert "no run of" in every
+    assert "no run of" not in chosen
+
+
+def test_no_index_is_to_be_made_that_a_newer_run_was_answered_by() -> None:
+    """The step is of an older run, of another pattern by the same index."""
+    older, newer = (run for run in RUNS if run.scenario in {"courses", "instructor"})
+    index = newer.variants[-1].index
+    assert index
+    step = f"no index {index} on Courses: run `perfkit create-indexes`, then measure again"
+    near = f"no index {index}2 on Courses: run `perfkit create-indexes`, then measure again"
+    older = replace(older, started_at="2026-11-01T00:00:00Z", next_steps=(step, near))
+    newer = replace(newer, started_at="2026-11-02T00:00:00Z")
+
+    assert next_steps_of([older, newer]) == (near,)
+    older = replace(older, started_at="2026-11-03T00:00:00Z")
+    assert next_steps_of([older, newer]) == (step, near)
 
 
 def test_one_pattern_shows_all_its_variants() -> None:

@@ -557,6 +557,13 @@ def test_a_table_without_an_index_has_only_its_scan() -> None:
     assert "perfkit create-indexes, then perfkit bench" in plain.render_report(built, 120)
 
 
+def test_no_index_is_to_be_created_on_a_table_that_perfkit_did_not_fill() -> None:
+    """Whose workload file was edited since, so that it does not say so."""
+    alone = replace(SHELF, variants=SHELF.variants[:1], settings={"scale": None})
+
+    assert "create-indexes" not in plain.render_report(report(alone), 120)
+
+
 def test_no_requests_at_all_is_no_division_by_nothing() -> None:
     built = report(rps=("shelf=0",))
 

@@ -37,7 +37,11 @@ def _warned_of(selection: Selection) -> list[str]:
         *_left_out(selection),
         *earlier_versions(selection),
         *_warnings(selection),
-        *(text for group in selection.groups for text in not_alike(group)),
+        *(
+            text
+            for group in selection.groups
+            for text in not_alike(group, is_choice=selection.is_choice)
+        ),
         *too_old(selection),
         *unjudged(selection),
         *_cautions(selection),

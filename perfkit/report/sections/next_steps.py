@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from perfkit.analysis.answer import next_steps_of
 from perfkit.analysis.selection import Selection
 from perfkit.report.model import Section, Statement, Statements
 
@@ -10,7 +11,7 @@ __all__ = ["build"]
 
 def build(selection: Selection) -> Iterable[Section]:
     """Yield one section with each step once, or none."""
-    steps = dict.fromkeys(step for run in selection.runs for step in run.next_steps)
+    steps = dict.fromkeys(step for each in selection.groups for step in next_steps_of(each.runs))
     if steps:
         yield Section(
             name="next-steps",
