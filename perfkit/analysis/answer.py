@@ -157,7 +157,7 @@ class MillionCalls:
         before: As it is today.
         after: With the better variants; None where there are none.
         inserts: What the indexes add to a million new items in each table; None if not known.
-        region: Whose list prices.
+        region: Whose list prices, and why where it is not the runs' own.
     """
 
     before: Decimal
@@ -256,7 +256,10 @@ def find_answer(group: Group, selection: Selection) -> Answer:
         for side in (each.before, each.after if is_lost else None)
         if side is not None and side.index
     }
-    indexes = _indexes(patterns, costs, there)
+    counted = _counted(group, selection.costs)
+    indexes = _indexes(
+        [each for each in patterns if counted is None or each.name in counted], costs, there
+    )
     return Answer(
         group=group,
         days=(days[0], days[-1]),
@@ -381,6 +384,19 @@ def _is_batched(variant: Variant) -> bool:
     return variant.operation.endswith("BatchGetItem")
 
 
+def _counted(group: Group, costs: Costs | None) -> AbstractSet[str] | None:
+    """Return the patterns of which a month's bill has requests; None where there is no such bill."""
+    if costs is None:
+        return None
+    try:
+        if not costs.is_stated(costs.evidence(group.title, group.runs)):
+            return None
+        found = costs.estimate(group.title, group.runs)
+    except (ConfigError, PriceError):
+        return None
+    return None if found is None else {each.name for each in found.patterns if each.reads_hz > 0}
+
+
 def _money(
     group: Group,
     patterns: Sequence[PatternFinding],
@@ -435,7 +451,7 @@ def _by_the_million(
         if indexes is not None and len(known_after) == len(after)
         else None,
         inserts=cost(names.write_request(), added) if added else None,
-        region=book.region,
+        region=book.place,
     )
 
 

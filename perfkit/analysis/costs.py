@@ -1,6 +1,7 @@
 """The costs that a report shows, each worked out once, when the first section asks for it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -94,17 +95,47 @@ class Costs:
     @cached_property
     def book(self) -> PriceBook:
         """
-        Return the list prices.
+        Return the list prices: of the region that is asked for, else of the runs' own.
 
         Raises:
             PriceError: There are none of the region, or a file will not do.
         """
-        from perfkit.cost.price_file import load_book
+        from perfkit.cost.price_file import has_prices, load_book
 
-        region = self.options.region
-        if region is None and self.options.price_file is None and self.consumption is not None:
-            region = self.consumption.region
-        return load_book(region, self.options.price_file)
+        region, file = self.options.region, self.options.price_file
+        if region is not None or file is not None:
+            return load_book(region, file)
+        if self.consumption is not None:
+            return load_book(self.consumption.region)
+        usual = load_book()
+        own = {
+            str(run.target.get("region") or "") for runs in self._groups.values() for run in runs
+        }
+        own.discard("")
+        if own <= {usual.region}:
+            return usual
+        if len(own) > 1:
+            return replace(usual, because=f"runs are of {', '.join(sorted(own))}")
+        (region,) = own
+        if not has_prices(region):
+            return replace(usual, because=f"no price of {region} is known")
+        book = load_book(region)
+        lacking = self._lacking(book)
+        if not lacking:
+            return book
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        return replace(usual, because=f"of {region} no price of {lacking[0]}{more} is known")
+
+    def _lacking(self, book: PriceBook) -> tuple[str, ...]:
+        """Return the prices that a book lacks of those that these runs need."""
+        asked = replace(book, used={}, lacking={})
+        for title, runs in self._groups.items():
+            evidence = self.evidence(title, runs)
+            with suppress(ConfigError, PriceError):
+                # what is wrong with files is said where the costs are worked out
+                is_stated = self.is_stated(evidence)
+                estimate(evidence, self.assumptions(evidence), asked, is_stated=is_stated)
+        return tuple(asked.lacking)
 
     @cached_property
     def consumption(self) -> "Consumption | None":

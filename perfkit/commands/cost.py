@@ -19,6 +19,7 @@ from perfkit.errors import ConfigError
 from perfkit.settings import RUNS_FOLDER
 
 if TYPE_CHECKING:
+    from perfkit.analysis.selection import Group
     from perfkit.cost.evidence import Evidence
 
 __all__ = ["cost"]
@@ -66,7 +67,10 @@ def what_if(
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="AWS region of the list prices (default: us-east-1)."),
+        typer.Option(
+            metavar="NAME",
+            help="AWS region of the list prices (default: the runs', else us-east-1).",
+        ),
     ] = None,
     prices: Annotated[
         str | None,
@@ -118,8 +122,8 @@ def what_if(
         rps=tuple(rps or ()),
         free_tier=free_tier,
     )
-    subject, evidence, lacking = _evidence(workload)
-    costs = Costs(options)
+    group, evidence, lacking = _evidence(workload)
+    subject, costs = group.title, Costs(options, {group.title: group.runs})
     assumptions, book = costs.assumptions(evidence), costs.book
     baseline = Case(assumptions=assumptions, state=asked.baseline_state(settings or (), evidence))
     if costs.is_stated(evidence):
@@ -152,7 +156,7 @@ def what_if(
     )
 
 
-def _evidence(workload: str | None) -> "tuple[str, Evidence, tuple[str, ...]]":
+def _evidence(workload: str | None) -> "tuple[Group, Evidence, tuple[str, ...]]":
     """
     Return over what the newest runs were, what they say, and which access patterns they lack.
 
@@ -180,4 +184,4 @@ def _evidence(workload: str | None) -> "tuple[str, Evidence, tuple[str, ...]]":
         others = ", ".join(other.title for other, _ in answered[1:])
         note(f"Of {group.title}, measured last; not of {others}.")
     lacking = not_measured(group.runs, {each.name for each in evidence.patterns})
-    return group.title, evidence, lacking
+    return group, evidence, lacking

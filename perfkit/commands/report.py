@@ -150,7 +150,7 @@ def report(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Cost: AWS region of list prices (default: us-east-1) and of --traffic (default: AWS_REGION).",
+            help="Cost: AWS region of list prices (default: the runs', else us-east-1) and of --traffic (default: AWS_REGION).",
         ),
     ] = None,
     rps: Annotated[

@@ -68,13 +68,40 @@ def _index_writes(evidence: Evidence, projection: str = AS_DECLARED) -> tuple[Wr
 
 
 def indexes_of(
-    state: State, evidence: Evidence, projection: str = AS_DECLARED
+    state: State,
+    evidence: Evidence,
+    projection: str = AS_DECLARED,
+    assumptions: Assumptions | None = None,
 ) -> tuple[WriteCost, ...]:
-    """Return what each index that a state has takes: before, those that are there already."""
+    """
+    Return what each index that a state has takes.
+
+    Before are those that are there already; after, too, and those that a better form asks.
+
+    Args:
+        state: How questions are answered.
+        evidence: What saved runs measured.
+        projection: Of all indexes.
+        assumptions: Without requests a pattern asks for no index; None where all count.
+
+    Raises:
+        ConfigError: Traffic is assumed for a pattern that no run knows.
+    """
+    if state is State.BEFORE:
+        projection = AS_DECLARED
+    held = set(evidence.existing)
     if state is not State.BEFORE:
-        return _index_writes(evidence, projection)
+        patterns = evidence.patterns
+        rates = {} if assumptions is None else assumptions.reads_hz(each.name for each in patterns)
+        held |= {
+            (each.table, each.best.index)
+            for each in patterns
+            if each.best.index is not None and rates.get(each.name, 1.0) > 0
+        }
     return tuple(
-        each for each in _index_writes(evidence) if (each.table, each.index) in evidence.existing
+        each
+        for each in _index_writes(evidence, projection)
+        if each.index is not None and (each.table, each.index) in held
     )
 
 
@@ -264,7 +291,7 @@ def load_of(
         if pattern.after.index is not None:
             reads[pattern.name][pattern.table, pattern.after.index] = from_index
     costs = [each for each in evidence.writes if each.index is None]
-    costs += indexes_of(state, evidence, projection)
+    costs += indexes_of(state, evidence, projection, assumptions)
     writes = {(each.table, each.index): write_units_s(each, assumptions) for each in costs}
     asked = (place for units in reads.values() for place in units)
     return Load(

@@ -24,7 +24,8 @@ class CostOptions:
 
     Args:
         region: Whose list prices, and where CloudWatch is asked; None for the price file's, else
-            where CloudWatch was asked, else us-east-1.
+            where CloudWatch was asked, else the runs' where all prices they need are known, else
+            us-east-1.
         prices: `quoted`, `list` or the path of a price file; None for quoted and list.
         architecture: The file that says what runs; None for the reference document's.
         cloudwatch_days: Bill what tables on AWS consumed in so many days; None for no look there.

@@ -18,7 +18,14 @@ from perfkit.cost.toml_file import Day, Flag, Number, Section, Tables, Text, Who
 from perfkit.errors import PriceError
 from perfkit.workloads.problems import Problem, nearest
 
-__all__ = ["DEFAULT_REGION", "load_book", "own_file", "read_price_file", "write_price_file"]
+__all__ = [
+    "DEFAULT_REGION",
+    "has_prices",
+    "load_book",
+    "own_file",
+    "read_price_file",
+    "write_price_file",
+]
 
 DEFAULT_REGION = "us-east-1"
 
@@ -56,6 +63,11 @@ def own_file(region: str) -> Path:
     # the specification: a relative path is to be ignored
     base = Path(configuration) if configuration.startswith("/") else Path.home() / ".config"
     return base / "perfkit" / "prices" / f"{region}.toml"
+
+
+def has_prices(region: str) -> bool:
+    """Tell whether any prices of a region are known without being named."""
+    return region in _shipped_regions() or own_file(region).exists()
 
 
 def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:

@@ -174,12 +174,21 @@ class PriceBook:
         prices: By name.
         sources: Files they come from, the ones that win first.
         used: Those that were asked for so far, by name: of these a report says how old they are.
+        lacking: Names that were asked for so far and have no price.
+        because: Why they are of this region, where another one's were meant.
     """
 
     region: str
     prices: Mapping[str, Price]
     sources: tuple[str, ...] = field(default=())
     used: dict[str, Price] = field(default_factory=dict, compare=False, repr=False)
+    lacking: dict[str, None] = field(default_factory=dict, compare=False, repr=False)
+    because: str = ""
+
+    @property
+    def place(self) -> str:
+        """The region, and why it is not the one that was meant."""
+        return f"{self.region} ({self.because})" if self.because else self.region
 
     def __contains__(self, name: object) -> bool:
         return name in self.prices
@@ -194,6 +203,7 @@ class PriceBook:
         if name in self.prices:
             self.used[name] = self.prices[name]
             return self.prices[name]
+        self.lacking[name] = None
         close = self._nearest(name)
         nearest = f"did you mean '{close}'? " if close else ""
         # of what is there, what resembles it most: a whole book is too long for a line

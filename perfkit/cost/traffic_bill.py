@@ -163,7 +163,7 @@ def _usages(
                 yield usage(f"{key}-writes", f"DynamoDB writes to {plural}", writes)
         own = [each for each in evidence.writes if each.index is None]
         yield usage("table-storage", "storage of tables", *_storage(own, evidence))
-        entries = indexes_of(case.state, evidence, case.projection)
+        entries = indexes_of(case.state, evidence, case.projection, assumptions)
         if entries or case.state is not State.BEFORE:
             yield usage("index-storage", "storage of indexes", *_storage(entries, evidence))
     if case.state is State.CACHED:

@@ -14,7 +14,14 @@ from perfkit.capacity import (
 from perfkit.workloads.generator import ItemGenerator
 from perfkit.workloads.model import Index, Table
 
-__all__ = ["IndexEstimate", "estimate_index", "index_entry", "sample", "units_per_item"]
+__all__ = [
+    "IndexEstimate",
+    "estimate_index",
+    "index_entry",
+    "sample",
+    "stored_size",
+    "units_per_item",
+]
 
 _SAMPLE_ITEMS = 400
 
@@ -47,6 +54,15 @@ def index_entry(table: Table, index: Index, item: Item) -> Item | None:
     """Return what an index stores of an item, None if it lacks a key attribute of the index."""
     if any(key.name not in item for key in index.keys):
         return None
+    return _projected(table, index, item)
+
+
+def stored_size(table: Table, index: Index, item: Item) -> int:
+    """Return what an item takes in an index as storage is billed, or would with its keys."""
+    return item_size(_projected(table, index, item)) + INDEX_ENTRY_OVERHEAD_BYTES
+
+
+def _projected(table: Table, index: Index, item: Item) -> Item:
     names = table.projected(index)
     if names is None:
         return item

@@ -16,7 +16,7 @@ from perfkit.capacity import (
     item_size,
     read_units,
 )
-from perfkit.dynamodb.estimates import index_entry
+from perfkit.dynamodb.estimates import stored_size
 from perfkit.dynamodb.index_items import Reason, Violation, violations
 from perfkit.dynamodb.sample import SampledItem, SampleFacts
 from perfkit.dynamodb.tables import Keys
@@ -25,7 +25,8 @@ from perfkit.measure.cluster_sample import (
     ClusterSample,
     count_in_table,
     mean_of_hits,
-    sum_in_table,
+    members_in_table,
+    sum_of_members,
 )
 from perfkit.workloads.model import Index, Table
 from perfkit.workloads.profile import Estimate, design_effect
@@ -33,6 +34,8 @@ from perfkit.workloads.profile import Estimate, design_effect
 __all__ = ["IndexFigures", "QueryFigures", "TableTwin", "query_units"]
 
 _PAGE_BYTES = 1_048_576
+_FEW_PLACES = 5
+"""From fewer the design effect of what was found there cannot be told."""
 _KEPT = 400
 """Items kept to be written again and again: enough for means of write units."""
 
@@ -82,8 +85,10 @@ class _Entries:
 
     belonging: Counter[int] = field(default_factory=Counter)
     sizes: list[int] = field(default_factory=list)
-    stored: Counter[int] = field(default_factory=Counter)
+    stored: dict[int, list[int]] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
     total_bytes: int = 0
+    total_stored: int = 0
     left_out: Counter[Violation] = field(default_factory=Counter)
     violating: Counter[int] = field(default_factory=Counter)
     groups: dict[bytes, Counter[int]] = field(default_factory=dict)
@@ -115,6 +120,7 @@ class TableTwin:
         self._entries = {name: _Entries() for name in self._indexes}
         self._places: dict[tuple[str, ...], int] = {}
         self._sizes: Counter[int] = Counter()
+        self._partitions: Counter[bytes] = Counter()
         self._kept: list[Item] = []
         self._rng = random.Random(0)  # noqa: S311 - repeatable, and nothing is secret
         self._items = 0
@@ -250,17 +256,20 @@ class TableTwin:
         items = found.belonging.total()
         if self._whole:
             entries = Estimate.exactly(items)
-            stored = Estimate.exactly(found.stored.total())
+            stored = Estimate.exactly(found.total_stored)
             violating = Estimate.exactly(found.violating.total())
         else:
-            entries = count_in_table(found.belonging, sample, effect=1.0)
+            entries = members_in_table(found.belonging, sample)
             stored = Estimate.exactly(0)
             if self._items:
                 # the largest items there can be, where a sample says nothing
                 most = float(sample.population * (MAX_ITEM_BYTES + INDEX_ENTRY_OVERHEAD_BYTES))
-                stored = sum_in_table(found.stored, sample)
+                stored = sum_of_members(found.stored, found.others, sample)
                 stored = replace(stored, high=min(stored.high, most))
-            violating = count_in_table(found.violating, sample, effect=1.0)
+            # seen in few places, it may be a matter of partition keys of which none was seen
+            is_rare = len(found.violating) < _FEW_PLACES
+            effect = self._partition_items if is_rare else 1.0
+            violating = count_in_table(found.violating, sample, effect=effect)
         return IndexFigures(
             entries=entries,
             entry_bytes=found.total_bytes / items if items else 0.0,
@@ -269,6 +278,12 @@ class TableTwin:
             violating=violating,
         )
 
+    @property
+    def _partition_items(self) -> float:
+        """Items with the partition key of an item of the sample, on average."""
+        counts = self._partitions.values()
+        return sum(count**2 for count in counts) / max(sum(counts), 1)
+
     def _noted(self, items: Iterable[SampledItem]) -> Iterator[Item]:
         for each in items:
             place = 0 if self._whole else each.segment
@@ -276,6 +291,8 @@ class TableTwin:
             self._sizes[place] += 1
             if not self._whole:
                 self._places[self._key(each.item)] = place
+                partition = repr([each.item[name] for name, _ in self._keys.partition])
+                self._partitions[hashlib.blake2b(partition.encode(), digest_size=12).digest()] += 1
             self._keep(each.item)
             for name, index in self._indexes.items():
                 self._note(self._entries[name], index, each.item, place)
@@ -283,6 +300,9 @@ class TableTwin:
 
     def _note(self, entries: _Entries, index: Index, item: Item, place: int) -> None:
         found = violations(item, Keys.of(index))
+        stored_bytes = stored_size(self.table, index, item)
+        if not self._whole:
+            entries.others.append(stored_bytes)
         if found:
             # an item without one of the keys is not meant to be in the index, whatever else it has
             first = min(found, key=lambda each: each.reason is not Reason.MISSING)
@@ -290,12 +310,13 @@ class TableTwin:
             if any(each.reason is not Reason.MISSING for each in found):
                 entries.violating[place] += 1
             return
-        size_bytes = item_size(index_entry(self.table, index, item) or {})
+        size_bytes = stored_bytes - INDEX_ENTRY_OVERHEAD_BYTES
         entries.belonging[place] += 1
         entries.total_bytes += size_bytes
-        entries.stored[place] += size_bytes + INDEX_ENTRY_OVERHEAD_BYTES
+        entries.total_stored += stored_bytes
         if self._whole:
             return
+        entries.stored.setdefault(place, []).append(stored_bytes)
         entries.sizes.append(size_bytes)
         value = repr([item[key.name] for key in index.partition_keys]).encode()
         digest = hashlib.blake2b(value, digest_size=12).digest()

@@ -7,13 +7,20 @@ Pure functions; intervals are of 95%, and honest where nothing was found.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from perfkit.measure.statistics import CONFIDENCE, t_quantile
 from perfkit.workloads.profile import Estimate, design_effect
 
-__all__ = ["ClusterSample", "count_in_table", "mean_of_hits", "sum_in_table"]
+__all__ = [
+    "ClusterSample",
+    "count_in_table",
+    "mean_of_hits",
+    "members_in_table",
+    "sum_in_table",
+    "sum_of_members",
+]
 
 _TAIL = (1 - CONFIDENCE) / 2
 
@@ -117,6 +124,23 @@ def count_in_table(hits: Mapping[int, int], sample: ClusterSample, *, effect: fl
     )
 
 
+def members_in_table(members: Mapping[int, int], sample: ClusterSample) -> Estimate:
+    """
+    Return how many items of the table are members of something, as of an index.
+
+    In the middle is the share of the sample, as it is of sums: what it does not speak of is taken
+    to be like the rest, and only the ends reckon with its being otherwise.
+
+    Args:
+        members: Items of the sample that are, by cluster.
+        sample: How it was taken.
+    """
+    found = count_in_table(members, sample, effect=1.0)
+    if sample.whole or not sample.items:
+        return found
+    return replace(found, value=sum(members.values()) / sample.items * sample.population)
+
+
 def mean_of_hits(
     values: Mapping[int, Iterable[float]], others: Iterable[float], sample: ClusterSample
 ) -> Estimate:
@@ -172,8 +196,47 @@ def sum_in_table(sums: Mapping[int, float], sample: ClusterSample) -> Estimate:
         return Estimate(value=value, low=total, high=math.inf)
     squares = sum((sums.get(each, 0.0) - ratio * size) ** 2 for each, size in sample.sizes.items())
     error = math.sqrt(clusters / (clusters - 1) * squares) / of * sample.population
-    reach = t_quantile(CONFIDENCE, clusters - 1) * error
+    # where most items are of a few clusters, these few say it; Kish (1965), 8.2
+    alike = of**2 / sum(size**2 for size in sample.sizes.values())
+    reach = t_quantile(CONFIDENCE, max(1, round(alike) - 1)) * error
     return Estimate(value=value, low=max(total, value - reach), high=value + reach)
+
+
+def sum_of_members(
+    values: Mapping[int, Iterable[float]], others: Iterable[float], sample: ClusterSample
+) -> Estimate:
+    """
+    Return the sum of a figure, as the size, over all members of something in the table.
+
+    Few members say little of how far their figures lie apart: the larger of their deviation and that
+    of all items counts. Neither end contradicts what is said of the number of members.
+
+    Args:
+        values: Of the members, by cluster.
+        others: Of all items, as if they were members.
+        sample: How it was taken; at least one item.
+    """
+    by_cluster = {each: list(found) for each, found in values.items()}
+    found = [each for cluster in by_cluster.values() for each in cluster]
+    members = members_in_table({each: len(one) for each, one in by_cluster.items()}, sample)
+    total = sum_in_table({each: sum(one) for each, one in by_cluster.items()}, sample)
+    if sample.whole:
+        return total
+    known = [*others] or found
+    if not known:
+        return total
+    if len(by_cluster) < 2:
+        return replace(total, high=max(total.value, members.high * max(known)))
+    more = max(0.0, _deviation(known) ** 2 - _deviation(found) ** 2)
+    reach = t_quantile(CONFIDENCE, len(by_cluster) - 1) * math.sqrt(more / len(by_cluster))
+    mean = fmean(found)
+    low = math.hypot(total.value - total.low, members.value * reach)
+    high = math.hypot(total.high - total.value, members.value * reach)
+    return Estimate(
+        value=total.value,
+        low=min(max(sum(found), total.value - low), members.low * mean),
+        high=max(total.value + high, members.high * mean),
+    )
 
 
 def _effective(hits: Mapping[int, int], sample: ClusterSample, effect: float) -> float:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from math import ceil, inf
 
 from perfkit.capacity import (
-    INDEX_ENTRY_OVERHEAD_BYTES,
     Item,
     index_write_units,
     item_size,
@@ -17,11 +16,11 @@ from perfkit.cost import names
 from perfkit.cost.names import TableClass
 from perfkit.cost.prices import PriceBook
 from perfkit.cost.quantities import GIGABYTE
-from perfkit.dynamodb.estimates import index_entry
+from perfkit.dynamodb.estimates import index_entry, stored_size
 from perfkit.dynamodb.index_items import violations
 from perfkit.dynamodb.sample import Sample
 from perfkit.dynamodb.tables import Keys, TableState
-from perfkit.measure.cluster_sample import count_in_table, sum_in_table
+from perfkit.measure.cluster_sample import members_in_table, sum_in_table, sum_of_members
 from perfkit.migrate.plan import Figures, Range
 from perfkit.workloads.model import Index, Table
 from perfkit.workloads.profile import Estimate, Profiler
@@ -58,12 +57,15 @@ def figures_of(
     sizes: Counter[int] = Counter()
     entries: Counter[int] = Counter()
     units: dict[int, float] = {}
-    stored: dict[int, float] = {}
+    stored: dict[int, list[int]] = {}
+    others: list[int] = []
     table_units = entry_bytes = 0.0
     partitions = Profiler(("key",))
     for each in sample.items:
         sizes[each.segment] += 1
         table_units += write_units(None, each.size_bytes)
+        stored_bytes = stored_size(table, index, each.item)
+        others.append(stored_bytes)
         entry = None if violations(each.item, keys) else index_entry(table, index, each.item)
         if entry is None:
             continue
@@ -73,24 +75,18 @@ def figures_of(
         units[each.segment] = units.get(each.segment, 0.0) + index_write_units(
             None, size_bytes, key_changed=False, view_changed=True
         )
-        stored[each.segment] = (
-            stored.get(each.segment, 0.0) + size_bytes + INDEX_ENTRY_OVERHEAD_BYTES
-        )
+        stored.setdefault(each.segment, []).append(stored_bytes)
         partitions.add({"key": {"S": _partition(each.item, keys)}}, size_bytes, each.segment)
     counted, of = entries.total(), len(sample.items)
     clusters = sample.facts.clusters(sizes)
-    in_table = count_in_table(entries, clusters, effect=1.0)
-    if of:
-        # of all items, as units and bytes are: an entry is the rule, and not a value to look for
-        share = counted / of * items
-        in_table = replace(in_table, value=min(max(share, in_table.low), in_table.high))
+    in_table = members_in_table(entries, clusters)
     all_units = sum_in_table(units, clusters) if of else Estimate.exactly(0.0)
-    all_stored = sum_in_table(stored, clusters) if of else Estimate.exactly(0.0)
+    all_stored = sum_of_members(stored, others, clusters) if of else Estimate.exactly(0.0)
     if sample.facts.table_items is None:
         # certain is what was seen, and nothing else
         in_table = replace(in_table, low=float(counted), high=inf)
         all_units = replace(all_units, low=sum(units.values()), high=inf)
-        all_stored = replace(all_stored, low=sum(stored.values()), high=inf)
+        all_stored = replace(all_stored, low=float(sum(map(sum, stored.values()))), high=inf)
     each_units = all_units.value / items if items else 0.0
     mean_entry = entry_bytes / counted if counted else 0.0
     table_each = table_units / of if of else 0.0

@@ -179,11 +179,14 @@ def _pattern_rows(finding: PatternFinding) -> Iterator[Row]:
         "latency_before_s": _marked(
             _median(before), modelled=before.provenance == Provenance.MODELLED
         ),
-        "units_after": None if after is None else after.capacity_units,
+        "units_after": None if after is None else units_cell(after),
         "latency_after_s": None if after is None else _median(after),
         "capacity_ratio": None
         if comparison is None
-        else _marked(_gain(comparison.capacity_ratio), modelled=comparison.unchecked),
+        else _marked(
+            _gain(comparison.capacity_ratio),
+            modelled=comparison.unchecked or before.units_are_modelled,
+        ),
         "latency_ratio": _marked(comparison.latency_ratio, modelled=comparison.unchecked)
         if comparison is not None and comparison.significant
         else None,
@@ -590,7 +593,8 @@ def _reads(variant: Variant) -> str:
     units, items = variant.capacity_units, variant.items_read
     parts = [] if items is None else [format_many(items, "item")]
     if units is not None:
-        parts.append(f"{format_value(units, Kind.CAPACITY)} RCU")
+        modelled = " (modelled)" if variant.units_are_modelled else ""
+        parts.append(f"{format_value(units, Kind.CAPACITY)} RCU{modelled}")
     return " for ".join(parts) or "an unknown number of items"
 
 

@@ -102,8 +102,7 @@ def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
 def _bill(found: Estimate, costs: Costs) -> Table:
     free = ", free tier taken off" if costs.options.free_tier else ""
     title = (
-        f"A month on demand, {short(found.rps)} requests/s,"
-        f" list prices of {found.book.region}{free}"
+        f"A month on demand, {short(found.rps)} requests/s, list prices of {found.book.place}{free}"
     )
     return replace(cost_tables.bill(found), title=title)
 

@@ -72,7 +72,13 @@ def notes_of(modelled: Iterable[Modelled]) -> str | None:
 
 
 def units_cell(variant: Variant) -> Cell:
-    """Return a variant's units; marked, with their interval, where some pages of a scan say them."""
+    """
+    Return a variant's units; marked where they are modelled.
+
+    With their interval, where some pages of a scan say them.
+    """
+    if variant.units_are_modelled and variant.capacity_units_ci95 is None:
+        return Marked(value=variant.capacity_units, provenance=Provenance.MODELLED)
     if variant.provenance != Provenance.MODELLED or variant.capacity_units_ci95 is None:
         return variant.capacity_units
     units = _written_interval(variant.capacity_units_ci95, Kind.CAPACITY)

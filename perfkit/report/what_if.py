@@ -141,7 +141,7 @@ def _bills(answer: WhatIf, book: PriceBook) -> Table:
         ]
     return Table(
         name="bills",
-        title=f"US dollars{' a month' if answer.per_month else ''} at list prices of {book.region};"
+        title=f"US dollars{' a month' if answer.per_month else ''} at list prices of {book.place};"
         f" baseline: {_ANSWERED[answer.baseline.state]}",
         columns=tuple(columns),
         rows=tuple(rows),

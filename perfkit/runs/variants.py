@@ -134,7 +134,8 @@ class Variant:
     # size of the items read; see bytes_read_source
     bytes_read: Count | None
     capacity_units: Amount | None
-    # who counted: the kind of target ("embedded", "endpoint", "aws"), or "none"
+    # who counted: the kind of target ("embedded", "endpoint", "aws"); "modelled" where that answers
+    # other units than DynamoDB's, and they are DynamoDB's arithmetic on what was read; or "none"
     capacity_source: str
     latency_s: LatencySummary
     # all calls: HdrHistogram V2, compressed, base64, in microseconds
@@ -186,6 +187,11 @@ class Variant:
         if self.items_read is None or self.items_wasted is None:
             return None
         return self.items_wasted / self.items_read if self.items_read else 0.0
+
+    @property
+    def units_are_modelled(self) -> bool:
+        """Whether its read units are DynamoDB's arithmetic, and not what a target answered."""
+        return self.capacity_source == "modelled"
 
     @property
     def error_rate(self) -> float | None:

@@ -107,6 +107,9 @@ class AccessPatternScenario:
             units = (calls + 2) * strong_units
         else:
             units = (calls + 2) * strong_units / 2 + strong_units
+        if context.capacity_doubt is not None:
+            # to size what the target's own units are held against, a filter left out once more
+            units += strong_units
         ways = "once more" if scans == 1 else f"in {scans} ways"
         each_units = strong_units if context.options.consistent else strong_units / 2
         takes = f", about {format_count(math.ceil(each_units))} RCU each time"
@@ -208,6 +211,7 @@ class AccessPatternScenario:
             write_costs=() if twin is None else twin.write_costs,
             doubts=doubts,
             settings=settings,
+            units_checked=found.units_checked,
             cache_ttl_s=0.0 if pattern.cache is None else pattern.cache.ttl_s,
             parameters=dict(parameters_in_runs(self.pattern, context.workload)),
             next_steps=next_steps,

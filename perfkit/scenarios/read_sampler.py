@@ -15,7 +15,8 @@ from perfkit.measure.measurement import Measurement, add_known, sample_calls
 from perfkit.measure.rounds import Budget, Measured, Plan, measure
 from perfkit.runs import Comparison, Doubt, DoubtKind, Variant
 from perfkit.scenarios.base import Context
-from perfkit.scenarios.reading import Answer, Read
+from perfkit.scenarios.billed import BilledClient
+from perfkit.scenarios.reading import Answer, Query, Read
 from perfkit.scenarios.recorder import TRUST_CAPACITY
 from perfkit.units import format_count, format_units
 
@@ -25,6 +26,11 @@ _WARM_UP_S = 0.1
 _WANTED_ROUNDS = 20
 _SHORTEST_TURN_S = 0.005
 _LONGEST_TURN_S = 0.25
+
+_OTHER_UNITS = (
+    "this server's units are not DynamoDB's: RCU are modelled, by DynamoDB's arithmetic on the sizes"
+    " of what was read"
+)
 
 # Pages follow an internal encoding, so a page's size is not exactly the sum of its items'.
 _CAPACITY_TOLERANCE = 0.1
@@ -93,12 +99,15 @@ class MeasuredReads:
         variants: What a run file says of them, with what is known of reads alone.
         comparisons: Each but the first against the first.
         doubts: Why figures may be wrong.
+        units_checked: Units of a target that may not bill as DynamoDB were held against its
+            arithmetic, and where they are not the same replaced by it.
     """
 
     measured: Measured
     variants: tuple[Variant, ...]
     comparisons: tuple[Comparison, ...]
     doubts: tuple[Doubt, ...]
+    units_checked: bool = False
 
 
 def measure_reads(
@@ -148,10 +157,14 @@ def measure_reads(
             check=check_all,
             progress=context.reporter(scenario),
         )
-        strong = [_strong_units(each) for each in variants]
-    doubts = tuple(doubt for each in samplers for doubt in _doubt_variant(each))
+        billed = context.capacity_doubt is not None and _bill(samplers, context, scenario)
+        strong = [None if billed else _strong_units(each) for each in variants]
+    if billed:
+        doubts: tuple[Doubt, ...] = (Doubt(DoubtKind.CAPACITY, _OTHER_UNITS, TRUST_CAPACITY),)
+    else:
+        doubts = tuple(doubt for each in samplers for doubt in _doubt_variant(each))
     described = tuple(
-        _of_read(variant, each, strong_units=units, believed=not doubts)
+        _of_read(variant, each, strong_units=units, billed=billed, believed=billed or not doubts)
         for variant, each, units in zip(
             measured.variants(context.target_kind), samplers, strong, strict=True
         )
@@ -165,6 +178,7 @@ def measure_reads(
             for each in compare(measured, [("", first, other.name) for other in samplers[1:]])
         ),
         doubts=(*doubts, *_doubt_changes(measured)),
+        units_checked=context.capacity_doubt is not None,
     )
 
 
@@ -209,6 +223,48 @@ def _strong_units(variant: Sequence[Read]) -> float | None:
     return _mean(read.count_strong() for read in asked)
 
 
+def _bill(samplers: Sequence[_ReadSampler], context: Context, scenario: str) -> bool:
+    """
+    Tell whether the target charges other than DynamoDB, and put DynamoDB's units in place of its own.
+
+    All of them or none: units of two arithmetics cannot be compared.
+    """
+    client = BilledClient(context.client)
+    units: list[list[float | None]] = []
+    for each in samplers:
+        context.reporter(scenario)(f"sizing {each.name}", 1.0)
+        # a scan reads the whole table whatever is asked
+        asked = each.reads[:1] if each.operation == "Scan" else each.reads
+        due = [_billed(read, client) for read in asked]
+        units.append(due * len(each.reads) if len(asked) < len(each.reads) else due)
+    if not any(
+        _differs(each.read, each.answers[number].capacity_units, one)
+        for each, due in zip(samplers, units, strict=True)
+        for number, one in enumerate(due)
+    ):
+        return False
+    for each, due in zip(samplers, units, strict=True):
+        for number, one in enumerate(due):
+            each.answers[number].capacity_units = one
+    return True
+
+
+def _billed(read: Read, client: BilledClient) -> float | None:
+    sized = read.through(client)
+    try:
+        return sized.call().capacity_units
+    finally:
+        sized.close()
+
+
+def _differs(read: Read, charged: float | None, due: float | None) -> bool:
+    # a local index adds fetches from its table
+    is_local = isinstance(read, Query) and read.index is not None and read.strong_possible
+    if is_local and charged is not None and due is not None and charged > due:
+        return False
+    return charged != due
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     """Return the mean, None if one of the values is not known."""
     found = list(values)
@@ -221,12 +277,20 @@ def _rounded(value: float | None) -> int | None:
 
 
 def _of_read(
-    variant: Variant, sampler: _ReadSampler, *, strong_units: float | None, believed: bool
+    variant: Variant,
+    sampler: _ReadSampler,
+    *,
+    strong_units: float | None,
+    billed: bool,
+    believed: bool,
 ) -> Variant:
     read = sampler.read
     answers = [sampler.answers[number] for number in range(len(sampler.reads))]
     if len(answers) > 1:
         variant = _over_sets(variant, answers)
+    if billed:
+        mean = _mean(answer.capacity_units for answer in answers)
+        variant = replace(variant, capacity_units=mean, capacity_source="modelled")
     units = variant.capacity_units
     strong_source = "measured"
     if read.consistency is Consistency.STRONG:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from perfkit.capacity import Consistency, Item
 from perfkit.dynamodb.connection import consumed_units
@@ -118,6 +118,9 @@ class Read(Protocol):
     def count_strong(self) -> float | None:
         """Return the units of one strongly consistent call, None if it cannot be done."""
 
+    def through(self, client: Any, /) -> Self:
+        """Return the same read by another client; close it, too."""
+
     def close(self) -> None:
         """Stop what was started."""
 
@@ -169,6 +172,9 @@ class Request:
     @property
     def table(self) -> str:
         return str(self.request["TableName"])
+
+    def through(self, client: Any, /) -> Self:
+        return replace(self, client=client)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -445,6 +451,9 @@ class Steps:
     def count_strong(self) -> float | None:
         """Return None: steps are measured in one consistency only."""
         return None
+
+    def through(self, client: Any, /) -> Self:
+        return replace(self, client=client, first=self.first.through(client))
 
     def close(self) -> None:
         self.first.close()

@@ -59,6 +59,7 @@ class Recorder:
         doubts: Iterable[Doubt] = (),
         settings: Mapping[str, Any] | None = None,
         helpers_cpu_s: float = 0.0,
+        units_checked: bool = False,
         **facts: Any,
     ) -> Run:
         """
@@ -73,6 +74,8 @@ class Recorder:
             settings: What else to know of how it was measured.
             helpers_cpu_s: Processor time of processes that are part of the measurement: theirs is
                 no disturbance.
+            units_checked: The target's units need no general doubt: what was wrong with these is
+                among *doubts*.
             facts: Other fields of a run.
 
         Raises:
@@ -101,7 +104,7 @@ class Recorder:
             cautions = doubt_measured(
                 measured, comparisons, context.options.plan, load, machine["cores"]
             )
-            if context.capacity_doubt:
+            if context.capacity_doubt and not units_checked:
                 doubts = (
                     Doubt(DoubtKind.CAPACITY, context.capacity_doubt, TRUST_CAPACITY),
                     *doubts,

@@ -233,8 +233,30 @@ def test_a_stand_in_that_counts_wrongly_is_found_out(empty_stand_in: Callable[[s
     checks = checks_of(perfkit("doctor", "--target", url, "--json"))
 
     assert "is moto" in checks["server"]["found"]
-    assert checks["capacity"]["found"] == "one item took 1 RCU, which DynamoDB bills as 0.5"
+    assert checks["capacity"]["found"] == "100 items took 1 RCU, which DynamoDB bills as 12.5"
     assert perfkit("clean", "--target", url, "--yes").exit_code == 0
+
+
+@pytest.mark.processes
+def test_a_stand_in_is_not_vouched_for_by_a_single_item(
+    empty_stand_in: Callable[[str], str],
+) -> None:
+    url = empty_stand_in("ministack")
+    client = Target(kind=TargetKind.ENDPOINT, endpoint_url=url).client()
+    client.create_table(
+        TableName="Users",
+        KeySchema=[{"AttributeName": "user_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "user_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.put_item(TableName="Users", Item={"user_id": {"S": "u"}})
+
+    # half a unit is what it answers for anything
+    check = checks_of(perfkit("doctor", "--target", url, "--json"))["capacity"]
+
+    assert check["state"] == "warning"
+    assert check["found"].startswith("one item took 0.5 RCU, as DynamoDB bills it; ")
+    client.delete_table(TableName="Users")
 
 
 def test_redis_is_asked_and_its_password_kept(cache_server: str) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from perfkit.cli import app
 from perfkit.cost.options import CostOptions
+from perfkit.cost.price_file import load_book, write_price_file
 from perfkit.report import plain
 from perfkit.report.build import build_report
 from perfkit.report.json_document import report_document
@@ -29,6 +30,7 @@ from perfkit.runs import (
     RunStore,
     ServiceFigures,
     Variant,
+    WriteCost,
 )
 from perfkit.runs import Comparison as Compared
 from perfkit.workloads.loader import load
@@ -143,7 +145,9 @@ def _shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def report(*runs: Run, **options: Any) -> Report:
-    return build_report(runs, cost=CostOptions(region="us-east-1", **{"rps": ("20",), **options}))
+    return build_report(
+        runs, cost=CostOptions(**{"region": "us-east-1", "rps": ("20",), **options})
+    )
 
 
 def measured(built: Report) -> dict[str, Any]:
@@ -173,6 +177,77 @@ def what_if(tmp_path: Path) -> Callable[..., Any]:
         return CliRunner().invoke(app, ["cost", "what-if", *arguments])
 
     return ask
+
+
+# ---- after has the indexes whose better read is counted ------------------------------------------
+
+
+def test_after_pays_for_the_indexes_that_get_there_and_no_other() -> None:
+    """A write takes 1 WRU in the table and in each index, so an index costs what the table does."""
+    indexed = {"orders": "ByUser", "review": "ByState"}
+    runs = [
+        replace(
+            each,
+            variants=(each.variants[0], replace(each.variants[1], index=indexed[each.scenario])),
+            comparisons=(
+                Compared(
+                    baseline="scan",
+                    candidate="query",
+                    latency_ratio=2.0,
+                    latency_ratio_ci95=None,
+                    capacity_ratio=10.0,
+                    results_equal=True,
+                ),
+            ),
+        )
+        for each in (ORDERS, REVIEW)
+    ]
+    units = dict.fromkeys(("insert", "update", "unchanged", "delete", "key-change"), 1.0)
+    costs = tuple(
+        WriteCost(table="Shop", index=name, units=units, entry_bytes=900.0, items=10_000)
+        for name in (None, "ByUser", "ByState")
+    )
+    index_cost = run("index-cost", "index-cost", write_costs=costs)
+
+    one = report(*runs, index_cost, rps=("orders=20",))
+    both = report(*runs, index_cost)
+
+    for built, count in ((one, 1), (both, 2)):
+        found = lines(measured(built)["after"])
+        assert found["index-writes"] == pytest.approx(count * found["table-writes"], abs=0.02)
+    assert "To get there takes 1 index (ByUser; 10.0 MB)" in shown(one)
+    assert "To get there takes 2 indexes (ByUser, ByState; 20.0 MB)" in shown(both)
+
+
+# ---- prices are those of where the runs are ------------------------------------------------------
+
+
+def test_prices_are_those_of_the_runs_region_where_all_are_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """20/s × 1,000 RRU × 2,628,000 s × $0.1415 a million = $7,437.24 in eu-west-1."""
+    monkeypatch.setenv("PERFKIT_PRICES", str(tmp_path))
+    target = {"kind": "aws", "region": "eu-west-1"}
+    there = replace(ORDERS, target=target)
+
+    # of eu-west-1 come no prices of a cache node and of data out
+    some = report(there, region=None)
+    assert measured(some)["region"] == "us-east-1"
+    why = "list prices of us-east-1 (of eu-west-1 no price of data-out and 1 more is known)"
+    assert why in shown(some)
+
+    dear = {**load_book().prices, **load_book("eu-west-1").prices}
+    (tmp_path / "eu-west-1.toml").write_text(
+        write_price_file("eu-west-1", dear, heading="Mine"), encoding="utf-8"
+    )
+    known = report(there, region=None)
+    assert measured(known)["region"] == "eu-west-1"
+    assert lines(measured(known)["before"])["reads"] == 7437.24
+    assert "us-east-1" not in shown(known)
+
+    nowhere = report(replace(ORDERS, target={"kind": "aws", "region": "xx-east-9"}), region=None)
+    assert "us-east-1 (no price of xx-east-9 is known)" in shown(nowhere)
+    assert "list prices of us-east-1 (" not in shown(report(ORDERS, region=None))
 
 
 # ---- only what has a cache policy is cached ------------------------------------------------------

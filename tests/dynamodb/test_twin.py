@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from benchmarks.twin import NAME, predict, random_case
 from perfkit.capacity import Item
 from perfkit.dynamodb.index_items import Reason
-from perfkit.dynamodb.sample import SampledItem
-from perfkit.dynamodb.tables import Keys
+from perfkit.dynamodb.retries import RetryingConnection
+from perfkit.dynamodb.sample import SampledItem, SampleLimits, take_sample
+from perfkit.dynamodb.tables import Keys, describe
 from perfkit.dynamodb.twin import Twin
 from perfkit.dynamodb.twin_figures import TableTwin, query_units
+from perfkit.migrate.figures import figures_of
+from perfkit.migrate.plan import Range
 from perfkit.workloads.model import Index, Key, Projection, Table
 
 BY_KIND = Index(
@@ -128,3 +132,69 @@ def test_predictions_hold_what_the_index_then_takes() -> None:
     # of 60 intervals of 95% that hold 97% by the benchmark, fewer than 54 come once in 10,000 times
     assert inside >= 54
     assert narrow > len(asked) / 2, "intervals so wide that they say nothing"
+
+
+def test_a_twin_and_a_plan_say_the_same_of_an_index(tmp_path: Path) -> None:
+    """Of 3,000 items in 20 partitions, the largest a third of them, every fiftieth has a kind."""
+    keys = replace(THINGS, sort_key=Key(name="sk", type="N"))
+    items: list[Item] = [
+        {"pk": {"S": f"p{min(number % 64, 20)}"}, "sk": {"N": str(number)}}
+        | ({"kind": {"S": "book"}} if number % 50 == 0 else {})
+        | ({"text": {"S": "x" * 9000}} if number % 19 == 0 else {})
+        for number in range(3000)
+    ]
+    with Twin(tmp_path) as source, Twin(tmp_path) as file:
+        source.make_table(NAME, Keys.of(keys))
+        source.load(NAME, items)
+        connection = RetryingConnection(source.connection)
+        state = describe(connection, NAME)
+        assert state is not None
+        sample = take_sample(
+            connection, state, limits=SampleLimits(items=1000), whole_segments=True
+        )
+        twin = TableTwin(file, keys, Keys.of(keys))
+        twin.fill(sample.items)
+        twin.scale(sample.facts)
+        held = twin.entries("by-kind")
+        plan = figures_of(keys, BY_KIND, sample, book=None, backfill_wcu=None, writes_hz=None)
+
+    assert not sample.facts.whole
+    assert Range.of(held.entries) == plan.entries
+    assert Range.of(held.stored_bytes) == plan.stored_bytes
+    # what is stored is of these very entries
+    assert held.stored_bytes.value == pytest.approx(held.entries.value * (held.entry_bytes + 100))
+    assert held.entries.low <= 60 <= held.entries.high
+
+
+@pytest.mark.parametrize(("partitions", "least", "most"), [(20, 0.05, 0.25), (1000, 0.003, 0.01)])
+def test_few_violations_may_be_those_of_a_partition_key_that_was_not_seen(
+    tmp_path: Path, partitions: int, least: float, most: float
+) -> None:
+    """3 of 1,000 sampled items violate; of 3,000 items are as many in each partition."""
+    keys = replace(THINGS, sort_key=Key(name="sk", type="N"))
+    with Twin(tmp_path) as source, Twin(tmp_path) as file:
+        source.make_table(NAME, Keys.of(keys))
+        source.load(
+            NAME,
+            [
+                {
+                    "pk": {"S": f"p{number % (3 * partitions)}"},
+                    "sk": {"N": str(number)},
+                    "kind": {"N": "1"} if number % 333 == 0 else {"S": "book"},
+                }
+                for number in range(3000)
+            ],
+        )
+        connection = RetryingConnection(source.connection)
+        state = describe(connection, NAME)
+        assert state is not None
+        sample = take_sample(
+            connection, state, limits=SampleLimits(items=1000), whole_segments=True, seed=2
+        )
+        twin = TableTwin(file, keys, Keys.of(keys))
+        twin.fill(sample.items)
+        twin.scale(sample.facts)
+        found = twin.entries("by-kind").violating
+
+    assert 1 <= found.low <= 10 <= found.high
+    assert least < found.high / 3000 < most

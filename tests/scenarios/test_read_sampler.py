@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from botocore.exceptions import ClientError
@@ -43,6 +43,9 @@ class Puppet:
 
     def count_strong(self) -> float | None:
         return self.strong
+
+    def through(self, _: Any, /) -> Self:
+        return self
 
     def close(self) -> None:
         """Nothing was started."""

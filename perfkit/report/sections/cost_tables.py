@@ -189,7 +189,7 @@ def by_the_million(found: Estimate) -> Table:
     return replace(
         _side_by_side(found.by_the_million, keys, "US dollars"),
         name="cost-million-calls",
-        title=f"A million calls or writes, on demand, list prices of {found.book.region}",
+        title=f"A million calls or writes, on demand, list prices of {found.book.place}",
     )
 
 

@@ -71,7 +71,7 @@ def bills(found: Estimate) -> str:
     before = totals[State.BEFORE]
     text = (
         f"{short(found.rps)} requests a second cost {format_usd(before)} a month today"
-        f" at list prices of {found.book.region}"
+        f" at list prices of {found.book.place}"
     )
     if State.AFTER in totals:
         text += f", {format_usd(totals[State.AFTER])} by index"
