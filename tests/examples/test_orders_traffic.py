@@ -313,7 +313,9 @@ def test_a_recording_becomes_a_workload_that_every_command_takes(
     text = Path("perfkit.toml").read_text()
     # the recording is shorter than a minute, so its rates are the user's to state
     assert load("perfkit.toml").traffic is None
-    Path("stated.toml").write_text(re.sub(r"^# (?=\[traffic|.* = \{ rps)", "", text, flags=re.M))
+    Path("stated.toml").write_text(
+        re.sub(r"^# (?=\[traffic|.* = \{ rps)", "", text, flags=re.MULTILINE)
+    )
     workload = load("stated.toml")
     assert {each.name for each in workload.patterns} == {
         "customers-by-key",
