@@ -30,7 +30,7 @@ from perfkit.commands.common import (
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from perfkit.dynamodb.index_work import Changes, Event
     from perfkit.dynamodb.safety import Effect
@@ -121,7 +121,8 @@ def apply(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
-        with _watching(_ready_names(ready), again) as watch:
+        leaving = {(each.plan.table, index.name) for each in ready for index in each.to_remove}
+        with _watching(_ready_names(ready), again, leaving) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -184,7 +185,8 @@ def rollback(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
-        with _watching(_taken_names(taken), again) as watch:
+        leaving = {(each.state.name, each.made.definition.name) for each in taken}
+        with _watching(_taken_names(taken), again, leaving) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -337,9 +339,16 @@ def _check_typed(name: str, confirmed: str | None) -> None:
 
 
 @contextmanager
-def _watching(names: list[str], again: str) -> "Iterator[Callable[[Event], None]]":
+def _watching(
+    names: list[str], again: str, leaving: "Collection[tuple[str, str]]"
+) -> "Iterator[Callable[[Event], None]]":
     """
     Show how far indexes are.
+
+    Args:
+        names: What is worked on, as `table index`.
+        again: The command that goes on where this one was interrupted.
+        leaving: Table and index of what is removed.
 
     Raises:
         typer.Exit: Ctrl-C, with exit code 130.
@@ -353,6 +362,14 @@ def _watching(names: list[str], again: str) -> "Iterator[Callable[[Event], None]
 
             def watch(event: "Event") -> None:
                 name = f"{event.table} {event.index}"
+                if (event.table, event.index) in leaving:
+                    # before its turn it is as it was
+                    if event.status in {"DELETING", ""}:
+                        shown.label(name, f"removing {event.index}")
+                    if not event.status:
+                        shown.label(name, f"{event.index}: removed")
+                        shown.reach(name, 1.0, 1.0)
+                    return
                 if event.status:
                     stage, text = _event_text(event)
                     shown.label(name, text, step=f"{event.index}: {stage}")

@@ -110,12 +110,16 @@ def status(
 def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int | None) -> None:
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
+    from perfkit.units import format_many
 
     terminal.print_table(first_rows(_table(found), most, what="indexes"))
     for each in found:
         lines = each.lines if most_lines is None else each.lines[-most_lines:]
         if lines:
-            print_text(f"\nNoted of {each.state.name}, {len(each.lines)} steps:")
+            some = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
+            more = "; -v shows all" if some else ""
+            steps = format_many(len(each.lines), "step")
+            print_text(f"\nNoted of {each.state.name}, {some}{steps}{more}:")
         for line in lines:
             index: Any = line.get("index") or {}
             parts = [str(line["at"])[:19], line["command"], line["step"], index.get("name")]
@@ -152,7 +156,7 @@ def _row(table: "TableStanding", each: "Standing") -> "Row":
         "status": each.status,
         "copied": None if each.fraction is None else format_share(each.fraction),
         "entries": None if each.index is None else each.index.items,
-        "planned": each.planned or None,
+        "planned": each.outcome or None,
         "made": None if each.made is None else each.made.since[:16],
     }
 

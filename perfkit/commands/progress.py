@@ -100,6 +100,7 @@ class _Lines:
         self._lock = threading.Lock()
         self._began_s = self._written_s = now()
         self._step = self._text = ""
+        self._steps: dict[str, str] = {}
         self._done: dict[str, tuple[float, float | None]] = {}
         self._current = ""
 
@@ -116,9 +117,11 @@ class _Lines:
     def label(self, name: str, text: str, *, step: str = "") -> None:
         with self._lock:
             self._current, self._text = name, text
-            if self._step != (step or text):
-                self._step = step or text
-                self._say(self._step)
+            reached = step or text
+            # several things take turns: each says its step once
+            if reached not in {self._step, self._steps.get(name)}:
+                self._say(reached)
+            self._step = self._steps[name] = reached
 
     def tick(self) -> None:
         """Write a line if it is time for one; called every now and then."""

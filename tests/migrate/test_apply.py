@@ -346,6 +346,20 @@ def digest_now() -> str:
     return state_digest(state)
 
 
+def test_rollback_says_of_each_index_once_that_it_goes_and_is_gone(client: Any) -> None:
+    assert apply().exit_code == 0
+
+    said = rollback().stderr.splitlines()
+
+    assert names(client) == set()
+    for name in ("ByCustomer", "ByTotal"):
+        assert [each for each in said if name in each][-2:] == [
+            f"removing {name}",
+            f"{name}: removed",
+        ]
+    assert not [each for each in said if "ACTIVE" in each]
+
+
 def test_rollback_leaves_what_it_has_no_record_of(client: Any) -> None:
     assert apply().exit_code == 0
     folder = Path(".perfkit/migrations")
@@ -509,6 +523,8 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     before = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)["tables"][0]
     assert apply().exit_code == 0
     after = json.loads(perfkit("migrate", "status", "plan.json", "--json").stdout)["tables"][0]
+    shown_after = perfkit("migrate", "status", "plan.json").stdout
+    everything = perfkit("migrate", "status", "plan.json", "-v").stdout
     shutil.rmtree(".perfkit/migrations")
     without = json.loads(perfkit("migrate", "status", "--table", "Orders", "--json").stdout)
 
@@ -516,6 +532,12 @@ def test_status_says_how_far_it_is_with_and_without_the_journal(client: Any) -> 
     assert shown == {"ByCustomer": ("CREATING", "create"), "ByTotal": (None, "create")}
     assert before["journal"] == []
     asked = {each["name"]: (each["status"], each["by"]) for each in after["indexes"]}
+    theirs, ours = (each for each in shown_after.splitlines() if each.startswith("By"))
+    assert "there already" in theirs
+    assert "created" in ours
+    assert "Noted of Orders, the last 3 of " in shown_after
+    assert "; -v shows all:" in shown_after
+    assert "the last" not in everything
     # the first one is somebody else's, and was waited for
     assert asked == {"ByCustomer": ("ACTIVE", None), "ByTotal": ("ACTIVE", "migrate apply")}
     assert [each["status"] for each in without["tables"][0]["indexes"]] == ["ACTIVE", "ACTIVE"]
