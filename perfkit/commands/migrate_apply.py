@@ -104,11 +104,7 @@ def apply(
             for text in table.warnings:
                 warn(f"{text}.")
         _check_unread(where, ready, confirm)
-        if any(each.missing for each in ready):
-            note(
-                "`perfkit migrate preflight` finds items that would be refused: those whose\n"
-                "attributes a new index cannot take as keys can then not be written to the table."
-            )
+        _tell_preflight(ready, kept)
         preview = Preview(
             title=f"Apply {plan}",
             effects=tuple(effect for each in ready for effect in _effects(each)),
@@ -302,6 +298,37 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
         yield Effect(text=f"remove index {index.name} ({index.key_text}) of table {table.table}")
     if ready.state.is_busy and missing:
         yield Effect(text=f"first wait for the operation that runs on {table.table}")
+
+
+def _tell_preflight(ready: "Sequence[Ready]", kept: "Mapping[str, Journal]") -> None:
+    """Say what the newest preflight found of each table, or that there was none."""
+    from perfkit.migrate.applying import definition_of
+    from perfkit.units import format_count, format_duration
+
+    is_unknown = False
+    for each in ready:
+        if not each.missing:
+            continue
+        found = kept[each.plan.table].looked(each.state)
+        if found is None or not all(map(found.is_about, map(definition_of, each.missing))):
+            is_unknown = True
+            continue
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(found.at)).total_seconds()
+        read = f"{format_count(found.items)} items{'' if found.whole else ' of a sample'}"
+        text = (
+            f"preflight of {each.plan.table} {format_duration(max(0.0, age_s))} ago:"
+            f" {format_count(found.refused)} of {read} can no longer be written once"
+            f" {', '.join(found.indexes)} {'exists' if len(found.indexes) == 1 else 'exist'}"
+        )
+        if found.refused:
+            warn(f"{text}. Correct them and what writes them first.")
+        else:
+            note(f"{text[0].upper()}{text[1:]}.")
+    if is_unknown:
+        note(
+            "`perfkit migrate preflight` finds items that would be refused: those whose\n"
+            "attributes a new index cannot take as keys can then not be written to the table."
+        )
 
 
 def _check_unread(where: "Target", ready: "Sequence[Ready]", confirmed: str | None) -> None:

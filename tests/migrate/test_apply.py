@@ -223,6 +223,26 @@ def test_without_a_yes_nothing_is_done(client: Any) -> None:
     assert not list(Path(".perfkit/migrations").glob("*.jsonl"))
 
 
+def test_it_tells_first_what_the_newest_preflight_found(client: Any) -> None:
+    client.put_item(TableName="Orders", Item={"order_id": {"S": "odd"}, "customer": {"N": "7"}})
+    assert perfkit("migrate", "preflight", "--index", "ByTotal", "--yes").exit_code == 0
+    of_one = perfkit("migrate", "apply", "plan.json").stderr
+    assert perfkit("migrate", "preflight", "--yes").exit_code == 0
+    of_both = perfkit("migrate", "apply", "plan.json").stderr
+    client.delete_item(TableName="Orders", Key={"order_id": {"S": "odd"}})
+    assert perfkit("migrate", "preflight", "--yes").exit_code == 0
+    clean = perfkit("migrate", "apply", "plan.json").stderr
+
+    generic = "`perfkit migrate preflight` finds items that would be refused"
+    assert generic in of_one
+    assert "Preflight of Orders" not in of_one
+    said = " ".join(of_both.split())
+    assert "preflight of Orders" in said
+    assert "ago: 1 of 121 items can no longer be written" in said
+    assert generic not in of_both
+    assert "ago: 0 of 120 items can no longer be written once ByCustomer, ByTotal exist." in clean
+
+
 @pytest.mark.usefixtures("client")
 def test_no_name_is_confirmed_where_no_index_is_removed() -> None:
     result = apply("--confirm", "ByCustomer")
