@@ -289,7 +289,9 @@ def _print(
                 f"Not in {each.index}, because its key does not allow it:"
                 f" {format_many(total, 'item')} ({reasons})"
             )
-    if not where.is_aws and any(map(_keeps_what_it_may_not, found)):
+    if not where.is_aws and any(
+        difference.is_refused for each in found for difference in each.differences
+    ):
         print_text()
         print_line(
             f"{where.name} keeps entries that DynamoDB would not: of items whose key attribute has"
@@ -302,15 +304,6 @@ def _print(
         _print_answer(answer)
     more = "perfkit migrate verify -v, or --differences FILE"
     print_rows(_differences(found, answers), most, more=more)
-
-
-def _keeps_what_it_may_not(finding: "Finding") -> bool:
-    """Return whether all entries too many can be those of items that DynamoDB would refuse."""
-    from perfkit.migrate.tally import is_refused
-
-    extra = _counts(finding)["extra"]
-    refused = sum(items for each, items in finding.left_out.items() if is_refused(each))
-    return 0 < extra <= refused
 
 
 def _print_answer(answer: "Answer") -> None:
