@@ -18,7 +18,7 @@ from perfkit.commands.common import (
     print_text,
     read_workload,
 )
-from perfkit.settings import RUNS_FOLDER
+from perfkit.settings import FOLDER, PAGE, RUNS_FOLDER
 
 __all__ = ["clean"]
 
@@ -34,10 +34,10 @@ def clean(
     yes: YesOption = False,
 ) -> None:
     """
-    Remove what perfkit made: its tables, its data file and, with --runs, the saved runs.
+    Remove what perfkit made: its tables, its data file and, with --runs, the saved runs and their page.
 
     Only tables that carry perfkit's mark are deleted: all of them in the embedded data file,
-    those of the workload elsewhere.
+    those of the workload elsewhere. What else perfkit keeps in .perfkit stays and is named.
 
     Example: perfkit clean --runs
     """
@@ -47,7 +47,7 @@ def clean(
     from perfkit.dynamodb import cleaning
     from perfkit.dynamodb.safety import approve
 
-    planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None)
+    planned = cleaning.plan(where, read, RUNS_FOLDER if runs else None, page=PAGE if runs else None)
     note_left_alone(read)
     existing = {table.name for table in read.existing}
     for name in (each for each in planned.kept if each not in existing):
@@ -57,6 +57,7 @@ def clean(
         note(f"What stays in {RUNS_FOLDER}, because it cannot be read as a run: {files}.")
     if not planned.effects and not planned.foreign:
         print_text("Nothing to remove.")
+        _say_what_stays()
         return
     if not approve(planned.preview(), where, make_permission(yes=yes), show=note):
         note("Nothing was removed.")
@@ -65,3 +66,26 @@ def clean(
     cleaning.clean(planned, read)
     for effect in effects:
         print_text(f"Removed {effect}")
+    _say_what_stays()
+
+
+_STAYING = {
+    "migrations": "the record of who made which index",
+    "runs": "--runs removes the saved runs",
+    "tables": "the record of which tables are perfkit's",
+    "traces": "recordings",
+}
+
+
+def _say_what_stays() -> None:
+    """Name what is left in perfkit's folder, with the reason where it has one."""
+    try:
+        left = sorted(each for each in FOLDER.iterdir() if each.is_file() or any(each.iterdir()))
+    except OSError:
+        return
+    texts = [
+        f"{each.name} ({_STAYING[each.name]})" if each.name in _STAYING else each.name
+        for each in left
+    ]
+    if texts:
+        note(f"What stays in {FOLDER}: {', '.join(texts)}.")

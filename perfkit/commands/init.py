@@ -94,7 +94,10 @@ def init(
         )
         raise ConfigError(msg)
     try:
-        with RetryingConnection(where.connect(read_only=True)) as connection:
+        patient = RetryingConnection(
+            where.connect(read_only=True), tell=lambda text: note(f"{where.name}: {text}.")
+        )
+        with patient as connection:
             with answer_errors("looking for tables", where.name):
                 found = find_tables(connection, where, table or ())
             for reason in found.skipped:
@@ -315,8 +318,9 @@ def _print(
     for each in tables:
         if each.facts.spent_limit is not None:
             note(
-                f"{each.table.name}: {each.facts.items:,} items read and no more, because its"
-                f" {format_units(each.facts.spent_limit)} read units were used up."
+                f"{each.table.name}: {each.facts.items:,} items read and no more, because of its limit"
+                f" of {format_units(each.facts.spent_limit)} read units; by the sizes of its items"
+                f" {format_units(each.facts.modelled_units)} are due."
             )
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")

@@ -31,7 +31,7 @@ from perfkit.commands.common import (
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from perfkit.dynamodb.index_work import Changes, Event
     from perfkit.dynamodb.safety import Effect
@@ -105,11 +105,7 @@ def apply(
             for text in table.warnings:
                 warn(f"{text}.")
         _check_unread(where, ready, confirm)
-        if any(each.missing for each in ready):
-            note(
-                "`perfkit migrate preflight` finds items that would be refused: those whose\n"
-                "attributes a new index cannot take as keys can then not be written to the table."
-            )
+        _tell_preflight(ready, kept)
         preview = Preview(
             title=f"Apply {plan}",
             effects=tuple(effect for each in ready for effect in _effects(each)),
@@ -122,8 +118,8 @@ def apply(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("apply", plan, given)
-        removed = [f"{each.plan.table} {index.name}" for each in ready for index in each.to_remove]
-        with _watching(_ready_names(ready), again, removed) as watch:
+        leaving = {(each.plan.table, index.name) for each in ready for index in each.to_remove}
+        with _watching(_ready_names(ready), again, leaving) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.apply(where, ready, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -186,8 +182,8 @@ def rollback(
         started_s = time.monotonic()
         given = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         again = plan_command("rollback", plan, given)
-        going = _taken_names(taken)
-        with _watching(going, again, going) as watch:
+        leaving = {(each.state.name, each.made.definition.name) for each in taken}
+        with _watching(_taken_names(taken), again, leaving) as watch:
             policy = WaitPolicy(quiet_s=timeout, watch=watch, stalled=note)
             changes = applying.roll_back(where, taken, kept, policy)
         _show(where, plan, changes, kept, time.monotonic() - started_s, as_json=as_json)
@@ -305,6 +301,37 @@ def _effects(ready: "Ready") -> "Iterator[Effect]":
         yield Effect(text=f"first wait for the operation that runs on {table.table}")
 
 
+def _tell_preflight(ready: "Sequence[Ready]", kept: "Mapping[str, Journal]") -> None:
+    """Say what the newest preflight found of each table, or that there was none."""
+    from perfkit.migrate.applying import definition_of
+    from perfkit.units import format_count, format_duration
+
+    is_unknown = False
+    for each in ready:
+        if not each.missing:
+            continue
+        found = kept[each.plan.table].looked(each.state)
+        if found is None or not all(map(found.is_about, map(definition_of, each.missing))):
+            is_unknown = True
+            continue
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(found.at)).total_seconds()
+        read = f"{format_count(found.items)} items{'' if found.whole else ' of a sample'}"
+        text = (
+            f"preflight of {each.plan.table} {format_duration(max(0.0, age_s))} ago:"
+            f" {format_count(found.refused)} of {read} can no longer be written once"
+            f" {', '.join(found.indexes)} {'exists' if len(found.indexes) == 1 else 'exist'}"
+        )
+        if found.refused:
+            warn(f"{text}. Correct them and what writes them first.")
+        else:
+            note(f"{text[0].upper()}{text[1:]}.")
+    if is_unknown:
+        note(
+            "`perfkit migrate preflight` finds items that would be refused: those whose\n"
+            "attributes a new index cannot take as keys can then not be written to the table."
+        )
+
+
 def _check_unread(where: "Target", ready: "Sequence[Ready]", confirmed: str | None) -> None:
     """
     Look again whether anything reads an index that is to be removed.
@@ -341,10 +368,15 @@ def _check_typed(name: str, confirmed: str | None) -> None:
 
 @contextmanager
 def _watching(
-    names: list[str], again: str, removed: "Sequence[str]"
+    names: list[str], again: str, leaving: "Collection[tuple[str, str]]"
 ) -> "Iterator[Callable[[Event], None]]":
     """
     Show how far indexes are, each named as `table index`; *removed* are those that are to go.
+
+    Args:
+        names: What is worked on, as `table index`.
+        again: The command that goes on where this one was interrupted.
+        leaving: Table and index of what is removed.
 
     Raises:
         typer.Exit: Ctrl-C, with exit code 130.
@@ -358,10 +390,13 @@ def _watching(
 
             def watch(event: "Event") -> None:
                 name = f"{event.table} {event.index}"
-                if name in removed:
-                    if event.status:
-                        stage = "removing" if event.status == "DELETING" else "to be removed"
-                        shown.label(name, f"{event.index}: {stage}")
+                if (event.table, event.index) in leaving:
+                    # before its turn it is as it was
+                    if event.status in {"DELETING", ""}:
+                        shown.label(name, f"removing {event.index}")
+                    if not event.status:
+                        shown.label(name, f"{event.index}: removed")
+                        shown.reach(name, 1.0, 1.0)
                     return
                 if event.status:
                     stage, text = _event_text(event)

@@ -163,6 +163,7 @@ def preflight(
     else:
         _print(found, where, None if verbose else _MOST_ROWS)
     refused = _warn(found)
+    _keep(found, where)
     if violations is not None:
         note(f"{_written(found, violations, examples)}; only you may read it (mode 0600).")
     if refused and fail_on_violations:
@@ -171,6 +172,31 @@ def preflight(
         place = {"--target": target, "--data": data, "--region": region, "--profile": profile}
         same = {"--workload": workload, **place, "--index": index}
         note(_next(proposals, place, same, violations, is_refused=bool(refused)))
+
+
+def _correction(file: Path) -> str:
+    return f'correct the items of the lines with "refused": true in {file}, and what writes them'
+
+
+def _keep(found: "Sequence[Findings]", where: "Target") -> None:
+    """Note in the journals what was found, which `migrate apply` tells before it asks."""
+    from perfkit.dynamodb.tables import Keys
+    from perfkit.migrate.journal import journals
+
+    names = [each.proposal.state.name for each in found]
+    try:
+        with journals(where, names, "migrate preflight") as kept:
+            for each in found:
+                total = each.tallies.total()
+                kept[each.proposal.state.name].add_looked(
+                    each.proposal.state,
+                    {index.name: Keys.of(index) for index in each.proposal.indexes},
+                    refused=total.refused,
+                    items=total.items,
+                    whole=each.tallies.whole,
+                )
+    except PerfkitError as error:
+        warn(f"`migrate apply` will not know of this preflight: {error}.")
 
 
 def _next(
@@ -184,7 +210,7 @@ def _next(
     """Return what is to be done next; with the options that say where, and those that say of what."""
     if is_refused and violations is not None:
         again = migrate_command("preflight", same)
-        return f"Next: correct the items in {violations} and what writes them, then: {again}"
+        return f"Next: {_correction(violations)}, then: {again}"
     if is_refused:
         keys = migrate_command("preflight", {"--violations": "violations.jsonl", **same})
         return f"Next: {keys}\n(the keys of the items to correct; then preflight again)"

@@ -116,9 +116,10 @@ def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int |
     for each in found:
         lines = each.lines if most_lines is None else each.lines[-most_lines:]
         if lines:
+            some = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
+            more = "; -v shows all" if some else ""
             steps = format_many(len(each.lines), "step")
-            shown = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
-            print_text(f"\nNoted of {each.state.name}, {shown}{steps}:")
+            print_text(f"\nNoted of {each.state.name}, {some}{steps}{more}:")
         for line in lines:
             index: Any = line.get("index") or {}
             parts = [str(line["at"])[:19], line["command"], line["step"], index.get("name")]
@@ -155,9 +156,7 @@ def _row(table: "TableStanding", each: "Standing") -> "Row":
         "status": each.status,
         "copied": None if each.fraction is None else format_share(each.fraction),
         "entries": None if each.index is None else each.index.items,
-        "planned": f"{each.planned}, done"
-        if each.planned and each.is_done
-        else each.planned or None,
+        "planned": each.outcome or None,
         "made": None if each.made is None else each.made.since[:16],
     }
 

@@ -289,6 +289,16 @@ def _print(
                 f"Not in {each.index}, because its key does not allow it:"
                 f" {format_many(total, 'item')} ({reasons})"
             )
+    if not where.is_aws and any(
+        difference.is_refused for each in found for difference in each.differences
+    ):
+        print_text()
+        print_line(
+            f"{where.name} keeps entries that DynamoDB would not: of items whose key attribute has"
+            " another type, or no value that a key may have. That is this server's fault, not the"
+            " migration's: correct these items (`perfkit migrate preflight --violations FILE` lists"
+            " them), then verify again."
+        )
     for answer in answers:
         print_text()
         _print_answer(answer)

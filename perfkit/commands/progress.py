@@ -99,7 +99,7 @@ class _Lines:
         self._now = now
         self._lock = threading.Lock()
         self._began_s = self._written_s = now()
-        self._text = ""
+        self._step = self._text = ""
         self._steps: dict[str, str] = {}
         self._done: dict[str, tuple[float, float | None]] = {}
         self._current = ""
@@ -117,10 +117,11 @@ class _Lines:
     def label(self, name: str, text: str, *, step: str = "") -> None:
         with self._lock:
             self._current, self._text = name, text
-            # several things side by side take turns, and each step is told once
-            if self._steps.get(name) != (step or text):
-                self._steps[name] = step or text
-                self._say(step or text)
+            reached = step or text
+            # several things take turns: each says its step once
+            if reached not in {self._step, self._steps.get(name)}:
+                self._say(reached)
+            self._step = self._steps[name] = reached
 
     def tick(self) -> None:
         """Write a line if it is time for one; called every now and then."""

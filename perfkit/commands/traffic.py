@@ -228,10 +228,13 @@ def workload(
     # what a command of perfkit's would refuse is a fault of this one
     read(written.text.encode(), source=str(output))
     write_private(output, written.text, replace=force)
-    note(
-        f"Wrote {output}: {format_many(len(written.patterns), 'access pattern', 'access patterns')}"
-        f" with recorded rates. Next: perfkit bench --workload {output}"
+    many = format_many(len(written.patterns), "access pattern", "access patterns")
+    rates = (
+        "with recorded rates"
+        if written.has_rates
+        else "without rates, as it was recorded for less than a minute: they stand as a comment"
     )
+    note(f"Wrote {output}: {many} {rates}. Next: perfkit bench --workload {output}")
     for text in written.differences:
         note(f"Otherwise: {text}.")
     for text in written.left_out:

@@ -38,6 +38,7 @@ class CleanPlan:
         files: The data file with its companions; empty if it holds a table that stays.
         runs: Run files.
         other_files: How many others there are in their folder, which stay.
+        page: The page that was made of the runs; None leaves it, or there is none.
     """
 
     target: Target
@@ -47,6 +48,7 @@ class CleanPlan:
     files: tuple[Path, ...]
     runs: tuple[Path, ...]
     other_files: int
+    page: Path | None
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -58,6 +60,8 @@ class CleanPlan:
         if self.runs:
             runs = "1 saved run" if len(self.runs) == 1 else f"{len(self.runs)} saved runs"
             lines.append(f"{runs} in {self.runs[0].parent}")
+        if self.page is not None:
+            lines.append(f"page {self.page}")
         return tuple(lines)
 
     def preview(self) -> Preview:
@@ -76,7 +80,9 @@ class CleanPlan:
         )
 
 
-def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
+def plan(
+    target: Target, workload: Workload, runs: Path | None, page: Path | None = None
+) -> CleanPlan:
     """
     Look at what there is to remove; changes nothing, and writes nothing, so a full disk is no hindrance.
 
@@ -85,6 +91,7 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
             the workload, because an account is shared with others.
         workload: Its tables.
         runs: Folder of the saved runs; None leaves them.
+        page: The page made of them; None leaves it.
 
     Raises:
         TargetError: The target does not answer, or the data file is not one of perfkit's.
@@ -103,6 +110,7 @@ def plan(target: Target, workload: Workload, runs: Path | None) -> CleanPlan:
         files=() if keeps_file else tuple(data_files(target.data)),
         runs=run_files,
         other_files=len(found) - len(run_files),
+        page=page if page is not None and page.is_file() else None,
     )
 
 
@@ -163,6 +171,7 @@ def clean(planned: CleanPlan, workload: Workload) -> None:
                 with answer_errors(f"deleting table {table.name}", planned.target.name):
                     wait_until_gone(connection, table.name, pause=time.sleep)
     _remove(planned.runs)
+    _remove(() if planned.page is None else (planned.page,))
 
 
 def _remove(files: tuple[Path, ...]) -> None:

@@ -21,6 +21,8 @@ _FIRST_S = 0.05
 _LONGEST_S = 20.0
 _LONGEST_THROTTLED_S = 300.0
 _LONGEST_FAILING_S = 30.0
+_TOLD_AT = 4
+"""Repeats that pass within a second or so, and that nobody needs to hear of."""
 
 
 class Backoff:
@@ -60,6 +62,7 @@ class RetryingConnection:
         connection: Where to send.
         backoff: How to wait between attempts.
         clock: Decides when it gives up: after 300 s of throttling, 30 s of failures or silence.
+        tell: Called with what is waited for, once an operation was sent again several times.
 
     Attributes:
         repeats: How often something was sent again.
@@ -72,7 +75,9 @@ class RetryingConnection:
         *,
         backoff: Backoff | None = None,
         clock: Clock = time.monotonic,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._tell = tell
         self._connection = connection
         self._backoff = backoff or Backoff()
         self._clock = clock
@@ -103,6 +108,11 @@ class RetryingConnection:
                     raise
                 self.repeats += 1
                 self.throttles += error.code in THROTTLES
+                if attempt == _TOLD_AT:
+                    self._tell(
+                        f"{operation} is answered by {error.code}; it is sent again for up to"
+                        f" {self._retry_for_s(error):,.0f} s"
+                    )
                 self._backoff.wait(attempt)
                 attempt += 1
             else:

@@ -7,7 +7,7 @@ The record that an index was asked for here is the mark by which rollback knows 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -22,10 +22,13 @@ from perfkit.errors import ConfigError, cannot_write
 from perfkit.migrate.checkpoint import held, place_of
 from perfkit.settings import MIGRATIONS_FOLDER
 
-__all__ = ["Journal", "Made", "journal_of", "journals"]
+__all__ = ["Journal", "Looked", "Made", "journal_of", "journals"]
 
 _FORMAT = 1
 """Of a line. 1: first."""
+
+_LOOKED = "looked"
+"""The step of a preflight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,34 @@ class Made:
     is_sure: bool = False
     is_scaled: bool = False
     is_going: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """
+    What a preflight found in a table.
+
+    Args:
+        at: When, in UTC.
+        indexes: Names of the indexes it was about, each with the key it was to have.
+        refused: Items that could not be written any more once the indexes are there.
+        items: Items read.
+        whole: All of the table, and no sample, was read.
+    """
+
+    at: str
+    indexes: Mapping[str, Sequence[str]]
+    refused: int
+    items: int
+    whole: bool
+
+    def is_about(self, definition: Definition) -> bool:
+        """Return whether it looked for an index of this name and key."""
+        return self.indexes.get(definition.name) == _typed(definition.keys)
+
+
+def _typed(keys: Keys) -> list[str]:
+    return [f"{name} {kind}" for name, kind in keys.partition + keys.sort]
 
 
 class Journal:
@@ -141,6 +172,34 @@ class Journal:
             and datetime.fromisoformat(line["at"]) >= since
         }
 
+    def looked(self, table: TableState) -> Looked | None:
+        """Return what the newest preflight found in this very table; None where there was none."""
+        found = [
+            line
+            for line in self.lines()
+            if line["step"] == _LOOKED and Identity(**line["table_id"]) == table.identity
+        ]
+        return Looked(at=found[-1]["at"], **found[-1]["found"]) if found else None
+
+    def add_looked(
+        self,
+        table: TableState,
+        indexes: Mapping[str, Keys],
+        *,
+        refused: int,
+        items: int,
+        whole: bool,
+    ) -> None:
+        """Note what a preflight found; see `Looked` and `note`."""
+        found = {
+            "indexes": {name: _typed(keys) for name, keys in indexes.items()},
+            "refused": refused,
+            "items": items,
+            "whole": whole,
+        }
+        detail = f"{refused:,} of {items:,} items read would no longer be writable"
+        self._append(self._line(table, _LOOKED, detail) | {"found": found})
+
     def _lines_of(self, table: TableState) -> Iterator[dict[str, Any]]:
         """Yield what was noted of the indexes of this very table."""
         for line in self.lines():
@@ -175,6 +234,12 @@ class Journal:
             goal: What is wanted of it.
             detail: For people.
         """
+        line = self._line(table, step, detail)
+        if definition is not None:
+            line |= {"goal": str(goal), "index": asdict(definition)}
+        self._append(line)
+
+    def _line(self, table: TableState, step: str, detail: str) -> dict[str, Any]:
         line: dict[str, Any] = {
             "format": _FORMAT,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -185,13 +250,12 @@ class Journal:
             "arn": table.arn,
             "table_id": asdict(table.identity),
         }
-        if definition is not None:
-            line |= {"goal": str(goal), "index": asdict(definition)}
         if detail:
             line["detail"] = detail
-        self._append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        return line
 
-    def _append(self, text: bytes) -> None:
+    def _append(self, line: Mapping[str, Any]) -> None:
+        text = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -239,6 +303,8 @@ def _check_line(line: dict[str, Any]) -> None:
     """
     datetime.fromisoformat(line["at"])
     Identity(**line["table_id"])
+    if line["step"] == _LOOKED:
+        Looked(at=line["at"], **line["found"])
     if "index" in line:
         Goal(line["goal"])
         _made(line)

@@ -20,6 +20,7 @@ from perfkit.dynamodb.items import canonical, to_client
 from perfkit.dynamodb.retries import Clock, Pause
 from perfkit.dynamodb.tables import IndexState, TableState
 from perfkit.migrate.entries import Suspect, as_text, digest_of, expected_entry, part_of
+from perfkit.migrate.tally import is_refused
 
 __all__ = ["Difference", "DifferenceKind", "Outcome", "SecondLook", "Settling", "StrongReader"]
 
@@ -60,12 +61,14 @@ class Difference:
         key: Of the item, in wire form.
         kind: How.
         reason: In words, without a value.
+        is_refused: There is an entry of an item that DynamoDB would refuse to write.
     """
 
     index: str
     key: Item
     kind: DifferenceKind
     reason: str
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,7 +351,15 @@ class _Seen:
 
 def _difference(seen: _Seen) -> Difference:
     kind, reason = _kind_and_reason(seen)
-    return Difference(index=seen.index.name, key=seen.suspect.key, kind=kind, reason=reason)
+    return Difference(
+        index=seen.index.name,
+        key=seen.suspect.key,
+        kind=kind,
+        reason=reason,
+        is_refused=bool(seen.entries)
+        and seen.item is not None
+        and any(map(is_refused, violations(seen.item, seen.index.keys))),
+    )
 
 
 def _kind_and_reason(seen: _Seen) -> tuple[DifferenceKind, str]:

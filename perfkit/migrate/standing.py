@@ -49,6 +49,21 @@ class Standing:
         return self.index.status
 
     @property
+    def outcome(self) -> str:
+        """What has become of what the plan says of it; empty where it says nothing."""
+        if self.planned == "remove":
+            return "removed" if self.index is None else "to be removed"
+        if not self.planned:
+            return ""
+        if self.index is None:
+            return "to be created"
+        if self.difference:
+            return "differs"
+        if not self.is_done:
+            return "being created" if self.index.status == "CREATING" else "to be created"
+        return "there already" if self.made is None else "created"
+
+    @property
     def is_done(self) -> bool:
         """Whether the plan has nothing left to do with it."""
         if self.planned == "remove":

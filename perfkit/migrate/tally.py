@@ -9,13 +9,13 @@ from perfkit.dynamodb.index_items import Reason, Violation, violations
 from perfkit.dynamodb.tables import Keys
 from perfkit.workloads.profile import Estimate, share_of
 
-__all__ = ["IndexTally", "Tallies", "Tally"]
+__all__ = ["IndexTally", "Tallies", "Tally", "is_refused"]
 
 _MOST_KINDS = 50
 _OTHER_KINDS = "other kinds"
 
 
-def _is_refused(violation: Violation) -> bool:
+def is_refused(violation: Violation) -> bool:
     """
     Whether DynamoDB refuses to write an item with this violation once the index is there.
 
@@ -55,7 +55,7 @@ class IndexTally:
         for each in found:
             _count(self.reasons.setdefault(each.attribute, {}), each.reason)
         self.left_out += bool(found)
-        if any(map(_is_refused, found)):
+        if any(map(is_refused, found)):
             self.refused += 1
             _count(self.refused_kinds, kind)
         return found
@@ -109,7 +109,7 @@ class Tally:
             for name, wanted in keys.items()
             for each in self.indexes.setdefault(name, IndexTally()).add(item, kind, wanted)
         ]
-        self.refused += any(_is_refused(each) for _, each in found)
+        self.refused += any(is_refused(each) for _, each in found)
         return found
 
     def include(self, other: "Tally") -> None:

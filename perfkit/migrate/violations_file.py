@@ -11,7 +11,7 @@ from perfkit.capacity import Item
 from perfkit.dynamodb.index_items import Violation
 from perfkit.errors import ConfigError, StorageFullError
 from perfkit.migrate.proposals import Proposal
-from perfkit.migrate.tally import Tally
+from perfkit.migrate.tally import Tally, is_refused
 
 __all__ = ["ViolationsFile", "check_free", "check_own"]
 
@@ -127,6 +127,7 @@ class ViolationsFile:
             "index": index,
             "attribute": violation.attribute,
             "reason": str(violation.reason),
+            "refused": is_refused(violation),
             "found": violation.found,
             "wanted": violation.wanted,
         }

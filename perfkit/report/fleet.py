@@ -151,7 +151,7 @@ def _scaling(fleets: Mapping[str, Fleet]) -> Table:
     return Table(
         name="scaling",
         title=f"Auto scaling at {format_share(policy.target)} CPU, {policy.least} to {policy.most}"
-        f" instances: the CPU of each test, at its own rate, for {format_duration(REPLAYED_S)}",
+        f" instances: each test at its own rate for {format_duration(REPLAYED_S)}",
         columns=(
             Column(key="side", title="", label=True),
             Column(key="cpu_share", title="CPU of a process", kind=Kind.SHARE),

@@ -43,12 +43,14 @@ class Written:
         patterns: Names of its patterns.
         left_out: Requests that are no pattern, with the reason.
         differences: What patterns do otherwise than the service, each with its pattern's name.
+        has_rates: The recording was long enough for its rates to be stated.
     """
 
     text: str
     patterns: tuple[str, ...]
     left_out: tuple[str, ...]
     differences: tuple[str, ...]
+    has_rates: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ def write_workload(summary: Summary) -> Written:
         patterns=tuple(each.name for each in patterns),
         left_out=tuple(left_out),
         differences=tuple(f"{each.name} {what}" for each in patterns for what in each.differences),
+        has_rates=summary.has_rate,
     )
 
 
@@ -349,8 +352,22 @@ def _parameters(sets: Sequence[Mapping[str, AttributeValue]]) -> Iterator[str]:
 
 
 def _traffic(summary: Summary, patterns: list[_Pattern]) -> Iterator[str]:
+    """Yield the recorded rates: those of a recording too short for money a month as a comment."""
     if not summary.trace.observed_s:
         return
+    lines = list(_rates(summary, patterns))
+    if summary.has_rate or not lines:
+        yield from lines
+        return
+    yield ""
+    yield from comment(
+        "Recorded for less than a minute, which says nothing of a month: the recorded rates are"
+        " left out. State those of the service here, and there is money a month:"
+    )
+    yield from (f"# {line}" for line in lines if line)
+
+
+def _rates(summary: Summary, patterns: list[_Pattern]) -> Iterator[str]:
     if patterns:
         yield ""
         yield "[traffic.reads]"

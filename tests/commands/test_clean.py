@@ -108,9 +108,25 @@ def test_runs_go_when_asked_for_and_nothing_else(tmp_path: Path) -> None:
     others[0].write_text('{"format": 1, "by": "somebody"}')
     others[1].write_text("[1, 2]")
 
+    page, journal = (
+        tmp_path / ".perfkit/report.html",
+        tmp_path / ".perfkit/migrations/journal.jsonl",
+    )
+    page.write_text("<html>")
+    journal.parent.mkdir()
+    journal.write_text("{}")
+
     result = perfkit("clean", "--runs", "--yes")
 
-    assert result.stdout == "Removed 2 saved runs in .perfkit/runs\n"
+    assert (
+        result.stdout
+        == "Removed 2 saved runs in .perfkit/runs\nRemoved page .perfkit/report.html\n"
+    )
+    assert "What stays in .perfkit: migrations (the record of who made which index), runs" in (
+        result.stderr
+    )
+    assert not page.exists()
+    assert journal.exists()
     assert (
         "What stays in .perfkit/runs, because it cannot be read as a run: 2 files." in result.stderr
     )

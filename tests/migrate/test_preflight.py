@@ -119,6 +119,7 @@ def plant(client: Any, chance: random.Random, *, items: int, faults: int) -> set
 
 def found_in(path: Path) -> Counter[tuple[str, ...]]:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(line["refused"] is (line["reason"] != "missing") for line in lines)
     assert {line["table"] for line in lines} == {"Things"}
     return Counter(
         (e["key"]["pk"]["S"], e["key"]["sk"]["N"], e["index"], e["attribute"], e["reason"])

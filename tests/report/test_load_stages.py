@@ -153,6 +153,30 @@ def test_what_is_counted_is_shown_by_the_second() -> None:
     assert points_of(charts["timeline-latency"], "95th percentile")[0] == Point(1.0, 0.2)
 
 
+def test_at_a_rate_no_second_with_requests_is_left_out() -> None:
+    seconds = (second(1.0), second(2.0), second(3.0, users=2), second(3.9, users=0, requests=9))
+    settings = LoadSettings(
+        model=LoadModel.OPEN, users=4, duration_s=6.0, rate_hz=10.0, mix="courses"
+    )
+
+    charts = curves_of(run_of((*seconds, second(4.2, users=0, requests=0)), settings=settings))
+
+    answered = points_of(charts["timeline-requests"], "answered")
+    assert [each.x for each in answered] == [1.0, 2.0, 3.0, 3.9]
+
+
+def test_a_dashboard_of_which_half_is_missing_has_no_grade() -> None:
+    silent = tuple(replace(each, read_units=None) for each in SECONDS)
+    quick = replace(figures("", slowest_s=0.05, units=0.0), capacity_units=None)
+    run = replace(run_of(silent, stages=(), events=()), scenario="load", variants=(quick,))
+
+    (section,) = (each for each in build_report([run]).sections if each.name == "dashboard")
+    text = render_blocks(section.blocks, 100)
+
+    assert "Status: NO GRADE" in text
+    assert "of 8 figures are missing" in text
+
+
 def test_a_service_that_says_nothing_of_throttles_has_no_line_of_them() -> None:
     silent = tuple(replace(each, throttles=None) for each in FAILING)
 

@@ -80,6 +80,30 @@ def statement(text: str) -> Exchange:
     return exchange(1, "ExecuteStatement", asked, {"Items": items}, consumed=(consumed,))
 
 
+def scan(number: int, key: str | None = None, **more: Any) -> Exchange:
+    asked = {
+        "TableName": "Orders",
+        "FilterExpression": "customer = :c",
+        "ExpressionAttributeValues": {":c": {"S": "x"}},
+    } | ({"ExclusiveStartKey": {"OrderID": {"N": key}}} if key else {})
+    last = {} if key else {"LastEvaluatedKey": {"OrderID": {"N": "7"}}}
+    return exchange(number, "Scan", asked | more, {"Count": 2, "ScannedCount": 1000, **last})
+
+
+def test_a_scan_that_ends_at_its_limit_reads_a_part() -> None:
+    (part,) = found_in([scan(1, Limit=1000)])
+    Path("rules.trace").unlink()
+    found = found_in([scan(1, Limit=1000), scan(2, "7", Limit=1000)])
+    (paged,) = (each for each in found if each.rule is Rule.SCAN)
+
+    assert part.what == "reads a part of Orders, up to a Limit, to answer a question"
+    assert part.worth == (
+        "at most: a query finds what is behind the Limit, too, and reads that as well"
+    )
+    assert paged.what == "reads all of Orders to answer a question"
+    assert paged.evidence == "1 time, each 1 RCU and 2,000 items read for 4 returned"
+
+
 # the first eight are the examples of the developer guide, "PartiQL select statements for DynamoDB"
 @pytest.mark.parametrize(
     ("text", "scans"),

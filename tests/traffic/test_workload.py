@@ -117,4 +117,8 @@ def test_what_a_pattern_cannot_say_is_said(workload: Callable[..., str]) -> None
         " =, and there are no values that a workload can hold; record with --keep-values, or write"
         " it by hand."
     )
-    assert "# It is asked with a Limit" in Path("perfkit.toml").read_text()
+    assert said.startswith("Wrote perfkit.toml: 1 access pattern without rates, as it was recorded")
+    text = Path("perfkit.toml").read_text()
+    assert "# my-things-by-partition = { rps = " in text
+    assert load("perfkit.toml").traffic is None
+    assert "# It is asked with a Limit" in text

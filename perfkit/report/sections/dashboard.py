@@ -280,12 +280,18 @@ def _panel(
         calls = format_value(variant.latency_s.count, Kind.COUNT)
         verb = "request is" if variant.latency_s.count == 1 else "requests are"
         reason += f"; {calls} {verb} too few for a 99th percentile"
+    status, tone = health.name, tone_of(verdict)
+    missing = sum(figures.get(each.key) is None for each in METRICS)
+    if verdict.ruling is Ruling.PASS and 2 * missing >= len(METRICS):
+        # what is there is good, and nobody knows of the rest
+        status, tone = "NO GRADE", Tone.PLAIN
+        reason = f"{missing} of {len(METRICS)} figures are missing; {verdict.evidence}"
     return Panel(
         title=f"{title}, {provenance}",
         gauges=tuple(_gauge(each, figures, both) for each in METRICS),
-        status=health.name,
+        status=status,
         reason=reason,
-        tone=tone_of(verdict),
+        tone=tone,
         provenance=provenance,
     )
 

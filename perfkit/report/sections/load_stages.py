@@ -323,9 +323,16 @@ def timeline(test: LoadTest) -> Iterator[Curves]:
 
 def _whole_seconds(test: LoadTest) -> list[tuple[LoadSecond, float]]:
     """Return the seconds until users leave, with how long each of them really was."""
+    # at a rate users leave as soon as no request is left for them, well before the last one
+    at_rate = test.settings.rate_hz is not None
     most = max((each.users for each in test.seconds), default=0)
     end = max(
-        (number for number, each in enumerate(test.seconds, 1) if each.users == most), default=0
+        (
+            number
+            for number, each in enumerate(test.seconds, 1)
+            if (each.requests if at_rate else each.users == most)
+        ),
+        default=0,
     )
     found, before_s = [], 0.0
     for each in test.seconds[:end]:

@@ -34,16 +34,36 @@ def find_scans(summary: Summary, _: Settings) -> Iterator[Finding]:
         yield Finding(
             rule=Rule.SCAN,
             request=fingerprint.text,
-            what=f"reads all of {fingerprint.where} to answer a question",
+            what=f"reads {_how_much(each)} to answer a question",
             evidence=f"{format_many(runs, 'time', 'times')}, each {format_units(units)} RCU"
             f" and {_items(each, runs)}",
             remedy=_remedy(each, summary.trace.schemas.get(fingerprint.table)),
             worth_usd=summary.scaled_usd(
                 each.cost_usd * (1.0 if saved is None else saved), totals.calls
             ),
-            worth="" if saved is not None else "at most: how much of it is needed is not recorded",
+            worth=_doubt(each),
             example=each.example.number if each.example else 0,
         )
+
+
+def _stops(figures: Figures) -> bool:
+    """Return whether a Limit ends what is read, and no further page is asked for."""
+    is_continued = figures.paged_calls > len(figures.chains)
+    return "limit" in figures.fingerprint.options.split(", ") and not is_continued
+
+
+def _how_much(figures: Figures) -> str:
+    where = figures.fingerprint.where
+    return f"a part of {where}, up to a Limit," if _stops(figures) else f"all of {where}"
+
+
+def _doubt(figures: Figures) -> str:
+    """Return what the worth of a scan leaves open."""
+    if not figures.fingerprint.filter:
+        return "at most: how much of it is needed is not recorded"
+    if _stops(figures):
+        return "at most: a query finds what is behind the Limit, too, and reads that as well"
+    return ""
 
 
 def _items(figures: Figures, runs: int) -> str:
