@@ -13,7 +13,6 @@ from perfkit import __version__
 from perfkit.commands.bench import bench
 from perfkit.commands.check import check
 from perfkit.commands.clean import clean
-from perfkit.commands.common import say, say_error
 from perfkit.commands.compare import compare
 from perfkit.commands.cost import cost
 from perfkit.commands.create_indexes import create_indexes
@@ -25,6 +24,7 @@ from perfkit.commands.fleet import fleet
 from perfkit.commands.init import init
 from perfkit.commands.load import load
 from perfkit.commands.migrate import migrate
+from perfkit.commands.output import say, say_error
 from perfkit.commands.prices import prices
 from perfkit.commands.record import record
 from perfkit.commands.report import ReportCommand, report

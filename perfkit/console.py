@@ -13,9 +13,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from types import FrameType
 from typing import Any, TextIO
 
-__all__ = ["INTERRUPTED", "is_out_of_files", "prepare_streams", "silence", "terminate_as_interrupt"]
+__all__ = [
+    "INTERRUPTED",
+    "is_out_of_files",
+    "prepare_streams",
+    "silence",
+    "stop_on_signals",
+    "terminate_as_interrupt",
+]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -171,3 +179,17 @@ def terminate_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that the first SIGTERM or Ctrl-C sets; a second Ctrl-C interrupts."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop

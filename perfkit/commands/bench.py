@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     LikeAwsOption,
@@ -23,13 +22,12 @@ from perfkit.commands.common import (
     make_permission,
     make_redis_url,
     make_target,
-    note,
     read_workload,
     refuse_idle,
     report_command,
-    say,
-    say_consumption,
 )
+from perfkit.commands.output import note, say, say_consumption
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError, LimitReachedError, PerfkitError
 from perfkit.settings import RUNS_FOLDER
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -20,11 +20,9 @@ from perfkit.commands.common import (
     list_runs,
     make_redis_url,
     make_target,
-    print_json,
-    print_text,
     read_workload,
-    wrap,
 )
+from perfkit.commands.output import print_json, print_text, wrap
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.settings import PAGE

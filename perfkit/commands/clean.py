@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     ProfileOption,
     RegionOption,
@@ -13,11 +13,9 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
-    note,
-    note_left_alone,
-    print_text,
     read_workload,
 )
+from perfkit.commands.output import note, note_left_alone, print_text
 from perfkit.settings import FOLDER, PAGE, RUNS_FOLDER
 
 __all__ = ["clean"]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import JsonOption, refuse_idle
+from perfkit.commands.options import JsonOption, refuse_idle
 from perfkit.commands.report import ForceOption, choose_format, print_built, write_built
 from perfkit.errors import ConfigError
 from perfkit.report.formats import Format

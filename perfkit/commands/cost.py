@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import (
-    JsonOption,
-    WorkloadOption,
-    list_runs,
-    note,
-    print_json,
-    runs_about,
-    warn,
-)
+from perfkit.commands.options import JsonOption, WorkloadOption, list_runs, runs_about
+from perfkit.commands.output import note, print_json, warn
 from perfkit.errors import ConfigError
 from perfkit.settings import RUNS_FOLDER
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -20,15 +19,18 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    read_workload,
+)
+from perfkit.commands.output import (
     note,
     note_left_alone,
     print_json,
     print_text,
-    read_workload,
     say,
     say_consumption,
     warn,
 )
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError, ThresholdError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -15,12 +15,9 @@ from perfkit.commands.common import (
     WorkloadOption,
     make_redis_url,
     make_target,
-    note,
-    print_json,
-    print_text,
     read_workload,
-    wrap,
 )
+from perfkit.commands.output import note, print_json, print_text, wrap
 from perfkit.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:

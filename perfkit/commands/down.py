@@ -1,6 +1,6 @@
 """`perfkit down`: stops what `perfkit up` started."""
 
-from perfkit.commands.common import note, print_text
+from perfkit.commands.output import note, print_text
 from perfkit.settings import FOLDER
 
 __all__ = ["down"]

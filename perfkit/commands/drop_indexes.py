@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -16,13 +15,16 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    read_workload,
+)
+from perfkit.commands.output import (
     note,
     note_left_alone,
     print_json,
     print_text,
-    read_workload,
     say,
 )
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:

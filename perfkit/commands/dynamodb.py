@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import print_text, say
+from perfkit.commands.output import print_text, say
 from perfkit.hosts import is_loopback
 from perfkit.settings import (
     DATA_FILE,

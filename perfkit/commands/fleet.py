@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import JsonOption, VerboseOption, parse_duration, print_json, warn
+from perfkit.commands.options import JsonOption, VerboseOption, parse_duration
+from perfkit.commands.output import print_json, warn
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import RUNS_FOLDER
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -18,13 +17,16 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    request_prices,
+)
+from perfkit.commands.output import (
     note,
     print_json,
-    request_prices,
     say,
     say_consumption,
     warn,
 )
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
 from perfkit.settings import DATA_FILE, WORKLOAD_FILE
 

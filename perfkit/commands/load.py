@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.load_subject import (
+    Where,
+    check_subject,
+    draws_items,
+    most_requests,
+    of_reference_service,
+    of_urls,
+)
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     LikeAwsOption,
@@ -20,23 +27,13 @@ from perfkit.commands.common import (
     VerboseOption,
     WorkloadOption,
     YesOption,
-    note,
     parse_duration,
-    print_json,
     read_workload,
     refuse_idle,
-    say,
 )
-from perfkit.commands.load_subject import (
-    Where,
-    check_subject,
-    draws_items,
-    most_requests,
-    of_reference_service,
-    of_urls,
-)
+from perfkit.commands.output import note, print_json, say
 from perfkit.commands.written_lines import GithubOption, JunitOption, LineFiles
-from perfkit.console import terminate_as_interrupt
+from perfkit.console import INTERRUPTED, terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError, ThresholdError
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_many, format_seconds

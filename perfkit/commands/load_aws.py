@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from perfkit.commands.common import make_permission, note, warn
+from perfkit.commands.options import make_permission
+from perfkit.commands.output import note, warn
 from perfkit.errors import ConfigError, PerfkitError
 from perfkit.settings import RUNS_FOLDER
 from perfkit.units import format_many, format_units

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit.commands.common import make_target, note, read_workload, say_consumption, warn
+from perfkit.commands.options import make_target, read_workload
+from perfkit.commands.output import note, say_consumption, warn
 from perfkit.errors import ConfigError, TargetError
 from perfkit.settings import FOLDER
 

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from perfkit.commands.common import note
+from perfkit.commands.output import note
 from perfkit.units import format_duration, format_many, format_seconds, format_share, one_line
 
 if TYPE_CHECKING:

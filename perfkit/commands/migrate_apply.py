@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -20,14 +19,17 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    refuse_idle,
+)
+from perfkit.commands.output import (
     note,
     print_json,
     print_text,
-    refuse_idle,
     say,
     warn,
     wrap,
 )
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
-    JsonOption,
-    LikeAwsOption,
-    make_target,
-    note,
-    parse_duration,
-    print_json,
-    say,
-)
 from perfkit.commands.load import document_of
-from perfkit.console import terminate_as_interrupt
+from perfkit.commands.options import JsonOption, LikeAwsOption, make_target, parse_duration
+from perfkit.commands.output import note, print_json, say
+from perfkit.console import INTERRUPTED, terminate_as_interrupt
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import DEMO_PAGE, FOLDER, RUNS_FOLDER
 

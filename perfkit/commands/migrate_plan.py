@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.migrate_apply import migrate_command, plan_command
+from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -21,19 +22,20 @@ from perfkit.commands.common import (
     WorkloadOption,
     YesOption,
     make_target,
+    read_workload,
+    refuse_idle,
+)
+from perfkit.commands.output import (
     note,
     print_line,
     print_text,
-    read_workload,
-    refuse_idle,
     say,
     say_consumption,
     warn,
     warn_of_units,
     wrap,
 )
-from perfkit.commands.migrate_apply import migrate_command, plan_command
-from perfkit.commands.migrate_tables import find_lacking, is_approved, say_nothing_lacks
+from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError
 from perfkit.migrate.forms import Emitted
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.migrate_apply import migrate_command, plan_command
+from perfkit.commands.migrate_tables import find_lacking, is_approved, print_rows, say_nothing_lacks
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -18,18 +19,19 @@ from perfkit.commands.common import (
     WorkloadOption,
     YesOption,
     make_target,
+    read_workload,
+    refuse_idle,
+)
+from perfkit.commands.output import (
     note,
     print_json,
     print_line,
-    read_workload,
-    refuse_idle,
     say,
     say_consumption,
     warn,
     warn_of_units,
 )
-from perfkit.commands.migrate_apply import migrate_command, plan_command
-from perfkit.commands.migrate_tables import find_lacking, is_approved, print_rows, say_nothing_lacks
+from perfkit.console import INTERRUPTED
 from perfkit.errors import PerfkitError, ThresholdError
 
 if TYPE_CHECKING:

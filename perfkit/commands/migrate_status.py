@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.migrate_apply import migrate_command, plan_command, target_of
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -14,14 +15,10 @@ from perfkit.commands.common import (
     VerboseOption,
     WorkloadOption,
     make_target,
-    note,
-    print_json,
-    print_text,
     read_workload,
     refuse_idle,
-    warn,
 )
-from perfkit.commands.migrate_apply import migrate_command, plan_command, target_of
+from perfkit.commands.output import note, print_json, print_text, warn
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from perfkit.commands.common import make_permission, note, print_json, print_text
+from perfkit.commands.options import make_permission
+from perfkit.commands.output import note, print_json, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

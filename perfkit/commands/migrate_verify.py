@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.migrate_apply import place_named
+from perfkit.commands.migrate_tables import check_made, print_rows
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -19,18 +20,19 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    read_workload,
+    refuse_idle,
+)
+from perfkit.commands.output import (
     note,
     print_json,
     print_line,
     print_text,
-    read_workload,
-    refuse_idle,
     say,
     say_consumption,
     warn_of_units,
 )
-from perfkit.commands.migrate_apply import place_named
-from perfkit.commands.migrate_tables import check_made, print_rows
+from perfkit.console import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

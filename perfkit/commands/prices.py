@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    JsonOption,
-    ProfileOption,
+from perfkit.commands.options import JsonOption, ProfileOption
+from perfkit.commands.output import (
     note,
     print_json,
     print_text,

@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from perfkit.commands.common import note
+from perfkit.commands.output import note
 from perfkit.units import format_duration, format_share, one_line
 
 __all__ = ["Shown", "bars"]

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     ProfileOption,
     RegionOption,
     make_target,
-    note,
-    say,
     seconds,
-    warn,
 )
+from perfkit.commands.output import note, say, warn
 from perfkit.errors import ConfigError, EvidenceError
 from perfkit.settings import TARGET_VARIABLE, TRACES_FOLDER
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     JsonOption,
     ProfileOption,
     VerboseOption,
     WorkloadOption,
     list_runs,
-    note,
     refuse_idle,
     runs_about,
 )
+from perfkit.commands.output import note
 from perfkit.errors import ConfigError, UnknownScenarioError
 from perfkit.report.formats import Format
 from perfkit.settings import PAGE, RUNS_FOLDER

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perfkit.commands.bench import check_budgets, measure_with_bars, preview_measuring
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
+from perfkit.commands.load import load_phase, phase_effect
+from perfkit.commands.load_subject import Where
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     LikeAwsOption,
@@ -26,20 +28,19 @@ from perfkit.commands.common import (
     make_permission,
     make_redis_url,
     make_target,
-    note,
-    note_left_alone,
     read_workload,
     refuse_idle,
     report_command,
+)
+from perfkit.commands.output import (
+    note,
+    note_left_alone,
     say,
     say_consumption,
     warn,
 )
-from perfkit.commands.create_indexes import check_counts, create_with_bars, not_counted
-from perfkit.commands.load import load_phase, phase_effect
-from perfkit.commands.load_subject import Where
 from perfkit.commands.seed import seed_with_bars
-from perfkit.console import terminate_as_interrupt
+from perfkit.console import INTERRUPTED, terminate_as_interrupt
 from perfkit.errors import ConfigError
 from perfkit.settings import PAGE
 

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    INTERRUPTED,
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     MaxCostOption,
@@ -19,15 +18,18 @@ from perfkit.commands.common import (
     YesOption,
     make_permission,
     make_target,
+    read_workload,
+)
+from perfkit.commands.output import (
     note,
     note_left_alone,
     print_json,
     print_text,
-    read_workload,
     say,
     say_consumption,
     warn,
 )
+from perfkit.console import INTERRUPTED
 
 if TYPE_CHECKING:
     from perfkit.dynamodb.seeding import SeedOutcome, SeedPlan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     LikeAwsOption,
     MaxCostOption,
@@ -20,12 +20,9 @@ from perfkit.commands.common import (
     WorkloadOption,
     make_redis_url,
     make_target,
-    note,
-    print_text,
     read_workload,
-    say_consumption,
-    warn,
 )
+from perfkit.commands.output import note, print_text, say_consumption, warn
 from perfkit.errors import TargetError
 from perfkit.hosts import is_loopback
 from perfkit.settings import FOLDER

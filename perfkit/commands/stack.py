@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import note, print_text, write_file
+from perfkit.commands.output import note, print_text, write_file
 from perfkit.errors import ConfigError
 
 __all__ = ["stack"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     JsonOption,
     ProfileOption,
@@ -11,12 +11,9 @@ from perfkit.commands.common import (
     VerboseOption,
     WorkloadOption,
     make_target,
-    note,
-    print_json,
-    print_text,
     read_workload,
-    warn,
 )
+from perfkit.commands.output import note, print_json, print_text, warn
 from perfkit.errors import ConfigError, StorageFullError
 from perfkit.settings import RUNS_FOLDER
 

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     JsonOption,
     VerboseOption,
-    note,
-    print_text,
     refuse_idle,
     request_prices,
     seconds,
 )
+from perfkit.commands.output import note, print_text
 from perfkit.commands.report import ForceOption, choose_format, print_built, write_built
 from perfkit.errors import ConfigError, EvidenceError, PriceError, ThresholdError, TraceError
 from perfkit.report.formats import Format

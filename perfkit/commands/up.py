@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import (
+from perfkit.commands.options import (
     DataOption,
     LikeAwsOption,
     MaxCostOption,
@@ -15,8 +15,8 @@ from perfkit.commands.common import (
     RegionOption,
     TargetOption,
     WorkloadOption,
-    print_text,
 )
+from perfkit.commands.output import print_text
 from perfkit.commands.serve import (
     BackgroundOption,
     BatchingOption,

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import (
-    JsonOption,
-    note,
-    print_json,
-    print_text,
-    seconds,
-    stop_on_signals,
-)
+from perfkit.commands.options import JsonOption, seconds
+from perfkit.commands.output import note, print_json, print_text
+from perfkit.console import stop_on_signals
 from perfkit.errors import TargetError
 from perfkit.settings import FOLDER
 

@@ -6,15 +6,9 @@ from typing import Annotated
 
 import typer
 
-from perfkit.commands.common import (
-    WorkloadOption,
-    make_redis_url,
-    note,
-    print_json,
-    print_text,
-    read_workload,
-    stop_on_signals,
-)
+from perfkit.commands.options import WorkloadOption, make_redis_url, read_workload
+from perfkit.commands.output import note, print_json, print_text
+from perfkit.console import stop_on_signals
 from perfkit.errors import ConfigError, TargetError
 from perfkit.settings import FOLDER, REDIS_VARIABLE
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.common import JsonOption, print_json, print_text, warn
+from perfkit.commands.options import JsonOption
+from perfkit.commands.output import print_json, print_text, warn
 from perfkit.settings import WORKLOAD_VARIABLE
 
 if TYPE_CHECKING:

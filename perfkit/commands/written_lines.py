@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfkit.commands.common import write_file
+from perfkit.commands.output import write_file
 from perfkit.errors import ConfigError
 from perfkit.units import escape
 

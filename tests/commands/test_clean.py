@@ -11,7 +11,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from perfkit.commands.clean import clean
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.commands.seed import seed
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError, PerfkitError

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from perfkit.analysis.selection import target_title
 from perfkit.cli import app
-from perfkit.commands.common import make_target
+from perfkit.commands.options import make_target
 from perfkit.dynamodb.client import embedded_client
 from perfkit.embedded.latency import read_profile
 

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.common import parse_duration
 from perfkit.commands.load import _compare_hint
 from perfkit.commands.load_view import _history
+from perfkit.commands.options import parse_duration
 from perfkit.errors import ConfigError
 from perfkit.runs import LoadModel, Run, RunStore
 from perfkit.settings import RUNS_FOLDER

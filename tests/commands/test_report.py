@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from perfkit.commands.common import report_command
+from perfkit.commands.options import report_command
 from perfkit.commands.report import ReportCommand, report
 from perfkit.errors import PerfkitError
 from perfkit.report.model import Section

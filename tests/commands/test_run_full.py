@@ -17,7 +17,7 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.dynamodb.safety import Permission
 from perfkit.dynamodb.targets import Target
 from perfkit.load.reference_service import ServiceUnderTest

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cache.settings import CacheSettings
 from perfkit.cli import app
-from perfkit.commands.common import make_redis_url, make_target
+from perfkit.commands.options import make_redis_url, make_target
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.runs import RunStore
 from perfkit.scenarios.cache import cached_variants

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.common import wrap
+from perfkit.commands.output import wrap
 
 COPIED = "`perfkit migrate apply plan.json --target http://127.0.0.1:8000 --yes`"
 

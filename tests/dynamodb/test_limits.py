@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.dynamodb import seeding
 from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection, PacedClock, meter_of
 from perfkit.dynamodb.safety import limited
@@ -66,7 +66,7 @@ def test_the_file_of_a_command_that_was_killed_goes_with_the_next(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code = (
         "import time\n"
-        "from perfkit.commands.common import request_prices\n"
+        "from perfkit.commands.options import request_prices\n"
         "from perfkit.dynamodb.safety import limited\n"
         "from perfkit.dynamodb.targets import Target\n"
         "limited(Target(), request_prices, max_rcu=1)\n"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.dynamodb import indexes, seeding, writing
 from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.connection import ClientConnection

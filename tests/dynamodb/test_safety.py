@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.dynamodb.safety import Effect, Permission, Preview, approve
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.errors import ConfigError

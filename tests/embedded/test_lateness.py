@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfkit.cli import app
-from perfkit.commands.common import make_target
+from perfkit.commands.options import make_target
 from perfkit.dynamodb.client import embedded_client
 from perfkit.embedded import lateness
 from perfkit.errors import ConfigError

@@ -11,7 +11,7 @@ import pytest
 from perfkit.analysis.budgets import judge_budgets
 from perfkit.analysis.outcome import find_outcome
 from perfkit.analysis.verdict import Ruling
-from perfkit.commands.common import request_prices
+from perfkit.commands.options import request_prices
 from perfkit.cost.evidence import gather
 from perfkit.dynamodb.permissions import needs
 from perfkit.dynamodb.safety import Preview, describe
