@@ -143,7 +143,8 @@ def test_the_page_shows_every_event_on_every_chart(
             """() => [...document.querySelectorAll('.of-load-stages .drawing')].map((place) =>
               [...place.querySelectorAll('text')].map((text) => text.textContent))"""
         )
-        assert len(texts) == 4
+        # no request failed, and of failures there is no chart
+        assert len(texts) == 3
         assert all(names <= set(each) for each in texts)
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert [url.partition(":")[0] for url in opened.requests] == ["file"]

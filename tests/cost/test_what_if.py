@@ -679,15 +679,11 @@ What if: books
 --------------
 
 Traffic and settings
-setting  baseline  what if
---------------------------
-rps      20        40
-answers  cache     index
-
-setting  meaning
-----------------------------------------------------------------------------
-rps      requests a second of all patterns together
-answers  what answers: as today (scan), indexes, or indexes behind the cache
+setting  baseline  what if  meaning
+------------------------------------------------------------------------------
+rps      20        40       requests a second of all patterns together
+answers  cache     index    what answers: as today (scan), indexes, or indexes
+                            behind the cache
 
 US dollars a month at list prices of us-east-1; baseline: index and cache
 a month                      ≈baseline  ≈what if  ≈difference

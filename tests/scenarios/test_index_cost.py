@@ -234,14 +234,14 @@ table   index               projection       insert  same again  update  key cha
 -------------------------------------------------------------------------------------------
 Things  (the table itself)                        2           2       2           –       2
         ByKind              ALL                   2           0       2           4       2
-                            KEYS_ONLY³            1           0       0           2       1
+                            KEYS_ONLY²            1           0       0           2       1
                             INCLUDE               2           0       2           4       2
 
-table   index               projection  ≈entries  mean entry  ≈stored²  asked by
+table   index               projection  ≈entries  mean entry  ≈stored³  asked by
 --------------------------------------------------------------------------------
 Things  (the table itself)                   300     1.60 kB    510 kB
         ByKind              ALL              300     1.60 kB    510 kB  kind
-                            KEYS_ONLY³       300        13 B   33.9 kB  kind
+                            KEYS_ONLY²       300        13 B   33.9 kB  kind
                             INCLUDE          300     1.60 kB    510 kB  kind
 
 """)
