@@ -133,7 +133,7 @@ def _measure(name: str, *, quick: bool) -> Section:
     # every process that was started has ended by now, so what is not ours is others'
     others = LoadBetween(before=before, after=Load.now()).others_share
     notes = [*section.notes, _about(time.monotonic() - before_s, quick=quick)]
-    if others is not None and others > _DOUBTFUL_SHARE:
+    if others is not None and others > _DOUBTFUL_SHARE and not section.hides_cpu:
         doubt = (
             f"**Doubtful**: other programs used {others:.0%} of the machine's CPU time meanwhile;"
             " measure again when it is quiet."

@@ -26,7 +26,7 @@ from perfkit.units import format_bytes, format_count
 __all__ = ["compare", "sample_runs"]
 
 _ROOT = Path(__file__).parents[1]
-_SAMPLES = _ROOT / "reports"
+_SAMPLE = _ROOT / "reports" / "report.json"
 _SMALL = _ROOT / "tests" / "report" / "runs"
 _LIMIT_S = 1.0
 _LIMIT_MB = 1.5
@@ -50,11 +50,10 @@ def compare(*, quick: bool) -> Section:
 
 def sample_runs() -> tuple[tuple[Run, ...], str]:
     """Return the runs of the committed sample, or the test suite's, and what to call them."""
-    for path in sorted(_SAMPLES.glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("kind") == "report" and document.get("runs"):
-            runs = tuple(decode(json.dumps(run), str(path)) for run in document["runs"])
-            return runs, f"the runs in `{path.relative_to(_ROOT)}`"
+    if _SAMPLE.exists():
+        document = json.loads(_SAMPLE.read_text(encoding="utf-8"))
+        runs = tuple(decode(json.dumps(run), str(_SAMPLE)) for run in document["runs"])
+        return runs, f"the runs in `{_SAMPLE.relative_to(_ROOT)}`"
     small = tuple(RunStore(_SMALL).list().runs)
     return small, "the runs of the test suite, which are fewer than a full run"
 
@@ -91,6 +90,7 @@ def _measure(runs: Sequence[Run], source: str, *, rounds: int) -> Section:
         ),
         tables=[Table(["", "full report"], rows)],
         aims=aims,
+        hides_cpu=True,
     )
 
 

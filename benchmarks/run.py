@@ -14,7 +14,8 @@ from perfkit.units import format_units
 
 __all__ = ["compare"]
 
-_LIMIT_S = 120
+_LIMIT_S = 100
+_LIMIT_LINES = 60
 _QUICK_SCALE = 0.05
 
 
@@ -43,7 +44,7 @@ def compare(*, quick: bool) -> Section:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start_s = time.perf_counter()
-        run_command([*perfkit_command(), "run", *options], folder)
+        printed = run_command([*perfkit_command(), "run", *options], folder)
         seconds = time.perf_counter() - start_s
         runs, _ = RunStore(folder / RUNS_FOLDER).list()
     rows = [["the whole command", f"{seconds:.1f} s"]]
@@ -57,6 +58,7 @@ def compare(*, quick: bool) -> Section:
         tables=[Table(["", "time"], rows), Table(headers, [row for row, _ in checked])],
         aims=[
             Aim.at_most("perfkit run", seconds, _LIMIT_S, " s"),
+            Aim.at_most("its answer", len(printed.splitlines()), _LIMIT_LINES, " lines"),
             Aim.at_most("largest error of read units a page", worst, 0.5, " units"),
         ],
     )

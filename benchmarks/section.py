@@ -91,6 +91,8 @@ class Section:
     Args:
         method: How it was measured, one sentence a line.
         notes: What a reader should know about the figures.
+        hides_cpu: Whether what it starts is not counted as its own, as a browser's processes are:
+            then nobody can say what other programs used.
     """
 
     title: str
@@ -98,6 +100,7 @@ class Section:
     tables: Sequence[Table]
     aims: Sequence[Aim]
     notes: Sequence[str] = ()
+    hides_cpu: bool = False
 
     def to_markdown(self) -> str:
         """Return the section under its heading."""
