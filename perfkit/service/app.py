@@ -45,8 +45,6 @@ __all__ = ["Clock", "Parts", "create_app", "make_cache"]
 Clock = Callable[[], datetime]
 """Returns the time of day, UTC."""
 
-_LARGEST_BODY_BYTES = 64 * 1024
-
 _SHAPE = 2
 """Raised when what is kept in Redis changes its form."""
 
@@ -220,7 +218,6 @@ def create_app(
         lifespan=lifespan,
         responses=documented(431),
         redirect_slashes=False,
-        max_body_size=_LARGEST_BODY_BYTES,
     )
     app.state.parts = parts
     app.add_middleware(Instrumented, metrics=parts.metrics, notifications=parts.notifications)

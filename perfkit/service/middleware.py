@@ -13,9 +13,10 @@ from perfkit.service.problem_bodies import problem_response
 from perfkit.service.problems import Problem
 from perfkit.service.timing import Trace, begin_trace
 
-__all__ = ["BehindLoadBalancer", "Instrumented"]
+__all__ = ["LARGEST_BODY_BYTES", "BehindLoadBalancer", "Instrumented"]
 
 _LARGEST_HEADERS_BYTES = 32 * 1024
+LARGEST_BODY_BYTES = 64 * 1024
 
 _UNMATCHED = "unmatched"
 _LOGGED = "/api/"
@@ -105,6 +106,10 @@ def _read_headers(scope: Scope, trace: Trace) -> None:
         size += len(name) + len(value)
         if name == b"x-request-id":
             given = value
+        elif name == b"content-length" and int(value) > LARGEST_BODY_BYTES:
+            # one that is not announced is limited where it is read
+            msg = f"the body has more than {LARGEST_BODY_BYTES} bytes"
+            raise Problem(413, msg, headers={"Connection": "close"})
     if size > _LARGEST_HEADERS_BYTES:
         msg = f"the headers have more than {_LARGEST_HEADERS_BYTES} bytes"
         raise Problem(431, msg, headers={"Connection": "close"})

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from perfkit.service.app import _LARGEST_BODY_BYTES
-from perfkit.service.middleware import _LARGEST_HEADERS_BYTES
+from perfkit.service.middleware import _LARGEST_HEADERS_BYTES, LARGEST_BODY_BYTES
 
 COURSES = "/api/courses?semester=1&department=CS"
 
@@ -155,7 +154,7 @@ def test_a_body_of_another_kind_is_refused(serve: Callable[..., Any]) -> None:
 
 
 def test_a_large_body_is_refused(serve: Callable[..., Any]) -> None:
-    body = b" " * _LARGEST_BODY_BYTES + b"{}"
+    body = b" " * LARGEST_BODY_BYTES + b"{}"
 
     with serve() as client:
         declared = client.post("/api/enrollments", content=body)

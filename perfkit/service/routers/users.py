@@ -13,6 +13,7 @@ from perfkit.service.dependencies import (
     StoreDep,
     WritesDep,
 )
+from perfkit.service.middleware import LARGEST_BODY_BYTES
 from perfkit.service.models import Enrollment, EnrollmentPage, Identifier, NewEnrollment, Profile
 from perfkit.service.paging import LARGEST_PAGE, Following, Limit, Page
 from perfkit.service.problem_bodies import documented
@@ -50,6 +51,7 @@ async def list_enrollments(
     "/enrollments",
     status_code=201,
     responses=documented(400, 404, 409),
+    max_body_size=LARGEST_BODY_BYTES,
 )
 async def enroll(
     new: NewEnrollment,
