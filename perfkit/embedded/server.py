@@ -36,6 +36,7 @@ _DESCRIPTORS_A_CONNECTION = 4
 _DESCRIPTORS_AT_ONCE = 16
 """Of those that the system gives, so that the engine always finds some."""
 
+_CLOSES_WITHIN_S = 1.0
 _REQUEST_WITHIN_S = 30.0
 """From the first byte of a request to its last, and for sending an answer."""
 _IDLE_S = 75.0
@@ -313,9 +314,14 @@ class Server:
                 raise
             time.sleep(_PAUSE_S)
             return
-        if len(self._connections) >= self._most and not self._close_longest_waiting():
-            accepted.close()
-            return
+        if len(self._connections) >= self._most:
+            closed = self._close_longest_waiting()
+            if closed is None:
+                accepted.close()
+                return
+            # until its thread is done it has a descriptor, and the engine may find none
+            if closed.thread is not None:
+                closed.thread.join(_CLOSES_WITHIN_S)
         connection = _Connection(accepted)
         connection.waiting_since_s = time.monotonic()
         connection.thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
@@ -327,8 +333,8 @@ class Server:
             # the system gives no more threads
             self._forget(connection)
 
-    def _close_longest_waiting(self) -> bool:
-        """End the connection whose client has been silent for longest; False if there is none."""
+    def _close_longest_waiting(self) -> "_Connection | None":
+        """End the connection whose client has been silent for longest, and return it, if any."""
         with self._guard:
             waiting = [
                 (since_s, connection)
@@ -336,11 +342,11 @@ class Server:
                 if (since_s := connection.waiting_since_s) is not None
             ]
         if not waiting:
-            return False
+            return None
         _, oldest = min(waiting, key=lambda pair: pair[0])
         oldest.waiting_since_s = None
         _hang_up(oldest.socket)
-        return True
+        return oldest
 
     def _end(self) -> None:
         self._ending = True
