@@ -206,7 +206,7 @@ def _bill(side: str, bill: Bill, comparison: Comparison, *, explain: bool) -> Ta
         ),
         rows=(*map(_line, bill.lines), *_sums(side, bill, comparison)),
         notes=(
-            *(f"{_capital(note)}." for note in bill.notes),
+            *(f"{capitalised(note)}." for note in bill.notes),
             *((hours,) if listed else ()),
         ),
     )
@@ -248,10 +248,6 @@ def _sums(side: str, bill: Bill, comparison: Comparison) -> Iterator[Row]:
                 provenance=_PROVENANCES[comparison.basis],
             ),
         }
-
-
-def _capital(text: str) -> str:
-    return capitalised(text)
 
 
 def side_by_side(comparisons: Sequence[Comparison], *, main: bool = False) -> Table:
