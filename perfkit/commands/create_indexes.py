@@ -1,5 +1,6 @@
 """`perfkit create-indexes`: give the tables of a workload their global indexes, while in use."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from perfkit.commands.output import (
     say,
     say_consumption,
     warn,
+    wrap,
 )
 from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError, ThresholdError
@@ -324,7 +326,7 @@ def _print_changes(changes: "Changes", elapsed_s: float) -> None:
     print_text()
     for change, text in texts.items():
         if change in by_change:
-            print_text(f"{text}: {', '.join(by_change[change])}")
+            print_text(wrap(f"{text}: {', '.join(by_change[change])}", sys.stdout, indent="  "))
 
 
 def _document(

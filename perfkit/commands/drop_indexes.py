@@ -1,5 +1,6 @@
 """`perfkit drop-indexes`: the way back from `perfkit create-indexes`."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,7 @@ from perfkit.commands.output import (
     print_json,
     print_text,
     say,
+    wrap,
 )
 from perfkit.console import INTERRUPTED
 from perfkit.errors import ConfigError
@@ -124,4 +126,4 @@ def _print_changes(changes: "Changes") -> None:
     for change, text in texts.items():
         names = [name for (_, name), became in changes.items() if became is change]
         if names:
-            print_text(f"{text}: {', '.join(names)}")
+            print_text(wrap(f"{text}: {', '.join(names)}", sys.stdout, indent="  "))

@@ -67,3 +67,15 @@ def test_checks_and_errors_are_wrapped(
     lines = result.output.splitlines()
     assert lines
     assert not [line for line in lines if len(line) > 60 and "`" not in line]
+
+
+def test_the_names_of_four_indexes_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = [["seed", "--scale", "0.002"], ["create-indexes"], ["drop-indexes"]]
+
+    answers = [CliRunner().invoke(app, command) for command in commands]
+
+    for answer in answers:
+        assert answer.exit_code == 0, answer.output
+        assert max(map(len, answer.stdout.splitlines())) <= 80
+    assert "EnrollmentsByCourse" in answers[2].stdout
