@@ -139,6 +139,38 @@ def kept_running(service: RunningService) -> Iterator[None]:
         running.join()
 
 
+_LOOKED_AT = """
+import gc, socket, threading
+from perfkit.service.process import _serve
+
+supervisor, line = socket.socketpair()
+
+def look():
+    supervisor.recv(1)
+    print(gc.get_freeze_count(), len(gc.get_objects()), flush=True)
+    supervisor.close()
+
+threading.Thread(target=look).start()
+_serve(socket.create_server(("127.0.0.1", 0)), line)
+"""
+
+
+def test_looking_for_garbage_leaves_out_what_a_worker_is_made_of(plan: Callable[..., Plan]) -> None:
+    """Otherwise some requests wait for a tenth of a second while all of boto3 is looked at."""
+    settings = plan(Switches.of_phase(0, notify=False)).settings
+
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOKED_AT],
+        env={**os.environ, **settings.to_environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    left_out, looked_at = map(int, done.stdout.split())
+    assert left_out > 10 * looked_at
+
+
 def test_a_worker_that_dies_is_replaced(plan: Callable[..., Plan], headers: dict[str, str]) -> None:
     with serving(plan(workers=2)) as service, kept_running(service):
         first = set(service.pids)
