@@ -7,6 +7,7 @@ A dependency looks up the session of a token in Redis, a path function gets the 
 and returns it.
 """
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -81,6 +82,9 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,
     )
+    # as the service's workers do, so that no difference comes of it
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listener])
 
 
