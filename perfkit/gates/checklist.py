@@ -249,7 +249,7 @@ class _Checker:
             verdict = Verdict.failed(
                 "it has no form but a scan; write the query or get it could be"
             )
-            step = self._step("perfkit workload show")
+            step = f"perfkit workload show {shlex.quote(self._workload.source)} -v"
             return _line(group, f"{pattern.name} is answered by a key", verdict, step)
         title = f"{pattern.name} is answered by {by}"
         if run is not None:
