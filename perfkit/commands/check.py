@@ -91,8 +91,8 @@ def check(
     Hold the checklist and gates against saved runs, what runs now, and the code; changes nothing.
 
     Lines are done, not done, stale (what shows it is older than the last change) or invalid. Exits
-    with 4 if one is not done, else with 3 if one is stale or invalid. Of a long list, one screen
-    shows what is open; -v shows all.
+    with 4 if one is not done, else with 3 if one is stale or invalid. What is open comes first;
+    -v shows all lines one by one.
 
     Example: perfkit check --source src --gate "p95_ms < 200" --junit check.xml
     """
@@ -278,40 +278,44 @@ _MOST_LINES = 36
 
 
 def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
-    from perfkit.gates.lines import counted, still_open
+    from perfkit.gates.lines import State, condensed, counted
 
     print_text(f"{title}: {counted(lines)}")
     groups = {each.group: [line for line in lines if line.group == each.group] for each in lines}
-    whole = [
-        text
-        for group, members in groups.items()
-        for text in ("", group, *_drawn(members, verbose=verbose))
-    ]
-    if verbose or len(whole) <= _MOST_LINES:
-        print_text("\n".join(whole))
+    if verbose:
+        for group, members in groups.items():
+            print_text("\n".join(["", group, *_drawn(members, verbose=True)]))
         return
-    opened = {group: still_open(members) for group, members in groups.items()}
-    counts = {group: len(members) for group, members in opened.items()}
+    shown = {group: condensed(members) for group, members in groups.items()}
+    counts = {group: len(members) for group, members in shown.items()}
     while True:
-        shown = {group: _drawn_first(members, counts[group]) for group, members in opened.items()}
-        longest = max(
-            (group for group, count in counts.items() if count > 1),
-            key=lambda group: len(shown[group]),
-            default=None,
-        )
-        drawn = sum(len(part) + 2 for part in shown.values())
-        if drawn <= _MOST_LINES or longest is None:
+        drawn = {group: _drawn_first(each, counts[group]) for group, each in shown.items()}
+        cuttable = [group for group, count in counts.items() if count > 1]
+        if not cuttable or sum(len(each) + 2 for each in drawn.values()) <= _MOST_LINES:
             break
-        counts[longest] -= 1
-    for group, part in shown.items():
-        heading = f"{group} ({counted(groups[group])})"
-        print_text("\n".join(["", heading, *part]))
-    print_text(f"\nMore: the same with -v (all {len(lines)} lines, and what shows what is done)")
+        # what is done goes first, and then the last of the longest
+        cut = max(
+            cuttable,
+            key=lambda group: (
+                shown[group][counts[group] - 1].state is State.DONE,
+                len(drawn[group]),
+            ),
+        )
+        counts[cut] -= 1
+    for group, each in drawn.items():
+        print_text("\n".join(["", f"{group} ({counted(groups[group])})", *each]))
+    if sum(counts.values()) < len(lines):
+        print_text(
+            f"\nMore: the same with -v (all {len(lines)} lines, and what shows what is done)"
+        )
 
 
 def _drawn_first(lines: "Sequence[Line]", count: int) -> list[str]:
-    """Draw the first of some lines, and say where there are more."""
-    return [*_drawn(lines[:count]), *(["  and more"] if count < len(lines) else ())]
+    """Draw the first of some lines, and say where there is more to do."""
+    from perfkit.gates.lines import State
+
+    is_open = any(line.state is not State.DONE for line in lines[count:])
+    return [*_drawn(lines[:count]), *(["  and more"] if is_open else ())]
 
 
 def _drawn(lines: "Sequence[Line]", *, verbose: bool = False) -> list[str]:

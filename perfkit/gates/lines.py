@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from perfkit.analysis.verdict import Ruling, Verdict, taken_together
 
-__all__ = ["Line", "State", "counted", "still_open", "verdict_on"]
+__all__ = ["Line", "State", "condensed", "counted", "verdict_on"]
 
 _MOST_NAMED = 3
 _RUN = re.compile(r"\brun [\w.-]+")
@@ -75,21 +75,23 @@ def counted(lines: Iterable[Line]) -> str:
     return ", ".join(parts)
 
 
-def still_open(lines: Iterable[Line]) -> list[Line]:
+def condensed(lines: Iterable[Line]) -> list[Line]:
     """
-    Return what is not done, in as few lines as say why and what to do.
+    Return few lines for many: what is open first, with why and what to do, and then what is done.
 
     Lines of one group with one reason and one remedy become one, which names the first of them.
     Those that one command helps stand together.
     """
     alike: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        if line.state is not State.DONE:
-            key = (line.group, _measured(line)[0], line.state, _RUN.sub("", line.reason))
-            alike.setdefault(key, []).append(line)
-    ordered = list(dict.fromkeys(key[:2] for key in alike))
-    groups = list(dict.fromkeys(group for group, _ in ordered))
-    keys = sorted(alike, key=lambda key: (groups.index(key[0]), ordered.index(key[:2])))
+        key = (line.group, _measured(line)[0], line.state, _RUN.sub("", line.reason))
+        alike.setdefault(key, []).append(line)
+    groups = list(dict.fromkeys(key[0] for key in alike))
+    steps = list(dict.fromkeys(key[1] for key in alike))
+    keys = sorted(
+        alike,
+        key=lambda key: (groups.index(key[0]), key[2] == State.DONE, steps.index(key[1])),
+    )
     return [_as_one(alike[key]) for key in keys]
 
 

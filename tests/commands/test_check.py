@@ -204,11 +204,8 @@ def test_a_long_checklist_is_one_screen_and_all_of_it_is_behind_v(
     assert "Phase 2: database indexes (1 of 10 done, 9 not done)" in lines
     assert "Redis is reachable: no server is named or running" in short.stdout
     assert lines[-1].startswith("More: the same with -v")
-    # each command that helps is named, and what is done is counted only
+    # each command that helps is named
     assert set(re.findall(r"-> (.*)", short.stdout)) == set(re.findall(r"-> (.*)", whole.stdout))
-    done = "no Scan is left in the source of the reference service"
-    assert done in whole.stdout
-    assert done not in short.stdout
     assert "p95 below 200 ms: no run shows it" in whole.stdout
 
 

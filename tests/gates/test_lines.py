@@ -1,7 +1,7 @@
 """Lines of a check that one screen has room for: what is open, with what is alike in one."""
 
 from perfkit.analysis.verdict import Verdict
-from perfkit.gates.lines import Line, State, still_open
+from perfkit.gates.lines import Line, State, condensed
 
 
 def open_line(title: str, reason: str, step: str, group: str = "Indexes") -> Line:
@@ -9,13 +9,19 @@ def open_line(title: str, reason: str, step: str, group: str = "Indexes") -> Lin
 
 
 def said(lines: list[Line]) -> list[tuple[str, str, str]]:
-    return [(line.title, line.reason, line.next_step) for line in still_open(lines)]
+    return [(line.title, line.reason, line.next_step) for line in condensed(lines)]
 
 
-def test_what_is_done_is_left_out() -> None:
-    done = Line(group="Indexes", title="indexes are ACTIVE", verdict=Verdict.passed("4 of 4"))
+def test_what_is_done_comes_last_and_in_one_line() -> None:
+    def done(title: str) -> Line:
+        return Line(group="Indexes", title=title, verdict=Verdict.passed(f"{title} is so"))
 
-    assert still_open([done]) == []
+    lines = [done("a"), done("b"), open_line("c", "no run shows it", "perfkit seed"), done("d")]
+
+    assert [(line.title, line.state) for line in condensed(lines)] == [
+        ("c", State.NOT_DONE),
+        ("a; b; d", State.DONE),
+    ]
 
 
 def test_lines_with_one_reason_and_one_remedy_are_one_and_name_the_first() -> None:
@@ -33,8 +39,8 @@ def test_other_reasons_states_and_groups_stay_apart() -> None:
         open_line("d", "no run shows it", "perfkit seed", group="Gates"),
     ]
 
-    assert [line.title for line in still_open(lines)] == ["a", "b", "c", "d"]
-    assert still_open(lines)[2].state is State.STALE
+    assert [line.title for line in condensed(lines)] == ["a", "b", "c", "d"]
+    assert condensed(lines)[2].state is State.STALE
 
 
 def test_lines_that_one_command_helps_stand_together() -> None:
@@ -44,7 +50,7 @@ def test_lines_that_one_command_helps_stand_together() -> None:
         open_line("c", "there is no table", "perfkit seed"),
     ]
 
-    assert [line.title for line in still_open(lines)] == ["a", "c", "b"]
+    assert [line.title for line in condensed(lines)] == ["a", "c", "b"]
 
 
 def test_a_few_patterns_are_measured_by_one_command_and_many_all_together() -> None:
