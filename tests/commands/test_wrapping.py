@@ -54,7 +54,8 @@ def test_what_is_piped_keeps_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         ["doctor", "--target", "http://127.0.0.1:1"],
         ["bench", "no-such-pattern"],
         ["doctor", "--policy", "down"],
-        ["workload", "check", "a-file-that-is-not-there-but-has-a-long-name.toml"],
+        ["workload", "validate", "a-file-that-is-not-there-but-has-a-long-name.toml"],
+        ["workload", "validate", "courses"],
     ],
 )
 def test_checks_and_errors_are_wrapped(
