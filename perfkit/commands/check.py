@@ -91,7 +91,8 @@ def check(
     Hold the checklist and gates against saved runs, what runs now, and the code; changes nothing.
 
     Lines are done, not done, stale (what shows it is older than the last change) or invalid. Exits
-    with 4 if one is not done, else with 3 if one is stale or invalid.
+    with 4 if one is not done, else with 3 if one is stale or invalid. What is open comes first;
+    -v shows all lines one by one.
 
     Example: perfkit check --source src --gate "p95_ms < 200" --junit check.xml
     """
@@ -272,25 +273,63 @@ def _text(file: Path) -> str | None:
         return None
 
 
+_MOST_LINES = 36
+"""Beside the verdict on all, so that what a check says is one screen."""
+
+
 def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
-    from perfkit.gates.lines import State, counted
+    from perfkit.gates.lines import State, condensed, counted
 
     print_text(f"{title}: {counted(lines)}")
-    group = None
+    groups = {each.group: [line for line in lines if line.group == each.group] for each in lines}
+    if verbose:
+        for group, members in groups.items():
+            print_text("\n".join(["", group, *_drawn(members, verbose=True)]))
+        return
+    shown = {group: condensed(members) for group, members in groups.items()}
+    counts = {group: len(members) for group, members in shown.items()}
+    while True:
+        drawn = {group: _drawn_first(each, counts[group]) for group, each in shown.items()}
+        cuttable = [group for group, count in counts.items() if count > 1]
+        if not cuttable or sum(len(each) + 2 for each in drawn.values()) <= _MOST_LINES:
+            break
+        # what is done goes first, and then the last of the longest
+        cut = max(
+            cuttable,
+            key=lambda group: (
+                shown[group][counts[group] - 1].state is State.DONE,
+                len(drawn[group]),
+            ),
+        )
+        counts[cut] -= 1
+    for group, each in drawn.items():
+        print_text("\n".join(["", f"{group} ({counted(groups[group])})", *each]))
+    if sum(counts.values()) < len(lines):
+        print_text(
+            f"\nMore: the same with -v (all {len(lines)} lines, and what shows what is done)"
+        )
+
+
+def _drawn_first(lines: "Sequence[Line]", count: int) -> list[str]:
+    """Draw the first of some lines, and say where there is more to do."""
+    from perfkit.gates.lines import State
+
+    is_open = any(line.state is not State.DONE for line in lines[count:])
+    return [*_drawn(lines[:count]), *(["  and more"] if is_open else ())]
+
+
+def _drawn(lines: "Sequence[Line]", *, verbose: bool = False) -> list[str]:
+    from perfkit.gates.lines import State
+
+    drawn = []
     for number, line in enumerate(lines):
-        if line.group != group:
-            group = line.group
-            print_text(f"\n{group}")
         detail = line.reason if line.state is not State.DONE else ""
         if verbose and line.state is State.DONE:
             detail = line.verdict.evidence
         shown = f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}"
-        print_text(wrap(shown, sys.stdout, indent=" " * 14))
-        following = lines[number + 1 :]
-        repeated = following and (following[0].group, following[0].next_step) == (
-            line.group,
-            line.next_step,
-        )
+        drawn += wrap(shown, sys.stdout, indent=" " * 14).splitlines()
         # a command that helps several lines stands below the last of them
+        repeated = number + 1 < len(lines) and lines[number + 1].next_step == line.next_step
         if line.next_step and not repeated:
-            print_text(f"            -> {line.next_step}")
+            drawn.append(f"            -> {line.next_step}")
+    return drawn

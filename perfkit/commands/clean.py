@@ -1,5 +1,6 @@
 """`perfkit clean`: remove what perfkit made, after asking."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from perfkit.commands.options import (
     make_target,
     read_workload,
 )
-from perfkit.commands.output import note, note_left_alone, print_text
+from perfkit.commands.output import note, note_left_alone, print_text, wrap
 from perfkit.settings import FOLDER, PAGE, RUNS_FOLDER
 
 __all__ = ["clean"]
@@ -63,7 +64,7 @@ def clean(
     effects = planned.effects
     cleaning.clean(planned, read)
     for effect in effects:
-        print_text(f"Removed {effect}")
+        print_text(wrap(f"Removed {effect}", sys.stdout, indent="  "))
     _say_what_stays()
 
 

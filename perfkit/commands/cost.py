@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from perfkit.commands.options import JsonOption, WorkloadOption, list_runs, runs_about
+from perfkit.commands.options import (
+    JsonOption,
+    VerboseOption,
+    WorkloadOption,
+    list_runs,
+    runs_about,
+)
 from perfkit.commands.output import note, print_json, warn
 from perfkit.errors import ConfigError
 from perfkit.settings import RUNS_FOLDER
@@ -20,6 +26,9 @@ __all__ = ["cost"]
 cost = typer.Typer(
     no_args_is_help=True, help="Work out what it costs a month, and what would change that."
 )
+
+
+_MOST_LINES = 15
 
 
 class _WhatIfCommand(TyperCommand):
@@ -82,6 +91,7 @@ def what_if(
         bool, typer.Option("--explain", help="Show how each amount was worked out.")
     ] = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Show a month's bill from saved runs as it is, and as it would be.
@@ -144,9 +154,17 @@ def what_if(
 
     terminal.print_report(
         what_if_report(
-            answer, book, subject=subject, missing=missing, warnings=warnings, explain=explain
+            answer,
+            book,
+            subject=subject,
+            missing=missing,
+            warnings=warnings,
+            explain=explain,
+            most=None if verbose else _MOST_LINES,
         )
     )
+    if not verbose and len(answer.pairs) > _MOST_LINES:
+        note("More: -v shows all lines of the bill.")
 
 
 def _evidence(workload: str | None) -> "tuple[Group, Evidence, tuple[str, ...]]":

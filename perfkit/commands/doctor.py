@@ -12,6 +12,7 @@ from perfkit.commands.options import (
     RedisOption,
     RegionOption,
     TargetOption,
+    VerboseOption,
     WorkloadOption,
     make_redis_url,
     make_target,
@@ -21,7 +22,7 @@ from perfkit.commands.output import note, print_json, print_text, wrap
 from perfkit.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from perfkit.dynamodb.checkup import Check
     from perfkit.dynamodb.targets import Target
@@ -45,12 +46,14 @@ def doctor(
     profile: ProfileOption = None,
     redis_url: RedisOption = None,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Check that the target can be used, and say how to mend what is wrong; changes nothing.
 
     Checks credentials, reachability, clock, server, tables, permissions, capacity, quotas and
-    Redis. Reads at most one item of each table of the workload. Exits with 3 if a check failed.
+    Redis. Reads at most one item of each table of the workload. Exits with 3 if a check failed. Of
+    many tables, those that are alike are one line; -v shows each.
 
     Example: perfkit doctor --target aws --region eu-west-1
     """
@@ -63,10 +66,17 @@ def doctor(
     from perfkit.dynamodb.checkup import CheckState
 
     checks = []
+    tables: list[Check] = []
     for check in _examine(where, read, make_redis_url(redis_url, read)):
         checks.append(check)
-        if not as_json:
-            _print(check)
+        if as_json:
+            continue
+        if check.name.startswith(_TABLE) and not verbose:
+            tables.append(check)
+            continue
+        _print_tables(tables)
+        tables.clear()
+        _print(check)
     failed = [check.name for check in checks if check.state is CheckState.FAILED]
     if as_json:
         print_json(
@@ -136,6 +146,38 @@ def _described(where: "Target") -> dict[str, Any]:
     except ConfigError:
         # what is missing is among the checks
         return {"kind": str(where.kind)}
+
+
+_TABLE = "table "
+_MOST_TABLES = 8
+_MOST_NAMED = 3
+
+
+def _print_tables(checks: "Sequence[Check]") -> None:
+    """Print checks of tables; where they are many, those that are alike as one."""
+    from dataclasses import replace
+
+    from perfkit.dynamodb.checkup import CheckState
+    from perfkit.units import format_some
+
+    if len(checks) <= _MOST_TABLES:
+        for check in checks:
+            _print(check)
+        return
+    alike: dict[tuple[str, ...], list[Check]] = {}
+    for check in checks:
+        name = check.name.removeprefix(_TABLE)
+        # how many items each has is not worth a line
+        found = "" if check.state is CheckState.OK else check.found.replace(name, "")
+        alike.setdefault((found, check.remedy.replace(name, "")), []).append(check)
+    for members in alike.values():
+        first = members[0]
+        if len(members) == 1:
+            _print(first)
+            continue
+        names = format_some([each.name.removeprefix(_TABLE) for each in members], _MOST_NAMED)
+        found = "may be read" if first.state is CheckState.OK else f"each {first.found}"
+        _print(replace(first, name=f"tables {names}", found=found))
 
 
 def _print(check: "Check") -> None:

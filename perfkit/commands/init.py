@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["init"]
 
 _SAMPLE = "sample"
+_MOST_TABLES = 20
+_MOST_NAMED = 5
 
 
 def init(
@@ -285,10 +287,11 @@ def _print(
     skipped: "Sequence[str]",
 ) -> None:
     from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
     from perfkit.report.model import Column, Kind, Table
     from perfkit.units import format_many, format_units
 
-    terminal.print_table(
+    table = first_rows(
         Table(
             name="tables",
             title=f"Tables in {where.name}",
@@ -315,15 +318,21 @@ def _print(
                 }
                 for each in tables
             ),
-        )
+        ),
+        _MOST_TABLES,
+        what=f"tables; {output} has all",
     )
-    for each in tables:
-        if each.facts.spent_limit is not None:
-            note(
-                f"{each.table.name}: {each.facts.items:,} items read and no more, because of its limit"
-                f" of {format_units(each.facts.spent_limit)} read units; by the sizes of its items"
-                f" {format_units(each.facts.modelled_units)} are due."
-            )
+    terminal.print_table(table)
+    cut = [each for each in tables if each.facts.spent_limit is not None]
+    for each in cut[:_MOST_NAMED]:
+        note(
+            f"{each.table.name}: {each.facts.items:,} items read and no more, because of its limit"
+            f" of {format_units(each.facts.spent_limit or 0.0)} read units; by the sizes of its items"
+            f" {format_units(each.facts.modelled_units)} are due."
+        )
+    if len(cut) > _MOST_NAMED:
+        more = format_many(len(cut) - _MOST_NAMED, "more table")
+        note(f"So it is with {more}; {output} says of which.")
     active = sum(map(len, draft.active.values()))
     note(f"Wrote {output}: {format_many(active, 'pattern')} to measure, others as comments.")
     if skipped:

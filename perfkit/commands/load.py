@@ -22,11 +22,13 @@ from perfkit.commands.options import (
     MaxCostOption,
     MaxRcuOption,
     ProfileOption,
+    RedisOption,
     RegionOption,
     TargetOption,
     VerboseOption,
     WorkloadOption,
     YesOption,
+    is_typed,
     parse_duration,
     read_workload,
     refuse_idle,
@@ -219,6 +221,7 @@ def load(
     max_rcu: MaxRcuOption = None,
     max_cost: MaxCostOption = None,
     like_aws: LikeAwsOption = False,
+    redis_url: RedisOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -247,7 +250,18 @@ def load(
     place = _make_place(
         processes, expect_workers, master_host, master_port, web_port, master=master, web=web
     )
-    where = Where(workload, target, data, region, profile, max_rcu, max_cost, like_aws)
+    where = Where(
+        workload,
+        target,
+        data,
+        region,
+        profile,
+        max_rcu,
+        max_cost,
+        like_aws,
+        redis_url,
+        names_redis=is_typed(context, "redis_url"),
+    )
     if urls and like_aws:
         msg = "--like-aws goes with the reference service, not with --url"
         raise ConfigError(msg)
@@ -289,7 +303,7 @@ def _check_used(
         refuse_idle(context, {"web_port"}, "without --web")
     if urls:
         why = "with --url, whose service perfkit does not start"
-        refuse_idle(context, {"service_workers"}, why)
+        refuse_idle(context, {"service_workers", "redis_url"}, why)
 
 
 def _read_limit(

@@ -30,7 +30,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What options say of the tables, and of the cache of a service that is started."""
+    """
+    What options say of the tables, and of the cache of a service that is started.
+
+    `names_redis` says that `redis_url` was typed: the environment's is for other services, too.
+    """
 
     workload: str | None
     name: str | None
@@ -41,6 +45,7 @@ class Where:
     max_cost: float | None
     like_aws: bool
     redis_url: str | None = None
+    names_redis: bool = False
 
     def target(self, workload: "Workload") -> "Target":
         """
@@ -201,12 +206,18 @@ def _check_running(running: "ServiceUnderTest", where: Where, workers: int | Non
 
     Raises:
         ConfigError: It models no AWS and should, or is to be held to a rate, or have so many
-            processes.
+            processes or another cache.
     """
     if workers is not None:
         msg = (
             "--service-workers are of a service that is started, and one is up; end it with"
             " `perfkit down`, or start it with `perfkit up --workers`"
+        )
+        raise ConfigError(msg)
+    if where.names_redis:
+        msg = (
+            "--redis-url is of a service that is started, and one is up; end it with `perfkit down`,"
+            " or start it with `perfkit up --redis-url`"
         )
         raise ConfigError(msg)
     if where.like_aws and "modelled" not in running.target:

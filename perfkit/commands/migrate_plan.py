@@ -291,7 +291,8 @@ def _print_plan(made: "Plan", most: int | None, following: str) -> None:
 
     count = sum(len(table.creations) for table in made.tables)
     if not count:
-        print_text("\n".join(_removals(made)))
+        for line in _removals(made):
+            print_text(wrap(line, sys.stdout, indent="  "))
         return
     print_line(
         f"{made.workload}: {format_many(count, 'index', 'indexes')} to create on"

@@ -1,5 +1,6 @@
 """`perfkit migrate status`: how the indexes of tables stand, and what was done to them from here."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from perfkit.commands.options import (
     read_workload,
     refuse_idle,
 )
-from perfkit.commands.output import note, print_json, print_text, warn
+from perfkit.commands.output import note, print_json, print_text, warn, wrap
 from perfkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["status"]
 
 _MOST_INDEXES = 12
 _MOST_LINES = 3
+_MOST_NOTED = 4
 
 
 def status(
@@ -110,19 +112,27 @@ def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int |
     from perfkit.units import format_many
 
     terminal.print_table(first_rows(_table(found), most, what="indexes"))
-    for each in found:
+    noted = [each for each in found if each.lines]
+    shown = noted
+    if most_lines is not None and len(noted) > _MOST_NOTED:
+        # of many, those that something was done to last
+        shown = sorted(noted, key=lambda each: str(each.lines[-1]["at"]))[-_MOST_NOTED:]
+    for each in shown:
         lines = each.lines if most_lines is None else each.lines[-most_lines:]
-        if lines:
-            some = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
-            more = "; -v shows all" if some else ""
-            steps = format_many(len(each.lines), "step")
-            print_text(f"\nNoted of {each.state.name}, {some}{steps}{more}:")
+        some = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
+        more = "; -v shows all" if some else ""
+        steps = format_many(len(each.lines), "step")
+        print_text(f"\nNoted of {each.state.name}, {some}{steps}{more}:")
         for line in lines:
             index: Any = line.get("index") or {}
             parts = [str(line["at"])[:19], line["command"], line["step"], index.get("name")]
             detail = line.get("detail")
             text = "  ".join(str(part) for part in parts if part)
-            print_text(f"  {text}" + (f" ({detail})" if detail else ""))
+            text = f"  {text}" + (f" ({detail})" if detail else "")
+            print_text(wrap(text, sys.stdout, indent="  "))
+    if len(shown) < len(noted):
+        left = format_many(len(noted) - len(shown), "further table")
+        print_text(f"\nSteps of {left} are noted; -v shows all.")
 
 
 def _table(found: "Sequence[TableStanding]") -> "Table":

@@ -50,17 +50,24 @@ def check_made(where: "Target") -> None:
         raise TargetError(msg)
 
 
-def print_rows(table: "Table", most: int | None, *, more: str) -> None:
-    """Print a table that has any rows, not more than *most* of them, and where the others are."""
+def print_rows(table: "Table", most: int | None, *, more: str, cut: bool = False) -> None:
+    """
+    Print a table that has any rows, not more than *most* of them, and where the others are.
+
+    Args:
+        table: The table.
+        most: How many rows there is room for; None for all.
+        more: The command that shows all.
+        cut: What was printed before was cut, too.
+    """
     from perfkit.report import terminal
     from perfkit.report.layout import first_rows
 
-    if not table.rows:
-        return
     shown = first_rows(table, most, what="rows")
-    print_text()
-    terminal.print_table(shown)
-    if shown is not table:
+    if table.rows:
+        print_text()
+        terminal.print_table(shown)
+    if cut or shown is not table:
         print_text(f"More: {more}")
 
 

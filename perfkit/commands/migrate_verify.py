@@ -48,6 +48,9 @@ __all__ = ["verify"]
 _MOST_ROWS = 8
 """Of each table; `-v` shows all."""
 
+_MOST_SENTENCES = 4
+_MOST_REASONS = 3
+
 
 def verify(
     context: typer.Context,
@@ -266,8 +269,9 @@ def _print(
     most: int | None,
 ) -> None:
     from perfkit.analysis.verdict import Ruling
-    from perfkit.migrate.verify import verdict_of
+    from perfkit.migrate.verify import verdict_of, verdict_of_answer
     from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
     from perfkit.units import format_many, format_units
 
     verdicts = [verdict_of(each) for each in found]
@@ -279,18 +283,18 @@ def _print(
         f" ({format_units(verification.read_units)} RCU)"
     )
     print_text()
-    terminal.print_table(_indexes(found, verdicts))
-    for each in found:
-        if each.left_out:
-            reasons = ", ".join(
-                violation.describe(items) for violation, items in each.left_out.most_common()
-            )
-            total = sum(each.left_out.values())
-            print_text()
-            print_line(
-                f"Not in {each.index}, because its key does not allow it:"
-                f" {format_many(total, 'item')} ({reasons})"
-            )
+    # what does not pass comes first
+    ordered = sorted(
+        zip(found, verdicts, strict=True), key=lambda each: each[1].ruling is Ruling.PASS
+    )
+    asked = sorted(answers, key=lambda each: verdict_of_answer(each).ruling is Ruling.PASS)
+    sentences, reasons = (None, None) if most is None else (_MOST_SENTENCES, _MOST_REASONS)
+    terminal.print_table(first_rows(_indexes(ordered), most, what="indexes"))
+    left_out = [each for each, _ in ordered if each.left_out]
+    if left_out:
+        print_text()
+    for each in left_out[:sentences]:
+        print_line(_left_out(each, reasons))
     if not where.is_aws and any(
         difference.is_refused for each in found for difference in each.differences
     ):
@@ -301,24 +305,45 @@ def _print(
             " migration's: correct these items (`perfkit migrate preflight --violations FILE` lists"
             " them), then verify again."
         )
-    for answer in answers:
+    if asked:
         print_text()
-        _print_answer(answer)
+    for answer in asked[:sentences]:
+        print_line(_answer(answer))
+    cut = most is not None and (
+        len(found) > most
+        or max(len(left_out), len(asked)) > _MOST_SENTENCES
+        or any(len(each.left_out) > _MOST_REASONS for each in left_out)
+    )
     more = "perfkit migrate verify -v, or --differences FILE"
-    print_rows(_differences(found, answers), most, more=more)
+    print_rows(_differences(found, answers), most, more=more, cut=cut)
 
 
-def _print_answer(answer: "Answer") -> None:
+def _left_out(finding: "Finding", most: int | None) -> str:
+    """Return how many items are not for an index, and for which reasons, the most frequent first."""
+    from perfkit.units import format_many
+
+    counted = finding.left_out.most_common()
+    reasons = [violation.describe(items) for violation, items in counted[:most]]
+    left = len(counted) - len(reasons)
+    reasons += [f"and {format_many(left, 'more reason')}"] if left else []
+    total = format_many(sum(finding.left_out.values()), "item")
+    return (
+        f"Not in {finding.index}, because its key does not allow it: {total} ({', '.join(reasons)})"
+    )
+
+
+def _answer(answer: "Answer") -> str:
+    """Return how many answers of today's form an index gives."""
     from perfkit.migrate.verify import verdict_of_answer
     from perfkit.units import format_many
 
     held = f" ({format_many(answer.unheld, 'item')} not in the index)" if answer.unheld else ""
     every = "all of them, " if answer.whole and answer.keys else ""
     evidence = verdict_of_answer(answer).evidence
-    print_line(f"Today's form against {answer.index}: {every}{evidence}{held}")
+    return f"Today's form against {answer.index}: {every}{evidence}{held}"
 
 
-def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Table":
+def _indexes(found: "Sequence[tuple[Finding, Verdict]]") -> "Table":
     from perfkit.report.model import Column, Kind, Table
 
     return Table(
@@ -345,7 +370,7 @@ def _indexes(found: "Sequence[Finding]", verdicts: "Sequence[Verdict]") -> "Tabl
                 **_counts(each),
                 "verdict": str(verdict.ruling),
             }
-            for each, verdict in zip(found, verdicts, strict=True)
+            for each, verdict in found
         ),
     )
 

@@ -53,6 +53,7 @@ __all__ = [
     "VerboseOption",
     "WorkloadOption",
     "YesOption",
+    "is_typed",
     "list_runs",
     "make_permission",
     "make_redis_url",
@@ -471,7 +472,7 @@ def refuse_idle(context: typer.Context, names: "Collection[str]", why: str) -> N
     given = [
         next(option for option in each.opts if option.startswith("--"))
         for each in context.command.params
-        if each.name in names and _is_typed(context, each.name)
+        if each.name in names and is_typed(context, each.name)
     ]
     if given:
         does, them = ("does", "it") if len(given) == 1 else ("do", "them")
@@ -479,6 +480,7 @@ def refuse_idle(context: typer.Context, names: "Collection[str]", why: str) -> N
         raise ConfigError(msg)
 
 
-def _is_typed(context: typer.Context, name: str) -> bool:
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line, not in the environment."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.options import JsonOption, ProfileOption
+from perfkit.commands.options import JsonOption, ProfileOption, VerboseOption
 from perfkit.commands.output import (
     note,
     print_json,
@@ -24,6 +24,8 @@ __all__ = ["prices"]
 
 prices = typer.Typer(no_args_is_help=True, help="Show and refresh list prices.")
 
+_REGION = "us-east-1"
+
 PriceRegionOption = Annotated[
     str, typer.Option("--region", metavar="NAME", help="AWS region of the prices.")
 ]
@@ -32,13 +34,14 @@ PriceRegionOption = Annotated[
 @prices.command()
 def show(
     *,
-    region: PriceRegionOption = "us-east-1",
+    region: PriceRegionOption = _REGION,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Show the list prices of a region.
 
-    Each comes with its unit, source and date.
+    Those that most bills need; -v shows all there are, with tiers and sources.
 
     Example: perfkit prices show --region eu-west-1
     """
@@ -54,13 +57,16 @@ def show(
         return
     from perfkit.report import terminal
 
-    terminal.print_blocks((_table(book),))
+    terminal.print_blocks((_table(book) if verbose else _usual(book),))
+    if not verbose:
+        named = "" if region == _REGION else f" --region {region}"
+        print_text(f"\nMore: perfkit prices show{named} -v")
 
 
 @prices.command()
 def refresh(
     *,
-    region: PriceRegionOption = "us-east-1",
+    region: PriceRegionOption = _REGION,
     profile: ProfileOption = None,
     add: Annotated[
         list[str] | None,
@@ -177,15 +183,56 @@ def _document(book: "PriceBook", warnings: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+_SECOND_HAND = "second-hand: not from AWS or a copy of its price list"
+_FREE = (
+    "The free tier is a month's, in the same unit; costs leave it in unless --free-tier is given."
+)
+
+
+def _usual(book: "PriceBook") -> "Table":
+    """Return what most bills need, a line each."""
+    from perfkit.cost.names import USUAL
+    from perfkit.report.model import Column, Marked, Table
+    from perfkit.units import format_quantity
+
+    rows: list[Row] = []
+    for price in (book.prices[name] for name in USUAL if name in book.prices):
+        first = price.tiers[0]
+        notes = [_SECOND_HAND] if price.second_hand else []
+        if first.end is not None:
+            notes.append(f"the first {format_quantity(first.end)}; -v shows the tiers above")
+        rows.append(
+            {
+                "name": price.name,
+                "usd": Marked(value=price.written(first), note="; ".join(notes) or None),
+                "unit": price.unit,
+                "free": format_quantity(price.free) if price.free else "",
+                "date": _day(price),
+            }
+        )
+    return Table(
+        name="prices",
+        title=f"List prices of {book.region} in US dollars: {len(rows)} of"
+        f" {len(book.prices)}, which most bills need",
+        columns=(
+            Column(key="name", title="price", label=True),
+            Column(key="usd", title="US dollars"),
+            Column(key="unit", title="unit"),
+            Column(key="free", title="free tier"),
+            Column(key="date", title="date"),
+        ),
+        rows=tuple(rows),
+        notes=(f"Prices from {', then '.join(book.sources)}.", _FREE),
+    )
+
+
 def _table(book: "PriceBook") -> "Table":
     from perfkit.report.model import Column, Marked, Table
     from perfkit.units import format_quantity
 
     rows: list[Row] = []
     for price in book.prices.values():
-        note = (
-            "second-hand: not from AWS or a copy of its price list" if price.second_hand else None
-        )
+        note = _SECOND_HAND if price.second_hand else None
         for number, tier in enumerate(price.tiers):
             reach = ""
             if len(price.tiers) > 1:
@@ -218,7 +265,7 @@ def _table(book: "PriceBook") -> "Table":
         rows=tuple(rows),
         notes=(
             f"Prices from {', then '.join(book.sources)}.",
-            "The free tier is a month's, in the same unit; costs leave it in unless --free-tier is given.",
+            _FREE,
         ),
     )
 

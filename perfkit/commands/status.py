@@ -1,5 +1,6 @@
 """`perfkit status`: what is there: tables, indexes and how far they are, saved runs."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from perfkit.commands.options import (
@@ -13,7 +14,7 @@ from perfkit.commands.options import (
     make_target,
     read_workload,
 )
-from perfkit.commands.output import note, print_json, print_text, warn
+from perfkit.commands.output import note, print_json, print_text, warn, wrap
 from perfkit.errors import ConfigError, StorageFullError
 from perfkit.settings import RUNS_FOLDER
 
@@ -272,12 +273,14 @@ def _say_service(service: dict[str, Any]) -> None:
         + (f": {check['detail']}" if check["status"] == "failing" else "")
         for name, check in service["checks"].items()
     )
-    print_text(f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})")
+    answers = f"Service: {service['state']} at {service['url']} ({checks or 'no answer'})"
+    print_text(wrap(answers, sys.stdout, indent="  "))
     if len(service["instances"]) > 1 or service["proxy"]:
         spread = f" behind {service['proxy']}" if service["proxy"] else ""
         each = ", ".join(f"{one['url']} {one['state']}" for one in service["instances"])
-        print_text(f"Instances{spread}: {each}")
-    print_text(f"Its log: {service['log']}; `perfkit down` stops it")
+        print_text(wrap(f"Instances{spread}: {each}", sys.stdout, indent="  "))
+    log = f"Its log: {service['log']}; `perfkit down` stops it"
+    print_text(wrap(log, sys.stdout, indent="  "))
 
 
 def _say_next(tables: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """`perfkit up`: the reference service in the background."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ from perfkit.commands.options import (
     TargetOption,
     WorkloadOption,
 )
-from perfkit.commands.output import print_text
+from perfkit.commands.output import print_text, wrap
 from perfkit.commands.serve import (
     BackgroundOption,
     BatchingOption,
@@ -135,8 +136,9 @@ def _say_instances(running: "Running") -> None:
     count = len(running.instances)
     what = f"{count} instance{'s' if count > 1 else ''}"
     if running.proxy is not None:
-        print_text(f"{running.proxy} spreads requests over {what}, by /healthz:")
+        spread = f"{running.proxy} spreads requests over {what}, by /healthz:"
     else:
-        print_text(f"Neither haproxy nor nginx is installed; {what}, for clients to choose from:")
+        spread = f"Neither haproxy nor nginx is installed; {what}, for clients to choose from:"
+    print_text(wrap(spread, sys.stdout))
     for instance in running.instances:
         print_text(f"  {instance.name}: {instance.url}")

@@ -1,17 +1,20 @@
 """`perfkit workload`: what a workload file means, and what is wrong with it."""
 
+import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfkit.commands.options import JsonOption
-from perfkit.commands.output import print_json, print_text, warn
+from perfkit.commands.options import JsonOption, VerboseOption
+from perfkit.commands.output import print_json, print_text, warn, wrap
 from perfkit.settings import WORKLOAD_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from perfkit.report.model import Table
+    from perfkit.workloads.model import AccessPattern, QueryForm, Workload
     from perfkit.workloads.problems import Problem
 
 __all__ = ["workload"]
@@ -57,11 +60,12 @@ def validate(
     made = sum(table.items for table in checked.made)
     items = f"{format_many(made, 'item')}, " if checked.made else ""
     indexes = sum(len(table.indexes) for table in checked.tables)
-    print_text(
+    found_valid = (
         f"{file} is a valid workload: {checked.name}, {tables}, "
         f"{items}{format_many(indexes, 'index', 'indexes')}, "
         f"{format_many(len(checked.patterns), 'access pattern')}"
     )
+    print_text(wrap(found_valid, sys.stdout, indent="  "))
 
 
 def _listed(problems: "Iterable[Problem]") -> list[dict[str, Any]]:
@@ -88,35 +92,125 @@ def show(
     ] = None,
     *,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """
     Explain a workload: tables, items, indexes, access patterns.
 
-    All of it, without what goes without saying: patterns return whole items and are not cached
+    One screen has a line for each; -v adds what patterns ask, what items are made of, and examples
+    of them, without what goes without saying: patterns return whole items and are not cached
     unless it is said.
 
-    Example: perfkit workload show courses
+    Example: perfkit workload show courses -v
     """
     from perfkit.workloads.explain import explain
     from perfkit.workloads.loader import load
 
-    document = explain(load(file))
+    read = load(file)
+    document = explain(read)
     if as_json:
         print_json(document)
-    else:
-        _print(document)
+        return
+    about = f"{read.name} ({read.source}): {read.description}"
+    print_text(f"{wrap(about, sys.stdout, indent='  ')}\n")
+    if verbose:
+        _print_whole(document)
+        return
+    _print_short(read, document)
+    named = "" if file is None else f" {shlex.quote(file)}"
+    print_text(f"More: perfkit workload show{named} -v")
 
 
-def _print(document: dict[str, Any]) -> None:
+_MOST_TABLES = 6
+_MOST_INDEXES = 7
+_MOST_PATTERNS = 14
+
+
+def _print_short(workload: "Workload", document: dict[str, Any]) -> None:
+    from perfkit.report import terminal
+    from perfkit.report.layout import first_rows
+
+    blocks = (
+        first_rows(_tables(document), _MOST_TABLES, what="tables"),
+        first_rows(_indexes(document, whole=False), _MOST_INDEXES, what="indexes"),
+        first_rows(_patterns(workload), _MOST_PATTERNS, what="patterns"),
+    )
+    terminal.print_blocks(tuple(block for block in blocks if block.rows))
+    print_text()
+    for line in _summed_up(workload):
+        print_text(wrap(line, sys.stdout, indent="  "))
+
+
+def _patterns(workload: "Workload") -> "Table":
+    """Return what is asked, a line each: how today, and how it could be."""
+    from perfkit.report.model import Column, Table
+
+    rows = tuple(
+        {
+            "pattern": pattern.name,
+            "table": pattern.table,
+            "today": _today(pattern),
+            "better": _better(pattern),
+            "cached": "" if pattern.cache is None else f"{pattern.cache.ttl_s:g} s",
+        }
+        for pattern in workload.patterns
+    )
+    columns = (
+        Column(key="pattern", title="pattern", label=True),
+        Column(key="table", title="table"),
+        Column(key="today", title="today"),
+        Column(key="better", title="could be"),
+        Column(key="cached", title="cached"),
+    )
+    return Table(name="patterns", title="Access patterns", columns=columns, rows=rows)
+
+
+def _today(pattern: "AccessPattern") -> str:
+    if pattern.steps is not None:
+        return f"{pattern.steps.first}, then more"
+    query = pattern.query_today
+    return pattern.today.value if query is None else _query_name(query)
+
+
+def _better(pattern: "AccessPattern") -> str:
+    query = pattern.better_query
+    if query is not None:
+        return _query_name(query)
+    return "" if pattern.better_get is None else "get"
+
+
+def _query_name(query: "QueryForm") -> str:
+    return "query by key" if query.index is None else f"query {query.index}"
+
+
+def _summed_up(workload: "Workload") -> "Iterator[str]":
+    from perfkit.units import format_many
+
+    traffic = workload.traffic
+    if traffic is not None:
+        parts = [
+            f"{sum(rates.values()):,.4g} {what} a second ({format_many(len(rates), of)})"
+            for rates, what, of in (
+                (traffic.reads_hz, "calls", "pattern"),
+                (traffic.writes_hz, "writes", "table"),
+            )
+            if rates
+        ]
+        yield f"Traffic: {', '.join(parts)}"
+    if workload.gates:
+        yield f"Gates: {len(workload.gates)}"
+
+
+def _print_whole(document: dict[str, Any]) -> None:
     from perfkit.report import terminal
 
-    print_text(f"{document['workload']} ({document['source']}): {document['description']}\n")
     blocks = (_tables(document), _indexes(document), *_attributes(document))
     terminal.print_blocks(tuple(block for block in blocks if block.rows))
     for pattern in document["patterns"]:
-        print_text(f"\n{pattern['name']}: {pattern['description']}")
+        print_text()
+        print_text(wrap(f"{pattern['name']}: {pattern['description']}", sys.stdout, indent="  "))
         for label, text in _pattern_lines(pattern):
-            print_text(f"  {label:<8} {text}")
+            print_text(wrap(f"  {label:<8} {text}", sys.stdout, indent=" " * 9))
     if document["traffic"] is not None:
         print_text("\nTraffic")
         for part, what in (("reads_hz", "calls of"), ("writes_hz", "writes to")):
@@ -135,12 +229,14 @@ def _title(table: dict[str, Any], entity: dict[str, Any]) -> str:
     return f"{table['name']} {entity['name']}".rstrip()
 
 
-def _key_text(held: dict[str, Any]) -> str:
+def _key_text(held: dict[str, Any], *, with_types: bool = True) -> str:
     if "partition_keys" in held:
         keys = [*held["partition_keys"], *held["sort_keys"]]
     else:
         keys = [key for key in (held["partition_key"], held["sort_key"]) if key is not None]
-    return ", ".join(f"{key['name']} ({key['type']})" for key in keys)
+    return ", ".join(
+        f"{key['name']} ({key['type']})" if with_types else key["name"] for key in keys
+    )
 
 
 def _entries(index: dict[str, Any]) -> str:
@@ -148,6 +244,15 @@ def _entries(index: dict[str, Any]) -> str:
         return _about(index["entries"], exact=index["exact"])
     kind = "local, " if index["local"] else ""
     return f"{kind}exists" if index["exists"] else "proposed"
+
+
+def _projection(index: dict[str, Any], *, whole: bool) -> str:
+    from perfkit.units import format_many
+
+    included = index["non_key_attributes"]
+    if included and not whole:
+        return f"{index['projection']} {format_many(len(included), 'attribute')}"
+    return " ".join([index["projection"], *included])
 
 
 def _about(value: int, *, exact: bool) -> str:
@@ -189,15 +294,15 @@ def _tables(document: dict[str, Any]) -> "Table":
     return Table(name="tables", title="Tables", columns=columns, rows=tuple(rows))
 
 
-def _indexes(document: dict[str, Any]) -> "Table":
+def _indexes(document: dict[str, Any], *, whole: bool = True) -> "Table":
     from perfkit.report.model import Column, Table
 
     rows = tuple(
         {
             "index": index["name"],
             "table": table["name"],
-            "key": _key_text(index),
-            "projection": " ".join([index["projection"], *index["non_key_attributes"]]),
+            "key": _key_text(index, with_types=whole),
+            "projection": _projection(index, whole=whole),
             "entries": _entries(index),
         }
         for table in document["tables"]

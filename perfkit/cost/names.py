@@ -19,6 +19,7 @@ __all__ = [
     "NAT",
     "PUBLIC_ADDRESS",
     "QUEUE_REQUEST",
+    "USUAL",
     "VOLUME",
     "Engine",
     "TableClass",
@@ -154,6 +155,23 @@ def _fixed() -> dict[str, str]:
 
 FIXED: Mapping[str, str] = _fixed()
 """Units of all prices but those of instances and nodes, by name."""
+
+USUAL = (
+    read_capacity(),
+    write_capacity(),
+    read_request(),
+    write_request(),
+    storage(),
+    LOAD_BALANCER,
+    LOAD_BALANCER_UNIT,
+    PUBLIC_ADDRESS,
+    DATA_OUT,
+    instance("t3.micro"),
+    instance("t4g.micro"),
+    cache_node(Engine.REDIS, "cache.t3.micro"),
+    cache_node(Engine.VALKEY, "cache.t4g.micro"),
+)
+"""What most bills need, in both capacity modes; a new region starts with it."""
 
 _TYPE = r"[a-z0-9-]+\.[a-z0-9-]+"
 _INSTANCE = re.compile(rf"ec2-({_TYPE})-hour")

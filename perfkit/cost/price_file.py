@@ -152,7 +152,7 @@ def _refuse_unknown(book: PriceBook) -> None:
         near = get_close_matches(name, {**shipped, **names.FIXED}, n=1, cutoff=0.8)
         hint = f"did you mean '{near[0]}'? " if near else ""
         message = (
-            f"nothing asks for a price of that name; {hint}`perfkit prices show` lists the names,"
+            f"nothing asks for a price of that name; {hint}`perfkit prices show -v` lists the names,"
             f" instances and nodes are {shapes}"
         )
         problems.append(Problem.at("prices", name, message=message))

@@ -214,7 +214,7 @@ class PriceBook:
         add = f" --add {name}" if names.is_of_a_type(name) and not close else ""
         msg = (
             f"no price '{name}' for {self.region}; {nearest}there is {listed}"
-            f" (`perfkit prices show`); fetch it with `perfkit prices refresh --region {self.region}{add}`"
+            f" (`perfkit prices show -v`); fetch it with `perfkit prices refresh --region {self.region}{add}`"
             " or add it to a price file (--prices FILE)"
         )
         raise PriceError(msg)

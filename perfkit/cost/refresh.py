@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from perfkit.cost.names import Engine, cache_node, instance, is_of_a_type
+from perfkit.cost.names import USUAL, is_of_a_type
 from perfkit.cost.price_file import load_book, own_file, read_price_file, write_price_file
 from perfkit.cost.price_list import (
     DYNAMODB,
@@ -35,23 +35,6 @@ BULK_URL = "https://pricing.us-east-1.amazonaws.com"
 
 _LARGEST_BYTES = 64 * 1024 * 1024
 _TIMEOUT_S = 20.0
-
-# Rows that a new region starts with, beside what its book already has.
-_USUAL = (
-    "dynamodb-rcu-hour",
-    "dynamodb-wcu-hour",
-    "dynamodb-read-request",
-    "dynamodb-write-request",
-    "dynamodb-storage",
-    "alb-hour",
-    "alb-lcu-hour",
-    "public-ipv4-hour",
-    "data-out",
-    instance("t3.micro"),
-    instance("t4g.micro"),
-    cache_node(Engine.REDIS, "cache.t3.micro"),
-    cache_node(Engine.VALKEY, "cache.t4g.micro"),
-)
 
 
 class Source(Protocol):
@@ -197,7 +180,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
             raise
         known = {}
     more = tuple(more)
-    wanted = selectors(region, (*_USUAL, *known, *more))
+    wanted = selectors(region, (*USUAL, *known, *more))
     unknown = set(more) - {selector.name for selector in wanted}
     if unknown:
         msg = (
@@ -208,7 +191,7 @@ def refresh(source: Source, region: str, *, today: date, more: Iterable[str] = (
     if source.services is not None:
         wanted = tuple(each for each in wanted if each.service in source.services)
     # a region need not offer what is merely usual elsewhere
-    optional = {name for name in _USUAL if is_of_a_type(name)} - {*known, *more}
+    optional = {name for name in USUAL if is_of_a_type(name)} - {*known, *more}
     fetched: dict[str, Price] = {}
     not_offered = []
     try:

@@ -1,7 +1,7 @@
 """Whether a target can be used: asked by calls that change nothing, with what to do where not."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from perfkit.dynamodb.tables import key_difference, table_state
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError, TargetError
+from perfkit.units import format_some
 from perfkit.workloads.model import Table, Workload
 
 __all__ = ["Check", "CheckState", "examine"]
@@ -26,6 +27,7 @@ _REFUSED_AFTER_S = 300.0
 """AWS refuses requests whose signature is so old. Source: AWS General Reference, Signature V4."""
 
 _DRIFTED_S = 5.0
+_MOST_NAMED = 3
 
 
 _ITEMS = 100
@@ -77,12 +79,12 @@ class _Asker:
         self._target = target
         self._client = client
 
-    def is_ours(self, table: str) -> bool:
-        """Tell whether a table carries perfkit's mark, or may, as far as is known."""
+    def theirs(self, tables: Iterable[str]) -> tuple[str, ...]:
+        """Return which of some tables are there without perfkit's mark, as far as is known."""
         try:
-            return not unmarked(self._target, [table])
+            return unmarked(self._target, tables)
         except PerfkitError:
-            return True
+            return ()
 
     def ask(self, doing: str, operation: str, **request: Any) -> _Answer:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -255,6 +257,7 @@ def _server(target: Target, first: _Answer) -> Check:
 def _tables(
     asker: _Asker, workload: Workload, scanned: list[_Answer], *, items: int
 ) -> Iterator[Check]:
+    theirs = asker.theirs(table.name for table in workload.made)
     for table in workload.tables:
         name = f"table {table.name}"
         described = asker.ask(f"describing {name}", "describe_table", TableName=table.name)
@@ -263,9 +266,7 @@ def _tables(
                 name=name,
                 state=CheckState.FAILED if table.exists else CheckState.WARNING,
                 found="is not there",
-                remedy="the workload says that it exists: check target, region and credentials"
-                if table.exists
-                else "`perfkit seed` creates and fills it",
+                remedy=_makes(table, theirs),
             )
             continue
         if described.content is None:
@@ -294,11 +295,22 @@ def _tables(
         if refusals:
             yield from refusals
             continue
-        is_ours = not table.exists and asker.is_ours(table.name)
-        yield _described(name, state, table, is_ours=is_ours)
+        yield _described(name, state, table, is_theirs=table.name in theirs)
 
 
-def _described(name: str, described: Mapping[str, Any], table: Table, *, is_ours: bool) -> Check:
+def _makes(table: Table, theirs: Sequence[str]) -> str:
+    """Return what to do about a table that is not there."""
+    if table.exists:
+        return "the workload says that it exists: check target, region and credentials"
+    if not theirs:
+        return "`perfkit seed` creates and fills it"
+    return (
+        f"`perfkit seed --table {table.name}` creates and fills it; without --table seed refuses,"
+        f" because perfkit did not create {format_some(theirs, _MOST_NAMED)}"
+    )
+
+
+def _described(name: str, described: Mapping[str, Any], table: Table, *, is_theirs: bool) -> Check:
     state = table_state(described)
     there = {each.name: each for each in (*state.indexes, *state.local_indexes)}
     missing = [index for index in table.indexes if index.name not in there]
@@ -335,10 +347,13 @@ def _described(name: str, described: Mapping[str, Any], table: Table, *, is_ours
             name=name,
             state=CheckState.WARNING,
             found=f"{found}, without index {names}",
-            remedy="`perfkit create-indexes --dry-run` shows what creating takes"
-            if is_ours
-            else not_made([table.name]),
+            remedy=not_made([table.name])
+            if is_theirs
+            else "`perfkit create-indexes --dry-run` shows what creating takes",
         )
+    if is_theirs:
+        remedy = not_made([table.name])
+        return Check(name=name, state=CheckState.WARNING, found=found, remedy=remedy)
     return Check(name=name, found=found)
 
 

@@ -249,31 +249,49 @@ class _Checker:
             verdict = Verdict.failed(
                 "it has no form but a scan; write the query or get it could be"
             )
-            step = self._step("perfkit workload show")
+            step = f"perfkit workload show {shlex.quote(self._workload.source)} -v"
             return _line(group, f"{pattern.name} is answered by a key", verdict, step)
         title = f"{pattern.name} is answered by {by}"
         if run is not None:
             verdict = self._answer(run, index, by)
         table = self._workload.table(pattern.table)
-        wanted = None if index is None else table.index(index)
+        wanted = _global_index(table, index)
         state = self._evidence.tables.get(table.name)
         is_done = verdict is not None and verdict.ruling is _PASS
-        if wanted is None or wanted.local or state is None or is_done:
+        gone = self._gone(table, index)
+        if gone is not None and (state is not None or is_done):
+            # measuring does not make it
+            missing, makes = gone
+            if run is not None and is_done:
+                missing = _older(missing, run)
+            return _line(group, title, Verdict.failed(missing), makes)
+        if wanted is None or state is None or is_done:
             return self._of_run(group, title, run, verdict, step)
         there = state.index(wanted.name)
-        if there is None:
-            # measuring does not make it
-            verdict = Verdict.failed(f"there is no index {by}")
-            return _line(group, title, verdict, self._step(_makes(table, wanted)))
         if (
             run is not None
             and verdict is not None
+            and there is not None
             and self._index_problem(table.name, wanted) is None
         ):
             verdict = Verdict.failed(
                 f"{by} is {there.status}; run {run.id} was measured without it"
             )
         return self._of_run(group, title, run, verdict, step)
+
+    def _gone(self, table: Table, index: str | None) -> tuple[str, str] | None:
+        """Return what a form needs that is not there now, and the command that leads to it."""
+        if table.name not in self._evidence.tables:
+            # nobody could look
+            return None
+        state = self._evidence.tables[table.name]
+        if state is None:
+            step = "perfkit doctor" if table.exists else "perfkit seed"
+            return f"there is no table {table.name}", self._step(step)
+        wanted = _global_index(table, index)
+        if wanted is None or state.index(wanted.name) is not None:
+            return None
+        return f"there is no index {wanted.name}", self._step(_makes(table, wanted))
 
     def _answer(self, run: Run, index: str | None, by: str) -> Verdict:
         asked = [
@@ -300,9 +318,28 @@ class _Checker:
                 continue
             run = self._pattern_run(pattern.name)
             verdict = None if run is None else judge_budgets([run], {pattern.name: pattern.max_rcu})
-            step = self._step(f"perfkit bench --scenario {pattern.name}")
             title = f"{pattern.name} takes at most {format_units(pattern.max_rcu)} RCU"
-            yield self._of_run(group, title, run, verdict, step)
+            yield self._of_pattern(group, title, pattern, run, verdict)
+
+    def _of_pattern(
+        self,
+        group: str,
+        title: str,
+        pattern: AccessPattern,
+        run: Run | None,
+        verdict: Verdict | None,
+    ) -> Line:
+        """Return a line about the better form of a pattern, stale where its index is gone."""
+        outcome = None if run is None else find_outcome(run)
+        if run is not None and verdict is not None and outcome is not None:
+            index = (outcome.after or outcome.before).index
+            gone = self._gone(self._workload.table(pattern.table), index)
+            if gone is not None:
+                missing, makes = gone
+                stale = Verdict.invalid(_older(missing, run), evidence=verdict.evidence)
+                return _line(group, title, stale, makes, stale=True)
+        step = self._step(f"perfkit bench --scenario {pattern.name}")
+        return self._of_run(group, title, run, verdict, step)
 
     def no_scan(self, group: str) -> Line:
         """Return whether the source has a scan."""
@@ -475,13 +512,12 @@ class _Checker:
 
     def gate(self, gate: Gate) -> Line:
         """Return the line of a gate."""
-        patterns = {pattern.name for pattern in self._workload.patterns}
-        if gate.scope in patterns:
+        pattern = next((each for each in self._workload.patterns if each.name == gate.scope), None)
+        if pattern is not None:
             run = self._pattern_run(gate.scope)
-            step = self._step(f"perfkit bench --scenario {gate.scope}")
             measures = {} if run is None else {gate.scope: _pattern_measures(run)}
         else:
-            run, step = self._load(users=1), self._load_step()
+            run = self._load(users=1)
             measures = {} if run is None else dict(measures_of(run))
         verdict = None
         if run is not None:
@@ -491,7 +527,9 @@ class _Checker:
                 reason=verdict.reason or f"{verdict.evidence} in run {run.id}",
                 evidence=f"{verdict.evidence} in run {run.id}" if verdict.evidence else "",
             )
-        return self._of_run(_GATES, str(gate), run, verdict, step)
+        if pattern is not None:
+            return self._of_pattern(_GATES, str(gate), pattern, run, verdict)
+        return self._of_run(_GATES, str(gate), run, verdict, self._load_step())
 
     # ---- runs --------------------------------------------------------------------------
 
@@ -673,6 +711,15 @@ def _makes(table: Table, index: Index) -> str:
         # it should be: the name, or the target, is another one
         return "perfkit doctor"
     return "perfkit migrate plan" if table.exists else "perfkit create-indexes"
+
+
+def _global_index(table: Table, name: str | None) -> Index | None:
+    """Return the index that can be there or not while its table is; a local one is made with it."""
+    return next((each for each in table.indexes if each.name == name and not each.local), None)
+
+
+def _older(missing: str, run: Run) -> str:
+    return f"{missing} any more; run {run.id} is older than the present tables and indexes"
 
 
 def _hits(variant: Variant) -> int | None:

@@ -91,7 +91,7 @@ def _measured(answer: Answer, found: Estimate, costs: Costs) -> Iterator[Block]:
         )
     if not found.is_stated:
         # a rate nobody stated makes no bill
-        yield cost_tables.by_the_million(found)
+        yield _largest_first(cost_tables.by_the_million(found))
         return
     yield _bill(found, costs)
     largest = tuple(_largest(found))
@@ -145,20 +145,26 @@ def _described(costs: Costs, described: Described, *, alone: bool) -> Iterator[B
     comparisons = described.comparisons
     both = all(each.savings_usd is not None for each in comparisons)
     if both and (alone or costs.options.architecture):
-        yield _largest_first(side_by_side(comparisons))
+        yield _largest_first(side_by_side(comparisons), last=1)
 
 
-def _largest_first(bills: Table) -> Table:
-    """Return a table of bills, by amount and shorter where there is no room for all of its lines."""
-    if len(bills.rows) - 1 <= _MOST_LINES:
+def _largest_first(bills: Table, *, last: int = 0) -> Table:
+    """
+    Return a table of bills, by amount and shorter where there is no room for all of its lines.
+
+    Args:
+        bills: All lines.
+        last: How many rows at the end are a total.
+    """
+    end = len(bills.rows) - last
+    if end <= _MOST_LINES:
         return bills
 
     def amount(row: Row) -> float:
         return max((value for value in row.values() if isinstance(value, float)), default=0.0)
 
-    *lines, total = bills.rows
-    ordered = replace(bills, rows=(*sorted(lines, key=amount, reverse=True), total))
-    return first_rows(ordered, _MOST_LINES, what="lines", last=1)
+    ordered = (*sorted(bills.rows[:end], key=amount, reverse=True), *bills.rows[end:])
+    return first_rows(replace(bills, rows=ordered), _MOST_LINES, what="lines", last=last)
 
 
 def _doubts(group: Group, found: Estimate, costs: Costs) -> Iterator[str]:

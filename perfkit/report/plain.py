@@ -122,15 +122,16 @@ def _block(block: Block, marks: Marks, width: int) -> str:
         case Table():
             return _table(block, marks, width)
         case Statements():
-            lines = [f"{one_line(block.title)}"] if block.title else []
+            lines = [_wrapped(one_line(block.title), width)] if block.title else []
             lines += [
                 _statement(each.text + marks.note(each.note), each.tone, width)
                 for each in block.statements
             ]
             return "\n".join(lines)
         case _:
+            title = _wrapped(title_of(block), width)
             drawn = [join(line) for line in draw(block, marks, width)]
-            return "\n".join([*filter(None, [title_of(block)]), *drawn]) if drawn else ""
+            return "\n".join([*([title] if title else ()), *drawn] if drawn else ())
 
 
 def _statement(text: str, tone: Tone, width: int) -> str:
@@ -143,7 +144,7 @@ def _statement(text: str, tone: Tone, width: int) -> str:
 def _table(table: Table, marks: Marks, width: int) -> str:
     title = one_line(table.title) + "".join(marks.note(note) for note in table.notes)
     grids = [_grid(grid, width) for grid in lay_out(table, marks, width)]
-    return "\n".join(filter(None, [title, "\n\n".join(grids)]))
+    return "\n".join(filter(None, [_wrapped(title, width), "\n\n".join(grids)]))
 
 
 def _grid(grid: Grid, width: int) -> str:

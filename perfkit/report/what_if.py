@@ -7,6 +7,7 @@ from perfkit.cost.demand import State
 from perfkit.cost.evidence import Missing
 from perfkit.cost.prices import PriceBook, free_tier_note, number
 from perfkit.cost.what_if import SETTINGS, WITHOUT_A_RATE, WhatIf
+from perfkit.report.layout import first_rows
 from perfkit.report.model import (
     Block,
     Cell,
@@ -24,6 +25,7 @@ from perfkit.report.model import (
 )
 from perfkit.report.sections import cost_words
 from perfkit.report.sections.cost_tables import NO_PRICE
+from perfkit.units import capitalised
 
 __all__ = ["what_if_document", "what_if_report"]
 
@@ -44,6 +46,7 @@ def what_if_report(
     missing: Sequence[Missing] = (),
     warnings: Sequence[str] = (),
     explain: bool = False,
+    most: int | None = None,
 ) -> Report:
     """
     Return the answer to show.
@@ -55,16 +58,21 @@ def what_if_report(
         missing: What no run says.
         warnings: What to heed.
         explain: Show how each amount came about.
+        most: Lines of a bill that there is room for; None for all.
     """
     blocks: list[Block] = []
     if warnings:
         blocks.append(
             Statements(
                 name="warnings",
-                statements=tuple(Statement(text=each, tone=Tone.WARNING) for each in warnings),
+                statements=tuple(
+                    Statement(text=capitalised(each), tone=Tone.WARNING) for each in warnings
+                ),
             )
         )
-    blocks += [_settings(answer), _bills(answer, book)]
+    bills = first_rows(_bills(answer, book), most, what="lines", last=int(answer.per_month))
+    # what was set comes before what it makes; what may be set is no answer
+    blocks += [_settings(answer), bills] if answer.names else [bills, _settings(answer)]
     if any(case.assumptions.free_tier for case in (answer.baseline, answer.changed)):
         note = Statement(text=free_tier_note(book.used.values()), tone=Tone.FAINT)
         blocks.append(Statements(name="free-tier", statements=(note,)))

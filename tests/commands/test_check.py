@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,11 +116,11 @@ def test_a_workload_gets_done_by_the_commands_that_the_lines_name(
 def test_its_lines_are_as_wide_as_the_terminal_and_whole_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = perfkit("check").stdout
+    whole = perfkit("check", "-v").stdout
     assert any(len(line) > 80 for line in whole.splitlines())
 
     monkeypatch.setenv("COLUMNS", "60")
-    wrapped = perfkit("check").stdout
+    wrapped = perfkit("check", "-v").stdout
 
     commands = [line for line in wrapped.splitlines() if "-> " in line]
     others = [line for line in wrapped.splitlines() if "-> " not in line]
@@ -180,5 +181,43 @@ def test_looking_leaves_no_trace() -> None:
 
     assert result.exit_code == 4
     assert "Phase 4: production deployment" in result.stdout
-    assert len(result.stdout.splitlines()) <= 60
     assert not Path(".perfkit").exists()
+
+
+def test_a_long_checklist_is_one_screen_and_all_of_it_is_behind_v(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    short = perfkit("check")
+    whole = perfkit("check", "-v")
+
+    assert (short.exit_code, whole.exit_code) == (4, 4)
+    lines = short.stdout.splitlines()
+    assert len(lines) <= 40
+    assert not [line for line in lines if len(line) > 80 and "-> " not in line]
+    assert (
+        lines[0]
+        == whole.stdout.splitlines()[0]
+        == ("courses on embedded: 1 of 30 done, 29 not done")
+    )
+    assert "Phase 2: database indexes (1 of 10 done, 9 not done)" in lines
+    assert "Redis is reachable: no server is named or running" in short.stdout
+    assert lines[-1].startswith("More: the same with -v")
+    # each command that helps is named
+    assert set(re.findall(r"-> (.*)", short.stdout)) == set(re.findall(r"-> (.*)", whole.stdout))
+    assert "p95 below 200 ms: no run shows it" in whole.stdout
+
+
+def test_what_has_no_room_is_said_to_be_there_in_each_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    shown = perfkit("check").stdout
+
+    assert len(shown.splitlines()) <= 40
+    phases = shown.split("\n\n")[1:-1]
+    assert [phase[:7] for phase in phases] == [f"Phase {number}" for number in range(1, 5)]
+    assert all("-> perfkit " in phase for phase in phases)
+    assert re.search(r"^  and more$", shown, re.MULTILINE)

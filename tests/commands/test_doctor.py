@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from perfkit.cli import app
 from perfkit.dynamodb import checkup
 from perfkit.dynamodb.checkup import CheckState
+from perfkit.dynamodb.client import embedded_client
 from perfkit.dynamodb.targets import Target, TargetKind
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
@@ -223,6 +224,55 @@ def test_what_is_missing_says_what_makes_it(server: str, courses_data: Callable[
     found = perfkit("doctor", "--data", courses_data(0.02, indexed=False)).stdout
     assert "without index CoursesBySemester, CoursesByInstructor" in found
     assert "-> `perfkit create-indexes --dry-run`" in found
+
+
+@pytest.mark.processes
+def test_what_it_advises_beside_somebodys_table_is_not_refused() -> None:
+    seed = ("seed", "--scale", "0.005", "--processes", "1")
+    assert perfkit(*seed).exit_code == 0
+    client = embedded_client()
+    client.delete_table(TableName="Courses")
+    arn = client.describe_table(TableName="Users")["Table"]["TableArn"]
+    client.untag_resource(ResourceArn=arn, TagKeys=["created-by"])
+
+    checks = checks_of(perfkit("doctor", "--json"))
+
+    courses, users = checks["table Courses"], checks["table Users"]
+    assert (courses["state"], users["state"]) == ("warning", "warning")
+    assert users["remedy"].startswith("perfkit did not create Users: say in the workload")
+    assert "without --table seed refuses, because perfkit did not create Users" in courses["remedy"]
+    assert perfkit(*seed).exit_code == 2
+    (advised,) = re.findall(r"`perfkit seed (.*?)`", courses["remedy"])
+    assert perfkit(*seed, *advised.split()).exit_code == 0
+
+
+@pytest.mark.processes
+def test_of_many_tables_those_that_are_alike_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    tables = "".join(
+        f"""
+        [tables.Table{number:02}]
+        items = 1
+        partition_key = "id"
+        [tables.Table{number:02}.attributes]
+        id = {{ kind = "sequence", format = "{{}}" }}
+        """
+        for number in range(30)
+    )
+    Path("perfkit.toml").write_text(f'name = "large"\ndescription = "Many tables"\n{tables}')
+    assert perfkit("seed", "--processes", "1").exit_code == 0
+    client = embedded_client()
+    for number in (3, 5):
+        client.delete_table(TableName=f"Table{number:02}")
+
+    short, whole = perfkit("doctor"), perfkit("doctor", "-v")
+
+    assert (short.exit_code, whole.exit_code) == (0, 0)
+    assert len(short.stdout.splitlines()) <= 20
+    assert "tables Table00, Table01, Table02 and 25 more: may be read" in short.stdout
+    assert "tables Table03, Table05: each is not there" in short.stdout
+    assert "Table29" not in short.stdout
+    assert "table Table29: may be read; about 1 items" in whole.stdout
 
 
 @pytest.mark.processes

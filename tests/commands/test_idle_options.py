@@ -21,6 +21,11 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
             id="load workers of another service",
         ),
         pytest.param(
+            (*URL, "--redis-url", "redis://127.0.0.1:1"),
+            "--redis-url does nothing with --url, whose service perfkit does not start",
+            id="load cache of another service",
+        ),
+        pytest.param(
             (*URL, "--expect-workers", "2"),
             "--expect-workers does nothing without --master",
             id="load workers of no master",
@@ -121,18 +126,32 @@ def test_an_option_that_would_do_nothing_is_refused(arguments: tuple[str, ...], 
     assert result.stderr.count("\n") == 1
 
 
-def test_processes_of_a_service_that_is_up_are_no_matter_of_a_load_test(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--service-workers", "2"), "--service-workers are of a service that is started, and"),
+        (
+            ("--redis-url", "redis://h"),
+            "--redis-url is of a service that is started, and one is up",
+        ),
+    ],
+)
+def test_how_a_service_that_is_up_was_started_is_no_matter_of_a_load_test(
+    arguments: tuple[str, ...], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up = ServiceUnderTest(
         urls=("http://127.0.0.1:1",), instances=lambda: (), switches={}, target={}
     )
     monkeypatch.setattr("perfkit.load.reference_service.running_service", lambda _: up)
+    monkeypatch.setenv("PERFKIT_REDIS_URL", "redis://elsewhere")
 
-    result = CliRunner().invoke(app, ["load", "--phase", "0", "--service-workers", "2"])
+    result = CliRunner().invoke(app, ["load", "--phase", "0", *arguments])
+    alone = CliRunner().invoke(app, ["load", "--phase", "0"])
 
     assert result.exit_code == 2
-    assert "--service-workers are of a service that is started, and one is up" in result.stderr
+    assert line in result.stderr
+    # what the environment says is for what is started
+    assert "--redis-url" not in alone.stderr
 
 
 def test_what_the_environment_says_for_all_commands_is_no_mistake(

@@ -5,6 +5,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from perfkit.cli import app
 from perfkit.dynamodb.client import embedded_client
+from perfkit.dynamodb.sample import SampleLimits
 
 READING = {"DescribeTable", "ListTables", "ListTagsOfResource", "Scan"}
 
@@ -289,6 +291,34 @@ def test_a_sum_of_money_that_is_used_up_leaves_no_half_of_a_file() -> None:
     assert enough.stderr.count("Consumed") == 1, enough.stderr
 
 
+def test_a_sample_that_its_limit_ended_says_which_limit_and_what_its_items_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where a description is hours old, and the items are larger than it says."""
+    client = embedded_client()
+    create(client, "things", "id:S")
+    items = [{"id": {"S": f"{number:03}"}, "text": {"S": "x" * 4000}} for number in range(200)]
+    fill(client, "things", items)
+
+    whole = perfkit("init", "--json")
+    monkeypatch.setattr(SampleLimits, "for_table", lambda self, _: replace(self, read_units=20.0))
+    cut = perfkit("init", "--force")
+    written = Path("perfkit.toml").read_text()
+    (table,) = json.loads(perfkit("init", "--force", "--json").stdout)["tables"]
+
+    assert whole.exit_code == cut.exit_code == 0
+    assert "because of its limit" not in whole.stderr
+    found, units = table["sample"]["items"], table["sample"]["read_units_modelled"]
+    assert 0 < found < 200
+    assert (
+        f"things: {found} items read and no more, because of its limit of 20 read units; by the"
+        f" sizes of its items {units:g} are due."
+    ) in " ".join(cut.stderr.split())
+    # 4,009 bytes an item, and half a unit for each 4 KB of a page
+    assert units >= found * 4009 / 8192
+    assert "It has fewer items than wanted, because its 20 read" in written
+
+
 def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
     client = embedded_client()
     for number in range(200):
@@ -297,6 +327,7 @@ def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
     all_of_them = perfkit("init")
     chosen = perfkit("init", "--table", "orders-*", "--table", "other-199")
     missing = perfkit("init", "--table", "nothing", "--output", "other.toml")
+    wanted = perfkit("init", "--table", "*", "--output", "all.toml")
 
     assert all_of_them.exit_code == 2
     assert "has 200 tables (orders-000, orders-001" in all_of_them.stderr
@@ -305,6 +336,9 @@ def test_two_hundred_tables_are_counted_and_chosen_from() -> None:
     assert list(tables) == ["other-199", "orders-000", "orders-001", "orders-002"]
     assert missing.exit_code == 2
     assert "no table nothing in" in missing.stderr
+    assert wanted.exit_code == 0
+    assert "the first 20 of 200 tables; all.toml has all" in wanted.stdout
+    assert len(tomllib.loads(Path("all.toml").read_text())["tables"]) == 200
 
 
 @pytest.mark.processes

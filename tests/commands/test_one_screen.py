@@ -49,3 +49,19 @@ def test_many_tables_and_indexes_stay_on_one_screen(
         last = f"Table{TABLES - 1}"
         assert last not in short.stdout
         assert last in whole.stdout
+
+    assert CliRunner().invoke(app, ["create-indexes"]).exit_code == 0
+    for arguments in (
+        ["migrate", "verify"],
+        ["migrate", "status"],
+        ["doctor"],
+        ["workload", "show"],
+    ):
+        short = CliRunner().invoke(app, arguments)
+        whole = CliRunner().invoke(app, [*arguments, "-v"])
+
+        assert (short.exit_code, whole.exit_code) == (0, 0), short.output
+        assert len(short.stdout.splitlines()) <= 45
+        assert max(map(len, short.stdout.splitlines())) <= 80
+        assert last in whole.stdout
+        assert len(whole.stdout.splitlines()) > len(short.stdout.splitlines())

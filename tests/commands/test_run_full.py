@@ -87,6 +87,21 @@ def answering(asked: list[str], *, yes: bool) -> Callable[..., Permission]:
     return lambda **_: Permission(prices=request_prices, ask=ask)
 
 
+def test_a_load_test_keeps_answers_in_the_server_that_is_named(redis_url: str) -> None:
+    assert CliRunner().invoke(app, ["seed", "--scale", "0.01"]).exit_code == 0
+    load = ["load", "--phase", "1", "--users", "2", "--ramp", "0s", "--duration", "1s"]
+    with Redis.from_url(redis_url) as cache:
+        cache.flushall()
+
+        result = CliRunner().invoke(app, [*load, "--redis-url", redis_url])
+
+        assert result.exit_code == 0, result.stderr
+        assert next(cache.scan_iter("perfkit:*:courses:*"))
+    wrong = CliRunner().invoke(app, [*load, "--redis-url", "http://127.0.0.1:1"])
+    assert wrong.exit_code == 2
+    assert "Starting the service" not in wrong.stderr
+
+
 def test_on_aws_everything_is_asked_for_once_before_anything_begins(
     aws: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,8 @@ def test_what_is_piped_keeps_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         ["doctor", "--target", "http://127.0.0.1:1"],
         ["bench", "no-such-pattern"],
         ["doctor", "--policy", "down"],
-        ["workload", "check", "a-file-that-is-not-there-but-has-a-long-name.toml"],
+        ["workload", "validate", "a-file-that-is-not-there-but-has-a-long-name.toml"],
+        ["workload", "validate", "courses"],
     ],
 )
 def test_checks_and_errors_are_wrapped(
@@ -79,3 +80,26 @@ def test_the_names_of_four_indexes_fit_the_terminal(monkeypatch: pytest.MonkeyPa
         assert answer.exit_code == 0, answer.output
         assert max(map(len, answer.stdout.splitlines())) <= 80
     assert "EnrollmentsByCourse" in answers[2].stdout
+
+
+def test_a_service_of_several_instances_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = {
+        "state": "degraded",
+        "url": "http://127.0.0.1:8080",
+        "log": ".perfkit/service/service.log",
+        "checks": {
+            "cache": {"status": "failing", "detail": "no answer within a tenth of a second"}
+        },
+        "instances": [
+            {"url": f"http://127.0.0.1:{port}", "state": "up"} for port in range(8081, 8085)
+        ],
+        "proxy": "haproxy",
+    }
+    monkeypatch.setattr("perfkit.service.launch.health", lambda: health)
+    monkeypatch.setenv("COLUMNS", "60")
+
+    shown = CliRunner().invoke(app, ["status"]).stdout
+
+    assert max(map(len, shown.splitlines())) <= 60
+    assert "cache failing: no answer within a tenth of a second" in " ".join(shown.split())
+    assert "http://127.0.0.1:8084 up" in " ".join(shown.split())

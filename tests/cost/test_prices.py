@@ -282,7 +282,7 @@ def test_a_missing_price_is_named_and_never_nothing(book: PriceBook) -> None:
         book.price("ec2-t3.mirco-hour")
 
     assert str(caught.value) == snapshot(
-        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show`); fetch it with `perfkit prices refresh --region us-east-1` or add it to a price file (--prices FILE)"
+        "no price 'ec2-t3.mirco-hour' for us-east-1; did you mean 'ec2-t3.micro-hour'? there is ec2-t3.micro-hour, ec2-t3.nano-hour, ec2-t4g.micro-hour, ec2-t4g.nano-hour (`perfkit prices show -v`); fetch it with `perfkit prices refresh --region us-east-1` or add it to a price file (--prices FILE)"
     )
 
 
@@ -537,8 +537,8 @@ def named_price(tmp_path: Path, name: str, unit: str) -> PriceBook:
         pytest.param("data-ou", "did you mean 'data-out'? ", id="a letter short"),
         pytest.param("dynamodb-rcu-hours", "did you mean 'dynamodb-rcu-hour'? ", id="too long"),
         pytest.param("ec2-t3.micro", "did you mean 'ec2-t3.micro-hour'? ", id="without its hour"),
-        pytest.param("cache.m7g.large-hour", "`perfkit prices show`", id="no engine"),
-        pytest.param("coffee", "`perfkit prices show`", id="like none"),
+        pytest.param("cache.m7g.large-hour", "`perfkit prices show -v`", id="no engine"),
+        pytest.param("coffee", "`perfkit prices show -v`", id="like none"),
     ],
 )
 def test_a_named_file_with_a_price_that_nothing_asks_for_is_refused(

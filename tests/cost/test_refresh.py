@@ -669,7 +669,7 @@ def test_a_source_that_stops_half_way_writes_nothing(answers: int) -> None:
 
 
 def test_all_prices_are_shown_with_source_and_date() -> None:
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["prices", "show"])
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["prices", "show", "-v"])
 
     assert result.exit_code == 0
     row = next(line for line in result.stdout.splitlines() if line.startswith("redis-cache.t3"))
@@ -683,6 +683,28 @@ def test_all_prices_are_shown_with_source_and_date() -> None:
         ]
     )
     assert "second-hand" in result.stdout
+
+
+def test_what_most_bills_need_is_shown_on_one_screen() -> None:
+    def show(*options: str) -> list[str]:
+        result = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["prices", "show", *options])
+        return result.stdout.splitlines()
+
+    lines = show()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    rows = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    assert ["data-out", "$0.09⁴", "GB", "100", "2026-09-23"] in rows
+    shown = {row[0] for row in rows}
+    both_modes = {
+        f"dynamodb-{kind}"
+        for kind in ("read-request", "write-request", "rcu-hour", "wcu-hour", "storage")
+    }
+    assert both_modes <= shown
+    assert "dynamodb-ia-storage" not in shown
+    assert "⁴ the first 10,240; -v shows the tiers above" in lines
+    assert lines[-1] == "More: perfkit prices show -v"
+    assert show("--region", "eu-west-1")[-1] == "More: perfkit prices show --region eu-west-1 -v"
 
 
 def test_json_has_every_price_of_the_book() -> None:

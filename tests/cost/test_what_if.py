@@ -591,6 +591,28 @@ def test_without_a_stated_rate_it_is_for_a_million_calls(run_cost: Callable[...,
     assert "Nobody states how many requests come" in shown.stderr
 
 
+def test_many_patterns_are_one_screen_and_whole_behind_v(
+    saved: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = next(each for each in saved.list().runs if each.scenario == "courses")
+    run = replace(run, variants=tuple(replace(each, body_bytes=500) for each in run.variants))
+    for number in range(30):
+        saved.save(replace(run, scenario=f"pattern-{number:02}", id=""))
+
+    for command in (["cost", "what-if"], ["report", "--cost"]):
+        short = CliRunner().invoke(app, command)
+        whole = CliRunner().invoke(app, [*command, "-v"])
+
+        assert (short.exit_code, whole.exit_code) == (0, 0), short.stderr
+        assert len(short.stdout.splitlines()) <= 45
+        assert short.stdout.count("a million calls of pattern-") < 20
+        assert whole.stdout.count("a million calls of pattern-") >= 30
+    # what it costs comes before what may be set
+    what_if_said = CliRunner().invoke(app, ["cost", "what-if"]).stdout
+    assert what_if_said.index("a million calls of") < what_if_said.index("may be set")
+
+
 @pytest.mark.parametrize(
     "setting", ["rps=200", "cache.ttl=600", "answers=cache", "instance=t3.nano"]
 )

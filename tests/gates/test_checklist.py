@@ -233,6 +233,43 @@ def test_an_index_that_lacks_is_made_before_it_is_measured(measured: list[Run]) 
     )
 
 
+def test_what_was_measured_by_an_index_that_is_gone_is_open_again(measured: list[Run]) -> None:
+    budgets = replace(
+        COURSES,
+        patterns=tuple(replace(each, max_rcu=1_000_000.0) for each in COURSES.patterns),
+    )
+    tables = table_states()
+    courses = tables["Courses"]
+    assert courses is not None
+    run_id = next(run.id for run in measured if run.scenario == "courses")
+    gate = parse_gate("courses: errors == 0")
+    titles = (
+        "courses is answered by CoursesBySemester",
+        "courses takes at most 1,000,000 RCU",
+        str(gate),
+    )
+
+    def lines(there: TableState | None) -> list[tuple[State, str, str]]:
+        found = evidence(measured, workload=budgets, tables={**tables, "Courses": there})
+        by_title = {line.title: line for line in check(found, gates=[gate])}
+        return [
+            (line.state, line.reason, line.next_step)
+            for title in titles
+            for line in [by_title[title]]
+        ]
+
+    assert lines(courses) == [(State.DONE, "", "")] * 3
+    without_index = lines(replace(courses, indexes=()))
+    assert [state for state, _, _ in without_index] == [State.NOT_DONE, State.STALE, State.STALE]
+    older = f"run {run_id} is older than the present tables and indexes"
+    gone = f"there is no index CoursesBySemester any more; {older}"
+    assert {each[1:] for each in without_index} == {(gone, "perfkit create-indexes")}
+    without_table = lines(None)
+    assert [state for state, _, _ in without_table] == [State.NOT_DONE, State.STALE, State.STALE]
+    assert {step for _, _, step in without_table} == {"perfkit seed"}
+    assert all("no table Courses any more" in reason for _, reason, _ in without_table)
+
+
 def test_another_service_is_loaded_again_as_it_was() -> None:
     run = loaded(workload="tiny", workload_digest="", target={"kind": "url"})
     assert run.load_test is not None

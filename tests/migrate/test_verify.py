@@ -214,7 +214,7 @@ def found_in(path: Path) -> set[tuple[str, str, str]]:
 
 
 def test_an_index_built_from_dirty_data_is_equal(data: Path) -> None:
-    result = perfkit("migrate", "verify", "--data", data, "--differences", "found.jsonl")
+    result = perfkit("migrate", "verify", "-v", "--data", data, "--differences", "found.jsonl")
 
     assert result.exit_code == 0, result.output
     assert "2 of 2 indexes" in result.stdout
@@ -232,6 +232,32 @@ def test_an_index_built_from_dirty_data_is_equal(data: Path) -> None:
     assert stat.S_IMODE(Path("found.jsonl").stat().st_mode) == 0o600
     # what a workload has and the table has not is for `migrate plan`
     assert "ByAge" not in result.stdout
+
+
+def test_the_server_is_blamed_for_entries_that_dynamodb_would_not_keep(data: Path) -> None:
+    """There is an entry of item 7, whose key attribute has another type."""
+    fault = "keeps entries that DynamoDB would not"
+    innocent = perfkit("migrate", "verify", "--data", data)
+    with sqlite3.connect(data) as file:
+        store = stores(data)["ByOwner"]
+        ((row,),) = file.execute(f"SELECT item FROM {store} LIMIT 1").fetchall()
+        entry = {"pk": {"S": "P7"}, "sk": {"N": "7"}, "owner": {"S": "7"}}
+        values = (stored_key(entry, "ByOwner"), row, 50, 50, json.dumps(entry))
+        file.execute(f"INSERT INTO {store} VALUES (?, ?, ?, ?, ?)", values)
+
+    blamed = perfkit("migrate", "verify", "--data", data, "--settle", "0.1")
+
+    assert (innocent.exit_code, fault in innocent.stdout) == (0, False)
+    assert blamed.exit_code == 4, blamed.output
+    said = " ".join(blamed.stdout.split())
+    assert f"dynamodb.sqlite3) {fault}" in said
+    assert "correct these items (`perfkit migrate preflight --violations FILE` lists them)" in said
+    # an entry that is missing is nobody's fault of that kind
+    with sqlite3.connect(data) as file:
+        file.execute(f"DELETE FROM {store} WHERE k = ?", (stored_key(entry, "ByOwner"),))
+        file.execute(f"DELETE FROM {store} WHERE k = (SELECT k FROM {store} LIMIT 1)")
+    missing = perfkit("migrate", "verify", "--data", data, "--settle", "0.1")
+    assert (missing.exit_code, fault in missing.stdout) == (4, False)
 
 
 @pytest.mark.parametrize("segments", ["1", "4"])

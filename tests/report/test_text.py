@@ -351,6 +351,24 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
+def test_titles_are_as_wide_as_the_terminal_too() -> None:
+    title = "a title of many words " * 6
+    blocks = (
+        Table(
+            name="table",
+            title=title,
+            columns=(Column(key="a", title="a", label=True),),
+            rows=({"a": "b"},),
+        ),
+        Statements(name="statements", title=title, statements=(Statement(text="b"),)),
+    )
+
+    lines = plain.render_blocks(blocks, 80).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).split() == [*title.split(), "a", "-", "b", *title.split(), "b"]
+
+
 def test_without_an_index_the_scans_are_shown_and_what_to_do_next() -> None:
     (_, before_index) = runs("courses")
 

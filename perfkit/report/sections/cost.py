@@ -382,7 +382,7 @@ def _prices(listed: Comparison, book: PriceBook) -> Table:
             Column(key="date", title="date"),
         ),
         rows=tuple(map(_price, listed.prices)),
-        notes=(f"Prices from {', then '.join(book.sources)}; `perfkit prices show` has all.",),
+        notes=(f"Prices from {', then '.join(book.sources)}; `perfkit prices show -v` has all.",),
     )
 
 
