@@ -132,7 +132,9 @@ def test_a_hanging_server_keeps_a_request_no_longer_than_allowed(tmp_path: Path)
     server = start(tmp_path)
 
     async def use(notifier: QueuedNotifier) -> tuple[list[Outcome], float]:
-        await notifier.notify(notification())
+        # it is there, if late on a busy machine
+        while await notifier.notify(notification()) is not Outcome.QUEUED:
+            await asyncio.sleep(0.05)
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
         try:
