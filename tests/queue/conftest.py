@@ -26,7 +26,9 @@ def accept_some(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Callable[[],
 
             async def sleep(self, seconds: float) -> None:
                 await asyncio.sleep(seconds)
-                while self.accepted >= mails and not go_on.is_set():
+                while True:
+                    if self.accepted < mails or go_on.is_set():
+                        break
                     await asyncio.sleep(0.02)
                 self.accepted += 1
 
