@@ -385,7 +385,7 @@ def test_nginx_spreads_requests_where_haproxy_is_missing(
     assert service.proxy == "nginx"
     assert spread == [3, 3]
     assert statuses == {200}
-    assert not processes_of(tmp_path)
+    eventually(lambda: not processes_of(tmp_path))
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "17", "x"])
