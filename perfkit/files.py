@@ -1,13 +1,16 @@
 """Files written in one step, those only their owner may read, temporary ones left behind."""
 
+import atexit
 import contextlib
+import fcntl
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from perfkit.errors import ConfigError, cannot_write
 
-__all__ = ["remove_orphans", "replace_file", "write_private"]
+__all__ = ["TemporaryFolder", "replace_file", "write_private"]
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -38,26 +41,61 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         raise
 
 
-def remove_orphans(parent: Path, prefix: str) -> None:
+class TemporaryFolder:
     """
-    Remove temporary files and folders of this user whose process is gone.
+    A temporary folder for its owner alone, which goes when the process ends, if not before.
+
+    One whose process was killed goes when the next with its prefix is made. That a process is
+    there is told by a lock on its folder: of another container on the same folder for temporary
+    files it has a number that says nothing here.
 
     Args:
-        parent: Where they are.
-        prefix: What their names begin with, followed by the process's number and a dash.
+        prefix: What its name begins with; the process's number and a dash follow.
+        parent: Where it is; the system's place for temporary files unless given.
+
+    Attributes:
+        path: Where it is.
     """
+
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        parent = Path(tempfile.gettempdir()) if parent is None else parent
+        for left in parent.glob(f"{prefix}*-*"):
+            _remove_orphan(left, left.name.removeprefix(prefix).partition("-")[0])
+        self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
+        self._owner = os.getpid()
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        atexit.register(self.remove)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it, unless this process is a fork of its owner."""
+        if os.getpid() != self._owner:
+            return
+        atexit.unregister(self.remove)
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def _remove_orphan(path: Path, owner: str) -> None:
+    """Remove what a process of this user has left, if that is gone."""
     # whoever writes a report need not load it
     import psutil
 
-    for path in parent.glob(f"{prefix}*-*"):
-        owner = path.name.removeprefix(prefix).partition("-")[0]
-        with contextlib.suppress(OSError, ValueError):
-            if path.lstat().st_uid != os.getuid() or psutil.pid_exists(int(owner)):
-                continue
+    with contextlib.suppress(OSError, ValueError):
+        if path.lstat().st_uid != os.getuid() or psutil.pid_exists(int(owner)):
+            return
+        # no name that a link could lead elsewhere
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
+                # of an earlier version
                 path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def write_private(

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +35,7 @@ from perfkit.dynamodb.targets import Target
 from perfkit.embedded import Engine
 from perfkit.embedded.transport import attach
 from perfkit.processes import redis_server as cache
-from perfkit.processes.sockets import bind, url_of
+from perfkit.processes.sockets import bind, kept_free, url_of
 from perfkit.workloads.loader import load
 
 pytest_plugins = ["browser", "load_runs", "recorders", "stand_ins"]
@@ -43,8 +43,8 @@ pytest_plugins = ["browser", "load_runs", "recorders", "stand_ins"]
 
 PERFKIT = Path(sys.executable).with_name("perfkit")
 
-# how fast something is, benchmarks say: a busy machine must not fail a test
-settings.register_profile("perfkit", deadline=None, max_examples=50)
+# neither a busy machine nor chance fails a test: how fast something is, benchmarks say
+settings.register_profile("perfkit", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("perfkit")
 
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
@@ -396,6 +396,13 @@ def copy_courses(courses_data: Callable[..., Path]) -> Callable[..., Path]:
 
 
 # ---- servers -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def free_port() -> Iterator[Callable[[], int]]:
+    """Return a function that gives a free port, which nobody but a server gets during the test."""
+    with ExitStack() as kept:
+        yield lambda: kept.enter_context(kept_free("127.0.0.1", 0))[1]
 
 
 @pytest.fixture(scope="session")

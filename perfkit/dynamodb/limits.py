@@ -7,16 +7,14 @@ ConsumedCapacity of its answer. Without a limit there is no file and nothing is 
 client.
 """
 
-import atexit
 import fcntl
 import mmap
 import os
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,7 +27,7 @@ from perfkit.dynamodb.connection import Connection
 from perfkit.dynamodb.errors import THROTTLES, is_transient
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import ConfigError, LimitReachedError, TargetError
-from perfkit.files import remove_orphans
+from perfkit.files import TemporaryFolder
 from perfkit.measure.clock import RealClock
 from perfkit.units import format_quantity
 
@@ -138,11 +136,8 @@ class Limits:
         if max_cost_usd is not None and not (isfinite(max_cost_usd) and max_cost_usd >= 0):
             msg = f"--max-cost must be at least 0 dollars, got {max_cost_usd:g}"
             raise ConfigError(msg)
-        remove_orphans(Path(tempfile.gettempdir()), _PREFIX)
-        descriptor, name = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_LAYOUT.pack(*(0.0 for _ in _FIELDS)))
-        atexit.register(_remove, Path(name), os.getpid())
+        file = TemporaryFolder(_PREFIX).path / "consumed"
+        file.write_bytes(_LAYOUT.pack(*(0.0 for _ in _FIELDS)))
         return cls(
             max_rcu=max_rcu,
             max_wcu=max_wcu,
@@ -150,7 +145,7 @@ class Limits:
             read_unit_usd=read_unit_usd,
             write_unit_usd=write_unit_usd,
             price=price,
-            file=Path(name),
+            file=file,
         )
 
     @property
@@ -162,13 +157,6 @@ class Limits:
     def cost_usd(self, read_units: float, write_units: float) -> float:
         """Return what units cost."""
         return read_units * self.read_unit_usd + write_units * self.write_unit_usd
-
-
-def _remove(file: Path, owner: int) -> None:
-    # a forked process inherits what is to be done at exit
-    if os.getpid() == owner:
-        with suppress(OSError):
-            file.unlink()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

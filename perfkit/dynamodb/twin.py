@@ -5,10 +5,7 @@ The file is readable by its owner alone and goes when the twin is closed, when t
 at the latest when the next twin is made: one whose process was killed is removed then.
 """
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any, Self
 from perfkit.capacity import Item
 from perfkit.dynamodb.connection import EngineConnection
 from perfkit.dynamodb.tables import Keys, index_definition
-from perfkit.files import remove_orphans
+from perfkit.files import TemporaryFolder
 from perfkit.workloads.model import Index
 
 __all__ = ["Twin"]
@@ -42,18 +39,14 @@ class Twin:
     def __init__(self, parent: Path | None = None) -> None:
         from perfkit.embedded import Engine
 
-        parent = Path(tempfile.gettempdir()) if parent is None else parent
-        remove_orphans(parent, _PREFIX)
-        # of mode 0700
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
-        atexit.register(self._remove, os.getpid())
+        self._folder = TemporaryFolder(_PREFIX, parent)
         try:
-            self.path = self._folder / "data.sqlite3"
+            self.path = self._folder.path / "data.sqlite3"
             # SQLite gives its other files the mode of this one
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             self.connection = EngineConnection(Engine(self.path))
         except BaseException:
-            self._remove(os.getpid())
+            self._folder.remove()
             raise
 
     def __enter__(self) -> Self:
@@ -65,8 +58,7 @@ class Twin:
     def close(self) -> None:
         """Close and delete the file."""
         self.connection.close()
-        self._remove(os.getpid())
-        atexit.unregister(self._remove)
+        self._folder.remove()
 
     def make_table(self, name: str, keys: Keys) -> None:
         """
@@ -145,8 +137,3 @@ class Twin:
 
     def _keys(self, table: str) -> Sequence[str]:
         return [part["AttributeName"] for part in self._describe(table)["KeySchema"]]
-
-    def _remove(self, owner: int) -> None:
-        # a forked process inherits what is to be done at exit
-        if os.getpid() == owner:
-            shutil.rmtree(self._folder, ignore_errors=True)

@@ -2,19 +2,18 @@
 
 import json
 import selectors
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 from perfkit.errors import ConfigError, TargetError
 from perfkit.load.plan import LoadPlan
 from perfkit.processes import lifeline
-from perfkit.processes.sockets import bind
+from perfkit.processes.sockets import kept_free
 
 __all__ = ["LOOPBACK", "Generator", "Place", "work_for"]
 
@@ -97,6 +96,7 @@ class Generator:
         self._place = place
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
+        self._addresses = ExitStack()
         self._leads = place.expected > 0 or place.processes > 1
         self.workers = place.expected or place.processes
         """Processes that make requests."""
@@ -115,13 +115,10 @@ class Generator:
         try:
             if self._place.web is not None:
                 # Locust would say so in a traceback, when requests are being made already
-                _bind(self._place.web, "web").close()
+                self._keep(self._place.web, "web")
             if self._leads:
-                host = self._place.bind[0]
-                listener = _bind(self._place.bind, "master")
-                self.address = host, listener.getsockname()[1]
-                order |= {"host": host, "port": self.address[1]}
-                listener.close()
+                self.address = self._keep(self._place.bind, "master")
+                order |= dict(zip(("host", "port"), self.address, strict=True))
             self._start("the generator", order)
             if self._leads and not self._place.expected:
                 for number in range(self._place.processes):
@@ -135,6 +132,15 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _keep(self, address: tuple[str, int], who: str) -> tuple[str, int]:
+        """Keep an address until Locust listens there, and return it with its port."""
+        try:
+            return self._addresses.enter_context(kept_free(*address))
+        except ConfigError as error:
+            # the option of a command that has several of them
+            text = str(error).replace("another --", f"another --{who}-")
+            raise ConfigError(text) from error
 
     def _start(self, name: str, order: Mapping[str, Any]) -> None:
         child = _Child(name)
@@ -212,15 +218,7 @@ class Generator:
             child.end(deadline_s)
         self._children.clear()
         self._selector.close()
-
-
-def _bind(address: tuple[str, int], who: str) -> socket.socket:
-    try:
-        return bind(*address)
-    except ConfigError as error:
-        # the option of a command that has several of them
-        text = str(error).replace("another --", f"another --{who}-")
-        raise ConfigError(text) from error
+        self._addresses.close()
 
 
 def _explain(error: str, plan: LoadPlan) -> str:

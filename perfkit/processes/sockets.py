@@ -2,10 +2,13 @@
 
 import errno
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from perfkit.errors import ConfigError
 
-__all__ = ["bind", "url_of"]
+__all__ = ["bind", "kept_free", "url_at", "url_of"]
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -42,7 +45,29 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
+@contextmanager
+def kept_free(host: str, port: int) -> Iterator[tuple[str, int]]:
+    """
+    Keep an address, which may be any free port's, for a program that is about to listen on it.
+
+    The program must bind with SO_REUSEADDR, as servers do. Only on Linux the system lets it while
+    the address is kept; elsewhere another program may be quicker.
+
+    Raises:
+        ConfigError: The address cannot be had.
+    """
+    with bind(host, port) as keeper:
+        found = host, int(keeper.getsockname()[1])
+        if sys.platform != "linux":
+            keeper.close()
+        yield found
+
+
 def url_of(listener: socket.socket, host: str) -> str:
     """Return the URL of a socket that was bound to *host*."""
-    port = listener.getsockname()[1]
+    return url_at(host, listener.getsockname()[1])
+
+
+def url_at(host: str, port: int) -> str:
+    """Return the URL of an address."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

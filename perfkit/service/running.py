@@ -13,7 +13,7 @@ from threading import Event
 from perfkit.errors import TargetError
 from perfkit.processes import redis_server
 from perfkit.processes.proxy import HaProxy, Proxy, find_proxy
-from perfkit.processes.sockets import bind, url_of
+from perfkit.processes.sockets import bind, kept_free, url_at, url_of
 from perfkit.processes.supervisor import Program, Supervisor, born
 from perfkit.service.settings import ServiceSettings
 
@@ -255,14 +255,13 @@ class RunningService:
         )
 
     def _start_proxy(self, proxy: Proxy, plan: Plan) -> None:
-        with bind(plan.host, plan.port) as taken:
-            front = (plan.host, taken.getsockname()[1])
-            self.url = url_of(taken, plan.host)
-        self._plan = replace(plan, port=front[1])
-        self._open.callback(proxy.close)
-        proxy.configure(front, [(each.host, each.port) for each in self._instances])
-        program = Program(name=proxy.name, arguments=proxy.command, works=proxy.works)
-        self._supervisor.start([program])
+        with kept_free(plan.host, plan.port) as front:
+            self.url = url_at(*front)
+            self._plan = replace(plan, port=front[1])
+            self._open.callback(proxy.close)
+            proxy.configure(front, [(each.host, each.port) for each in self._instances])
+            program = Program(name=proxy.name, arguments=proxy.command, works=proxy.works)
+            self._supervisor.start([program])
 
     # ---- servers -------------------------------------------------------------------------
 

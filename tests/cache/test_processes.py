@@ -35,7 +35,10 @@ KEYS = Keys(COURSES, "1")
 SETTINGS = CacheSettings(time_limit_s=10, wait_s=10, index_lag_s=0)
 
 STUDENTS = 3
+READERS = 2
 MODEL_S = 2.5
+LONGEST_S = 60.0
+"""By then it means nothing: in the model's time everything happens often, unless the machine is busy."""
 
 
 class Store:
@@ -78,8 +81,11 @@ async def write(cache: Cache, store: Store, rng: random.Random) -> dict[str, Any
     """Raise versions; say of each which one no reader may fall below from now on."""
     me = rng.random()
     writes = 0
-    deadline_s = time.monotonic() + MODEL_S
-    while time.monotonic() < deadline_s:
+    begun_s = time.monotonic()
+    while time.monotonic() < begun_s + MODEL_S or (
+        int(await store("GET", "satisfied") or 0) < READERS
+        and time.monotonic() < begun_s + LONGEST_S
+    ):
         number = rng.randrange(STUDENTS)
         version = await store("INCR", f"version:{number}")
         keys = KEYS.affected("Users", {"user_id": {"S": f"student{number}"}})
@@ -94,10 +100,17 @@ async def read(cache: Cache, store: Store, rng: random.Random) -> dict[str, Any]
     """Read versions and compare each with what it must at least be."""
     stale: list[str] = []
     statuses = dict.fromkeys(Status, 0)
-    deadline_s = time.monotonic() + MODEL_S
+    begun_s = time.monotonic()
+
+    def has_seen_it_all() -> bool:
+        found = cache.snapshot().patterns.get("profile")
+        often = min(statuses[Status.HIT], statuses[Status.MISS]) > 5
+        return often and found is not None and found.counts.stale_writes_refused > 0
 
     async def reader() -> None:
-        while time.monotonic() < deadline_s:
+        while time.monotonic() < begun_s + MODEL_S or (
+            not has_seen_it_all() and time.monotonic() < begun_s + LONGEST_S
+        ):
             number = rng.randrange(STUDENTS)
 
             async def fill(number: int = number) -> bytes:
@@ -113,6 +126,7 @@ async def read(cache: Cache, store: Store, rng: random.Random) -> dict[str, Any]
                 stale.append(f"{lookup.status} {int(lookup.body)} < {floor}")
 
     await asyncio.gather(*(reader() for _ in range(4)))
+    await store("INCR", "satisfied")
     counts = cache.snapshot().patterns["profile"].counts
     return {"stale": stale, "refused": counts.stale_writes_refused, "statuses": statuses}
 
@@ -168,7 +182,7 @@ def together(url: str, roles: Sequence[str]) -> list[dict[str, Any]]:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        return [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+        return [json.loads(process.communicate(timeout=180)[0]) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -187,16 +201,16 @@ def test_fifty_requests_in_two_processes_make_one_fill(url: str) -> None:
 
 def test_after_an_invalidation_no_reader_gets_what_was_before(url: str) -> None:
     """Two writers and two processes of readers, on few enough keys that they meet all the time."""
-    reports = together(url, ["write", "write", "read", "read"])
+    reports = together(url, ["write", "write", *["read"] * READERS])
 
     writers, readers = reports[:2], reports[2:]
     assert [report["stale"] for report in readers] == [[], []]
     assert all(report["statuses"]["ERROR"] == 0 for report in readers)
     # the test means something only if both happened, and a race was lost now and then
-    assert all(report["writes"] > 5 for report in writers)
-    assert sum(report["statuses"]["HIT"] for report in readers) > 5
-    assert sum(report["statuses"]["MISS"] for report in readers) > 5
-    assert sum(report["refused"] for report in readers) > 0
+    assert sum(report["writes"] for report in writers) > 5
+    assert min(report["statuses"]["HIT"] for report in readers) > 5
+    assert min(report["statuses"]["MISS"] for report in readers) > 5
+    assert min(report["refused"] for report in readers) > 0
 
 
 if __name__ == "__main__":

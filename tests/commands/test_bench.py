@@ -1,7 +1,6 @@
 """`perfkit bench` from the outside: what it prints where, what it saves, what it refuses."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,12 +115,10 @@ def test_a_run_folder_in_the_way_is_noticed_before_measuring(
 
 
 @pytest.mark.processes
-def test_an_endpoint_where_nothing_listens_is_a_target_that_fails() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-
-    result = bench("--target", f"http://127.0.0.1:{port}")
+def test_an_endpoint_where_nothing_listens_is_a_target_that_fails(
+    free_port: Callable[[], int],
+) -> None:
+    result = bench("--target", f"http://127.0.0.1:{free_port()}")
 
     assert result.exit_code == 3
     assert "is it running?" in result.stderr

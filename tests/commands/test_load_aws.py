@@ -221,6 +221,8 @@ def test_a_run_keeps_what_cloudwatch_says_of_its_minutes(
                 "MetricName": "ConsumedReadCapacityUnits",
                 "Dimensions": [{"Name": "TableName", "Value": "Orders"}],
                 "Value": 1234.0,
+                # moto keeps them without a zone
+                "Timestamp": datetime.fromisoformat(run.started_at).replace(tzinfo=None),
             }
         ],
     )

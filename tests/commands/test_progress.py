@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -78,7 +79,11 @@ def test_a_bar_shows_the_time_elapsed_while_one_call_goes_on() -> None:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     ) as process:
         shown = b""
-        while b"0:00:02" not in shown and select.select([terminal], [], [], 60)[0]:
+        # a second may be left out on a busy machine
+        while (
+            not (two := re.search(rb"0:00:(0[2-9]|[1-5]\d)", shown))
+            and select.select([terminal], [], [], 60)[0]
+        ):
             shown += os.read(terminal, 4096)
         process.communicate(b"\n")
     os.close(terminal)
@@ -86,4 +91,4 @@ def test_a_bar_shows_the_time_elapsed_while_one_call_goes_on() -> None:
 
     assert process.returncode == 0
     assert b"courses: checking scan" in shown
-    assert b"0:00:02" in shown
+    assert two

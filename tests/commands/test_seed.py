@@ -278,12 +278,15 @@ def finish_and_count() -> dict[str, int]:
 
 
 PART = ("--scale", "0.3")
+SLOWLY = ("--max-wcu", "2500")
+"""So that it takes some seconds more, however late somebody interrupts it."""
+
 COMPLETE = {"Courses": 3_000, "Enrollments": 15_000, "Users": 1_500}
 
 
 @pytest.mark.processes
 def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> None:
-    process = start("--processes", "2", *PART)
+    process = start("--processes", "2", *SLOWLY, *PART)
     wait_for_writing(process, tmp_path / ".perfkit" / "dynamodb.sqlite3")
 
     # as a terminal does: to the whole group
@@ -292,7 +295,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> Non
 
     assert (process.returncode, stdout) == (130, "")
     said = re.fullmatch(
-        r"Seeding\nInterrupted: ([\d,]+) of 19,500 items are in; run the same command again to continue\.\n",
+        r"Seeding\nConsumed (?:.|\n)+?\nInterrupted: ([\d,]+) of 19,500 items are in; run the same command again to continue\.\n",
         stderr,
     )
     assert said, stderr
@@ -303,7 +306,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_no_process(tmp_path: Path) -> Non
 
 @pytest.mark.processes
 def test_a_killed_seeding_leaves_no_process_and_is_completed_by_the_next(tmp_path: Path) -> None:
-    process = start("--processes", "2", *PART)
+    process = start("--processes", "2", *SLOWLY, *PART)
     wait_for_writing(process, tmp_path / ".perfkit" / "dynamodb.sqlite3")
 
     process.kill()

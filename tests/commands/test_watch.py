@@ -125,7 +125,7 @@ def test_an_instance_that_was_replaced_is_forgotten() -> None:
 
 @pytest.mark.processes
 def test_any_service_with_metrics_as_a_document(other: str) -> None:
-    answer = CliRunner().invoke(app, ["watch", "--url", other, "--duration", "1", "--json"])
+    answer = CliRunner().invoke(app, ["watch", "--url", other, "--duration", "4", "--json"])
 
     assert answer.exit_code == 0, answer.output
     document = json.loads(answer.stdout)

@@ -60,9 +60,11 @@ def test_threads_and_ways_to_ask_share_one_rate(data: Path) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another container"])
 def test_the_file_of_a_command_that_was_killed_goes_with_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The number of a process of another container is nobody's here, or somebody else's."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code = (
         "import time\n"
@@ -85,6 +87,8 @@ def test_the_file_of_a_command_that_was_killed_goes_with_the_next(
         left = {path.name for path in tmp_path.iterdir()}
         killed.kill()
         killed.wait()
+        if elsewhere:
+            monkeypatch.setattr("psutil.pid_exists", lambda _: False)
         target = limited(Target(), request_prices, max_rcu=1)
         after = {path.name for path in tmp_path.iterdir()}
         going_on.kill()
@@ -92,7 +96,7 @@ def test_the_file_of_a_command_that_was_killed_goes_with_the_next(
     assert target.limits is not None
     assert len(left) == 2
     assert after == {each for each in left if f"-{killed.pid}-" not in each} | {
-        target.limits.file.name
+        target.limits.file.parent.name
     }
 
 

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from perfkit.capacity import Item
+from perfkit.commands.options import request_prices
 from perfkit.dynamodb import seeding, writing
 from perfkit.dynamodb.estimates import index_entry, sample, units_per_item
 from perfkit.dynamodb.limits import Limits, Meter, MeteredConnection
 from perfkit.dynamodb.ownership import Mark, Ownership
 from perfkit.dynamodb.retries import Backoff, RetryingConnection
+from perfkit.dynamodb.safety import limited
 from perfkit.dynamodb.seeding import Found, SeedOutcome
 from perfkit.dynamodb.tables import TAG, Identity, describe
 from perfkit.dynamodb.targets import Target, TargetKind
@@ -359,7 +361,9 @@ def test_several_processes_write_what_one_would(target: Target) -> None:
 
 @pytest.mark.processes
 def test_a_killed_process_ends_the_others_and_loses_nothing(target: Target) -> None:
-    planned = seeding.plan(target, ZOO, scale=8)
+    # so slowly that both are still at it when one is killed
+    slow = limited(target, request_prices, max_wcu=2500)
+    planned = seeding.plan(slow, ZOO, scale=8)
 
     def kill_one(_: Progress) -> None:
         for child in multiprocessing.active_children()[:1]:

@@ -31,7 +31,7 @@ DENIED = "com.amazon.coral.service#AccessDeniedException"
 @contextmanager
 def connect_raw(url: str) -> Iterator[socket.socket]:
     address = urlsplit(url)
-    with socket.create_connection((str(address.hostname), int(address.port or 0)), 30) as raw:
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), 60) as raw:
         yield raw
 
 
@@ -417,7 +417,7 @@ def test_half_requests_hold_nobody_up_and_end(start_server: Callable[..., Any]) 
             b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
         ]
         opened = [
-            socket.create_connection(("127.0.0.1", int(urlsplit(url).port or 0)), 30)
+            socket.create_connection(("127.0.0.1", int(urlsplit(url).port or 0)), 60)
             for _ in range(60)
         ]
         try:
@@ -453,7 +453,7 @@ def test_silent_clients_make_room_for_others(start_server: Callable[..., Any]) -
     setup = f"{SHORT}server._MOST_CONNECTIONS = 5"
     with start_server(":memory:", setup=setup) as (url, _):
         port = int(urlsplit(url).port or 0)
-        silent = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(20)]
+        silent = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(20)]
         try:
             assert answer_to(url, "Host: localhost")[0] == 200
             # the one that was silent for longest was ended
@@ -469,7 +469,7 @@ def test_few_descriptors_are_enough_for_many_clients(
     setup = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))"
     with start_server("data.sqlite3", setup=setup) as (url, process):
         port = int(urlsplit(url).port or 0)
-        silent = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(100)]
+        silent = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(100)]
         try:
             client = connect(url)
             make_table("things", on=client)
@@ -585,7 +585,7 @@ def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
 
     with (
         serving(lambda _: answer) as port,
-        socket.create_connection(("127.0.0.1", port), 30) as deaf,
+        socket.create_connection(("127.0.0.1", port), 60) as deaf,
     ):
         deaf.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert closed.wait(60)
@@ -657,7 +657,7 @@ def test_writes_that_wait_leave_room_for_reads() -> None:
 
     with serving(respond, writes) as port, ExitStack() as stack:
         clients = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
             for _ in range(17)
         ]
         try:
@@ -699,7 +699,7 @@ def test_it_ends_at_once_with_half_requests_open(start_server: Callable[..., Any
         raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")
         assert answer_to(url, "Host: localhost")[0] == 200
         process.terminate()
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
 
     assert (process.returncode, output, errors) == (0, "", "")
 

@@ -344,23 +344,35 @@ def test_sigint_while_waiting_for_the_lock_ends_the_wait(tmp_path: Path) -> None
     path = tmp_path / "data.sqlite3"
     engine = Engine(path)
     engine.execute("CreateTable", TABLE)
-    script = (
-        "import sys; from perfkit.embedded import Engine; e = Engine(sys.argv[1]);"
-        "print('ready', flush=True);"
-        "e.execute('PutItem', {'TableName': 'things', 'Item': {'pk': {'S': 'x'}}})"
-    )
-    waiting = subprocess.Popen(
-        [sys.executable, "-c", script, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert waiting.stdout is not None
-    assert waiting.stdout.readline() == "ready\n"
-    with engine._storage.write():
+    script = """
+import fcntl, sys
+from perfkit.embedded import Engine
+
+engine, flock = Engine(sys.argv[1]), fcntl.flock
+
+def wait(file, operation):
+    try:
+        flock(file, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting", flush=True)
+        flock(file, operation)
+
+fcntl.flock = wait
+engine.execute("PutItem", {"TableName": "things", "Item": {"pk": {"S": "x"}}})
+"""
+    with (
+        engine._storage.write(),
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as waiting,
+    ):
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "waiting\n"
         waiting.send_signal(signal.SIGINT)
-        code = waiting.wait(timeout=30)
-    waiting.stdout.close()
+        code = waiting.wait(timeout=60)
 
     assert code != 0
     put(engine, "y")

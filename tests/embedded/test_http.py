@@ -31,7 +31,7 @@ def connection(server: str) -> Iterator[http.client.HTTPConnection]:
     """Return a bare connection to the server."""
     address = urlsplit(server)
     assert address.hostname
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     yield connection
     connection.close()
 
@@ -316,7 +316,7 @@ def test_a_huge_body_is_refused_and_the_server_goes_on(
 ) -> None:
     address = urlsplit(server)
     assert address.hostname
-    huge = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    huge = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     try:
         huge.request("POST", "/", b"x" * (25 << 20), {"X-Amz-Target": f"{TARGET}PutItem"})
         status = huge.getresponse().status
@@ -398,7 +398,7 @@ def test_ctrl_c_ends_it_cleanly_and_data_stays(
         # a connection that is kept open must not hold the end up
         client.put_item(TableName="things", Item={"pk": {"S": "a"}})
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
 
     assert (process.returncode, output, errors) == (0, "", "")
     assert connect("data.sqlite3").scan(TableName="things")["Count"] == 1
@@ -426,7 +426,7 @@ def test_ctrl_c_lets_requests_finish(
 
         writer = threading.Thread(target=write)
         writer.start()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         writer.join()
 
     assert (process.returncode, errors) == (0, "")

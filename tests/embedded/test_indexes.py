@@ -468,8 +468,8 @@ WATCH = """
     from perfkit.embedded import backfill
     backfill._STEP_ITEMS = 20
     connection = Target(data=Path("data.sqlite3")).connect()
-    print("ready", flush=True)
-    while True:
+    # a look for each line
+    for _ in sys.stdin:
         table = connection.execute("DescribeTable", {"TableName": "things"})["Table"]
         print(table["TableStatus"], flush=True)
         if table["TableStatus"] == "ACTIVE":
@@ -479,7 +479,10 @@ WATCH = """
 
 def watcher() -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WATCH)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(WATCH)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -496,15 +499,21 @@ def test_a_backfill_survives_its_watchers_being_killed(
     client.update_table(**creation())
     client.close()
 
-    for lines in (3, 10, 20):
+    for looks in (3, 10, 20):
         with watcher() as process:
+            assert process.stdin is not None
             assert process.stdout is not None
-            for _ in range(lines):
-                assert process.stdout.readline().strip() in ("ready", "UPDATING")
+            for _ in range(looks):
+                process.stdin.write("\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "UPDATING\n"
+            # and somewhere in one more
+            process.stdin.write("\n")
+            process.stdin.flush()
             os.kill(process.pid, signal.SIGKILL)
     both = [watcher(), watcher()]
     for process in both:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate("\n" * 200, timeout=60)
         assert process.returncode == 0
         assert output.split()[-1] == "ACTIVE"
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,15 +147,21 @@ def test_transfers_between_accounts_keep_the_total_at_every_moment(shared: Any) 
                 "TableName": "things", "Key": {"pk": {"S": name}},
                 "UpdateExpression": "ADD n :v",
                 "ExpressionAttributeValues": {":v": {"N": str(amount)}}}}
-        for _ in range(60):
+        def move():
             one, two = dice.sample("01234", 2)
             amount = dice.randrange(50)
             client.transact_write_items(TransactItems=[change(one, amount), change(two, -amount)])
+        move()
+        print("moving", flush=True)
+        while not Path("enough").exists():
+            move()
     """
     writers = run(script, "a", "b")
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "moving\n"
 
-    looks = 0
-    while any(process.poll() is None for process in writers):
+    for _ in range(40):
         pages = [
             shared.scan(TableName="things", ConsistentRead=True),
             shared.scan(TableName="things", IndexName="by-g"),
@@ -173,10 +180,9 @@ def test_transfers_between_accounts_keep_the_total_at_every_moment(shared: Any) 
         pages.append({"Items": batch})
         for page in pages:
             assert sum(int(item["n"]["N"]) for item in page["Items"]) == 500
-        looks += 1
 
+    Path("enough").touch()
     finish(writers)
-    assert looks > 3
 
 
 def test_killed_writers_lose_nothing_that_was_acknowledged(shared: Any, walk: Any) -> None:

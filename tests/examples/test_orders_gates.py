@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,7 +25,7 @@ ALREADY = ("Install", "Start DynamoDB")
 
 
 @pytest.fixture
-def take_steps(server: str, tmp_path: Path) -> Callable[..., int]:
+def take_steps(server: str, tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., int]:
     """Return a function that runs the workflow's steps as a runner would; it returns their code."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
 
@@ -38,9 +37,7 @@ def take_steps(server: str, tmp_path: Path) -> Callable[..., int]:
             "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
+        port = str(free_port())
         taken = [
             each["run"].replace("8080", port)
             for each in WORKFLOW["jobs"]["gates"]["steps"]

@@ -3,10 +3,10 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ PAGE = (ROOT / "docs" / "tables-to-report.md").read_text()
 WORKLOAD = tomllib.loads((ROOT / "examples" / "orders" / "perfkit.toml").read_text())
 
 
-def script() -> str:
+def script(port: str) -> str:
     """Return the page's console blocks as one script, with fewer orders and shorter times."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     lines = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL))
     assert "--orders 20000" in lines
     lines = lines.replace("8000", port).replace("--orders 20000", "--orders 400")
@@ -32,7 +29,9 @@ def script() -> str:
 
 
 @pytest.mark.processes
-def test_every_command_on_the_page_works(isolated_folder: Path) -> None:
+def test_every_command_on_the_page_works(
+    isolated_folder: Path, free_port: Callable[[], int]
+) -> None:
     shutil.copytree(ROOT / "examples", isolated_folder / "examples")
     bash = shutil.which("bash")
     assert bash
@@ -40,7 +39,7 @@ def test_every_command_on_the_page_works(isolated_folder: Path) -> None:
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
 
     done = subprocess.run(
-        [bash, "--noprofile", "--norc", "-euo", "pipefail", "-c", script()],
+        [bash, "--noprofile", "--norc", "-euo", "pipefail", "-c", script(str(free_port()))],
         cwd=isolated_folder,
         env=environment,
         capture_output=True,

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -139,9 +139,10 @@ def test_metrics_that_say_nothing(other: Answers, body: str, problem: str) -> No
     assert problem in sample.problem
 
 
-def test_an_instance_that_is_gone_is_unhealthy_and_no_error(other: Answers) -> None:
-    with answering() as gone:
-        url = gone.url
+def test_an_instance_that_is_gone_is_unhealthy_and_no_error(
+    other: Answers, free_port: Callable[[], int]
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
     other.say("/healthz", "fine")
     other.say("/metrics", "http_requests_total 1\n")
     sampler, _ = sampler_of(Endpoint.of_service("a", url), Endpoint.of_service("b", other.url))
@@ -223,6 +224,7 @@ def test_each_second_goes_on_while_an_instance_hangs(
     other: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("perfkit.load.service_samples._EVERY_S", 0.05)
+    monkeypatch.setattr("perfkit.load.service_samples._HEALTH_S", 60.0)
     other.say("/healthz", "fine")
     other.say("/metrics", "http_requests_total 1\n")
     stop = threading.Event()
@@ -237,8 +239,8 @@ def test_each_second_goes_on_while_an_instance_hangs(
             seen += samples
             if len(seen) == 3:
                 stop.set()
-        hanging.setblocking(False)
         asked = [hanging.accept()[0]]
+        hanging.setblocking(False)
         with pytest.raises(BlockingIOError):
             asked.append(hanging.accept()[0])
         asked[0].close()

@@ -160,7 +160,7 @@ def test_every_planted_violation_is_found_and_none_else(
     engine: str, empty_stand_in: Callable[[str], str], client_of: Callable[[str], Any]
 ) -> None:
     Path("perfkit.toml").write_text(WORKLOAD)
-    chance = random.Random()
+    chance = random.Random(4)
     where: tuple[str, ...] = ()
     if engine == "embedded":
         Path(".perfkit").mkdir()
@@ -195,14 +195,14 @@ def test_killed_at_any_point_it_continues_without_losing_or_doubling(
     client_of: Callable[[str], Any], start_server: Callable[..., Any]
 ) -> None:
     Path("perfkit.toml").write_text(WORKLOAD)
-    chance = random.Random()
+    chance = random.Random(5)
     with start_server("elsewhere.sqlite3") as (url, _):
         client = client_of(url)
         create(client)
         planted = plant(client, chance, items=1000, faults=400)
         read = 0
         for _ in range(2):
-            kept = begin(url, "--max-rcu", "60", "--violations", "v.jsonl", beyond=read)
+            kept = begin(url, chance, "--max-rcu", "20", "--violations", "v.jsonl", beyond=read)
             read = items_in(kept)
             with Path("v.jsonl").open("a") as file:
                 # of a page that was written and whose position was not yet
@@ -223,7 +223,7 @@ def items_in(kept: Path) -> int:
     return sum(each["tally"]["items"] for table in content["tables"] for each in table["segments"])
 
 
-def begin(url: str, *options: str, beyond: int = 0) -> Path:
+def begin(url: str, chance: random.Random, *options: str, beyond: int = 0) -> Path:
     """Run a preflight, end it somewhere after more than *beyond* items, and return what it kept."""
     with subprocess.Popen(
         [PERFKIT, "migrate", "preflight", "--yes", "--target", url, *options],
@@ -234,8 +234,8 @@ def begin(url: str, *options: str, beyond: int = 0) -> Path:
         while not (kept := list(folder.glob("preflight-*.json"))) or items_in(kept[0]) <= beyond:
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
-        time.sleep(random.uniform(0, 0.5))
-        process.send_signal(random.choice([signal.SIGKILL, signal.SIGINT]))
+        time.sleep(chance.uniform(0, 0.5))
+        process.send_signal(chance.choice([signal.SIGKILL, signal.SIGINT]))
         process.communicate()
     return kept[0]
 

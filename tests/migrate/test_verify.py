@@ -746,7 +746,9 @@ def test_entries_that_another_engine_loses_or_changes_are_found(
             }
         ],
     )
-    client.get_waiter("table_exists").wait(TableName="Things", WaiterConfig={"Delay": 1})
+    client.get_waiter("table_exists").wait(
+        TableName="Things", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     for number in range(1, 60):
         item = thing(number)
         if number % 35 == 14:

@@ -47,23 +47,23 @@ def test_a_service_is_asked_itself_where_a_proxy_is_set(
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
-    assert ask(f"{url}/healthz?deep=1", timeout_s=30).body == b"/healthz?deep=1"
+    assert ask(f"{url}/healthz?deep=1", timeout_s=60).body == b"/healthz?deep=1"
 
 
 def test_where_a_redirect_leads_is_said_and_not_asked(url: str) -> None:
-    answer = ask(f"{url}/moved", timeout_s=30)
+    answer = ask(f"{url}/moved", timeout_s=60)
 
     assert (answer.status, answer.location, answer.body) == (307, "/elsewhere", b"/moved")
 
 
 def test_who_does_not_answer_has_no_status(url: str) -> None:
-    assert status_of(url, timeout_s=30) == 200
-    assert status_of("http://127.0.0.1:9/healthz", timeout_s=30) is None
-    assert status_of("http://no host/healthz", timeout_s=30) is None
+    assert status_of(url, timeout_s=60) == 200
+    assert status_of("http://127.0.0.1:9/healthz", timeout_s=60) is None
+    assert status_of("http://no host/healthz", timeout_s=60) is None
 
 
 def test_the_status_of_a_stream_is_known_before_its_first_piece(url: str) -> None:
-    assert status_of(f"{url}/stream", timeout_s=30) == 200
+    assert status_of(f"{url}/stream", timeout_s=60) == 200
 
 
 def test_an_address_of_ipv6_needs_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +75,6 @@ def test_an_address_of_ipv6_needs_no_port(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(socket, "create_connection", connect)
 
-    assert status_of("http://[2001:db8::1]/healthz", timeout_s=30) is None
-    assert status_of("https://[2001:db8::1]/healthz", timeout_s=30) is None
+    assert status_of("http://[2001:db8::1]/healthz", timeout_s=60) is None
+    assert status_of("https://[2001:db8::1]/healthz", timeout_s=60) is None
     assert asked == [("2001:db8::1", 80), ("2001:db8::1", 443)]

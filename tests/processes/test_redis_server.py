@@ -24,7 +24,7 @@ from perfkit.processes.redis_server import RedisServer as Server
 
 pytestmark = pytest.mark.processes
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 """Generous: the machine may be busy with other things."""
 
 
@@ -384,20 +384,24 @@ def kept(folder: Path) -> Iterator[threading.Event]:
     keeping.join()
 
 
-def kill(folder: Path) -> None:
+def kill(folder: Path) -> int:
     found = server.find(folder)
     assert found is not None
     assert found.pid is not None
     os.kill(found.pid, signal.SIGKILL)
+    return found.pid
 
 
 def test_a_server_that_dies_is_replaced(folder: Path, kept: threading.Event) -> None:
     assert not kept.is_set()
     assert until(lambda: server.find(folder) is not None)
-    kill(folder)
+    killed = kill(folder)
 
-    assert until(lambda: server.find(folder) is None)
-    assert until(lambda: server.find(folder) is not None)
+    def is_replaced() -> bool:
+        found = server.find(folder)
+        return found is not None and found.pid not in {killed, None}
+
+    assert until(is_replaced)
 
 
 def test_one_that_does_not_start_is_tried_again(

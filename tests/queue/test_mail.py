@@ -194,13 +194,14 @@ def test_a_thread_keeps_its_connection(
 
 
 def test_a_connection_the_server_closed_is_no_failure(
-    sink: SinkServer, mailer_of: Callable[[SmtpSettings], Mailer]
+    mailer_of: Callable[[SmtpSettings], Mailer], free_port: Callable[[], int]
 ) -> None:
-    mailer = mailer_of(sink.settings)
-    mailer.send(notification())
-    sink.stop()
+    port = free_port()
+    with SinkServer(delay_s=0, port=port) as sink:
+        mailer = mailer_of(sink.settings)
+        mailer.send(notification())
 
-    with SinkServer(delay_s=0, port=sink.port) as successor:
+    with SinkServer(delay_s=0, port=port) as successor:
         mailer.send(notification())
 
         assert successor.received == 1

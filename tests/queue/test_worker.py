@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -171,10 +171,12 @@ def logged(folder: Path) -> Counter[str]:
 
 
 def test_no_message_is_lost_when_workers_are_killed_again_and_again(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, accept_some: Callable[[int], Callable[[], None]]
 ) -> None:
     keys = {f"{i}" for i in range(240)}
     chance = random.Random(3)
+    # otherwise there may be nothing left to lose when they die
+    accept_all = accept_some(200)
 
     with (
         SinkServer(delay_s=0.1, keep=10_000) as sink,
@@ -190,6 +192,7 @@ def test_no_message_is_lost_when_workers_are_killed_again_and_again(
             time.sleep(chance.uniform(0.05, 0.4))
             victim.kill()
         received_before_the_end = len(sink.mails)
+        accept_all()
         wait_until(
             lambda: {mail.idempotency_key for mail in sink.mails.copy()} >= keys,
             f"all {len(keys)} mails arrive",
@@ -197,7 +200,6 @@ def test_no_message_is_lost_when_workers_are_killed_again_and_again(
         wait_until(lambda: _left(server.url, LOG) == 0, "all lines are written")
 
     assert {mail.idempotency_key for mail in sink.mails} == keys
-    # otherwise there was nothing left to lose when they died
     assert received_before_the_end < len(keys)
     assert len(logged(tmp_path)) == 5 * 20
 
@@ -264,9 +266,13 @@ def _contents(client: redis.Redis, queue: QueueName) -> list[Any]:
 
 
 def test_a_worker_goes_on_by_itself_after_the_queues_server_was_killed(
-    server: Server, client: redis.Redis, tmp_path: Path
+    server: Server,
+    client: redis.Redis,
+    tmp_path: Path,
+    accept_some: Callable[[int], Callable[[], None]],
 ) -> None:
     keys = {f"{i}" for i in range(150)}
+    accept_all = accept_some(100)
 
     with (
         SinkServer(delay_s=0.1, keep=10_000) as sink,
@@ -281,6 +287,7 @@ def test_a_worker_goes_on_by_itself_after_the_queues_server_was_killed(
         time.sleep(0.5)
         received_before = sink.received
         start(tmp_path, persistent=True)
+        accept_all()
         wait_until(
             lambda: {mail.idempotency_key for mail in sink.mails.copy()} >= keys,
             f"all {len(keys)} mails arrive",
@@ -428,9 +435,10 @@ def test_what_waits_for_its_retry_is_tried_by_the_next_worker(
 def test_a_mail_that_takes_longer_than_a_pause_is_sent_once(server: Server, tmp_path: Path) -> None:
     """It is in hand, not abandoned: other workers leave it alone."""
     with (
-        SinkServer(delay_s=2.0) as sink,
-        working(server.url, sink, tmp_path, policy=RetryPolicy(first_s=0.8)),
-        working(server.url, sink, tmp_path, policy=RetryPolicy(first_s=0.8)),
+        SinkServer(delay_s=6.0) as sink,
+        # longer than this process stands still on a busy machine
+        working(server.url, sink, tmp_path, policy=RetryPolicy(first_s=4.5)),
+        working(server.url, sink, tmp_path, policy=RetryPolicy(first_s=4.5)),
     ):
         enqueue(server.url, [notification("a")])
         wait_until(lambda: sink.received, "the mail arrives")
@@ -654,14 +662,16 @@ def test_the_command_delivers_to_the_local_sink_until_it_is_interrupted(
 ) -> None:
     with (
         SinkServer(delay_s=0) as sink,
-        subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "--redis-url", server.url],
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process,
+        ExitStack() as stack,
     ):
-        (tmp_path / ".perfkit").mkdir()
         sink.announce(tmp_path / ".perfkit")
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", COMMAND, "--redis-url", server.url],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
         assert process.stdout is not None
         first_line = process.stdout.readline()
         enqueue(server.url, [notification("a"), request_log("b")])

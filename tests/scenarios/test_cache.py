@@ -18,6 +18,7 @@ from perfkit.processes import redis_server as server
 from perfkit.runs import Run, RunStore
 from perfkit.scenarios import cache
 from perfkit.scenarios.base import Context
+from perfkit.scenarios.cache import CacheServers
 from perfkit.scenarios.registry import _scenarios_of, find, main_job
 from perfkit.workloads.loader import load
 from perfkit.workloads.model import Workload
@@ -52,7 +53,18 @@ def is_alive(pid: int | None) -> bool:
 @pytest.fixture(scope="module")
 def cache_run(seeded: Target, workload: Workload, make_context: Callable[..., Context]) -> Run:
     (scenario,) = find(workload, ["cache"])
-    return scenario.measure(make_context(seeded, workload))
+    opened = CacheServers.open
+
+    def open_patient(servers: CacheServers, url: str) -> Any:
+        # the one that stays well has time on a busy machine; the others are in trouble anyway
+        if servers._started > 1:
+            return opened(servers, url)
+        made = cache.open_cache(url, servers.workload, time_limit_s=10.0)
+        return servers.close_later(made)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CacheServers, "open", open_patient)
+        return scenario.measure(make_context(seeded, workload))
 
 
 def test_every_cached_question_is_asked_in_every_way(cache_run: Run) -> None:

@@ -217,7 +217,7 @@ def test_no_twin_is_left_by_a_process_that_is_ended(tmp_path: Path) -> None:
         "with Twins(TwinOptions(), embedded_client('data.sqlite3'), where='here') as twins:\n"
         "    twins.of(table, lambda *_: None)\n"
         "    print('made', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
     )
     folder = tmp_path / "its-own"
     folder.mkdir()

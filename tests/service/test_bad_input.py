@@ -182,7 +182,7 @@ def talk(make_app: Callable[..., Any], live: Callable[..., Any]) -> Iterator[Cal
 
         def talk(*pieces: bytes, hang_up: bool = False) -> bytes:
             heard = b""
-            with socket.create_connection(address, timeout=10) as connection:
+            with socket.create_connection(address, timeout=60) as connection:
                 try:
                     for piece in pieces:
                         connection.sendall(piece)

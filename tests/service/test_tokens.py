@@ -233,7 +233,8 @@ def test_of_many_requests_with_a_new_token_one_loads_the_user(
     with live(make_app(Switches.of_phase(3, cache=False, indexes=False))) as url:
 
         def ask() -> None:
-            answer = httpx2.get(f"{url}/api/instructors/nobody/courses", headers=headers)
+            where = f"{url}/api/instructors/nobody/courses"
+            answer = httpx2.get(where, headers=headers, timeout=60)
             units.append(float(answer.headers["x-consumed-read-units"]))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]

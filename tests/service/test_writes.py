@@ -107,10 +107,11 @@ def test_of_many_at_once_one_is_enrolled(
         # FastAPI prepares its routes at the first request, and two services in one process that
         # do so at the same time get in each other's way
         for each in (url, other):
-            httpx2.get(each + MINE, headers=headers)
+            httpx2.get(each + MINE, headers=headers, timeout=60)
 
         def ask(where: str) -> None:
-            answer = httpx2.post(where + MINE, json={"course_id": "C00007"}, headers=headers)
+            body = {"course_id": "C00007"}
+            answer = httpx2.post(where + MINE, json=body, headers=headers, timeout=60)
             statuses.append(answer.status_code)
 
         threads = [threading.Thread(target=ask, args=[where]) for where in (url, other) * 6]

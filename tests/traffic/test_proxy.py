@@ -18,7 +18,7 @@ import boto3
 import orjson
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError
 from multidict import CIMultiDict
 from typer.testing import CliRunner
 
@@ -300,11 +300,10 @@ def test_sixteen_megabytes_pass_and_more_do_not(server: str, recorder: Start) ->
     assert orjson.loads(answers[3][2])["__type"] == orjson.loads(answers[1][2])["__type"]
 
 
-def test_a_target_that_is_away_is_an_error_that_sdks_try_again(recorder: Start) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        away = f"http://127.0.0.1:{free.getsockname()[1]}"
-    recording = recorder(away)
+def test_a_target_that_is_away_is_an_error_that_sdks_try_again(
+    recorder: Start, free_port: Callable[[], int]
+) -> None:
+    recording = recorder(f"http://127.0.0.1:{free_port()}")
     client = boto3.client(
         "dynamodb",
         endpoint_url=recording.url,
@@ -343,14 +342,23 @@ def test_a_target_that_answers_wrong_units_is_named(
 
 
 class Stuck:
-    """A target that never answers a GetItem."""
+    """A target that never answers a GetItem, and notes for how long each was waited for."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
+        self.asked = threading.Semaphore(0)
+        self.left = threading.Semaphore(0)
+        self.waits_s: list[float] = []
 
     async def send(self, method: str, path: str, headers: CIMultiDict[str], body: bytes) -> Answer:
         if headers["X-Amz-Target"].endswith(".GetItem"):
-            await asyncio.Event().wait()
+            asked_s = time.perf_counter()
+            self.asked.release()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.waits_s.append(time.perf_counter() - asked_s)
+                self.left.release()
         return await self._upstream.send(method, path, headers, body)
 
     async def close(self) -> None:
@@ -360,28 +368,39 @@ class Stuck:
 def test_a_target_that_is_slow_is_waited_for_as_long_as_the_application_does(
     server: str, recorder: Start
 ) -> None:
-    recording = recorder(server, changed=Stuck)
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=recording.url,
-        region_name="us-east-1",
-        aws_access_key_id="somebody",
-        aws_secret_access_key="else",
-        config=Config(read_timeout=0.5, retries={"total_max_attempts": 2}),
-    )
+    stuck: list[Stuck] = []
 
-    with pytest.raises(ReadTimeoutError):
-        client.get_item(TableName="things", Key=KEY)
-    others = client.list_tables()
+    def changed(upstream: Upstream) -> Stuck:
+        stuck.append(Stuck(upstream))
+        return stuck[0]
 
-    assert others["TableNames"] == []
+    recording = recorder(server, changed=changed)
+    place = urlsplit(recording.url)
+
+    for attempt in (1, 2):
+        client = http.client.HTTPConnection(place.hostname or "", place.port)
+        headers = {
+            "X-Amz-Target": "DynamoDB_20120810.GetItem",
+            "amz-sdk-request": f"attempt={attempt}; max=2",
+        }
+        client.request("POST", "/", json.dumps({"TableName": "things", "Key": KEY}), headers)
+        assert stuck[0].asked.acquire(timeout=60)
+        time.sleep(0.1)
+        # as an SDK does that has waited for as long as it is told
+        client.close()
+        assert stuck[0].left.acquire(timeout=60)
+    status, _, others = ask(recording.url, "ListTables", {})
+
+    assert (status, json.loads(others)) == (200, {"TableNames": []})
     calls = list(recording.trace().calls())
     assert [(each.attempt, each.error) for each in calls] == [
         (1, "client gave up"),
         (2, "client gave up"),
         (1, ""),
     ]
-    assert min(each.duration_s for each in calls[:2]) > 0.4
+    for call, wait_s in zip(calls[:2], stuck[0].waits_s, strict=True):
+        # to the microsecond
+        assert call.duration_s + 1e-6 >= wait_s >= 0.1
 
 
 def test_a_clock_that_jumps_changes_no_time(

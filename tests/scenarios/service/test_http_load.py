@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -131,11 +131,10 @@ def test_what_is_no_answer_is_an_error(reply: bytes, monkeypatch: pytest.MonkeyP
         _ask(job(port))
 
 
-def test_the_process_answers_jobs_and_tells_errors() -> None:
+def test_the_process_answers_jobs_and_tells_errors(free_port: Callable[[], int]) -> None:
+    free = free_port()
     with serving(answer(b"hello")) as (port, _), load_process() as load:
         good = load.ask(job(port, requests=5))
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            free = unused.getsockname()[1]
         with pytest.raises(TargetError, match=f"GET /a.* on port {free}: .*refused"):
             load.ask(job(free))
         again = load.ask(job(port, requests=1))
