@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import isfunction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,12 @@ import pytest
 import redis
 import typer.main
 from botocore import UNSIGNED
+from botocore.compat import accepts_kwargs
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.hooks import EventAliaser
 from botocore.loaders import create_loader
+from botocore.useragent import sanitize_user_agent_string_component
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -107,8 +110,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_finish() -> None:
-    """Spare what is collected by now, thousands of tests and all modules, each garbage collection."""
+    """
+    Collect the garbage of tests a hundred times less often, and nothing that is there by now.
+
+    Each megabyte of JSON that is read makes tens of thousands of objects and no garbage.
+    """
     gc.freeze()
+    gc.set_threshold(70_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -162,16 +170,21 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_collecting() -> Iterator[None]:
-    """Measuring collects the garbage before: of a whole test suite that takes seconds each time."""
+def _measured_cold() -> Iterator[None]:
+    """
+    Measure reads without their warm-up, most of what tests would call, and without collecting.
+
+    Measuring collects the garbage before: of a whole test suite that takes seconds each time.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("perfkit.measure.rounds.gc", SimpleNamespace(collect=lambda: 0))
+        patched.setattr("perfkit.scenarios.read_sampler._WARM_UP_S", 0.0)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_read_once() -> Iterator[None]:
-    """Share botocore's models, megabytes of JSON, and its names of events among all clients."""
+def _botocore_works_once() -> Iterator[None]:
+    """Share what botocore finds out for each client or request: models, names, handlers' arguments."""
     names: dict[str, str] = {}
     alias = EventAliaser._alias_event_name
 
@@ -181,8 +194,19 @@ def _models_read_once() -> Iterator[None]:
         return names[name]
 
     with pytest.MonkeyPatch.context() as patched:
+        # megabytes of JSON
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
         patched.setattr(EventAliaser, "_alias_event_name", alias_once)
+        # a session has two hundred handlers, most of them functions of botocore's modules
+        once = functools.cache(accepts_kwargs)
+        patched.setattr(
+            "botocore.hooks.accepts_kwargs",
+            lambda handler: (once if isfunction(handler) else accepts_kwargs)(handler),
+        )
+        patched.setattr(
+            "botocore.useragent.sanitize_user_agent_string_component",
+            functools.cache(sanitize_user_agent_string_component),
+        )
         yield
 
 
