@@ -48,6 +48,7 @@ PERFKIT = Path(sys.executable).with_name("perfkit")
 
 # how fast something is, benchmarks say: a busy machine must not fail a test
 settings.register_profile("perfkit", deadline=None, max_examples=50)
+settings.register_profile("fast", settings.get_profile("perfkit"), max_examples=20)
 settings.load_profile("perfkit")
 
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
@@ -116,7 +117,7 @@ def pytest_collection_finish() -> None:
     Each megabyte of JSON that is read makes tens of thousands of objects and no garbage.
     """
     gc.freeze()
-    gc.set_threshold(70_000, 10, 10)
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +157,24 @@ def within() -> Callable[..., Any]:
         return waiting.result()
 
     return within
+
+
+_left_empty: list[Path] = []
+
+
+@pytest.fixture
+def tmp_path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Return an empty folder; where a test leaves its own empty, the next one has it."""
+    folder = _left_empty.pop() if _left_empty else tmp_path_factory.mktemp("test")
+    mode = folder.stat().st_mode
+    yield folder
+    # of a process something may still come
+    starts = request.node.get_closest_marker("processes") is not None
+    as_it_was = folder.is_dir() and folder.stat().st_mode == mode and not any(folder.iterdir())
+    if as_it_was and not starts:
+        _left_empty.append(folder)
 
 
 @pytest.fixture(autouse=True)
