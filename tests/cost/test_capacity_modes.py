@@ -92,6 +92,8 @@ def test_capacity_is_provisioned_in_whole_units_at_least_one_each() -> None:
     assert _provisioned_units(1.01, Mode.PROVISIONED, FLAT) == 2
     # 0.1 × 3 ÷ 0.3 is a little above 1 in binary
     assert _provisioned_units(0.1 * 3 / 0.3, Mode.PROVISIONED, FLAT) == 1
+    even = Shape(peak_ratio=1, target_utilisation=0.6)
+    assert _provisioned_units(6_000, Mode.AUTO_SCALING, even) == 10_000
     # a table and its index need one each
     two = [*asked(0.1), Demand(table="T", index="I", read_units_s=0.1)]
     assert cents(cost_of(two, Mode.PROVISIONED, BOOK, FLAT).reads.usd) == "0.19"
