@@ -55,6 +55,9 @@ settings.load_profile("perfkit")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# tests, modules and each megabyte of JSON that is read are many objects and no garbage
+gc.set_threshold(100_000, 20, 100)
+
 # in each process pydantic would look for plugins of its own among all packages there are
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
@@ -111,13 +114,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_finish() -> None:
-    """
-    Collect the garbage of tests a hundred times less often, and nothing that is there by now.
-
-    Each megabyte of JSON that is read makes tens of thousands of objects and no garbage.
-    """
+    """Spare what is collected by now, thousands of tests and all modules, each garbage collection."""
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)
