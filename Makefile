@@ -32,7 +32,7 @@ test: $(VENV)/.installed-dev ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-fast: $(VENV)/.installed-dev ## Run those that start no process, server or browser
-	$(BIN)/python -m pytest -n logical -m "not processes"
+	$(BIN)/python -m pytest -n logical -m "not processes" --hypothesis-profile fast
 
 # in an environment of its own, because it wants one certain botocore; from npm comes what package.json says
 $(VENV)/.stand-ins: package.json $(VENV)/.installed-dev

@@ -65,16 +65,17 @@ class TemporaryFolder:
         self._owner = os.getpid()
         self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._locked = True
         atexit.register(self.remove)
 
     def remove(self) -> None:
         """Remove it with all that is in it, unless this process is a fork of its owner."""
-        if os.getpid() != self._owner:
+        if os.getpid() != self._owner or not self._locked:
             return
+        self._locked = False
         atexit.unregister(self.remove)
         shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
+        os.close(self._lock)
 
 
 def _remove_orphan(path: Path, owner: str) -> None:

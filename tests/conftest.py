@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from inspect import isfunction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,12 @@ import pytest
 import redis
 import typer.main
 from botocore import UNSIGNED
+from botocore.compat import accepts_kwargs
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.hooks import EventAliaser
 from botocore.loaders import create_loader
+from botocore.useragent import sanitize_user_agent_string_component
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -45,11 +48,15 @@ PERFKIT = Path(sys.executable).with_name("perfkit")
 
 # neither a busy machine nor chance fails a test: how fast something is, benchmarks say
 settings.register_profile("perfkit", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("fast", settings.get_profile("perfkit"), max_examples=20)
 settings.load_profile("perfkit")
 
 # a shell starts jobs in the background with Ctrl-C ignored, and what tests start would inherit that
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# tests, modules and each megabyte of JSON that is read are many objects and no garbage
+gc.set_threshold(100_000, 20, 100)
 
 # in each process pydantic would look for plugins of its own among all packages there are
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
@@ -150,6 +157,24 @@ def within() -> Callable[..., Any]:
     return within
 
 
+_left_empty: list[Path] = []
+
+
+@pytest.fixture
+def tmp_path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Return an empty folder; where a test leaves its own empty, the next one has it."""
+    folder = _left_empty.pop() if _left_empty else tmp_path_factory.mktemp("test")
+    mode = folder.stat().st_mode
+    yield folder
+    # of a process something may still come
+    starts = request.node.get_closest_marker("processes") is not None
+    as_it_was = folder.is_dir() and folder.stat().st_mode == mode and not any(folder.iterdir())
+    if as_it_was and not starts:
+        _left_empty.append(folder)
+
+
 @pytest.fixture(autouse=True)
 def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the test in an empty folder, without anybody's AWS settings, prices or width."""
@@ -164,16 +189,21 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_collecting() -> Iterator[None]:
-    """Measuring collects the garbage before: of a whole test suite that takes seconds each time."""
+def _measured_cold() -> Iterator[None]:
+    """
+    Measure reads without their warm-up, most of what tests would call, and without collecting.
+
+    Measuring collects the garbage before: of a whole test suite that takes seconds each time.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("perfkit.measure.rounds.gc", SimpleNamespace(collect=lambda: 0))
+        patched.setattr("perfkit.scenarios.read_sampler._WARM_UP_S", 0.0)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_read_once() -> Iterator[None]:
-    """Share botocore's models, megabytes of JSON, and its names of events among all clients."""
+def _botocore_works_once() -> Iterator[None]:
+    """Share what botocore finds out for each client or request: models, names, handlers' arguments."""
     names: dict[str, str] = {}
     alias = EventAliaser._alias_event_name
 
@@ -183,8 +213,19 @@ def _models_read_once() -> Iterator[None]:
         return names[name]
 
     with pytest.MonkeyPatch.context() as patched:
+        # megabytes of JSON
         patched.setattr("botocore.session.create_loader", functools.cache(create_loader))
         patched.setattr(EventAliaser, "_alias_event_name", alias_once)
+        # a session has two hundred handlers, most of them functions of botocore's modules
+        once = functools.cache(accepts_kwargs)
+        patched.setattr(
+            "botocore.hooks.accepts_kwargs",
+            lambda handler: (once if isfunction(handler) else accepts_kwargs)(handler),
+        )
+        patched.setattr(
+            "botocore.useragent.sanitize_user_agent_string_component",
+            functools.cache(sanitize_user_agent_string_component),
+        )
         yield
 
 

@@ -19,7 +19,7 @@ from perfkit.errors import ConfigError
 
 __all__ = ["Events", "Traffic", "arrivals", "expected_hit_rate", "read_changes", "simulate"]
 
-_SINGLE_KEYS = 2_000
+_SINGLE_KEYS = 100
 
 _CHANGES = {
     "rate": "rate_hz",
@@ -199,16 +199,16 @@ def _shares(keys: int, skew: float) -> tuple[tuple[float, float], ...]:
     Return how many keys have which share of all requests.
 
     The most wanted ones one by one. Of the others, neighbours are so alike that two of each
-    hundred or more stand for all (Gauss and Legendre's rule), to seven digits of a hit rate.
+    twentieth stand for all of it (Gauss and Legendre's rule), to seven digits of a hit rate.
     """
     weights = [(1.0, 1 / rank**skew) for rank in range(1, min(keys, _SINGLE_KEYS) + 1)]
     first = _SINGLE_KEYS + 1
     while first <= keys:
         last = min(keys, first + first // 20)
-        middle, apart = (first + last) / 2, (last - first + 1) / math.sqrt(12)
-        weights += [
-            ((last - first + 1) / 2, 1 / rank**skew) for rank in (middle - apart, middle + apart)
-        ]
+        count = last - first + 1
+        # as far from the middle as whole numbers are on average
+        middle, apart = (first + last) / 2, math.sqrt((count**2 - 1) / 12)
+        weights += [(count / 2, 1 / rank**skew) for rank in (middle - apart, middle + apart)]
         first = last + 1
     total = sum(count * weight for count, weight in weights)
     return tuple((count, weight / total) for count, weight in weights)

@@ -15,8 +15,8 @@ __all__ = [
     "whole_units",
 ]
 
-# beyond that many steps a stair and its straight line differ by less than anybody could see
-_MOST_STEPS = 20_000
+# levels of the stairs that are looked at; by then they and the line rise alike, but for 1/1,000
+_MOST_LEVELS = 20_000
 
 # the same where each step takes a search
 _MOST_SEARCHES = 1_000
@@ -161,7 +161,7 @@ def last_crossing(slope_usd: float, groups: Sequence[StepsOf]) -> float | None:
 
     Returns:
         The largest x at which the line leaves the stairs below it; None where it never does for
-        good. With thousands of steps below that x, where the stairs' upper bound crosses.
+        good. Where the two rise so alike that thousands of levels lie between, a greater one.
     """
     climb = sum(
         group.usd * each.weight * each.units_per_x for group in groups for each in group.steps
@@ -171,24 +171,11 @@ def last_crossing(slope_usd: float, groups: Sequence[StepsOf]) -> float | None:
     # each step is at most one unit above its straight line, so beyond this x all is decided
     first = sum(group.usd * each.weight for group in groups for each in group.steps)
     x = first / (slope_usd - climb)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MOST_LEVELS):
         level = stairs(x, groups)
+        # from where it meets this level up to x the line is above it, and the stairs are not
         meets = level / slope_usd
-        begins = _step_begins(x, groups)
-        if meets > begins:
+        if stairs(meets, groups) >= level:
             return min(meets, x)
-        if begins <= 0:
-            return 0.0
-        # the stairs are one step lower up to and including where this step began
-        x = begins
+        x = meets
     return x
-
-
-def _step_begins(x: float, groups: Iterable[StepsOf]) -> float:
-    """Return the x up to which fewer units are taken than at *x*; 0 if there is none."""
-    begins = 0.0
-    for group in groups:
-        for each in group.steps:
-            if each.units_per_x > 0:
-                begins = max(begins, (whole_units(each.units_per_x * x) - 1) / each.units_per_x)
-    return begins

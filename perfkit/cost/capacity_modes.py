@@ -41,6 +41,7 @@ __all__ = [
     "cost_of",
 ]
 
+_HOURS = 24
 _BUSIEST_HOUR = 14
 
 
@@ -118,13 +119,16 @@ def _daily_curve(peak_ratio: float) -> tuple[float, ...]:
     Args:
         peak_ratio: Busiest hour ÷ mean hour, 1 to 20.
     """
-    waves = [math.cos(2 * math.pi * (hour - _BUSIEST_HOUR) / 24) for hour in range(24)]
+    # rounded, so that afternoons mirror mornings
+    waves = [
+        round(math.cos(2 * math.pi * (hour - _BUSIEST_HOUR) / _HOURS), 15) for hour in range(_HOURS)
+    ]
     if peak_ratio <= 2:
         return tuple(1 + (peak_ratio - 1) * wave for wave in waves)
     heights = [(1 + wave) / 2 for wave in waves]
 
     def ratio(power: float) -> float:
-        return 24 / sum(math.pow(height, power) for height in heights)
+        return _HOURS / sum(math.pow(height, power) for height in heights)
 
     low, high = 1.0, 10_000.0
     for _ in range(200):
@@ -134,11 +138,13 @@ def _daily_curve(peak_ratio: float) -> tuple[float, ...]:
     return tuple(math.pow(height, power) * ratio(power) for height in heights)
 
 
-def _load_factors(mode: Mode, shape: Shape) -> tuple[float, ...]:
-    """Return what to multiply mean units with for the units provisioned, one for each part of a day."""
+@lru_cache
+def _load_factors(mode: Mode, shape: Shape) -> tuple[tuple[float, int], ...]:
+    """Return what to multiply mean units with for the units provisioned, and for how many hours."""
     if mode is Mode.PROVISIONED:
-        return (shape.peak_ratio,)
-    return tuple(factor / shape.target_utilisation for factor in _daily_curve(shape.peak_ratio))
+        return ((shape.peak_ratio, _HOURS),)
+    hours = Counter(factor / shape.target_utilisation for factor in _daily_curve(shape.peak_ratio))
+    return tuple(hours.items())
 
 
 def _provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
@@ -154,7 +160,7 @@ def _provisioned_units(units_s: float, mode: Mode, shape: Shape) -> float:
         shape: How the demand varies.
     """
     factors = _load_factors(mode, shape)
-    return sum(whole_units(units_s * factor) for factor in factors) / len(factors)
+    return sum(hours * whole_units(units_s * factor) for factor, hours in factors) / _HOURS
 
 
 def capacity_uses(demands: Sequence[Demand], mode: Mode, shape: Shape) -> tuple[Use, Use]:
@@ -301,10 +307,13 @@ def _stairs(
         (book.price(names.read_capacity()), [each.read_units_s for each in demands]),
         (book.price(names.write_capacity()), [each.write_units_s for each in demands]),
     ):
-        # afternoons mirror mornings and tables are alike: equal steps are counted once
-        weights = Counter(round(each * factor, 12) for each in units for factor in factors)
+        # tables are alike: equal steps are counted once
+        weights: Counter[float] = Counter()
+        for each in units:
+            for factor, hours in factors:
+                weights[round(each * factor, 12)] += hours
         steps = tuple(
-            Steps(units_per_x=each, weight=times / len(factors)) for each, times in weights.items()
+            Steps(units_per_x=each, weight=hours / _HOURS) for each, hours in weights.items()
         )
         free = float(price.free) / HOURS_A_MONTH if free_tier else 0.0
         groups.append(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -104,8 +105,7 @@ def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:
             raise PriceError(msg)
         layers.append((str(own), book))
     if region in _shipped_regions():
-        content = _BOOKS.joinpath(f"{region}.toml").read_bytes()
-        layers.append((f"perfkit's own prices of {region}", _read(content, "built-in", None)))
+        layers.append((f"perfkit's own prices of {region}", _shipped_book(region)))
     if not layers:
         msg = (
             f"no prices known for region '{region}'; {nearest(region, _shipped_regions())}; fetch"
@@ -116,6 +116,11 @@ def load_book(region: str | None = None, file: Path | None = None) -> PriceBook:
     for _, book in reversed(layers):
         prices.update(book.prices)
     return PriceBook(region=region, prices=prices, sources=tuple(name for name, _ in layers))
+
+
+@lru_cache
+def _shipped_book(region: str) -> PriceBook:
+    return _read(_BOOKS.joinpath(f"{region}.toml").read_bytes(), "built-in", None)
 
 
 def read_price_file(content: bytes, *, source: str) -> PriceBook:

@@ -192,7 +192,7 @@ def test_the_expected_hit_rate_is_what_hours_tend_to(
     rate_hz: float, ttl_s: float, writes_hz: float
 ) -> None:
     traffic = Traffic(
-        rate_hz=rate_hz, duration_s=100_000 / rate_hz, keys=50, skew=0.8, ttl_s=ttl_s,
+        rate_hz=rate_hz, duration_s=40_000 / rate_hz, keys=50, skew=0.8, ttl_s=ttl_s,
         writes_hz=writes_hz,
     )  # fmt: skip
 

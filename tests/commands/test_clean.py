@@ -37,7 +37,7 @@ def perfkit(*arguments: str) -> Result:
 
 @pytest.fixture
 def _seeded(copy_courses: Callable[..., Path]) -> None:
-    copy_courses(Target().data, 0.1, indexed=False)
+    copy_courses(Target().data, 0.02, indexed=False)
 
 
 def ask(operation: str, request: dict[str, Any], target: Target | None = None) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def test_it_lists_and_asks_before_it_removes(tmp_path: Path) -> None:
 
     assert isinstance(result.exception, ConfigError)
     assert "add --yes" in str(result.exception)
-    assert "  - table Courses with 1,000 items\n" in result.stderr
+    assert "  - table Courses with 200 items\n" in result.stderr
     assert (tmp_path / ".perfkit" / "dynamodb.sqlite3").exists()
 
 
@@ -90,9 +90,9 @@ def test_tables_go_with_their_file_and_runs_stay(tmp_path: Path) -> None:
     removed = [line.partition(" (")[0] for line in result.stdout.splitlines()]
     assert removed == snapshot(
         [
-            "Removed table Courses with 1,000 items",
-            "Removed table Enrollments with 5,000 items",
-            "Removed table Users with 500 items",
+            "Removed table Courses with 200 items",
+            "Removed table Enrollments with 1,000 items",
+            "Removed table Users with 123 items",
             "Removed data file .perfkit/dynamodb.sqlite3",
         ]
     )

@@ -30,7 +30,7 @@ def perfkit(*arguments: str) -> Result:
 
 @pytest.fixture
 def _seeded(copy_courses: Callable[..., Path]) -> None:
-    copy_courses(Target().data, 0.1, indexed=False)
+    copy_courses(Target().data, 0.02, indexed=False)
 
 
 def refusal(*arguments: str) -> tuple[int, str]:
@@ -50,10 +50,10 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing() -> None:
 Indexes
 index                table        keys                        projection  state    items to copy¹  est. WCU  est. size
 ----------------------------------------------------------------------------------------------------------------------
-CoursesBySemester    Courses      semester_id, department_id  ALL         missing           1,000     1,000    1.12 MB
-CoursesByInstructor  Courses      instructor_id, course_id    ALL         missing           1,000     1,000    1.12 MB
-EnrollmentsByUser    Enrollments  user_id, enrolled_at        ALL         missing           5,000     5,000    5.62 MB
-EnrollmentsByCourse  Enrollments  course_id, enrolled_at      ALL         missing           5,000     5,000    5.62 MB
+CoursesBySemester    Courses      semester_id, department_id  ALL         missing             200       200     225 kB
+CoursesByInstructor  Courses      instructor_id, course_id    ALL         missing             200       200     225 kB
+EnrollmentsByUser    Enrollments  user_id, enrolled_at        ALL         missing           1,000     1,000    1.12 MB
+EnrollmentsByCourse  Enrollments  course_id, enrolled_at      ALL         missing           1,000     1,000    1.12 MB
 
 ¹ Estimated from a sample of the workload's items.
 """)
@@ -97,13 +97,13 @@ def test_json_is_one_document_and_nothing_else() -> None:
                     "state_before": "missing",
                     "difference": "",
                     "change": "created",
-                    "items": 1000,
-                    "items_that_belong": 1000,
-                    "entries": 1000,
+                    "items": 200,
+                    "items_that_belong": 200,
+                    "entries": 200,
                     "shortfall": "",
-                    "items_to_copy": 1000,
-                    "estimated_write_units": 1000.0,
-                    "estimated_storage_bytes": 1124000,
+                    "items_to_copy": 200,
+                    "estimated_write_units": 200.0,
+                    "estimated_storage_bytes": 224800,
                 }
             ],
         }

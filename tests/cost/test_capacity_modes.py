@@ -4,7 +4,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perfkit.cost.break_even import Steps, StepsOf, last_crossing, stairs, straight_crossing
@@ -92,6 +92,8 @@ def test_capacity_is_provisioned_in_whole_units_at_least_one_each() -> None:
     assert _provisioned_units(1.01, Mode.PROVISIONED, FLAT) == 2
     # 0.1 × 3 ÷ 0.3 is a little above 1 in binary
     assert _provisioned_units(0.1 * 3 / 0.3, Mode.PROVISIONED, FLAT) == 1
+    even = Shape(peak_ratio=1, target_utilisation=0.6)
+    assert _provisioned_units(6_000, Mode.AUTO_SCALING, even) == 10_000
     # a table and its index need one each
     two = [*asked(0.1), Demand(table="T", index="I", read_units_s=0.1)]
     assert cents(cost_of(two, Mode.PROVISIONED, BOOK, FLAT).reads.usd) == "0.19"
@@ -144,6 +146,13 @@ def test_one_unit_of_each_kind_is_the_least_that_can_be_provisioned() -> None:
 
 
 @given(demand_lists, shapes, st.sampled_from((Mode.PROVISIONED, Mode.AUTO_SCALING)), st.booleans())
+# at 28.9% a provisioned unit costs what it does on demand: the two rise almost alike
+@example(
+    [*asked(9), *asked(0, 1)],
+    Shape(peak_ratio=3, target_utilisation=0.2890625),
+    Mode.AUTO_SCALING,
+    False,
+)
 def test_the_break_even_is_where_the_costs_cross_for_good(
     demands: list[Demand], shape: Shape, mode: Mode, free_tier: bool
 ) -> None:

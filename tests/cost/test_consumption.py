@@ -1,6 +1,7 @@
 """What tables consume on AWS, in moto's CloudWatch and DynamoDB, and the bill: hand-worked."""
 # ruff: noqa: RUF001, RUF003 - the signs of arithmetic
 
+import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -41,6 +42,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@functools.cache
+def dynamodb() -> Any:
+    """Return one client for all tables: making it takes longer than making them."""
+    return boto3.client("dynamodb", region_name=REGION)
+
+
 def make(
     name: str, *indexes: str, provisioned: tuple[int, int] | None = None, days: int = 90
 ) -> None:
@@ -52,7 +59,7 @@ def make(
         throughput = {
             "ProvisionedThroughput": {"ReadCapacityUnits": reads, "WriteCapacityUnits": writes}
         }
-    boto3.client("dynamodb", region_name=REGION).create_table(
+    dynamodb().create_table(
         TableName=name,
         KeySchema=keys,
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -227,7 +228,9 @@ def test_what_is_refused_and_what_fails_is_counted() -> None:
     ]
 
 
-def test_attempts_of_boto3_are_counted(data: Path) -> None:
+def test_attempts_of_boto3_are_counted(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # between attempts boto3 waits for up to three seconds
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
     target = limited(Target(data=data), request_prices, max_cost_usd=1.0)
     client = target.client(max_attempts=3)
     refusals = [b'{"__type": "x#ThrottlingException"}'] * 2

@@ -331,7 +331,7 @@ def test_the_good_requests_from_before_expressions_are_good(
     assert status == 200, body
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(data=st.data())
 def test_a_spoilt_request_gets_an_answer_of_dynamodbs(data: st.DataObject) -> None:
     cases = [(name, given) for name, given in [*GOOD.items(), *LEGACY] if given]

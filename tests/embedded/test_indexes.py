@@ -397,11 +397,10 @@ def change_at_random(client: Any, dice: random.Random, count: int) -> None:
 
 @pytest.mark.usefixtures("steps_of_10")
 @pytest.mark.parametrize(
-    ("projection", "names"),
-    [("ALL", None), ("KEYS_ONLY", {"pk", "g"}), (["v"], {"pk", "g", "v"})],
+    ("projection", "names", "seed"),
+    [("ALL", None, 1), ("KEYS_ONLY", {"pk", "g"}, 2), (["v"], {"pk", "g", "v"}, 3)],
     ids=["ALL", "KEYS_ONLY", "INCLUDE"],
 )
-@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_writes_between_the_steps_end_up_in_the_index(
     client: Any,
     make_table: Callable[..., str],

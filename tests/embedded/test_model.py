@@ -369,7 +369,7 @@ def check_index_queries(client: Any, model: Model, forward: bool, limit: int) ->
             assert pages(client.query, Limit=limit, **request) == page["Items"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     writes=st.lists(write, max_size=25),
     key=keys,

@@ -83,13 +83,17 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
             AttributeDefinitions=[{"AttributeName": "parcel", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        puts: dict[str, list[Any]] = {}
         for number in range(30):
             item = {"order_id": {"S": "O1"}, "line": {"N": str(number)}, "day": {"S": "1"}}
             item |= {"customer": {"S": "C"}, "total": {"N": "2"}, "hall": {"S": "h"}}
             item |= {"row": {"N": "1"}, "tag": {"S": "no tag"}}
-            dynamodb.put_item(TableName="my.Orders", Item=item)
             parcel = {"parcel": {"S": str(number)}, "order_id": {"S": "O1"}}
-            dynamodb.put_item(TableName="Parcels", Item=parcel)
+            for name, new in (("my.Orders", item), ("Parcels", parcel)):
+                puts.setdefault(name, []).append({"PutRequest": {"Item": new}})
+        for name, requests in puts.items():
+            for part in (requests[:25], requests[25:]):
+                dynamodb.batch_write_item(RequestItems={name: part})
         scaling = boto3.client("application-autoscaling")
         where = {
             "ServiceNamespace": "dynamodb",

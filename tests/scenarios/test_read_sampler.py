@@ -130,7 +130,9 @@ def test_figures_are_for_one_call_and_counters_for_all() -> None:
     assert variant.latency_s.p50 == pytest.approx(0.1)
 
 
-def test_warm_up_calls_are_not_measured() -> None:
+def test_warm_up_calls_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    # tests of more than this measure without
+    monkeypatch.setattr("perfkit.scenarios.read_sampler._WARM_UP_S", 0.1)
     clock = FakeClock()
     slow_start = Puppet(clock, seconds=0.001)
 

@@ -1,4 +1,4 @@
-"""The built-in workload shows every figure of the reference architecture, at every seed."""
+"""The built-in workload shows every figure of the reference architecture."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,9 +19,10 @@ def courses() -> Workload:
     return load("courses")
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def tables(courses: Workload, request: pytest.FixtureRequest) -> Tables:
-    generator = ItemGenerator(courses, random_seed=request.param)
+@pytest.fixture(scope="module")
+def tables(courses: Workload) -> Tables:
+    """Return all items of the usual seed; that facts hold at others small workloads show."""
+    generator = ItemGenerator(courses, random_seed=1)
     return {
         table.name: list(generator.items(table.name, 0, generator.count(table.name)))
         for table in courses.tables

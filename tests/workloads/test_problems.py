@@ -207,7 +207,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=6 * settings().max_examples)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), ANY), min_size=1, max_size=2))
 def test_any_file_either_works_or_is_refused_with_a_reason(
     changes: list[tuple[tuple[Any, ...], Any]],
