@@ -55,6 +55,19 @@ def test_only_its_owner_may_read_a_twin_and_it_goes(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+def test_a_twin_closed_twice_closes_no_file_of_another(tmp_path: Path) -> None:
+    twin = Twin(tmp_path)
+    twin.close()
+    # they have the lowest numbers that are free
+    others = [(tmp_path / str(number)).open("wb") for number in range(8)]
+
+    twin.close()
+
+    for other in others:
+        other.write(b"x")
+        other.close()
+
+
 def test_the_twin_of_a_killed_process_goes_when_the_next_is_made(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from perfkit.dynamodb.twin import Twin;"
