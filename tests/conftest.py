@@ -51,6 +51,10 @@ settings.load_profile("perfkit")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# readline, which pytest loads, tells all processes how wide a terminal is, behind Python's back
+for _name in ("COLUMNS", "LINES"):
+    os.unsetenv(_name)
+
 # in each process pydantic would look for plugins of its own among all packages there are
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
