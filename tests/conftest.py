@@ -56,7 +56,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # tests, modules and each megabyte of JSON that is read are many objects and no garbage
-gc.set_threshold(100_000, 20, 100)
+gc.set_threshold(100_000, 10, 10)
+
+# readline, which pytest loads, tells all processes how wide a terminal is, behind Python's back
+for _name in ("COLUMNS", "LINES"):
+    os.unsetenv(_name)
 
 # in each process pydantic would look for plugins of its own among all packages there are
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"

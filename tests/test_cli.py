@@ -187,7 +187,7 @@ def test_ctrl_c_ends_a_command_with_one_line(command: list[str], tmp_path: Path)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "nterrupted" in errors.splitlines()[-1]
 

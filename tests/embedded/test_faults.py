@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from perfkit.dynamodb.client import embedded_client
+from perfkit.embedded import Engine
 from perfkit.errors import ConfigError, DataFileError, StorageFullError
 
 pytestmark = pytest.mark.processes
@@ -29,7 +30,7 @@ def foreign_file() -> None:
 
 
 def newer_file() -> None:
-    embedded_client(DATA).close()
+    Engine(DATA).close()
     connection = sqlite3.connect(DATA)
     connection.execute("PRAGMA user_version = 99")
     connection.execute("PRAGMA journal_mode = DELETE")
