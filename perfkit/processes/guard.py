@@ -19,6 +19,15 @@ _PR_SET_PDEATHSIG = 1
 _GRACE_S = 2.0
 
 
+def _closed(ends: set[int], wait_s: float | None = None) -> set[int]:
+    """Wait for one of some reading ends to be closed on the other side, and return those that are."""
+    # of a starter with many files open their numbers are beyond what select takes
+    poll = select.poll()
+    for end in ends:
+        poll.register(end, select.POLLIN)
+    return {end for end, _ in poll.poll(None if wait_s is None else wait_s * 1e3)}
+
+
 def main() -> int:
     """Run the program to its end, or to the starter's."""
     life, command = int(sys.argv[1]), sys.argv[2:]
@@ -39,9 +48,9 @@ def main() -> int:
             os.write(2, f"{command[0]}: {error.strerror}\n".encode())
             os._exit(127)
     os.close(mark)
-    if life in select.select([life, alive], [], [])[0]:
+    if life in _closed({life, alive}):
         os.kill(program, signal.SIGTERM)
-        if not select.select([alive], [], [], _GRACE_S)[0]:
+        if not _closed({alive}, _GRACE_S):
             os.kill(program, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
 

@@ -274,6 +274,23 @@ def test_a_thread_that_ends_takes_nothing_along(folder: Path) -> None:
     assert server.find(folder) is not None
 
 
+def test_a_starter_may_have_thousands_of_files_open(folder: Path) -> None:
+    process = python(
+        folder,
+        "import os, resource\n"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))\n"
+        "kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(1500)]\n"
+        "print(server.start(folder).pid, flush=True); input()",
+    )
+    assert line_of(process).isdigit()
+    assert server.find(folder) is not None
+
+    process.communicate("\n")
+
+    assert until(lambda: server.find(folder) is None)
+
+
 def test_it_ends_even_if_its_guard_is_killed(folder: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux tells a process that its parent is gone")
