@@ -28,6 +28,8 @@ __all__ = [
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_AGAIN_S = 0.01
+
 _STANDARD = (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
 
 
@@ -129,8 +131,10 @@ class _Interrupts:
             self._phase = _Phase.WORKING
 
     def end(self) -> None:
-        """From now on Ctrl-C is ignored."""
+        """From now on Ctrl-C is ignored, also once Python has put its handlers away."""
         self._phase = _Phase.ENDING
+        if signal.getsignal(signal.SIGINT) == self.answer:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def answer(self, *_: Any) -> None:
         """Answer a signal that asks for the end; those that follow the first are ignored."""
@@ -148,7 +152,10 @@ class _Interrupts:
         """Raise an interrupt again that met code which cannot pass errors on, such as a `__del__`."""
         if unraisable.exc_type is KeyboardInterrupt:
             self._phase = _Phase.WORKING
-            signal.raise_signal(signal.SIGINT)
+            # by then this hook, which cannot pass errors on either, is left
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
         else:
             sys.__unraisablehook__(unraisable)
 

@@ -57,6 +57,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # tests, modules and each megabyte of JSON that is read are many objects and no garbage
 gc.set_threshold(100_000, 10, 10)
+_MOST_FILES = 200
 
 # readline, which pytest loads, tells all processes how wide a terminal is, behind Python's back
 for _name in ("COLUMNS", "LINES"):
@@ -177,6 +178,14 @@ def tmp_path(
     as_it_was = folder.is_dir() and folder.stat().st_mode == mode and not any(folder.iterdir())
     if as_it_was and not starts:
         _left_empty.append(folder)
+
+
+@pytest.fixture(autouse=True)
+def _few_files_open() -> Iterator[None]:
+    """Close what tests left to the garbage collection, which comes seldom, before it is too much."""
+    yield
+    if sum(1 for _ in Path("/dev/fd").iterdir()) > _MOST_FILES:
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

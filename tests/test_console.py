@@ -236,3 +236,61 @@ def test_ctrl_c_again_and_again_does_not_disturb_the_end(
     answer = interrupted("bench --scenario cache --iterations 2", moment, *again, folder=measured)
 
     check_interrupted(answer, measured)
+
+
+# at the very end a module's names are let go, when Python has put handlers of signals away
+LATE = """
+    import os, signal
+
+    class Late:
+        def __del__(self, kill=os.kill, process=os.getpid(), number=signal.SIGINT):
+            kill(process, number)
+
+    late = Late()
+"""
+
+
+def test_ctrl_c_when_all_is_done_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(LATE))
+
+    answer = subprocess.run(
+        [*PERFKIT, "--version"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+# Python can pass no error on from there, and drops it
+UNRAISABLE = """
+    import os, signal, time
+    from perfkit.console import interrupts
+
+    class Slow:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            print("asked", flush=True)
+
+    interrupts.install()
+    interrupts.begin()
+    try:
+        Slow()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_ctrl_c_is_not_lost_where_errors_are_dropped() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(UNRAISABLE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (answer.stdout, answer.stderr) == ("interrupted\n", "")
