@@ -54,7 +54,6 @@ def test_only_its_owner_may_read_a_twin_and_it_goes(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.processes
 def test_a_twin_closed_twice_closes_no_file_of_another(tmp_path: Path) -> None:
     twin = Twin(tmp_path)
     twin.close()
@@ -68,6 +67,7 @@ def test_a_twin_closed_twice_closes_no_file_of_another(tmp_path: Path) -> None:
         other.close()
 
 
+@pytest.mark.processes
 def test_the_twin_of_a_killed_process_goes_when_the_next_is_made(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from perfkit.dynamodb.twin import Twin;"
