@@ -149,6 +149,8 @@ def _described(where: "Target") -> dict[str, Any]:
 
 
 _TABLE = "table "
+_OF_TABLE = "--table "
+_OF_ANY = f"{_OF_TABLE}NAME`"
 _MOST_TABLES = 8
 _MOST_NAMED = 3
 
@@ -157,7 +159,6 @@ def _print_tables(checks: "Sequence[Check]") -> None:
     """Print checks of tables; where they are many, those that are alike as one."""
     from dataclasses import replace
 
-    from perfkit.dynamodb.checkup import CheckState
     from perfkit.units import format_some
 
     if len(checks) <= _MOST_TABLES:
@@ -166,18 +167,15 @@ def _print_tables(checks: "Sequence[Check]") -> None:
         return
     alike: dict[tuple[str, ...], list[Check]] = {}
     for check in checks:
-        name = check.name.removeprefix(_TABLE)
-        # how many items each has is not worth a line
-        found = "" if check.state is CheckState.OK else check.found.replace(name, "")
-        alike.setdefault((found, check.remedy.replace(name, "")), []).append(check)
-    for members in alike.values():
+        remedy = check.remedy.replace(f"{_OF_TABLE}{check.name.removeprefix(_TABLE)}`", _OF_ANY)
+        alike.setdefault((check.each or check.found, remedy), []).append(check)
+    for (found, remedy), members in alike.items():
         first = members[0]
         if len(members) == 1:
             _print(first)
             continue
         names = format_some([each.name.removeprefix(_TABLE) for each in members], _MOST_NAMED)
-        found = "may be read" if first.state is CheckState.OK else f"each {first.found}"
-        _print(replace(first, name=f"tables {names}", found=found))
+        _print(replace(first, name=f"tables {names}", found=f"each {found}", remedy=remedy))
 
 
 def _print(check: "Check") -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from perfkit.capacity import Consistency, item_size, read_units
 from perfkit.dynamodb.connection import check_answer, consumed_units
 from perfkit.dynamodb.errors import as_answer, explain
-from perfkit.dynamodb.ownership import not_made, unmarked
+from perfkit.dynamodb.ownership import declare_existing, unmarked
 from perfkit.dynamodb.permissions import ANY, Needs, resource_arn
 from perfkit.dynamodb.tables import key_difference, table_state
 from perfkit.dynamodb.targets import Target, TargetKind
 from perfkit.embedded.errors import DynamoDBError
 from perfkit.errors import PerfkitError, TargetError
-from perfkit.units import format_some
+from perfkit.units import format_many, format_some
 from perfkit.workloads.model import Table, Workload
 
 __all__ = ["Check", "CheckState", "examine"]
@@ -53,12 +53,14 @@ class Check:
         state: How it is.
         found: What was found, in one line; never a secret.
         remedy: What to do, where something is to be done.
+        each: What was found, in words that are true of other tables, too; empty where `found` is.
     """
 
     name: str
     state: CheckState = CheckState.OK
     found: str
     remedy: str = ""
+    each: str = ""
 
 
 @dataclass(slots=True)
@@ -328,8 +330,10 @@ def _described(name: str, described: Mapping[str, Any], table: Table, *, is_thei
             remedy="correct the workload, or check target and region",
         )
     # some stand-ins count nothing, and AWS counts a new table hours later
-    items = f"about {state.items:,} items" if state.items else "described as empty"
-    found = f"may be read; {items}, {state.status}"
+    about = f"about {format_many(state.items, 'item')}"
+    items = about if state.items else "described as empty"
+    each = "may be read"
+    found = f"{each}; {items}, {state.status}"
     busy = [f"{each.name} is {each.status}" for each in there.values() if each.status != "ACTIVE"]
     if state.status != "ACTIVE" or busy:
         return Check(
@@ -337,24 +341,22 @@ def _described(name: str, described: Mapping[str, Any], table: Table, *, is_thei
             state=CheckState.WARNING,
             found=", ".join([found, *busy]),
             remedy="wait until it is ACTIVE; `perfkit status` shows how far it is",
+            each=f"{each}, and is not ACTIVE with all its indexes",
         )
     names = ", ".join(index.name for index in missing)
     them = "it" if len(missing) == 1 else "them"
     if missing and table.exists:
-        return Check(name=name, found=f"{found}; proposed: {names} (`perfkit bench` models {them})")
+        proposed = f"{found}; proposed: {names} (`perfkit bench` models {them})"
+        return Check(name=name, found=proposed, each=each)
+    remedy = ""
     if missing:
-        return Check(
-            name=name,
-            state=CheckState.WARNING,
-            found=f"{found}, without index {names}",
-            remedy=not_made([table.name])
-            if is_theirs
-            else "`perfkit create-indexes --dry-run` shows what creating takes",
-        )
+        found, each = f"{found}, without index {names}", f"{each}, without all its indexes"
+        remedy = "`perfkit create-indexes --dry-run` shows what creating takes"
     if is_theirs:
-        remedy = not_made([table.name])
-        return Check(name=name, state=CheckState.WARNING, found=found, remedy=remedy)
-    return Check(name=name, found=found)
+        found, each = (f"{text}; perfkit did not create it" for text in (found, each))
+        remedy = declare_existing(1)
+    state_found = CheckState.WARNING if remedy else CheckState.OK
+    return Check(name=name, state=state_found, found=found, remedy=remedy, each=each)
 
 
 def _refused(name: str, answer: _Answer, action: str) -> Check:
@@ -365,7 +367,9 @@ def _refused(name: str, answer: _Answer, action: str) -> Check:
             found=f"{action} is not allowed",
             remedy="`perfkit doctor --policy COMMAND` prints what a command needs",
         )
-    return Check(name=name, state=CheckState.FAILED, found=str(answer.error))
+    found = str(answer.error)
+    each = found.replace(name, "it")
+    return Check(name=name, state=CheckState.FAILED, found=found, each=each)
 
 
 def _capacity(target: Target, scanned: Iterable[_Answer], doubt: str | None) -> Check:

@@ -43,6 +43,7 @@ __all__ = [
     "Mark",
     "Ownership",
     "check_same",
+    "declare_existing",
     "not_made",
     "not_ours",
     "not_the_same",
@@ -78,12 +79,16 @@ def not_ours(names: Sequence[str], where: str, *, begun: bool = False) -> Config
 
 
 def not_made(names: Sequence[str]) -> str:
-    """Return what to do where a workload says that perfkit makes tables, and somebody else did."""
-    one = len(names) == 1
+    """Return that a workload says perfkit makes tables, and somebody else did, with what to do."""
+    return f"perfkit did not create {', '.join(names)}: {declare_existing(len(names))}"
+
+
+def declare_existing(count: int) -> str:
+    """Return what to do about so many tables that a workload says perfkit makes, and somebody did."""
+    one = count == 1
     return (
-        f"perfkit did not create {', '.join(names)}: say in the workload that"
-        f" {'it exists, without its' if one else 'they exist, without their'} items, as `perfkit init`"
-        " writes it, and `perfkit migrate plan` plans indexes; or give"
+        f"say in the workload that {'it exists, without its' if one else 'they exist, without their'}"
+        " items, as `perfkit init` writes it, and `perfkit migrate plan` plans indexes; or give"
         f" {'it another name' if one else 'them other names'}"
     )
 

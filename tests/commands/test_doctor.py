@@ -239,7 +239,8 @@ def test_what_it_advises_beside_somebodys_table_is_not_refused() -> None:
 
     courses, users = checks["table Courses"], checks["table Users"]
     assert (courses["state"], users["state"]) == ("warning", "warning")
-    assert users["remedy"].startswith("perfkit did not create Users: say in the workload")
+    assert users["found"].endswith("; perfkit did not create it")
+    assert users["remedy"].startswith("say in the workload that it exists")
     assert "without --table seed refuses, because perfkit did not create Users" in courses["remedy"]
     assert perfkit(*seed).exit_code == 2
     (advised,) = re.findall(r"`perfkit seed (.*?)`", courses["remedy"])
@@ -265,14 +266,32 @@ def test_of_many_tables_those_that_are_alike_are_one_line(monkeypatch: pytest.Mo
     for number in (3, 5):
         client.delete_table(TableName=f"Table{number:02}")
 
+    # somebody else's, with items more or less
+    for number in range(10, 20):
+        name = f"Table{number:02}"
+        arn = client.describe_table(TableName=name)["Table"]["TableArn"]
+        client.untag_resource(ResourceArn=arn, TagKeys=["created-by"])
+        for item in range(number):
+            client.put_item(TableName=name, Item={"id": {"S": f"more {item}"}})
+
     short, whole = perfkit("doctor"), perfkit("doctor", "-v")
 
     assert (short.exit_code, whole.exit_code) == (0, 0)
-    assert len(short.stdout.splitlines()) <= 20
-    assert "tables Table00, Table01, Table02 and 25 more: may be read" in short.stdout
-    assert "tables Table03, Table05: each is not there" in short.stdout
-    assert "Table29" not in short.stdout
-    assert "table Table29: may be read; about 1 items" in whole.stdout
+    lines = short.stdout.splitlines()
+    assert len(lines) <= 20
+    assert max(map(len, lines)) <= 80
+    found = " ".join(short.stdout.split())
+    assert "tables Table00, Table01, Table02 and 15 more: each may be read" in found
+    assert (
+        "tables Table10, Table11, Table12 and 7 more: each may be read; perfkit did not create it"
+        " -> say in the workload that it exists" in found
+    )
+    assert (
+        "tables Table03, Table05: each is not there"
+        " -> `perfkit seed --table NAME` creates and fills it" in found
+    )
+    assert "Table29" not in found
+    assert "table Table29: may be read; about 1 item, ACTIVE" in whole.stdout
 
 
 @pytest.mark.processes
