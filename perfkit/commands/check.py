@@ -280,7 +280,7 @@ _MOST_LINES = 36
 def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
     from perfkit.gates.lines import State, condensed, counted
 
-    print_text(f"{title}: {counted(lines)}")
+    print_text(wrap(f"{title}: {counted(lines)}", sys.stdout, indent="  "))
     groups = {each.group: [line for line in lines if line.group == each.group] for each in lines}
     if verbose:
         for group, members in groups.items():
@@ -288,10 +288,17 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
         return
     shown = {group: condensed(members) for group, members in groups.items()}
     counts = {group: len(members) for group, members in shown.items()}
+    headings = {
+        group: wrap(f"{group} ({counted(members)})", sys.stdout, indent="  ").splitlines()
+        for group, members in groups.items()
+    }
     while True:
-        drawn = {group: _drawn_first(each, counts[group]) for group, each in shown.items()}
+        drawn = {
+            group: ["", *headings[group], *_drawn_first(each, counts[group])]
+            for group, each in shown.items()
+        }
         cuttable = [group for group, count in counts.items() if count > 1]
-        if not cuttable or sum(len(each) + 2 for each in drawn.values()) <= _MOST_LINES:
+        if not cuttable or sum(map(len, drawn.values())) <= _MOST_LINES:
             break
         # what is done goes first, and then the last of the longest
         cut = max(
@@ -302,12 +309,12 @@ def _print(lines: "Sequence[Line]", title: str, *, verbose: bool) -> None:
             ),
         )
         counts[cut] -= 1
-    for group, each in drawn.items():
-        print_text("\n".join(["", f"{group} ({counted(groups[group])})", *each]))
+    for each in drawn.values():
+        print_text("\n".join(each))
     if sum(counts.values()) < len(lines):
-        print_text(
-            f"\nMore: the same with -v (all {len(lines)} lines, and what shows what is done)"
-        )
+        more = f"More: the same with -v (all {len(lines)} lines, and what shows what is done)"
+        print_text()
+        print_text(wrap(more, sys.stdout, indent="  "))
 
 
 def _drawn_first(lines: "Sequence[Line]", count: int) -> list[str]:

@@ -217,6 +217,7 @@ def test_what_has_no_room_is_said_to_be_there_in_each_group(
     shown = perfkit("check").stdout
 
     assert len(shown.splitlines()) <= 40
+    assert not [line for line in shown.splitlines() if len(line) > 40 and "-> " not in line]
     phases = shown.split("\n\n")[1:-1]
     assert [phase[:7] for phase in phases] == [f"Phase {number}" for number in range(1, 5)]
     assert all("-> perfkit " in phase for phase in phases)
