@@ -193,8 +193,6 @@ def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the test in an empty folder, without anybody's AWS settings, prices or width."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
-    # readline, which pytest imports, sets it for processes only, where os.environ does not see it
-    os.unsetenv("COLUMNS")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "own-prices"))

@@ -237,6 +237,7 @@ def reports_until(plan: LoadPlan, holds: Callable[[], bool]) -> list[dict[str, A
                 break
             assert time.monotonic() < deadline_s
         found += generator.stop()
+    assert holds()
     return found
 
 
