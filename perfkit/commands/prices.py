@@ -16,6 +16,8 @@ from perfkit.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfkit.cost.prices import Price, PriceBook
     from perfkit.cost.refresh import Source
     from perfkit.report.model import Row, Table
@@ -45,6 +47,7 @@ def show(
 
     Example: perfkit prices show --region eu-west-1
     """
+    from perfkit.cost.names import USUAL
     from perfkit.cost.price_file import load_book
     from perfkit.cost.prices import age_warnings
 
@@ -57,8 +60,9 @@ def show(
         return
     from perfkit.report import terminal
 
-    terminal.print_blocks((_table(book) if verbose else _usual(book),))
-    if not verbose:
+    usual = () if verbose else tuple(name for name in USUAL if name in book.prices)
+    terminal.print_blocks((_usual(book, usual) if usual else _table(book),))
+    if usual:
         named = "" if region == _REGION else f" --region {region}"
         print_text(f"\nMore: perfkit prices show{named} -v")
 
@@ -189,14 +193,13 @@ _FREE = (
 )
 
 
-def _usual(book: "PriceBook") -> "Table":
+def _usual(book: "PriceBook", usual: "Sequence[str]") -> "Table":
     """Return what most bills need, a line each."""
-    from perfkit.cost.names import USUAL
     from perfkit.report.model import Column, Marked, Table
     from perfkit.units import format_quantity
 
     rows: list[Row] = []
-    for price in (book.prices[name] for name in USUAL if name in book.prices):
+    for price in (book.prices[name] for name in usual):
         first = price.tiers[0]
         notes = [_SECOND_HAND] if price.second_hand else []
         if first.end is not None:

@@ -707,6 +707,26 @@ def test_what_most_bills_need_is_shown_on_one_screen() -> None:
     assert show("--region", "eu-west-1")[-1] == "More: perfkit prices show --region eu-west-1 -v"
 
 
+def test_of_prices_that_few_bills_need_all_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERFKIT_PRICES", str(tmp_path))
+    (tmp_path / "mars-1.toml").write_text("""
+region = "mars-1"
+
+[prices."ec2-m5.large-hour"]
+price = 0.1
+unit = "instance hour"
+source = "us"
+date = 2026-10-01
+""")
+
+    shown = perfkit_prices("show", "--region", "mars-1")
+
+    assert "ec2-m5.large-hour" in shown.stdout
+    assert "More:" not in shown.stdout
+
+
 def test_json_has_every_price_of_the_book() -> None:
     document = json.loads(perfkit_prices("show", "--region", "eu-west-1", "--json").stdout)
 
