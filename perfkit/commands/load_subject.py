@@ -272,7 +272,7 @@ def of_reference_service(
 
     Raises:
         ConfigError: The service that is up models no AWS and should, is to be held to a rate, or has
-            its tables elsewhere.
+            its tables elsewhere; or the one to start needs no server of Redis, and one is named.
     """
     from perfkit.commands.load_aws import approve_load, requests_effect
     from perfkit.commands.serve import make_plan
@@ -294,6 +294,12 @@ def of_reference_service(
         raise ConfigError(msg)
     if running is not None:
         _check_running(running, where, workers)
+    elif where.names_redis and wanted is not None and not wanted.needs_redis:
+        msg = (
+            f"--redis-url does nothing at phase {phase}, whose service has neither cache nor queue;"
+            " leave it out"
+        )
+        raise ConfigError(msg)
     read = read_workload(where.workload)
     target = target or where.target(read)
     if running is not None:

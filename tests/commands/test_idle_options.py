@@ -26,6 +26,11 @@ URL = ("load", "--url", "http://127.0.0.1:1", "--mix", "mix.toml")
             id="load cache of another service",
         ),
         pytest.param(
+            ("load", "--phase", "0", "--redis-url", "redis://127.0.0.1:1"),
+            "--redis-url does nothing at phase 0, whose service has neither cache nor queue",
+            id="load without a cache",
+        ),
+        pytest.param(
             (*URL, "--expect-workers", "2"),
             "--expect-workers does nothing without --master",
             id="load workers of no master",
