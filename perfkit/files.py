@@ -64,7 +64,9 @@ class TemporaryFolder:
         self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
         self._owner = os.getpid()
         self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        # where there are no locks, the next one cannot have one either, and leaves it alone
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._locked = True
         atexit.register(self.remove)
 

@@ -1,12 +1,13 @@
 """Files with values of somebody's items: for their owner only, whole or not at all."""
 
+import errno
 import stat
 from pathlib import Path
 
 import pytest
 
 from perfkit.errors import ConfigError
-from perfkit.files import write_private
+from perfkit.files import TemporaryFolder, write_private
 
 
 def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
@@ -39,3 +40,18 @@ def test_a_text_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         write_private(tmp_path / "x.toml", "half a character: \ud800")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_is_made_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("perfkit.files.fcntl.flock", refuse)
+
+    folder = TemporaryFolder("perfkit-test-", tmp_path)
+
+    assert [*tmp_path.iterdir()] == [folder.path]
+    folder.remove()
+    assert not [*tmp_path.iterdir()]
