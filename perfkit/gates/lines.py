@@ -112,7 +112,7 @@ def _as_one(lines: Sequence[Line]) -> Line:
         command = command.replace("perfkit bench", f"perfkit bench{only}", 1)
     reason = first.reason
     if any(each.reason != reason for each in lines):
-        reason = _RUN.sub(r"\g<0> and others", reason, count=1)
+        reason = _RUN.sub(r"\g<0> (and others)", reason, count=1)
     titles = "; ".join(each.title for each in lines[:_MOST_NAMED])
     more = len(lines) - _MOST_NAMED
     return replace(

@@ -89,5 +89,5 @@ def test_reasons_that_differ_in_their_run_only_are_one() -> None:
     ]
 
     assert said(lines) == [
-        ("p0; p1", "the file was edited after run run-0 and others", "perfkit bench")
+        ("p0; p1", "the file was edited after run run-0 (and others)", "perfkit bench")
     ]
