@@ -134,7 +134,7 @@ class Generator:
         self.close()
 
     def _keep(self, address: tuple[str, int], who: str) -> tuple[str, int]:
-        """Keep an address until Locust listens there, and return it with its port."""
+        """Keep an address for Locust to listen at, and return it with its port."""
         try:
             return self._addresses.enter_context(kept_free(*address))
         except ConfigError as error:
