@@ -415,7 +415,7 @@ class _Checker:
             for pattern in self._workload.patterns
             if (run := self._pattern_run(pattern.name)) is not None
         ]
-        step = self._step("perfkit bench")
+        step = self._step("perfkit bench") if self._workload.patterns else self._load_step()
         failed = [run.id for run in runs if any(each.errors for each in run.variants)]
         evidence = Verdict.passed(f"no call failed in {format_many(len(runs), 'run')}")
         if failed:

@@ -270,6 +270,14 @@ def test_what_was_measured_by_an_index_that_is_gone_is_open_again(measured: list
     assert all("no table Courses any more" in reason for _, reason, _ in without_table)
 
 
+def test_where_there_is_no_pattern_to_measure_the_service_is_loaded() -> None:
+    found = evidence([], workload=replace(COURSES, name="tables", patterns=()))
+
+    (line,) = [line for line in check(found) if line.title == "no UserErrors"]
+
+    assert line.next_step == "perfkit load --url URL --mix FILE"
+
+
 def test_another_service_is_loaded_again_as_it_was() -> None:
     run = loaded(workload="tiny", workload_digest="", target={"kind": "url"})
     assert run.load_test is not None
