@@ -122,7 +122,8 @@ def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int |
         some = f"the last {len(lines)} of " if len(lines) < len(each.lines) else ""
         more = "; -v shows all" if some else ""
         steps = format_many(len(each.lines), "step")
-        print_text(f"\nNoted of {each.state.name}, {some}{steps}{more}:")
+        print_text()
+        print_text(wrap(f"Noted of {each.state.name}, {some}{steps}{more}:", sys.stdout))
         for line in lines:
             index: Any = line.get("index") or {}
             parts = [str(line["at"])[:19], line["command"], line["step"], index.get("name")]
@@ -132,7 +133,8 @@ def _print(found: "Sequence[TableStanding]", most: int | None, most_lines: int |
             print_text(wrap(text, sys.stdout, indent="  "))
     if len(shown) < len(noted):
         left = format_many(len(noted) - len(shown), "further table")
-        print_text(f"\nSteps of {left} are noted; -v shows all.")
+        print_text()
+        print_text(wrap(f"Steps of {left} are noted; -v shows all.", sys.stdout))
 
 
 def _table(found: "Sequence[TableStanding]") -> "Table":

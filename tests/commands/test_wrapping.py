@@ -80,6 +80,10 @@ def test_the_names_of_four_indexes_fit_the_terminal(monkeypatch: pytest.MonkeyPa
         assert answer.exit_code == 0, answer.output
         assert max(map(len, answer.stdout.splitlines())) <= 80
     assert "EnrollmentsByCourse" in answers[2].stdout
+    monkeypatch.setenv("COLUMNS", "50")
+    noted = CliRunner().invoke(app, ["migrate", "status"]).stdout
+    assert "Noted of Enrollments, the last 3 of 14 steps" in noted
+    assert max(map(len, noted.splitlines())) <= 50
 
 
 def test_a_service_of_several_instances_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
