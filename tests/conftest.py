@@ -231,7 +231,10 @@ def _botocore_works_once() -> Iterator[None]:
         once = functools.cache(accepts_kwargs)
         patched.setattr(
             "botocore.hooks.accepts_kwargs",
-            lambda handler: (once if isfunction(handler) else accepts_kwargs)(handler),
+            # others hold on to what they are bound to, an engine with its files for one
+            lambda handler: (
+                once if isfunction(handler) and not handler.__closure__ else accepts_kwargs
+            )(handler),
         )
         patched.setattr(
             "botocore.useragent.sanitize_user_agent_string_component",
