@@ -123,8 +123,9 @@ def test_its_lines_are_as_wide_as_the_terminal_and_whole_elsewhere(
     wrapped = perfkit("check", "-v").stdout
 
     commands = [line for line in wrapped.splitlines() if "-> " in line]
-    others = [line for line in wrapped.splitlines() if "-> " not in line]
-    assert max(map(len, others)) <= 60
+    # a path has no place to be broken, however long it is where perfkit is installed
+    others = [line for line in wrapped.splitlines() if len(line.split()) > 1]
+    assert max(len(line) for line in others if line not in commands) <= 60
     # commands can be copied
     assert commands == [line for line in whole.splitlines() if "-> " in line]
     assert wrapped.split() == whole.split()
