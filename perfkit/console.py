@@ -135,6 +135,9 @@ class _Interrupts:
         self._phase = _Phase.ENDING
         if signal.getsignal(signal.SIGINT) == self.answer:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # an interrupt that met code in a text, as dataclasses are made of, is noted by Python until
+        # the next text, and under `python -m` would replace the exit code by a SIGINT
+        exec("")  # noqa: S102
 
     def answer(self, *_: Any) -> None:
         """Answer a signal that asks for the end; those that follow the first are ignored."""

@@ -294,3 +294,26 @@ def test_ctrl_c_is_not_lost_where_errors_are_dropped() -> None:
     )
 
     assert (answer.stdout, answer.stderr) == ("interrupted\n", "")
+
+
+def test_ctrl_c_while_dataclasses_are_made_keeps_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import os, signal, sys\n"
+        "from perfkit.console import INTERRUPTED, interrupts\n"
+        "interrupts.install(); interrupts.begin()\n"
+        "try:\n"
+        "    exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+        "except KeyboardInterrupt:\n"
+        "    interrupts.end()\n"
+        "    sys.exit(INTERRUPTED)\n"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert (answer.returncode, answer.stderr) == (130, "")

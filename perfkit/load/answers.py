@@ -178,6 +178,9 @@ def _kind_of_failure(exception: BaseException) -> str:
     seen = set()
     while found is not None and id(found) not in seen:
         seen.add(id(found))
+        # gevent's is no TimeoutError; it may have rung a moment before the limit by our clock
+        if isinstance(found, TimeoutError) or type(found).__name__ == "Timeout":
+            return "timeout"
         if isinstance(found, ConnectionRefusedError):
             return "connection refused"
         if isinstance(found, ConnectionResetError | BrokenPipeError):

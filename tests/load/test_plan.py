@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from gevent import Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +152,13 @@ def test_a_mix_file_is_read_with_its_values(tmp_path: Path) -> None:
     assert buy.headers == {"Accept": "text/plain", "Content-Type": "application/json"}
 
 
+def no_answer(original: BaseException) -> Exception:
+    """Return what Locust's HTTP client raises when it gives up."""
+    error = ConnectionError("URL http://127.0.0.1/slow: 0", original)
+    error.original = original  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "expect", "taken_s", "kind"),
     [
@@ -160,6 +168,8 @@ def test_a_mix_file_is_read_with_its_values(tmp_path: Path) -> None:
         pytest.param(ValueError("x"), 302, (302,), 0.1, "", id="expected"),
         pytest.param(ValueError("x"), 200, (201,), 0.1, "status 200", id="not the expected one"),
         pytest.param(ValueError("x"), 0, (), 1.0, "timeout", id="timeout"),
+        pytest.param(no_answer(Timeout(0.1)), 0, (), 0.099, "timeout", id="early timeout"),
+        pytest.param(no_answer(TimeoutError()), 0, (), 0.1, "timeout", id="connecting timeout"),
         pytest.param(ConnectionRefusedError(), 0, (), 0.1, "connection refused", id="refused"),
         pytest.param(ConnectionResetError(), 0, (), 0.1, "connection closed", id="reset"),
         pytest.param(ValueError("odd\nanswer"), 200, (), 0.1, "odd answer", id="a user's own"),
