@@ -45,9 +45,9 @@ class TemporaryFolder:
     """
     A temporary folder for its owner alone, which goes when the process ends, if not before.
 
-    One whose process was killed goes when the next with its prefix is made. That a process is
-    there is told by a lock on its folder: of another container on the same folder for temporary
-    files it has a number that says nothing here.
+    One whose process was killed goes when the next with its prefix is made. A lock on the folder
+    shows that its process lives: in another container, the process's number in the folder's name
+    says nothing here.
 
     Args:
         prefix: What its name begins with; the process's number and a dash follow.
@@ -67,14 +67,14 @@ class TemporaryFolder:
         # where there are no locks, the next one cannot have one either, and leaves it alone
         with contextlib.suppress(OSError):
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._locked = True
+        self._is_there = True
         atexit.register(self.remove)
 
     def remove(self) -> None:
         """Remove it with all that is in it, unless this process is a fork of its owner."""
-        if os.getpid() != self._owner or not self._locked:
+        if os.getpid() != self._owner or not self._is_there:
             return
-        self._locked = False
+        self._is_there = False
         atexit.unregister(self.remove)
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)

@@ -65,6 +65,7 @@ def test_a_twin_closed_twice_closes_no_file_of_another(tmp_path: Path) -> None:
     for other in others:
         other.write(b"x")
         other.close()
+    assert [Path(other.name).read_bytes() for other in others] == [b"x"] * 8
 
 
 @pytest.mark.processes
