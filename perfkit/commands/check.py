@@ -330,9 +330,8 @@ def _drawn(lines: "Sequence[Line]", *, verbose: bool = False) -> list[str]:
 
     drawn = []
     for number, line in enumerate(lines):
-        detail = line.reason if line.state is not State.DONE else ""
-        if verbose and line.state is State.DONE:
-            detail = line.verdict.evidence
+        shows_what = verbose and line.state is State.DONE
+        detail = line.verdict.evidence if shows_what else line.reason
         shown = f"  {line.state:<8}  {line.title}{f': {detail}' if detail else ''}"
         drawn += wrap(shown, sys.stdout, indent=" " * 14).splitlines()
         # a command that helps several lines stands below the last of them
